@@ -1,0 +1,1 @@
+"""Accounts, passwords and sessions; the truth about them is in PostgreSQL."""

@@ -1,0 +1,49 @@
+"""What auth-service is told by its environment."""
+
+import os
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from shared.keys import KeyRing
+from shared.settings import Environment, HexKey, Keys, OnOff, Settings
+
+SEED_BYTES = 32
+
+
+class DatabaseSettings(Settings):
+    """Enough to migrate: the job that changes the schema is given no key."""
+
+    postgres_url: str = Field(repr=False)
+    auth_database: str = Field(default="auth", pattern="^[a-z_][a-z0-9_]{0,62}$")
+
+
+class AuthSettings(DatabaseSettings):
+    """Variables are the field names in capitals; ``shared.settings`` has the ones every service knows."""
+
+    auth_port: int = Field(default=8081, ge=1, le=65_535)
+    amqp_url: str = Field(repr=False)
+    postgres_connections: int = Field(default=10, ge=2, le=200)
+    ticket_keys: Keys
+    password_peppers: Keys
+    jwt_keys: Keys
+    jwt_issuer: str = Field(default="haoma", min_length=1, max_length=256)
+    phone_key: HexKey
+    caller_limits: OnOff = OnOff.ON
+    nickname_prefix: str = Field(default="用户", max_length=16)
+    hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    hash_queue: int = Field(default=256, ge=1)
+    audit_days: int = Field(default=180, ge=1)
+
+    @field_validator("jwt_keys")
+    @classmethod
+    def _keys_are_seeds(cls, keys: SecretStr) -> SecretStr:
+        if any(len(seed) != SEED_BYTES for seed in KeyRing.parse(keys.get_secret_value()).by_id.values()):
+            raise ValueError("an Ed25519 key is exactly 64 hex digits (32 bytes)")
+        return keys
+
+    @model_validator(mode="after")
+    def _limits_hold_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
+            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
+        return self

@@ -1,0 +1,44 @@
+"""``python -m contacts_service``: serve, or ``migrate`` the database."""
+
+import argparse
+
+from contacts_service.settings import ContactsSettings, DatabaseSettings
+from shared.logs import configure
+from shared.settings import load
+
+SERVICE = "contacts-service"
+
+
+def main() -> None:
+    """Read the command and the settings, then do what was asked."""
+    parser = argparse.ArgumentParser(prog="python -m contacts_service", description="Which contacts are members.")
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "migrate"),
+        default="serve",
+        help="serve (default): answer matches and follow users; migrate: bring the database schema up to date",
+    )
+    (_migrate if parser.parse_args().command == "migrate" else _serve)()
+
+
+def _migrate() -> None:
+    settings = load(DatabaseSettings, SERVICE)
+    configure(SERVICE, settings.log_level)
+    from shared.postgres import migrate  # noqa: PLC0415  a command loads what it needs
+
+    migrate(settings.postgres_url, settings.contacts_database, "contacts_service")
+
+
+def _serve() -> None:
+    settings = load(ContactsSettings, SERVICE)
+    configure(SERVICE, settings.log_level)
+    from contacts_service.app import create_app  # noqa: PLC0415  as above
+    from shared.web import run, serve  # noqa: PLC0415
+
+    app = create_app(settings)
+    run(serve(app, host=settings.bind_address, port=settings.contacts_port, keepalive_seconds=30.0), SERVICE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""The internal HTTP API: one question."""
+
+from aiohttp import web
+
+from contacts_service.matching import Matcher
+from shared.contracts.contacts import MATCH
+from shared.phone import E164
+from shared.rpc import read, reply
+
+MATCHER: web.AppKey[Matcher] = web.AppKey("matcher", Matcher)
+routes = web.RouteTableDef()
+
+
+@routes.post(MATCH.path)
+async def match(request: web.Request) -> web.Response:
+    """Which of these numbers are members?"""
+    call = await read(request, MATCH)
+    matched = await request.app[MATCHER].match(call.user_id, E164(call.own_phone), call.phones)
+    return reply(matched)

@@ -1,0 +1,1 @@
+"""The schema of the ``contacts`` database, as alembic revisions in plain SQL."""

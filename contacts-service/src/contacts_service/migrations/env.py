@@ -1,0 +1,5 @@
+"""Runs the revisions beside it."""
+
+from shared.migrations import run
+
+run()

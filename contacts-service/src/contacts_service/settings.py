@@ -1,0 +1,36 @@
+"""What contacts-service is told by its environment."""
+
+from typing import Any
+
+from pydantic import Field, SecretStr, field_validator
+
+from shared.phone import MAINLAND
+from shared.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Settings, Words, split_words
+
+
+class DatabaseSettings(Settings):
+    """Enough to migrate: the job that changes the schema is given no key."""
+
+    postgres_url: PostgresUrl
+    contacts_database: str = "contacts"
+
+
+class ContactsSettings(DatabaseSettings):
+    """Variables are the field names in capitals; ``COUNTRIES`` is a list of calling codes such as ``86,852``.
+
+    A user may ask about ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each
+    hour since the first time.
+    """
+
+    contacts_port: int = 8083
+    redis_url: RedisUrl
+    amqp_url: AmqpUrl
+    phone_key: HexKey = Field(default=SecretStr(""), validate_default=False)
+    countries: Words = Field(default=(MAINLAND,), min_length=1)
+    contacts_budget: int = Field(default=5_000, ge=1)
+    contacts_budget_per_hour: int = Field(default=20, ge=1)
+
+    @field_validator("countries", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        return split_words(value)

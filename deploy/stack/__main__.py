@@ -1,0 +1,32 @@
+"""``python -m stack run|clean``."""
+
+import argparse
+import shutil
+import sys
+
+from stack import folder
+from stack.run import run
+
+
+def clean() -> int:
+    """Remove the data of every stack of this checkout, unless one runs."""
+    main = folder.MAIN_FOLDER
+    busy = [path for path in (main, *main.glob("test-*")) if folder.is_taken(path)]
+    if busy:
+        print(f"a stack runs in {busy[0]}: stop it first", file=sys.stderr)
+        return 1
+    shutil.rmtree(main, ignore_errors=True)
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m stack", description="The local stack: all of it on 127.0.0.1.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="start servers and services, show their logs, stop at Ctrl-C")
+    commands.add_parser("clean", help="remove .local (data, secrets, logs), unless a stack runs")
+    chosen = parser.parse_args()
+    return run() if chosen.command == "run" else clean()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

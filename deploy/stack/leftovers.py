@@ -1,0 +1,90 @@
+"""Processes of a data folder that outlived whoever started them: how they are found, and ended."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+MARK = "HAOMA_STACK"  # every process of a stack carries this variable; its value is the data folder
+PROC = Path("/proc")
+
+
+def find(folder: Path) -> list[int]:
+    """Pids of the living processes that belong to a data folder."""
+    return sorted(pid for pid in _pids() if _carries_mark(pid, folder) or _is_postmaster(pid, folder))
+
+
+def end(folder: Path, grace: float = 5.0) -> list[int]:
+    """End every process of a data folder: asked first, killed after ``grace`` seconds. Returns their pids."""
+    found = find(folder)
+    for pid in found:
+        # SIGTERM makes PostgreSQL wait for its clients; SIGINT is its fast stop.
+        _signal(pid, signal.SIGINT if _is_postmaster(pid, folder) else signal.SIGTERM)
+        _signal(pid, signal.SIGCONT)
+    deadline = time.monotonic() + grace
+    while find(folder) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    while find(folder) and time.monotonic() < deadline + grace:
+        kill(folder)
+        time.sleep(0.02)
+    _forget_postmaster(folder)
+    return found
+
+
+def kill(folder: Path) -> None:
+    """``kill -9`` every process of a data folder, once."""
+    for pid in find(folder):
+        _signal(pid, signal.SIGKILL)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its living descendants."""
+    members = [pid]
+    for parent in members:
+        for child in PROC.glob(f"{parent}/task/*/children"):
+            with contextlib.suppress(OSError):
+                members.extend(int(word) for word in child.read_text().split())
+    return members
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _pids() -> list[int]:
+    return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
+
+
+def _carries_mark(pid: int, folder: Path) -> bool:
+    try:
+        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return f"{MARK}={folder}".encode() in variables and is_alive(pid)
+
+
+def _is_postmaster(pid: int, folder: Path) -> bool:
+    # Its environment may be unreadable when it runs under another account; its command line never is.
+    try:
+        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"/postgres") and str(folder / "postgres" / "data").encode() in words
+
+
+def _forget_postmaster(folder: Path) -> None:
+    """Remove PostgreSQL's pid file when the pid in it is no PostgreSQL (any more)."""
+    file = folder / "postgres" / "data" / "postmaster.pid"
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        if not _is_postmaster(int(file.read_text().split()[0]), folder):
+            file.unlink()
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)

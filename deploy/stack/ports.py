@@ -1,0 +1,73 @@
+"""Ports on 127.0.0.1: free ones, wished ones, and whether somebody answers there."""
+
+import os
+import random
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from stack.folder import StackError
+
+HOST = "127.0.0.1"
+# Below the range the kernel hands to outgoing connections, so nobody takes a port while its server is restarted.
+LOWEST, HIGHEST = 15000, 30000
+_given: set[int] = set()
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """A port nobody listens on, never the same twice in one process."""
+    dice = random.Random(os.urandom(8))  # noqa: S311  a seed of its own, so a test's seed does not repeat ports
+    lowest, highest = _range()
+    while True:
+        port = dice.randrange(lowest, highest)
+        if port not in _given and is_free(port):
+            _given.add(port)
+            return port
+
+
+def wished_port(variable: str, default: int, environ: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """The port a variable names, else the default, else (the default being taken) a free one, said aloud."""
+    wish = environ.get(variable, "")
+    if not wish:
+        if is_free(default):
+            return default
+        port = free_port()
+        say(f"port {default} is taken: {variable} is {port} instead")
+        return port
+    if not wish.isdecimal() or not 0 < int(wish) < 65536:
+        raise StackError(f"{variable}={wish} is no port number")
+    if not is_free(int(wish)):
+        raise StackError(f"{variable}={wish}: the port is taken; set another one")
+    return int(wish)
+
+
+def answers(port: int, question: bytes, beginning: bytes) -> bool:
+    """Whether the server on a port replies to ``question`` with ``beginning``."""
+    try:
+        with socket.create_connection((HOST, port), timeout=1) as peer:
+            peer.sendall(question)
+            reply = b""
+            while len(reply) < len(beginning) and (piece := peer.recv(4096)):
+                reply += piece
+            return reply.startswith(beginning)
+    except OSError:
+        return False
+
+
+def _range() -> tuple[int, int]:
+    try:
+        outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        return LOWEST, HIGHEST
+    return (LOWEST, min(HIGHEST, outgoing)) if outgoing > LOWEST + 1000 else (LOWEST, HIGHEST)

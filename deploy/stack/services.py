@@ -1,0 +1,104 @@
+"""Our own processes: which there are, how each is started, and when it is ready."""
+
+import http.client
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import ports
+from stack.folder import ROOT, Folder
+from stack.process import Process
+
+PATIENCE_SECONDS = 90.0  # a service itself waits 60 s for its servers
+DRAIN_SECONDS = 25.0
+
+
+@dataclass(frozen=True)
+class Program:
+    """One kind of process. ``address`` is the variable in which the others find it."""
+
+    name: str
+    module: str
+    words: tuple[str, ...]
+    port_variable: str
+    default_port: int
+    address: str | None
+
+
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program("gateway", "gateway", (), "GATEWAY_PORT", 8080, "GATEWAY_URL"),
+        Program("auth-service", "auth_service", (), "AUTH_PORT", 8081, "AUTH_URL"),
+        Program("sms-service", "sms_service", (), "SMS_PORT", 8082, "SMS_URL"),
+        Program("contacts-service", "contacts_service", (), "CONTACTS_PORT", 8083, "CONTACTS_URL"),
+        Program("sms-worker", "sms_service", ("deliver",), "SMS_WORKER_PORT", 8084, None),
+    )
+}
+MIGRATED = ("auth_service", "sms_service", "contacts_service")
+
+
+class Service(Process):
+    """One of our processes on a port of its own."""
+
+    def __init__(
+        self, program: Program, folder: Folder, port: int, env: Mapping[str, str], label: str | None = None
+    ) -> None:
+        self.program = program
+        self.port = port
+        self.url = f"http://{ports.HOST}:{port}"
+        super().__init__(
+            label or program.name,
+            folder,
+            (sys.executable, "-m", program.module, *program.words),
+            env={**env, program.port_variable: str(port)},
+            cwd=ROOT,
+        )
+
+    def start(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Start it (again, on the same port) and wait until it is ready."""
+        self.spawn()
+        self.wait_ready(seconds)
+
+    def wait_ready(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until it is ready. Raises ``StackError`` with its last lines when it ends instead."""
+        late = f"{self.name} was not ready within {seconds:.0f} s, see {self.log_path}"
+        self.folder.await_ready(self._has_come_up, seconds, late)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether ``GET /readyz`` says 200."""
+        return self.status("/readyz") == 200
+
+    def status(self, path: str) -> int | None:
+        """The HTTP status of a GET, ``None`` when nobody answers."""
+        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=3)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def stop(self, grace: float = DRAIN_SECONDS, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """It drains and ends; returns its exit status."""
+        return super().stop(grace, number)
+
+    def _has_come_up(self) -> bool:
+        self.fail_if_dead()
+        return self.is_ready
+
+
+def migration(module: str, folder: Folder, env: Mapping[str, str]) -> Process:
+    """The process that makes a service's database and brings its tables up to date."""
+    name = f"{module.replace('_', '-')}-migrate"
+    return Process(name, folder, (sys.executable, "-m", module, "migrate"), env=env, cwd=ROOT)
+
+
+def python_path(given: str) -> str:
+    """The caller's PYTHONPATH without the folder of this package, which our processes must not see."""
+    own = Path(__file__).resolve().parents[1]
+    return ":".join(word for word in given.split(":") if word and Path(word).resolve() != own)

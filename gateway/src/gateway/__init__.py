@@ -1,0 +1,1 @@
+"""The public face: dialects translate, flows decide, backends ask."""

@@ -1,0 +1,28 @@
+"""``python -m gateway``: settings, then logs, then serve."""
+
+import argparse
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+from shared import logs, web
+from shared.settings import load
+
+KEEPALIVE_SECONDS = 15.0
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    argparse.ArgumentParser(
+        prog="python -m gateway", description="Haoma's public face. Settings come from the environment."
+    ).parse_args()
+    settings = load(GatewaySettings, "gateway")
+    logs.configure("gateway", settings.log_level)
+    app = create_app(settings)
+    web.run(
+        web.serve(app, host=settings.bind_address, port=settings.gateway_port, keepalive_seconds=KEEPALIVE_SECONDS),
+        "gateway",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The composition root: clients, flows, dialects and the guard around them."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway import documents, hooks
+from gateway.backends import AuthBackend, ContactsBackend, SmsBackend
+from gateway.dialect import FLOWS, SECURE_COOKIES, mount
+from gateway.edge import guard
+from gateway.flows import Flows, Services
+from gateway.installed import choose, installed_dialects
+from gateway.pages import routes as pages
+from gateway.seals import NumberSeal
+from gateway.sessions import SessionCache
+from gateway.settings import GatewaySettings
+from shared.health import add_health
+from shared.keys import KeyRing
+from shared.rpc import peer
+from shared.settings import Environment
+
+
+def create_app(settings: GatewaySettings) -> web.Application:
+    """The gateway, ready to be served.
+
+    It is ready as soon as it listens: without a service behind it, it still says so in each contract's words,
+    which no load balancer could.
+    """
+    dialects = choose(installed_dialects(), settings.dialects)
+    app = web.Application(middlewares=[guard(dialects, settings.trusted_proxies)])
+    app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
+    add_health(app)
+    mount(app, dialects)
+    documents.mount(app, dialects)
+    app.add_routes(hooks.routes)
+    if settings.serves_pages:
+        pages.mount(app, {dialect.name for dialect in dialects})
+
+    async def resources(app: web.Application) -> AsyncIterator[None]:
+        token = settings.service_token.get_secret_value()
+        async with (
+            peer(settings.auth_url, token) as auth,
+            peer(settings.sms_url, token) as sms,
+            peer(settings.contacts_url, token) as contacts,
+        ):
+            app[hooks.SMS] = SmsBackend(sms)
+            app[FLOWS] = Flows(
+                Services(
+                    AuthBackend(auth),
+                    SmsBackend(sms),
+                    ContactsBackend(contacts),
+                    SessionCache(),
+                    NumberSeal(KeyRing.parse(settings.seal_keys.get_secret_value())),
+                    settings.countries,
+                )
+            )
+            yield
+
+    app.cleanup_ctx.append(resources)
+    return app

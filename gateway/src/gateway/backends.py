@@ -1,0 +1,94 @@
+"""The three services as typed methods: paths and shapes come from ``shared.contracts``."""
+
+from dataclasses import dataclass
+
+from shared.contracts import auth, contacts, sms
+from shared.contracts.endpoint import Empty
+from shared.rpc import Peer
+
+
+@dataclass(frozen=True)
+class AuthBackend:
+    """auth-service: accounts, passwords, sessions."""
+
+    peer: Peer
+
+    async def look_up(self, call: auth.LookUp) -> auth.LookedUp:
+        return await self.peer.ask(auth.LOOK_UP, call)
+
+    async def register(self, call: auth.Register) -> auth.LoggedIn:
+        return await self.peer.ask(auth.REGISTER, call)
+
+    async def log_in(self, call: auth.LogIn) -> auth.LoggedIn:
+        return await self.peer.ask(auth.LOG_IN, call)
+
+    async def reset_password(self, call: auth.ResetPassword) -> auth.LoggedIn:
+        return await self.peer.ask(auth.RESET_PASSWORD, call)
+
+    async def change_phone(self, call: auth.ChangePhone) -> auth.Account:
+        return await self.peer.ask(auth.CHANGE_PHONE, call)
+
+    async def find_change(self, call: auth.FindChange) -> auth.ChangeFound:
+        return await self.peer.ask(auth.FIND_CHANGE, call)
+
+    async def sign_in(self, call: auth.SignIn) -> auth.LoggedIn:
+        return await self.peer.ask(auth.SIGN_IN, call)
+
+    async def grant(self, call: auth.Grant) -> auth.Granted:
+        return await self.peer.ask(auth.GRANT, call)
+
+    async def refresh(self, call: auth.Refresh) -> auth.Granted:
+        return await self.peer.ask(auth.REFRESH, call)
+
+    async def read_keys(self, call: Empty) -> auth.PublicKeys:
+        return await self.peer.ask(auth.READ_KEYS, call)
+
+    async def list_sessions(self, call: auth.ListSessions) -> auth.LivingSessions:
+        return await self.peer.ask(auth.LIST_SESSIONS, call)
+
+    async def end_session(self, call: auth.EndSession) -> Empty:
+        return await self.peer.ask(auth.END_SESSION, call)
+
+    async def end_others(self, call: auth.EndOthers) -> Empty:
+        return await self.peer.ask(auth.END_OTHERS, call)
+
+    async def change_password(self, call: auth.ChangePassword) -> Empty:
+        return await self.peer.ask(auth.CHANGE_PASSWORD, call)
+
+    async def change_profile(self, call: auth.ChangeProfile) -> auth.Account:
+        return await self.peer.ask(auth.CHANGE_PROFILE, call)
+
+    async def erase(self, call: auth.Erase) -> Empty:
+        return await self.peer.ask(auth.ERASE, call)
+
+    async def resolve(self, call: auth.Resolve) -> auth.Resolved:
+        return await self.peer.ask(auth.RESOLVE, call)
+
+
+@dataclass(frozen=True)
+class SmsBackend:
+    """sms-service: codes."""
+
+    peer: Peer
+
+    async def issue(self, call: sms.IssueCode) -> sms.CodeIssued:
+        return await self.peer.ask(sms.ISSUE_CODE, call)
+
+    async def check(self, call: sms.CheckCode) -> sms.CodeChecked:
+        return await self.peer.ask(sms.CHECK_CODE, call)
+
+    async def status(self, call: sms.AskStatus) -> sms.Status:
+        return await self.peer.ask(sms.ASK_STATUS, call)
+
+    async def take_receipt(self, call: sms.TakeReceipt) -> sms.ReceiptTaken:
+        return await self.peer.ask(sms.TAKE_RECEIPT, call)
+
+
+@dataclass(frozen=True)
+class ContactsBackend:
+    """contacts-service: who of these is a member."""
+
+    peer: Peer
+
+    async def match(self, call: contacts.Match) -> contacts.Matched:
+        return await self.peer.ask(contacts.MATCH, call)

@@ -1,0 +1,222 @@
+"""phone_info: register in two steps, with the number carried from one to the other in a sealed ``phoneInfo``.
+
+HTTP 200 for success, 400 for refusals and outages alike; each body repeats its status.
+"""
+
+import re
+import secrets
+from datetime import datetime
+from typing import Annotated, Literal
+
+from aiohttp import web
+from pydantic import Field, StringConstraints
+
+from gateway.bodies import Call, read_call
+from gateway.dialect import Dialect, Text, flows, json_response
+from gateway.flows import refusals
+from gateway.operations import Answer, Routes
+from gateway.passwords import Password
+from shared.contracts.auth import Account, LoginName
+from shared.contracts.sms import Purpose
+from shared.errors import ErrorCode, ServiceError
+from shared.phone import E164, MAINLAND, split
+
+CountryCode = Annotated[str, StringConstraints(pattern=r"^((\+|00)?[1-9][0-9]{0,2})?$")]
+
+routes = Routes()
+
+
+class SendMessage(Call):
+    countryCode: CountryCode | None = None
+    phone: Text
+
+
+class Register(Call):
+    name: LoginName
+    password: Text
+    code: Text
+    phoneInfo: Text
+
+
+class User(Answer):
+    uuid: int
+    name: str
+    email: str
+    phone: str
+    createTime: int
+    ssid: str = ""
+    level: int
+    type: int
+    ban: int
+    banTime: int
+    refreshTime: int
+    lastLoginTime: int
+    validateAddon: str = "{}"
+    validated: int = Field(default=1, serialization_alias="validate")  # pydantic has a ``validate`` of its own
+    version: int
+
+
+class Sent(Answer):
+    status: Literal[200] = 200
+    result: str
+    code: Literal["OK"] = "OK"
+    success: Literal[True] = True
+    token: str
+
+
+class Registered(Answer):
+    status: Literal[200] = 200
+    result: User
+    code: Literal["OK"] = "OK"
+    success: Literal[True] = True
+    token: str
+
+
+class Refusal(Answer):
+    """``token`` comes with ``SEND_MESSAGE_FREQUENTLY`` only, and is good for nothing."""
+
+    success: Literal[False] = False
+    message: str
+    code: str
+    status: int
+    token: str = Field(default="", exclude_if=lambda token: not token, examples=["..."])
+
+
+@routes.on("POST", "/v1/user/sendRegisterMessage", asks=SendMessage, answers=Sent, refuses=refusals.SEND_SIGN_UP_CODE)
+async def send_register_message(request: web.Request) -> web.Response:
+    """发送注册验证码: send a code to sign up with. ``result`` is the ``phoneInfo`` of the next call."""
+    call = await read_call(request, SendMessage)
+    number = flows(request).number(call.phone, _calling_code(call.countryCode))
+    await flows(request).send_code(DIALECT.caller(request), number, Purpose.SIGN_UP)
+    sealed = flows(request).seal_number(number, Purpose.SIGN_UP)
+    return json_response(Sent(result=sealed, token=_token_without_rights()))
+
+
+@routes.on("POST", "/v1/user/register", asks=Register, answers=Registered, refuses=refusals.REGISTER_WITH_NAME)
+async def register(request: web.Request) -> web.Response:
+    """注册新用户: open an account with the code and the ``phoneInfo``."""
+    call = await read_call(request, Register)
+    number = flows(request).open_number(call.phoneInfo, Purpose.SIGN_UP)
+    password = Password.from_plain(call.password)
+    caller = DIALECT.caller(request)
+    opened = await flows(request).register_with_code(caller, number, password, call.code, name=call.name)
+    return json_response(Registered(result=_user(opened.account), token=opened.token))
+
+
+def _calling_code(text: str | None) -> str:
+    """``86``, ``+86``, ``0086`` and nothing at all are one country."""
+    return (text or MAINLAND).removeprefix("+").removeprefix("00")
+
+
+def _token_without_rights() -> str:
+    """The contract shows a token before there is a user: it is random, kept nowhere, and good for nothing."""
+    return secrets.token_urlsafe(32)
+
+
+def _user(account: Account) -> User:
+    return User(
+        uuid=account.user_id,
+        name=account.name or "",
+        email=account.email,
+        phone=_shown_number(account),
+        createTime=_milliseconds(account.created_at),
+        level=account.level,
+        type=account.type,
+        ban=int(account.banned_at is not None),
+        banTime=_milliseconds(account.banned_at) if account.banned_at else 0,
+        refreshTime=_milliseconds(account.updated_at),
+        lastLoginTime=_milliseconds(account.last_login_at),
+        version=account.version,
+    )
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _shown_number(account: Account) -> str:
+    code, national = split(E164(account.phone))
+    return national if code == MAINLAND else account.phone
+
+
+PHONE_EXISTS = ("USER_PHONE_EXIST", "USER_PHONE_EXIST")
+TOO_OFTEN = ("SEND_MESSAGE_FREQUENTLY", "SEND_MESSAGE_FREQUENTLY")
+OUTAGE = ("SEND_MESSAGE_ERROR", "SEND_MESSAGE_ERROR")
+BAD_PHONE = ("PHONE_NOT_VALIDATE", "Phone not validate")
+BAD_PASSWORD = ("PASSWORD_NOT_VALIDATE", "Password not validate")
+BAD_PARAMETER = ("PARAMETER_ERROR", "Parameter error")
+
+REFUSALS: dict[ErrorCode, tuple[str, str]] = {
+    ErrorCode.PARAMETER_MISSING: BAD_PARAMETER,
+    ErrorCode.PARAMETER_INVALID: BAD_PARAMETER,
+    ErrorCode.NUMBER_REFUSED: BAD_PHONE,
+    ErrorCode.PASSWORD_CHARACTERS: BAD_PASSWORD,
+    ErrorCode.PASSWORD_LENGTH: BAD_PASSWORD,
+    ErrorCode.NUMBER_TAKEN: PHONE_EXISTS,
+    ErrorCode.NAME_TAKEN: ("USER_NAME_EXIST", "User name exists"),
+    ErrorCode.NO_ACCOUNT: BAD_PHONE,
+    ErrorCode.CODE_REFUSED: BAD_PHONE,
+    ErrorCode.CREDENTIALS_REFUSED: BAD_PASSWORD,
+    ErrorCode.ACCOUNT_BANNED: PHONE_EXISTS,
+    ErrorCode.UNAUTHENTICATED: BAD_PARAMETER,
+    ErrorCode.COOLDOWN: TOO_OFTEN,
+    ErrorCode.DAILY_CAP: TOO_OFTEN,
+    ErrorCode.CALLER_LIMIT: TOO_OFTEN,
+    ErrorCode.TOO_MANY_CONTACTS: BAD_PARAMETER,
+    ErrorCode.CONTACT_BUDGET: TOO_OFTEN,
+    ErrorCode.NOT_FOUND: BAD_PARAMETER,
+    ErrorCode.METHOD_NOT_ALLOWED: BAD_PARAMETER,
+    ErrorCode.UNAVAILABLE: OUTAGE,
+    ErrorCode.INTERNAL: OUTAGE,
+}
+
+HTTP_STATUS = {ErrorCode.NOT_FOUND: 404, ErrorCode.METHOD_NOT_ALLOWED: 405}
+
+
+def render_error(error: ServiceError, path: str) -> web.Response:
+    """The refusal by its name; the number's and the missing field's are worded by the call."""
+    code, message = REFUSALS[error.code]
+    if error.code is ErrorCode.PARAMETER_MISSING and error.field:
+        code = message = f"{error.field.upper()}_REQUIRED"
+    if error.code is ErrorCode.NUMBER_TAKEN and path != "/v1/user/register":
+        message = "User Phone exists"
+    status = HTTP_STATUS.get(error.code, 400)
+    token = _token_without_rights() if code == TOO_OFTEN[0] else ""
+    body = Refusal(message=message, code=code, status=status, token=token)
+    return json_response(body, status=status, error=error)
+
+
+PHONE_INFO = (
+    "T0RZLi5xenktc3AtdG9rZW5ANmNzOTJkLXRva2VuLk1UTTJNamN4TkRBME9ETS4ucXp5LXNwLXRva2VuQDZjczkyZC10b2tlbi5NVEEu"
+    "LnF6eS1zcC10b2tlbkA2Y3M5MmQtdG9rZW4uYzIzMGY0MjQxNmY5YzhhNGIzYzkwZGFkNjk1N2NjZmU."
+)
+EXAMPLES = {
+    "phone": "13800138001",
+    "Sent.result": PHONE_INFO,
+    "phoneInfo": PHONE_INFO,
+    "token": "...",
+    "code": "119614",
+    "name": "eric",
+    "password": "secret123",
+    "uuid": 1,
+    "email": "",
+    "createTime": 1517062790578,
+    "level": 0,
+    "type": 0,
+    "ban": 0,
+    "banTime": 0,
+    "refreshTime": 1519983725319,
+    "lastLoginTime": 1519983725319,
+    "version": 1,
+}
+
+DIALECT = Dialect(
+    name="phone_info",
+    about=__doc__,
+    routes=routes,
+    owns=re.compile(r"/v1/user/(?!register/|[^/]*\.json$).*"),
+    render_error=render_error,
+    refusal=Refusal,
+    examples=EXAMPLES,
+    cooldown=120,
+)

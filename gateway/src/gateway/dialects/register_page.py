@@ -1,0 +1,139 @@
+"""register_page: three calls of a web page; HTTP 200 always, and an envelope of exactly four keys.
+
+``success`` is a string, codes are four characters, ``data`` is always null.
+"""
+
+import re
+from typing import Literal
+
+from aiohttp import web
+
+from gateway.bodies import Call, read_call
+from gateway.dialect import Dialect, Text, flows, json_response
+from gateway.flows import refusals
+from gateway.operations import Answer, Routes
+from gateway.passwords import Password
+from shared.contracts.sms import Purpose
+from shared.errors import ErrorCode, ServiceError
+
+routes = Routes()
+
+
+class Phone(Call):
+    phone: Text
+
+
+class Register(Phone):
+    vcode: Text
+    password: Text
+
+
+class Said(Answer):
+    success: Literal["true", "false"]
+    errorCode: str
+    msg: str
+    data: None = None
+
+
+class Done(Said):
+    success: Literal["true"] = "true"
+    errorCode: Literal["0000"] = "0000"
+
+
+class Refusal(Said):
+    success: Literal["false"] = "false"
+
+
+SENT = Done(msg="验证码发送成功")
+FREE = Done(msg="手机号可用")
+REGISTERED = Done(msg="注册成功")
+
+
+@routes.on("POST", "/v1/register/sendCode", asks=Phone, answers=SENT, refuses=refusals.SEND_SIGN_UP_CODE)
+async def send_code(request: web.Request) -> web.Response:
+    """获取注册验证码: send a code to sign up with."""
+    call = await read_call(request, Phone)
+    number = flows(request).number(call.phone)
+    await flows(request).send_code(DIALECT.caller(request), number, Purpose.SIGN_UP)
+    return json_response(SENT)
+
+
+@routes.on("POST", "/v1/register/checkPhone", asks=Phone, answers=FREE, refuses=refusals.CHECK_FREE)
+async def check_phone(request: web.Request) -> web.Response:
+    """验证手机号是否可用: may this number sign up now?"""
+    call = await read_call(request, Phone)
+    number = flows(request).number(call.phone)
+    await flows(request).check_free(DIALECT.caller(request), number)
+    return json_response(FREE)
+
+
+@routes.on("POST", "/v1/register", asks=Register, answers=REGISTERED, refuses=refusals.REGISTER)
+async def register(request: web.Request) -> web.Response:
+    """使用手机号注册: open an account with the code."""
+    call = await read_call(request, Register)
+    number = flows(request).number(call.phone)
+    password = Password.from_plain(call.password)
+    await flows(request).register_with_code(DIALECT.caller(request), number, password, call.vcode)
+    return json_response(REGISTERED)
+
+
+BAD_NUMBER = ("1001", "手机号格式不正确")
+TOO_SOON = ("1002", "同一手机号60秒内只能发送一次验证码")
+TAKEN = ("1003", "手机已注册")
+TAKEN_AT_THE_END = ("1003", "手机号已注册")
+WRONG_CODE = ("1004", "验证码不正确")
+DAILY_CAP = ("1005", "今日发送次数已达上限")
+BAD_PASSWORD = ("1006", "密码不符合要求")
+BAD_PARAMETER = ("1007", "参数错误")
+TOO_OFTEN = ("1008", "操作过于频繁，请稍后再试")
+BUSY = ("1099", "系统繁忙，请稍后再试")
+
+REFUSALS: dict[ErrorCode, tuple[str, str]] = {
+    ErrorCode.PARAMETER_MISSING: BAD_PARAMETER,
+    ErrorCode.PARAMETER_INVALID: BAD_PARAMETER,
+    ErrorCode.NUMBER_REFUSED: BAD_NUMBER,
+    ErrorCode.PASSWORD_CHARACTERS: BAD_PASSWORD,
+    ErrorCode.PASSWORD_LENGTH: BAD_PASSWORD,
+    ErrorCode.NUMBER_TAKEN: TAKEN,
+    ErrorCode.NAME_TAKEN: TAKEN,
+    ErrorCode.NO_ACCOUNT: BAD_NUMBER,
+    ErrorCode.CODE_REFUSED: WRONG_CODE,
+    ErrorCode.CREDENTIALS_REFUSED: BAD_PASSWORD,
+    ErrorCode.ACCOUNT_BANNED: TAKEN,
+    ErrorCode.UNAUTHENTICATED: BAD_PARAMETER,
+    ErrorCode.COOLDOWN: TOO_SOON,
+    ErrorCode.DAILY_CAP: DAILY_CAP,
+    ErrorCode.CALLER_LIMIT: TOO_OFTEN,
+    ErrorCode.TOO_MANY_CONTACTS: BAD_PARAMETER,
+    ErrorCode.CONTACT_BUDGET: TOO_OFTEN,
+    ErrorCode.NOT_FOUND: BAD_PARAMETER,
+    ErrorCode.METHOD_NOT_ALLOWED: BAD_PARAMETER,
+    ErrorCode.UNAVAILABLE: BUSY,
+    ErrorCode.INTERNAL: BUSY,
+}
+
+HTTP_STATUS = {
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.INTERNAL: 503,
+}
+
+
+def render_error(error: ServiceError, path: str) -> web.Response:
+    """The refusal by its code; a taken number is worded by the call."""
+    code, text = REFUSALS[error.code]
+    if (code, text) == TAKEN and path == "/v1/register":
+        code, text = TAKEN_AT_THE_END
+    return json_response(Refusal(errorCode=code, msg=text), status=HTTP_STATUS.get(error.code, 200), error=error)
+
+
+DIALECT = Dialect(
+    name="register_page",
+    about=__doc__,
+    routes=routes,
+    owns=re.compile(r"/v1/register(/.*)?"),
+    render_error=render_error,
+    refusal=Refusal,
+    examples={"phone": "13800138001", "vcode": "119614", "password": "secret123"},
+)

@@ -1,0 +1,33 @@
+"""Why each flow may say no, for whoever describes a call made of it. Bad parameters and outages go without saying."""
+
+from shared.errors import ErrorCode
+
+_CODE = frozenset({ErrorCode.NUMBER_REFUSED, ErrorCode.CODE_REFUSED})
+_SEND = frozenset({ErrorCode.NUMBER_REFUSED, ErrorCode.CALLER_LIMIT, ErrorCode.COOLDOWN, ErrorCode.DAILY_CAP})
+_PASSWORD_RULES = frozenset({ErrorCode.PASSWORD_CHARACTERS, ErrorCode.PASSWORD_LENGTH})
+
+SEND_SIGN_UP_CODE = _SEND | {ErrorCode.NUMBER_TAKEN}
+SEND_RESET_CODE = _SEND | {ErrorCode.NO_ACCOUNT}
+SEND_ANY_CODE = SEND_SIGN_UP_CODE | SEND_RESET_CODE
+CHECK_FREE = SEND_SIGN_UP_CODE - {ErrorCode.DAILY_CAP}
+CHECK_CODE = _CODE
+CHECK_SIGN_UP_CODE = _CODE | {ErrorCode.NUMBER_TAKEN}
+
+REGISTER = _CODE | _PASSWORD_RULES | {ErrorCode.NUMBER_TAKEN, ErrorCode.ACCOUNT_BANNED}
+REGISTER_WITH_NAME = REGISTER | {ErrorCode.NAME_TAKEN}
+RESET_PASSWORD = _CODE | _PASSWORD_RULES | {ErrorCode.NO_ACCOUNT, ErrorCode.ACCOUNT_BANNED, ErrorCode.CALLER_LIMIT}
+CHANGE_PASSWORD = _PASSWORD_RULES | {ErrorCode.CREDENTIALS_REFUSED, ErrorCode.CALLER_LIMIT, ErrorCode.UNAUTHENTICATED}
+PASSWORD = RESET_PASSWORD | CHANGE_PASSWORD
+CHANGE_NUMBER = _CODE | {ErrorCode.NUMBER_TAKEN, ErrorCode.ACCOUNT_BANNED, ErrorCode.UNAUTHENTICATED}
+
+LOG_IN = frozenset(
+    {
+        ErrorCode.NUMBER_REFUSED,
+        ErrorCode.CREDENTIALS_REFUSED,
+        ErrorCode.ACCOUNT_BANNED,
+        ErrorCode.CALLER_LIMIT,
+    }
+)
+ENTER_WITH_TICKET = frozenset({ErrorCode.CODE_REFUSED, ErrorCode.NO_ACCOUNT, ErrorCode.ACCOUNT_BANNED})
+SESSION = frozenset({ErrorCode.UNAUTHENTICATED})
+MATCH = SESSION | {ErrorCode.TOO_MANY_CONTACTS, ErrorCode.CONTACT_BUDGET}

@@ -1,0 +1,1 @@
+"""Pages in front of our own contracts, for people: register, log in, reset the password."""

@@ -1,0 +1,45 @@
+"""The gateway's environment."""
+
+from pydantic import Field, field_validator
+
+from gateway.installed import choose, installed_dialects
+from shared.settings import Environment, Keys, Networks, OnOff, ServiceUrl, Settings, Words, split_networks, split_words
+
+
+class GatewaySettings(Settings):
+    """``COUNTRIES`` are calling codes; ``TRUSTED_PROXIES`` are networks whose forwarded address is believed.
+
+    ``SEAL_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are those
+    under ``/pages``; unless told, development has them and production has not.
+    """
+
+    gateway_port: int = Field(default=8080, ge=0, le=65535)
+    auth_url: ServiceUrl = "http://127.0.0.1:8081"
+    sms_url: ServiceUrl = "http://127.0.0.1:8082"
+    contacts_url: ServiceUrl = "http://127.0.0.1:8083"
+    seal_keys: Keys
+    countries: Words = ("86",)
+    dialects: Words = ()
+    trusted_proxies: Networks = ()
+    pages: OnOff | None = None
+
+    _countries = field_validator("countries", "dialects", mode="before")(split_words)
+    _proxies = field_validator("trusted_proxies", mode="before")(split_networks)
+
+    @field_validator("dialects")
+    @classmethod
+    def _installed(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        choose(installed_dialects(), names)
+        return names
+
+    @property
+    def serves_pages(self) -> bool:
+        """Whether people find pages here."""
+        return self.pages is OnOff.ON or (self.pages is None and self.environment is Environment.DEVELOPMENT)
+
+    @field_validator("countries")
+    @classmethod
+    def _calling_codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
+        if not codes or any(not code.isascii() or not code.isdigit() or len(code) > 3 for code in codes):
+            raise ValueError("expected calling codes such as 86,852")
+        return codes

@@ -1,0 +1,1 @@
+"""What crosses a process: contracts, events, errors, numbers, tickets; and thin plumbing for all of them."""

@@ -1,0 +1,1 @@
+"""What one process may ask another: paths, questions and answers, each declared once."""

@@ -1,0 +1,36 @@
+"""An internal call as a value: where it is asked, with what, and what comes back."""
+
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+
+class Wire(BaseModel):
+    """A message between our own processes: closed, immutable, and silent about values in its errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Empty(Wire):
+    """An answer that says only that it was done."""
+
+
+Question = TypeVar("Question", bound=Wire)
+Answer = TypeVar("Answer", bound=Wire)
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[Question, Answer]):
+    """``POST path`` with ``question`` as JSON is answered by ``answer`` as JSON, or by a problem document."""
+
+    path: str
+    question: type[Question]
+    answer: type[Answer]
+
+
+Client = Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""What a client, or a dialect, calls itself."""
+
+Number = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
+"""E.164; the gateway has canonicalised it."""

@@ -1,0 +1,73 @@
+"""The one vocabulary of expected refusals: raised by the domain, carried by rpc, rendered by each dialect."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Every reason for which Haoma says no. A dialect must be able to say each of them."""
+
+    PARAMETER_MISSING = "parameter_missing"
+    PARAMETER_INVALID = "parameter_invalid"
+    NUMBER_REFUSED = "number_refused"
+    PASSWORD_CHARACTERS = "password_characters"  # noqa: S105  a refusal, not a password
+    PASSWORD_LENGTH = "password_length"  # noqa: S105
+    NUMBER_TAKEN = "number_taken"
+    NAME_TAKEN = "name_taken"
+    NO_ACCOUNT = "no_account"
+    CODE_REFUSED = "code_refused"
+    CREDENTIALS_REFUSED = "credentials_refused"
+    ACCOUNT_BANNED = "account_banned"
+    UNAUTHENTICATED = "unauthenticated"
+    COOLDOWN = "cooldown"
+    DAILY_CAP = "daily_cap"
+    CALLER_LIMIT = "caller_limit"
+    TOO_MANY_CONTACTS = "too_many_contacts"
+    CONTACT_BUDGET = "contact_budget"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+STATUS: dict[ErrorCode, int] = {
+    ErrorCode.PARAMETER_MISSING: 400,
+    ErrorCode.PARAMETER_INVALID: 400,
+    ErrorCode.NUMBER_REFUSED: 422,
+    ErrorCode.PASSWORD_CHARACTERS: 422,
+    ErrorCode.PASSWORD_LENGTH: 422,
+    ErrorCode.NUMBER_TAKEN: 409,
+    ErrorCode.NAME_TAKEN: 409,
+    ErrorCode.NO_ACCOUNT: 404,
+    ErrorCode.CODE_REFUSED: 403,
+    ErrorCode.CREDENTIALS_REFUSED: 403,
+    ErrorCode.ACCOUNT_BANNED: 403,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.COOLDOWN: 429,
+    ErrorCode.DAILY_CAP: 429,
+    ErrorCode.CALLER_LIMIT: 429,
+    ErrorCode.TOO_MANY_CONTACTS: 422,
+    ErrorCode.CONTACT_BUDGET: 429,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.INTERNAL: 500,
+}
+"""The HTTP status of each refusal between services, and in the ``native`` dialect."""
+
+
+class ServiceError(Exception):
+    """An expected refusal. Anything else that escapes a handler is a bug.
+
+    ``retry_after`` is in whole seconds, at least 1; ``field`` names the parameter at fault, never its value.
+    """
+
+    def __init__(self, code: ErrorCode, *, retry_after: int | None = None, field: str | None = None) -> None:
+        super().__init__(code.value)
+        self.code = code
+        self.retry_after = retry_after
+        self.field = field
+
+
+def unavailable(retry_after: int = 1) -> ServiceError:
+    """A dependency is down or the service sheds load."""
+    return ServiceError(ErrorCode.UNAVAILABLE, retry_after=retry_after)

@@ -1,0 +1,54 @@
+"""Calls that come close together, answered as one: under load a store is asked for many rows in one statement."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+LARGEST = 256
+
+
+class Gather(Generic[Q, A]):
+    """``await gather(question)`` answers one of the questions put to ``answer_all`` together.
+
+    No timer holds a call back: one that finds nobody asking goes at once, and those that come meanwhile go together
+    when it is done. ``answer_all`` gives the answers in the order of its questions; what it raises, each caller gets.
+    """
+
+    def __init__(self, answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
+        self._answer_all = answer_all
+        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
+        self._asking: asyncio.Task[None] | None = None
+
+    async def __call__(self, question: Q) -> A:
+        """The answer to one question."""
+        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, answer))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), context=Context())  # no one caller's
+        return await answer
+
+    async def _ask(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+                await self._ask_together(batch)
+        finally:
+            self._asking = None
+
+    async def _ask_together(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        try:
+            answers = await self._answer_all([question for question, _ in batch])
+        except BaseException as error:
+            for _, waiting in batch:
+                if not waiting.done():
+                    waiting.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, waiting), answer in zip(batch, answers, strict=True):
+            if not waiting.done():  # its caller may have given up
+                waiting.set_result(answer)

@@ -1,0 +1,46 @@
+"""Rings of secret keys: one current, older ones still accepted, so that a key can be rotated under load."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Self
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Keys by a small id (1-255). The first one written is current: it signs; all of them verify."""
+
+    current: int
+    by_id: dict[int, bytes] = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``2:<hex>,1:<hex>``, the current key first.
+
+        Raises ``ValueError`` without echoing the text when it is malformed or a key is under 32 bytes.
+        """
+        try:
+            pairs = [(int(number), bytes.fromhex(key)) for number, key in map(_split, text.split(","))]
+        except ValueError:
+            raise ValueError("expected <id>:<hex>[,<id>:<hex>...], the current key first") from None
+        if any(not 0 < number < 256 for number, _ in pairs):
+            raise ValueError("a key id is a number from 1 to 255")
+        if any(len(key) < 32 for _, key in pairs):
+            raise ValueError("a key needs at least 64 hex digits (32 bytes)")
+        if len({number for number, _ in pairs}) != len(pairs):
+            raise ValueError("a key id is used twice")
+        return cls(pairs[0][0], dict(pairs))
+
+    @property
+    def secret(self) -> bytes:
+        """The current key."""
+        return self.by_id[self.current]
+
+
+def _split(item: str) -> tuple[str, str]:
+    number, _, key = item.strip().partition(":")
+    return number, key
+
+
+def development_secret(name: str) -> str:
+    """A well-known secret for development, 64 hex digits. Settings refuse it in production."""
+    return hashlib.sha256(f"haoma development {name}".encode()).hexdigest()

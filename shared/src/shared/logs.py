@@ -1,0 +1,87 @@
+"""Structured logs: one JSON line per named fact, with ids; private values cannot pass."""
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+PRIVATE = frozenset(
+    {
+        "phone", "number", "code", "captcha", "vcode", "verify_code", "password", "pwd", "secret", "token",
+        "tmp_token", "ticket", "pepper", "key", "body", "contacts", "phones", "text", "authorization", "cookie",
+    }
+)  # fmt: skip
+"""Names whose values never reach a log line, whoever logs them."""
+
+_LONG_DIGITS = re.compile(r"\+?[0-9]{6,}")
+_NUMBER = re.compile(r"\+[0-9]{7,15}|(?<![0-9])1[3-9][0-9]{9}(?![0-9])")
+
+
+def drop_private(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Blank the values of private names, however deep, and any phone number inside a text."""
+    for name, value in event.items():
+        if name != "exception":
+            event[name] = _public(name, value)
+    return event
+
+
+def _public(name: str, value: Any) -> Any:
+    if name in PRIVATE:
+        return "[private]"
+    if isinstance(value, str):
+        return _NUMBER.sub("[number]", value)
+    if isinstance(value, dict):
+        return {inner: _public(str(inner), kept) for inner, kept in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_public("", kept) for kept in value]
+    return value
+
+
+def scrub_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A traceback may quote what a caller or a database said: no run of six digits survives in it."""
+    if isinstance(event.get("exception"), str):
+        event["exception"] = _LONG_DIGITS.sub("[digits]", event["exception"])
+    return event
+
+
+def _to_json(event: Any, default: Callable[[Any], Any]) -> str:
+    return orjson.dumps(event, default=default).decode()
+
+
+def configure(service: str, level: str = "info") -> None:
+    """Send structlog's and the standard library's lines to standard output in one format."""
+    structlog.contextvars.bind_contextvars(service=service)
+    chain: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        scrub_exception,
+        drop_private,
+    ]
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*chain, structlog.processors.JSONRenderer(orjson.dumps)],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.BytesLoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=chain,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(_to_json),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    # Connection churn of a broker that is away is our own reconnect fact, not a traceback a second.
+    logging.getLogger("aio_pika").setLevel(logging.ERROR)
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)

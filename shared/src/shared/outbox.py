@@ -1,0 +1,140 @@
+"""The transactional outbox: messages are committed with the state they tell of, then relayed at least once."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import asyncpg
+import structlog
+from prometheus_client import Counter, Gauge
+
+from shared.amqp import Publisher, RefusedError
+from shared.events import Outgoing
+from shared.postgres import Connection, Pool, transaction
+
+BATCH = 200
+POLL_SECONDS = 1.0
+GATHER_SECONDS = 0.01
+"""After the first news, so that commits close together leave in one batch."""
+PUBLISH_SECONDS = 5.0
+BATCH_SECONDS = 10.0
+PARK_AFTER = 5
+
+PUBLISHED = Counter("haoma_outbox_published_total", "Messages confirmed by the broker")
+PARKED = Counter("haoma_outbox_parked_total", "Messages set aside after repeated refusals")
+LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message when it was relayed")
+
+log = structlog.get_logger()
+
+INSERT = """
+    insert into outbox (id, exchange, routing_key, body)
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
+"""
+
+# The deletion becomes true only when the broker has confirmed: until then the rows are locked, not gone,
+# and another relay passes over them.
+TAKE = """
+    delete from outbox where id in (
+        select id from outbox where parked_at is null order by id limit $1 for update skip locked
+    )
+    returning id, exchange, routing_key, body, created_at, attempts
+"""
+
+PUT_BACK = """
+    insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
+    values ($1, $2, $3, $4, $5, $6, case when $6::int >= $7::int then now() end)
+"""
+
+
+async def put(connection: Connection, messages: Sequence[Outgoing]) -> None:
+    """Add messages to the outbox inside the caller's transaction."""
+    await connection.execute(INSERT, *columns(messages))
+
+
+def columns(messages: Sequence[Outgoing]) -> tuple[list[object], list[str], list[str], list[bytes]]:
+    """The messages as the four arrays that ``INSERT`` takes, for statements that embed it."""
+    return (
+        [message.id for message in messages],
+        [message.exchange for message in messages],
+        [message.routing_key for message in messages],
+        [message.body for message in messages],
+    )
+
+
+class BrokerAwayError(Exception):
+    """The broker did not answer for a batch: nothing is known of it, and all of it stays."""
+
+
+class Relay:
+    """Moves committed messages to the broker: in batches, confirms in flight together, woken after a commit."""
+
+    def __init__(self, pool: Pool, publisher: Publisher) -> None:
+        self._pool = pool
+        self._publisher = publisher
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Say that something was committed. The poll is the guarantee; this only makes it quick."""
+        self._news.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Relay in the background for as long as the block lasts."""
+        task = asyncio.create_task(self._run(), name="outbox-relay")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._news.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self._news.clear()
+            try:
+                while await self.relay_batch() == BATCH:
+                    pass
+            except Exception as error:  # noqa: BLE001  whatever failed, the rows are still there
+                log.warning("outbox.waiting", error=type(error).__name__)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def relay_batch(self) -> int:
+        """Publish one batch and delete what was confirmed. Returns how many rows it took."""
+        async with transaction(self._pool, BATCH_SECONDS) as connection:
+            rows = await connection.fetch(TAKE, BATCH)
+            if not rows:
+                return 0
+            LAG.set((datetime.now(UTC) - min(row["created_at"] for row in rows)).total_seconds())
+            for row, refused in zip(rows, await self._publish_all(rows), strict=True):
+                await self._settle(connection, row, refused=refused)
+        return len(rows)
+
+    async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[bool]:
+        """Whether the broker refused each row. Raises ``BrokerAwayError``: undo the whole batch and try again."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                outcomes = await asyncio.gather(*map(self._publish, rows), return_exceptions=True)
+        except TimeoutError as error:
+            raise BrokerAwayError from error
+        for outcome in outcomes:
+            if outcome is not None and not isinstance(outcome, RefusedError):
+                raise BrokerAwayError from outcome
+        return [outcome is not None for outcome in outcomes]
+
+    async def _publish(self, row: asyncpg.Record) -> None:
+        await self._publisher.publish(Outgoing(row["id"], row["exchange"], row["routing_key"], row["body"]))
+
+    async def _settle(self, connection: Connection, row: asyncpg.Record, *, refused: bool) -> None:
+        """Let a confirmed row go; put a refused one back, parked when it was refused too often."""
+        if not refused:
+            PUBLISHED.inc()
+            return
+        attempts = row["attempts"] + 1
+        if attempts >= PARK_AFTER:
+            PARKED.inc()
+            log.error("outbox.parked", message_id=str(row["id"]), routing_key=row["routing_key"])
+        await connection.execute(PUT_BACK, *tuple(row)[:5], attempts, PARK_AFTER)

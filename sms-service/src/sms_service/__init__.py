@@ -1,0 +1,1 @@
+"""Codes and the messages that carry them: issue, limit, deliver, check."""

@@ -1,0 +1,67 @@
+"""The composition root of the API: who issues and checks codes, and what that takes."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+from aio_pika.abc import AbstractRobustConnection
+from aiohttp import web
+
+from shared import amqp, postgres, rpc
+from shared.health import CHECKS
+from shared.outbox import Relay
+from shared.settings import Environment, OnOff
+from sms_service import api, consumer
+from sms_service.codes import CallerLimits, Codes, Switches
+from sms_service.receipts import Receipts
+from sms_service.receipts.reading import readers
+from sms_service.receipts.store import ReceiptStore
+from sms_service.secret_keys import secrets_of
+from sms_service.settings import SmsSettings
+from sms_service.store import CodeStore
+
+
+def create_api(settings: SmsSettings) -> web.Application:
+    """The process that issues and checks codes. Checking needs PostgreSQL alone, so readiness asks for no more."""
+    token = settings.service_token.get_secret_value()
+    app = rpc.new_service(token, api.routes, body_bytes=api.LONGEST_BODY)
+    if settings.environment is Environment.DEVELOPMENT:
+        from sms_service.inbox import api as inbox  # noqa: PLC0415  production has no inbox
+
+        inbox.mount(app, token)
+
+    async def resources(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
+            broker = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-service publish"))
+            # Kept open: after the broker has lost everything, the connection declares it again.
+            await amqp.insist(broker, partial(_declare_commands, broker))
+            relay = Relay(pool, await amqp.Publisher.open(broker))
+            await stack.enter_async_context(relay.running())
+            callers = await _callers(settings, stack)
+            switches = Switches(settings.reveal_codes, settings.master_code)
+            tests = settings.routing.tests
+            tests.announce(datetime.now(UTC))
+            app[api.CODES] = Codes(CodeStore(pool), callers, secrets_of(settings), relay.wake, switches, tests=tests)
+            app[api.RECEIPTS] = Receipts(ReceiptStore(pool), readers(settings.routing.senders), relay.wake)
+            app[api.CALLBACKS] = settings.routing.callbacks or ""
+            app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
+            yield
+
+    app.cleanup_ctx.append(resources)
+    return app
+
+
+async def _declare_commands(broker: AbstractRobustConnection) -> None:
+    await amqp.declare(await broker.channel(), consumer.SEND_COMMANDS)
+
+
+async def _callers(settings: SmsSettings, stack: AsyncExitStack) -> CallerLimits:
+    # redis-py weighs 20 MiB, and the worker needs none of it.
+    from shared import redis  # noqa: PLC0415
+    from sms_service.limits import Callers, Unlimited  # noqa: PLC0415
+
+    if settings.caller_limits is OnOff.OFF:
+        return Unlimited()
+    return Callers(await stack.enter_async_context(redis.client(settings.redis_url)))

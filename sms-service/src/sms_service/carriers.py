@@ -1,0 +1,67 @@
+"""Everybody who can be asked to carry a message: chosen by the routes, guarded by breakers, answering in time."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from sms_service.breakers import Breakers
+from sms_service.routing import Choice, Limits, Past, Route, Router
+from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, Sender
+
+ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by what they answered", ["sender", "outcome"])
+
+log = structlog.get_logger()
+
+
+class Carriers:
+    """The senders of one settings file, its routes and limits."""
+
+    def __init__(
+        self,
+        senders: Sequence[Sender],
+        routes: Sequence[Route],
+        limits: Mapping[str, Limits],
+        breakers: Breakers | None = None,
+    ) -> None:
+        self._senders = {sender.name: sender for sender in senders}
+        self._breakers = breakers or Breakers()
+        self._router = Router(routes, limits, self._breakers.is_open)
+
+    @classmethod
+    def only(cls, sender: Sender) -> "Carriers":
+        """One sender for everybody."""
+        return cls([sender], [Route("+", (sender.name,))], {})
+
+    def choose(self, message: Message, verification_id: UUID, past: Sequence[Past], tried: str | None = None) -> Choice:
+        """Who is asked next, ``tried`` having just failed for this message; or why nobody is."""
+        return self._router.choose(message.to, message.message_id, verification_id, past, tried)
+
+    async def send(self, name: str, message: Message, remaining: timedelta) -> Answer:
+        """Ask one sender, while the code lives and no longer than ``SEND_SECONDS``. Raises nothing of the sender's."""
+        answer = await self._ask(name, message, remaining)
+        ATTEMPTS.labels(name, answer.outcome.value).inc()
+        if answer.outcome is not Outcome.ACCEPTED:
+            log.warning(
+                "message.not_accepted",
+                message_id=str(message.message_id),
+                sender=name,
+                outcome=answer.outcome.value,
+                detail=answer.detail,
+            )
+        return answer
+
+    async def _ask(self, name: str, message: Message, remaining: timedelta) -> Answer:
+        try:
+            async with asyncio.timeout(min(SEND_SECONDS, remaining.total_seconds())):
+                return await self._breakers.send(self._senders[name], message)
+        except TimeoutError:
+            return Answer(Outcome.TRANSIENT, "timeout")
+        except Exception as error:  # noqa: BLE001  a library may raise whatever it likes
+            # The message may have left, so what must not happen is a second try by the same sender. The error's
+            # text stays out of the log: a library may quote the number or the text in it.
+            log.error("sender.failed", sender=name, message_id=str(message.message_id), error=type(error).__name__)
+            return Answer(Outcome.TRANSIENT, type(error).__name__)

@@ -1,0 +1,112 @@
+"""The inbox over HTTP. These routes exist in development only."""
+
+import hmac
+import math
+import re
+from uuid import UUID
+
+from aiohttp import web
+
+from shared.errors import ErrorCode, ServiceError
+from shared.phone import E164, parse
+from shared.rpc import read, reply
+from sms_service.inbox.messages import PUT_MESSAGE, Inbox, Messages
+from sms_service.inbox.page import InboxPage
+
+INBOX: web.AppKey[Inbox] = web.AppKey("inbox", Inbox)
+TOKEN: web.AppKey[str] = web.AppKey("inbox_token", str)
+
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 1000
+MAX_WAIT_SECONDS = 30.0
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+routes = web.RouteTableDef()
+
+
+def mount(app: web.Application, service_token: str) -> None:
+    """Add the inbox, its routes and its page to an application."""
+    app[INBOX] = Inbox()
+    app[TOKEN] = service_token
+    app.add_routes(routes)
+    InboxPage(app[INBOX]).mount(app)
+    app.on_shutdown.append(_release)
+
+
+async def _release(app: web.Application) -> None:
+    app[INBOX].release()
+
+
+@routes.get(PUT_MESSAGE.path, allow_head=False)
+async def list_messages(request: web.Request) -> web.Response:
+    found = request.app[INBOX].newest(_to(request), _limit(request))
+    return reply(Messages(messages=found))
+
+
+@routes.get(PUT_MESSAGE.path + "/latest", allow_head=False)
+async def latest_message(request: web.Request) -> web.Response:
+    found = await request.app[INBOX].latest(_to(request), _after(request), _wait(request))
+    if found is None:
+        raise ServiceError(ErrorCode.NOT_FOUND)
+    return reply(found)
+
+
+@routes.delete(PUT_MESSAGE.path)
+async def empty_inbox(request: web.Request) -> web.Response:
+    request.app[INBOX].empty()
+    return web.Response(status=204)
+
+
+@routes.post(PUT_MESSAGE.path)
+async def put_message(request: web.Request) -> web.Response:
+    _only_for_services(request)
+    return reply(request.app[INBOX].put(await read(request, PUT_MESSAGE)))
+
+
+def _only_for_services(request: web.Request) -> None:
+    given = request.headers.get("Authorization", "").encode(errors="replace")
+    if not hmac.compare_digest(given, f"Bearer {request.app[TOKEN]}".encode()):
+        raise ServiceError(ErrorCode.UNAUTHENTICATED)
+
+
+def _to(request: web.Request) -> E164 | None:
+    raw = request.query.get("to")
+    if raw is None:
+        return None
+    if raw.startswith(" "):  # an unescaped plus sign in a query is a space
+        raw = "+" + raw[1:]
+    if _E164.fullmatch(raw):
+        return E164(raw)
+    try:
+        return parse(raw)
+    except ServiceError:
+        raise _bad("to") from None
+
+
+def _limit(request: web.Request) -> int:
+    raw = request.query.get("limit", str(DEFAULT_LIMIT))
+    if not re.fullmatch(r"[0-9]{1,6}", raw) or not 1 <= int(raw) <= MAX_LIMIT:
+        raise _bad("limit")
+    return int(raw)
+
+
+def _wait(request: web.Request) -> float:
+    try:
+        wait = float(request.query.get("wait", "0"))
+    except ValueError:
+        raise _bad("wait") from None
+    if not math.isfinite(wait) or wait < 0:
+        raise _bad("wait")
+    return min(wait, MAX_WAIT_SECONDS)
+
+
+def _after(request: web.Request) -> str:
+    raw = request.query.get("after")
+    try:
+        return "" if raw is None else str(UUID(raw))
+    except ValueError:
+        raise _bad("after") from None
+
+
+def _bad(parameter: str) -> ServiceError:
+    return ServiceError(ErrorCode.PARAMETER_INVALID, field=parameter)

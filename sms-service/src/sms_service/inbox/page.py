@@ -1,0 +1,113 @@
+"""The inbox as a page: rendered here, kept up to date by a script that waits for a change and asks again."""
+
+import math
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from shared.contracts.endpoint import Number
+from shared.pages.site import Site, reader_language
+from sms_service.inbox.messages import CAPACITY, Inbox, StoredMessage
+from sms_service.inbox.search import MOST_CHARACTERS, parse_search
+from sms_service.inbox.words import PURPOSES, WORDS
+
+MOST_ROWS = 200
+WAIT_SECONDS = 25.0
+"""How long a page waits for a change: below what proxies and browsers allow a silent request."""
+
+ABOUT = """\
+The SMS inbox of development. In a browser this address is a page. The messages, newest first:
+  GET    /inbox/messages?to=+8613800138000&limit=20
+  GET    /inbox/messages/latest?to=+8613800138000&wait=5&after=<id>
+  DELETE /inbox/messages
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A message as the page shows it."""
+
+    message: StoredMessage
+    number: str
+    purpose: str
+
+    @property
+    def iso(self) -> str:
+        return f"{self.message.created_at:%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
+    def utc(self) -> str:
+        return f"{self.message.created_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class InboxPage:
+    """The page of one inbox."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._site = Site("sms_service.inbox", "/inbox", WORDS)
+
+    def mount(self, app: web.Application) -> None:
+        """Add the page's routes: itself, its files, and the question whether anything changed."""
+        app.router.add_get("/inbox", self.show, allow_head=False)
+        app.router.add_get("/inbox/state", self.tell_state, allow_head=False)
+        self._site.mount(app)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """The messages that a search finds; for a script that came here, how to ask for JSON."""
+        if "text/html" not in request.headers.get("Accept", ""):
+            return web.Response(text=ABOUT)
+        state = await self._inbox.state("", 0)
+        number = _number(request.query.get("to", ""))
+        typed = request.query.get("q", "")[:MOST_CHARACTERS]
+        found = self._find(number, typed)
+        return self._site.page(
+            request,
+            "inbox.html",
+            state=state,
+            count=self._inbox.count,
+            number=number,
+            shown_number=_spaced(number),
+            q=typed,
+            found=len(found),
+            most=MOST_ROWS,
+            rows=[_row(message, reader_language(request)) for message in found[:MOST_ROWS]],
+        )
+
+    async def tell_state(self, request: web.Request) -> web.Response:
+        """The name of what the inbox holds, once it is another than ``known``; after ``wait`` seconds the same."""
+        state = await self._inbox.state(request.query.get("known", ""), _wait(request))
+        return web.json_response({"state": state}, headers={"Cache-Control": "no-store"})
+
+    def _find(self, number: Number, typed: str) -> list[StoredMessage]:
+        search = parse_search(typed)
+        every = self._inbox.newest(None, CAPACITY)
+        return [each for each in every if (not number or each.to == number) and search.finds(each)]
+
+
+def _row(message: StoredMessage, language: str) -> Row:
+    return Row(message, _spaced(message.to), PURPOSES[language][message.purpose])
+
+
+def _number(typed: str) -> Number:
+    """The number of a per-number view; the plus sign of a query, unescaped, is a space."""
+    return Number("+" + typed[1:] if typed.startswith(" ") else typed)
+
+
+def _spaced(number: str) -> str:
+    """A number as people write it; what is none, as it is."""
+    import phonenumbers  # noqa: PLC0415  15 MiB that only a page shown needs
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def _wait(request: web.Request) -> float:
+    try:
+        wait = float(request.query.get("wait", WAIT_SECONDS))
+    except ValueError:
+        return 0
+    return min(max(wait, 0), WAIT_SECONDS) if math.isfinite(wait) else 0

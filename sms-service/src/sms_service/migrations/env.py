@@ -1,0 +1,5 @@
+"""What alembic runs to apply the revisions."""
+
+from shared.migrations import run
+
+run()

@@ -1,0 +1,35 @@
+"""Where wrong tries came from: beside each on its number, and together by network."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+# As long as `failures`, and in its order; empty where the place is unknown or not limited.
+FAILED_FROM = "alter table numbers add column failed_from text[] not null default '{}'"
+FILL = """
+    update numbers set failed_from = array_fill(''::text, array[cardinality(failures)]) where failures <> '{}'
+"""
+
+# A window opens with the first wrong try; one without any is closed.
+GUESSERS = """
+    create table guessers (
+        place text primary key,
+        failures int not null,
+        resets_at timestamptz not null
+    )
+"""
+
+
+def upgrade() -> None:
+    """Add the column and the table; earlier wrong tries came from nowhere."""
+    op.execute("set local lock_timeout = '2s'")
+    for statement in (FAILED_FROM, FILL, GUESSERS):
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Forget where wrong tries came from; numbers keep theirs."""
+    op.execute("set local lock_timeout = '2s'")
+    op.execute("drop table guessers")
+    op.execute("alter table numbers drop column failed_from")

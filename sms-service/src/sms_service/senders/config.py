@@ -1,0 +1,153 @@
+"""What the settings file says of each kind of sender. Credentials are names of environment variables there."""
+
+import re
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+
+from shared.contracts.sms import Language, Purpose
+from sms_service.routing import Limits
+
+ENVIRON = "environ"
+"""The key of the validation context under which the environment is."""
+
+
+def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+        raise ValueError("expected the name of an environment variable, such as TWILIO_AUTH_TOKEN")
+    value = (info.context or {}).get(ENVIRON, {}).get(name, "")
+    if not value:
+        raise ValueError(f"{name} is not set in the environment")
+    return SecretStr(value)
+
+
+FromEnv = Annotated[SecretStr, BeforeValidator(_from_environ)]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
+Word = Annotated[str, Field(min_length=1, max_length=128)]
+Most = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """A table of the file: every key is known, and none is repeated in an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class LimitsPart(Part):
+    """Messages for one number, in rolling windows."""
+
+    per_minute: Most | None = None
+    per_hour: Most | None = None
+    per_day: Most | None = None
+
+
+class _Sender(Part):
+    limits: LimitsPart = LimitsPart()
+
+    @property
+    def own_limits(self) -> Limits:
+        """The limits on what it is given for one number."""
+        return Limits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
+
+
+class InboxConfig(_Sender):
+    """Development: messages go to the SMS inbox."""
+
+    type: Literal["inbox"]
+
+
+class WebhookConfig(_Sender):
+    """A signed POST to a service of the operator's own."""
+
+    type: Literal["webhook"]
+    url: HttpUrl
+    secret: FromEnv = Field(alias="secret_env")
+
+
+class TwilioConfig(_Sender):
+    """Twilio's Messages API. One of ``from_number`` and ``messaging_service_sid``."""
+
+    type: Literal["twilio"]
+    account_sid: Word
+    auth_token: FromEnv = Field(alias="auth_token_env")
+    from_number: Annotated[str, Field(pattern=r"^\+?[A-Za-z0-9 ]{3,15}$")] | None = None
+    messaging_service_sid: Word | None = None
+    base_url: HttpUrl | None = None
+
+
+class Templates(Part):
+    """The provider's ids of approved templates: ``default``, or one for a purpose, or for purpose and language."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+    __pydantic_extra__: dict[str, Word]
+
+    default: Word
+
+    def find(self, purpose: Purpose, language: Language) -> str:
+        """The most particular one there is, such as ``sign_up_en`` before ``sign_up`` before ``en``."""
+        given = self.__pydantic_extra__
+        names = (f"{purpose.value}_{language.value}", purpose.value, language.value)
+        return next((given[name] for name in names if name in given), self.default)
+
+
+GATEWAY_LIMITS = LimitsPart(per_minute=1, per_hour=5, per_day=10)
+"""What mainland gateways allow for one number and signature; a message beyond it is refused there and costs trust."""
+
+
+class AliyunConfig(_Sender):
+    """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host, for another region or a test."""
+
+    type: Literal["aliyun"]
+    access_key_id: FromEnv = Field(alias="access_key_id_env")
+    access_key_secret: FromEnv = Field(alias="access_key_secret_env")
+    sign_name: Word
+    templates: Templates
+    code_parameter: Word = "code"
+    endpoint: Word = "dysmsapi.aliyuncs.com"
+    scheme: Literal["https", "http"] = "https"
+    receipt_key: FromEnv | None = Field(default=None, alias="receipt_key_env")
+    limits: LimitsPart = GATEWAY_LIMITS
+
+
+class TencentConfig(_Sender):
+    """Tencent Cloud SMS. ``parameters`` are what the templates take, in their order."""
+
+    type: Literal["tencent"]
+    secret_id: FromEnv = Field(alias="secret_id_env")
+    secret_key: FromEnv = Field(alias="secret_key_env")
+    app_id: Word
+    sign_name: str = ""
+    templates: Templates
+    parameters: tuple[Literal["code", "minutes"], ...] = ("code", "minutes")
+    region: Word = "ap-guangzhou"
+    endpoint: Word = "sms.tencentcloudapi.com"
+    scheme: Literal["https", "http"] = "https"
+    receipt_key: FromEnv | None = Field(default=None, alias="receipt_key_env")
+    limits: LimitsPart = LimitsPart(per_minute=2, per_day=10)
+
+
+class AwsConfig(_Sender):
+    """Amazon SNS. Without the two keys, the credentials of the machine (role, profile) are used."""
+
+    type: Literal["aws"]
+    region: Word
+    access_key_id: FromEnv | None = Field(default=None, alias="access_key_id_env")
+    secret_access_key: FromEnv | None = Field(default=None, alias="secret_access_key_env")
+    sender_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,11}$")] | None = None
+    endpoint_url: HttpUrl | None = None
+
+
+class SmppConfig(_Sender):
+    """A carrier's SMS centre, by SMPP 3.4."""
+
+    type: Literal["smpp"]
+    host: Word
+    port: int = Field(default=2775, ge=1, le=65535)
+    system_id: Annotated[str, Field(min_length=1, max_length=15)]
+    password: FromEnv = Field(alias="password_env")
+    source: Annotated[str, Field(pattern=r"^\+?[A-Za-z0-9]{1,20}$")]
+
+
+SenderConfig: TypeAlias = (
+    InboxConfig | WebhookConfig | TwilioConfig | AliyunConfig | TencentConfig | AwsConfig | SmppConfig
+)

@@ -1,0 +1,62 @@
+"""What the processes of sms-service are told by their environment."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, PrivateAttr, model_validator
+
+from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, RedisUrl, Settings
+from sms_service import routefile
+
+
+class DatabaseSettings(Settings):
+    """Enough to migrate: the job that changes the schema is given no key that makes codes."""
+
+    postgres_url: PostgresUrl
+    sms_database: str = "sms"
+
+
+class SmsSettings(DatabaseSettings):
+    """What the API and the delivery worker need; both read the same variables."""
+
+    sms_port: int = Field(default=8082, ge=1, le=65535)
+    sms_worker_port: int = Field(default=8084, ge=1, le=65535)
+    redis_url: RedisUrl
+    amqp_url: AmqpUrl
+    ticket_keys: Keys
+    code_keys: Keys
+    phone_key: HexKey
+    sms_routes: Path | None = None
+    inbox_url: str | None = None
+    caller_limits: OnOff = OnOff.ON
+    _routing: routefile.RouteFile = PrivateAttr(default=routefile.INBOX_ONLY)
+
+    @property
+    def inbox_address(self) -> str:
+        """Where the development sender posts: the API process, which holds the inbox."""
+        return (self.inbox_url or f"http://127.0.0.1:{self.sms_port}").rstrip("/")
+
+    @model_validator(mode="after")
+    def _nothing_for_development_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION:
+            if self.caller_limits is OnOff.OFF:
+                raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
+            if self.sms_routes is None:
+                raise ValueError("SMS_ROUTES is missing: it names the file that says who carries messages")
+        return self
+
+    @model_validator(mode="after")
+    def _read_routes(self) -> Self:
+        if self.sms_routes is not None:
+            development = self.environment is Environment.DEVELOPMENT
+            try:
+                self._routing = routefile.read(self.sms_routes, os.environ, inbox_allowed=development)
+            except routefile.BrokenRoutesError as error:
+                raise ValueError(f"SMS_ROUTES: {error}") from None
+        return self
+
+    @property
+    def routing(self) -> routefile.RouteFile:
+        """What ``SMS_ROUTES`` says; without it, in development, everything goes to the inbox."""
+        return self._routing

@@ -1,0 +1,58 @@
+"""The composition root of the delivery worker: who carries messages, and what that takes."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+from aiohttp import web
+
+from shared import amqp, postgres, rpc
+from shared.health import CHECKS, add_health
+from shared.outbox import Relay
+from sms_service import consumer
+from sms_service.carriers import Carriers
+from sms_service.delivery import Delivery
+from sms_service.housekeeping import PURGE_SECONDS, SWEEP_SECONDS, purge, regularly
+from sms_service.ledger_store import LedgerStore
+from sms_service.receipts import Receipts
+from sms_service.receipts.store import ReceiptStore
+from sms_service.secret_keys import secrets_of
+from sms_service.senders.opening import Surroundings, open_all
+from sms_service.settings import SmsSettings
+
+
+def create_worker(settings: SmsSettings) -> web.Application:
+    """The process that delivers. Its HTTP serves only health and metrics."""
+    app = web.Application()
+    add_health(app)
+
+    async def resources(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
+            publishing = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-worker publish"))
+            consuming = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-worker consume"))
+            publisher = await amqp.Publisher.open(publishing)
+            relay = Relay(pool, publisher)
+            await stack.enter_async_context(relay.running())
+            secrets, ledger = secrets_of(settings), LedgerStore(pool)
+            receipts = Receipts(ReceiptStore(pool), {}, relay.wake)
+            delivery = Delivery(
+                ledger, await _carriers(settings, receipts, stack), secrets.deriver, secrets.phones, relay.wake
+            )
+            await stack.enter_async_context(regularly("sweep", SWEEP_SECONDS, delivery.sweep))
+            await stack.enter_async_context(regularly("purge", PURGE_SECONDS, partial(purge, ledger)))
+            commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
+            await stack.enter_async_context(commands.running(consuming))
+            app[CHECKS] |= {"postgresql": partial(postgres.ping, pool), "rabbitmq": commands.check}
+            yield
+
+    app.cleanup_ctx.append(resources)
+    return app
+
+
+async def _carriers(settings: SmsSettings, receipts: Receipts, stack: AsyncExitStack) -> Carriers:
+    inbox = partial(rpc.peer, settings.inbox_address, settings.service_token.get_secret_value())
+    routing = settings.routing
+    around = Surroundings(inbox, routing.callbacks, receipts.apply)
+    senders = await open_all(routing.senders, around, stack)
+    return Carriers(senders, routing.in_order, {name: config.own_limits for name, config in routing.senders.items()})

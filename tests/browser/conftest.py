@@ -1,0 +1,72 @@
+"""A browser for these tests; whatever a visit should not have done fails its test at the end."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+from stack import chromium
+from stack.folder import StackError
+from stack.system import Stack
+from support.app import App
+from support.browser import Visit, Visiting, visiting
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The browser, installed if need be; without one these tests are skipped, visibly."""
+    try:
+        return chromium.browser(print)
+    except StackError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+async def browser(chromium_path: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        browser = await playwright.chromium.launch(executable_path=chromium_path, args=options)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def visit(browser: Browser, system: Stack) -> AsyncIterator[Visiting]:
+    """Opens visits. Once a test is over, none of them may have logged anything or asked a foreign host."""
+    visits: list[Visit] = []
+    async with AsyncExitStack() as stack:
+
+        async def begin(language: str = "en", width: int = 1280, **options: Any) -> Visit:
+            opened = await stack.enter_async_context(visiting(browser, system, language, width, options))
+            visits.append(opened)
+            return opened
+
+        yield begin
+    assert [each.said + each.foreign for each in visits] == [[]] * len(visits)
+
+
+@pytest.fixture
+async def put(app: App, system: Stack) -> Callable[..., Awaitable[None]]:
+    """Puts a message into the inbox, as a sender does."""
+
+    async def put(to: str, text: str, code: str = "123456", purpose: str = "sign_up") -> None:
+        message = {"to": to, "text": text, "code": code, "purpose": purpose}
+        headers = {"Authorization": f"Bearer {system.environ['SERVICE_TOKEN']}"}
+        async with app.http.post(f"{app.sms}/inbox/messages", json=message, headers=headers) as reply:
+            assert reply.status == 200
+
+    return put
+
+
+@pytest.fixture
+async def empty_inbox(app: App) -> AsyncIterator[None]:
+    """The inbox has nothing in it, before and after."""
+    await _empty(app)
+    yield
+    await _empty(app)
+
+
+async def _empty(app: App) -> None:
+    async with app.http.delete(f"{app.sms}/inbox/messages") as reply:
+        assert reply.status == 204

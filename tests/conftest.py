@@ -1,0 +1,55 @@
+"""Fixtures for every folder: real servers and the running system, private to this run, gone at its end."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from stack.system import Stack
+from support.app import App
+from support.database import Tables
+
+EVERYTHING_ON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "LOG_LEVEL": "info"}
+"""All load comes from one address here, so limits on a caller's address are off; limits on a number hold."""
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Stack]:
+    """A private PostgreSQL, Valkey and RabbitMQ; no process of ours."""
+    with Stack.private(environ=EVERYTHING_ON) as stack:
+        stack.start_servers(then=stack.migrate)
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def postgres_url(servers: Stack) -> str:
+    return servers.addresses["POSTGRES_URL"]
+
+
+@pytest.fixture(scope="session")
+def redis_url(servers: Stack) -> str:
+    return servers.addresses["REDIS_URL"]
+
+
+@pytest.fixture(scope="session")
+def amqp_url(servers: Stack) -> str:
+    return servers.addresses["AMQP_URL"]
+
+
+@pytest.fixture(scope="session")
+def system(servers: Stack) -> Stack:
+    """Every process of ours, running on the private servers."""
+    servers.start_services()
+    return servers
+
+
+@pytest.fixture(scope="session")
+async def app(system: Stack) -> AsyncIterator[App]:
+    """A mobile app that talks to the gateway, and can read the SMS inbox."""
+    async with App.connect(system.url("gateway"), system.url("sms-service")) as app:
+        yield app
+
+
+@pytest.fixture(scope="session")
+async def tables(system: Stack) -> AsyncIterator[Tables]:
+    """The services' tables, for what no API shows: making time pass, and looking for secrets."""
+    async with Tables.connect(system.addresses["POSTGRES_URL"], system.environ["PHONE_KEY"]) as tables:
+        yield tables

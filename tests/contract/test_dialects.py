@@ -1,0 +1,49 @@
+"""What holds for every dialect: it can say every refusal, and each of its calls has a recorded case."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.dialect import Dialect
+from gateway.installed import installed_dialects
+from shared.errors import ErrorCode, ServiceError
+
+CASES = Path(__file__).parent / "cases"
+DIALECTS = pytest.mark.parametrize("dialect", installed_dialects(), ids=lambda dialect: dialect.name)
+
+
+@DIALECTS
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_dialect_can_say_every_error(dialect: Dialect, code: ErrorCode) -> None:
+    for route in dialect.routes:
+        response = dialect.render_error(ServiceError(code, retry_after=7), route.path)
+        assert json.loads(response.body)
+        assert response.headers["Retry-After"] == "7"
+
+
+@DIALECTS
+def test_every_call_of_a_dialect_has_a_recorded_case(dialect: Dialect) -> None:
+    recorded = set()
+    for path in (CASES / dialect.name).glob("*.json"):
+        for step in json.loads(path.read_text())["steps"]:
+            if "request" in step:
+                recorded.add((step["request"]["method"], step["request"]["path"]))
+    missing = [
+        (route.method, route.path)
+        for route in dialect.routes
+        if not any(
+            method == route.method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route.path), path)
+            for method, path in recorded
+        )
+    ]
+    assert missing == []
+
+
+@DIALECTS
+def test_a_dialect_owns_the_paths_it_serves(dialect: Dialect) -> None:
+    owners = [
+        other.name for other in installed_dialects() for route in dialect.routes if other.owns.fullmatch(route.path)
+    ]
+    assert set(owners) == {dialect.name}

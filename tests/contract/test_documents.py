@@ -1,0 +1,266 @@
+"""The documents: valid, complete, told by the dialects themselves, and true of what was recorded."""
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from openapi_spec_validator import validate
+from support.asyncapi import schema as asyncapi_schema
+
+from gateway import documents
+from gateway.documents.asyncapi import asyncapi
+from gateway.documents.openapi import openapi
+from gateway.installed import choose, installed_dialects
+from gateway.operations import Operation
+from shared.events import EXCHANGE, FACTS, CloudEvent
+
+CASES = Path(__file__).parent / "cases"
+ROOT = Path(__file__).parents[2]
+Json = dict[str, Any]
+OPERATIONS = [
+    pytest.param(operation, id=f"{operation.method} {operation.path}")
+    for dialect in installed_dialects()
+    for operation in dialect.routes
+]
+
+
+@cache
+def calls() -> Json:
+    return json.loads(json.dumps(openapi(installed_dialects(), "1")))
+
+
+@cache
+def events() -> Json:
+    return json.loads(json.dumps(asyncapi("1")))
+
+
+def described(operation: Operation) -> Json:
+    return calls()["paths"][operation.path][operation.method.lower()]
+
+
+def accepts(schema: Json, value: Any, components: Json) -> bool:
+    """Whether a value fits a schema that refers to a document's components."""
+    whole = {**schema, "components": components, "$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return jsonschema.Draft202012Validator(whole).is_valid(value)
+
+
+def test_the_calls_are_a_valid_openapi_document() -> None:
+    validate(calls())
+    assert calls()["openapi"].startswith("3.1.")
+
+
+def test_every_call_that_is_served_is_described_and_no_other() -> None:
+    served = {(route.method, route.path) for dialect in installed_dialects() for route in dialect.routes}
+    told = {(method.upper(), path) for path, methods in calls()["paths"].items() for method in methods}
+    assert told == served
+    names = [described["operationId"] for methods in calls()["paths"].values() for described in methods.values()]
+    assert len(names) == len(set(names))
+
+
+def test_a_dialect_that_is_off_is_not_described() -> None:
+    everything = installed_dialects()
+    for dialect in everything:
+        others = [other.name for other in everything if other is not dialect]
+        document = openapi(choose(everything, others), "1")
+        validate(document)
+        assert not [path for path in document["paths"] if dialect.owns.fullmatch(path)]
+        assert not [name for name in document["components"]["schemas"] if name.startswith(f"{dialect.name}.")]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_example_fits_the_schema_beside_it(operation: Operation) -> None:
+    told = described(operation)
+    bodies = [told.get("requestBody", {}), *told["responses"].values()]
+    shown = [
+        (content["schema"], content["examples"]) for body in bodies for content in body.get("content", {}).values()
+    ]
+    assert shown or operation.answers.keys() == {204}
+    for schema, examples in shown:
+        for name, example in examples.items():
+            assert accepts(schema, example["value"], calls()["components"]), (name, example)
+    for parameter in told.get("parameters", ()):
+        assert accepts(parameter["schema"], parameter["example"], calls()["components"]), parameter
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_example_of_a_request_is_one_that_the_call_itself_takes(operation: Operation) -> None:
+    told = described(operation)
+    if operation.asks is None:
+        assert "requestBody" not in told
+        return
+    if operation.method == "GET":
+        operation.asks.model_validate({each["name"]: each["example"] for each in told["parameters"]})
+        return
+    for example in told["requestBody"]["content"]["application/json"]["examples"].values():
+        operation.asks.model_validate(example["value"])
+
+
+def test_every_field_has_an_example_of_its_own() -> None:
+    """An ellipsis stands for a text that no dialect has an example for."""
+    assert re.findall(r'"(\w+)": "…"', json.dumps(calls(), ensure_ascii=False)) == []
+    assert re.findall(r'"(\w+)": "…"', json.dumps(events(), ensure_ascii=False)) == []
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_handler_reads_what_its_description_says(operation: Operation) -> None:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(operation.handler)))
+    read = [
+        node.args[1].id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_call"
+    ]
+    assert read == ([operation.asks.__name__] if operation.asks else [])
+
+
+def steps() -> list[Any]:
+    """Every recorded exchange with a call that is described."""
+    found = []
+    for path in sorted(CASES.glob("*/*.json")):
+        for number, step in enumerate(json.loads(path.read_text())["steps"], 1):
+            if "request" in step and step["response"]["status"] != 405:
+                found.append(pytest.param(step, id=f"{path.parent.name}/{path.stem}/{number}"))
+    return found
+
+
+def find(method: str, path: str) -> Json | None:
+    for known, methods in sorted(calls()["paths"].items(), key=lambda entry: "{" in entry[0]):
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", known), path) and method.lower() in methods:
+            return methods[method.lower()]
+    return None
+
+
+def test_every_recorded_answer_is_described() -> None:
+    """Its status is; and a refusal's words are among the examples."""
+    strays = []
+    for parameter in steps():
+        request, response = parameter.values[0]["request"], parameter.values[0]["response"]
+        told = find(request["method"], request["path"])
+        if told is None:
+            continue
+        answer = told["responses"].get(str(response["status"]))
+        if answer is None:
+            strays.append((parameter.id, response["status"]))
+            continue
+        examples = [e["value"] for content in answer.get("content", {}).values() for e in content["examples"].values()]
+        if response.get("body") and not any(alike(response["body"], example) for example in examples):
+            strays.append((parameter.id, response["body"]))
+    assert strays == []
+
+
+WORDS = ("error_code", "errorCode", "code", "error", "error_message", "msg", "message")
+
+
+def alike(recorded: Any, example: Any) -> bool:
+    """Whether an answer has the example's shape and says the same by way of codes and texts."""
+    if not isinstance(recorded, dict) or not isinstance(example, dict):
+        return type(recorded) is type(example)
+    optional = {"retry_after", "field"}
+    if recorded.keys() - optional != example.keys() - optional:
+        return False
+    same = [word for word in WORDS if isinstance(recorded.get(word), str) and "<" not in recorded[word]]
+    return all(recorded[word] == example[word] for word in same)
+
+
+def test_the_events_are_a_valid_asyncapi_document() -> None:
+    jsonschema.validators.validator_for(asyncapi_schema())(asyncapi_schema()).validate(events())
+
+
+def test_an_invalid_asyncapi_document_would_be_noticed() -> None:
+    broken = json.loads(json.dumps(events()))
+    broken["operations"]["tell.auth.user.registered.v1"]["action"] = "publish"
+    assert not jsonschema.validators.validator_for(asyncapi_schema())(asyncapi_schema()).is_valid(broken)
+
+
+def test_every_event_has_a_channel_under_its_routing_key() -> None:
+    channels = events()["channels"]
+    assert [channel["address"] for channel in channels.values()] == [fact.key for fact in FACTS]
+    assert {channel["bindings"]["amqp"]["exchange"]["name"] for channel in channels.values()} == {EXCHANGE}
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.key)
+def test_the_example_of_an_event_is_one_that_its_model_takes(fact: Any) -> None:
+    message = events()["components"]["messages"][fact.key]
+    example = message["examples"][0]["payload"]
+    assert accepts(message["payload"], example, events()["components"])
+    envelope = CloudEvent[fact].model_validate(example)
+    assert (envelope.type, envelope.subject) == (fact.key, getattr(envelope.data, fact.about))
+    assert message["summary"]
+
+
+def references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [value["$ref"]] if "$ref" in value else [ref for inner in value.values() for ref in references(inner)]
+    return [ref for inner in value for ref in references(inner)] if isinstance(value, list) else []
+
+
+@pytest.mark.parametrize("document", [calls, events])
+def test_every_reference_of_a_document_leads_somewhere(document: Any) -> None:
+    whole = document()
+    for reference in set(references(whole)):
+        found = whole
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+
+
+def test_the_documents_carry_the_version_of_the_gateway() -> None:
+    project = tomllib.loads((ROOT / "gateway" / "pyproject.toml").read_text())["project"]
+    assert project["version"] == documents.VERSION
+
+
+@pytest.fixture
+async def client() -> Any:
+    app = web.Application()
+    documents.mount(app, installed_dialects())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", "/docs"])
+async def test_a_document_may_be_kept_for_five_minutes(client: Any, path: str) -> None:
+    answer = await client.get(path)
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "public, max-age=300")
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json"])
+async def test_a_document_that_did_not_change_is_not_sent_again(client: Any, path: str) -> None:
+    tag = (await client.get(path)).headers["ETag"]
+    assert (await client.get(path, headers={"If-None-Match": tag})).status == 304
+    assert (await client.get(path)).content_type == "application/json"
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_the_page_shows_every_call_and_event_and_holds_nothing_inline_or_foreign(
+    client: Any, language: str
+) -> None:
+    answer = await client.get("/docs", params={"lang": language})
+    page = await answer.text()
+
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Content-Language"] == language
+    shown = set(re.findall(r'<article class="card" id="([^"]+)"', page))
+    ids = {
+        told["operationId"].removesuffix(".post") for methods in calls()["paths"].values() for told in methods.values()
+    }
+    assert shown == ids | {fact.key for fact in FACTS}
+    assert not re.findall(r"<style|<script(?![^>]*\bsrc=)| style=| on\w+=", page)
+    links = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert [link for link in links if not link.startswith(("/", "#", "?"))] == []
+    for link in {link for link in links if link.startswith("/docs/")}:
+        assert (await client.get(link)).status == 200
+
+
+async def test_the_page_is_the_same_for_everybody_who_reads_its_language(client: Any) -> None:
+    first = await (await client.get("/docs", params={"lang": "en", "utm": "<script>1</script>"})).text()
+    second = await (await client.get("/docs", headers={"Accept-Language": "en"})).text()
+    assert first == second
+    assert "utm" not in first

@@ -1,0 +1,242 @@
+"""Servers and processes that die: what keeps working, what waits, and what must never happen twice."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import aio_pika
+import pytest
+import redis.asyncio
+from aiohttp import web
+from stack import ports
+from stack.system import Stack
+from support.app import App, fresh_number
+from support.database import Tables
+
+from shared import postgres
+from shared.errors import ServiceError
+
+LIMITED = {"CALLER_LIMITS": "on", "ENVIRONMENT": "development", "TRUSTED_PROXIES": "127.0.0.0/8"}
+"""Limits on callers hold here, so each request comes from another address, by way of a trusted proxy."""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A system of its own: these tests break it."""
+    with Stack.private(environ=LIMITED) as stack:
+        stack.start()
+        yield stack
+
+
+@pytest.fixture(scope="module")
+async def app(stack: Stack) -> AsyncIterator[App]:
+    async with App.connect(stack.url("gateway"), stack.url("sms-service"), spread=True) as app:
+        yield app
+
+
+@pytest.fixture(autouse=True)
+async def recovered(app: App) -> None:
+    """Each test begins on a system that has recovered from the one before."""
+    await until_served(app)
+
+
+@asynccontextmanager
+async def listening(stack: Stack, name: str, keys: list[str]) -> AsyncIterator[asyncio.Queue[dict]]:
+    """A durable consumer's view of events: its queue outlives the broker's restart."""
+    heard: asyncio.Queue[dict] = asyncio.Queue()
+    connection = await aio_pika.connect_robust(stack.addresses["AMQP_URL"], reconnect_interval=0.5)
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+        for key in keys:
+            await queue.bind("events", key)
+
+        async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            heard.put_nowait(json.loads(message.body))
+            await message.ack()
+
+        await queue.consume(take)
+        yield heard
+        await queue.delete(if_unused=False, if_empty=False)
+
+
+async def test_with_rabbitmq_stopped_people_register_and_log_in_and_every_event_arrives_later(
+    stack: Stack, app: App
+) -> None:
+    numbers = [fresh_number() for _ in range(3)]
+    for number in numbers:
+        await app.send_code(number)
+    codes = {number: await app.code(number) for number in numbers}
+    async with listening(stack, "test.outage", ["auth.user.registered.v1"]) as heard:
+        stack.servers.rabbitmq.stop()
+        users = []
+        for number in numbers:
+            ticket = (await app.verify(number, codes[number])).body["data"]["tmp_token"]
+            users.append((await app.new_user(number, "a password", ticket)).body["data"])
+            assert "token" in (await app.log_in(number, "a password")).body
+        stack.servers.rabbitmq.start()
+
+        told = set()
+        async with asyncio.timeout(60):
+            while told != {str(user["userId"]) for user in users}:
+                told.add((await heard.get())["data"]["user_id"])
+
+    asked = (users[0]["userId"], users[0]["token"], [numbers[1], numbers[2]])
+    async with asyncio.timeout(60):
+        while len((await app.check_contact(*asked)).body.get("data", [])) < 2:
+            await asyncio.sleep(0.2)
+
+
+async def test_with_redis_stopped_no_limit_is_higher_and_log_in_works(stack: Stack, app: App) -> None:
+    number = fresh_number()
+    await app.register(number, "a password")
+    stack.servers.redis.stop()
+    try:
+        assert "token" in (await app.log_in(number, "a password")).body
+        refused = await app.send_code(fresh_number())
+        assert (refused.status, refused.body["error_code"]) == (503, "10010")
+        assert int(refused.headers["Retry-After"]) >= 1
+    finally:
+        stack.servers.redis.start()
+    await until_served(app)
+
+
+@pytest.mark.parametrize("fault", ["stop", "pause"])
+async def test_with_postgresql_away_every_call_says_busy_within_five_seconds_and_recovers(
+    stack: Stack, app: App, fault: str
+) -> None:
+    number = fresh_number()
+    user = await app.register(number, "a password")
+    calls = {
+        "send": (app.send_code, (fresh_number(),), "10010"),
+        "verify": (app.verify, (number, "123456"), "10010"),
+        "log in": (app.log_in, (number, "a password"), "20010"),
+        "reset": (app.reset, (number, "123456", "another"), "20010"),
+        "contacts": (app.check_contact, (user["userId"], user["token"], [fresh_number()]), "10010"),
+    }
+    getattr(stack.servers.postgres, fault)()
+    try:
+        for name, (call, arguments, code) in calls.items():
+            began = time.monotonic()
+            reply = await call(*arguments)
+            assert (reply.status, reply.body["error_code"]) == (503, code), name
+            assert time.monotonic() - began < 5, name
+    finally:
+        stack.servers.postgres.start() if fault == "stop" else stack.servers.postgres.resume()
+    async with asyncio.timeout(20):
+        while (await app.log_in(number, "a password")).status == 503:
+            await asyncio.sleep(0.2)
+
+
+async def test_a_worker_killed_between_claim_and_record_never_sends_twice(stack: Stack, app: App) -> None:
+    posts: list[str] = []
+    arrived, release = asyncio.Event(), asyncio.Event()
+    first, second = fresh_number(), fresh_number()
+
+    async def provider(request: web.Request) -> web.Response:
+        """A provider that takes the message and is slow to say so the first time."""
+        to = (await request.json())["to"]
+        posts.append(to)
+        if to == f"+86{first}" and not arrived.is_set():
+            arrived.set()
+            await release.wait()
+        return web.json_response({}, status=201)
+
+    async with serving(provider) as url:
+        stack.services["sms-worker"].stop()
+        worker = stack.launch("sms-worker", label="killed-worker", env={"INBOX_URL": url})
+        await app.send_code(first)
+        async with asyncio.timeout(10):
+            await arrived.wait()
+        worker.kill()
+        worker.start()
+        await app.send_code(second)
+        async with asyncio.timeout(20):
+            while f"+86{second}" not in posts:
+                await asyncio.sleep(0.05)
+        release.set()
+        worker.stop()
+    stack.services["sms-worker"].start()
+
+    assert [post for post in posts if post in {f"+86{first}", f"+86{second}"}] == [f"+86{first}", f"+86{second}"]
+    async with Tables.connect(stack.addresses["POSTGRES_URL"], stack.environ["PHONE_KEY"]) as tables:
+        state = await tables.connections["sms"].fetchval(
+            "select state from sends where phone_ref = $1", tables.ref(first)
+        )
+    assert state in {"sending", "failed"}
+
+
+async def freeze_inside_a_transaction(stack: Stack, pool: postgres.Pool) -> None:
+    async with postgres.transaction(pool) as session:
+        await session.fetchval("select 1")
+        stack.servers.postgres.pause()
+        await session.fetchval("select 2")
+
+
+async def until_served(app: App) -> None:
+    """Wait until codes can be asked for again."""
+    async with asyncio.timeout(20):
+        while (await app.send_code(fresh_number())).status == 503:
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def serving(handler) -> AsyncIterator[str]:
+    """A small HTTP server that stands in for a provider."""
+    app = web.Application()
+    app.router.add_post("/inbox/messages", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    port = ports.free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_server_that_freezes_inside_a_transaction_costs_the_deadline_and_no_connection(stack: Stack) -> None:
+    async with postgres.pool(stack.addresses["POSTGRES_URL"], "auth", size=1) as pool:
+        began = time.monotonic()
+        try:
+            with pytest.raises(ServiceError):
+                await freeze_inside_a_transaction(stack, pool)
+            assert time.monotonic() - began < 4
+        finally:
+            stack.servers.postgres.resume()
+        assert await pool.fetchval("select 3") == 3
+
+
+@pytest.mark.parametrize("fault", ["stop", "pause"])
+async def test_every_process_ends_in_good_order_with_rabbitmq_away(stack: Stack, fault: str) -> None:
+    names = ("auth-service", "sms-service", "contacts-service", "sms-worker")
+    copies = [stack.launch(name, label=f"{name}-ending-{fault}") for name in names]
+    getattr(stack.servers.rabbitmq, fault)()
+    try:
+        began = time.monotonic()
+        ends = await asyncio.gather(*(asyncio.to_thread(process.stop) for process in copies))
+        assert dict(zip(names, ends, strict=True)) == dict.fromkeys(names, 0)
+        assert time.monotonic() - began < 20
+    finally:
+        stack.servers.rabbitmq.start() if fault == "stop" else stack.servers.rabbitmq.resume()
+
+
+async def test_with_redis_stopped_contacts_are_not_matched(stack: Stack, app: App) -> None:
+    user = await app.register(fresh_number(), "a password")
+    stack.servers.redis.stop()
+    try:
+        reply = await app.check_contact(user["userId"], user["token"], [fresh_number()])
+        assert (reply.status, reply.body["error_code"]) == (503, "10010")
+    finally:
+        stack.servers.redis.start()
+
+
+async def test_a_flushed_redis_lifts_no_limit_on_a_number(stack: Stack, app: App) -> None:
+    number = fresh_number()
+    assert (await app.send_code(number)).body == {"success": "true"}
+    client = redis.asyncio.Redis.from_url(stack.addresses["REDIS_URL"])
+    async with client:
+        await client.flushall()
+    assert (await app.send_code(number)).body["error_code"] == "10003"

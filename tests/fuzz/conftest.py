@@ -1,0 +1,47 @@
+"""Fuzzing: a quick slice with every run of the tests, the same each time; the long run is ``make fuzz``."""
+
+import os
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+import pytest
+from fuzz.wire import Wire
+from hypothesis import HealthCheck, settings
+from stack.system import Stack
+from support.app import App, fresh_number
+
+LONG = os.environ.get("FUZZ") == "long"
+COUNT = pytest.StashKey[Wire]()
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+settings.register_profile("quick", derandomize=True, deadline=None, database=None, suppress_health_check=SLOW)
+settings.register_profile("long", deadline=None, database=None, suppress_health_check=SLOW, print_blob=True)
+
+
+def examples(quick: int, long: int) -> settings:
+    """How often a property is tried, in the quick slice and in the long run."""
+    return settings(settings.get_profile("long" if LONG else "quick"), max_examples=long if LONG else quick)
+
+
+@pytest.fixture(scope="session")
+def wire(system: Stack, pytestconfig: pytest.Config) -> Iterator[Wire]:
+    """A connection to the gateway that sends whatever it is told to, and counts."""
+    address = urlsplit(system.url("gateway"))
+    assert address.hostname is not None
+    wire = Wire(HTTPConnection(address.hostname, address.port, timeout=20))
+    pytestconfig.stash[COUNT] = wire
+    yield wire
+    wire.close()
+
+
+@pytest.fixture(scope="session")
+async def member(app: App) -> dict[str, str]:
+    """Somebody who is logged in: his token and his id."""
+    user = await app.register(fresh_number(), "secret123")
+    return {"token": user["token"], "id": str(user["userId"])}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if wire := config.stash.get(COUNT, None):
+        terminalreporter.write_line(f"fuzz: {wire.sent} requests, answered with {dict(sorted(wire.statuses.items()))}")

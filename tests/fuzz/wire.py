@@ -1,0 +1,102 @@
+"""Requests as a fuzzer makes them, nothing corrected on the way, and what the documents say of their answers."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from gateway.dialect import Dialect
+from gateway.documents.openapi import openapi
+from gateway.installed import installed_dialects
+from gateway.operations import Operation
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+LONGEST_LINE = 8190
+OPERATIONS = [(dialect, operation) for dialect in installed_dialects() for operation in dialect.routes]
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def media(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0]
+
+
+@dataclass
+class Wire:
+    """One connection that is kept; what is sent is not looked at."""
+
+    http: HTTPConnection
+    sent: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+
+    def send(self, method: str, path: str, *, body: bytes | None = None, **headers: str) -> Reply:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            reply = self._send(method, path, body, names)
+        except (HTTPException, OSError):  # the server may have ended a connection that rested
+            self.http.close()
+            reply = self._send(method, path, body, names)
+        self.note(reply.status)
+        return reply
+
+    def note(self, status: int) -> None:
+        self.sent += 1
+        self.statuses[status] += 1
+
+    def close(self) -> None:
+        self.http.close()
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
+        self.http.request(method, path, body, headers)
+        response = self.http.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, headers, response.read())
+
+
+@cache
+def document() -> dict[str, Any]:
+    return json.loads(json.dumps(openapi(installed_dialects(), "fuzz")))
+
+
+@cache
+def _validator(path: str, method: str, status: str, media: str) -> Draft202012Validator:
+    content = document()["paths"][path][method.lower()]["responses"][status]["content"][media]
+    return Draft202012Validator({**content["schema"], "components": document()["components"], "$schema": DRAFT})
+
+
+@cache
+def _refusal(model: str) -> Draft202012Validator:
+    reference = {"$ref": f"#/components/schemas/{model}"}
+    return Draft202012Validator({**reference, "components": document()["components"], "$schema": DRAFT})
+
+
+def check_too_long(reply: Reply) -> None:
+    """A request line that is refused before anybody asks whose it is."""
+    assert (reply.status, reply.media) == (400, "application/problem+json"), reply
+    assert reply.headers["cache-control"] == "no-store"
+
+
+def check(dialect: Dialect, operation: Operation, reply: Reply, *, elsewhere: bool = False) -> None:
+    """An answer is never a bug, and is one that the documents describe; ``elsewhere`` it may be that of no path."""
+    assert reply.status < 500, reply
+    assert reply.headers["cache-control"] in {"no-store", "public, max-age=300"}
+    assert "x-request-id" in reply.headers
+    responses = document()["paths"][operation.path][operation.method.lower()]["responses"]
+    status = str(reply.status)
+    if elsewhere and status in {"404", "405"} and status not in responses:
+        _refusal(f"{dialect.name}.{dialect.refusal.__name__}").validate(json.loads(reply.raw))
+        return
+    assert status in responses, reply
+    if not reply.raw:
+        assert "content" not in responses[status], reply
+        return
+    _validator(operation.path, operation.method, status, reply.media).validate(json.loads(reply.raw))

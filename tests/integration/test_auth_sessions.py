@@ -1,0 +1,349 @@
+"""Log-in, its limits, and the life of a session on a real PostgreSQL."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+from argon2 import PasswordHasher
+from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running, serving
+
+from auth_service import limits, purge
+from auth_service.login_store import LogInStore
+from auth_service.passwords import Passwords
+from auth_service.purge_store import PurgeStore
+from auth_service.session_store import SessionStore
+from shared import postgres
+from shared.contracts.auth import LOG_IN, RESOLVE, LogIn, Resolve
+from shared.errors import ErrorCode, ServiceError
+from shared.keys import KeyRing
+from shared.phone import E164, ref_hex
+
+
+@pytest.fixture(scope="module")
+async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
+    async with running(postgres_url, amqp_url) as auth:
+        yield auth
+
+
+def logging_in(number: str, secret: str, address: str) -> LogIn:
+    return LogIn(phone=number, secret=secret, address=address, dialect="maitian")
+
+
+async def age_windows(auth: Auth, seconds: int) -> None:
+    """Make time pass for every counter of failures."""
+    past = timedelta(seconds=seconds)
+    await auth.database.execute("update login_failures set resets_at = resets_at - $1::interval", past)
+
+
+async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
+    """Fail so many log-ins of a number from an address, without their cost."""
+    network = limits.network_of(LogIn(phone=number, secret="0" * 32, address=address, dialect="").address)
+    names = [bucket.name for bucket in limits.buckets(auth.phones.ref(number), network)]
+    await auth.database.execute(
+        "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
+        names,
+        failures,
+    )
+
+
+async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    made = await auth.register(number, secret)
+
+    logged_in = await auth.log_in(number, secret)
+
+    assert logged_in.account.user_id == made.account.user_id
+    assert logged_in.account.last_login_at > made.account.last_login_at
+    assert logged_in.account.version == 1
+    assert (await auth.ask(RESOLVE, Resolve(token=logged_in.token))).session_id == logged_in.session_id
+    assert (await auth.ask(RESOLVE, Resolve(token=made.token))).session_id == made.session_id
+    assert await auth.actions(number) == ["register.succeeded", "log_in.succeeded"]
+
+
+async def test_an_unknown_number_gets_the_answer_of_a_wrong_password_for_the_same_work(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, unknown = fresh_number(), fresh_number()
+    await auth.register(known, fresh_secret())
+    costs = []
+    verify = Passwords._verify
+
+    def watched(self: Passwords, verifier: str, secret: str) -> object:
+        costs.append(verifier.rsplit("$", 2)[0])
+        return verify(self, verifier, secret)
+
+    monkeypatch.setattr(Passwords, "_verify", watched)
+
+    answers = [await refusal(auth.log_in(number, fresh_secret())) for number in (known, unknown)]
+
+    assert answers == [ErrorCode.CREDENTIALS_REFUSED] * 2
+    assert costs == ["1$argon2id$v=19$m=19456,t=2,p=1"] * 2
+    assert await auth.actions(unknown) == ["log_in.refused"]
+
+
+async def test_a_ban_is_told_after_the_right_password_only(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    made = await auth.register(number, secret)
+    await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
+
+    assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
+    assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
+    assert await refusal(auth.ask(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await auth.actions(number) == ["register.succeeded", "log_in.refused", "log_in.banned"]
+
+
+async def test_an_older_verifier_is_brought_up_to_date_by_a_log_in(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    made = await auth.register(number, secret)
+    read = "select verifier, version from accounts where phone = $1"
+    current, _ = await auth.database.fetchrow(read, number)
+    peppers = KeyRing.parse(auth.settings.password_peppers.get_secret_value())
+    weak = PasswordHasher(1, 64, 1).hash(hmac.digest(peppers.secret, secret.encode(), "sha256"))
+    await auth.database.execute("update accounts set verifier = $2 where phone = $1", number, f"1{weak}")
+
+    both = await asyncio.gather(auth.log_in(number, secret), auth.log_in(number, secret))
+
+    verifier, version = await auth.database.fetchrow(read, number)
+    assert {answer.account.user_id for answer in both} == {made.account.user_id}
+    assert verifier not in {current, f"1{weak}"}
+    assert verifier.startswith("1$argon2id$v=19$m=19456,t=2,p=1$")
+    assert version == 1
+    assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
+
+
+async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
+    number, address = fresh_number(), fresh_address()
+    await auth.register(number, fresh_secret())
+
+    async def guess(place: int) -> ServiceError:
+        question = logging_in(number, fresh_secret(), address)
+        with pytest.raises(ServiceError) as refused:
+            await auth.peers[place % 2].ask(LOG_IN, question)
+        return refused.value
+
+    refused = await asyncio.gather(*map(guess, range(60)))
+
+    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == limits.PER_NUMBER
+    limited = [error for error in refused if error.code is ErrorCode.CALLER_LIMIT]
+    assert len(limited) == 50
+    assert all(1 <= (error.retry_after or 0) <= 900 for error in limited)
+    assert (await auth.actions(number)).count("log_in.limited") == 50
+
+
+async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, postgres_url: str) -> None:
+    number = fresh_number()
+    buckets = limits.buckets(auth.phones.ref(number), fresh_address())
+
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
+        async with other.transaction():  # another process opens the window and has not committed yet
+            names = [bucket.name for bucket in buckets]
+            await other.execute("insert into login_failures select unnest($1::text[]), 9, now() + '15 minutes'", names)
+            racing = [asyncio.create_task(LogInStore(pool).begin(number, buckets)) for _ in range(5)]
+            await auth.blocked(5)
+        begun = await asyncio.gather(*racing)
+
+    assert sum(answer.wait == 0 for answer in begun) == 1
+
+
+async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    made = await auth.register(number, secret)
+    await fill(auth, address, number, limits.PER_NUMBER)
+
+    assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
+    assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
+
+
+async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, number, limits.PER_NUMBER)
+
+    with pytest.raises(ServiceError) as refused:
+        await auth.log_in(number, secret, address)
+    await age_windows(auth, 601)
+
+    assert 590 <= (refused.value.retry_after or 0) <= 600
+    assert (await auth.log_in(number, secret, address)).account.phone == number
+
+
+async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, fresh_number(), limits.PER_NETWORK)
+
+    assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
+
+
+async def test_refused_attempts_at_one_number_do_not_use_up_the_networks_count(auth: Auth) -> None:
+    victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, victim, limits.PER_NUMBER)
+
+    for _ in range(limits.PER_NETWORK):
+        assert await refusal(auth.log_in(victim, fresh_secret(), address)) is ErrorCode.CALLER_LIMIT
+
+    assert (await auth.log_in(number, secret, address)).account.phone == number
+
+
+async def test_right_passwords_never_use_up_a_limit(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+
+    for _ in range(limits.PER_NUMBER + 2):
+        await auth.log_in(number, secret, address)
+
+    network = limits.network_of(logging_in(number, secret, address).address)
+    left = await auth.database.fetch("select failures from login_failures where bucket like $1", f"%{network}")
+    assert [row["failures"] for row in left] == [0, 0]
+
+
+async def test_the_networks_of_one_ipv6_site_are_no_way_around_the_limit(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    await auth.register(number, secret)
+    site = fresh_address().removesuffix("::1").rpartition(":")[0]
+    asked = [auth.log_in(number, fresh_secret(), f"{site}:{network:02x}00::1") for network in range(24)]
+
+    refused = [await refusal(attempt) for attempt in asked]
+
+    assert refused == [ErrorCode.CREDENTIALS_REFUSED] * limits.PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
+    assert (await auth.log_in(number, secret)).account.phone == number
+
+
+async def failures(auth: Auth, number: str) -> int:
+    """The failures counted for a number, in all its counters."""
+    counted = "select coalesce(sum(failures), 0) from login_failures where bucket like $1"
+    return int(await auth.database.fetchval(counted, f"number {ref_hex(auth.phones.ref(E164(number)))} %"))
+
+
+async def test_a_right_password_is_no_failure_when_the_store_goes_away_after_it(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    await auth.register(number, secret)
+
+    async def away(*_: object, **__: object) -> None:
+        raise ServiceError(ErrorCode.UNAVAILABLE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionStore, "open", away)
+        assert await refusal(auth.log_in(number, secret)) is ErrorCode.UNAVAILABLE
+
+    assert await failures(auth, number) == 0
+
+
+async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth, postgres_url: str) -> None:
+    number = fresh_number()
+    buckets = limits.buckets(auth.phones.ref(number), limits.network_of(ip_address(fresh_address())))
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
+        log_ins = LogInStore(pool)
+        begun = [await log_ins.begin(number, buckets) for _ in range(3)]
+        async with auth.database.acquire() as other, other.transaction():
+            await other.execute("lock table login_failures in access exclusive mode")
+            await log_ins.refund([*begun[0].charges, *begun[1].charges])
+        assert await failures(auth, number) == 6
+
+        await log_ins.begin(number, buckets)
+
+    assert await failures(auth, number) == 4
+
+
+async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, number, limits.PER_NETWORK)
+
+    async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as peer:
+        made = await peer.ask(LOG_IN, logging_in(number, secret, address))
+
+    assert made.account.phone == number
+
+
+async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, address = fresh_number(), fresh_address()
+
+    async def shed(*_: object) -> None:
+        raise ServiceError(ErrorCode.UNAVAILABLE, retry_after=3)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Passwords, "verify", shed)
+        for _ in range(limits.PER_NUMBER + 1):
+            assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
+
+    assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
+    assert await auth.actions(number) == ["log_in.refused"]
+
+
+async def test_a_token_nobody_was_given_is_refused(auth: Auth) -> None:
+    for token in ("", "x", "\0", "字", "A" * 256):
+        assert await refusal(auth.ask(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
+
+
+async def _expires_in(auth: Auth, session_id: object) -> timedelta:
+    found = await auth.database.fetchval("select expires_at - now() from sessions where session_id = $1", session_id)
+    assert isinstance(found, timedelta)
+    return found
+
+
+async def _age(auth: Auth, session_id: object, past: timedelta) -> None:
+    await auth.database.execute(
+        "update sessions set expires_at = expires_at - $2::interval where session_id = $1", session_id, past
+    )
+
+
+async def test_a_session_in_use_lives_on_and_is_written_at_most_once_a_day(auth: Auth) -> None:
+    made = await auth.register(fresh_number(), fresh_secret())
+
+    await _age(auth, made.session_id, timedelta(hours=23))
+    await auth.ask(RESOLVE, Resolve(token=made.token))
+    assert await _expires_in(auth, made.session_id) < timedelta(days=29, hours=2)
+
+    await _age(auth, made.session_id, timedelta(hours=2))
+    await auth.ask(RESOLVE, Resolve(token=made.token))
+    assert await _expires_in(auth, made.session_id) > timedelta(days=29, hours=23)
+
+
+async def test_a_session_unused_for_thirty_days_is_over(auth: Auth) -> None:
+    made = await auth.register(fresh_number(), fresh_secret())
+
+    await _age(auth, made.session_id, timedelta(days=30))
+
+    assert await refusal(auth.ask(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+
+
+async def test_what_is_over_is_cleared_away_and_nothing_else(auth: Auth, postgres_url: str) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    made = await auth.register(number, secret)
+    kept = await auth.log_in(number, secret)
+    await fill(auth, address, number, 1)
+    await _age(auth, made.session_id, timedelta(days=31))
+    old = "interval '2 days' where user_id = $1"
+    await auth.database.execute(f"update spent_tickets set spent_at = spent_at - {old}", made.account.user_id)
+    await auth.database.execute(f"update audit set at = at - {old}", made.account.user_id)
+    await age_windows(auth, 901)
+
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
+        await purge.clear(PurgeStore(pool, audit_days=1))
+
+    count = "select count(*) from {} where user_id = $1"
+    left = {
+        table: await auth.database.fetchval(count.format(table), made.account.user_id)
+        for table in ("accounts", "sessions", "spent_tickets", "audit")
+    }
+    assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0, "audit": 0}
+    assert await auth.database.fetchval("select count(*) from login_failures where resets_at < now()") == 0
+    assert (await auth.ask(RESOLVE, Resolve(token=kept.token))).session_id == kept.session_id
+
+
+async def test_clearing_away_goes_on_until_a_batch_is_not_full(auth: Auth, postgres_url: str) -> None:
+    await auth.database.execute(
+        "insert into login_failures select 'old ' || n, 1, now() - interval '1 day' from generate_series(1, 2500) n"
+    )
+
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
+        await purge.clear(PurgeStore(pool, audit_days=1))
+
+    assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0

@@ -1,0 +1,229 @@
+"""Messages on a real broker: what fails rests on the ladder and is parked, what is sent is confirmed, none blocks."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractRobustConnection
+
+from shared import amqp
+from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, declare
+from shared.events import EXCHANGE, Outgoing, new_id
+from shared.outbox import Relay, put
+from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
+
+CREATE_OUTBOX = """
+    create table outbox (
+        id uuid primary key, exchange text not null, routing_key text not null, body bytea not null,
+        created_at timestamptz not null default now(), attempts int not null default 0, parked_at timestamptz
+    )
+"""
+
+
+@pytest.fixture
+async def bus(amqp_url: str) -> AsyncIterator[AbstractRobustConnection]:
+    async with amqp.connection(amqp_url, "tests") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def queue(bus: AbstractRobustConnection) -> AsyncIterator[Queue]:
+    """A consumer's queue under a name of its own, removed with its ladder."""
+    made = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
+    yield made
+    channel = await bus.channel()
+    for name in (made.name, made.parked, *(made.rung(seconds) for seconds in amqp.LADDER_SECONDS)):
+        await channel.queue_delete(name)
+
+
+@pytest.fixture
+async def publisher(bus: AbstractRobustConnection) -> Publisher:
+    return await Publisher.open(bus)
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Pool]:
+    """A database with nothing but an outbox."""
+    import asyncpg
+
+    name = f"outbox_{secrets.token_hex(4)}"
+    await ensure_database(postgres_url, name)
+    async with pool(postgres_url, name) as opened:
+        async with connection(opened) as session:
+            await session.execute(CREATE_OUTBOX)
+        yield opened
+    session = await asyncpg.connect(url_of(postgres_url, "postgres"))
+    await session.execute(f'drop database "{name}"')
+    await session.close()
+
+
+def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.fact.v1") -> Outgoing:
+    return Outgoing(new_id(), exchange, key, body.encode())
+
+
+class Handler:
+    """Remembers what it handled; fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.handled: asyncio.Queue[str] = asyncio.Queue()
+        self.attempts: list[str] = []
+        self.poison: set[str] = set()
+        self.failing: dict[str, int] = {}
+
+    async def __call__(self, body: bytes) -> None:
+        text = body.decode()
+        self.attempts.append(text)
+        if text in self.poison:
+            raise PoisonError("cannot be read")
+        if self.failing.get(text, 0) > 0:
+            self.failing[text] -= 1
+            raise ConnectionError("not now")
+        self.handled.put_nowait(text)
+
+    async def next(self) -> str:
+        async with asyncio.timeout(10):
+            return await self.handled.get()
+
+
+async def parked(bus: AbstractRobustConnection, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
+    """The message that was parked, waiting for it."""
+    channel = await bus.channel()
+    found = await channel.get_queue(queue.parked)
+    async with asyncio.timeout(10):
+        while (taken := await found.get(fail=False)) is None:
+            await asyncio.sleep(0.02)
+    await taken.ack()
+    return taken
+
+
+async def put_and_fail(database: Pool) -> None:
+    async with transaction(database) as session:
+        await put(session, [message("never")])
+        raise ZeroDivisionError
+
+
+async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]:
+    """The bodies in a queue: as many as expected, and then any that should not be there."""
+    seen: list[bytes] = []
+    async with asyncio.timeout(20):
+        while len(seen) < expected:
+            if (taken := await queue.get(fail=False, no_ack=True)) is not None:
+                seen.append(taken.body)
+    while (taken := await queue.get(fail=False, no_ack=True)) is not None:
+        seen.append(taken.body)
+    return seen
+
+
+async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher
+) -> None:
+    handler = Handler()
+    handler.poison.add("bad")
+    async with Consumer(queue, handler, publisher).running(bus):
+        for text in ("bad", "good"):
+            await publisher.publish(message(text))
+        assert await handler.next() == "good"
+        assert (await parked(bus, queue)).body == b"bad"
+    assert handler.attempts.count("bad") == 1
+
+
+async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher
+) -> None:
+    handler = Handler()
+    handler.failing["late"] = 1
+    async with Consumer(queue, handler, publisher).running(bus):
+        for text in ("late", "quick"):
+            await publisher.publish(message(text))
+        assert [await handler.next(), await handler.next()] == ["quick", "late"]
+
+
+async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(amqp, "LADDER_SECONDS", (1,))
+    handler = Handler()
+    handler.failing["hopeless"] = 99
+    sent = message("hopeless")
+    async with Consumer(queue, handler, publisher).running(bus):
+        await publisher.publish(sent)
+        given_up = await parked(bus, queue)
+    assert (given_up.body, given_up.message_id) == (b"hopeless", str(sent.id))
+    assert handler.attempts == ["hopeless", "hopeless"]
+
+
+async def test_a_consumer_that_stops_finishes_what_it_was_handling(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher
+) -> None:
+    begun, finish, finished = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(_: bytes) -> None:
+        begun.set()
+        await finish.wait()
+        finished.append(True)
+
+    async with Consumer(queue, slow, publisher).running(bus):
+        await publisher.publish(message("slow"))
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.05, finish.set)
+    assert finished == [True]
+
+
+async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_listener_is_not(
+    publisher: Publisher,
+) -> None:
+    with pytest.raises(RefusedError):
+        await publisher.publish(message("x", exchange="", key=f"nowhere.{secrets.token_hex(4)}"))
+    await publisher.publish(message("x", key="nobody.listens.v1"))
+
+
+async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    channel = await bus.channel()
+    declared = await declare(channel, queue)
+    relay = Relay(database, publisher)
+    async with transaction(database) as session:
+        await put(session, [message(f"{number:04d}") for number in range(450)])
+    with pytest.raises(ZeroDivisionError):
+        await put_and_fail(database)
+
+    async with relay.running():
+        relay.wake()
+        seen = await drain(declared, 450)
+
+    assert sorted(seen) == [f"{number:04d}".encode() for number in range(450)]
+    async with connection(database) as session:
+        assert await session.fetchval("select count(*) from outbox") == 0
+
+
+async def test_two_relays_share_the_work_and_send_nothing_twice(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    channel = await bus.channel()
+    declared = await declare(channel, queue)
+    async with transaction(database) as session:
+        await put(session, [message(f"{number:04d}") for number in range(600)])
+    relays = [Relay(database, publisher), Relay(database, publisher)]
+    while sum(await asyncio.gather(*(relay.relay_batch() for relay in relays))):
+        pass
+    assert sorted(await drain(declared, 600)) == [f"{number:04d}".encode() for number in range(600)]
+
+
+async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leave(
+    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    channel = await bus.channel()
+    declared = await declare(channel, queue)
+    lost = message("lost", exchange="", key=f"nowhere.{secrets.token_hex(4)}")
+    async with transaction(database) as session:
+        await put(session, [lost, message("found")])
+    relay = Relay(database, publisher)
+    for _ in range(6):
+        await relay.relay_batch()
+    async with connection(database) as session:
+        rows = await session.fetch("select id, attempts, parked_at is not null as parked from outbox")
+    assert [tuple(row) for row in rows] == [(lost.id, 5, True)]
+    assert await drain(declared, 1) == [b"found"]

@@ -1,0 +1,349 @@
+"""The life of a code on a real PostgreSQL: who gets one, when again, what it opens, and when it dies."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
+
+from shared.contracts.sms import CodeIssued, Purpose
+from shared.errors import ErrorCode
+from shared.phone import E164, ref_hex
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+async def exhaust(sms: Sms, number: E164, issued: CodeIssued, purpose: Purpose = Purpose.SIGN_UP) -> None:
+    for _ in range(5):
+        await refusal(sms.codes().check(entering(number, wrong(issued.code), purpose)))
+
+
+async def test_a_right_code_gives_a_ticket_for_its_number_and_purpose(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    assert (issued.expires_in, issued.resend_after) == (300, 60)
+
+    checked = await sms.codes().check(entering(number, issued.code))
+
+    ticket = BOOTH.open(checked.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
+    assert (ticket.verification_id, ticket.number) == (issued.verification_id, number)
+    assert 590 <= checked.expires_in <= 600
+
+
+async def test_the_right_code_again_gives_the_very_same_ticket_for_ten_minutes(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    issued = await codes.issue(asking(number))
+    first = await codes.check(entering(number, issued.code))
+    again = [await codes.check(entering(number, issued.code)) for _ in range(7)]
+    assert {checked.ticket for checked in again} == {first.ticket}
+
+    await sms.age(number, minutes=6)  # past the code's five minutes, within the ticket's ten
+    later = await codes.check(entering(number, issued.code))
+    assert later.expires_in <= 240
+
+    await sms.age(number, minutes=5)
+    assert (await refusal(codes.check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
+
+
+async def test_right_codes_cost_no_try_and_are_told_once(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    issued = await codes.issue(asking(number))
+    await refusal(codes.check(entering(number, wrong(issued.code))))
+    for _ in range(6):
+        await codes.check(entering(number, issued.code))
+
+    row = await sms.pool.fetchrow("select * from numbers where phone_ref = $1", PHONES.ref(number))
+    assert len(row["failures"]) == 1
+    told = [event["type"] for event in await sms.events(ref_hex(PHONES.ref(number)))]
+    assert told == ["sms.verification.requested.v1", "sms.verification.failed.v1", "sms.verification.succeeded.v1"]
+
+
+async def test_a_wrong_code_is_told_with_the_tries_left(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    await exhaust(sms, number, issued)
+
+    failed = [
+        event["data"]["tries_left"]
+        for event in await sms.events(str(issued.verification_id))
+        if event["type"] == "sms.verification.failed.v1"
+    ]
+    assert failed == [4, 3, 2, 1, 0]
+
+
+async def test_a_code_is_dead_after_five_wrong_tries(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    await exhaust(sms, number, issued)
+
+    assert (await refusal(sms.codes().check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
+
+
+async def test_after_exhaustion_a_new_code_is_made(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    dead = await codes.issue(asking(number))
+    await exhaust(sms, number, dead)
+    await sms.age(number, seconds=61)
+
+    fresh = await codes.issue(asking(number))
+
+    assert fresh.verification_id != dead.verification_id
+    assert fresh.expires_in == 300
+    if dead.code != fresh.code:
+        assert await refusal(codes.check(entering(number, dead.code)))
+    assert await codes.check(entering(number, fresh.code))
+
+
+async def test_a_resend_sends_the_same_code_and_restarts_nothing(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    first = await codes.issue(asking(number))
+    for _ in range(3):
+        await refusal(codes.check(entering(number, wrong(first.code))))
+    await sms.age(number, seconds=61)
+
+    second = await codes.issue(asking(number, dialect="tel", daily_cap=3))
+
+    assert (second.verification_id, second.code) == (first.verification_id, first.code)
+    assert 230 <= second.expires_in <= 239
+    for _ in range(2):
+        await refusal(codes.check(entering(number, wrong(first.code))))
+    assert await refusal(codes.check(entering(number, first.code)))
+    assert len(await sms.sends(number)) == 2
+
+
+@pytest.mark.parametrize("end", ["expired", "verified"])
+async def test_a_new_code_takes_the_place_of_one_that_is(sms: Sms, end: str) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    old = await codes.issue(asking(number))
+    if end == "verified":
+        await codes.check(entering(number, old.code))
+    await sms.age(number, seconds=61 if end == "verified" else 301)
+
+    new = await codes.issue(asking(number))
+
+    assert new.verification_id != old.verification_id
+    by_id = entering(None, old.code, verification_id=old.verification_id)
+    assert (await refusal(codes.check(by_id))).code is ErrorCode.CODE_REFUSED
+    assert await codes.check(entering(number, new.code))
+
+
+async def test_a_code_dies_after_five_minutes(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    await sms.age(number, seconds=300)
+
+    assert (await refusal(sms.codes().check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
+
+
+async def test_a_code_opens_no_other_number_and_no_other_purpose(sms: Sms) -> None:
+    number, other = fresh_number(), fresh_number()
+    codes = sms.codes()
+    issued = await codes.issue(asking(number))
+    theirs = await codes.issue(asking(other))
+    reset = await codes.issue(asking(fresh_number(), Purpose.RESET_PASSWORD))
+    assert len({issued.code, theirs.code, reset.code}) > 1
+
+    assert await refusal(codes.check(entering(number, issued.code, Purpose.RESET_PASSWORD)))
+    if theirs.code != issued.code:
+        assert await refusal(codes.check(entering(other, issued.code)))
+    assert await refusal(codes.check(entering(other, issued.code, verification_id=issued.verification_id)))
+    assert await codes.check(entering(number, issued.code, dialect="tel"))
+
+
+async def test_a_code_can_be_checked_by_its_verification_alone(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    issued = await codes.issue(asking(number, dialect="native"))
+
+    for purpose in set(Purpose) - {Purpose.SIGN_UP}:
+        assert await refusal(codes.check(entering(None, issued.code, purpose, verification_id=issued.verification_id)))
+    by_id = await codes.check(entering(None, issued.code, verification_id=issued.verification_id))
+    by_number = await codes.check(entering(number, issued.code))
+
+    assert by_id.ticket == by_number.ticket
+
+
+async def test_who_names_neither_number_nor_verification_is_told_so(sms: Sms) -> None:
+    error = await refusal(sms.codes().check(entering(None, "123456")))
+    assert (error.code, error.field) == (ErrorCode.PARAMETER_MISSING, "phone")
+
+
+async def test_an_unknown_number_or_verification_is_refused_like_a_wrong_code(sms: Sms) -> None:
+    codes = sms.codes()
+    assert (await refusal(codes.check(entering(fresh_number(), "123456")))).code is ErrorCode.CODE_REFUSED
+    assert (
+        await refusal(codes.check(entering(None, "123456", verification_id=uuid4())))
+    ).code is ErrorCode.CODE_REFUSED
+
+
+@pytest.mark.parametrize("code", ["", "12345", "1234567", "１２３４５６", "12345a", " 12345", "1" * 32])
+async def test_a_malformed_code_is_a_wrong_try(sms: Sms, code: str) -> None:
+    number = fresh_number()
+    await sms.codes().issue(asking(number))
+
+    assert (await refusal(sms.codes().check(entering(number, code)))).code is ErrorCode.CODE_REFUSED
+
+    tries = await sms.pool.fetchval("select tries from verifications where phone_ref = $1", PHONES.ref(number))
+    assert tries == 1
+
+
+async def test_ten_wrong_tries_close_a_number_for_every_purpose_until_they_are_a_day_old(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD):
+        await exhaust(sms, number, await codes.issue(asking(number, purpose)), purpose)
+        await sms.age(number, seconds=61)
+    third = await codes.issue(asking(number, Purpose.SIGN_IN))
+    assert await refusal(codes.check(entering(number, third.code, Purpose.SIGN_IN)))
+    tries = "select tries from verifications where verification_id = $1"
+    assert await sms.pool.fetchval(tries, third.verification_id) == 0
+
+    await sms.age(number, hours=23, minutes=50)
+    later = await codes.issue(asking(number, Purpose.SIGN_IN))
+    assert await refusal(codes.check(entering(number, later.code, Purpose.SIGN_IN)))
+
+    await sms.age(number, minutes=11)
+    freed = await codes.issue(asking(number, Purpose.SIGN_IN))
+    assert await codes.check(entering(number, freed.code, Purpose.SIGN_IN))
+
+
+async def test_tries_on_a_dead_code_do_not_close_the_number(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    issued = await codes.issue(asking(number))
+    await exhaust(sms, number, issued)
+    await exhaust(sms, number, issued)
+    await sms.age(number, seconds=61)
+
+    fresh = await codes.issue(asking(number))
+    assert await codes.check(entering(number, fresh.code))
+
+
+async def test_the_cooldown_belongs_to_who_asks_and_counts_from_the_last_send(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    await codes.issue(asking(number, dialect="phone_info", cooldown=120))
+
+    error = await refusal(codes.issue(asking(number, Purpose.RESET_PASSWORD)))
+    assert (error.code, error.retry_after) == (ErrorCode.COOLDOWN, 60)
+    await sms.age(number, seconds=59)
+    error = await refusal(codes.issue(asking(number)))
+    assert (error.code, error.retry_after) == (ErrorCode.COOLDOWN, 1)
+    await sms.age(number, seconds=1)
+    error = await refusal(codes.issue(asking(number, dialect="phone_info", cooldown=120)))
+    assert (error.code, error.retry_after) == (ErrorCode.COOLDOWN, 60)
+    assert await codes.issue(asking(number))
+
+
+async def test_ten_sends_in_a_rolling_day_are_the_most_for_a_number(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    for _ in range(10):
+        await codes.issue(asking(number))
+        await sms.age(number, minutes=10)
+
+    error = await refusal(codes.issue(asking(number)))
+    assert error.code is ErrorCode.DAILY_CAP
+    assert 24 * 3600 - 6000 - 5 <= (error.retry_after or 0) <= 24 * 3600 - 6000
+    await sms.age(number, seconds=24 * 3600 - 6000 - 8)
+    error = await refusal(codes.issue(asking(number)))
+    assert 1 <= (error.retry_after or 0) <= 8
+    await sms.age(number, seconds=8)
+    assert await codes.issue(asking(number))
+    await sms.age(number, seconds=61)
+    assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.DAILY_CAP
+
+
+async def test_a_dialect_with_a_smaller_cap_counts_the_sends_of_all(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    for dialect in ("maitian", "tel", "native"):
+        await codes.issue(asking(number, dialect=dialect))
+        await sms.age(number, seconds=61)
+
+    assert (await refusal(codes.issue(asking(number, dialect="tel", daily_cap=3)))).code is ErrorCode.DAILY_CAP
+    assert await codes.issue(asking(number))
+
+
+async def test_what_the_gateway_refuses_is_answered_before_the_number_is_looked_at(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    await codes.issue(asking(number))
+
+    for code in (ErrorCode.NUMBER_TAKEN, ErrorCode.NO_ACCOUNT):
+        assert (await refusal(codes.issue(asking(number, refuse=code)))).code is code
+        assert (await refusal(codes.status(looking_up(number, refuse=code)))).code is code
+    assert len(await sms.sends(number)) == 1
+
+
+async def test_refusals_are_told_with_their_limiter(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    await refusal(codes.issue(asking(number, refuse=ErrorCode.NUMBER_TAKEN)))
+    await codes.issue(asking(number))
+    await refusal(codes.issue(asking(number)))
+    await sms.age(number, seconds=61)
+    await refusal(codes.issue(asking(number, daily_cap=1)))
+
+    told = [
+        event["data"]
+        for event in await sms.events(ref_hex(PHONES.ref(number)))
+        if event["type"] == "sms.verification.refused.v1"
+    ]
+    assert [fact["limiter"] for fact in told] == ["number_taken", "cooldown", "daily_cap"]
+    assert [fact["retry_after"] > 0 for fact in told] == [False, True, True]
+    assert {fact["verification_id"] for fact in told} == {""}
+
+
+async def test_status_answers_only_outside_the_cooldown(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes()
+    assert await codes.status(looking_up(number))
+    await codes.issue(asking(number))
+    error = await refusal(codes.status(looking_up(number)))
+    assert (error.code, error.retry_after) == (ErrorCode.COOLDOWN, 60)
+    await sms.age(number, seconds=60)
+    assert await codes.status(looking_up(number))
+
+
+async def test_codes_are_revealed_only_when_switched_on(sms: Sms) -> None:
+    assert (await sms.codes(reveal_codes=False).issue(asking(fresh_number()))).code == ""
+
+
+async def test_the_master_code_passes_in_tel_for_numbers_that_asked(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes(master_code="909")
+    assert await refusal(codes.check(entering(number, "909", dialect="tel")))
+    issued = await codes.issue(asking(number, dialect="tel"))
+
+    assert await refusal(codes.check(entering(number, "909")))
+    assert await refusal(sms.codes().check(entering(number, "909", dialect="tel")))
+    by_master = await codes.check(entering(number, "909", dialect="tel"))
+    assert by_master.ticket == (await codes.check(entering(number, issued.code))).ticket
+
+
+async def test_no_table_holds_a_code_or_a_clear_number(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    await refusal(sms.codes().check(entering(number, wrong(issued.code))))
+    await sms.codes().check(entering(number, issued.code))
+    await refusal(sms.codes().issue(asking(number)))
+
+    for table in ("numbers", "verifications", "sends", "outbox"):
+        for row in await sms.pool.fetch(f"select * from {table}"):
+            values = [v if isinstance(v, bytes) else str(v).encode() for v in row.values() if not isinstance(v, int)]
+            text = b" ".join(values)
+            assert number[3:].encode() not in text
+            # Ids, keys under secrets and fractions of a second are digits too: the code must not stand alone.
+            words = text.replace(b'"', b" ").replace(b",", b" ").replace(b":", b" ").split()
+            assert issued.code.encode() not in words

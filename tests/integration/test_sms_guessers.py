@@ -1,0 +1,153 @@
+"""Wrong tries by where they come from: one network cannot use up a number's ten, nor guess at many numbers."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running, wrong
+
+from shared.contracts.sms import Purpose
+from shared.errors import ErrorCode, ServiceError
+from sms_service.codes import Codes
+from sms_service.housekeeping import purge
+from sms_service.ledger_store import LedgerStore
+from sms_service.limits import Callers, Unlimited
+
+
+class Guarded(Unlimited):
+    """Guesses are counted by network; sends are not, for there is no Redis here."""
+
+    guesser = Callers.guesser  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+@pytest.fixture
+def codes(sms: Sms) -> Codes:
+    return sms.codes(Guarded())
+
+
+def somewhere() -> str:
+    """An address in a network that nobody else uses."""
+    return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.7"
+
+
+async def failures(sms: Sms, place: str) -> int:
+    network = place.rpartition(".")[0] + ".0/24"
+    return await sms.pool.fetchval("select coalesce((select failures from guessers where place = $1), 0)", network)
+
+
+async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_rest(sms: Sms, codes: Codes) -> None:
+    number, stranger, owner = fresh_number(), somewhere(), somewhere()
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
+        issued = await codes.issue(asking(number, purpose))
+        await sms.age(number, seconds=61)
+        for _ in range(5):
+            guess = entering(number, wrong(issued.code), purpose, address=stranger)
+            assert (await refusal(codes.check(guess))).code is ErrorCode.CODE_REFUSED
+    before = sms.deriver.compared
+    assert await refusal(codes.check(entering(number, issued.code, purpose, address=stranger)))
+    by_id = entering(None, issued.code, purpose, verification_id=issued.verification_id, address=stranger)
+    assert await refusal(codes.check(by_id))
+    assert sms.deriver.compared == before
+
+    row = await sms.pool.fetchrow("select * from numbers where phone_ref = $1", PHONES.ref(number))
+    assert len(row["failures"]) == len(row["failed_from"]) == 5
+    assert await failures(sms, stranger) == 5
+    assert await codes.check(entering(number, issued.code, purpose, address=owner))
+
+    await sms.age(number, hours=24)
+    issued = await codes.issue(asking(number))
+    assert await codes.check(entering(number, issued.code, address=stranger))
+
+
+async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: Sms, codes: Codes) -> None:
+    number, tried = fresh_number(), 0
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
+        issued = await codes.issue(asking(number, purpose))
+        await sms.age(number, seconds=61)
+        for turn in range(5):
+            more = {"address": somewhere()} if turn % 2 else {}
+            await refusal(codes.check(entering(number, wrong(issued.code), purpose, **more)))
+    tried = await sms.pool.fetchval(
+        "select cardinality(failures) from numbers where phone_ref = $1", PHONES.ref(number)
+    )
+    assert tried == 10
+    assert await refusal(codes.check(entering(number, issued.code, purpose, address=somewhere())))
+
+
+async def test_one_network_gets_sixty_wrong_tries_an_hour_at_all_numbers_also_at_once(sms: Sms, codes: Codes) -> None:
+    place, numbers = somewhere(), [fresh_number() for _ in range(13)]
+    issued = {number: await codes.issue(asking(number)) for number in numbers}
+    before = sms.deriver.compared
+    guesses = [entering(number, wrong(issued[number].code), address=place) for number in numbers for _ in range(5)]
+
+    answers = await asyncio.gather(*map(codes.check, guesses), return_exceptions=True)
+
+    assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
+    assert (len(answers), sms.deriver.compared - before, await failures(sms, place)) == (65, 60, 60)
+    counted = "select sum(cardinality(failures)) from numbers where phone_ref = any ($1::bigint[])"
+    assert await sms.pool.fetchval(counted, [PHONES.ref(number) for number in numbers]) == 60
+    fresh = fresh_number()
+    code = (await codes.issue(asking(fresh))).code
+    assert await refusal(codes.check(entering(fresh, code, address=place)))
+    assert await codes.check(entering(fresh, code, address=somewhere()))
+
+    await sms.pool.execute("update guessers set resets_at = resets_at - $1::interval", timedelta(hours=1))
+    assert await codes.check(entering(fresh, code, address=place))
+
+
+async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: Codes) -> None:
+    number, place = fresh_number(), somewhere()
+    issued = await codes.issue(asking(number))
+    for _ in range(8):
+        assert await codes.check(entering(number, issued.code, address=place))
+    await asyncio.gather(
+        *(codes.check(entering(number, issued.code, address=place)) for _ in range(20)), return_exceptions=True
+    )
+
+    assert await failures(sms, place) == 0
+    row = await sms.pool.fetchrow("select * from numbers where phone_ref = $1", PHONES.ref(number))
+    assert (row["failures"], row["failed_from"]) == ([], [])
+
+
+async def test_a_site_of_ipv6_is_one_guesser(sms: Sms, codes: Codes) -> None:
+    number, site = fresh_number(), f"2001:db8:{secrets.randbelow(2**16):x}"
+    issued = await codes.issue(asking(number))
+    for subnet in range(4):
+        guess = entering(number, wrong(issued.code), address=f"{site}:{subnet:x}00::1")
+        await refusal(codes.check(guess))
+    places = "select failed_from from numbers where phone_ref = $1"
+    assert len(set(await sms.pool.fetchval(places, PHONES.ref(number)))) == 1
+
+
+async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
+    number, place, codes = fresh_number(), somewhere(), sms.codes()
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD):
+        issued = await codes.issue(asking(number, purpose))
+        await sms.age(number, seconds=61)
+        for _ in range(5):
+            await refusal(codes.check(entering(number, wrong(issued.code), purpose, address=place)))
+    tried = "select cardinality(failures) from numbers where phone_ref = $1"
+    assert await sms.pool.fetchval(tried, PHONES.ref(number)) == 10
+    assert await failures(sms, place) == 0
+
+
+async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Codes) -> None:
+    number, old, young = fresh_number(), somewhere(), somewhere()
+    issued = await codes.issue(asking(number))
+    for place in (old, young):
+        await refusal(codes.check(entering(number, wrong(issued.code), address=place)))
+    await sms.pool.execute(
+        "update guessers set resets_at = now() - interval '1 s' where place = $1", old.rpartition(".")[0] + ".0/24"
+    )
+
+    await purge(LedgerStore(sms.pool))
+
+    assert (await failures(sms, old), await failures(sms, young)) == (0, 1)

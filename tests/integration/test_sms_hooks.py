@@ -1,0 +1,108 @@
+"""A provider's callback through the gateway: public, bounded, and judged by sms-service."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+from support.sms import fresh_database
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+from sms_service.app import create_api
+from sms_service.settings import SmsSettings
+from sms_service.signing import WebhookKey
+
+SECRET = "whsec_c2VjcmV0"
+ROUTES = """\
+public_url = "https://api.example.com"
+[senders.own]
+type = "webhook"
+url = "http://127.0.0.1:1/"
+secret_env = "TEST_HOOK_SECRET"
+[[routes]]
+prefix = "+"
+senders = ["own"]
+"""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Who calls back."""
+
+    gateway: str
+    http: aiohttp.ClientSession
+
+    async def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, str]:
+        async with self.http.post(self.gateway + path, data=body, headers=headers) as response:
+            return response.status, await response.text()
+
+
+@pytest.fixture(scope="module")
+async def provider(
+    postgres_url: str, redis_url: str, amqp_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Provider]:
+    file: Path = tmp_path_factory.mktemp("routes") / "routes.toml"
+    file.write_text(ROUTES)
+    async with AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("TEST_HOOK_SECRET", SECRET)
+        settings = SmsSettings(
+            environment="development",
+            postgres_url=postgres_url,
+            redis_url=redis_url,
+            amqp_url=amqp_url,
+            sms_database=await stack.enter_async_context(fresh_database(postgres_url)),
+            caller_limits="off",
+            sms_routes=file,
+        )
+        api = await stack.enter_async_context(TestServer(create_api(settings)))
+        gateway = create_app(GatewaySettings(environment="development", sms_url=str(api.make_url(""))))
+        server = await stack.enter_async_context(TestServer(gateway))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Provider(str(server.make_url("")).rstrip("/"), http)
+
+
+def body(status: str = "delivered") -> bytes:
+    return json.dumps({"id": str(uuid4()), "status": status}).encode()
+
+
+async def test_a_signed_callback_is_taken_and_a_replay_too(provider: Provider) -> None:
+    given = body()
+    headers = WebhookKey(SECRET).headers("evt-1", given)
+    for _ in range(2):
+        assert await provider.post("/hooks/sms/own", given, headers) == (200, "{}")
+
+
+@pytest.mark.parametrize("headers", [{}, {"webhook-signature": "v1,AAAA"}, {"webhook-signature": "é" * 2000}])
+async def test_a_forged_callback_is_401(provider: Provider, headers: dict[str, str]) -> None:
+    status, said = await provider.post("/hooks/sms/own", body(), headers)
+    assert (status, json.loads(said)["code"]) == (401, "unauthenticated")
+    status, _ = await provider.post("/hooks/sms/own", body(), WebhookKey("other").headers("evt-1", b"x"))
+    assert status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "expected"),
+    [
+        ("/hooks/sms/nobody", b"{}", 404),
+        ("/hooks/sms/Own", b"{}", 404),
+        ("/hooks/sms/", b"{}", 404),
+        ("/hooks/sms/own", b"x" * 70_000, 400),
+        ("/hooks/sms/own?" + "q" * 3000, b"{}", 400),
+    ],
+)
+async def test_anything_else_is_refused(provider: Provider, path: str, given: bytes, expected: int) -> None:
+    assert (await provider.post(path, given))[0] == expected
+
+
+async def test_a_long_report_fits_and_a_get_does_not(provider: Provider) -> None:
+    long = json.dumps({"id": str(uuid4()), "status": "failed", "more": "x" * 60_000}).encode()
+    assert await provider.post("/hooks/sms/own", long, WebhookKey(SECRET).headers("evt-2", long)) == (200, "{}")
+    async with provider.http.get(provider.gateway + "/hooks/sms/own") as response:
+        assert response.status == 405

@@ -1,0 +1,247 @@
+"""The API and the delivery worker together, over HTTP and a real broker, down to the inbox."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from support.sms import a_message, asking, entering, fresh_database, fresh_number, looking_up, refusal, wrong
+
+from shared import amqp, rpc
+from shared.contracts.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
+from shared.errors import ErrorCode
+from shared.events import Outgoing, new_id
+from shared.settings import Environment
+from sms_service import commands, consumer
+from sms_service.app import create_api
+from sms_service.inbox.messages import PUT_MESSAGE, NewMessage
+from sms_service.senders import Outcome
+from sms_service.senders.inbox import InboxSender
+from sms_service.settings import SmsSettings
+from sms_service.worker import create_worker
+
+
+@dataclass(frozen=True)
+class Processes:
+    """An API, a worker, and a broker with a queue of this test's own between them."""
+
+    settings: SmsSettings
+    api: str
+    worker: str
+    peer: rpc.Peer
+    browser: aiohttp.ClientSession
+    queue: amqp.Queue
+
+    async def get(self, path: str, **query: str) -> tuple[int, Any]:
+        async with self.browser.get(self.api + path, params=query) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def latest(self, number: str, **query: str) -> tuple[int, Any]:
+        return await self.get("/inbox/messages/latest", to=number, **query)
+
+
+def serving(app: web.Application) -> TestServer:
+    return TestServer(app)
+
+
+def url(server: TestServer) -> str:
+    return str(server.make_url("")).rstrip("/")
+
+
+@pytest.fixture(scope="module")
+async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIterator[Processes]:
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(fresh_database(postgres_url))
+        # A queue of our own: other workers on this broker would take our commands, and we theirs.
+        queue = amqp.Queue(f"sms.send.{uuid4().hex}", prefetch=64)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(commands, "SEND_QUEUE", queue.name)
+        patch.setattr(consumer, "SEND_COMMANDS", queue)
+        settings = SmsSettings(
+            environment="development",
+            postgres_url=postgres_url,
+            redis_url=redis_url,
+            amqp_url=amqp_url,
+            sms_database=database,
+            reveal_codes=True,
+            caller_limits="off",
+        )
+        stack.push_async_callback(_delete, amqp_url, queue)
+        api = url(await stack.enter_async_context(serving(create_api(settings))))
+        worker_settings = settings.model_copy(update={"inbox_url": api})
+        worker = url(await stack.enter_async_context(serving(create_worker(worker_settings))))
+        peer = await stack.enter_async_context(rpc.peer(api, settings.service_token.get_secret_value()))
+        browser = await stack.enter_async_context(aiohttp.ClientSession())
+        yield Processes(settings, api, worker, peer, browser, queue)
+
+
+async def _delete(amqp_url: str, queue: amqp.Queue) -> None:
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        for name in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+            await channel.queue_delete(name)
+
+
+async def sent(processes: Processes) -> tuple[str, CodeIssued, dict[str, Any]]:
+    """A code asked for, and its message in the inbox."""
+    number = fresh_number()
+    issued = await processes.peer.ask(ISSUE_CODE, asking(number))
+    status, message = await processes.latest(number, wait="10")
+    assert status == 200
+    return number, issued, message
+
+
+async def test_a_code_asked_for_arrives_in_the_inbox_and_opens_a_ticket(processes: Processes) -> None:
+    number, issued, message = await sent(processes)
+
+    assert message["code"] == issued.code
+    assert (message["to"], message["purpose"]) == (number, "sign_up")
+    assert issued.code in message["text"]
+    assert message["created_at"].endswith("Z")
+    assert set(message) == {"id", "to", "text", "code", "purpose", "created_at"}
+    assert (await refusal(processes.peer.ask(CHECK_CODE, entering(number, wrong(issued.code))))).retry_after is None
+    assert (await processes.peer.ask(CHECK_CODE, entering(number, message["code"]))).ticket
+
+
+async def test_refusals_travel_with_their_seconds(processes: Processes) -> None:
+    number, _, _ = await sent(processes)
+    for question in (
+        processes.peer.ask(ISSUE_CODE, asking(number)),
+        processes.peer.ask(ASK_STATUS, looking_up(number)),
+    ):
+        error = await refusal(question)
+        assert error.code is ErrorCode.COOLDOWN
+        assert 50 <= (error.retry_after or 0) <= 60
+
+
+async def test_without_the_service_token_nobody_is_served(processes: Processes) -> None:
+    for path in (ISSUE_CODE.path, CHECK_CODE.path, ASK_STATUS.path, "/inbox/messages"):
+        async with processes.browser.post(processes.api + path, data=b"{}") as response:
+            assert response.status == 401
+            assert (await response.json(content_type=None))["code"] == "unauthenticated"
+
+
+async def test_both_processes_say_that_they_are_ready(processes: Processes) -> None:
+    for base, checks in ((processes.api, {"postgresql"}), (processes.worker, {"postgresql", "rabbitmq"})):
+        async with processes.browser.get(base + "/readyz") as response:
+            assert (await response.json())["checks"] == dict.fromkeys(checks, "ok")
+        async with processes.browser.get(base + "/livez") as response:
+            assert response.status == 200
+
+
+async def test_nonsense_on_the_queue_is_parked_and_holds_nobody_up(processes: Processes, amqp_url: str) -> None:
+    bodies = (b"", b"{}", b"[]", b'{"message_id": 7}', b'{"message_id": "x"}', b"\xff")
+    async with amqp.connection(amqp_url, "test") as connection:
+        publisher = await amqp.Publisher.open(connection)
+        for body in bodies:
+            await publisher.publish(Outgoing(new_id(), "", processes.queue.name, body))
+        await sent(processes)
+        parked = await (await connection.channel()).get_queue(processes.queue.parked)
+        found = set()
+        async with asyncio.timeout(10), parked.iterator(no_ack=True) as messages:
+            async for message in messages:
+                found.add(message.body)
+                if len(found) == len(bodies):
+                    break
+    assert found == set(bodies)
+
+
+async def test_the_inbox_lists_newest_first_by_any_spelling_of_the_number(processes: Processes) -> None:
+    number, _, first = await sent(processes)
+    await processes.peer.ask(PUT_MESSAGE, NewMessage(to=number, text="second", code="222222", purpose=Purpose.SIGN_IN))
+
+    for spelling in (
+        number,
+        number[3:],
+        "0086" + number[3:],
+        " " + number[1:],
+        f"{number[3:6]} {number[6:10]}-{number[10:]}",
+    ):
+        status, body = await processes.get("/inbox/messages", to=spelling)
+        assert status == 200
+        assert [message["text"] for message in body["messages"]] == ["second", first["text"]]
+    unescaped = aiohttp.client.URL(f"{processes.api}/inbox/messages?to={number}&limit=1", encoded=True)
+    async with processes.browser.get(unescaped) as response:
+        assert [message["text"] for message in (await response.json())["messages"]] == ["second"]
+    _, everything = await processes.get("/inbox/messages")
+    assert everything["messages"][0]["text"] == "second"
+
+
+async def test_latest_waits_for_a_message_newer_than_one_already_seen(processes: Processes) -> None:
+    number, _, first = await sent(processes)
+    assert (await processes.latest(number, after=first["id"]))[0] == 404
+    waiting = asyncio.create_task(processes.latest(number, after=first["id"], wait="20"))
+    await asyncio.sleep(0)
+    posted = await processes.peer.ask(
+        PUT_MESSAGE, NewMessage(to=number, text="second", code="222222", purpose=Purpose.SIGN_IN)
+    )
+
+    status, second = await waiting
+
+    assert (status, second["id"]) == (200, posted.id)
+    assert second["id"] > first["id"]
+    assert (await processes.latest(fresh_number(), wait="0.05"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"}, {"limit": "-1"}, {"limit": "x"}, {"limit": "１"}, {"limit": "1001"}, {"to": ""}, {"to": "abc"},
+        {"wait": "x"}, {"wait": "-1"}, {"wait": "nan"}, {"wait": "inf"}, {"after": "7"}, {"to": "12"},
+    ],
+)  # fmt: skip
+async def test_bad_parameters_are_named_and_not_echoed(processes: Processes, query: dict[str, str]) -> None:
+    path = "/inbox/messages" if "limit" in query else "/inbox/messages/latest"
+    status, body = await processes.get(path, **query)
+    assert (status, body["code"], body["field"]) == (400, "parameter_invalid", next(iter(query)))
+
+
+async def test_the_inbox_can_be_emptied_and_says_what_it_is(processes: Processes) -> None:
+    number, _, _ = await sent(processes)
+    async with processes.browser.delete(processes.api + "/inbox/messages") as response:
+        assert response.status == 204
+    assert (await processes.get("/inbox/messages")) == (200, {"messages": []})
+    assert (await processes.latest(number))[0] == 404
+    async with processes.browser.get(processes.api + "/inbox") as response:
+        assert "/inbox/messages" in await response.text()
+
+
+async def test_in_production_there_is_no_inbox(processes: Processes) -> None:
+    settings = processes.settings.model_copy(update={"environment": Environment.PRODUCTION})
+    async with serving(create_api(settings)) as server:
+        for method, path in (("GET", ""), ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
+            async with processes.browser.request(method, f"{url(server)}/inbox{path}") as response:
+                assert response.status == 404
+        async with rpc.peer(url(server), settings.service_token.get_secret_value()) as peer:
+            assert (await InboxSender(peer).send(a_message())).outcome is Outcome.MISCONFIGURED
+
+
+async def test_the_inbox_sender_tells_how_it_went(processes: Processes) -> None:
+    assert (await InboxSender(processes.peer).send(a_message())).outcome is Outcome.ACCEPTED
+    async with rpc.peer(processes.api, "not the token") as stranger, rpc.peer("http://127.0.0.1:1", "x") as nobody:
+        assert (await InboxSender(stranger).send(a_message())).outcome is Outcome.MISCONFIGURED
+        assert (await InboxSender(nobody).send(a_message())).outcome is Outcome.TRANSIENT
+
+
+async def test_messages_told_by_the_worker_reach_listeners(processes: Processes, amqp_url: str) -> None:
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        heard = await channel.declare_queue(exclusive=True, auto_delete=True)
+        await heard.bind("events", "sms.#")
+        _, issued, _ = await sent(processes)
+        kinds: list[str] = []
+        async with asyncio.timeout(10), heard.iterator(no_ack=True) as messages:
+            async for message in messages:
+                if str(issued.verification_id).encode() in message.body:
+                    kinds.append(str(message.routing_key))
+                    assert issued.code.encode() not in message.body.split(b'"')
+                if len(kinds) == 2:
+                    break
+    assert sorted(kinds) == ["sms.message.sent.v1", "sms.verification.requested.v1"]

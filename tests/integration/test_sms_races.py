@@ -1,0 +1,129 @@
+"""Everything at once, over two processes: what may happen five times, ten times or once, happens no more often."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from support.sms import PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
+
+from shared.contracts.sms import CodeIssued, Purpose
+from shared.errors import ErrorCode, ServiceError
+
+
+@pytest.fixture(scope="module")
+async def processes(postgres_url: str) -> AsyncIterator[tuple[Sms, Sms]]:
+    async with (
+        fresh_database(postgres_url) as database,
+        process(postgres_url, database) as one,
+        process(postgres_url, database) as two,
+    ):
+        yield one, two
+
+
+async def outcomes(questions: list[Any]) -> tuple[list[Any], Counter[ErrorCode]]:
+    """All at once: what was answered, and the refusals by code. Anything else is a failure of the test."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    refused = Counter(answer.code for answer in answers if isinstance(answer, ServiceError))
+    given = [answer for answer in answers if not isinstance(answer, ServiceError)]
+    for answer in given:
+        if isinstance(answer, BaseException):
+            raise answer
+    return given, refused
+
+
+def guesses(right: str, count: int) -> list[str]:
+    return [f"{(int(right) + 1 + step) % 10**6:06d}" for step in range(count)]
+
+
+async def test_of_a_thousand_guesses_at_once_five_are_compared_and_the_code_is_dead(
+    processes: tuple[Sms, Sms],
+) -> None:
+    number = fresh_number()
+    issued = await processes[0].codes().issue(asking(number))
+    both = [sms.codes() for sms in processes]
+    before = sum(sms.deriver.compared for sms in processes)
+
+    given, refused = await outcomes(
+        [both[turn % 2].check(entering(number, guess)) for turn, guess in enumerate(guesses(issued.code, 1000))]
+    )
+
+    assert given == []
+    assert set(refused) <= {ErrorCode.CODE_REFUSED, ErrorCode.UNAVAILABLE}
+    assert 1 <= sum(sms.deriver.compared for sms in processes) - before <= 5
+    tries = "select tries from verifications where verification_id = $1"
+    assert await processes[0].pool.fetchval(tries, issued.verification_id) == 5
+    assert (await refusal(both[1].check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
+
+
+async def test_of_many_guesses_at_three_codes_of_a_number_ten_are_compared(processes: tuple[Sms, Sms]) -> None:
+    number = fresh_number()
+    both = [sms.codes() for sms in processes]
+    purposes = (Purpose.SIGN_UP, Purpose.SIGN_IN, Purpose.RESET_PASSWORD)
+    issued: list[CodeIssued] = []
+    for purpose in purposes:
+        issued.append(await both[0].issue(asking(number, purpose)))
+        await processes[0].age(number, seconds=61)
+    before = sum(sms.deriver.compared for sms in processes)
+
+    given, _ = await outcomes(
+        [
+            both[turn % 2].check(entering(number, wrong(issued[turn % 3].code), purposes[turn % 3]))
+            for turn in range(150)
+        ]
+    )
+
+    assert given == []
+    assert sum(sms.deriver.compared for sms in processes) - before == 10
+    failures = "select cardinality(failures) from numbers where phone_ref = $1"
+    assert await processes[0].pool.fetchval(failures, PHONES.ref(number)) == 10
+
+
+async def test_of_fifty_requests_at_once_for_one_number_one_is_sent(processes: tuple[Sms, Sms]) -> None:
+    number = fresh_number()
+    both = [sms.codes() for sms in processes]
+
+    given, refused = await outcomes(
+        [both[turn % 2].issue(asking(number, list(Purpose)[turn % 4])) for turn in range(50)]
+    )
+
+    assert len(given) == 1
+    assert refused == {ErrorCode.COOLDOWN: 49}
+    assert len(await processes[0].sends(number)) == 1
+    commands = "select count(*) from outbox where routing_key = 'sms.send' and body::text like '%' || $1 || '%'"
+    message_id = (await processes[0].sends(number))[0]["message_id"]
+    assert await processes[0].pool.fetchval(commands, str(message_id).encode().hex()) == 1
+
+
+async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tuple[Sms, Sms]) -> None:
+    number = fresh_number()
+    both = [sms.codes() for sms in processes]
+    issued = await both[0].issue(asking(number))
+
+    given, refused = await outcomes([both[turn % 2].check(entering(number, issued.code)) for turn in range(30)])
+
+    assert len({checked.ticket for checked in given}) == 1
+    assert set(refused) <= {ErrorCode.CODE_REFUSED}
+    told = await processes[0].events(str(issued.verification_id))
+    assert [event["type"] for event in told].count("sms.verification.succeeded.v1") == 1
+    row = await processes[0].pool.fetchrow(
+        "select failures, tries from numbers join verifications using (phone_ref) where phone_ref = $1",
+        PHONES.ref(number),
+    )
+    assert tuple(row) == ([], 0)
+
+
+async def test_guesses_and_requests_at_once_do_not_lock_each_other_out(processes: tuple[Sms, Sms]) -> None:
+    number = fresh_number()
+    both = [sms.codes() for sms in processes]
+    issued = await both[0].issue(asking(number))
+    await processes[0].age(number, seconds=61)
+
+    questions: list[Any] = []
+    for turn, guess in enumerate(guesses(issued.code, 40)):
+        questions += [both[turn % 2].check(entering(number, guess)), both[turn % 2].issue(asking(number))]
+    given, refused = await outcomes(questions)
+
+    assert len(given) == 1
+    assert set(refused) == {ErrorCode.CODE_REFUSED, ErrorCode.COOLDOWN}

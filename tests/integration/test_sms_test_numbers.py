@@ -1,0 +1,128 @@
+"""Numbers for app review: a code of their own, nothing sent, a lane of their own, and an end."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
+
+from shared.contracts.sms import Purpose
+from shared.errors import ErrorCode, ServiceError
+from shared.phone import E164
+from sms_service.codes import Codes
+from sms_service.rules import TEST_SENDS_PER_WINDOW
+from sms_service.testnumbers import TestNumber, TestNumbers
+
+CODE = "424242"
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+NEXT_MONTH = TODAY + timedelta(days=30)
+
+
+def with_test(number: E164, until: date = NEXT_MONTH) -> TestNumbers:
+    """That number as a test number."""
+    return TestNumbers([TestNumber(number, CODE, until)])
+
+
+class NobodyMay:
+    """Limits on callers that let nobody through."""
+
+    async def may_send(self, address: object, phone_ref: int) -> None:  # noqa: ARG002  whoever it is
+        raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
+
+    async def not_sent(self, address: object, phone_ref: int) -> None:
+        """Nothing was charged."""
+
+    async def may_look_up(self, address: object) -> None:
+        """Whoever it is."""
+
+    def guesser(self, address: object) -> None:
+        """Nobody."""
+
+
+async def test_its_own_code_opens_a_ticket_and_nothing_is_sent(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes(tests=with_test(number))
+
+    issued = await codes.issue(asking(number))
+
+    assert issued.code == CODE
+    (row,) = await sms.sends(number)
+    assert (row["state"], row["sender"], row["phone_sealed"]) == ("sent", "test number", None)
+    assert (
+        await sms.pool.fetchval(
+            "select count(*) from outbox where body like $1", b"%" + str(row["message_id"]).encode() + b"%"
+        )
+        == 0
+    )
+    recorder = Recorder()
+    await sms.delivery(recorder).deliver(row["message_id"])
+    assert (recorder.messages, list(await sms.attempts(number))) == ([], [])
+    assert (await refusal(codes.check(entering(number, wrong(CODE))))).code is ErrorCode.CODE_REFUSED
+    assert (await codes.check(entering(number, CODE))).ticket
+    events = await sms.events(str(issued.verification_id))
+    assert [event["data"]["test_number"] for event in events] == [True, True, True]
+    assert CODE not in str(events)
+
+
+async def test_the_code_that_would_be_derived_does_not_work(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes(tests=with_test(number))
+    issued = await codes.issue(asking(number))
+    derived = sms.deriver.code(1, issued.verification_id, number, Purpose.SIGN_UP)
+    assert (await refusal(codes.check(entering(number, derived)))).code is ErrorCode.CODE_REFUSED
+
+
+async def test_no_code_works_before_one_was_asked_for(sms: Sms) -> None:
+    number = fresh_number()
+    assert (
+        await refusal(sms.codes(tests=with_test(number)).check(entering(number, CODE)))
+    ).code is ErrorCode.CODE_REFUSED
+
+
+async def test_it_waits_for_nobody_and_has_a_limit_of_its_own(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes(NobodyMay(), with_test(number))
+    for _ in range(12):
+        await codes.issue(asking(number))
+    await codes.status(looking_up(number))
+    fill = "update numbers set sends = array(select now() from generate_series(1, $2)) where phone_ref = $1"
+    await sms.pool.execute(fill, PHONES.ref(number), TEST_SENDS_PER_WINDOW)
+    error = await refusal(codes.issue(asking(number)))
+    assert error.code is ErrorCode.DAILY_CAP
+    assert (error.retry_after or 0) > 86_000
+
+
+async def test_after_its_last_day_it_is_refused(sms: Sms) -> None:
+    number = fresh_number()
+    await sms.codes(tests=with_test(number, TODAY)).issue(asking(number))
+    codes: Codes = sms.codes(tests=with_test(number, TODAY - timedelta(days=1)))
+    assert (await refusal(codes.check(entering(number, CODE)))).code is ErrorCode.CODE_REFUSED
+    assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.NUMBER_REFUSED
+    assert len(await sms.sends(number)) == 1
+
+
+async def test_other_numbers_are_as_they_were(sms: Sms) -> None:
+    number = fresh_number()
+    codes = sms.codes(tests=with_test(fresh_number()))
+    issued = await codes.issue(asking(number))
+    assert (await sms.sends(number))[0]["state"] == "queued"
+    assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.COOLDOWN
+    if issued.code != CODE:
+        assert (await refusal(codes.check(entering(number, CODE)))).code is ErrorCode.CODE_REFUSED
+
+
+def test_each_is_announced_at_start_without_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    number = fresh_number()
+    with_test(number, TODAY - timedelta(days=1)).announce(datetime.now(UTC))
+    said = capsys.readouterr().out
+    assert "test_number.configured" in said
+    assert number not in said
+    assert CODE not in said

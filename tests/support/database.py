@@ -1,0 +1,76 @@
+"""A look into the services' tables, for what no API shows: making time pass, and searching for secrets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import asyncpg
+
+from shared.phone import PhoneKeys, parse
+from shared.postgres import url_of
+
+DATABASES = ("auth", "sms", "contacts")
+
+AGE_NUMBER = """
+    update numbers set
+        sends = array(select moment - $2::interval from unnest(sends) moment),
+        failures = array(select moment - $2::interval from unnest(failures) moment)
+    where phone_ref = $1
+"""
+AGE_VERIFICATIONS = """
+    update verifications set
+        created_at = created_at - $2::interval,
+        expires_at = expires_at - $2::interval,
+        verified_at = verified_at - $2::interval
+    where phone_ref = $1
+"""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Connections to the three databases."""
+
+    connections: dict[str, "asyncpg.Connection[asyncpg.Record]"]
+    keys: PhoneKeys
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, server: str, phone_key: str) -> AsyncIterator["Tables"]:
+        opened = {name: await asyncpg.connect(url_of(server, name)) for name in DATABASES}
+        try:
+            yield cls(opened, PhoneKeys(bytes.fromhex(phone_key)))
+        finally:
+            for connection in opened.values():
+                await connection.close()
+
+    def ref(self, number: str) -> int:
+        return self.keys.ref(parse(number))
+
+    async def age(self, number: str, seconds: int) -> None:
+        """Make time pass for one number: its sends, wrong tries and verifications move into the past."""
+        ref, past = self.ref(number), timedelta(seconds=seconds)
+        for statement in (AGE_NUMBER, AGE_VERIFICATIONS):
+            await self.connections["sms"].execute(statement, ref, past)
+
+    async def ban(self, number: str) -> None:
+        """Ban the account of a number, as an operator would."""
+        await self.connections["auth"].execute("update accounts set banned_at = now() where phone = $1", parse(number))
+
+    async def everything(self) -> dict[str, str]:
+        """The text of every row of every table, by ``database.table``; binary columns as hex."""
+        found = {}
+        for database, connection in self.connections.items():
+            rows = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
+            for (table,) in rows:
+                records = await connection.fetch(f'select * from "{table}"')
+                found[f"{database}.{table}"] = "\n".join(_text(record) for record in records)
+        return found
+
+
+def _text(record: asyncpg.Record) -> str:
+    """A row as text: bytes both as they read and as hex, so that a secret shows in either form."""
+    shown = []
+    for value in record.values():
+        shown.append(f"{value!r} {value.hex()}" if isinstance(value, bytes) else str(value))
+    return " | ".join(shown)

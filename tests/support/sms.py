@@ -1,0 +1,198 @@
+"""sms-service as its tests see it: the rules on a real PostgreSQL, senders that remember, time that can be moved."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from shared.contracts.sms import AskStatus, CheckCode, IssueCode, Language, Purpose
+from shared.errors import ServiceError
+from shared.events import new_id
+from shared.keys import KeyRing, development_secret
+from shared.phone import E164, PhoneKeys
+from shared.postgres import Pool, migrate, pool
+from shared.tickets import TicketBooth
+from sms_service.carriers import Carriers
+from sms_service.codes import CallerLimits, Codes, Secrets, Switches
+from sms_service.delivery import Delivery
+from sms_service.derive import Deriver
+from sms_service.ledger_store import LedgerStore
+from sms_service.limits import Unlimited
+from sms_service.senders import Answer, Message, Outcome, Sender
+from sms_service.store import CodeStore
+from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumbers
+
+KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
+PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
+BOOTH = TicketBooth(KeyRing.parse("1:" + development_secret("ticket_keys")))
+
+AGE_NUMBER = """
+    update numbers set
+        sends = array(select moment - $2::interval from unnest(sends) moment),
+        failures = array(select moment - $2::interval from unnest(failures) moment)
+    where phone_ref = $1
+"""
+AGE_VERIFICATIONS = """
+    update verifications set
+        created_at = created_at - $2::interval,
+        expires_at = expires_at - $2::interval,
+        verified_at = verified_at - $2::interval
+    where phone_ref = $1
+"""
+AGE_SENDS = """
+    update sends set
+        created_at = created_at - $2::interval,
+        expires_at = expires_at - $2::interval,
+        claimed_at = claimed_at - $2::interval
+    where phone_ref = $1
+"""
+AGE_ATTEMPTS = "update attempts set started_at = started_at - $2::interval where phone_ref = $1"
+
+
+def fresh_number() -> E164:
+    """A number nobody else uses."""
+    return E164(f"+8613{secrets.randbelow(10**9):09d}")
+
+
+def asking(number: E164, purpose: Purpose = Purpose.SIGN_UP, **more: Any) -> IssueCode:
+    """A request for a code, as the gateway makes it."""
+    usual = {"dialect": "maitian", "client": "test", "address": "2001:db8::1", "cooldown": 60, "daily_cap": 10}
+    return IssueCode(phone=number, purpose=purpose, **(usual | more))
+
+
+def looking_up(number: E164, **more: Any) -> AskStatus:
+    return AskStatus(phone=number, **({"address": "2001:db8::1", "cooldown": 60} | more))
+
+
+def entering(number: E164 | None, code: str, purpose: Purpose = Purpose.SIGN_UP, **more: Any) -> CheckCode:
+    return CheckCode(phone=number, code=code, purpose=purpose, **({"dialect": "maitian"} | more))
+
+
+def wrong(code: str) -> str:
+    """Six digits that are not the code."""
+    return f"{(int(code) + 1) % 10**6:06d}"
+
+
+async def refusal(question: Any) -> ServiceError:
+    """The error with which a call is refused."""
+    try:
+        await question
+    except ServiceError as error:
+        return error
+    raise AssertionError("it was not refused")
+
+
+class CountingDeriver(Deriver):
+    """Counts how many codes were compared."""
+
+    compared = 0
+
+    def matches(self, given: str, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> bool:
+        self.compared += 1
+        return super().matches(given, key_id, verification_id, number, purpose)
+
+    def pretend(self, number: E164) -> None:
+        super().pretend(number)
+        self.compared -= 1
+
+
+@dataclass
+class Recorder:
+    """A sender that remembers, and answers what it is told to answer."""
+
+    outcome: Outcome | Exception = Outcome.ACCEPTED
+    name: str = "recorder"
+    messages: list[Message] = field(default_factory=list)
+
+    async def send(self, message: Message) -> Answer:
+        self.messages.append(message)
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return Answer(self.outcome)
+
+
+def a_message(number: E164 | None = None, **more: Any) -> Message:
+    """A message as a sender is given it."""
+    usual = {
+        "text": "【好码】验证码 314159",
+        "code": "314159",
+        "purpose": Purpose.SIGN_UP,
+        "language": Language.CHINESE,
+    }
+    given = {"message_id": new_id(), "remaining": timedelta(minutes=5)} | usual | more
+    return Message(to=number or fresh_number(), **given)
+
+
+@dataclass(frozen=True)
+class Sms:
+    """The service's rules over a database of their own."""
+
+    database: str
+    pool: Pool
+    deriver: CountingDeriver
+
+    def codes(
+        self, callers: CallerLimits | None = None, tests: TestNumbers = NO_TEST_NUMBERS, **switches: Any
+    ) -> Codes:
+        on = Switches(**({"reveal_codes": True} | switches))
+        secret = Secrets(self.deriver, PHONES, BOOTH)
+        return Codes(CodeStore(self.pool), callers or Unlimited(), secret, lambda: None, on, tests=tests)
+
+    def delivery(self, carriers: Sender | Carriers) -> Delivery:
+        if not isinstance(carriers, Carriers):
+            carriers = Carriers.only(carriers)
+        return Delivery(LedgerStore(self.pool), carriers, self.deriver, PHONES, lambda: None)
+
+    async def age(self, number: E164, **past: float) -> None:
+        """Make time pass for one number: all its moments move into the past."""
+        for statement in (AGE_NUMBER, AGE_VERIFICATIONS, AGE_SENDS, AGE_ATTEMPTS):
+            await self.pool.execute(statement, PHONES.ref(number), timedelta(**past))
+
+    async def sends(self, number: E164) -> Sequence[asyncpg.Record]:
+        """The ledger's rows of a number, oldest first."""
+        return await self.pool.fetch("select * from sends where phone_ref = $1 order by message_id", PHONES.ref(number))
+
+    async def attempts(self, number: E164) -> Sequence[asyncpg.Record]:
+        """The calls of senders for a number, oldest first."""
+        statement = "select * from attempts where phone_ref = $1 order by started_at, number"
+        return await self.pool.fetch(statement, PHONES.ref(number))
+
+    async def events(self, about: str) -> list[dict[str, Any]]:
+        """The events in the outbox that name ``about``: a reference, a verification or a message. Oldest first."""
+        bodies = await self.pool.fetch("select body from outbox where exchange = 'events' order by id")
+        found = [orjson.loads(row["body"]) for row in bodies]
+        return [event for event in found if about in event["data"].values()]
+
+
+@asynccontextmanager
+async def fresh_database(postgres_url: str) -> AsyncIterator[str]:
+    """A migrated database of this test's own; gives its name."""
+    name = f"sms_{secrets.token_hex(6)}"
+    await asyncio.to_thread(migrate, postgres_url, name, "sms_service")
+    try:
+        yield name
+    finally:
+        session = await asyncpg.connect(postgres_url)
+        await session.execute(f'drop database "{name}" with (force)')
+        await session.close()
+
+
+@asynccontextmanager
+async def process(postgres_url: str, database: str) -> AsyncIterator[Sms]:
+    """What one process has: connections and a deriver of its own."""
+    async with pool(postgres_url, database) as opened:
+        yield Sms(database, opened, CountingDeriver(KEYS))
+
+
+@asynccontextmanager
+async def running(postgres_url: str) -> AsyncIterator[Sms]:
+    """One process over a database of its own."""
+    async with fresh_database(postgres_url) as database, process(postgres_url, database) as sms:
+        yield sms

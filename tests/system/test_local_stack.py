@@ -1,0 +1,439 @@
+"""The local stack itself: what ``make run`` and the other tests start, keep, and leave behind (nothing)."""
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
+from stack import apt, folder, identity, leftovers, ports, postgres, rabbitmq
+from stack.folder import Folder, StackError
+from stack.system import Stack
+from stack.valkey import Valkey
+
+STAND_IN = """
+import http.server, os, sys
+name, word = {name!r}, sys.argv[1] if len(sys.argv) > 1 else ""
+if os.environ.get("BREAKS") == name + word:
+    sys.exit("no such luck")
+if word == "migrate":
+    sys.exit()
+
+class Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+port = os.environ["SMS_WORKER_PORT" if word else {port!r}]
+print("serving", flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Ready).serve_forever()
+"""
+MODULES = {
+    "gateway": "GATEWAY_PORT",
+    "auth_service": "AUTH_PORT",
+    "sms_service": "SMS_PORT",
+    "contacts_service": "CONTACTS_PORT",
+}
+
+
+class Checkout:
+    """A checkout of its own, so that its ``.local`` is nobody else's; ``run`` is what ``make run`` runs in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.local = self.root / ".local"
+        self.runs: list[subprocess.Popen[str]] = []
+        shutil.copytree(Path(folder.__file__).parent, self.root / "deploy" / "stack")
+
+    def pretend(self) -> dict[str, str]:
+        """Stand-ins for our processes, for tests about the stack and not about them."""
+        for module, port in MODULES.items():
+            (self.root / "pretended" / module).mkdir(parents=True, exist_ok=True)
+            (self.root / "pretended" / module / "__init__.py").touch()
+            program = self.root / "pretended" / module / "__main__.py"
+            program.write_text(STAND_IN.format(name=module, port=port))
+        return {"PYTHONPATH": f"{self.root}/deploy:{self.root}/pretended"}
+
+    def run(self, **env: str) -> subprocess.Popen[str]:
+        wished = {name: str(ports.free_port()) for name in (*MODULES.values(), "SMS_WORKER_PORT") if name not in env}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stack", "run"],
+            cwd=self.root,
+            env={**os.environ, "PYTHONPATH": str(self.root / "deploy"), **wished, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.runs.append(process)
+        return process
+
+    def addresses(self, process: subprocess.Popen[str]) -> dict[str, str]:
+        """Wait until all is ready; what ``stack.env`` says then."""
+        file = self.local / "stack.env"
+        while not file.exists():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+        return dict(word.split("=", 1) for word in shlex.split(file.read_text()))
+
+    def end(self) -> None:
+        for process in self.runs:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=40)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    checkout = Checkout(tmp_path / "a checkout")
+    yield checkout
+    checkout.end()
+    assert leftovers.find(checkout.local) == []
+
+
+@pytest.fixture(scope="module")
+def running():
+    with Stack.private() as stack:
+        stack.start_servers()
+        yield stack
+
+
+@pytest.fixture
+def own_folder(tmp_path):
+    own = Folder(tmp_path / "data")
+    own.open()
+    yield own
+    own.close()
+
+
+def test_free_ports_are_free_and_never_given_twice():
+    given = [ports.free_port() for _ in range(200)]
+
+    assert len(set(given)) == 200
+    assert ports.is_free(given[0])
+
+
+def test_a_taken_port_is_refused_by_the_name_of_its_variable_and_a_taken_default_is_replaced():
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+
+        with pytest.raises(StackError, match=f"AUTH_PORT={taken}: the port is taken"):
+            ports.wished_port("AUTH_PORT", 8081, {"AUTH_PORT": str(taken)}, said.append)
+        instead = ports.wished_port("AUTH_PORT", taken, {}, said.append)
+
+    assert instead != taken
+    assert said == [f"port {taken} is taken: AUTH_PORT is {instead} instead"]
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_postgresql_comes_back_on_its_port_with_its_data(running, how):
+    server = running.servers.postgres
+    connection = await asyncpg.connect(server.url)
+    await connection.execute(f"create table kept_{how} as select 42 as answer")
+    await connection.close()
+
+    getattr(server, how)()
+    assert not server.is_alive
+    server.start()
+
+    connection = await asyncpg.connect(server.url)
+    assert await connection.fetchval(f"select answer from kept_{how}") == 42
+    assert await connection.fetchval("show fsync") == "on"
+    await connection.close()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_valkey_comes_back_on_its_port_with_its_data(running, how):
+    server = running.servers.redis
+    async with Redis.from_url(server.url) as client:
+        await client.set(how, "kept")
+    await asyncio.sleep(1.1 if how == "kill" else 0)  # the file is synchronised every second
+
+    getattr(server, how)()
+    server.start()
+
+    async with Redis.from_url(server.url) as client:
+        assert await client.get(how) == b"kept"
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_rabbitmq_comes_back_on_its_port_with_its_messages(running, how):
+    server = running.servers.rabbitmq
+    async with await aio_pika.connect(server.url) as connection, connection.channel() as channel:
+        queue = await channel.declare_queue(how, durable=True, arguments={"x-queue-type": "quorum"})
+        await channel.default_exchange.publish(aio_pika.Message(b"kept", delivery_mode=2), queue.name)
+    await asyncio.sleep(1 if how == "kill" else 0)  # the broker notes a new quorum queue half a second later
+
+    getattr(server, how)()
+    server.start()
+
+    async with await aio_pika.connect(server.url) as connection, connection.channel() as channel:
+        queue = await channel.declare_queue(how, durable=True, arguments={"x-queue-type": "quorum"})
+        message = await queue.get(timeout=10)
+        assert message.body == b"kept"
+        await message.ack()
+
+
+def test_a_frozen_server_keeps_silent_until_it_is_resumed(running):
+    server = running.servers.redis
+
+    server.pause()
+    assert not ports.answers(server.port, b"PING\r\n", b"-NOAUTH")
+    server.resume()
+    assert ports.answers(server.port, b"PING\r\n", b"-NOAUTH")
+
+
+async def test_every_server_wants_its_password(running):
+    guessed = {name: re.sub(r":[0-9a-f]+@", ":guessed@", url) for name, url in running.servers.environ.items()}
+
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(guessed["POSTGRES_URL"])
+    with pytest.raises(aio_pika.exceptions.ProbableAuthenticationError):
+        await aio_pika.connect(guessed["AMQP_URL"])
+    async with Redis.from_url(guessed["REDIS_URL"]) as client:
+        with pytest.raises(AuthenticationError):
+            await client.ping()
+
+
+def test_every_server_listens_on_loopback_only(running):
+    pids = leftovers.find(running.folder.path)
+    opened = [str(entry.readlink()) for pid in pids for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    sockets = {name[8:-1] for name in opened if name.startswith("socket:[")}
+    tables = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+    rows = [row.split() for row in tables.splitlines() if ":" in row]
+    listening = [row[1].split(":")[0] for row in rows if row[3] == "0A" and row[9] in sockets]
+
+    assert len(listening) >= 5  # PostgreSQL, Valkey, RabbitMQ, its distribution port and epmd
+    assert set(listening) <= {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1
+
+
+def test_stack_env_is_shell_syntax_whatever_an_address_holds(own_folder):
+    hostile = "amqp://user:p'$(touch x) \"y@mq.example:5672/%2F"
+    stack = Stack(own_folder.path / "inner", named={"AMQP_URL": hostile}, free_ports=True)
+    stack.open()
+    try:
+        file = stack.write_env()
+        told = subprocess.run(
+            ["sh", "-c", '. "$1"; printf %s "$AMQP_URL"', "sh", file], capture_output=True, text=True, check=True
+        )
+        assert told.stdout == hostile
+        assert file.stat().st_mode & 0o777 == 0o600
+    finally:
+        stack.stop()
+    assert not file.exists()
+
+
+def test_a_system_of_ones_own_leaves_no_process_and_no_folder():
+    with Stack.private(environ={"REVEAL_CODES": "true"}) as stack:
+        stack.servers.redis.start()
+        stack.servers.postgres.start()
+        assert len(leftovers.find(stack.folder.path)) >= 2
+        assert stack.environ["REVEAL_CODES"] == "true"
+        assert stack.environ["INBOX_URL"] == stack.url("sms-service")
+
+    assert leftovers.find(stack.folder.path) == []
+    assert not stack.folder.path.exists()
+
+
+def test_the_guard_ends_what_a_killed_starter_leaves(tmp_path):
+    program = """
+import os, signal, sys
+from pathlib import Path
+from stack.folder import Folder
+from stack.valkey import Valkey
+folder = Folder(Path(sys.argv[1]))
+folder.open()
+Valkey(folder, "secret").start()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=with_stack(), check=False)
+
+    own = Folder(tmp_path)  # waits for the guard, which holds the folder while it cleans
+    assert own.open() == []
+    own.close()
+
+
+def test_what_nobody_guarded_is_ended_by_the_next_start(tmp_path):
+    old = Folder(tmp_path)
+    (tmp_path / "logs").mkdir()
+    server = Valkey(old, "secret")
+    server.start()
+    (tmp_path / "stack.env").write_text("GATEWAY_URL=stale\n")
+
+    new = Folder(tmp_path)
+    ended = new.open()
+    new.close()
+
+    assert ended == [server.process.pid]
+    assert not server.is_alive
+    assert not (tmp_path / "stack.env").exists()
+
+
+def test_a_stale_pid_file_does_not_hold_postgresql_back(own_folder):
+    server = postgres.Postgres(own_folder, "secret")
+    server.start()
+    file = own_folder.path / "postgres" / "data" / "postmaster.pid"
+    stale = file.read_text().split("\n", 1)[1]
+    server.kill()
+    own_folder.close()
+    file.write_text(f"{os.getpid()}\n{stale}")  # the pid now belongs to somebody else
+
+    again = Folder(own_folder.path)
+    again.open()
+    try:
+        server = postgres.Postgres(again, "secret")
+        server.start()
+        assert server.is_alive
+        server.close()
+    finally:
+        again.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another name for PostgreSQL")
+@pytest.mark.parametrize("way", range(3))
+def test_root_finds_a_way_to_run_postgresql(own_folder, monkeypatch, way):
+    candidates = identity._candidates()
+    if way == 0:  # the others pass pytest's own folders, closed to everybody else
+        for parent in own_folder.path.parents[:3]:
+            parent.chmod(0o755)
+    only = [candidates[way]]
+    monkeypatch.setattr(identity, "_candidates", lambda: only)
+    server = postgres.Postgres(own_folder, "secret")
+    try:
+        server.start()
+    except StackError as error:
+        if "nor a user namespace works" in str(error):
+            pytest.skip(f"{only[0].name} cannot do it on this machine")
+        raise
+
+    assert server.is_alive
+    assert (server.home / "data").stat().st_uid == only[0].uid
+    server.close()
+
+
+def test_without_rabbitmq_a_user_is_told_the_line_to_type(own_folder, monkeypatch):
+    monkeypatch.setattr(rabbitmq, "SCRIPTS", ())
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(StackError, match="apt-get install -y --no-install-recommends rabbitmq-server, or set AMQP_URL"):
+        rabbitmq.RabbitMQ(own_folder, "secret").start()
+
+
+def test_root_installs_rabbitmq_without_a_service_being_started(tmp_path, monkeypatch):
+    policy = tmp_path / "policy-rc.d"
+    seen: list[tuple[str, int]] = []
+    monkeypatch.setattr(apt, "POLICY", policy)
+    monkeypatch.setattr(
+        apt, "_apt", lambda *words: seen.append((words[0], subprocess.run([policy], check=False).returncode))
+    )
+
+    apt.install("rabbitmq-server", lambda _: None)
+
+    assert seen == [("update", 101), ("install", 101)]
+    assert not policy.exists()
+
+
+def test_two_runs_in_one_checkout_and_a_later_one(checkout, running):
+    env = {**checkout.pretend(), "AMQP_URL": running.servers.environ["AMQP_URL"]}
+    first = checkout.run(**env)
+    addresses = checkout.addresses(first)
+    secrets = (checkout.local / "secrets.env").read_text()
+    assert urllib.request.urlopen(addresses["GATEWAY_URL"] + "/readyz").status == 200
+
+    second = checkout.run(**env)
+    assert second.wait(timeout=10) == 1
+    assert f"already runs in {checkout.local} (process {first.pid})" in second.communicate()[0]
+
+    first.send_signal(signal.SIGTERM)
+    said = first.communicate(timeout=30)[0]
+    assert first.returncode == 0
+    assert f"{addresses['SMS_URL']}/inbox" in said
+    assert not (checkout.local / "stack.env").exists()
+
+    third = checkout.run(**env)
+    checkout.addresses(third)
+    assert (checkout.local / "secrets.env").read_text() == secrets
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.6, 2.0])
+def test_ctrl_c_while_starting_leaves_nothing(checkout, seconds):
+    process = checkout.run(**checkout.pretend())
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+
+    said = process.communicate(timeout=20)[0]
+
+    assert leftovers.find(checkout.local) == []
+    assert not (checkout.local / "stack.env").exists()
+    assert process.returncode in (0, -signal.SIGINT), said
+    assert "Traceback" not in said or process.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("breaks", "name"), [("auth_servicemigrate", "auth-service-migrate"), ("sms_servicedeliver", "sms-worker")]
+)
+def test_a_process_that_fails_ends_the_run_and_is_named_with_its_last_words(checkout, running, breaks, name):
+    process = checkout.run(**checkout.pretend(), **running.servers.environ, BREAKS=breaks)
+
+    said = process.communicate(timeout=40)[0]
+
+    assert process.returncode == 1
+    assert f"{name} ended with status 1" in said
+    assert "no such luck" in said
+    assert leftovers.find(checkout.local) == []
+
+
+def test_a_process_that_dies_later_ends_the_run_too(checkout, running):
+    process = checkout.run(**checkout.pretend(), **running.servers.environ)
+    addresses = checkout.addresses(process)
+    port = int(addresses["CONTACTS_URL"].rpartition(":")[2])
+    os.kill(listener(checkout.local, "contacts_service", port), signal.SIGKILL)
+
+    said = process.communicate(timeout=40)[0]
+
+    assert process.returncode == 1
+    assert "contacts-service ended with status -9" in said
+    assert leftovers.find(checkout.local) == []
+
+
+def test_make_run_brings_up_the_real_system_and_a_code_arrives(checkout):
+    process = checkout.run()
+    addresses = checkout.addresses(process)
+    send = "/v1/user/register/verify_code.json?source=curl&phone_number=13800138000"
+
+    with urllib.request.urlopen(addresses["GATEWAY_URL"] + send, timeout=10) as answer:
+        assert answer.status == 200
+    inbox = "/inbox/messages/latest?to=%2B8613800138000&wait=10"
+    with urllib.request.urlopen(addresses["SMS_URL"] + inbox, timeout=15) as answer:
+        assert json.load(answer)["code"].isdecimal()
+
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=40)
+    assert process.returncode == 0
+    assert time.monotonic() - began < 15
+
+
+def with_stack() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(folder.__file__).parents[1])}
+
+
+def listener(local: Path, module: str, port: int) -> int:
+    for pid in leftovers.find(local):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if module.encode() in words:
+            return pid
+    raise AssertionError(f"nobody serves {module} on {port}")

@@ -1,0 +1,100 @@
+"""Verifiers: what is stored, what fits, and how they stay up to date."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from auth_service.hashing import HashingPool
+from auth_service.passwords import Cost, Passwords, Verdict
+from shared.keys import KeyRing
+
+SECRET = "5f4dcc3b5aa765d61d8327deb882cf99"
+OTHER = "00000000000000000000000000000000"
+OLD, NEW = "1:" + "a1" * 32, "2:" + "b2" * 32
+CHEAP = Cost(memory_kib=64, passes=1)
+
+
+@pytest.fixture
+def pool() -> Iterator[HashingPool]:
+    pool = HashingPool(1, 8)
+    yield pool
+    pool.close()
+
+
+async def test_a_verifier_names_its_pepper_and_the_cost_that_was_decided(pool: HashingPool) -> None:
+    verifier = await Passwords(KeyRing.parse(NEW), pool).hash(SECRET)
+
+    assert verifier.startswith("2$argon2id$v=19$m=19456,t=2,p=1$")
+    assert SECRET not in verifier
+
+
+async def test_only_the_right_secret_fits(pool: HashingPool) -> None:
+    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+    verifier = await passwords.hash(SECRET)
+
+    assert await passwords.verify(verifier, SECRET) == Verdict(right=True)
+    assert await passwords.verify(verifier, OTHER) == Verdict(right=False)
+
+
+async def test_the_same_secret_never_gives_the_same_verifier_twice(pool: HashingPool) -> None:
+    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+
+    assert await passwords.hash(SECRET) != await passwords.hash(SECRET)
+
+
+async def test_without_the_pepper_a_verifier_fits_nothing(pool: HashingPool) -> None:
+    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    stranger = Passwords(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
+
+    assert not (await stranger.verify(verifier, SECRET)).right
+
+
+async def test_an_older_pepper_still_fits_and_is_replaced(pool: HashingPool) -> None:
+    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    passwords = Passwords(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
+
+    verdict = await passwords.verify(verifier, SECRET)
+
+    assert verdict.right
+    assert verdict.better is not None
+    assert verdict.better.startswith("2$argon2id$")
+    assert await passwords.verify(verdict.better, SECRET) == Verdict(right=True)
+
+
+async def test_a_wrong_secret_replaces_nothing(pool: HashingPool) -> None:
+    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+
+    assert await Passwords(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP).verify(verifier, OTHER) == Verdict(right=False)
+
+
+async def test_another_cost_is_replaced_by_the_current_one(pool: HashingPool) -> None:
+    verifier = await Passwords(KeyRing.parse(NEW), pool, CHEAP).hash(SECRET)
+
+    verdict = await Passwords(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(verifier, SECRET)
+
+    assert verdict.better is not None
+    assert "$m=128,t=1,p=1$" in verdict.better
+
+
+async def test_a_verifier_whose_pepper_is_gone_fits_nothing(pool: HashingPool) -> None:
+    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+
+    assert await Passwords(KeyRing.parse(NEW), pool, CHEAP).verify(verifier, SECRET) == Verdict(right=False)
+
+
+async def test_no_verifier_means_the_same_work_and_no(pool: HashingPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+    worked = []
+    real = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda *given: (worked.append(given[0]), real(*given))[1])
+
+    assert await passwords.verify(None, SECRET) == Verdict(right=False)
+    assert [verifier.rsplit("$", 2)[0] for verifier in worked] == ["2$argon2id$v=19$m=64,t=1,p=1"]
+
+
+async def test_a_proof_tells_secrets_apart_and_is_not_the_secret(pool: HashingPool) -> None:
+    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+
+    assert passwords.proof(SECRET) == passwords.proof(SECRET) != passwords.proof(OTHER)
+    assert bytes.fromhex(SECRET) not in passwords.proof(SECRET)
+    assert SECRET not in repr(Verdict(right=True, better=SECRET))

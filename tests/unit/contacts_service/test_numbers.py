@@ -1,0 +1,212 @@
+"""Reading whole lists: the quick path must give the verdicts of ``shared.phone.parse``, entry by entry."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from contacts_service.numbers import NumberReader
+from shared.errors import ServiceError
+from shared.phone import E164, LONGEST_SPELLING, PhoneKeys, parse
+
+KEYS = PhoneKeys(b"k" * 32)
+COUNTRIES = [("86",), ("86", "852", "1"), ("852",)]
+
+PREFIXES = [
+    "",
+    "+86",
+    "0086",
+    "86",
+    "0",
+    "+860",
+    "00860",
+    "8686",
+    "17951",
+    "12593",
+    "+852",
+    "+",
+    "00",
+    "++86",
+    "+1",
+    "1796400",
+]
+PIECES = [
+    " ",
+    "-",
+    ".",
+    "(",
+    ")",
+    "--",
+    " ( ",
+    "\n",
+    "\0",
+    "\t",
+    "x1",
+    ";ext=2",
+    "a",
+    "\r",
+    "\v",
+    "\x1c",
+    "\x85",
+    "\u2028",
+    "?",
+    "１",
+    "٣",
+    "\ud800",
+    "😀",
+    "+",
+    "tel:",
+]
+NASTY = [
+    "+86 138-0013-8000",
+    "(0086) 138.0013.8000",
+    "8613800138000",
+    "013800138000",
+    "１３８００１３８０００",
+    "13800138000\n",
+    "\n13800138000",
+    "1380013\n8000",
+    "13800138000\n13800138001",
+    "13800138000\r",
+    "\r\n13800138000\r\n",
+    "13800138000\u2028",
+    "+8613800138000\n+8613800138001\n",
+    "13800138000\0",
+    "13800138000 ext 5",
+    "tel:13800138000",
+    "138001380001",
+    "1380013800",
+    "12800138000",
+    "179-6400-1234",
+    "17964001234",
+    "+8617964001234",
+    "8617964001234",
+    "868613800138000",
+    "0000000000000000000013800138000",
+    "00+8613800138000",
+    "138 0013 8000" + " " * 19,
+    "138 0013 8000" + " " * 20,
+    "+" + " " * 40 + "8613800138000",
+    "",
+    " ",
+    "+86",
+    "010-12345678",
+    "10086",
+    "+852 9123 4567",
+    "+1 202 555 0123",
+    None,
+    13800138000,
+    1.5,
+    True,
+    ["13800138000"],
+    {"phone": "13800138000"},
+]
+
+
+def one_by_one(entries: Sequence[Any], served: Sequence[str]) -> list[tuple[int, str]]:
+    """The plain way: each reference in order, and its first spelling."""
+    found: dict[int, str] = {}
+    for entry in entries:
+        try:
+            number = parse(entry, served=served) if isinstance(entry, str) else None
+        except ServiceError:
+            continue
+        if number is not None:
+            found.setdefault(KEYS.ref(number), entry)
+    return list(found.items())
+
+
+async def read(entries: Sequence[Any], served: Sequence[str] = ("86",)) -> list[tuple[int, str]]:
+    return list((await NumberReader(KEYS, served).read(entries)).items())
+
+
+async def spelled(*entries: Any) -> list[str]:
+    return [spelling for _, spelling in await read(entries)]
+
+
+@st.composite
+def spellings(draw: st.DrawFn) -> str:
+    national = draw(
+        st.from_regex(r"1[0-9]{8,12}", fullmatch=True) | st.from_regex(r"179[0-9]{2}00[0-9]{4}", fullmatch=True)
+    )
+    text = draw(st.sampled_from(PREFIXES)) + national
+    for piece in draw(st.lists(st.sampled_from(PIECES), max_size=3)):
+        at = draw(st.integers(0, len(text)))
+        text = text[:at] + piece + text[at:]
+    return text
+
+
+entries = (
+    spellings()
+    | st.text("0123456789+-(). ", max_size=36)
+    | st.text(max_size=20)
+    | st.none()
+    | st.integers()
+    | st.sampled_from(NASTY)
+)
+
+
+@pytest.mark.parametrize("served", COUNTRIES, ids=",".join)
+@settings(deadline=None, max_examples=300, database=None)
+@given(entries=st.lists(entries, max_size=12))
+@example(entries=NASTY)
+@example(entries=NASTY + NASTY[::-1])
+async def test_a_list_is_read_as_its_entries_would_be_one_by_one(served: Sequence[str], entries: list[Any]) -> None:
+    assert await read(entries, served) == one_by_one(entries, served)
+
+
+async def test_every_mainland_mobile_prefix_is_read_alike_in_every_common_spelling() -> None:
+    for head in range(1000, 2000):
+        number = f"{head}0012345"
+        split = f"{number[:3]}-{number[3:7]} {number[7:]}"
+        spelled = [number, split, "+86" + split, "0086 " + split, "86" + split, "0" + number]
+        assert await read(spelled) == one_by_one(spelled, ("86",)), number
+
+
+async def test_a_number_spelled_twice_counts_once_as_it_was_spelled_first() -> None:
+    listed = ["139 0013 9000", "+86 138-0013-8000", "13800138000", "13900139000", "17951 13800138000"]
+
+    assert await spelled(*listed) == ["139 0013 9000", "+86 138-0013-8000"]
+    assert await spelled(*listed[::-1]) == ["17951 13800138000", "13900139000"]
+
+
+async def test_the_order_of_the_list_is_kept_across_both_paths() -> None:
+    listed = ["13800138005", "17951 13800138004", "nobody", "13800138003", "013800138002", "13800138001"]
+
+    assert await spelled(*listed) == [entry for entry in listed if entry != "nobody"]
+
+
+async def test_the_longest_spelling_counts_separators_as_sent() -> None:
+    longest = "138 0013 8000".ljust(LONGEST_SPELLING)
+
+    assert await spelled(longest, "13900139000" + " " * LONGEST_SPELLING) == [longest]
+
+
+@pytest.mark.parametrize("entries", [[], [""], [None], ["", ""], ["\n"]])
+async def test_a_list_without_numbers_gives_nothing(entries: list[Any]) -> None:
+    assert await read(entries) == []
+
+
+async def test_a_reference_is_the_one_that_events_and_tables_hold() -> None:
+    assert await read(["138 0013 8000"]) == [(KEYS.ref(E164("+8613800138000")), "138 0013 8000")]
+
+
+async def test_other_tasks_run_while_a_list_of_odd_spellings_is_read() -> None:
+    odd = [f"17951 138{i:08d}" for i in range(1000)]
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count_turns())
+    found = await read(odd)
+    counting.cancel()
+
+    assert len(found) == 1000
+    assert turns >= 9

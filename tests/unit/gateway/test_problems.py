@@ -1,0 +1,52 @@
+"""Problem documents: the language they speak, and what they always say."""
+
+import json
+
+import pytest
+
+from gateway.problems import ACCEPT_LANGUAGE, TEXTS, problem
+from shared.errors import STATUS, ErrorCode, ServiceError
+from shared.languages import language_for
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "zh"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en-US,en;q=0.9", "en"),
+        ("EN", "en"),
+        ("de, en;q=0.5", "en"),
+        ("zh;q=0.2, en;q=0.7", "en"),
+        ("en;q=0", "zh"),
+        ("*", "zh"),
+        ("english, enx", "zh"),
+        ("en;q=2", "zh"),
+        ("en;q=nan,\x00", "zh"),
+        ("," * 5000 + "en", "zh"),
+    ],
+)
+def test_the_language_is_what_the_client_likes_best_of_what_there_is(accepted: str, language: str) -> None:
+    assert language_for(accepted) == language
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_refusal_is_told_in_every_language(code: ErrorCode, language: str) -> None:
+    token = ACCEPT_LANGUAGE.set(language)
+    response = problem(ServiceError(code, retry_after=0, field="phone"))
+    ACCEPT_LANGUAGE.reset(token)
+
+    title, detail = TEXTS[language][code]
+    assert json.loads(response.body) == {
+        "type": f"urn:haoma:problem:{code.value}",
+        "title": title,
+        "status": STATUS[code],
+        "detail": detail,
+        "code": code.value,
+        "retry_after": 1,
+        "field": "phone",
+    }
+    assert (response.status, response.headers["Content-Language"]) == (STATUS[code], language)
+    assert response.headers["Retry-After"] == "1"
+    assert ("WWW-Authenticate" in response.headers) == (response.status == 401)

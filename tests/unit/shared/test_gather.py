@@ -1,0 +1,74 @@
+"""Calls that come close together are answered as one, each with its own answer."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.gather import LARGEST, Gather
+
+
+class Store:
+    """Answers each number with its double, when it is let."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[int]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def double(self, numbers: Sequence[int]) -> list[int]:
+        self.asked.append(list(numbers))
+        await self.may_answer.wait()
+        if 13 in numbers:
+            raise ConnectionError("the store is away")
+        return [number * 2 for number in numbers]
+
+
+async def test_a_lone_call_goes_at_once() -> None:
+    store = Store()
+    assert await Gather(store.double)(4) == 8
+    assert store.asked == [[4]]
+
+
+async def test_calls_that_come_while_one_is_asked_go_together_and_each_gets_its_own_answer() -> None:
+    store = Store()
+    gather = Gather(store.double)
+    store.may_answer.clear()
+    first = asyncio.create_task(gather(1))
+    while not store.asked:
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(gather(number)) for number in range(2, 7)]
+    await asyncio.sleep(0)
+    store.may_answer.set()
+
+    assert await asyncio.gather(first, *others) == [2, 4, 6, 8, 10, 12]
+    assert store.asked == [[1], [2, 3, 4, 5, 6]]
+
+
+async def test_a_failure_is_everyones_and_the_next_call_is_asked_anew() -> None:
+    store = Store()
+    gather = Gather(store.double)
+    outcomes = await asyncio.gather(gather(13), gather(1), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ConnectionError, ConnectionError]
+    assert await gather(5) == 10
+
+
+async def test_a_caller_who_gives_up_does_not_disturb_the_others() -> None:
+    store = Store()
+    gather = Gather(store.double)
+    store.may_answer.clear()
+    impatient, patient = asyncio.create_task(gather(1)), asyncio.create_task(gather(2))
+    while not store.asked:
+        await asyncio.sleep(0)
+    impatient.cancel()
+    store.may_answer.set()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    assert await patient == 4
+
+
+async def test_no_batch_is_larger_than_the_largest() -> None:
+    store = Store()
+    gather = Gather(store.double)
+    await asyncio.gather(*(gather(100 + number) for number in range(LARGEST * 2 + 1)))
+    assert max(map(len, store.asked)) <= LARGEST

@@ -1,0 +1,60 @@
+"""A missing secret, a switch for development, or nonsense stops the start with one line that names the variable."""
+
+import pytest
+
+from gateway.settings import GatewaySettings
+from shared.keys import development_secret
+from shared.settings import load
+
+SECRET = "ab" * 32
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENVIRONMENT", "SERVICE_TOKEN", "REVEAL_CODES", "MASTER_CODE", "COUNTRIES", "TRUSTED_PROXIES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SEAL_KEYS", f"1:{SECRET}")
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({}, "SERVICE_TOKEN"),
+        ({"ENVIRONMENT": "production"}, "SERVICE_TOKEN"),
+        ({"SERVICE_TOKEN": "short"}, "SERVICE_TOKEN"),
+        ({"SERVICE_TOKEN": development_secret("service_token")}, "SERVICE_TOKEN"),
+        ({"SERVICE_TOKEN": development_secret("service_token").upper()}, "SERVICE_TOKEN"),
+        ({"SERVICE_TOKEN": development_secret("code_keys")}, "SERVICE_TOKEN"),
+        ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "https://auth.internal"}, "AUTH_URL"),
+        ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "http://auth.internal/base"}, "AUTH_URL"),
+        ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "nonsense"}, "AUTH_URL"),
+        ({"SERVICE_TOKEN": SECRET, "DIALECTS": "maitian,klingon"}, "DIALECTS"),
+        ({"SERVICE_TOKEN": SECRET, "MASTER_CODE": "909"}, "MASTER_CODE"),
+        ({"SERVICE_TOKEN": SECRET, "REVEAL_CODES": "1"}, "REVEAL_CODES"),
+        ({"SERVICE_TOKEN": SECRET, "ENVIRONMENT": "staging"}, "ENVIRONMENT"),
+        ({"SERVICE_TOKEN": SECRET, "GATEWAY_PORT": "high"}, "GATEWAY_PORT"),
+        ({"SERVICE_TOKEN": SECRET, "COUNTRIES": "china"}, "COUNTRIES"),
+        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
+    ],
+)
+def test_the_start_stops_with_one_line_that_names_the_variable(
+    environ: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end:
+        load(GatewaySettings, "gateway")
+    said = capsys.readouterr().err
+    assert end.value.code != 0
+    assert said.count("\n") == 1
+    assert said.startswith("gateway cannot start: ")
+    assert named in said
+    assert SECRET not in said
+
+
+def test_development_needs_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.delenv("SEAL_KEYS")
+    settings = load(GatewaySettings, "gateway")
+    assert settings.service_token.get_secret_value() == development_secret("service_token")
+    assert development_secret("service_token") not in repr(settings)

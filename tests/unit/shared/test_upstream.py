@@ -1,0 +1,142 @@
+"""The client between our own processes: kept connections, one answer per request, and no request sent twice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from shared.upstream import Upstream, upstream
+
+Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
+
+
+@asynccontextmanager
+async def raw_server(serve: Callable[[Reader, Writer], Awaitable[None]]) -> AsyncIterator[str]:
+    """A server that answers as it likes."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def accept(reader: Reader, writer: Writer) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def request_of(reader: Reader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    return head + await reader.readexactly(length)
+
+
+def answer(body: bytes, *, status: str = "200 OK", extra: bytes = b"") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode() + extra + b"\r\n" + body
+
+
+async def test_it_talks_to_our_own_kind_of_server_and_keeps_the_connection() -> None:
+    peers = set()
+
+    async def echo(request: web.Request) -> web.Response:
+        peers.add(request.transport.get_extra_info("peername"))
+        assert request.headers["X-Request-Id"] == "id-1"
+        assert request.headers["Authorization"] == "Bearer x"
+        return web.Response(body=await request.read(), status=201)
+
+    app = web.Application()
+    app.router.add_post("/echo", echo)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        async with upstream(url, {"Authorization": "Bearer x"}) as service:
+            for size in (0, 1, 100_000):
+                assert await service.post("/echo", b"z" * size, "id-1") == (201, b"z" * size)
+            assert len(peers) == 1
+            await asyncio.gather(*(service.post("/echo", b"z", "id-1") for _ in range(5)))
+            assert 1 < len(peers) <= 5
+    finally:
+        await runner.cleanup()
+
+
+async def test_an_answer_in_pieces_is_put_together() -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await request_of(reader)
+        for byte in answer(b"hello"):
+            writer.write(bytes([byte]))
+            await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        assert await service.post("/", b"", "") == (200, b"hello")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Len",
+        answer(b"hello")[:-1],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"x" * 20_000,
+    ],
+    ids=["nothing", "half a head", "half a body", "chunks", "a huge answer", "no HTTP", "an endless head"],
+)
+async def test_a_broken_answer_is_a_connection_error_and_the_request_is_not_repeated(said: bytes) -> None:
+    requests = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        requests.append(await request_of(reader))
+        writer.write(said)
+        await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        with pytest.raises(ConnectionError):
+            await service.post("/", b"", "")
+    assert len(requests) == 1
+
+
+async def test_a_connection_the_server_ends_is_not_used_again() -> None:
+    connections = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        connections.append(1)
+        await request_of(reader)
+        writer.write(answer(b"bye", extra=b"Connection: close\r\n"))
+        await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        for _ in range(3):
+            assert await service.post("/", b"", "") == (200, b"bye")
+    assert len(connections) == 3
+
+
+async def test_an_answer_nobody_waits_for_is_never_given_to_the_next_request() -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        number = (await request_of(reader))[-1:]
+        if number == b"1":
+            await reader.read()  # silent until the client is gone
+        else:
+            writer.write(answer(number))
+            await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await service.post("/", b"1", "")
+        assert await service.post("/", b"2", "") == (200, b"2")
+
+
+async def test_a_name_without_an_address_and_a_closed_port_are_errors_at_once() -> None:
+    with pytest.raises(ConnectionRefusedError):
+        await Upstream("http://127.0.0.1:1", {}).post("/", b"", "")

@@ -1,0 +1,92 @@
+"""What stops the start, and that it says why."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.settings import load
+from sms_service.settings import DatabaseSettings, SmsSettings
+
+SERVERS = {"POSTGRES_URL": "postgresql://db", "REDIS_URL": "redis://cache", "AMQP_URL": "amqp://broker"}
+SECRETS = {
+    "SERVICE_TOKEN": "ab" * 32,
+    "TICKET_KEYS": "1:" + "cd" * 32,
+    "CODE_KEYS": "1:" + "ef" * 32,
+    "PHONE_KEY": "01" * 32,
+}
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Load the settings in an environment of our own; gives what was said when they are refused."""
+    for name in SmsSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def say(**environ: str) -> str:
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit):
+            load(SmsSettings, "sms-service")
+        return capsys.readouterr().err
+
+    return say
+
+
+def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (SERVERS | {"ENVIRONMENT": "development", "SMS_PORT": "9000"}).items():
+        monkeypatch.setenv(name, value)
+    settings = load(SmsSettings, "sms-service")
+    assert settings.inbox_address == "http://127.0.0.1:9000"
+    assert settings.model_copy(update={"inbox_url": "http://sms:8082/"}).inbox_address == "http://sms:8082"
+    assert SECRETS["CODE_KEYS"] not in repr(settings)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_missing_server_is_named(say, name: str) -> None:
+    left = {key: value for key, value in SERVERS.items() if key != name}
+    assert say(ENVIRONMENT="development", **left) == f"sms-service cannot start: {name} is missing\n"
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_address_of_another_kind_of_server_is_named(say, name: str) -> None:
+    said = say(**(SERVERS | {"ENVIRONMENT": "development", name: "http://elsewhere"}))
+    assert said.startswith(f"sms-service cannot start: {name}: expected ")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_missing_secret_is_named_in_production(say, name: str) -> None:
+    left = {key: value for key, value in SECRETS.items() if key != name}
+    assert f"cannot start: {name} is missing" in say(**SERVERS, **left)
+
+
+@pytest.mark.parametrize("name", ["CODE_KEYS", "TICKET_KEYS", "PHONE_KEY"])
+def test_a_malformed_secret_is_named_and_not_shown(say, name: str) -> None:
+    said = say(**(SERVERS | SECRETS | {"ENVIRONMENT": "development", name: "no-key-at-all"}))
+    assert said.startswith(f"sms-service cannot start: {name}: ")
+    assert "no-key-at-all" not in said
+
+
+def test_somebody_must_carry_messages_in_production(say) -> None:
+    assert "cannot start: SMS_ROUTES is missing" in say(**SERVERS, **SECRETS)
+
+
+def test_callers_are_always_limited_in_production(say) -> None:
+    assert "cannot start: CALLER_LIMITS is off" in say(**SERVERS, **SECRETS, CALLER_LIMITS="off")
+
+
+def test_a_broken_settings_file_of_senders_is_named_with_its_line(say, tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text('[senders.pigeon]\ntype = "inbox"\ncolour = "grey"\n')
+    said = say(**SERVERS, **SECRETS, SMS_ROUTES=str(file), ENVIRONMENT="development")
+    assert said.startswith(f"sms-service cannot start: SMS_ROUTES: {file}: line 3: senders.pigeon.colour: ")
+
+
+def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(say, tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_text('[senders.inbox]\ntype = "inbox"\n[[routes]]\nprefix = "+"\nsenders = ["inbox"]\n')
+    said = say(**SERVERS, **SECRETS, SMS_ROUTES=str(file))
+    assert f"{file}: line 1: senders.inbox: an inbox is for development" in said
+
+
+def test_migrating_needs_no_key_that_makes_codes() -> None:
+    assert not {"code_keys", "ticket_keys", "phone_key"} & set(DatabaseSettings.model_fields)

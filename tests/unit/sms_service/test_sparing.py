@@ -1,0 +1,28 @@
+"""What is said once a minute for each, and no more than so much in all."""
+
+from sms_service.sparing import Sparing
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_thing_is_said_once_a_minute_for_each() -> None:
+    clock = Clock()
+    sparing = Sparing(clock)
+    assert [sparing.may_say(who) for who in ("one", "one", "other", "one")] == [True, False, True, False]
+    clock.now += 59
+    assert not sparing.may_say("one")
+    clock.now += 1
+    assert [sparing.may_say("one") for _ in range(2)] == [True, False]
+
+
+def test_when_there_are_too_many_the_rest_stay_unsaid_until_the_minute_is_over() -> None:
+    clock = Clock()
+    sparing = Sparing(clock, most=2)
+    assert [sparing.may_say(who) for who in "abc"] == [True, True, False]
+    clock.now += 60
+    assert sparing.may_say("c")

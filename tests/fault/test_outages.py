@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
-import aio_pika
 import pytest
 import redis.asyncio
 from aiohttp import web
@@ -15,7 +14,7 @@ from stack.system import Stack
 from support.app import App, fresh_number
 from support.database import Tables
 
-from shared import postgres
+from shared import amqp, postgres
 from shared.errors import ServiceError
 
 LIMITED = {"CALLER_LIMITS": "on", "ENVIRONMENT": "development", "TRUSTED_PROXIES": "127.0.0.0/8"}
@@ -46,20 +45,17 @@ async def recovered(app: App) -> None:
 async def listening(stack: Stack, name: str, keys: list[str]) -> AsyncIterator[asyncio.Queue[dict]]:
     """A durable consumer's view of events: its queue outlives the broker's restart."""
     heard: asyncio.Queue[dict] = asyncio.Queue()
-    connection = await aio_pika.connect_robust(stack.addresses["AMQP_URL"], reconnect_interval=0.5)
-    async with connection:
-        channel = await connection.channel()
-        queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
-        for key in keys:
-            await queue.bind("events", key)
+    queue = amqp.Queue(name, keys)
 
-        async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-            heard.put_nowait(json.loads(message.body))
-            await message.ack()
+    async def hear(body: bytes) -> None:
+        heard.put_nowait(json.loads(body))
 
-        await queue.consume(take)
-        yield heard
-        await queue.delete(if_unused=False, if_empty=False)
+    async with amqp.connection(stack.addresses["AMQP_URL"], name) as link:
+        async with amqp.Consumer(queue, hear, await amqp.Publisher.open(link)).running(link):
+            yield heard
+        channel = await link.channel()
+        for part in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+            await channel.queue_delete(part)
 
 
 async def test_with_rabbitmq_stopped_people_register_and_log_in_and_every_event_arrives_later(

@@ -21,7 +21,16 @@ from contacts_service.settings import ContactsSettings
 from shared import amqp, rpc
 from shared.contracts.contacts import MATCH, Match, Matched
 from shared.errors import ErrorCode, ServiceError
-from shared.events import EXCHANGE, ContactsMatched, UserDeleted, UserRegistered, UserSnapshot, UserUpdated, event
+from shared.events import (
+    EXCHANGE,
+    ContactsMatched,
+    UserDeleted,
+    UserRegistered,
+    UserSnapshot,
+    UserUpdated,
+    event,
+    new_id,
+)
 from shared.outbox import Outgoing
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from shared.postgres import migrate, url_of
@@ -194,7 +203,7 @@ async def test_poison_is_parked_and_holds_up_nobody(service: Service) -> None:
     user_id, phone = fresh_id(), fresh_phone()
     poison = [b"not json", b'{"specversion": "1.0"}']
     for body in poison:
-        await service.publisher.publish(Outgoing(amqp.new_id(), EXCHANGE, UserRegistered.key, body))
+        await service.publisher.publish(Outgoing(new_id(), EXCHANGE, UserRegistered.key, body))
     await service.tell(UserRegistered, user_id, phone)
     await service.until(1, phone)
 

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractRobustConnection
 
 from shared import amqp
-from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, declare
+from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.events import EXCHANGE, Outgoing, new_id
 from shared.outbox import Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
@@ -23,13 +22,13 @@ CREATE_OUTBOX = """
 
 
 @pytest.fixture
-async def bus(amqp_url: str) -> AsyncIterator[AbstractRobustConnection]:
+async def bus(amqp_url: str) -> AsyncIterator[amqp.Link]:
     async with amqp.connection(amqp_url, "tests") as opened:
         yield opened
 
 
 @pytest.fixture
-async def queue(bus: AbstractRobustConnection) -> AsyncIterator[Queue]:
+async def queue(bus: amqp.Link) -> AsyncIterator[Queue]:
     """A consumer's queue under a name of its own, removed with its ladder."""
     made = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
     yield made
@@ -39,7 +38,7 @@ async def queue(bus: AbstractRobustConnection) -> AsyncIterator[Queue]:
 
 
 @pytest.fixture
-async def publisher(bus: AbstractRobustConnection) -> Publisher:
+async def publisher(bus: amqp.Link) -> Publisher:
     return await Publisher.open(bus)
 
 
@@ -87,7 +86,7 @@ class Handler:
             return await self.handled.get()
 
 
-async def parked(bus: AbstractRobustConnection, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
+async def parked(bus: amqp.Link, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
     """The message that was parked, waiting for it."""
     channel = await bus.channel()
     found = await channel.get_queue(queue.parked)
@@ -117,7 +116,7 @@ async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]
 
 
 async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher
+    bus: amqp.Link, queue: Queue, publisher: Publisher
 ) -> None:
     handler = Handler()
     handler.poison.add("bad")
@@ -130,7 +129,7 @@ async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
 
 
 async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher
+    bus: amqp.Link, queue: Queue, publisher: Publisher
 ) -> None:
     handler = Handler()
     handler.failing["late"] = 1
@@ -141,9 +140,9 @@ async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
 
 
 async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    bus: amqp.Link, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(amqp, "LADDER_SECONDS", (1,))
+    monkeypatch.setattr(consumer, "LADDER_SECONDS", (1,))
     handler = Handler()
     handler.failing["hopeless"] = 99
     sent = message("hopeless")
@@ -155,7 +154,7 @@ async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
 
 
 async def test_a_consumer_that_stops_finishes_what_it_was_handling(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher
+    bus: amqp.Link, queue: Queue, publisher: Publisher
 ) -> None:
     begun, finish, finished = asyncio.Event(), asyncio.Event(), []
 
@@ -180,7 +179,7 @@ async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_liste
 
 
 async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
     declared = await declare(channel, queue)
@@ -200,7 +199,7 @@ async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
 
 
 async def test_two_relays_share_the_work_and_send_nothing_twice(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
     declared = await declare(channel, queue)
@@ -213,7 +212,7 @@ async def test_two_relays_share_the_work_and_send_nothing_twice(
 
 
 async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leave(
-    bus: AbstractRobustConnection, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
     declared = await declare(channel, queue)

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import asyncpg
-from aio_pika.abc import AbstractRobustConnection
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -69,7 +68,7 @@ async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: S
     return directory
 
 
-async def _bus(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[amqp.Publisher, AbstractRobustConnection]:
+async def _bus(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[amqp.Publisher, amqp.Link]:
     """To publish with, and to consume from: each on a connection of its own."""
     outgoing = await stack.enter_async_context(amqp.connection(settings.amqp_url, "contacts-service publisher"))
     incoming = await stack.enter_async_context(amqp.connection(settings.amqp_url, "contacts-service consumer"))

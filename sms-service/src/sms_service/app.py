@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 
-from aio_pika.abc import AbstractRobustConnection
 from aiohttp import web
 
 from shared import amqp, postgres, rpc
@@ -35,8 +34,7 @@ def create_api(settings: SmsSettings) -> web.Application:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
             broker = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-service publish"))
-            # Kept open: after the broker has lost everything, the connection declares it again.
-            await amqp.insist(broker, partial(_declare_commands, broker))
+            await broker.always(partial(_declare_commands, broker))
             relay = Relay(pool, await amqp.Publisher.open(broker))
             await stack.enter_async_context(relay.running())
             callers = await _callers(settings, stack)
@@ -53,7 +51,8 @@ def create_api(settings: SmsSettings) -> web.Application:
     return app
 
 
-async def _declare_commands(broker: AbstractRobustConnection) -> None:
+async def _declare_commands(broker: amqp.Link) -> None:
+    """Where commands wait for a worker, also when none has been started yet or the broker has lost everything."""
     await amqp.declare(await broker.channel(), consumer.SEND_COMMANDS)
 
 

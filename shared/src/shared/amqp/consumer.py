@@ -1,0 +1,158 @@
+"""Feed a queue's messages to a handler: what fails rests on a ladder, what can never succeed is parked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import UUID
+
+import structlog
+from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from prometheus_client import Counter
+
+from shared.amqp.acks import Acks
+from shared.amqp.link import Link, farewell
+from shared.amqp.publisher import Publisher, RefusedError
+from shared.amqp.queues import LADDER_SECONDS, Queue, declare
+from shared.events import Outgoing, new_id
+
+DRAIN_SECONDS = 15.0
+"""For messages being handled when a consumer is told to stop; those not done come again."""
+
+NOT_MOVED_SECONDS = 1.0
+ATTEMPT = "x-haoma-attempt"
+RETRIED = Counter("haoma_messages_retried_total", "Messages sent to rest on the ladder", ["queue"])
+PARKED = Counter("haoma_messages_parked_total", "Messages given up on and kept for a person", ["queue"])
+
+log = structlog.get_logger()
+Handle = Callable[[bytes], Awaitable[None]]
+
+
+class PoisonError(Exception):
+    """Raised by a handler: this message can never be handled. It is parked at once."""
+
+
+class Consumer:
+    """Feeds a queue's messages to a handler; acknowledges after the work, never before.
+
+    A handler that raises ``PoisonError`` parks the message; any other exception sends it to rest on the
+    ladder. Neither holds up the messages behind it.
+    """
+
+    def __init__(self, queue: Queue, handle: Handle, publisher: Publisher) -> None:
+        self._queue = queue
+        self._handle = handle
+        self._publisher = publisher
+        self._consumed: AbstractQueue | None = None
+        self._tag = ""
+        self._acks: Acks | None = None
+        self._handling: set[asyncio.Task[object]] = set()
+        self._stopped = False
+
+    @asynccontextmanager
+    async def running(self, link: Link) -> AsyncIterator[None]:
+        """Consume for as long as the block lasts; what was being handled is finished first."""
+        begin = partial(self._begin, link)
+        self._stopped = False
+        await link.always(begin)
+        try:
+            yield
+        finally:
+            link.never_again(begin)
+            await self._end()
+
+    async def _begin(self, link: Link) -> None:
+        channel = await link.channel(publisher_confirms=False)
+        await channel.set_qos(self._queue.prefetch)
+        declared = await declare(channel, self._queue)
+        beneath = await channel.get_underlay_channel()
+        beneath.on_consumer_cancel_callbacks.add(lambda _: link.give_up())
+        self._acks = Acks(beneath)
+        self._consumed = declared
+        self._tag = await declared.consume(partial(self._take, self._acks))
+
+    async def _end(self) -> None:
+        if self._consumed is not None:
+            await farewell(self._consumed.cancel(self._tag))
+        self._stopped = True
+        if self._handling:
+            await asyncio.wait(self._handling, timeout=DRAIN_SECONDS)
+        if self._acks is not None:
+            await farewell(self._acks.flushed())
+
+    async def check(self) -> None:
+        """For readiness. Raises unless the broker knows the queue and somebody consumes it."""
+        if self._consumed is None:
+            raise ConnectionError("not consuming")
+        beneath = await self._consumed.channel.get_underlay_channel()
+        found = await beneath.queue_declare(self._queue.name, passive=True)
+        if not found.consumer_count:
+            raise ConnectionError("no consumer on the queue")
+
+    async def _take(self, acks: Acks, message: AbstractIncomingMessage) -> None:
+        if self._stopped:
+            return
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  a coroutine that runs has one
+        assert message.delivery_tag is not None  # noqa: S101  it was delivered
+        self._handling.add(task)
+        acks.begin(message.delivery_tag)
+        try:
+            if await self._is_settled(message):
+                acks.done(message.delivery_tag)
+            else:
+                await acks.give_back(message.delivery_tag)
+        finally:
+            self._handling.discard(task)
+
+    async def _is_settled(self, message: AbstractIncomingMessage) -> bool:
+        """Handle it, or put it where it belongs. False when neither could be done: the broker is to keep it."""
+        try:
+            await self._handle(message.body)
+        except PoisonError as error:
+            log.error("message.poison", queue=self._queue.name, message_id=message.message_id, reason=str(error))
+            return await self._is_moved(message, self._queue.parked, 0)
+        except Exception as error:
+            attempt = _attempts(message)
+            log.warning(
+                "message.failed",
+                queue=self._queue.name,
+                message_id=message.message_id,
+                attempt=attempt + 1,
+                exc_info=error,
+            )
+            return await self._is_resting(message, attempt)
+        return True
+
+    async def _is_resting(self, message: AbstractIncomingMessage, attempt: int) -> bool:
+        if attempt < len(LADDER_SECONDS):
+            RETRIED.labels(self._queue.name).inc()
+            return await self._is_moved(message, self._queue.rung(LADDER_SECONDS[attempt]), attempt + 1)
+        log.error("message.parked", queue=self._queue.name, message_id=message.message_id)
+        return await self._is_moved(message, self._queue.parked, attempt)
+
+    async def _is_moved(self, message: AbstractIncomingMessage, queue: str, attempt: int) -> bool:
+        """Put a copy elsewhere before the original is let go: a crash in between leaves two, never none."""
+        if queue == self._queue.parked:
+            PARKED.labels(self._queue.name).inc()
+        moved = Outgoing(_identity(message), "", queue, message.body)
+        try:
+            await self._publisher.publish(moved, headers={ATTEMPT: attempt})
+        except (RefusedError, ConnectionError) as error:
+            log.warning("message.not_moved", queue=queue, message_id=message.message_id, error=type(error).__name__)
+            await asyncio.sleep(NOT_MOVED_SECONDS)  # or it would come back at once, and again
+            return False
+        return True
+
+
+def _attempts(message: AbstractIncomingMessage) -> int:
+    """How often it has failed before; a header that somebody else wrote counts as never."""
+    told = (message.headers or {}).get(ATTEMPT)
+    return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else 0
+
+
+def _identity(message: AbstractIncomingMessage) -> UUID:
+    try:
+        return UUID(message.message_id or "")
+    except ValueError:
+        return new_id()

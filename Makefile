@@ -27,6 +27,10 @@ help: ## list the targets
 run: .venv/.installed ## start the whole system here: servers, databases, services; Ctrl-C stops all of it
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack run
 
+.PHONY: explain
+explain: .venv/.installed ## why has a number no code? make explain NUMBER=13800138000 (or an id), beside make run
+	@exec env PYTHONPATH=deploy $(BIN)/python -m stack inside python -m sms_service explain "$(NUMBER)"
+
 .PHONY: test
 test: check ## check, then every test on real servers (PYTEST_ARGS for pytest)
 	@exec env PYTHONPATH=deploy $(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)

@@ -1,10 +1,11 @@
-"""``python -m stack run|clean``."""
+"""``python -m stack run|inside|clean``."""
 
 import argparse
 import shutil
 import sys
 
 from stack import folder
+from stack.inside import inside
 from stack.run import run
 
 
@@ -24,7 +25,11 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start servers and services, show their logs, stop at Ctrl-C")
     commands.add_parser("clean", help="remove .local (data, secrets, logs), unless a stack runs")
+    within = commands.add_parser("inside", help="run a command with the settings of the stack that runs here")
+    within.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     chosen = parser.parse_args()
+    if chosen.command == "inside":
+        return inside(chosen.words) if chosen.words else parser.error("inside: which command?")
     return run() if chosen.command == "run" else clean()
 
 

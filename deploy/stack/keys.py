@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-KEYS = ("SERVICE_TOKEN", "PHONE_KEY")
+KEYS = ("SERVICE_TOKEN", "PHONE_KEY", "OPERATOR_TOKEN")
 KEY_RINGS = ("TICKET_KEYS", "CODE_KEYS", "PASSWORD_PEPPERS", "SEAL_KEYS", "JWT_KEYS")
 PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD")
 

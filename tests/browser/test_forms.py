@@ -160,3 +160,22 @@ async def test_the_language_can_be_chosen(visit: Visiting) -> None:
     await expect(user.page.locator("h1").first).to_have_text("注册账号")
     await expect(user.page.locator("html")).to_have_attribute("lang", "zh-CN")
     assert "lang=zh" in str(await user.page.locator(".sections a").first.get_attribute("href"))
+
+
+@pytest.mark.parametrize(("own", "chosen", "signature"), [("en", "zh", "【好码】"), ("zh", "en", "[Haoma]")])
+@pytest.mark.parametrize("form", ["register", "reset"])
+async def test_the_message_is_in_the_language_of_the_page_not_of_the_browser(
+    visit: Visiting, app: App, tables: Tables, form: str, own: str, chosen: str, signature: str
+) -> None:
+    number = fresh_number()
+    if form == "reset":
+        await app.register(number, PASSWORD)
+        await tables.age(number, 121)
+    user = await visit(own)
+    await user.form(f"{form}?lang={chosen}")
+
+    await user.fill(phone=number)
+    await user.page.click("#send")
+    await expect(user.page.locator("#send")).to_contain_text(AGAIN[chosen])
+
+    assert (await app.message(number, after=app.read.get(number)))["text"].startswith(signature)

@@ -133,9 +133,9 @@ async def test_a_worker_killed_between_claim_and_record_never_sends_twice(stack:
 
     async def provider(request: web.Request) -> web.Response:
         """A provider that takes the message and is slow to say so the first time."""
-        to = (await request.json())["to"]
-        posts.append(to)
-        if to == f"+86{first}" and not arrived.is_set():
+        numbers = [message["to"] for message in (await request.json())["messages"]]
+        posts.extend(numbers)
+        if f"+86{first}" in numbers and not arrived.is_set():
             arrived.set()
             await release.wait()
         return web.json_response({}, status=201)

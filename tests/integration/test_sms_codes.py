@@ -339,7 +339,10 @@ async def test_no_table_holds_a_code_or_a_clear_number(sms: Sms) -> None:
     await sms.codes().check(entering(number, issued.code))
     await refusal(sms.codes().issue(asking(number)))
 
-    for table in ("numbers", "verifications", "sends", "outbox"):
+    await refusal(sms.codes().check(entering(number, issued.code, Purpose.SIGN_IN)))
+
+    for table in ("numbers", "verifications", "sends", "happenings", "outbox"):
+        assert await sms.pool.fetchval(f"select count(*) from {table}")
         for row in await sms.pool.fetch(f"select * from {table}"):
             values = [v if isinstance(v, bytes) else str(v).encode() for v in row.values() if not isinstance(v, int)]
             text = b" ".join(values)

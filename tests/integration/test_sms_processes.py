@@ -21,7 +21,7 @@ from shared.events import Outgoing, new_id
 from shared.settings import Environment
 from sms_service import commands, consumer
 from sms_service.app import create_api
-from sms_service.inbox.messages import PUT_MESSAGE, NewMessage
+from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
 from sms_service.senders import Outcome
 from sms_service.senders.inbox import InboxSender
 from sms_service.settings import SmsSettings
@@ -153,9 +153,14 @@ async def test_nonsense_on_the_queue_is_parked_and_holds_nobody_up(processes: Pr
     assert found == set(bodies)
 
 
+async def put(processes: Processes, number: str, *texts: str) -> None:
+    messages = [NewMessage(to=number, text=text, code="222222", purpose=Purpose.SIGN_IN) for text in texts]
+    await processes.peer.ask(PUT_MESSAGES, NewMessages(messages=messages))
+
+
 async def test_the_inbox_lists_newest_first_by_any_spelling_of_the_number(processes: Processes) -> None:
     number, _, first = await sent(processes)
-    await processes.peer.ask(PUT_MESSAGE, NewMessage(to=number, text="second", code="222222", purpose=Purpose.SIGN_IN))
+    await put(processes, number, "second")
 
     for spelling in (
         number,
@@ -179,13 +184,11 @@ async def test_latest_waits_for_a_message_newer_than_one_already_seen(processes:
     assert (await processes.latest(number, after=first["id"]))[0] == 404
     waiting = asyncio.create_task(processes.latest(number, after=first["id"], wait="20"))
     await asyncio.sleep(0)
-    posted = await processes.peer.ask(
-        PUT_MESSAGE, NewMessage(to=number, text="second", code="222222", purpose=Purpose.SIGN_IN)
-    )
+    await put(processes, number, "second")
 
     status, second = await waiting
 
-    assert (status, second["id"]) == (200, posted.id)
+    assert (status, second["text"]) == (200, "second")
     assert second["id"] > first["id"]
     assert (await processes.latest(fresh_number(), wait="0.05"))[0] == 404
 
@@ -228,6 +231,16 @@ async def test_the_inbox_sender_tells_how_it_went(processes: Processes) -> None:
     async with rpc.peer(processes.api, "not the token") as stranger, rpc.peer("http://127.0.0.1:1", "x") as nobody:
         assert (await InboxSender(stranger).send(a_message())).outcome is Outcome.MISCONFIGURED
         assert (await InboxSender(nobody).send(a_message())).outcome is Outcome.TRANSIENT
+
+
+async def test_messages_sent_together_all_arrive_in_their_order(processes: Processes) -> None:
+    sender, messages = InboxSender(processes.peer), [a_message() for _ in range(20)]
+
+    answers = await asyncio.gather(*(sender.send(message) for message in messages))
+
+    assert {answer.outcome for answer in answers} == {Outcome.ACCEPTED}
+    _, body = await processes.get("/inbox/messages", limit="20")
+    assert [message["to"] for message in reversed(body["messages"])] == [message.to for message in messages]
 
 
 async def test_messages_told_by_the_worker_reach_listeners(processes: Processes, amqp_url: str) -> None:

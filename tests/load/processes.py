@@ -4,7 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
+ALL_CORES = os.sched_getaffinity(0)
+"""Which this process may use when it starts."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -27,6 +28,12 @@ def machine() -> str:
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     model = names[0].split(":", 1)[1].strip() if names else "unknown processor"
     return f"{os.cpu_count()} x {model}, Linux {os.uname().release}"
+
+
+def pin(pid: int, cores: set[int]) -> None:
+    """Keep every thread of a process on some cores."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
 
 
 class CpuMeter:

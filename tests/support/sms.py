@@ -28,6 +28,7 @@ from sms_service.limits import Unlimited
 from sms_service.senders import Answer, Message, Outcome, Sender
 from sms_service.store import CodeStore
 from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumbers
+from sms_service.texts import BUILT_IN, Texts
 
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
@@ -145,10 +146,10 @@ class Sms:
         secret = Secrets(self.deriver, PHONES, BOOTH)
         return Codes(CodeStore(self.pool), callers or Unlimited(), secret, lambda: None, on, tests=tests)
 
-    def delivery(self, carriers: Sender | Carriers) -> Delivery:
+    def delivery(self, carriers: Sender | Carriers, texts: Texts = BUILT_IN) -> Delivery:
         if not isinstance(carriers, Carriers):
             carriers = Carriers.only(carriers)
-        return Delivery(LedgerStore(self.pool), carriers, self.deriver, PHONES, lambda: None)
+        return Delivery(LedgerStore(self.pool), carriers, self.deriver, PHONES, lambda: None, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:
         """Make time pass for one number: all its moments move into the past."""

@@ -108,6 +108,8 @@ async def test_a_user_lives_a_whole_life(app: App, tables: Tables) -> None:
         ({}, "en-GB", "[Haoma]"),
         ({"locale": "en"}, "zh", "[Haoma]"),
         ({"locale": "zh-Hans-CN"}, "en", "【好码】"),
+        ({"locale": "fr"}, "en", "[Haoma]"),
+        ({"locale": "fr"}, "", "【好码】"),
     ],
 )
 async def test_a_message_is_written_in_the_language_that_was_asked_for(

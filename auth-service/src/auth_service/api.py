@@ -5,9 +5,11 @@ from aiohttp import web
 from auth_service.accounts import Accounts
 from auth_service.numbers import Numbers
 from auth_service.sessions import Sessions
+from auth_service.ticket_store import TicketStore
 from shared.contracts.auth import (
     CHANGE_PHONE,
     FIND_CHANGE,
+    FIND_SPENT,
     LOG_IN,
     LOOK_UP,
     REGISTER,
@@ -20,6 +22,7 @@ from shared.rpc import read, reply
 ACCOUNTS: web.AppKey[Accounts] = web.AppKey("accounts", Accounts)
 SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
 NUMBERS: web.AppKey[Numbers] = web.AppKey("numbers", Numbers)
+TICKETS: web.AppKey[TicketStore] = web.AppKey("tickets", TicketStore)
 routes = web.RouteTableDef()
 
 
@@ -58,3 +61,9 @@ async def reset_password(request: web.Request) -> web.Response:
 async def log_in(request: web.Request) -> web.Response:
     call = await read(request, LOG_IN)
     return reply(await request.app[SESSIONS].log_in(call))
+
+
+@routes.post(FIND_SPENT.path)
+async def find_spent(request: web.Request) -> web.Response:
+    call = await read(request, FIND_SPENT)
+    return reply(await request.app[TICKETS].find(call.verification_ids))

@@ -26,6 +26,7 @@ from auth_service.sessions import Sessions
 from auth_service.settings import AuthSettings
 from auth_service.sign_in_store import SignInStore
 from auth_service.store import AccountStore
+from auth_service.ticket_store import TicketStore
 from auth_service.ticketing import TicketDesk
 from auth_service.tokens import AccessTokens, utc_now
 from auth_service.trials import Trials
@@ -83,6 +84,7 @@ async def _compose(app: web.Application, settings: AuthSettings, stack: AsyncExi
         nickname_prefix=settings.nickname_prefix,
     )
     app[api.NUMBERS] = Numbers(NumberStore(pool, relay.wake), audit=audit, desk=desk, phones=phones)
+    app[api.TICKETS] = TicketStore(pool)
     app[owner_api.SIGN_INS] = CodeSignIn(SignInStore(pool), sessions=sessions, audit=audit, desk=desk, phones=phones)
     app[owner_api.OWNERS] = Owners(
         OwnerStore(pool, phones, relay.wake), trials=trials, audit=audit, passwords=passwords, phones=phones

@@ -1,5 +1,6 @@
 """What is cleared away from PostgreSQL: expired sessions, old tickets and refresh tokens, ended windows, old audit."""
 
+from auth_service.ticket_store import KEPT_DAYS
 from shared.postgres import Pool, connection
 
 # A row that another process is deleting, or a session being slid forward, is passed over.
@@ -9,10 +10,9 @@ SESSIONS = """
     )
 """
 
-# A ticket lives for ten minutes; its spending is remembered for a day.
 TICKETS = """
     delete from spent_tickets where verification_id in (
-        select verification_id from spent_tickets where spent_at < now() - interval '1 day'
+        select verification_id from spent_tickets where spent_at < now() - make_interval(days => $2)
         limit $1 for update skip locked
     )
 """
@@ -48,7 +48,7 @@ class PurgeStore:
         """Delete at most ``most`` rows of each kind. Returns the largest number deleted of one kind."""
         kinds: tuple[tuple[str, tuple[int, ...]], ...] = (
             (SESSIONS, ()),
-            (TICKETS, ()),
+            (TICKETS, (KEPT_DAYS,)),
             (REFRESH_TOKENS, ()),
             (WINDOWS, ()),
             (AUDIT, (self._audit_days,)),

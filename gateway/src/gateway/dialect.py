@@ -13,7 +13,9 @@ from pydantic import BaseModel, StringConstraints
 from gateway.flows import Caller, Flows
 from gateway.operations import Answer, Routes
 from shared.contracts.auth import Resolved
+from shared.contracts.sms import Language
 from shared.errors import ErrorCode, ServiceError
+from shared.languages import language_named
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A required text of a contract; whether it is a number, a code or a password is judged elsewhere."""
@@ -51,10 +53,12 @@ class Dialect:
     cooldown: int = 60
     daily_cap: int = 10
 
-    def caller(self, request: web.Request, client: str = "") -> Caller:
-        """Who is calling, as the flows want to know it."""
+    def caller(self, request: web.Request, client: str = "", locale: str | None = None) -> Caller:
+        """Who is calling, as the flows want to know it. What a call says of its ``locale`` comes before its header."""
         address: Any = request[ADDRESS]
-        return Caller(address, self.name, client, self.cooldown, self.daily_cap)
+        named = language_named(locale or "") or language_named(request.headers.get("Accept-Language", ""))
+        language = Language(named) if named else None
+        return Caller(address, self.name, client, self.cooldown, self.daily_cap, language)
 
 
 def mount(app: web.Application, dialects: Iterable[Dialect]) -> None:

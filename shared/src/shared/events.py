@@ -151,9 +151,11 @@ class MessageFact(Fact):
 
 
 class MessageSent(MessageFact):
-    """A sender took the message."""
+    """A sender took the message. ``segments`` is how many short messages its text is, as a carrier bills it."""
 
     key = "sms.message.sent.v1"
+
+    segments: int = 1
 
 
 class MessageDelivered(MessageFact):
@@ -174,6 +176,45 @@ class MessageExpired(MessageFact):
     """The code's life ended before the message could leave: it was not sent."""
 
     key = "sms.message.expired.v1"
+
+
+class SpendingFact(Fact):
+    about = "scope"
+
+    scope: str
+    kind: str
+    prefix: str
+    sent: int
+    verified: int
+    spent_micros: int
+    limit_micros: int
+    currency: str
+    enforced: bool
+    seconds: int
+
+
+class SpendingRecorded(SpendingFact):
+    """Much of a budget is spent, or few of a prefix's codes came back in an hour; nothing is done about it yet."""
+
+    key = "sms.spending.recorded.v1"
+
+
+class SpendingSlowed(SpendingFact):
+    """A few messages a minute are sent to a prefix, for ``seconds`` at least; all of them unless it is ``enforced``."""
+
+    key = "sms.spending.slowed.v1"
+
+
+class SpendingStopped(SpendingFact):
+    """No message is sent to a prefix for ``seconds``, unless this is not ``enforced``."""
+
+    key = "sms.spending.stopped.v1"
+
+
+class SpendingResumed(SpendingFact):
+    """A prefix is sent to like all others."""
+
+    key = "sms.spending.resumed.v1"
 
 
 class ContactsMatched(Fact):
@@ -203,6 +244,10 @@ FACTS: tuple[type[Fact], ...] = (
     MessageDelivered,
     MessageFailed,
     MessageExpired,
+    SpendingRecorded,
+    SpendingSlowed,
+    SpendingStopped,
+    SpendingResumed,
     ContactsMatched,
 )
 
@@ -236,7 +281,6 @@ class Outgoing:
 
 
 Publish = Callable[[Sequence[Outgoing]], Awaitable[None]]
-
 
 _ENVELOPE = CloudEvent[Any]  # held: pydantic forgets a parametrised class nobody holds, and building one takes 1 ms
 

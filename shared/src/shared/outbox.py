@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from shared.amqp import Publisher, RefusedError
+from shared.amqp import Publisher
 from shared.events import Outgoing
 from shared.postgres import Connection, Pool, transaction
 
@@ -17,7 +18,6 @@ BATCH = 200
 POLL_SECONDS = 1.0
 GATHER_SECONDS = 0.01
 """After the first news, so that commits close together leave in one batch."""
-PUBLISH_SECONDS = 5.0
 BATCH_SECONDS = 10.0
 PARK_AFTER = 5
 
@@ -109,30 +109,22 @@ class Relay:
             if not rows:
                 return 0
             LAG.set((datetime.now(UTC) - min(row["created_at"] for row in rows)).total_seconds())
-            for row, refused in zip(rows, await self._publish_all(rows), strict=True):
-                await self._settle(connection, row, refused=refused)
+            refused = await self._publish_all(rows)
+            for row in itertools.compress(rows, refused):
+                await self._put_back(connection, row)
+            PUBLISHED.inc(len(rows) - sum(refused))
         return len(rows)
 
     async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[bool]:
         """Whether the broker refused each row. Raises ``BrokerAwayError``: undo the whole batch and try again."""
+        told = [Outgoing(row["id"], row["exchange"], row["routing_key"], row["body"]) for row in rows]
         try:
-            async with asyncio.timeout(PUBLISH_SECONDS):
-                outcomes = await asyncio.gather(*map(self._publish, rows), return_exceptions=True)
-        except TimeoutError as error:
+            return await self._publisher.publish_all(told)
+        except ConnectionError as error:
             raise BrokerAwayError from error
-        for outcome in outcomes:
-            if outcome is not None and not isinstance(outcome, RefusedError):
-                raise BrokerAwayError from outcome
-        return [outcome is not None for outcome in outcomes]
 
-    async def _publish(self, row: asyncpg.Record) -> None:
-        await self._publisher.publish(Outgoing(row["id"], row["exchange"], row["routing_key"], row["body"]))
-
-    async def _settle(self, connection: Connection, row: asyncpg.Record, *, refused: bool) -> None:
-        """Let a confirmed row go; put a refused one back, parked when it was refused too often."""
-        if not refused:
-            PUBLISHED.inc()
-            return
+    async def _put_back(self, connection: Connection, row: asyncpg.Record) -> None:
+        """Keep a refused row, parked when it was refused too often; a confirmed one is gone."""
         attempts = row["attempts"] + 1
         if attempts >= PARK_AFTER:
             PARKED.inc()

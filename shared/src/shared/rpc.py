@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -96,16 +96,26 @@ def problem(error: ServiceError) -> web.Response:
     return web.Response(body=orjson.dumps(document), status=status, content_type=PROBLEM, headers=headers)
 
 
-def new_service(service_token: str, routes: web.RouteTableDef, *, body_bytes: int = 16_384) -> web.Application:
-    """An internal application: measured, refused without the token, every outcome a reply or a problem."""
-    app = web.Application(middlewares=[_answer(service_token)], client_max_size=body_bytes)
+def new_service(
+    service_token: str,
+    routes: web.RouteTableDef,
+    *,
+    body_bytes: int = 16_384,
+    other_tokens: Mapping[str, str] | None = None,
+) -> web.Application:
+    """An internal application: measured, refused without the token, every outcome a reply or a problem.
+
+    ``other_tokens`` are those of paths that another token opens instead; an empty one guards a path without a route.
+    """
+    app = web.Application(middlewares=[_answer(service_token, other_tokens or {})], client_max_size=body_bytes)
     add_health(app)
     app.add_routes(routes)
     return app
 
 
-def _answer(service_token: str) -> Middleware:
+def _answer(service_token: str, other_tokens: Mapping[str, str]) -> Middleware:
     expected = f"Bearer {service_token}".encode()
+    others = {path: f"Bearer {token}".encode() if token else None for path, token in other_tokens.items()}
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -118,7 +128,8 @@ def _answer(service_token: str) -> Middleware:
         structlog.contextvars.bind_contextvars(request_id=request.headers.get(REQUEST_ID, ""))
         given = request.headers.get("Authorization", "").encode(errors="replace")
         try:
-            if request.path.startswith("/v1/") and not hmac.compare_digest(given, expected):
+            wanted = others.get(request.path, expected)
+            if request.path.startswith("/v1/") and wanted and not hmac.compare_digest(given, wanted):
                 raise ServiceError(ErrorCode.UNAUTHENTICATED)
             return await handler(request)
         except ServiceError as error:

@@ -1,13 +1,14 @@
 """Settings: one frozen model per service, read once from the environment; a bad one stops the start."""
 
+import os
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from shared.keys import KeyRing, development_secret
 
@@ -71,8 +72,8 @@ ServiceUrl = Annotated[str, _address_of("http")]
 
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
 Keys = Annotated[SecretStr, AfterValidator(_is_key_ring)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode]
-Words = Annotated[tuple[str, ...], NoDecode]
+Networks = tuple[IPv4Network | IPv6Network, ...]
+Words = tuple[str, ...]
 
 
 def split_words(value: Any) -> Any:
@@ -85,10 +86,10 @@ def split_networks(value: Any) -> Any:
     return tuple(ip_network(word) for word in split_words(value)) if isinstance(value, str) else value
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What every process is told. Variables are the field names in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
 
     environment: Environment = Environment.PRODUCTION
     bind_address: str = "127.0.0.1"
@@ -96,6 +97,12 @@ class Settings(BaseSettings):
     reveal_codes: bool = False
     master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
     service_token: HexKey = Field(default=SecretStr(""), validate_default=False)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read them, each from its own variable. Raises pydantic's ``ValidationError``."""
+        names = {name.upper(): name for name in cls.model_fields}
+        return cls.model_validate({names[variable]: environ[variable] for variable in names if variable in environ})
 
     @model_validator(mode="before")
     @classmethod
@@ -146,7 +153,7 @@ S = TypeVar("S", bound=Settings)
 def load(model: type[S], service: str) -> S:
     """Read a service's settings from the environment, or leave with one clear line that names the variable."""
     try:
-        return model()
+        return model.from_env()
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False, include_context=False):
             name = ".".join(str(part) for part in problem["loc"]).upper()

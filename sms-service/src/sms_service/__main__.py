@@ -1,40 +1,30 @@
-"""``python -m sms_service`` serves the API, ``… deliver`` sends messages, ``… migrate`` updates the schema."""
+"""``python -m sms_service``: serve, deliver, migrate, explain, preview, spending."""
 
 import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
 
 from shared import logs
+from shared.contracts.sms import Language
 from shared.settings import load
-from sms_service.settings import DatabaseSettings, SmsSettings
+from sms_service.housekeeping import MESSAGE_DAYS
+from sms_service.settings import DatabaseSettings, ExplainSettings, SmsSettings
 
 API = "sms-service"
 WORKER = "sms-worker"
 KEEPALIVE_SECONDS = 75.0
 """Longer than our own clients keep an idle connection, so that the server never closes one under a request."""
-
-COMMANDS = """\
-commands:
-  serve      answer the gateway: issue and check codes (default)
-  deliver    send the messages that were asked for
-  migrate    create the database if it is missing and update its schema, then end
-"""
-
-
-def main() -> None:
-    """Do what the command line says."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sms_service",
-        description="Codes by SMS. Settings are read from the environment.",
-        epilog=COMMANDS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", nargs="?", default="serve", choices=("serve", "deliver", "migrate"))
-    {"serve": serve, "deliver": deliver, "migrate": migrate}[parser.parse_args().command]()
+ABOUT = "Codes by SMS. Without a command it serves. Settings are read from the environment."
 
 
 def serve() -> None:
-    """Run the API until told to stop."""
+    """Answer the gateway: issue and check codes (the default)."""
     settings = load(SmsSettings, API)
     logs.configure(API, settings.log_level)
+    # Before all else: the imports that follow fit into the 3 MiB which this one leaves behind.
+    import redis.asyncio  # noqa: F401, PLC0415
+
     from shared import web  # noqa: PLC0415  a bad setting is told before half a second of imports
     from sms_service.app import create_api  # noqa: PLC0415
 
@@ -50,7 +40,7 @@ def serve() -> None:
 
 
 def deliver() -> None:
-    """Run a delivery worker until told to stop."""
+    """Send the messages that were asked for."""
     settings = load(SmsSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
     from shared import web  # noqa: PLC0415  as above
@@ -68,12 +58,103 @@ def deliver() -> None:
 
 
 def migrate() -> None:
-    """Update the schema and end. Safe to run from many places at once."""
+    """Create the database if it is missing and update its schema, then end; safe to run from many places at once."""
     settings = load(DatabaseSettings, API)
     logs.configure(API, settings.log_level)
     from shared import postgres  # noqa: PLC0415  as above
 
     postgres.migrate(settings.postgres_url, settings.sms_database, "sms_service")
+
+
+def explain(asked: argparse.Namespace) -> None:
+    """Tell why a number has no code, step by step: what was asked, refused, queued, sent, answered, entered."""
+    settings = load(ExplainSettings, API)
+    logs.configure(API, "warning", to=sys.stderr)
+    from sms_service.timeline import command  # noqa: PLC0415  as above
+
+    command.explain(settings, asked.about, asked.days, as_json=asked.json)
+
+
+def preview(asked: argparse.Namespace) -> None:
+    """Show what messages will say and how many short messages they take, with a made-up code; sends nothing."""
+    settings = load(SmsSettings, API)
+    from sms_service import preview as previewing  # noqa: PLC0415  as above
+
+    texts = settings.routing.wording.words
+    shown = previewing.preview(texts, asked.number, asked.language, asked.dialect, asked.client)
+    sys.stdout.write(shown)
+
+
+def spending(asked: argparse.Namespace) -> None:
+    """Show what is spent and which prefixes are slowed or stopped, or let one of them go."""
+    settings = load(SmsSettings, API)
+    logs.configure(API, "error", to=sys.stderr)
+    from sms_service.spending import command  # noqa: PLC0415  as above
+
+    command.spending(settings, asked.scope)
+
+
+COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "deliver": deliver, "migrate": migrate}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        commands.add_parser(name, help=command.__doc__, description=command.__doc__)
+    _add_explain(commands.add_parser("explain", help=explain.__doc__, description=explain.__doc__))
+    _add_preview(commands.add_parser("preview", help=preview.__doc__, description=preview.__doc__))
+    _add_spending(commands.add_parser("spending", help=spending.__doc__, description=spending.__doc__))
+    parser.set_defaults(command="serve")
+    asked = parser.parse_args(arguments)
+    if asked.command == "explain":
+        explain(asked)
+    elif asked.command == "preview":
+        preview(asked)
+    elif asked.command == "spending":
+        spending(asked)
+    else:
+        COMMANDS[asked.command]()
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "about", metavar="NUMBER|ID", help="a phone number in any spelling, or the id of a verification or message"
+    )
+    parser.add_argument(
+        "--days",
+        type=int,
+        choices=range(1, MESSAGE_DAYS + 1),
+        default=MESSAGE_DAYS,
+        metavar="N",
+        help="look back so many days (default: all that is kept, %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_preview(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--number", type=_number, default="+86", help="a number or its beginning (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--language", type=Language, choices=list(Language), help="default: that of the number's country"
+    )
+    parser.add_argument("--dialect", default="", help="the contract it is asked for through")
+    parser.add_argument("--client", default="", help="what the client calls itself")
+
+
+def _add_spending(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION")
+    resume = actions.add_parser("resume", help="let a prefix go, and forget what came before")
+    resume.add_argument("scope", metavar="SCOPE", help="as it is shown, such as block:+861380013")
+    parser.set_defaults(scope=None)
+
+
+def _number(text: str) -> str:
+    if not re.fullmatch(r"\+[0-9]{1,15}", text):
+        raise argparse.ArgumentTypeError("expected a plus sign and digits, such as +86")
+    return text
 
 
 if __name__ == "__main__":

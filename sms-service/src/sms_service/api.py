@@ -12,6 +12,9 @@ CODES: web.AppKey[Codes] = web.AppKey("codes", Codes)
 RECEIPTS: web.AppKey[Receipts] = web.AppKey("receipts", Receipts)
 CALLBACKS: web.AppKey[str] = web.AppKey("callbacks", str)
 
+EXPLAIN_PATH = "/v1/explain"
+"""For operators: their token opens it, and the services' does not. ``timeline.api`` answers there."""
+
 LONGEST_BODY = 128 * 1024
 """A provider may report many messages in one callback; every other question is far shorter."""
 

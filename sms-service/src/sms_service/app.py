@@ -18,13 +18,19 @@ from sms_service.receipts.reading import readers
 from sms_service.receipts.store import ReceiptStore
 from sms_service.secret_keys import secrets_of
 from sms_service.settings import SmsSettings
+from sms_service.spending.opening import watching
 from sms_service.store import CodeStore
 
 
 def create_api(settings: SmsSettings) -> web.Application:
     """The process that issues and checks codes. Checking needs PostgreSQL alone, so readiness asks for no more."""
     token = settings.service_token.get_secret_value()
-    app = rpc.new_service(token, api.routes, body_bytes=api.LONGEST_BODY)
+    operators = settings.operator_token.get_secret_value() if settings.operator_token else ""
+    app = rpc.new_service(token, api.routes, body_bytes=api.LONGEST_BODY, other_tokens={api.EXPLAIN_PATH: operators})
+    if operators:
+        from sms_service.timeline.opening import mount  # noqa: PLC0415  most have no need of it
+
+        mount(app, settings)
     if settings.environment is Environment.DEVELOPMENT:
         from sms_service.inbox import api as inbox  # noqa: PLC0415  production has no inbox
 
@@ -41,7 +47,10 @@ def create_api(settings: SmsSettings) -> web.Application:
             switches = Switches(settings.reveal_codes, settings.master_code)
             tests = settings.routing.tests
             tests.announce(datetime.now(UTC))
-            app[api.CODES] = Codes(CodeStore(pool), callers, secrets_of(settings), relay.wake, switches, tests=tests)
+            purse = await watching(settings.routing.plan, pool, stack)
+            app[api.CODES] = Codes(
+                CodeStore(pool), callers, secrets_of(settings), relay.wake, switches, tests=tests, purse=purse
+            )
             app[api.RECEIPTS] = Receipts(ReceiptStore(pool), readers(settings.routing.senders), relay.wake)
             app[api.CALLBACKS] = settings.routing.callbacks or ""
             app[CHECKS]["postgresql"] = partial(postgres.ping, pool)

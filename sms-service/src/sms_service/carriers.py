@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from prometheus_client import Counter
 from sms_service.breakers import Breakers
 from sms_service.routing import Choice, Limits, Past, Route, Router
 from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, Sender
+from sms_service.spending import SPENDING_STOPPED
+from sms_service.spending.money import Tariff
 
 ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by what they answered", ["sender", "outcome"])
 
@@ -26,19 +29,46 @@ class Carriers:
         routes: Sequence[Route],
         limits: Mapping[str, Limits],
         breakers: Breakers | None = None,
+        tariff: Tariff | None = None,
     ) -> None:
         self._senders = {sender.name: sender for sender in senders}
         self._breakers = breakers or Breakers()
         self._router = Router(routes, limits, self._breakers.is_open)
+        self._tariff = tariff
 
     @classmethod
     def only(cls, sender: Sender) -> "Carriers":
         """One sender for everybody."""
         return cls([sender], [Route("+", (sender.name,))], {})
 
-    def choose(self, message: Message, verification_id: UUID, past: Sequence[Past], tried: str | None = None) -> Choice:
-        """Who is asked next, ``tried`` having just failed for this message; or why nobody is."""
-        return self._router.choose(message.to, message.message_id, verification_id, past, tried)
+    def choose(
+        self,
+        message: Message,
+        verification_id: UUID,
+        past: Sequence[Past],
+        tried: str | None = None,
+        *,
+        dear: str | None = None,
+    ) -> Choice:
+        """Who is asked next, and what it costs; or why nobody is.
+
+        ``tried`` has just failed for this message. There was no money for ``dear``: only who asks less is asked then.
+        """
+        without = self._as_dear(dear, message) if dear else ()
+        choice = self._router.choose(message.to, message.message_id, verification_id, past, tried, without=without)
+        if choice.sender is None:
+            return Choice(None, SPENDING_STOPPED) if dear else choice
+        if self._tariff is None:
+            return choice
+        return replace(choice, charge=self._tariff.charge(choice.sender, message.to, message.segments))
+
+    def _as_dear(self, dear: str, message: Message) -> set[str]:
+        """The senders that would ask no less than one of them."""
+        tariff = self._tariff
+        if tariff is None:
+            return set()
+        most = tariff.price(dear, message.to)
+        return {name for name in self._senders if tariff.price(name, message.to) >= most}
 
     async def send(self, name: str, message: Message, remaining: timedelta) -> Answer:
         """Ask one sender, while the code lives and no longer than ``SEND_SECONDS``. Raises nothing of the sender's."""

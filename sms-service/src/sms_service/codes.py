@@ -17,10 +17,10 @@ from shared.tickets import LIFETIME, Ticket, TicketBooth
 from sms_service import facts
 from sms_service.commands import send_command
 from sms_service.derive import Deriver, same
-from sms_service.origins import Address, Origin
+from sms_service.diary import Diary, DiaryBook
+from sms_service.origins import Address
 from sms_service.records import Dispatch, Passed, Try
 from sms_service.rules import (
-    TRIES_PER_CODE,
     Standing,
     next_verification,
     recent,
@@ -28,31 +28,31 @@ from sms_service.rules import (
     refuse_cooling,
     refuse_tested,
 )
-from sms_service.sparing import Sparing
+from sms_service.spending import StoppedError
+from sms_service.spending.areas import Area
+from sms_service.spending.watch import UNWATCHED
 from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
 REDECISIONS = 20
 """How often a decision is made anew because the number changed while it was made."""
 
 ISSUED = Counter("haoma_codes_issued_total", "Codes accepted for sending", ["purpose", "dialect"])
-REFUSED = Counter("haoma_codes_refused_total", "Codes asked for and not sent", ["limiter"])
 CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["outcome"])
 
 log = structlog.get_logger()
 
 
-class CodeBook(Protocol):
+class CodeBook(DiaryBook, Protocol):
     """Where verifications are kept. Each call is atomic."""
 
     async def standing(self, phone_ref: int, purpose: Purpose) -> Standing: ...
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[datetime]]: ...
     async def dispatch(self, dispatch: Dispatch) -> bool: ...
-    async def tell(self, messages: Sequence[Outgoing]) -> None: ...
     async def count_try(
         self, phone_ref: int, purpose: Purpose, verification_id: UUID | None, guesser: str | None
     ) -> Try | None: ...
     async def count_try_by_id(self, verification_id: UUID, purpose: Purpose, guesser: str | None) -> Try | None: ...
-    async def succeed(self, attempt: Try, event: Outgoing) -> Passed | None: ...
+    async def succeed(self, attempt: Try, event: Outgoing, dialect: str, area: Area | None) -> Passed | None: ...
 
 
 class CallerLimits(Protocol):
@@ -65,6 +65,14 @@ class CallerLimits(Protocol):
     async def not_sent(self, address: Address, phone_ref: int) -> None: ...
     async def may_look_up(self, address: Address) -> None: ...
     def guesser(self, address: Address | None) -> str | None: ...
+
+
+class Purse(Protocol):
+    """Whether money may be spent on a number; if not, ``StoppedError``. ``area`` is where a right code is counted."""
+
+    def area(self, number: E164) -> Area | None: ...
+    def refuse_stopped(self, number: E164) -> None: ...
+    async def admit(self, number: E164) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Codes:
         switches: Switches = Switches(),
         *,
         tests: TestNumbers = NO_TEST_NUMBERS,
+        purse: Purse = UNWATCHED,
     ) -> None:
         self._book = book
         self._callers = callers
@@ -105,10 +114,11 @@ class Codes:
         self._wake = wake
         self._switches = switches
         self._tests = tests
-        self._of_callers = Sparing()
+        self._purse = purse
+        self._diary = Diary(book, secrets.phones, wake)
 
     async def issue(self, call: IssueCode) -> CodeIssued:
-        """Send a code. Raises, in this order: ``CALLER_LIMIT``, ``call.refuse``, ``COOLDOWN``, ``DAILY_CAP``.
+        """Send a code. In this order: ``CALLER_LIMIT``, ``call.refuse``, ``StoppedError``, ``COOLDOWN``, ``DAILY_CAP``.
 
         A test number has a lane of its own: ``NUMBER_REFUSED`` after its last day, and a ``DAILY_CAP`` of its own.
         """
@@ -120,8 +130,8 @@ class Codes:
             test.demand(datetime.now(UTC))
             return await self._send(call, number)
         except ServiceError as error:
-            if error.code is not ErrorCode.UNAVAILABLE:
-                await self._tell_refusal(call, number, error)
+            if error.code is not ErrorCode.UNAVAILABLE or isinstance(error, StoppedError):
+                await self._diary.refused(call, number, error)
             raise
 
     async def _send_limited(self, call: IssueCode, number: E164) -> CodeIssued:
@@ -136,14 +146,17 @@ class Codes:
     async def _send(self, call: IssueCode, number: E164) -> CodeIssued:
         if call.refuse is not None:
             raise ServiceError(call.refuse)
-        ref = self._phones.ref(number)
+        ref, is_test = self._phones.ref(number), self._tests.find(number) is not None
+        if not is_test:
+            self._purse.refuse_stopped(number)
         for _ in range(REDECISIONS):
             standing = await self._book.standing(ref, call.purpose)
-            if self._tests.find(number) is not None:
+            if is_test:
                 refuse_tested(standing.sends, standing.now)
             else:
                 refuse_cooling(standing.sends, call.cooldown, standing.now)
                 refuse_capped(standing.sends, call.daily_cap, standing.now)
+                await self._purse.admit(number)
             dispatch = self._dispatch(call, number, ref, standing)
             if await self._book.dispatch(dispatch):
                 self._wake()
@@ -196,16 +209,6 @@ class Codes:
             code=code,
         )
 
-    async def _tell_refusal(self, call: IssueCode, number: E164, error: ServiceError) -> None:
-        """Tell it; of callers over their limit once a minute, or each of their calls would cost us writes."""
-        limiter = "caller" if error.code is ErrorCode.CALLER_LIMIT else error.code.value
-        if limiter != "caller" or self._of_callers.may_say(Origin.of(call.address).site):
-            about = facts.about(number, self._phones.ref(number), call.purpose, call.dialect)
-            await self._book.tell([facts.refused(about, limiter, error.retry_after)])
-            self._wake()
-        REFUSED.labels(limiter).inc()
-        log.info("code.refused", limiter=limiter, purpose=call.purpose.value, dialect=call.dialect)
-
     async def check(self, call: CheckCode) -> CodeChecked:
         """The ticket for the right code, the same one each time. Raises ``CODE_REFUSED`` without saying why.
 
@@ -214,6 +217,7 @@ class Codes:
         attempt = await self._count(call)
         if attempt is None:
             self._deriver.pretend(E164(call.phone or ""))
+            await self._diary.dead(call)
             self._refuse("not_live", call)
         number = E164(call.phone or self._phones.open(attempt.phone_sealed))
         test = self._tests.find(number)
@@ -221,10 +225,10 @@ class Codes:
             number, attempt.phone_ref, call.purpose, call.dialect, attempt.verification_id, is_test=test is not None
         )
         if not self._is_right(call, attempt, number, test):
-            await self._book.tell([facts.failed(about, attempt.version, TRIES_PER_CODE - attempt.tries)])
-            self._wake()
+            await self._diary.wrong(call, attempt, about)
             self._refuse("wrong", call)
-        passed = await self._book.succeed(attempt, facts.succeeded(about, attempt.version))
+        area = self._purse.area(number) if test is None else None
+        passed = await self._book.succeed(attempt, facts.succeeded(about, attempt.version), call.dialect, area)
         if passed is None:
             self._refuse("replaced", call)
         self._wake()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -14,13 +14,16 @@ from prometheus_client import Counter, Histogram
 
 from shared.contracts.sms import Language, Purpose
 from shared.events import MessageExpired, MessageFailed, MessageSent, Outgoing, event
-from shared.phone import PhoneKeys
+from shared.phone import E164, PhoneKeys
 from sms_service.carriers import Carriers
 from sms_service.derive import Deriver
 from sms_service.facts import SOURCE
 from sms_service.routing import Choice, Past
 from sms_service.senders import Answer, Message, Outcome
-from sms_service.texts import code_text
+from sms_service.spending import SPENDING_STOPPED
+from sms_service.spending.money import Charge
+from sms_service.spending.watch import UNWATCHED
+from sms_service.texts import BUILT_IN, Occasion, Texts
 
 ABANDONED_AFTER = timedelta(seconds=30)
 ABANDONED = "abandoned"
@@ -34,6 +37,8 @@ LATENCY = Histogram(
     ["sender"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
+
+SEGMENTS = Counter("haoma_message_segments_total", "Short messages that carried accepted texts", ["sender"])
 
 _FINAL = frozenset({Outcome.ACCEPTED, Outcome.INVALID_NUMBER})
 """Answers after which no other sender is asked."""
@@ -55,7 +60,9 @@ class State(StrEnum):
 class Entry:
     """A message of the ledger as it was read: ``age`` and ``remaining`` by the database's clock.
 
-    ``past`` is the last day of its number, for the one who is to choose a sender.
+    ``past`` is the last day of its number, for the one who is to choose a sender. ``segments`` is how many short
+    messages its text takes: 0 until it has been composed. ``charge`` is what its attempt costs, where that is known,
+    and ``replaced`` what the one before it did.
     """
 
     message_id: UUID
@@ -69,8 +76,17 @@ class Entry:
     remaining: timedelta
     code_key_id: int
     language: Language
+    dialect: str
+    client: str
     phone_sealed: bytes = field(repr=False)
     past: tuple[Past, ...] = ()
+    segments: int = 0
+    charge: Charge | None = None
+    replaced: Charge | None = None
+
+
+class TooDearError(Exception):
+    """A budget has no room for an attempt: nothing was claimed."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,7 @@ class Ending:
 
 
 class Ledger(Protocol):
-    """Where messages are kept. Each call is atomic."""
+    """Where messages are kept. Each call is atomic. One that minds the money raises ``TooDearError`` for an attempt."""
 
     async def find(self, message_id: UUID) -> Entry | None: ...
     async def claim(self, entry: Entry, sender: str) -> Entry | None: ...
@@ -105,17 +121,33 @@ class Ledger(Protocol):
     async def finish(self, entry: Entry, ending: Ending, told: Outgoing) -> bool: ...
 
 
+class Gate(Protocol):
+    """Whether a message that was asked for so long ago may still go: its prefix may have been stopped since."""
+
+    async def admits_queued(self, number: E164, age: timedelta) -> bool: ...
+
+
 class Delivery:
     """Carries out send commands. ``wake`` is called after something was committed for the outbox."""
 
     def __init__(
-        self, ledger: Ledger, carriers: Carriers, deriver: Deriver, phones: PhoneKeys, wake: Callable[[], None]
+        self,
+        ledger: Ledger,
+        carriers: Carriers,
+        deriver: Deriver,
+        phones: PhoneKeys,
+        wake: Callable[[], None],
+        *,
+        texts: Texts = BUILT_IN,
+        gate: Gate = UNWATCHED,
     ) -> None:
         self._ledger = ledger
         self._carriers = carriers
         self._deriver = deriver
         self._phones = phones
         self._wake = wake
+        self._texts = texts
+        self._gate = gate
 
     async def deliver(self, message_id: UUID) -> None:
         """Send one message, if nobody has claimed it and its code still lives; by a second sender if need be.
@@ -138,11 +170,11 @@ class Delivery:
             log.error("message.key_missing", message_id=str(entry.message_id), key_id=entry.code_key_id)
             await self._finish(entry, Ending(State.FAILED, Outcome.MISCONFIGURED.value, "key_missing"), entry.age)
             return
-        choice = self._choose(entry, message)
+        entry = replace(entry, segments=message.segments)
+        choice, claimed = await self._begin(entry, message)
         if choice.sender is None:
             await self._finish(entry, Ending(State.FAILED, choice.failure), entry.age)
             return
-        claimed = await self._ledger.claim(entry, choice.sender)
         if claimed is None:
             log.info("message.duplicate", message_id=str(entry.message_id))
             return
@@ -154,20 +186,36 @@ class Delivery:
         answer = await self._carriers.send(entry.sender, message, entry.remaining)
         if answer.outcome in _FINAL:
             return entry, answer
-        other = self._choose(entry, message, tried=entry.sender).sender
-        second = await self._ledger.move_on(entry, Ending.of(answer), other) if other else None
+        _, second = await self._start(entry, message, answer)
         if second is None:
             return entry, answer
         log.info("message.moved_on", message_id=str(entry.message_id), sender=entry.sender, to=second.sender)
         return second, await self._carriers.send(second.sender, message, second.remaining)
 
-    def _choose(self, entry: Entry, message: Message, tried: str | None = None) -> Choice:
-        return self._carriers.choose(message, entry.verification_id, entry.past, tried)
+    async def _begin(self, entry: Entry, message: Message) -> tuple[Choice, Entry | None]:
+        if not await self._gate.admits_queued(message.to, entry.age):
+            return Choice(None, SPENDING_STOPPED), None
+        return await self._start(entry, message)
+
+    async def _start(self, entry: Entry, message: Message, failed: Answer | None = None) -> tuple[Choice, Entry | None]:
+        """Begin an attempt by the first sender that can be asked, and paid; ``failed`` is how the one before ended."""
+        tried = entry.sender if failed else None
+        choice = self._carriers.choose(message, entry.verification_id, entry.past, tried)
+        while choice.sender is not None:
+            priced = replace(entry, charge=choice.charge, replaced=entry.charge) if choice.charge else entry
+            try:
+                if failed is None:
+                    return choice, await self._ledger.claim(priced, choice.sender)
+                return choice, await self._ledger.move_on(priced, Ending.of(failed), choice.sender)
+            except TooDearError:
+                choice = self._carriers.choose(message, entry.verification_id, entry.past, tried, dear=choice.sender)
+        return choice, None
 
     def _compose(self, entry: Entry) -> Message:
         number = self._phones.open(entry.phone_sealed)
         code = self._deriver.code(entry.code_key_id, entry.verification_id, number, entry.purpose)
-        text = code_text(code, entry.purpose, entry.remaining, entry.language)
+        occasion = Occasion(entry.purpose, entry.language, number, entry.dialect, entry.client)
+        text = self._texts.compose(code, occasion, entry.remaining)
         return Message(entry.message_id, number, text, code, entry.purpose, entry.language, entry.remaining)
 
     async def sweep(self) -> int:
@@ -188,6 +236,7 @@ class Delivery:
         FINISHED.labels(entry.sender, ending.failure or ending.state.value).inc()
         if ending.state is State.SENT:
             LATENCY.labels(entry.sender).observe(took.total_seconds())
+            SEGMENTS.labels(entry.sender).inc(entry.segments)
         log.info(
             f"message.{ending.state.value}",
             message_id=str(entry.message_id),
@@ -210,7 +259,7 @@ def _told(entry: Entry, ending: Ending, took: timedelta) -> Outgoing:
     }
     fact: MessageSent | MessageFailed | MessageExpired
     if ending.state is State.SENT:
-        fact = MessageSent.model_validate(about)
+        fact = MessageSent.model_validate(about | {"segments": entry.segments})
     elif ending.state is State.EXPIRED:
         fact = MessageExpired.model_validate(about)
     else:

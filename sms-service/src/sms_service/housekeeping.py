@@ -13,6 +13,7 @@ SWEEP_SECONDS = 10.0
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 1000
 MESSAGE_DAYS = 30
+"""For as long as a message is kept, so is what explains it."""
 VERIFICATION_DAYS = 1
 
 log = structlog.get_logger()
@@ -23,6 +24,7 @@ class Archive(Protocol):
 
     async def purge_messages(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int: ...
+    async def purge_happenings(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_numbers(self, after: int, limit: int) -> int | None: ...
     async def purge_guessers(self, limit: int) -> int: ...
 
@@ -48,15 +50,17 @@ async def regularly(name: str, seconds: float, work: Callable[[], Awaitable[obje
 
 
 async def purge(archive: Archive, *, now: float | None = None) -> dict[str, int]:
-    """Delete messages after 30 days, verifications a day past their use, numbers and networks without a past.
+    """Delete messages and happenings after 30 days, verifications a day past their use, numbers without a past.
 
-    Returns how many messages and verifications went. ``now`` is epoch seconds; the database's clock has the
+    Returns how many of the first three went. ``now`` is epoch seconds; the database's clock has the
     last word on each row.
     """
     now = time.time() if now is None else now
-    gone = {"messages": 0, "verifications": 0}
+    gone = {"messages": 0, "happenings": 0, "verifications": 0}
     while taken := await archive.purge_messages(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
         gone["messages"] += taken
+    while taken := await archive.purge_happenings(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
+        gone["happenings"] += taken
     while taken := await archive.purge_verifications(_id_of(now, VERIFICATION_DAYS), VERIFICATION_DAYS, PURGE_BATCH):
         gone["verifications"] += taken
     last: int | None = -(2**63)

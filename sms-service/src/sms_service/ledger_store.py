@@ -13,13 +13,15 @@ from shared.gather import Gather
 from shared.outbox import columns
 from shared.postgres import Pool, connection
 from shared.tickets import LIFETIME
+from sms_service import happening_store
 from sms_service.delivery import Ending, Entry, State
 from sms_service.routing import Past
 from sms_service.rules import WINDOW
 
 _ENTRY = """
     s.message_id, s.verification_id, s.phone_ref, s.purpose, s.state, s.sender, s.version,
-    now() - s.created_at as age, s.expires_at - now() as remaining, s.code_key_id, s.phone_sealed, s.language
+    now() - s.created_at as age, s.expires_at - now() as remaining, s.code_key_id, s.phone_sealed, s.language,
+    s.dialect, s.client
 """
 
 # A receipt that says "failed" makes an attempt a failure for the next message with the same code.
@@ -40,15 +42,16 @@ _LOCKED = "locked as (select message_id from sends where message_id = any ($1::u
 
 CLAIM = f"""
     with wanted as (
-        select * from unnest($1::uuid[], $2::int[], $3::text[]) as wanted (message_id, version, sender)
+        select * from unnest($1::uuid[], $2::int[], $3::text[], $4::int[])
+        as wanted (message_id, version, sender, segments)
     ), {_LOCKED}, claimed as (
         update sends s set state = 'sending', sender = w.sender, claimed_at = now(), version = s.version + 1
         from wanted w join locked using (message_id)
         where s.message_id = w.message_id and s.version = w.version and s.state = 'queued' and now() < s.expires_at
-        returning s.message_id, s.verification_id, s.phone_ref, s.sender
+        returning s.message_id, s.verification_id, s.phone_ref, s.sender, w.segments
     ), begun as (
-        insert into attempts (message_id, number, verification_id, phone_ref, sender, started_at)
-        select message_id, 1, verification_id, phone_ref, sender, now() from claimed
+        insert into attempts (message_id, number, verification_id, phone_ref, sender, segments, started_at)
+        select message_id, 1, verification_id, phone_ref, sender, segments, now() from claimed
     )
     select message_id, sender from claimed
 """  # noqa: S608
@@ -63,8 +66,8 @@ MOVE_ON = """
         update attempts a set outcome = $4, detail = $5, provider_id = $6, finished_at = now()
         from moved where a.message_id = moved.message_id and a.number = 1
     ), begun as (
-        insert into attempts (message_id, number, verification_id, phone_ref, sender, started_at)
-        select message_id, 2, verification_id, phone_ref, $3, now() from moved
+        insert into attempts (message_id, number, verification_id, phone_ref, sender, segments, started_at)
+        select message_id, 2, verification_id, phone_ref, $3, $7, now() from moved
     )
     select message_id from moved
 """
@@ -174,7 +177,13 @@ class LedgerStore:
     async def _claim_all(self, wanted: Sequence[tuple[Entry, str]]) -> list[Entry | None]:
         entries, senders = zip(*wanted, strict=True)
         async with connection(self._pool) as taken:
-            rows = await taken.fetch(CLAIM, [e.message_id for e in entries], [e.version for e in entries], senders)
+            rows = await taken.fetch(
+                CLAIM,
+                [entry.message_id for entry in entries],
+                [entry.version for entry in entries],
+                senders,
+                [entry.segments for entry in entries],
+            )
         claimed = {(row["message_id"], row["sender"]) for row in rows}
         return [_claimed(entry, sender, claimed) for entry, sender in wanted]
 
@@ -182,7 +191,14 @@ class LedgerStore:
         """End the first attempt and begin the second; None when the code has died or the message was taken away."""
         async with connection(self._pool) as taken:
             moved = await taken.fetchval(
-                MOVE_ON, entry.message_id, entry.version, sender, answer.outcome, answer.detail, answer.provider_id
+                MOVE_ON,
+                entry.message_id,
+                entry.version,
+                sender,
+                answer.outcome,
+                answer.detail,
+                answer.provider_id,
+                entry.segments,
             )
         return _begun(entry, sender) if moved else None
 
@@ -221,6 +237,11 @@ class LedgerStore:
         """Delete verifications whose tickets are long dead. Returns how many went."""
         async with connection(self._pool) as taken:
             return int(await taken.fetchval(PURGE_VERIFICATIONS, before, days, limit, LIFETIME))
+
+    async def purge_happenings(self, before: UUID, days: int, limit: int) -> int:
+        """Delete what is told of numbers and no longer explains anything. Returns how many went."""
+        async with connection(self._pool) as taken:
+            return await happening_store.purge(taken, before, days, limit)
 
     async def purge_numbers(self, after: int, limit: int) -> int | None:
         """Delete the idle ones of the next numbers after a reference. Returns the last one looked at."""

@@ -11,7 +11,10 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from shared.phone import E164
 from sms_service.routing import Route
 from sms_service.senders.config import ENVIRON, FromEnv, HttpUrl, InboxConfig, Part, SenderConfig
+from sms_service.spending.file import BudgetPart, SpendingPart, plan_of, wrong_money
+from sms_service.spending.plan import Plan
 from sms_service.testnumbers import TestNumber, TestNumbers
+from sms_service.textsfile import AutofillPart, SignaturePart, TextPart, TextTables
 from sms_service.tomllines import Lines
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -48,6 +51,11 @@ class RouteFile(Part):
     senders: dict[Name, Annotated[SenderConfig, Field(discriminator="type")]] = Field(default_factory=dict)
     routes: tuple[RoutePart, ...] = ()
     test_numbers: tuple[TestNumberPart, ...] = ()
+    texts: tuple[TextPart, ...] = Field(default=(), max_length=100)
+    signatures: tuple[SignaturePart, ...] = Field(default=(), max_length=50)
+    autofill: tuple[AutofillPart, ...] = Field(default=(), max_length=50)
+    spending: SpendingPart | None = None
+    budgets: tuple[BudgetPart, ...] = Field(default=(), max_length=100)
 
     @property
     def callbacks(self) -> str | None:
@@ -58,6 +66,16 @@ class RouteFile(Part):
     def in_order(self) -> list[Route]:
         """The routes as the rules know them."""
         return [Route(part.prefix, part.senders, part.weights) for part in self.routes]
+
+    @property
+    def wording(self) -> TextTables:
+        """What messages say, as far as the file has a say in it."""
+        return TextTables(self.texts, self.signatures, self.autofill)
+
+    @property
+    def plan(self) -> Plan | None:
+        """What may be spent, and what is done about prefixes; None where the file says nothing of it."""
+        return plan_of(self.spending, self.budgets, {name: sender.prices for name, sender in self.senders.items()})
 
     @property
     def tests(self) -> TestNumbers:
@@ -119,6 +137,8 @@ def _contradictions(routes: RouteFile, *, inbox_allowed: bool) -> Iterator[tuple
         if sender.type == "twilio" and (sender.from_number is None) == (sender.messaging_service_sid is None):
             yield ("senders", name), "needs one of from_number and messaging_service_sid"
     yield from _wrong_routes(routes)
+    yield from routes.wording.wrong()
+    yield from wrong_money(routes.spending, routes.budgets, routes.senders, routes.routes)
     yield from _repeated("test_numbers", [given.number for given in routes.test_numbers], "number")
 
 

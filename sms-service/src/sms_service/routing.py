@@ -1,6 +1,6 @@
 """Which sender carries a message: the route of its number, its order, and who is left out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from shared.phone import E164
 from sms_service.senders import Outcome
+from sms_service.spending.money import Charge
 
 NO_ROUTE = "no_route"
 """The failure of a message to a number that no route serves."""
@@ -71,10 +72,11 @@ class Route:
 
 @dataclass(frozen=True)
 class Choice:
-    """The sender to ask, or why there is none: one of the failures above, or an ``Outcome``."""
+    """The sender to ask and what it costs, where that is known; or why there is none: a failure, or an ``Outcome``."""
 
     sender: str | None
     failure: str = ""
+    charge: Charge | None = None
 
 
 class Router:
@@ -92,9 +94,16 @@ class Router:
         return next((route for route in self._routes if number.startswith(route.prefix)), None)
 
     def choose(
-        self, number: E164, message_id: UUID, verification_id: UUID, past: Sequence[Past], tried: str | None = None
+        self,
+        number: E164,
+        message_id: UUID,
+        verification_id: UUID,
+        past: Sequence[Past],
+        tried: str | None = None,
+        *,
+        without: Container[str] = (),
     ) -> Choice:
-        """Who is asked next. ``tried`` has just failed for this very message.
+        """Who is asked next. ``tried`` has just failed for this very message; ``without`` are left out.
 
         A sender that failed for this code is not asked again, unless the person asks anew and nobody else is left.
         """
@@ -102,7 +111,7 @@ class Router:
         if route is None:
             return Choice(None, NO_ROUTE)
         failed = {p.sender: p.outcome for p in past if p.verification_id == verification_id and _is_failure(p.outcome)}
-        order = [sender for sender in route.order(message_id) if sender != tried]
+        order = [sender for sender in route.order(message_id) if sender != tried and sender not in without]
         left = [sender for sender in order if sender not in failed]
         if not left and tried is None:
             left = [sender for sender in order if failed[sender] in _MENDS]

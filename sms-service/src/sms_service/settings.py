@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
-from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, RedisUrl, Settings
+from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, RedisUrl, ServiceUrl, Settings
 from sms_service import routefile
 
 
@@ -17,7 +17,14 @@ class DatabaseSettings(Settings):
     sms_database: str = "sms"
 
 
-class SmsSettings(DatabaseSettings):
+class ExplainSettings(DatabaseSettings):
+    """Enough to explain what happened to a number: nothing that makes or sends a code."""
+
+    phone_key: HexKey
+    auth_url: ServiceUrl = "http://127.0.0.1:8081"
+
+
+class SmsSettings(ExplainSettings):
     """What the API and the delivery worker need; both read the same variables."""
 
     sms_port: int = Field(default=8082, ge=1, le=65535)
@@ -26,7 +33,7 @@ class SmsSettings(DatabaseSettings):
     amqp_url: AmqpUrl
     ticket_keys: Keys
     code_keys: Keys
-    phone_key: HexKey
+    operator_token: SecretStr | None = Field(default=None, min_length=32)
     sms_routes: Path | None = None
     inbox_url: str | None = None
     caller_limits: OnOff = OnOff.ON
@@ -44,6 +51,12 @@ class SmsSettings(DatabaseSettings):
                 raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
             if self.sms_routes is None:
                 raise ValueError("SMS_ROUTES is missing: it names the file that says who carries messages")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_have_a_token_of_their_own(self) -> Self:
+        if self.operator_token is not None and self.operator_token == self.service_token:
+            raise ValueError("OPERATOR_TOKEN is SERVICE_TOKEN: make one of its own")
         return self
 
     @model_validator(mode="after")

@@ -9,9 +9,11 @@ import asyncpg
 from shared.contracts.sms import Purpose
 from shared.events import Outgoing
 from shared.gather import Gather
-from shared.outbox import columns, put
+from shared.outbox import columns
 from shared.postgres import Pool, connection
 from shared.tickets import LIFETIME
+from sms_service import happening_store
+from sms_service.happenings import Happening
 from sms_service.records import Dispatch, Passed, Try
 from sms_service.rules import (
     FAILURES_FROM_ONE_PLACE,
@@ -23,6 +25,8 @@ from sms_service.rules import (
     Standing,
     Verification,
 )
+from sms_service.spending.areas import Area
+from sms_service.spending.policy import BUCKET_SECONDS
 from sms_service.testnumbers import SENDER
 
 # Every statement that changes a number and its verification takes the number's row first, then the guesser's if
@@ -62,11 +66,11 @@ DISPATCH = """
     ), message as (
         insert into sends (
             message_id, verification_id, phone_ref, phone_sealed, purpose, code_key_id, dialect, state,
-            created_at, expires_at, language, sender, finished_at
+            created_at, expires_at, language, sender, finished_at, client
         )
         select $14, $5, phone_ref, case when $21::bool then null else $11::bytea end, $4, $6, $12,
             case when $21::bool then 'sent' else 'queued' end, $15, $8, $20,
-            case when $21::bool then $22::text else '' end, case when $21::bool then $15::timestamptz end
+            case when $21::bool then $22::text else '' end, case when $21::bool then $15::timestamptz end, $13
         from number
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
@@ -122,7 +126,7 @@ _TRY_LIMITS = (TRIES_PER_CODE, LIFETIME, WINDOW, FAILURES_PER_WINDOW)
 _GUESSER_LIMITS = (FAILURES_FROM_ONE_PLACE, GUESSER_FAILURES, GUESSER_WINDOW)
 
 # The right code gives its try back: one mark leaves the number, one try the guesser and the verification. The event
-# is told by whoever came first.
+# is told, and kept as a happening, by whoever came first.
 SUCCEED = """
     with number as (
         update numbers set
@@ -147,7 +151,15 @@ SUCCEED = """
         update verifications v set verified_at = coalesce(v.verified_at, now()), tries = v.tries - 1
         from held
         where v.verification_id = held.verification_id
-        returning v.verified_at, held.first
+        returning v.*, held.first
+    ), counted as (
+        insert into traffic as t (starts_at, block, network, country, verified)
+        select to_timestamp(floor(extract(epoch from created_at) / $14) * $14), $11, $12, $13, 1
+        from verified where first and $11::text is not null
+        on conflict (starts_at, block) do update set verified = t.verified + 1
+    ), noted as (
+        insert into happenings (id, phone_ref, verification_id, at, what, purpose, dialect)
+        select ($4::uuid[])[1], phone_ref, verification_id, now(), 'right', purpose, $10 from verified where first
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
         select m.* from verified, unnest($4::uuid[], $5::text[], $6::text[], $7::bytea[]) as m
@@ -212,10 +224,17 @@ class CodeStore:
             )
         return written is not None
 
-    async def tell(self, messages: Sequence[Outgoing]) -> None:
-        """Add events that change no row."""
+    async def tell(self, messages: Sequence[Outgoing], happening: Happening) -> None:
+        """Keep a happening and add the events that tell it."""
         async with connection(self._pool) as taken:
-            await put(taken, messages)
+            await happening_store.tell(taken, messages, happening)
+
+    async def note_dead(
+        self, phone_ref: int | None, purpose: Purpose, verification_id: UUID | None, dialect: str
+    ) -> None:
+        """Keep that a code came back which opens nothing, if there is a verification it was meant for."""
+        async with connection(self._pool) as taken:
+            await happening_store.note_dead(taken, phone_ref, purpose, verification_id, dialect)
 
     async def count_try(
         self, phone_ref: int, purpose: Purpose, verification_id: UUID | None, guesser: str | None
@@ -235,8 +254,11 @@ class CodeStore:
             )
         return Try(**row) if row else None
 
-    async def succeed(self, attempt: Try, event: Outgoing) -> Passed | None:
-        """Mark as verified and give the try back; None when a newer verification has taken its place."""
+    async def succeed(self, attempt: Try, event: Outgoing, dialect: str, area: Area | None = None) -> Passed | None:
+        """Mark as verified and give the try back; None when a newer verification has taken its place.
+
+        ``area`` is where it is counted, if anywhere: once, beside the send of its code.
+        """
         async with connection(self._pool) as taken:
             row = await taken.fetchrow(
                 SUCCEED,
@@ -246,6 +268,9 @@ class CodeStore:
                 *columns([event]),
                 attempt.guesser,
                 attempt.resets_at,
+                dialect,
+                *(area or (None, None, None)),
+                BUCKET_SECONDS,
             )
         return Passed(row[0], row[1]) if row else None
 

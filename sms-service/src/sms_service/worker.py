@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from functools import partial
 
+import structlog
 from aiohttp import web
 
 from shared import amqp, postgres, rpc
@@ -19,12 +20,16 @@ from sms_service.receipts.store import ReceiptStore
 from sms_service.secret_keys import secrets_of
 from sms_service.senders.opening import Surroundings, open_all
 from sms_service.settings import SmsSettings
+from sms_service.spending.opening import minding
+
+log = structlog.get_logger()
 
 
 def create_worker(settings: SmsSettings) -> web.Application:
     """The process that delivers. Its HTTP serves only health and metrics."""
     app = web.Application()
     add_health(app)
+    _warn_of_long_texts(settings)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -36,8 +41,15 @@ def create_worker(settings: SmsSettings) -> web.Application:
             await stack.enter_async_context(relay.running())
             secrets, ledger = secrets_of(settings), LedgerStore(pool)
             receipts = Receipts(ReceiptStore(pool), {}, relay.wake)
+            minded, gate = await minding(settings.routing.plan, pool, relay.wake, stack)
             delivery = Delivery(
-                ledger, await _carriers(settings, receipts, stack), secrets.deriver, secrets.phones, relay.wake
+                minded,
+                await _carriers(settings, receipts, stack),
+                secrets.deriver,
+                secrets.phones,
+                relay.wake,
+                texts=settings.routing.wording.words,
+                gate=gate,
             )
             await stack.enter_async_context(regularly("sweep", SWEEP_SECONDS, delivery.sweep))
             await stack.enter_async_context(regularly("purge", PURGE_SECONDS, partial(purge, ledger)))
@@ -55,4 +67,17 @@ async def _carriers(settings: SmsSettings, receipts: Receipts, stack: AsyncExitS
     routing = settings.routing
     around = Surroundings(inbox, routing.callbacks, receipts.apply)
     senders = await open_all(routing.senders, around, stack)
-    return Carriers(senders, routing.in_order, {name: config.own_limits for name, config in routing.senders.items()})
+    limits = {name: config.own_limits for name, config in routing.senders.items()}
+    return Carriers(senders, routing.in_order, limits, tariff=routing.plan.tariff if routing.plan else None)
+
+
+def _warn_of_long_texts(settings: SmsSettings) -> None:
+    """A carrier bills every short message: who words a text learns at the start that it takes several."""
+    for where, occasion, segments in settings.routing.wording.long():
+        log.warning(
+            "text.long",
+            where=where,
+            purpose=occasion.purpose.value,
+            language=occasion.language.value,
+            segments=segments,
+        )

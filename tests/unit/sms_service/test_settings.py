@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from shared.settings import load
-from sms_service.settings import DatabaseSettings, SmsSettings
+from sms_service.settings import DatabaseSettings, ExplainSettings, SmsSettings
 
 SERVERS = {"POSTGRES_URL": "postgresql://db", "REDIS_URL": "redis://cache", "AMQP_URL": "amqp://broker"}
 SECRETS = {
@@ -39,6 +40,19 @@ def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.inbox_address == "http://127.0.0.1:9000"
     assert settings.model_copy(update={"inbox_url": "http://sms:8082/"}).inbox_address == "http://sms:8082"
     assert SECRETS["CODE_KEYS"] not in repr(settings)
+
+
+def test_operators_have_a_token_of_their_own_and_of_some_length(say) -> None:
+    given = SERVERS | SECRETS | {"ENVIRONMENT": "development"}
+    assert "OPERATOR_TOKEN is SERVICE_TOKEN" in say(**given, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
+    said = say(**given, OPERATOR_TOKEN="short-and-secret")
+    assert said.startswith("sms-service cannot start: OPERATOR_TOKEN: ")
+    assert "short-and-secret" not in said
+
+
+def test_to_explain_takes_the_key_of_references_and_none_that_makes_codes() -> None:
+    secrets = {name.upper() for name, field in ExplainSettings.model_fields.items() if field.annotation is SecretStr}
+    assert secrets == {"SERVICE_TOKEN", "PHONE_KEY"}
 
 
 @pytest.mark.parametrize("name", SERVERS)

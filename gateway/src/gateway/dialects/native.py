@@ -21,9 +21,8 @@ from gateway.problems import Problem, problem
 from gateway.profiles import Motto, Nickname, Picture
 from shared.contracts.auth import Gender, PublicKeys
 from shared.contracts.contacts import Matched
-from shared.contracts.sms import Language, Purpose
+from shared.contracts.sms import Purpose
 from shared.errors import ErrorCode, ServiceError
-from shared.languages import language_for
 from shared.phone import E164
 
 CONTACTS_BODY_BYTES = 256 * 1024
@@ -40,6 +39,7 @@ class Verify(Call):
     phone: Text
     purpose: PurposeName
     locale: Locale | None = None
+    client: Client = "native"
 
 
 class Check(Call):
@@ -156,9 +156,8 @@ async def send_code(request: web.Request) -> web.Response:
     call = await read_call(request, Verify)
     number = flows(request).number(call.phone)
     session = await session_of(request) if call.purpose is Purpose.CHANGE_PHONE else None
-    language = Language(language_for(call.locale or request.headers.get("Accept-Language") or ""))
-    caller = DIALECT.caller(request)
-    issued = await flows(request).send_code(caller, number, call.purpose, session=session, language=language)
+    caller = DIALECT.caller(request, call.client, call.locale)
+    issued = await flows(request).send_code(caller, number, call.purpose, session=session)
     challenge = challenge_of(call.purpose, issued.verification_id)
     sent = Sent(challenge=challenge, expires_in=issued.expires_in, resend_after=issued.resend_after)
     return json_response(sent, status=202)

@@ -7,6 +7,7 @@ from shared import phone
 from shared.contracts.auth import Resolved
 from shared.contracts.sms import CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose
 from shared.errors import ErrorCode, ServiceError
+from shared.languages import language_of
 from shared.phone import E164
 
 
@@ -35,12 +36,12 @@ class NumberFlows:
         purpose: Purpose,
         *,
         session: Resolved | None = None,
-        language: Language = Language.CHINESE,
     ) -> CodeIssued:
         """Send a code to a number that may have one.
 
         It must be free to sign up, and have an account for anything else; only who is logged in may ask for a code
-        to the number that he wants to have.
+        to the number that he wants to have. The message is in the language that he asks for, else in that of the
+        number's country.
         """
         registered = await self._services.registered(number)
         return await self._services.sms.issue(
@@ -53,7 +54,7 @@ class NumberFlows:
                 cooldown=caller.cooldown,
                 daily_cap=caller.daily_cap,
                 refuse=_unfit(purpose, number, session, registered=registered),
-                language=language,
+                language=caller.language or Language(language_of(number)),
             )
         )
 

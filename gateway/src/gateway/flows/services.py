@@ -4,8 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from pydantic import IPvAnyAddress
-
 from gateway.seals import NumberSeal
 from gateway.sessions import SessionCache
 from shared.contracts.auth import (
@@ -35,8 +33,8 @@ from shared.contracts.auth import (
     SignIn,
 )
 from shared.contracts.contacts import Match, Matched
-from shared.contracts.endpoint import Empty
-from shared.contracts.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Purpose, Status
+from shared.contracts.endpoint import Address, Empty
+from shared.contracts.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.errors import ErrorCode
 from shared.phone import E164
 
@@ -79,13 +77,17 @@ class Contacts(Protocol):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who is calling: from where, in which dialect, with which client, under that dialect's sending rules."""
+    """Who is calling: from where, in which dialect, with which client, under that dialect's sending rules.
 
-    address: IPvAnyAddress
+    ``language`` is what he would like to read, where he asks for one that we write.
+    """
+
+    address: Address
     dialect: str
     client: str
     cooldown: int
     daily_cap: int
+    language: Language | None = None
 
 
 @dataclass(frozen=True)

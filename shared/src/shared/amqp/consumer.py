@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from prometheus_client import Counter
 
 from shared.amqp.acks import Acks
@@ -43,7 +43,7 @@ class Consumer:
         self._queue = queue
         self._handle = handle
         self._publisher = publisher
-        self._consumed: AbstractQueue | None = None
+        self._channel: AbstractChannel | None = None
         self._tag = ""
         self._acks: Acks | None = None
         self._handling: set[asyncio.Task[object]] = set()
@@ -64,16 +64,18 @@ class Consumer:
     async def _begin(self, link: Link) -> None:
         channel = await link.channel(publisher_confirms=False)
         await channel.set_qos(self._queue.prefetch)
-        declared = await declare(channel, self._queue)
+        await declare(channel, self._queue)
+        # Beneath aio-pika, which makes one more task, and an object with many properties, of each message.
         beneath = await channel.get_underlay_channel()
         beneath.on_consumer_cancel_callbacks.add(lambda _: link.give_up())
         self._acks = Acks(beneath)
-        self._consumed = declared
-        self._tag = await declared.consume(partial(self._take, self._acks))
+        self._channel = beneath
+        begun = await beneath.basic_consume(self._queue.name, partial(self._take, self._acks))
+        self._tag = begun.consumer_tag or ""
 
     async def _end(self) -> None:
-        if self._consumed is not None:
-            await farewell(self._consumed.cancel(self._tag))
+        if self._channel is not None:
+            await farewell(self._channel.basic_cancel(self._tag))
         self._stopped = True
         if self._handling:
             await asyncio.wait(self._handling, timeout=DRAIN_SECONDS)
@@ -82,14 +84,13 @@ class Consumer:
 
     async def check(self) -> None:
         """For readiness. Raises unless the broker knows the queue and somebody consumes it."""
-        if self._consumed is None:
+        if self._channel is None:
             raise ConnectionError("not consuming")
-        beneath = await self._consumed.channel.get_underlay_channel()
-        found = await beneath.queue_declare(self._queue.name, passive=True)
+        found = await self._channel.queue_declare(self._queue.name, passive=True)
         if not found.consumer_count:
             raise ConnectionError("no consumer on the queue")
 
-    async def _take(self, acks: Acks, message: AbstractIncomingMessage) -> None:
+    async def _take(self, acks: Acks, message: DeliveredMessage) -> None:
         if self._stopped:
             return
         task = asyncio.current_task()
@@ -105,33 +106,33 @@ class Consumer:
         finally:
             self._handling.discard(task)
 
-    async def _is_settled(self, message: AbstractIncomingMessage) -> bool:
+    async def _is_settled(self, message: DeliveredMessage) -> bool:
         """Handle it, or put it where it belongs. False when neither could be done: the broker is to keep it."""
         try:
             await self._handle(message.body)
         except PoisonError as error:
-            log.error("message.poison", queue=self._queue.name, message_id=message.message_id, reason=str(error))
+            log.error("message.poison", queue=self._queue.name, message_id=_message_id(message), reason=str(error))
             return await self._is_moved(message, self._queue.parked, 0)
         except Exception as error:
             attempt = _attempts(message)
             log.warning(
                 "message.failed",
                 queue=self._queue.name,
-                message_id=message.message_id,
+                message_id=_message_id(message),
                 attempt=attempt + 1,
                 exc_info=error,
             )
             return await self._is_resting(message, attempt)
         return True
 
-    async def _is_resting(self, message: AbstractIncomingMessage, attempt: int) -> bool:
+    async def _is_resting(self, message: DeliveredMessage, attempt: int) -> bool:
         if attempt < len(LADDER_SECONDS):
             RETRIED.labels(self._queue.name).inc()
             return await self._is_moved(message, self._queue.rung(LADDER_SECONDS[attempt]), attempt + 1)
-        log.error("message.parked", queue=self._queue.name, message_id=message.message_id)
+        log.error("message.parked", queue=self._queue.name, message_id=_message_id(message))
         return await self._is_moved(message, self._queue.parked, attempt)
 
-    async def _is_moved(self, message: AbstractIncomingMessage, queue: str, attempt: int) -> bool:
+    async def _is_moved(self, message: DeliveredMessage, queue: str, attempt: int) -> bool:
         """Put a copy elsewhere before the original is let go: a crash in between leaves two, never none."""
         if queue == self._queue.parked:
             PARKED.labels(self._queue.name).inc()
@@ -139,20 +140,24 @@ class Consumer:
         try:
             await self._publisher.publish(moved, headers={ATTEMPT: attempt})
         except (RefusedError, ConnectionError) as error:
-            log.warning("message.not_moved", queue=queue, message_id=message.message_id, error=type(error).__name__)
+            log.warning("message.not_moved", queue=queue, message_id=_message_id(message), error=type(error).__name__)
             await asyncio.sleep(NOT_MOVED_SECONDS)  # or it would come back at once, and again
             return False
         return True
 
 
-def _attempts(message: AbstractIncomingMessage) -> int:
+def _attempts(message: DeliveredMessage) -> int:
     """How often it has failed before; a header that somebody else wrote counts as never."""
-    told = (message.headers or {}).get(ATTEMPT)
+    told = (message.header.properties.headers or {}).get(ATTEMPT)
     return told if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else 0
 
 
-def _identity(message: AbstractIncomingMessage) -> UUID:
+def _message_id(message: DeliveredMessage) -> str:
+    return message.header.properties.message_id or ""
+
+
+def _identity(message: DeliveredMessage) -> UUID:
     try:
-        return UUID(message.message_id or "")
+        return UUID(_message_id(message))
     except ValueError:
         return new_id()

@@ -5,9 +5,10 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, IPvAnyAddress, StringConstraints
+from pydantic import Field, StringConstraints
 
-from shared.contracts.endpoint import Client, Empty, Endpoint, Number, Wire
+from shared.contracts.endpoint import Address, Client, Empty, Endpoint, Number, Wire
+from shared.contracts.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
@@ -79,7 +80,7 @@ class Register(Wire):
 class LogIn(Wire):
     phone: Number = Field(repr=False)
     secret: Secret
-    address: IPvAnyAddress
+    address: Address
     dialect: Client
     client: Client = ""
 
@@ -214,7 +215,7 @@ class ChangePassword(Wire):
     phone: Number = Field(repr=False)
     current: Secret
     secret: Secret
-    address: IPvAnyAddress
+    address: Address
     dialect: Client
     client: Client = ""
 
@@ -238,6 +239,30 @@ class Erase(Wire):
     client: Client = ""
 
 
+class FindSpent(Wire):
+    """What became of the tickets that these verifications gave?"""
+
+    verification_ids: list[UUID] = Field(max_length=100)
+
+
+class SpentTicket(Wire):
+    """A ticket that was spent, by whom and how often again. ``session_lives``: a session opened with it still does."""
+
+    verification_id: UUID
+    purpose: Purpose
+    user_id: int
+    spent_at: datetime
+    repeats: int
+    session_lives: bool
+
+
+class SpentTickets(Wire):
+    """Those that were spent. What was spent before ``known_since`` is forgotten."""
+
+    tickets: list[SpentTicket]
+    known_since: datetime
+
+
 LOOK_UP = Endpoint("/v1/accounts/look-up", LookUp, LookedUp)
 REGISTER = Endpoint("/v1/accounts/register", Register, LoggedIn)
 CHANGE_PHONE = Endpoint("/v1/accounts/change-phone", ChangePhone, Account)
@@ -255,3 +280,4 @@ READ_KEYS = Endpoint("/v1/keys/read", Empty, PublicKeys)
 CHANGE_PASSWORD = Endpoint("/v1/accounts/change-password", ChangePassword, Empty)
 CHANGE_PROFILE = Endpoint("/v1/accounts/change-profile", ChangeProfile, Account)
 ERASE = Endpoint("/v1/accounts/erase", Erase, Empty)
+FIND_SPENT = Endpoint("/v1/tickets/find-spent", FindSpent, SpentTickets)

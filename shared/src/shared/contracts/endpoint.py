@@ -1,9 +1,10 @@
 """An internal call as a value: where it is asked, with what, and what comes back."""
 
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, StringConstraints
 
 
 class Wire(BaseModel):
@@ -31,6 +32,14 @@ class Endpoint(Generic[Question, Answer]):
 
 Client = Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """What a client, or a dialect, calls itself."""
+
+
+def _parse_address(given: Any) -> IPv4Address | IPv6Address:
+    return given if isinstance(given, IPv4Address | IPv6Address) else ip_address(given)
+
+
+Address = Annotated[IPv4Address | IPv6Address, PlainValidator(_parse_address), PlainSerializer(str, return_type=str)]
+"""Where a call comes from. (pydantic's own ``IPvAnyAddress`` reads an address anew that is one, and loads 1 MiB.)"""
 
 Number = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 """E.164; the gateway has canonicalised it."""

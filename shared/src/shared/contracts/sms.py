@@ -4,9 +4,9 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, IPvAnyAddress
+from pydantic import Field
 
-from shared.contracts.endpoint import Client, Endpoint, Number, Wire
+from shared.contracts.endpoint import Address, Client, Endpoint, Number, Wire
 from shared.errors import ErrorCode
 
 
@@ -40,7 +40,7 @@ class IssueCode(Wire):
     purpose: Purpose
     dialect: Client
     client: Client = ""
-    address: IPvAnyAddress
+    address: Address
     cooldown: int = Field(ge=60)
     daily_cap: int = Field(ge=1, le=10)
     refuse: ErrorCode | None = None
@@ -64,7 +64,7 @@ class CheckCode(Wire):
     phone: Number | None = Field(default=None, repr=False)
     verification_id: UUID | None = None
     dialect: Client
-    address: IPvAnyAddress | None = None
+    address: Address | None = None
 
 
 class CodeChecked(Wire):
@@ -82,7 +82,7 @@ class AskStatus(Wire):
     """When did a code last go to this number? ``refuse`` as in ``IssueCode``."""
 
     phone: Number = Field(repr=False)
-    address: IPvAnyAddress
+    address: Address
     cooldown: int = Field(ge=60)
     refuse: ErrorCode | None = None
 

@@ -7,10 +7,11 @@ from uuid import UUID
 
 from aiohttp import web
 
+from shared.contracts.endpoint import Empty
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164, parse
 from shared.rpc import read, reply
-from sms_service.inbox.messages import PUT_MESSAGE, Inbox, Messages
+from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages
 from sms_service.inbox.page import InboxPage
 
 INBOX: web.AppKey[Inbox] = web.AppKey("inbox", Inbox)
@@ -37,13 +38,13 @@ async def _release(app: web.Application) -> None:
     app[INBOX].release()
 
 
-@routes.get(PUT_MESSAGE.path, allow_head=False)
+@routes.get(PUT_MESSAGES.path, allow_head=False)
 async def list_messages(request: web.Request) -> web.Response:
     found = request.app[INBOX].newest(_to(request), _limit(request))
     return reply(Messages(messages=found))
 
 
-@routes.get(PUT_MESSAGE.path + "/latest", allow_head=False)
+@routes.get(PUT_MESSAGES.path + "/latest", allow_head=False)
 async def latest_message(request: web.Request) -> web.Response:
     found = await request.app[INBOX].latest(_to(request), _after(request), _wait(request))
     if found is None:
@@ -51,16 +52,18 @@ async def latest_message(request: web.Request) -> web.Response:
     return reply(found)
 
 
-@routes.delete(PUT_MESSAGE.path)
+@routes.delete(PUT_MESSAGES.path)
 async def empty_inbox(request: web.Request) -> web.Response:
     request.app[INBOX].empty()
     return web.Response(status=204)
 
 
-@routes.post(PUT_MESSAGE.path)
-async def put_message(request: web.Request) -> web.Response:
+@routes.post(PUT_MESSAGES.path)
+async def put_messages(request: web.Request) -> web.Response:
     _only_for_services(request)
-    return reply(request.app[INBOX].put(await read(request, PUT_MESSAGE)))
+    for message in (await read(request, PUT_MESSAGES)).messages:
+        request.app[INBOX].put(message)
+    return reply(Empty())
 
 
 def _only_for_services(request: web.Request) -> None:

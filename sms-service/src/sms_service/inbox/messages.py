@@ -9,7 +9,7 @@ from itertools import islice
 
 from pydantic import Field
 
-from shared.contracts.endpoint import Endpoint, Number, Wire
+from shared.contracts.endpoint import Empty, Endpoint, Number, Wire
 from shared.contracts.sms import Purpose
 from shared.events import new_id
 from shared.phone import E164
@@ -26,6 +26,12 @@ class NewMessage(Wire):
     purpose: Purpose
 
 
+class NewMessages(Wire):
+    """Messages that go in together."""
+
+    messages: list[NewMessage]
+
+
 class StoredMessage(NewMessage):
     """A message in the inbox. Ids are UUIDv7: a later message has a greater one. Times are UTC."""
 
@@ -39,7 +45,7 @@ class Messages(Wire):
     messages: list[StoredMessage]
 
 
-PUT_MESSAGE = Endpoint("/inbox/messages", NewMessage, StoredMessage)
+PUT_MESSAGES = Endpoint("/inbox/messages", NewMessages, Empty)
 
 
 @dataclass

@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
 from shared.contracts.sms import Language, Purpose
 from shared.phone import E164
+from sms_service.segments import segments
 
 SEND_SECONDS = 4.0
 """What a sender is given. Below 5 s, in which a message that got no answer must be with the next sender."""
@@ -46,6 +48,11 @@ class Message:
     purpose: Purpose
     language: Language
     remaining: timedelta
+
+    @cached_property
+    def segments(self) -> int:
+        """How many short messages carry the text: what a carrier bills. A provider's own template may differ."""
+        return segments(self.text)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from shared.contracts.sms import Language, Purpose
 from sms_service.routing import Limits
+from sms_service.spending.money import micros
 
 ENVIRON = "environ"
 """The key of the validation context under which the environment is."""
@@ -41,8 +42,19 @@ class LimitsPart(Part):
     per_day: Most | None = None
 
 
+def micros_of(amount: Any) -> int:
+    """An amount of money in the file: text, so that no fraction is rounded before we see it."""
+    return micros(amount if isinstance(amount, str) else "")
+
+
+Prefix = Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")]
+Prices = dict[Prefix, Annotated[int, BeforeValidator(micros_of)]]
+"""What one segment costs to numbers with a prefix; the longest decides."""
+
+
 class _Sender(Part):
     limits: LimitsPart = LimitsPart()
+    prices: Prices = Field(default_factory=dict)
 
     @property
     def own_limits(self) -> Limits:

@@ -1,8 +1,11 @@
 """The development sender: messages go to the inbox of the API process."""
 
+from collections.abc import Sequence
+
 from shared.errors import ErrorCode, ServiceError
+from shared.gather import Gather
 from shared.rpc import Peer
-from sms_service.inbox.messages import PUT_MESSAGE, NewMessage
+from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
 from sms_service.senders import Answer, Message, Outcome
 
 _OUR_FAULT = (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND)
@@ -10,18 +13,23 @@ _OUR_FAULT = (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND)
 
 
 class InboxSender:
-    """Posts each message to ``${INBOX_URL}/inbox/messages`` with the service token."""
+    """Posts messages to ``${INBOX_URL}/inbox/messages`` with the service token; those that come together, together."""
 
     def __init__(self, inbox: Peer, name: str = "inbox") -> None:
         self.name = name
         self._inbox = inbox
+        self._put = Gather(self._put_all)
 
     async def send(self, message: Message) -> Answer:
         """Put it into the inbox."""
-        posted = NewMessage(to=message.to, text=message.text, code=message.code, purpose=message.purpose)
+        return await self._put(NewMessage(to=message.to, text=message.text, code=message.code, purpose=message.purpose))
+
+    async def _put_all(self, messages: Sequence[NewMessage]) -> list[Answer]:
         try:
-            await self._inbox.ask(PUT_MESSAGE, posted)
+            await self._inbox.ask(PUT_MESSAGES, NewMessages(messages=list(messages)))
         except ServiceError as error:
             ours = error.code in _OUR_FAULT
-            return Answer(Outcome.MISCONFIGURED if ours else Outcome.TRANSIENT, error.code.value)
-        return Answer(Outcome.ACCEPTED)
+            answer = Answer(Outcome.MISCONFIGURED if ours else Outcome.TRANSIENT, error.code.value)
+        else:
+            answer = Answer(Outcome.ACCEPTED)
+        return [answer] * len(messages)

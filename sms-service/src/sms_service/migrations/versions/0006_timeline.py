@@ -1,12 +1,45 @@
-"""To be written by the timeline work."""
+"""What happened to a number that no other row tells, and how its messages are found; `explain` reads both."""
+
+from alembic import op
 
 revision = "0006"
 down_revision = "0005"
 
+# Append-only. An id is that of the event which told the same, where there is one: in order of time either way.
+HAPPENINGS = """
+    create table happenings (
+        id uuid primary key,
+        phone_ref bigint not null,
+        verification_id uuid,
+        at timestamptz not null,
+        what text not null check (what in ('refused', 'wrong', 'right', 'dead')),
+        purpose text not null,
+        dialect text not null,
+        detail text not null default '',
+        retry_after int,
+        tries_left int
+    )
+"""
+BY_NUMBER = "create index happenings_of_a_number on happenings (phone_ref, at)"
+
+# A message that a sender was asked to carry is found by its attempts, and one still waiting by sends_unfinished: only
+# those that ended without an attempt are in this index, so that accepting a request writes nothing to it.
+# Building it reads the ledger once, and requests for codes wait meanwhile. (Not concurrently: that would wait for a
+# second migrator, who waits for this one.)
+UNCARRIED = """
+    create index sends_uncarried on sends (phone_ref) where claimed_at is null and finished_at is not null
+"""
+
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Add the table and the index; what happened before is not in it."""
+    op.execute("set local lock_timeout = '2s'")
+    for statement in (HAPPENINGS, BY_NUMBER, UNCARRIED):
+        op.execute(statement)
 
 
 def downgrade() -> None:
-    """Nothing yet."""
+    """Forget refusals and checks; messages and verifications stay."""
+    op.execute("set local lock_timeout = '2s'")
+    op.execute("drop index sends_uncarried")
+    op.execute("drop table happenings")

@@ -1,0 +1,52 @@
+"""What a process needs to mind the money, opened; nothing where the settings file says nothing of it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+
+from shared.postgres import Pool
+from sms_service.delivery import Gate, Ledger
+from sms_service.housekeeping import PURGE_SECONDS, regularly
+from sms_service.ledger_store import LedgerStore
+from sms_service.spending.claim_store import PaidLedger
+from sms_service.spending.judge import JUDGE_SECONDS, Judge
+from sms_service.spending.plan import Plan
+from sms_service.spending.store import SpendingStore
+from sms_service.spending.watch import REFRESH_SECONDS, UNWATCHED, Unwatched, Watch
+
+
+async def watching(plan: Plan | None, pool: Pool, stack: AsyncExitStack) -> Watch | Unwatched:
+    """The stages, read every second until ``stack`` is closed, and once before this returns."""
+    if plan is None:
+        return UNWATCHED
+    watch = Watch(SpendingStore(pool), plan)
+    await watch.refresh()
+    await stack.enter_async_context(regularly("spending watch", REFRESH_SECONDS, watch.refresh))
+    return watch
+
+
+async def minding(
+    plan: Plan | None, pool: Pool, wake: Callable[[], None], stack: AsyncExitStack
+) -> tuple[Ledger, Gate]:
+    """The ledger that charges for attempts and the gate before it, with the judge at work until ``stack`` is closed."""
+    watch, ledger = await watching(plan, pool, stack), LedgerStore(pool)
+    if plan is None or isinstance(watch, Unwatched):
+        return ledger, watch
+    store, alarm = SpendingStore(pool), asyncio.Event()
+    await store.open_budgets(plan.budgets)
+    rounds = partial(_round, Judge(store, plan, wake), watch, alarm)
+    await stack.enter_async_context(regularly("spending judge", 0, rounds))
+    await stack.enter_async_context(regularly("spending purge", PURGE_SECONDS, store.purge))
+    return PaidLedger(pool, ledger, alarm.set, plan.rules["block"].alarming), watch
+
+
+async def _round(judge: Judge, watch: Watch, alarm: asyncio.Event) -> None:
+    """Judge once a second, or when a block is suddenly busy; and see at once what came of it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(JUDGE_SECONDS):
+            await alarm.wait()
+    alarmed = alarm.is_set()
+    alarm.clear()
+    if await judge.judge(alarmed=alarmed):
+        await watch.refresh()

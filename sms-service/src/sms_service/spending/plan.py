@@ -1,0 +1,23 @@
+"""All that the settings file says of money, as the rules know it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sms_service.spending.money import Budget, Tariff
+from sms_service.spending.policy import Rule
+
+KINDS = ("block", "network", "country")
+"""What codes are counted by: the prefixes of an ``Area``, narrowest first."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``enforced`` is whether prefixes are slowed and stopped by what comes back; budgets always hold."""
+
+    currency: str
+    enforced: bool
+    warn_percent: int
+    stop_seconds: int
+    rules: Mapping[str, Rule]
+    budgets: tuple[Budget, ...]
+    tariff: Tariff

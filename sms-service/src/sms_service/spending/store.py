@@ -1,0 +1,168 @@
+"""The stages of prefixes and what they are judged by: their SQL."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from shared.events import Outgoing
+from shared.outbox import columns
+from shared.postgres import Pool, connection
+from sms_service.rules import CODE_LIFETIME
+from sms_service.spending.judge import Change, Found, Window
+from sms_service.spending.money import Budget
+from sms_service.spending.plan import KINDS
+from sms_service.spending.policy import BUCKET_SECONDS, WINDOW_SECONDS, Counts, Held, Stage
+from sms_service.spending.watch import Standing
+
+TRAFFIC_DAYS = 2
+STAGE_DAYS = 30
+SETTLED = timedelta(seconds=BUCKET_SECONDS) + CODE_LIFETIME
+
+TAKE_TURN = """
+    insert into turns (work, taken_at) values ('spending', now())
+    on conflict (work) do update set taken_at = now() where turns.taken_at <= now() - $1::interval
+    returning true
+"""
+
+OPEN_BUDGETS = """
+    insert into budgets (prefix, span, starts_at, spent)
+    select prefix, span, date_trunc(span, now(), 'UTC'), 0 from unnest($1::text[], $2::text[]) as b (prefix, span)
+    on conflict do nothing
+"""
+
+# Stops are held against a prefix for a week.
+HELD = """
+    select scope, stage, version, until <= now() as over,
+        case when since > now() - interval '7 days' then stops else 0 end as stops
+    from spending_stages
+"""
+
+WINDOWS = """
+    select b.prefix, b.span, w.starts_at + ('1 ' || b.span)::interval - now() as ends_in,
+        case when b.starts_at >= w.starts_at then b.spent else 0 end as spent,
+        case when b.starts_at >= w.starts_at then b.wanted else 0 end as wanted
+    from budgets b, lateral (select date_trunc(b.span, now(), 'UTC') as starts_at) w
+"""
+
+# A prefix that was let go is judged by what came after. Networks and countries are summed up from blocks.
+_JUDGED = """
+    select '{kind}:' || t.{kind},
+        coalesce(sum(t.sent) filter (where t.is_settled), 0)::bigint,
+        coalesce(sum(t.verified) filter (where t.is_settled), 0)::bigint,
+        coalesce(sum(t.sent) filter (where not t.is_settled), 0)::bigint,
+        coalesce(sum(t.verified) filter (where not t.is_settled), 0)::bigint,
+        sum(t.spent)::bigint
+    from recent t left join held h on h.kind = '{kind}' and h.prefix = t.{kind}
+    where h.resumed_at is null or t.starts_at > h.resumed_at
+    group by t.{kind}
+    having (sum(t.sent) >= $3 and sum(t.verified) * 100 < sum(t.sent) * $4) or bool_or(h.kind is not null)
+"""
+COUNTS = f"""
+    with held as materialized (
+        select split_part(scope, ':', 1) as kind, split_part(scope, ':', 2) as prefix, resumed_at from spending_stages
+    ), recent as not materialized (
+        select *, starts_at <= now() - $2::interval as is_settled from traffic where starts_at > now() - $1::interval
+    )
+    {" union all ".join(_JUDGED.format(kind=kind) for kind in KINDS)}
+"""  # noqa: S608  put together from constants
+
+# Nothing happens when somebody else has changed the stage since it was read.
+CHANGE = """
+    with changed as (
+        insert into spending_stages as s (scope, stage, since, until, stops, version)
+        values ($1, $2, now(), now() + $3::interval, $4, $5::int + 1)
+        on conflict (scope) do update set
+            stage = excluded.stage, since = excluded.since, until = excluded.until, stops = excluded.stops,
+            version = excluded.version,
+            resumed_at = case when s.stage = 3 or excluded.stage = 0 then now() else s.resumed_at end
+        where s.version = $5::int
+        returning s.scope
+    ), told as (
+        insert into outbox (id, exchange, routing_key, body)
+        select m.* from changed, unnest($6::uuid[], $7::text[], $8::text[], $9::bytea[]) as m
+    )
+    select count(*) from changed
+"""
+
+# A stop ends by itself when its time is over; a slowed prefix is let go by whoever judges.
+STANDING = """
+    select scope, stage, now() - since as lasted, until - now() as left from spending_stages
+    where stage > 0 and (stage < 3 or until > now())
+"""
+
+# At most so many a minute; a refusal writes nothing.
+ADMIT = """
+    with admitted as (
+        update spending_stages set
+            minute = greatest(minute, date_trunc('minute', now())),
+            admitted = case when minute >= date_trunc('minute', now()) then admitted + 1 else 1 end
+        where scope = $1 and stage = 2 and (minute < date_trunc('minute', now()) or admitted < $2)
+        returning 1
+    )
+    select exists (select from admitted), date_trunc('minute', now()) + interval '1 minute' - now()
+"""
+
+PURGE = (
+    "delete from traffic where starts_at < now() - make_interval(days => $1)",
+    "delete from spending_stages where stage = 0 and since < now() - make_interval(days => $1)",
+)
+
+
+class SpendingStore:
+    """Budgets, traffic and stages."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def open_budgets(self, budgets: Sequence[Budget]) -> None:
+        """See that each window of each budget has its row: without one, nothing can be paid from it."""
+        windows = [(budget.prefix, span) for budget in budgets for span, _ in budget.spans]
+        await self._pool.execute(OPEN_BUDGETS, [prefix for prefix, _ in windows], [span for _, span in windows])
+
+    async def take_turn(self, every: timedelta) -> bool:
+        """Whether it is this process that judges now."""
+        return bool(await self._pool.fetchval(TAKE_TURN, every))
+
+    async def find(self, least: int, percent: int) -> Found:
+        """What is to be judged: budgets, prefixes with a stage, and those with many sends and few of them verified."""
+        async with connection(self._pool) as taken:
+            held = await taken.fetch(HELD)
+            windows = await taken.fetch(WINDOWS)
+            counts = await taken.fetch(COUNTS, timedelta(seconds=WINDOW_SECONDS), SETTLED, least, percent)
+        return Found(
+            held={row["scope"]: Held(Stage(row["stage"]), row["over"], row["stops"], row["version"]) for row in held},
+            windows=[Window(**row) for row in windows],
+            counts={row[0]: Counts(*row[1:]) for row in map(tuple, counts)},
+        )
+
+    async def change(self, change: Change, told: Outgoing) -> bool:
+        """Enter a stage and tell it; False when somebody else was quicker."""
+        async with connection(self._pool) as taken:
+            changed = await taken.fetchval(
+                CHANGE,
+                change.scope,
+                change.stage.value,
+                timedelta(seconds=change.seconds),
+                change.stops,
+                change.version,
+                *columns([told]),
+            )
+        return bool(changed)
+
+    async def standing(self) -> list[Standing]:
+        """All prefixes in a stage, as they are now."""
+        rows = await self._pool.fetch(STANDING)
+        return [
+            Standing(row["scope"], Stage(row["stage"]), row["lasted"].total_seconds(), row["left"].total_seconds())
+            for row in rows
+        ]
+
+    async def admit(self, scope: str, per_minute: int) -> float:
+        """Let one more through to a slowed prefix: 0, or else in how many seconds to ask again."""
+        row = await self._pool.fetchrow(ADMIT, scope, per_minute)
+        assert row is not None  # noqa: S101  it asks for no table's row
+        return 0.0 if row[0] else float(row[1].total_seconds())
+
+    async def purge(self) -> None:
+        """Delete counts and endings that nobody judges by any more."""
+        for statement, days in zip(PURGE, (TRAFFIC_DAYS, STAGE_DAYS), strict=True):
+            await self._pool.execute(statement, days)

@@ -1,0 +1,116 @@
+"""In which language a message comes, asked for through each contract: the client's, else that of the number's country."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from stack.system import Stack
+from support.app import App, fresh_number
+from support.database import Tables
+from support.speakers import RESETS, SPEAKERS, World
+
+ZH, EN = "【好码】", "[Haoma] "
+HEADERS = [
+    ({}, ZH),
+    ({"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}, ZH),
+    ({"Accept-Language": "en-US,en;q=0.9,zh;q=0.8"}, EN),
+    ({"Accept-Language": "de,en;q=0.3"}, EN),
+    ({"Accept-Language": "de"}, ZH),
+    ({"Accept-Language": "*, en;q=0.5"}, ZH),
+]
+
+
+@pytest.fixture(scope="module")
+async def abroad(system: Stack) -> AsyncIterator[App]:
+    """A gateway that serves Hong Kong and North America too."""
+    service = system.launch("gateway", label="abroad-gateway", env={"COUNTRIES": "86,852,1"})
+    async with App.connect(service.url, system.url("sms-service")) as app:
+        yield app
+    service.stop()
+
+
+async def text_to(app: App, number: str) -> str:
+    """The newest message to a number in E.164."""
+    query = {"to": number, "wait": "10"}
+    async with app.http.get(f"{app.sms}/inbox/messages/latest", params=query) as response:
+        assert response.status == 200
+        return str((await response.json())["text"])
+
+
+@pytest.mark.parametrize(("headers", "beginning"), HEADERS, ids=str)
+@pytest.mark.parametrize("dialect", SPEAKERS)
+async def test_a_message_is_in_the_language_that_the_client_asks_for(
+    app: App, tables: Tables, dialect: str, headers: Mapping[str, str], beginning: str
+) -> None:
+    number = fresh_number()
+    async with aiohttp.ClientSession(headers=headers) as http:
+        asked = await SPEAKERS[dialect].ask_sign_up(World(replace(app, http=http), tables), number)
+
+    assert asked.status < 300, asked.body
+    assert (await text_to(app, "+86" + number)).startswith(beginning)
+
+
+@pytest.mark.parametrize("dialect", RESETS)
+async def test_a_code_to_reset_with_is_in_it_too(app: App, tables: Tables, dialect: str) -> None:
+    number = fresh_number()
+    await app.register(number, "secret123")
+    await tables.age(number, 121)
+    async with aiohttp.ClientSession(headers={"Accept-Language": "en"}) as http:
+        ask = RESETS[dialect].ask_reset
+        assert ask is not None
+        asked = await ask(World(replace(app, http=http), tables), number)
+
+    assert asked.status < 300, asked.body
+    text = (await app.message(number, after=app.read[number]))["text"]
+    assert text.startswith(EN)
+    assert "reset your password" in text
+
+
+def hong_kong() -> tuple[str, str]:
+    return "852", "6" + fresh_number()[-7:]
+
+
+def america() -> tuple[str, str]:
+    return "1", "202" + "5" + fresh_number()[-6:]
+
+
+def calls(code: str, national: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """How each contract asks for a code to a number of another country."""
+    number = f"+{code}{national}"
+    return {
+        "maitian": ("/v1/user/register/verify_code.json", {"source": "test", "phone_number": number}),
+        "phone_info": ("/v1/user/sendRegisterMessage", {"phone": national, "countryCode": code}),
+        "register_page": ("/v1/register/sendCode", {"phone": number}),
+        "tel": ("/actions/sms", {"tel": {"dialCode": int(code), "number": int(national)}, "action": "signup"}),
+        "native": ("/v2/verifications", {"phone": number, "purpose": "sign_up"}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("country", "accepted", "beginning"),
+    [
+        (hong_kong, "", ZH),
+        (hong_kong, "en-HK", EN),
+        (america, "", EN),
+        (america, "fr", EN),
+        (america, "*", EN),
+        (america, "zh-TW", ZH),
+    ],
+)
+@pytest.mark.parametrize("dialect", SPEAKERS)
+async def test_who_asks_for_no_language_of_ours_gets_that_of_his_country(
+    abroad: App, dialect: str, country: Any, accepted: str, beginning: str
+) -> None:
+    code, national = country()
+    path, fields = calls(code, national)[dialect]
+
+    asked = await abroad.call("POST", path, json=fields, headers={"Accept-Language": accepted} if accepted else {})
+
+    assert asked.status < 300, asked.body
+    assert (await text_to(abroad, f"+{code}{national}")).startswith(beginning)
+
+
+def test_every_dialect_is_asked() -> None:
+    assert set(calls("1", "2025550123")) == set(SPEAKERS)

@@ -1,0 +1,425 @@
+"""``explain`` tells the true story of a number, from the rows that the real rules, workers and receipts have left."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering, fresh_number, refusal, running, wrong
+from support.spending import Minding, a_plan, a_sender, block_of, number_in
+
+from shared.contracts.auth import SpentTicket, SpentTickets
+from shared.contracts.sms import CodeIssued, Purpose
+from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.events import new_id
+from shared.phone import E164, mask
+from sms_service import housekeeping
+from sms_service.carriers import Carriers
+from sms_service.codes import Codes, Secrets
+from sms_service.happenings import CALLER, DEAD_GUESSES_A_DAY, REFUSALS_A_DAY
+from sms_service.housekeeping import purge
+from sms_service.ledger_store import LedgerStore
+from sms_service.limits import Unlimited
+from sms_service.receipts import Fate, Receipt, Receipts
+from sms_service.receipts.store import ReceiptStore
+from sms_service.routing import Route
+from sms_service.senders import Outcome
+from sms_service.spending import LIMITER, SPENDING_STOPPED, StoppedError
+from sms_service.spending.watch import Unwatched
+from sms_service.store import CodeStore
+from sms_service.testnumbers import TestNumber, TestNumbers
+from sms_service.timeline.explain import UNKNOWN, Explainer
+from sms_service.timeline.store import PastStore
+from sms_service.timeline.story import Kind, Story
+from sms_service.timeline.telling import AUTH_FORGOT, AUTH_SILENT, FULL, NOT_SPENT, SAMPLED
+from sms_service.timeline.text import text_of
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+class Auth:
+    """auth-service as an explainer asks it."""
+
+    def __init__(self, *spent: UUID, away: bool = False, knows: timedelta = timedelta(days=1)) -> None:
+        self._spent, self._away, self._knows = spent, away, knows
+
+    async def spent(self, verification_ids: Sequence[UUID]) -> SpentTickets:
+        if self._away:
+            raise unavailable()
+        now = datetime.now(UTC)
+        about = {"purpose": Purpose.SIGN_UP, "user_id": 2**50, "spent_at": now, "repeats": 0, "session_lives": True}
+        tickets = [SpentTicket(verification_id=each, **about) for each in verification_ids if each in self._spent]
+        return SpentTickets(tickets=tickets, known_since=now - self._knows)
+
+
+NOTHING_SPENT = Auth()
+
+
+def explainer(sms: Sms, auth: Auth = NOTHING_SPENT) -> Explainer:
+    return Explainer(PastStore(sms.pool), auth, PHONES)
+
+
+async def explained(sms: Sms, number: E164, auth: Auth = NOTHING_SPENT) -> Story:
+    return await explainer(sms, auth).explain(number)
+
+
+async def ask(sms: Sms, number: E164, **more: object) -> tuple[CodeIssued, UUID]:
+    """Ask for a code; the last message's id."""
+    issued = await sms.codes().issue(asking(number, **more))
+    return issued, (await sms.sends(number))[-1]["message_id"]
+
+
+def steps(story: Story, timeline: int = -1) -> list[tuple[str, str]]:
+    """Who did what, in order, up to the first colon."""
+    return [(entry.by, entry.said.partition(":")[0]) for entry in story.timelines[timeline].entries]
+
+
+ASKED = [("client", "asked for a code (sign_up) through maitian"), ("limits", "allowed it")]
+QUEUED = [*ASKED, ("queue", "the message was queued")]
+
+
+async def test_a_code_that_arrived_is_told_from_the_asking_to_the_session(sms: Sms) -> None:
+    number = fresh_number()
+    issued, message_id = await ask(sms, number)
+    await sms.delivery(Recorder(name="mainland")).deliver(message_id)
+    await refusal(sms.codes().check(entering(number, wrong(issued.code))))
+    assert (await explained(sms, number)).verdict.kind is Kind.WRONG_CODE
+    receipts = Receipts(ReceiptStore(sms.pool), {}, lambda: None)
+    await receipts.apply("mainland", Receipt(Fate.DELIVERED, message_id))
+    await sms.codes().check(entering(number, issued.code))
+
+    story = await explained(sms, number, Auth(issued.verification_id))
+
+    assert steps(story) == [
+        *QUEUED,
+        ("worker", "claimed the message for mainland"),
+        ("mainland", "took the message"),
+        ("check", "a wrong code came back"),
+        ("mainland", "receipt"),
+        ("check", "the right code came back"),
+        ("auth-service", "the ticket was spent"),
+    ]
+    assert story.verdict.kind is Kind.VERIFIED
+    assert story.verdict.said.startswith("The code arrived: the right one came back ")
+    assert story.verdict.said.endswith("and its ticket was spent.")
+    assert story.timelines[0].notes == []
+
+
+async def test_a_delivered_code_that_nobody_entered_has_arrived(sms: Sms) -> None:
+    number = fresh_number()
+    _, message_id = await ask(sms, number)
+    await sms.delivery(Recorder(name="mainland")).deliver(message_id)
+    story = await explained(sms, number)
+    assert (story.verdict.kind, steps(story)[-1]) == (Kind.ACCEPTED, ("mainland", "took the message"))
+
+    await Receipts(ReceiptStore(sms.pool), {}, lambda: None).apply("mainland", Receipt(Fate.DELIVERED, message_id))
+    story = await explained(sms, number)
+    assert story.verdict.kind is Kind.DELIVERED
+    assert story.verdict.said.startswith("Arrived: mainland delivered it")
+
+
+async def test_a_cooldown_is_told_with_its_end_and_with_what_became_of_the_code_before_it(sms: Sms) -> None:
+    number = fresh_number()
+    _, message_id = await ask(sms, number)
+    await sms.delivery(Recorder(name="mainland")).deliver(message_id)
+    error = await refusal(sms.codes().issue(asking(number)))
+
+    story = await explained(sms, number)
+
+    assert error.code is ErrorCode.COOLDOWN
+    assert story.verdict.kind is Kind.COOLDOWN
+    assert "Refused by cooldown until " in story.verdict.said
+    assert " from now)" in story.verdict.said
+    assert "Before that: mainland took the message" in story.verdict.said
+    assert steps(story)[-2:] == [ASKED[0], ("limits", "refused by cooldown")]
+    assert story.timelines[0].entries[-1].facts == {"limiter": "cooldown", "retry_after": error.retry_after}
+
+
+async def test_a_cooldown_of_another_purpose_is_a_timeline_of_its_own(sms: Sms) -> None:
+    number = fresh_number()
+    await ask(sms, number)
+    for _ in range(2):
+        await refusal(sms.codes().issue(asking(number, Purpose.SIGN_IN)))
+    story = await explained(sms, number)
+    assert [timeline.purpose for timeline in story.timelines] == [Purpose.SIGN_UP, Purpose.SIGN_IN]
+    assert [timeline.verification_id is None for timeline in story.timelines] == [False, True]
+    assert len(story.timelines[1].entries) == 4
+    assert story.verdict.kind is Kind.COOLDOWN
+
+
+async def test_a_number_that_the_budget_refused_is_told_with_when_to_ask_again(sms: Sms) -> None:
+    class Stopped(Unwatched):
+        def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
+            raise StoppedError(900)
+
+    number = fresh_number()
+    secrets = Secrets(sms.deriver, PHONES, BOOTH)
+    codes = Codes(CodeStore(sms.pool), Unlimited(), secrets, lambda: None, purse=Stopped())
+    error = await refusal(codes.issue(asking(number)))
+
+    story = await explained(sms, number)
+
+    assert (error.code, error.retry_after) == (ErrorCode.UNAVAILABLE, 900)
+    assert story.verdict.kind is Kind.BUDGET
+    assert story.verdict.said.startswith("Refused by spending until ")
+    assert steps(story) == [ASKED[0], ("limits", "refused by spending")]
+    assert story.timelines[0].notes == [SAMPLED[LIMITER]]
+
+
+async def test_a_message_that_the_budget_stopped_is_told(sms: Sms) -> None:
+    block = block_of()
+    paid, unpaid = number_in(block), number_in(block)
+    mind = await Minding(sms, a_plan((block, "0.01", None))).open()
+    for number in (paid, unpaid):
+        _, message_id = await ask(sms, number)
+        await mind.delivery(a_sender()).deliver(message_id)
+
+    assert (await explained(sms, paid)).verdict.kind is Kind.ACCEPTED
+    story = await explained(sms, unpaid)
+    assert story.verdict.kind is Kind.BUDGET
+    assert story.timelines[0].entries[-1].facts == {"failure": SPENDING_STOPPED}
+
+
+async def test_an_invalid_number_is_told_in_the_providers_words(sms: Sms) -> None:
+    number = fresh_number()
+    _, message_id = await ask(sms, number)
+    await sms.delivery(Recorder(Outcome.INVALID_NUMBER, "mainland")).deliver(message_id)
+    story = await explained(sms, number)
+    assert story.verdict.kind is Kind.INVALID_NUMBER
+    assert story.verdict.said == "mainland said that the number is invalid (invalid_number)."
+    assert steps(story)[-1] == ("mainland", "did not take the message")
+
+
+async def test_a_silent_provider_is_told_and_so_is_the_one_that_was_asked_before(sms: Sms) -> None:
+    number = fresh_number()
+    _, message_id = await ask(sms, number)
+    senders = [Recorder(Outcome.REFUSED, "mainland"), Recorder(TimeoutError(), "second")]
+    carriers = Carriers(senders, [Route("+", ("mainland", "second"))], {})
+    await sms.delivery(carriers).deliver(message_id)
+
+    story = await explained(sms, number)
+
+    assert story.verdict.kind is Kind.SILENT
+    assert story.verdict.said.startswith("second did not answer in time")
+    assert "mainland before it: refused" in story.verdict.said
+    assert steps(story)[3:] == [
+        ("worker", "claimed the message for mainland"),
+        ("mainland", "did not take the message"),
+        ("worker", "moved on to second"),
+        ("second", "did not take the message"),
+    ]
+
+
+async def test_a_code_that_expired_in_the_queue_is_told_before_and_after_it_is_swept(sms: Sms) -> None:
+    number = fresh_number()
+    await ask(sms, number)
+    assert (await explained(sms, number)).verdict.kind is Kind.WAITING
+    await sms.age(number, minutes=5, seconds=1)
+    assert (await explained(sms, number)).verdict.kind is Kind.EXPIRED
+    recorder = Recorder()
+    await sms.delivery(recorder).sweep()
+
+    story = await explained(sms, number)
+
+    assert recorder.messages == []
+    assert story.verdict.kind is Kind.EXPIRED
+    assert "after 5 min 0 s no worker had taken" in story.verdict.said
+    assert steps(story)[-1] == ("queue", "the code expired after 5 min 0 s in the queue")
+
+
+async def test_a_message_without_a_route_or_a_key_is_told(sms: Sms) -> None:
+    unserved, keyless = fresh_number(), fresh_number()
+    _, message_id = await ask(sms, unserved)
+    await sms.delivery(Carriers([Recorder()], [Route("+852", ("recorder",))], {})).deliver(message_id)
+    assert (await explained(sms, unserved)).verdict.kind is Kind.NO_ROUTE
+
+    _, message_id = await ask(sms, keyless)
+    await sms.pool.execute("update sends set code_key_id = 9 where message_id = $1", message_id)
+    await sms.delivery(Recorder()).deliver(message_id)
+    assert (await explained(sms, keyless)).verdict.kind is Kind.KEY_MISSING
+
+
+async def test_a_worker_that_went_away_is_told(sms: Sms) -> None:
+    number = fresh_number()
+    _, message_id = await ask(sms, number)
+    entry = await LedgerStore(sms.pool).find(message_id)
+    assert entry is not None
+    assert await LedgerStore(sms.pool).claim(entry, "mainland")
+    assert (await explained(sms, number)).verdict.kind is Kind.SENDING
+    await sms.age(number, seconds=31)
+    assert (await explained(sms, number)).verdict.kind is Kind.ABANDONED
+    await sms.delivery(Recorder()).sweep()
+    assert (await explained(sms, number)).verdict.kind is Kind.ABANDONED
+
+
+async def test_a_test_number_is_told_as_one(sms: Sms) -> None:
+    number = fresh_number()
+    tests = TestNumbers([TestNumber(number, "246810", datetime.now(UTC).date())])
+    await sms.codes(tests=tests).issue(asking(number))
+    story = await explained(sms, number)
+    assert (story.verdict.kind, len(story.timelines[0].entries)) == (Kind.TEST_NUMBER, 3)
+
+
+async def test_five_wrong_codes_and_the_right_one_after_them_are_told(sms: Sms) -> None:
+    number = fresh_number()
+    issued, message_id = await ask(sms, number)
+    await sms.delivery(Recorder(name="mainland")).deliver(message_id)
+    for _ in range(5):
+        await refusal(sms.codes().check(entering(number, wrong(issued.code))))
+    assert (await explained(sms, number)).verdict.said.startswith("Too many wrong codes came back")
+    await refusal(sms.codes().check(entering(number, issued.code)))
+
+    story = await explained(sms, number)
+
+    told = [entry.said for entry in story.timelines[0].entries if entry.by == "check"]
+    assert [said[-12:] for said in told[:5]] == [f"{left} tries left" for left in (4, 3, 2, 1, 0)]
+    assert told[5] == "a code came back that opens nothing: five wrong codes had killed the right one"
+    assert story.verdict.kind is Kind.CODE_DEAD
+
+
+@pytest.mark.parametrize("by", ["number", "id"])
+async def test_a_code_that_comes_back_too_late_is_told(sms: Sms, by: str) -> None:
+    number = fresh_number()
+    issued, message_id = await ask(sms, number)
+    await sms.delivery(Recorder(name="mainland")).deliver(message_id)
+    await sms.age(number, minutes=5)
+    late = entering(number if by == "number" else None, issued.code, verification_id=issued.verification_id)
+    await refusal(sms.codes().check(late))
+    story = await explained(sms, number)
+    assert story.verdict.kind is Kind.CODE_DEAD
+    assert "the code's five minutes were over" in story.verdict.said
+
+
+async def test_a_number_that_asked_for_nothing_is_told_plainly_and_guesses_at_it_leave_nothing(sms: Sms) -> None:
+    number = fresh_number()
+    await refusal(sms.codes().check(entering(number, "123456")))
+    story = await explained(sms, number)
+    assert (story.verdict.kind, story.timelines) == (Kind.NOTHING_ASKED, [])
+    assert story.verdict.said == "Nothing was asked for this number in the last 30 days."
+    assert "gateway" in story.verdict.advice
+    assert await happenings(sms, number) == 0
+
+
+async def happenings(sms: Sms, number: E164) -> int:
+    count: int = await sms.pool.fetchval("select count(*) from happenings where phone_ref = $1", PHONES.ref(number))
+    return count
+
+
+async def test_a_flood_of_refusals_and_of_guesses_keeps_a_bounded_number_of_rows(sms: Sms) -> None:
+    number = fresh_number()
+    issued, _ = await ask(sms, number)
+    codes = sms.codes()
+    for _ in range(REFUSALS_A_DAY + 5):
+        await refusal(codes.issue(asking(number)))
+    assert await happenings(sms, number) == REFUSALS_A_DAY
+    assert (await explained(sms, number)).timelines[0].notes == [FULL]
+
+    await sms.age(number, minutes=6)
+    for _ in range(30):
+        await refusal(codes.check(entering(number, issued.code)))
+    assert await happenings(sms, number) == REFUSALS_A_DAY + 1
+    for _ in range(DEAD_GUESSES_A_DAY + 5):  # as many processes, each of which has not spoken of it yet
+        await refusal(sms.codes().check(entering(number, issued.code)))
+    assert await happenings(sms, number) == REFUSALS_A_DAY + DEAD_GUESSES_A_DAY
+
+
+async def test_callers_over_their_limit_are_kept_once_a_minute_and_the_story_says_so(sms: Sms) -> None:
+    class Strict:
+        async def may_send(self, *_: object) -> None:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
+
+        async def not_sent(self, *_: object) -> None: ...
+        async def may_look_up(self, *_: object) -> None: ...
+        def guesser(self, *_: object) -> None:
+            return None
+
+    number = fresh_number()
+    codes = sms.codes(Strict())
+    for _ in range(3):
+        await refusal(codes.issue(asking(number)))
+    story = await explained(sms, number)
+    assert (story.verdict.kind, len(story.timelines[0].entries)) == (Kind.CALLER_LIMIT, 2)
+    assert story.timelines[0].notes == [SAMPLED[CALLER]]
+
+
+async def test_what_auth_service_does_not_know_or_say_is_said(sms: Sms) -> None:
+    number = fresh_number()
+    issued, _ = await ask(sms, number)
+    await sms.codes().check(entering(number, issued.code))
+    for auth, note in (
+        (Auth(away=True), AUTH_SILENT),
+        (Auth(), NOT_SPENT),
+        (Auth(knows=timedelta()), AUTH_FORGOT),
+    ):
+        story = await explained(sms, number, auth)
+        assert (story.verdict.kind, story.timelines[0].notes) == (Kind.VERIFIED, [note])
+
+
+async def test_a_code_verified_before_its_rows_were_kept_is_verified_all_the_same(sms: Sms) -> None:
+    number = fresh_number()
+    issued, _ = await ask(sms, number)
+    await sms.codes().check(entering(number, issued.code))
+    await sms.pool.execute("delete from happenings where phone_ref = $1", PHONES.ref(number))
+    story = await explained(sms, number)
+    assert (story.verdict.kind, steps(story)[-1]) == (Kind.VERIFIED, ("check", "the right code came back"))
+
+
+async def test_an_earlier_verification_keeps_its_story_after_a_newer_one_took_its_place(sms: Sms) -> None:
+    number = fresh_number()
+    first, first_message = await ask(sms, number)
+    await sms.delivery(Recorder(Outcome.INVALID_NUMBER, "mainland")).deliver(first_message)
+    await sms.age(number, minutes=6)
+    second, _ = await ask(sms, number)
+    assert first.verification_id != second.verification_id
+
+    story = await explained(sms, number)
+    kinds = [(timeline.verification_id, timeline.verdict.kind) for timeline in story.timelines]
+    assert kinds == [(first.verification_id, Kind.INVALID_NUMBER), (second.verification_id, Kind.WAITING)]
+    assert story.verdict.kind is Kind.WAITING
+    assert "2. sign_up: verification" in text_of(story)
+
+    for identity in (first.verification_id, first_message):
+        story = await explainer(sms).explain(identity)
+        assert [timeline.verification_id for timeline in story.timelines] == [first.verification_id]
+        assert story.verdict.kind is Kind.INVALID_NUMBER
+
+
+async def test_who_asks_by_id_is_not_shown_the_number(sms: Sms) -> None:
+    number = fresh_number()
+    issued, message_id = await ask(sms, number)
+    await refusal(sms.codes().issue(asking(number)))
+    for identity in (issued.verification_id, message_id):
+        story = await explainer(sms).explain(identity)
+        assert story.about == mask(number)
+        for text in (text_of(story), story.model_dump_json()):
+            assert number[3:] not in text
+            assert mask(number) in text
+    assert number in text_of(await explained(sms, number))
+
+    await sms.delivery(Recorder()).deliver(message_id)
+    await sms.pool.execute("delete from verifications where verification_id = $1", issued.verification_id)
+    assert (await explainer(sms).explain(issued.verification_id)).about == UNKNOWN
+
+
+@pytest.mark.parametrize("unknown", [new_id(), UUID(int=5), UUID("5f7e1b8e-5f0c-4b7a-8b3a-0d9c4d3e2f1a")])
+async def test_an_unknown_id_is_not_found(sms: Sms, unknown: UUID) -> None:
+    assert (await refusal(explainer(sms).explain(unknown))).code is ErrorCode.NOT_FOUND
+
+
+async def test_only_the_days_asked_for_are_told_and_what_is_too_old_is_purged(sms: Sms) -> None:
+    number = fresh_number()
+    await ask(sms, number)
+    await refusal(sms.codes().issue(asking(number)))
+    old = "update happenings set at = at - interval '31 days', id = $2 where phone_ref = $1"
+    await sms.pool.execute(old, PHONES.ref(number), housekeeping._id_of(0, -1))
+    await sms.age(number, days=2)
+
+    assert (await explainer(sms).explain(number, days=1)).timelines == []
+    assert len((await explainer(sms).explain(number)).timelines[0].entries) == 3
+    assert await happenings(sms, number) == 1
+    assert (await purge(LedgerStore(sms.pool)))["happenings"] == 1
+    assert await happenings(sms, number) == 0

@@ -1,0 +1,88 @@
+"""Whoever is refused a code is told which kind of refusal it is and when to try again, wherever that passes by itself."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from support.sms import BOOTH, PHONES, Sms, asking, fresh_number, refusal, running
+
+from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.phone import E164
+from shared.rpc import problem
+from sms_service.codes import Codes, Secrets
+from sms_service.limits import Unlimited
+from sms_service.spending import StoppedError
+from sms_service.spending.watch import Unwatched
+from sms_service.store import CodeStore
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+class Refusing(Unlimited):
+    """Limits on callers that refuse, or cannot tell."""
+
+    def __init__(self, error: ServiceError) -> None:
+        self._error = error
+
+    async def may_send(self, *_: object) -> None:
+        raise self._error
+
+
+class Stopped(Unwatched):
+    """No money for anybody."""
+
+    def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
+        raise StoppedError(600)
+
+
+async def cooldown(sms: Sms) -> ServiceError:
+    number = fresh_number()
+    await sms.codes().issue(asking(number))
+    return await refusal(sms.codes().issue(asking(number)))
+
+
+async def daily_cap(sms: Sms) -> ServiceError:
+    number = fresh_number()
+    await sms.codes().issue(asking(number))
+    await sms.age(number, seconds=61)
+    return await refusal(sms.codes().issue(asking(number, daily_cap=1)))
+
+
+async def caller(sms: Sms) -> ServiceError:
+    error = ServiceError(ErrorCode.CALLER_LIMIT, retry_after=90)
+    return await refusal(sms.codes(Refusing(error)).issue(asking(fresh_number())))
+
+
+async def limits_away(sms: Sms) -> ServiceError:
+    return await refusal(sms.codes(Refusing(unavailable())).issue(asking(fresh_number())))
+
+
+async def spending(sms: Sms) -> ServiceError:
+    secrets = Secrets(sms.deriver, PHONES, BOOTH)
+    codes = Codes(CodeStore(sms.pool), Unlimited(), secrets, lambda: None, purse=Stopped())
+    return await refusal(codes.issue(asking(fresh_number())))
+
+
+@pytest.mark.parametrize(
+    ("refused", "code", "status"),
+    [
+        (cooldown, ErrorCode.COOLDOWN, 429),
+        (daily_cap, ErrorCode.DAILY_CAP, 429),
+        (caller, ErrorCode.CALLER_LIMIT, 429),
+        (limits_away, ErrorCode.UNAVAILABLE, 503),
+        (spending, ErrorCode.UNAVAILABLE, 503),
+    ],
+)
+async def test_a_refusal_that_passes_by_itself_says_when(
+    sms: Sms, refused: Callable[[Sms], Awaitable[ServiceError]], code: ErrorCode, status: int
+) -> None:
+    error = await refused(sms)
+    answer = problem(error)
+
+    assert (error.code, answer.status) == (code, status)
+    assert error.retry_after is not None
+    assert error.retry_after >= 1
+    assert answer.headers["Retry-After"] == str(error.retry_after)

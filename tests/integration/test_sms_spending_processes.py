@@ -1,0 +1,121 @@
+"""Spending in the processes themselves: the file is read, the worker charges and judges, the API refuses in time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import aio_pika
+import aiohttp
+import asyncpg
+import pytest
+from aiohttp.test_utils import TestServer
+from support.sms import asking, entering, fresh_database, fresh_number
+
+from shared import amqp, logs, rpc
+from shared.contracts.sms import CHECK_CODE, ISSUE_CODE
+from shared.errors import ErrorCode, ServiceError
+from shared.postgres import url_of
+from shared.settings import load
+from sms_service import commands, consumer
+from sms_service.__main__ import main
+from sms_service.app import create_api
+from sms_service.settings import SmsSettings
+from sms_service.worker import create_worker
+
+FILE = """\
+[spending]
+currency = "CNY"
+
+[senders.inbox]
+type = "inbox"
+
+[senders.inbox.prices]
+"+" = "0.01"
+
+[[routes]]
+prefix = "+"
+senders = ["inbox"]
+
+[[budgets]]
+prefix = "+86"
+day = "0.03"
+"""
+
+
+@pytest.fixture
+async def settings(
+    postgres_url: str, redis_url: str, amqp_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SmsSettings]:
+    file = tmp_path / "routes.toml"
+    file.write_text(FILE)
+    queue = amqp.Queue(f"sms.send.{uuid4().hex}", prefetch=64)
+    monkeypatch.setattr(commands, "SEND_QUEUE", queue.name)
+    monkeypatch.setattr(consumer, "SEND_COMMANDS", queue)
+    async with fresh_database(postgres_url) as database:
+        environ = {
+            "ENVIRONMENT": "development",
+            "POSTGRES_URL": postgres_url,
+            "REDIS_URL": redis_url,
+            "AMQP_URL": amqp_url,
+            "SMS_DATABASE": database,
+            "SMS_ROUTES": str(file),
+            "CALLER_LIMITS": "off",
+        }
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        yield load(SmsSettings, "sms-service")
+    async with await aio_pika.connect(amqp_url) as connection:
+        channel = await connection.channel()
+        for name in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+            await channel.queue_delete(name)
+
+
+async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_come_back(
+    settings: SmsSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)  # the command would do so for all tests after it
+    async with AsyncExitStack() as stack:
+        api = str((await stack.enter_async_context(TestServer(create_api(settings)))).make_url("")).rstrip("/")
+        there = settings.model_copy(update={"inbox_url": api})
+        worker = await stack.enter_async_context(TestServer(create_worker(there)))
+        peer = await stack.enter_async_context(rpc.peer(api, settings.service_token.get_secret_value()))
+        browser = await stack.enter_async_context(aiohttp.ClientSession())
+
+        for _ in range(3):
+            number = fresh_number()
+            await peer.ask(ISSUE_CODE, asking(number))
+            async with browser.get(f"{api}/inbox/messages/latest", params={"to": number, "wait": "10"}) as answer:
+                code = (await answer.json())["code"]
+            assert (await peer.ask(CHECK_CODE, entering(number, code))).ticket
+        refused = await _refused(peer)
+        async with browser.get(worker.make_url("/metrics")) as answer:
+            metrics = await answer.text()
+        await asyncio.to_thread(main, ["spending"])
+        with pytest.raises(SystemExit, match=r"A budget is made larger in the file"):
+            await asyncio.to_thread(main, ["spending", "resume", "day:+86"])
+        with pytest.raises(SystemExit, match=r"block:\+861380013 is in no stage"):
+            await asyncio.to_thread(main, ["spending", "resume", "block:+861380013"])
+
+    assert 1 <= (refused.retry_after or 0) <= 86_400
+    assert 'haoma_spent_micros_total{country="86",sender="inbox"}' in metrics
+    assert 'haoma_spending_stage{kind="day",prefix="+86"} 3.0' in metrics
+    shown = capsys.readouterr().out
+    assert "+86 this day: 0.03 of 0.03 CNY, anew in " in shown
+    assert "day:+86: stopped for 0 min" in shown
+    session = await asyncpg.connect(url_of(settings.postgres_url, settings.sms_database))
+    assert await session.fetchval("select sum(price)::int from attempts") == 30_000
+    assert await session.fetchval("select sum(verified)::int from traffic") == 3
+    await session.close()
+
+
+async def _refused(peer: rpc.Peer) -> ServiceError:
+    """The first refusal of a code, once the judge and the view have come round."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await peer.ask(ISSUE_CODE, asking(fresh_number()))
+            except ServiceError as error:
+                assert error.code is ErrorCode.UNAVAILABLE
+                return error

@@ -1,0 +1,185 @@
+"""The running system, what a client does with it, and what that costs."""
+
+import asyncio
+import secrets
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import asyncpg
+from load.processes import CpuMeter
+from load.results import Result
+from stack.system import Stack
+from support.app import App
+
+from shared.phone import E164, PhoneKeys
+from shared.postgres import url_of
+
+REGISTERED = 100_000
+HIT_SHARE = 0.2
+PASSWORD = "correct horse"
+SETTLE_SECONDS = 1.0
+CLIENTS = 64
+
+Job = Callable[[int], Awaitable[None]]
+
+
+def say(text: str) -> None:
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+def must(held: bool, what: object) -> None:
+    """A benchmark of failing requests measures nothing."""
+    if not held:
+        raise SystemExit(f"the bench failed: {what}")
+
+
+class Bench:
+    """The running system and the numbers that this run uses."""
+
+    def __init__(self, stack: Stack, app: App, scale: float) -> None:
+        self.stack = stack
+        self.app = app
+        self.count = max(40, int(3000 * scale))
+        self.logins = max(20, int(200 * scale))
+        start = secrets.randbelow(10**8)
+        self.numbers = [f"139{(start + i) % 10**8:08d}" for i in range(self.count)]
+        self.codes: dict[str, str] = {}
+        self.tickets: dict[str, str] = {}
+        self.users: dict[str, dict[str, Any]] = {}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        return {name: service.pid for name, service in self.stack.services.items() if service.is_alive}
+
+    async def measure(self, name: str, count: int, clients: int, job: Job, *, settle: bool = False) -> Result:
+        """Run ``job(0..count-1)`` with so many clients; ``settle`` adds the work left in the background."""
+        say(f"{name}: {count} requests, {clients} at once")
+        result = Result(name)
+        left = iter(range(count))
+        meter = CpuMeter(self.pids)
+
+        async def client() -> None:
+            for position in left:
+                began = time.perf_counter()
+                await job(position)
+                result.times.append(time.perf_counter() - began)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        result.wall = time.perf_counter() - began
+        if settle:
+            await self.quiet()
+        result.cpu = meter.spent()
+        return result
+
+    async def quiet(self) -> None:
+        """Wait until the processes have nothing left to do."""
+        while True:
+            meter = CpuMeter(self.pids)
+            await asyncio.sleep(SETTLE_SECONDS)
+            if sum(meter.spent().values()) < 0.03 * SETTLE_SECONDS:
+                return
+
+    # The operations
+
+    async def send_code(self, i: int) -> None:
+        reply = await self.app.send_code(self.numbers[i])
+        must(reply.body == {"success": "true"}, reply)
+
+    async def read_codes(self) -> None:
+        self.codes = {number: await self.app.code(number) for number in self.numbers}
+
+    async def verify(self, i: int) -> None:
+        number = self.numbers[i]
+        reply = await self.app.verify(number, self.codes[number])
+        self.tickets[number] = reply.body["data"]["tmp_token"]
+
+    async def register(self, i: int) -> None:
+        number = self.numbers[i]
+        reply = await self.app.new_user(number, PASSWORD, self.tickets[number])
+        self.users[number] = reply.body["data"]
+
+    async def log_in(self, i: int) -> None:
+        reply = await self.app.log_in(self.numbers[i % self.logins], PASSWORD)
+        must("token" in reply.body, reply)
+
+    def check_session(self, every: int) -> Job:
+        """A session check: ``GET /users/{id}``. ``every`` users in turn; many of them defeat the gateway's cache."""
+        users = list(self.users.values())[:every]
+
+        async def check(i: int) -> None:
+            user = users[i % every]
+            headers = {"Authorization": f"Bearer {user['token']}"}
+            reply = await self.app.call("GET", f"/users/{user['userId']}", headers=headers)
+            must(reply.status == 200, reply)
+
+        return check
+
+    def match(self, size: int, members: Sequence[str]) -> Job:
+        """Match an address book of ``size`` numbers, one in five a member; over 2,000 takes several calls."""
+        user = next(iter(self.users.values()))
+        hits = [members[j] for j in range(int(size * HIT_SHARE))]
+        book = hits + [f"152{j:08d}" for j in range(size - len(hits))]
+        secrets.SystemRandom().shuffle(book)
+        pages = [book[j : j + 2000] for j in range(0, size, 2000)]
+
+        async def match(_: int) -> None:
+            found = 0
+            for page in pages:
+                reply = await self.app.check_contact(user["userId"], user["token"], page)
+                found += len(reply.body["data"])
+            must(found == len(hits), f"{found} of {len(hits)} members found")
+
+        return match
+
+
+async def seed_directory(stack: Stack) -> list[str]:
+    """Register 100,000 members in the directory, as their events would have."""
+    keys = PhoneKeys(bytes.fromhex(stack.environ["PHONE_KEY"]))
+    members = [f"151{j:08d}" for j in range(REGISTERED)]
+    rows = [(j + 1, keys.ref(E164("+86" + number)), f"用户{j}", "", True, 1) for j, number in enumerate(members)]
+    connection = await asyncpg.connect(url_of(stack.addresses["POSTGRES_URL"], "contacts"))
+    try:
+        await connection.executemany(
+            "insert into directory (user_id, phone_ref, nickname, avatar, visible, version, since, updated_at) "
+            "values ($1, $2, $3, $4, $5, $6, now(), now() - interval '1 minute')",
+            rows,
+        )
+        await connection.execute("analyze directory")
+    finally:
+        await connection.close()
+    return members
+
+
+async def all_operations(bench: Bench, members: Sequence[str]) -> list[Result]:
+    rows = [await bench.measure("send code", bench.count, CLIENTS, bench.send_code, settle=True)]
+    await bench.read_codes()
+    rows.append(await bench.measure("verify", bench.count, CLIENTS, bench.verify, settle=True))
+    rows.append(await bench.measure("register", bench.logins, 8, bench.register, settle=True))
+    rows.append(await bench.measure("log in", bench.logins, 8, bench.log_in, settle=True))
+    rows.append(await bench.measure("check session, cached", bench.count, CLIENTS, bench.check_session(8)))
+    for size, count in ((100, 400), (1000, 200), (5000, 60)):
+        job = bench.match(size, members)
+        await job(0)
+        rows.append(await bench.measure(f"match {size:,} numbers", count, 4, job, settle=True))
+    return rows
+
+
+async def storm(bench: Bench) -> tuple[Result, Result]:
+    """p99 of a session check on a quiet system, and while 16 log-ins run."""
+    check = bench.check_session(1)
+    quiet = await bench.measure("session check, one client, quiet", 1500, 1, check)
+    stop = asyncio.Event()
+
+    async def log_ins(start: int) -> None:
+        while not stop.is_set():
+            await bench.log_in(start)
+
+    running = [asyncio.create_task(log_ins(start)) for start in range(16)]
+    await asyncio.sleep(0.5)
+    busy = await bench.measure("session check, one client, 16 log-ins running", 1500, 1, check)
+    stop.set()
+    await asyncio.gather(*running)
+    return quiet, busy

@@ -1,0 +1,33 @@
+"""One row of what was measured, and how it is printed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Result:
+    """One row of the table."""
+
+    name: str
+    times: list[float] = field(default_factory=list)
+    wall: float = 0.0
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def cpu_ms(self) -> float:
+        return sum(self.cpu.values()) * 1000 / len(self.times)
+
+    def row(self, bare_ms: float) -> str:
+        shares = ", ".join(
+            f"{name} {spent * 1000 / len(self.times):.2f}" for name, spent in self.cpu.items() if spent > 0.0001
+        )
+        rate, p50, p99 = len(self.times) / self.wall, percentile(self.times, 50), percentile(self.times, 99)
+        cost = f"**{self.cpu_ms:.2f}** | {self.cpu_ms / bare_ms:.0f}"
+        return f"| {self.name} | {len(self.times)} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {cost} | {shares} |"
+
+
+def percentile(times: Sequence[float], share: int) -> float:
+    """A percentile in milliseconds (nearest rank)."""
+    ranked = sorted(times)
+    return ranked[max(0, math.ceil(len(ranked) * share / 100) - 1)] * 1000

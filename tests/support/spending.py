@@ -1,0 +1,144 @@
+"""Spending as its tests see it: a plan, and processes that mind the money, over one database."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.phone import E164
+from sms_service.carriers import Carriers
+from sms_service.codes import Codes, Secrets, Switches
+from sms_service.delivery import Delivery
+from sms_service.ledger_store import LedgerStore
+from sms_service.limits import Unlimited
+from sms_service.routing import Route
+from sms_service.senders import Sender
+from sms_service.spending.claim_store import PaidLedger
+from sms_service.spending.file import BudgetPart, SpendingPart, plan_of
+from sms_service.spending.judge import Judge
+from sms_service.spending.plan import Plan
+from sms_service.spending.store import SpendingStore
+from sms_service.spending.watch import Watch
+from sms_service.store import CodeStore
+from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumbers
+from support.sms import BOOTH, PHONES, Recorder, Sms
+
+CENT = 10_000
+"""In micros."""
+
+AGE = (
+    "update budgets set starts_at = starts_at - make_interval(secs => $1)",
+    """
+    with moved as (delete from traffic returning *)
+    insert into traffic
+    select starts_at - make_interval(secs => $1), block, network, country, sent, verified, spent from moved
+    order by starts_at
+    """,
+    """
+    update spending_stages set
+        since = since - make_interval(secs => $1), until = until - make_interval(secs => $1),
+        resumed_at = resumed_at - make_interval(secs => $1), minute = minute - make_interval(secs => $1)
+    """,
+)
+
+
+def a_plan(
+    *budgets: tuple[str, str | None, str | None],
+    prices: Mapping[str, Mapping[str, int]] | None = None,
+    **spending: Any,
+) -> Plan:
+    """A plan in which the sender ``recorder`` asks a cent everywhere, unless other prices are given."""
+    plan = plan_of(
+        SpendingPart.model_validate({"currency": "CNY"} | spending),
+        [BudgetPart.model_validate({"prefix": prefix, "hour": hour, "day": day}) for prefix, hour, day in budgets],
+        prices or {"recorder": {"+": CENT}},
+    )
+    assert plan is not None
+    return plan
+
+
+def block_of(prefix: str = "+86138") -> str:
+    """A block of mainland numbers that nobody else uses."""
+    return f"{prefix}{secrets.randbelow(10**4):04d}"
+
+
+def number_in(block: str) -> E164:
+    """A number of a block."""
+    return E164(f"{block}{secrets.randbelow(10**4):04d}")
+
+
+@dataclass
+class Minding:
+    """One process that minds the money: it asks, delivers, and judges whenever it is told to."""
+
+    sms: Sms
+    plan: Plan
+    watch: Watch = field(init=False)
+    judge: Judge = field(init=False)
+    store: SpendingStore = field(init=False)
+    ledger: PaidLedger = field(init=False)
+    alarms: int = 0
+
+    def __post_init__(self) -> None:
+        self.store = SpendingStore(self.sms.pool)
+        self.watch = Watch(self.store, self.plan)
+        self.judge = Judge(self.store, self.plan, lambda: None, every=0, rest=0)
+        self.ledger = PaidLedger(
+            self.sms.pool, LedgerStore(self.sms.pool), self._alarm, self.plan.rules["block"].alarming
+        )
+
+    def _alarm(self) -> None:
+        self.alarms += 1
+
+    async def open(self) -> "Minding":
+        """See that the budgets have their rows."""
+        await self.store.open_budgets(self.plan.budgets)
+        return self
+
+    def codes(self, tests: TestNumbers = NO_TEST_NUMBERS) -> Codes:
+        secret, on = Secrets(self.sms.deriver, PHONES, BOOTH), Switches(reveal_codes=True)
+        return Codes(CodeStore(self.sms.pool), Unlimited(), secret, lambda: None, on, tests=tests, purse=self.watch)
+
+    def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
+        names = tuple(sender.name for sender in senders)
+        carriers = Carriers(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
+        return Delivery(self.ledger, carriers, self.sms.deriver, PHONES, lambda: None, gate=self.watch)
+
+    async def look(self) -> int:
+        """Judge, and see what came of it. Returns how many stages were entered."""
+        entered = await self.judge.judge()
+        await self.watch.refresh()
+        return entered
+
+    async def age(self, **past: float) -> None:
+        """Make time pass for all that is spent, counted and judged."""
+        seconds = past.get("seconds", 0.0) + past.get("minutes", 0.0) * 60 + past.get("hours", 0.0) * 3600
+        for statement in AGE:
+            await self.sms.pool.execute(statement, seconds)
+
+    async def spent(self, prefix: str, span: str = "hour") -> int:
+        """What the running window of a budget says."""
+        return int(
+            await self.sms.pool.fetchval("select spent from budgets where prefix = $1 and span = $2", prefix, span)
+        )
+
+    async def paid(self, numbers: Sequence[E164]) -> int:
+        """What the attempts for some numbers cost."""
+        refs = PHONES.refs(numbers)
+        return int(
+            await self.sms.pool.fetchval(
+                "select coalesce(sum(price), 0) from attempts where phone_ref = any($1::bigint[])", refs
+            )
+        )
+
+    async def stages(self, scope: str) -> list[str]:
+        """The stages of a scope that were told, in the order of their versions."""
+        events = [event for event in await self.sms.events(scope) if event["subject"] == scope]
+        told = sorted((event["version"], event["type"].split(".")[2]) for event in events)
+        assert [version for version, _ in told] == list(range(1, len(told) + 1))
+        return [name for _, name in told]
+
+
+def a_sender(name: str = "recorder", **more: Any) -> Recorder:
+    """One that takes everything at once."""
+    return Recorder(name=name, **more)

@@ -1,0 +1,46 @@
+"""What the operator is shown of a text before it is sent."""
+
+import pytest
+
+from shared.contracts.sms import Language
+from sms_service.__main__ import main
+from sms_service.preview import preview
+from sms_service.texts import BUILT_IN, Autofill, Scope, Texts
+
+AMERICA, HONG_KONG = "+12025550123", "+852"
+
+
+def test_each_purpose_is_shown_as_it_will_be_sent() -> None:
+    texts = Texts(autofills=[(Scope(dialect="native", client="ios"), Autofill(domain="example.com"))])
+    shown = preview(texts, AMERICA, None, "native", "ios").split("\n\n")
+    assert len(shown) == 4
+    assert shown[0] == (
+        "sign_up (en): GSM-7, 108 of 160, 1 short message\n"
+        "    [Haoma] 012345 is your code to sign up. It is valid for 5 minutes. Tell it to nobody.\n"
+        "    @example.com #012345"
+    )
+
+
+def test_the_language_is_that_of_the_country_unless_it_is_named() -> None:
+    assert preview(BUILT_IN, HONG_KONG).startswith("sign_up (zh): UCS-2, 35 of 70, 1 short message\n    【好码】")
+    assert preview(BUILT_IN, HONG_KONG, Language.ENGLISH).startswith("sign_up (en): GSM-7, ")
+
+
+def test_a_long_text_is_shown_with_what_it_costs() -> None:
+    texts = Texts([(Scope(), "{code}" + "长" * 70)])
+    assert preview(texts, HONG_KONG).startswith("sign_up (zh): UCS-2, 76 of 134, 2 short messages\n")
+
+
+def test_the_command_shows_what_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, address in (("POSTGRES_URL", "postgresql://db"), ("REDIS_URL", "redis://c"), ("AMQP_URL", "amqp://b")):
+        monkeypatch.setenv(name, address)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+
+    main(["preview", "--number", "+1202", "--dialect", "native"])
+
+    assert capsys.readouterr().out == preview(BUILT_IN, "+1202", Language.ENGLISH, "native")
+    with pytest.raises(SystemExit):
+        main(["preview", "--number", "13800138000"])
+    assert "expected a plus sign and digits" in capsys.readouterr().err

@@ -1,0 +1,199 @@
+"""Texts in the settings file: what may be said there, the line that is named when it may not, what is warned of."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.contracts.sms import Language, Purpose
+from shared.settings import load
+from sms_service.routefile import BrokenRoutesError, RouteFile, read
+from sms_service.settings import SmsSettings
+from sms_service.texts import Occasion
+from sms_service.worker import create_worker
+
+HEAD = """\
+[senders.inbox]
+type = "inbox"
+[[routes]]
+prefix = "+"
+senders = ["inbox"]
+"""
+GOOD = """
+[[signatures]]
+signature = "[Acme]"
+language = "en"
+
+[[texts]]
+language = "en"
+text = "{signature} {code}, good for {minutes}"
+
+[[texts]]
+language = "zh"
+purpose = "sign_in"
+prefix = "+852"
+dialect = "native"
+text = "{signature}{code} 登入驗證碼，{minutes}內有效"
+
+[[autofill]]
+dialect = "native"
+client = "android"
+app_hash = "FA+9qCX9VSu"
+
+[[autofill]]
+dialect = "native"
+domain = "example.com"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "routes.toml"
+
+
+def reading(file: Path, text: str) -> RouteFile:
+    file.write_text(HEAD + text)
+    return read(file, {}, inbox_allowed=True)
+
+
+def refusal(file: Path, text: str) -> str:
+    with pytest.raises(BrokenRoutesError) as refused:
+        reading(file, text)
+    return str(refused.value).removeprefix(f"{file}: ")
+
+
+@pytest.mark.parametrize(
+    ("occasion", "text"),
+    [
+        (Occasion(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123", "tel"), "[Acme] 012345, good for 5 minutes"),
+        (
+            Occasion(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native", "android"),
+            "【好码】012345 登入驗證碼，5 分钟內有效\nFA+9qCX9VSu",
+        ),
+        (
+            Occasion(Purpose.SIGN_IN, Language.ENGLISH, "+85261234567", "native", "web"),
+            "[Acme] 012345, good for 5 minutes\n@example.com #012345",
+        ),
+        (
+            Occasion(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "tel"),
+            "【好码】验证码 012345，用于登录，5 分钟内有效。请勿告诉他人。",
+        ),
+    ],
+)
+def test_a_good_file_says_what_is_sent(file: Path, occasion: Occasion, text: str) -> None:
+    words = reading(file, GOOD).wording.words
+    assert words.compose("012345", occasion, timedelta(minutes=5)) == text
+
+
+def test_the_examples_of_the_documentation_are_good(file: Path) -> None:
+    document = (Path(__file__).parents[3] / "docs" / "operations" / "texts.md").read_text()
+    examples = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
+    tables = reading(file, "\n".join(examples)).wording
+    assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (2, 2, 2)
+    hong_kong = Occasion(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
+    assert tables.words.compose("012345", hong_kong, timedelta(minutes=5)).startswith("【某某】012345 是您的登入驗證碼")
+    mainland = Occasion(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
+    assert tables.words.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
+
+
+def test_a_file_without_texts_says_what_we_say(file: Path) -> None:
+    words = reading(file, "").wording.words
+    occasion = Occasion(Purpose.SIGN_UP, Language.ENGLISH, "+8613800138000")
+    assert words.compose("012345", occasion, timedelta(minutes=5)).startswith("[Haoma] 012345 is your code")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("{minutes}", "{hours}", "line 13: texts[0].text: only {code}, {minutes} and {signature} are filled in"),
+        ("{minutes}", "{}", "line 13: texts[0].text: only {code}"),
+        ("{minutes}", "{code.__class__}", "line 13: texts[0].text: only {code}"),
+        ("{minutes}", "{minutes!r}", "line 13: texts[0].text: only {code}"),
+        ("{minutes}", "{minutes:>9}", "line 13: texts[0].text: only {code}"),
+        ("{minutes}", "{code", "line 13: texts[0].text: a brace is open or closed alone"),
+        ("{minutes}", "minutes}", "line 13: texts[0].text: a brace is open or closed alone"),
+        ("{code},", "Nothing,", "line 13: texts[0].text: needs {code}"),
+        ("{code},", "{{code}},", "line 13: texts[0].text: needs {code}"),
+        ("{code},", "{code}\\u0000,", "line 13: texts[0].text: holds a control character"),
+        ("good for", "good " * 95, "line 13: texts[0].text: "),
+        ("good for", "good " * 90, "line 11: texts[0]: takes 4 short messages; more than 3 are not sent"),
+        ('text = "{signature} {code}, good for {minutes}"', "", "line 11: texts[0].text: Field required"),
+        ('[[texts]]\nlanguage = "en"', "[[texts]]", "line 11: texts[0].language: Field required"),
+        ('[[texts]]\nlanguage = "en"', '[[texts]]\nlanguage = "fr"', "line 12: texts[0].language: "),
+        ('purpose = "sign_in"', 'purpose = "greeting"', "line 17: texts[1].purpose: "),
+        ('prefix = "+852"', 'prefix = "852"', "line 18: texts[1].prefix: "),
+        ('dialect = "native"\ntext', 'dialect = "Na tive"\ntext', "line 19: texts[1].dialect: "),
+        ('purpose = "sign_in"', 'client = "ios"', "line 17: texts[1].client: "),
+        ('"[Acme]"', '"[Acme]\\n"', "line 8: signatures[0].signature: "),
+        ('"[Acme]"', f'"{"A" * 33}"', "line 8: signatures[0].signature: "),
+        ('"FA+9qCX9VSu"', '"FA+9qCX9VS"', "line 25: autofill[0].app_hash: "),
+        ('"FA+9qCX9VSu"', '"FA+9qCX9VS="', "line 25: autofill[0].app_hash: "),
+        ('"FA+9qCX9VSu"', '"FA+9qCX9VSuu"', "line 25: autofill[0].app_hash: "),
+        ('app_hash = "FA+9qCX9VSu"', "", "line 22: autofill[0]: needs app_hash, domain, or both"),
+        ('"example.com"', '"https://example.com"', "line 29: autofill[1].domain: "),
+        ('"example.com"', '"example.com:8080"', "line 29: autofill[1].domain: "),
+        ('"example.com"', '"Example.com"', "line 29: autofill[1].domain: "),
+        ('"example.com"', '"localhost"', "line 29: autofill[1].domain: "),
+        ('"example.com"', '"10.0.0.1"', "line 29: autofill[1].domain: "),
+        ('"example.com"', '"-a.example.com"', "line 29: autofill[1].domain: "),
+        ('"example.com"', '"a..example.com"', "line 29: autofill[1].domain: "),
+        ('"example.com"', f'"{"a." * 125}example"', "line 29: autofill[1].domain: "),
+        ('client = "android"\n', "", "line 26: autofill[1]: is for the same as one before it"),
+    ],
+)
+def test_a_broken_text_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    assert said in refusal(file, GOOD.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("table", "line"),
+    [
+        ('[[texts]]\nlanguage = "en"\ntext = "{code}"\n', "line 9: texts[1]"),
+        ('[[signatures]]\nsignature = "A"\nprefix = "+86"\n', "line 9: signatures[1]"),
+    ],
+)
+def test_two_for_the_same_are_refused(file: Path, table: str, line: str) -> None:
+    assert refusal(file, table * 2) == f"{line}: is for the same as one before it"
+
+
+def test_what_is_too_long_for_an_app_is_refused_where_an_app_is_named(file: Path) -> None:
+    long = f'[[texts]]\nlanguage = "en"\npurpose = "sign_in"\ntext = "{{code}} {"is your code " * 10}"\n'
+    reading(file, long)
+    said = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes; an app is given 140 at most"
+    assert refusal(file, long + '[[autofill]]\napp_hash = "FA+9qCX9VSu"\n') == said
+
+    domain = "a-very-long-name-of-a-domain.example.com"
+    named = f'[[autofill]]\ndomain = "{domain}"\n'
+    reading(file, named)
+    assert "line 6: autofill[0]: with app_hash, the zh text for " in refusal(file, named + 'app_hash = "FA+9qCX9VSu"\n')
+
+
+def test_a_brace_can_be_said(file: Path) -> None:
+    words = reading(file, '[[texts]]\nlanguage = "en"\ntext = "{{{code}}}"\n').wording.words
+    occasion = Occasion(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123")
+    assert words.compose("012345", occasion, timedelta(minutes=5)) == "{012345}"
+
+
+def test_the_worker_warns_once_of_each_text_that_takes_several_short_messages(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(HEAD + f'[[texts]]\nlanguage = "zh"\ntext = "{{code}}{"长" * 70}"\n')
+    servers = {"POSTGRES_URL": "postgresql://db", "REDIS_URL": "redis://cache", "AMQP_URL": "amqp://broker"}
+    for name, value in (servers | {"ENVIRONMENT": "development", "SMS_ROUTES": str(file)}).items():
+        monkeypatch.setenv(name, value)
+
+    with capture_logs() as logs:
+        create_worker(load(SmsSettings, "sms-worker"))
+
+    (warning,) = [line for line in logs if line["event"] == "text.long"]
+    assert warning == {
+        "event": "text.long",
+        "log_level": "warning",
+        "where": "texts[0]",
+        "purpose": "sign_up",
+        "language": "zh",
+        "segments": 2,
+    }

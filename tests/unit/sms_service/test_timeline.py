@@ -1,0 +1,234 @@
+"""A story is made of rows alone: which belong together, in which order, and what answers."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.contracts.auth import SpentTicket, SpentTickets
+from shared.contracts.sms import Purpose
+from sms_service.delivery import State
+from sms_service.happenings import REFUSALS_A_DAY, Death, What
+from sms_service.timeline.advice import ADVICE
+from sms_service.timeline.entries import seconds
+from sms_service.timeline.rows import AttemptRow, HappeningRow, MessageRow, Past, VerificationRow
+from sms_service.timeline.story import Kind, Story
+from sms_service.timeline.telling import FULL, tell
+from sms_service.timeline.text import text_of
+
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+NOTHING_SPENT = SpentTickets(tickets=[], known_since=NOON - timedelta(days=1))
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def a_message(number: int = 1, verification: int = 1, asked: float = 0, **more: Any) -> MessageRow:
+    usual = {"state": State.SENT, "failure": "", "sender": "mainland", "finished_at": at(asked + 1)}
+    return MessageRow(
+        message_id=UUID(int=number),
+        verification_id=UUID(int=100 + verification),
+        purpose=Purpose.SIGN_UP,
+        dialect="native",
+        language="zh",
+        created_at=at(asked),
+        expires_at=at(asked + 300),
+        **(usual | more),
+    )
+
+
+def an_attempt(number: int = 1, sender: str = "mainland", begun: float = 0.5, **more: Any) -> AttemptRow:
+    usual = {"outcome": "accepted", "detail": "", "provider_id": "", "receipt": "", "receipt_detail": ""}
+    times = {"started_at": at(begun), "finished_at": at(begun + 0.5), "receipt_at": None}
+    return AttemptRow(message_id=UUID(int=number), sender=sender, **(usual | times | more))
+
+
+def a_refusal(when: float, limiter: str = "cooldown", wait: int | None = 60, **more: Any) -> HappeningRow:
+    usual = {"verification_id": None, "purpose": Purpose.SIGN_UP, "dialect": "native", "tries_left": None}
+    return HappeningRow(at=at(when), what=What.REFUSED, detail=limiter, retry_after=wait, **(usual | more))
+
+
+def a_check(what: What, when: float, left: int | None = None, detail: str = "", verification: int = 1) -> HappeningRow:
+    return HappeningRow(UUID(int=100 + verification), at(when), what, Purpose.SIGN_UP, "native", detail, None, left)
+
+
+def story_of(*, now: float = 600, spent: SpentTickets | None = NOTHING_SPENT, **rows: Any) -> Story:
+    return tell("+8613800138000", "00ff", 30, Past(at(now), **rows), spent)
+
+
+def test_every_verdict_has_advice() -> None:
+    assert set(ADVICE) == set(Kind)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "detail", "kind"),
+    [
+        ("invalid_number", "isv.MOBILE_NUMBER_ILLEGAL", Kind.INVALID_NUMBER),
+        ("transient", "timeout", Kind.SILENT),
+        ("transient", "502", Kind.FAILED),
+        ("permanent", "", Kind.FAILED),
+        ("refused", "blocked_text", Kind.FAILED),
+        ("rate_limited", "", Kind.SENDERS_LIMITED),
+        ("misconfigured", "403", Kind.MISCONFIGURED),
+        ("abandoned", "", Kind.ABANDONED),
+    ],
+)
+def test_what_the_last_sender_answered_is_the_verdict_in_its_own_words(outcome: str, detail: str, kind: Kind) -> None:
+    story = story_of(
+        messages=[a_message(state=State.FAILED, failure=outcome)], attempts=[an_attempt(outcome=outcome, detail=detail)]
+    )
+    assert story.verdict.kind is kind
+    assert "mainland" in story.verdict.said
+    assert detail in story.verdict.said or kind is Kind.SILENT
+    assert story.verdict.advice == ADVICE[kind]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        ("no_route", Kind.NO_ROUTE),
+        ("circuit_open", Kind.CIRCUIT_OPEN),
+        ("exhausted", Kind.FAILED),
+        ("rate_limited", Kind.SENDERS_LIMITED),
+        ("misconfigured", Kind.KEY_MISSING),
+        ("spending_stopped", Kind.BUDGET),
+        ("something_new", Kind.FAILED),
+    ],
+)
+def test_a_message_that_nobody_was_asked_to_carry_has_a_verdict(failure: str, kind: Kind) -> None:
+    story = story_of(messages=[a_message(state=State.FAILED, failure=failure, sender="")])
+    assert story.verdict.kind is kind
+    assert story.timelines[0].entries[-1].facts == {"failure": failure}
+
+
+def test_a_receipt_has_the_last_word() -> None:
+    receipts = [("delivered", Kind.DELIVERED), ("failed", Kind.UNDELIVERED), ("", Kind.ACCEPTED)]
+    for receipt, kind in receipts:
+        attempt = an_attempt(receipt=receipt, receipt_detail="DELIVRD", receipt_at=at(3) if receipt else None)
+        assert story_of(messages=[a_message()], attempts=[attempt]).verdict.kind is kind
+
+
+def test_a_message_that_was_stopped_for_money_after_a_first_attempt_is_a_matter_of_budget() -> None:
+    story = story_of(
+        messages=[a_message(state=State.FAILED, failure="spending_stopped")], attempts=[an_attempt(outcome="transient")]
+    )
+    assert story.verdict.kind is Kind.BUDGET
+
+
+def test_the_verdict_is_about_what_was_asked_for_last() -> None:
+    delivered = an_attempt(receipt="delivered", receipt_at=at(2))
+    rows = {"messages": [a_message()], "attempts": [delivered]}
+    assert story_of(**rows).verdict.kind is Kind.DELIVERED
+
+    story = story_of(now=30, **rows, happenings=[a_refusal(20, wait=40)])
+    assert story.verdict.kind is Kind.COOLDOWN
+    assert story.verdict.said == (
+        "Refused by cooldown until 2026-05-04 12:01:00 UTC (30 s from now): a code went to this number moments before. "
+        "Before that: Arrived: mainland delivered it 2.000 s after asking."
+    )
+    later = story_of(**rows, happenings=[a_refusal(400, "caller", 60)])
+    assert (later.verdict.kind, len(later.timelines)) == (Kind.CALLER_LIMIT, 2)
+    assert "(over by now)" in later.verdict.said
+
+
+def test_an_unknown_limiter_is_named() -> None:
+    story = story_of(happenings=[a_refusal(0, "brand_new", None)])
+    assert story.verdict.kind is Kind.REFUSED
+    assert story.verdict.said.startswith("Refused by brand new: ")
+
+
+def test_what_came_back_says_more_than_what_was_sent_unless_nothing_can_have_arrived() -> None:
+    wrong = [a_check(What.WRONG, 10, 4), a_check(What.WRONG, 11, 3)]
+    sent = {"messages": [a_message()], "attempts": [an_attempt()]}
+    assert story_of(**sent, happenings=wrong).verdict.kind is Kind.WRONG_CODE
+    dead = [a_check(What.DEAD, 400, detail=Death.EXPIRED)]
+    assert story_of(**sent, happenings=dead).verdict.kind is Kind.CODE_DEAD
+
+    story = story_of(messages=[a_message(state=State.EXPIRED, sender="")], happenings=wrong)
+    assert story.verdict.kind is Kind.EXPIRED
+    assert story.verdict.said.startswith("A wrong code came back 2 times, 3 tries are left.")
+
+
+def test_a_wrong_code_before_the_newest_message_is_history() -> None:
+    messages = [a_message(), a_message(2, asked=90)]
+    attempts = [an_attempt(), an_attempt(2, begun=90.5)]
+    story = story_of(messages=messages, attempts=attempts, happenings=[a_check(What.WRONG, 10, 4)])
+    assert story.verdict.kind is Kind.ACCEPTED
+
+
+def test_the_right_code_is_the_end_of_the_story_whatever_else_came_back() -> None:
+    checks = [a_check(What.WRONG, 5, 4), a_check(What.RIGHT, 9), a_check(What.DEAD, 700, detail=Death.SPENT)]
+    rows = {"messages": [a_message()], "attempts": [an_attempt()], "happenings": checks}
+    about = {"purpose": Purpose.SIGN_UP, "user_id": 7, "spent_at": at(20), "repeats": 0, "session_lives": False}
+    ticket = SpentTicket(verification_id=UUID(int=101), **about)
+    other = ticket.model_copy(update={"verification_id": UUID(int=555)})
+    story = story_of(**rows, spent=SpentTickets(tickets=[other, ticket], known_since=at(-9)))
+    assert story.verdict.said.endswith("9.000 s after it was asked for, and its ticket was spent.")
+    assert [entry.facts["user_id"] for entry in story.timelines[0].entries if entry.by == "auth-service"] == [7]
+    assert "no session of it lives any more" in text_of(story)
+
+
+def test_the_current_verification_tells_of_a_right_code_that_no_happening_tells_of() -> None:
+    row = VerificationRow(UUID(int=101), at(9))
+    story = story_of(messages=[a_message()], attempts=[an_attempt()], verifications=[row])
+    assert story.verdict.kind is Kind.VERIFIED
+
+
+def test_each_verification_has_a_timeline_in_order_and_counts_the_messages_of_the_day() -> None:
+    day = 86_400
+    messages = [a_message(1, 1, 0), a_message(2, 2, 400), a_message(3, 2, 500), a_message(4, 3, day + 450)]
+    attempts = [an_attempt(each, begun=message.created_at.timestamp() - NOON.timestamp() + 1)
+                for each, message in enumerate(messages, start=1)]  # fmt: skip
+    story = story_of(now=2 * day, messages=messages, attempts=attempts)
+
+    assert [timeline.verification_id for timeline in story.timelines] == [UUID(int=100 + n) for n in (1, 2, 3)]
+    counts = [[e.said for e in timeline.entries if e.by == "limits"] for timeline in story.timelines]
+    said = "allowed it: message {} to this number in 24 hours"
+    assert counts == [[said.format(1)], [said.format(2), said.format(3)], [said.format(2)]]
+    for timeline in story.timelines:
+        assert [entry.at for entry in timeline.entries] == sorted(entry.at for entry in timeline.entries)
+
+
+def test_refusals_that_follow_one_another_are_one_timeline_and_other_purposes_are_not_mixed_in() -> None:
+    refusals = [a_refusal(each, "number_taken", None) for each in (0, 1, 2)]
+    other = replace(a_refusal(3), purpose=Purpose.SIGN_IN)
+    story = story_of(happenings=[*refusals, other])
+    assert [(timeline.purpose, len(timeline.entries)) for timeline in story.timelines] == [
+        (Purpose.SIGN_UP, 6),
+        (Purpose.SIGN_IN, 2),
+    ]
+    assert story.timelines[0].verdict.kind is Kind.ACCOUNT
+
+
+def test_a_day_full_of_refusals_says_that_there_may_have_been_more() -> None:
+    full = [a_refusal(each) for each in range(REFUSALS_A_DAY)]
+    assert story_of(happenings=full).timelines[0].notes == [FULL]
+    assert story_of(happenings=full[1:]).timelines[0].notes == []
+
+
+def test_a_terminal_shows_the_answer_first_and_columns_that_line_up() -> None:
+    second = an_attempt(sender="a-second-one", begun=1, provider_id="SM1")
+    messages = [a_message(), a_message(2, 2, 4000)]
+    first = an_attempt(outcome="refused", finished_at=at(1))
+    text = text_of(story_of(now=4100, messages=messages, attempts=[first, second, an_attempt(2, begun=4001)]))
+
+    lines = text.splitlines()
+    assert lines[0] == "+8613800138000  (reference 00ff; the last 30 days; times are UTC)"
+    assert lines[2] == "=> mainland took the message 1 min 38 s ago, and no receipt has come."
+    assert "1. sign_up: verification 00000000-0000-0000-0000-000000000065" in lines
+    assert "   2026-05-04 12:00:00.500        +0.500 s  worker        claimed the message for mainland" in lines
+    assert (
+        "   2026-05-04 12:00:01.500        +0.500 s  a-second-one  took the message  (answer accepted, provider_id SM1)"
+        in lines
+    )
+
+
+@pytest.mark.parametrize(
+    ("span", "shown"),
+    [(0, "0.000 s"), (9.9994, "9.999 s"), (42.4, "42 s"), (300, "5 min 0 s"), (7260, "2 h 1 min"), (200_000, "2 days")],
+)
+def test_a_span_is_shown_as_a_person_says_it(span: float, shown: str) -> None:
+    assert seconds(timedelta(seconds=span)) == shown

@@ -51,7 +51,7 @@ async def test_the_account_has_the_new_number_and_keeps_its_sessions(auth: Auth)
 
     assert (changed.phone, changed.version) == (new, 2)
     assert (await auth.ask(RESOLVE, Resolve(token=made.token))).account.phone == new
-    assert not (await auth.ask(LOOK_UP, LookUp(phone=old))).registered
+    assert (await auth.ask(LOOK_UP, LookUp(phones=[old]))).registered == [False]
     assert (await auth.log_in(new, secret)).account.user_id == made.account.user_id
     assert await refusal(auth.log_in(old, secret)) is ErrorCode.CREDENTIALS_REFUSED
 

@@ -237,7 +237,7 @@ async def test_an_erased_account_leaves_nothing_of_its_user_behind(auth: Auth) -
 
     assert await dead(auth, user.token)
     assert await dead(auth, granted.access_token)
-    assert not (await auth.ask(LOOK_UP, LookUp(phone=number))).registered
+    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [False]
     assert await refusal(auth.ask(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED
     (event,) = await told(auth, "auth.user.deleted.v1", user.account.user_id)
     assert event["version"] == 3

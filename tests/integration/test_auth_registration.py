@@ -47,7 +47,7 @@ def resetting(ticket: str, secret: str, **more: Any) -> ResetPassword:
 
 async def test_a_ticket_opens_an_account_and_a_session(auth: Auth) -> None:
     number = fresh_number()
-    assert not (await auth.ask(LOOK_UP, LookUp(phone=number))).registered
+    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
     made = await auth.register(number, fresh_secret())
 
@@ -56,7 +56,7 @@ async def test_a_ticket_opens_an_account_and_a_session(auth: Auth) -> None:
     assert 2**47 <= account.user_id < 2**53
     assert account.nickname == f"用户{account.user_id}"
     assert account.version == 1
-    assert (await auth.ask(LOOK_UP, LookUp(phone=number))).registered
+    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [True]
     resolved = await auth.ask(RESOLVE, Resolve(token=made.token))
     assert (resolved.session_id, resolved.account) == (made.session_id, account)
     assert await auth.actions(number) == ["register.succeeded"]
@@ -146,7 +146,7 @@ async def test_a_ticket_is_good_for_its_own_number_purpose_and_time_only(auth: A
     ]
 
     assert [await refusal(auth.ask(REGISTER, question)) for question in bad] == [ErrorCode.CODE_REFUSED] * 5
-    assert not (await auth.ask(LOOK_UP, LookUp(phone=number))).registered
+    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
 
 async def test_a_ticket_that_does_not_open_leaves_no_row_and_is_counted(auth: Auth) -> None:

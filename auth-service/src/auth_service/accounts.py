@@ -38,7 +38,7 @@ class ConflictError(Exception):
 class AccountBook(Protocol):
     """Where accounts are kept."""
 
-    async def has(self, phone: E164) -> bool:
+    async def have(self, phones: Sequence[E164]) -> list[bool]:
         """Whether the number has an account."""
 
     async def ticket_state(self, verification_id: UUID, phone: E164, name: str | None) -> TicketState:
@@ -83,9 +83,9 @@ class Accounts:
         self._nickname_prefix = nickname_prefix
         self._turns = Turns()
 
-    async def look_up(self, phone: str) -> bool:
-        """Whether the number has an account."""
-        return await self._book.has(E164(phone))
+    async def look_up(self, phones: Sequence[str]) -> list[bool]:
+        """Which of the numbers have an account, in their order."""
+        return await self._book.have([E164(phone) for phone in phones])
 
     async def register(self, call: Register) -> LoggedIn:
         """Open an account and a session. Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``NAME_TAKEN``, ``UNAVAILABLE``."""

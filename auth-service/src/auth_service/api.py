@@ -29,7 +29,7 @@ routes = web.RouteTableDef()
 @routes.post(LOOK_UP.path)
 async def look_up(request: web.Request) -> web.Response:
     call = await read(request, LOOK_UP)
-    registered = await request.app[ACCOUNTS].look_up(call.phone)
+    registered = await request.app[ACCOUNTS].look_up(call.phones)
     return reply(LookedUp(registered=registered))
 
 

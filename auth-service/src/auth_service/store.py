@@ -14,7 +14,6 @@ from shared import outbox
 from shared.contracts.auth import Account
 from shared.contracts.sms import Purpose
 from shared.events import Outgoing
-from shared.gather import Gather
 from shared.phone import E164
 from shared.postgres import Pool, connection, transaction
 
@@ -77,13 +76,9 @@ class AccountStore:
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
         self._wake = wake
-        self._has = Gather(self._have)
 
-    async def has(self, phone: E164) -> bool:
-        """Whether the number has an account."""
-        return await self._has(phone)
-
-    async def _have(self, phones: Sequence[E164]) -> list[bool]:
+    async def have(self, phones: Sequence[E164]) -> list[bool]:
+        """Which of the numbers have an account, in their order."""
         async with connection(self._pool) as session:
             found = {row[0] for row in await session.fetch(HAVE, phones)}
         return [phone in found for phone in phones]

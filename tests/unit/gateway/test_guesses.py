@@ -28,15 +28,15 @@ class Sms:
         return CodeChecked(ticket="ticket", expires_in=600)
 
 
-async def unregistered(_: object) -> Any:
-    return SimpleNamespace(registered=False)
+async def unregistered(_: object) -> bool:
+    return False
 
 
 @pytest.mark.parametrize("way", ["ticket", "verify_sign_up", "by number", "by verification"])
 async def test_a_guess_carries_the_address_of_its_caller(way: str) -> None:
     sms = Sms()
     rest: dict[str, Any] = dict.fromkeys(("contacts", "sessions", "seal"))
-    services = Services(auth=SimpleNamespace(look_up=unregistered), sms=sms, countries=("86",), **rest)  # type: ignore[arg-type]
+    services = Services(auth=SimpleNamespace(is_registered=unregistered), sms=sms, countries=("86",), **rest)  # type: ignore[arg-type]
     match way:
         case "ticket":
             await services.ticket(CALLER, NUMBER, Purpose.SIGN_UP, "123456")

@@ -22,8 +22,6 @@ from shared.contracts.auth import (
     LivingSessions,
     LoggedIn,
     LogIn,
-    LookedUp,
-    LookUp,
     PublicKeys,
     Refresh,
     Register,
@@ -42,7 +40,7 @@ from shared.phone import E164
 class Auth(Protocol):
     """What the flows need of auth-service."""
 
-    async def look_up(self, call: LookUp) -> LookedUp: ...
+    async def is_registered(self, number: E164) -> bool: ...
     async def register(self, call: Register) -> LoggedIn: ...
     async def log_in(self, call: LogIn) -> LoggedIn: ...
     async def reset_password(self, call: ResetPassword) -> LoggedIn: ...
@@ -103,7 +101,7 @@ class Services:
 
     async def registered(self, number: E164) -> bool:
         """Whether the number has an account."""
-        return (await self.auth.look_up(LookUp(phone=number))).registered
+        return await self.auth.is_registered(number)
 
     async def ticket(self, caller: Caller, number: E164, purpose: Purpose, code: str) -> str:
         """The ticket for the right code, the same one each time. Raises ``CODE_REFUSED``."""

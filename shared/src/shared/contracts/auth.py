@@ -52,13 +52,15 @@ class Account(Wire):
 
 
 class LookUp(Wire):
-    """Has this number an account?"""
+    """Which of these numbers have an account? The gateway asks for several callers at once."""
 
-    phone: Number = Field(repr=False)
+    phones: list[Number] = Field(min_length=1, max_length=256, repr=False)
 
 
 class LookedUp(Wire):
-    registered: bool
+    """In the order of the question."""
+
+    registered: list[bool]
 
 
 class Register(Wire):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from aio_pika.exceptions import AMQPError
 
 from shared import amqp
 from shared.amqp import link
@@ -173,6 +174,41 @@ async def test_what_was_not_acknowledged_when_the_line_was_cut_comes_again(
                 while len(handled) < 2:
                     await asyncio.sleep(0.01)
     assert handled == [b"once more"] * 2
+
+
+async def test_what_is_being_handled_when_the_line_is_cut_is_handled_to_its_end(
+    wire: Wire, amqp_url: str, queue: amqp.Queue
+) -> None:
+    begun, go_on, ended = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(_: bytes) -> None:
+        begun.set()
+        try:
+            await go_on.wait()
+        finally:
+            ended.append(asyncio.current_task().cancelling())  # type: ignore[union-attr]
+
+    async with wire.up() as url, amqp.connection(url, "cut") as cut, amqp.connection(amqp_url, "whole") as whole:
+        publisher = await amqp.Publisher.open(whole)
+        consumer = amqp.Consumer(queue, slow, publisher)
+        async with consumer.running(cut):
+            await publisher.publish(fact(queue, b"half sent"))
+            await begun.wait()
+            wire.cut()
+            async with asyncio.timeout(20):
+                while not await is_consuming(consumer):
+                    await asyncio.sleep(0.01)
+            assert not ended
+            go_on.set()
+    assert ended == [0, 0], "it was handled to its end, and once more when it had come again"
+
+
+async def is_consuming(consumer: amqp.Consumer) -> bool:
+    try:
+        await consumer.check()
+    except (ConnectionError, OSError, RuntimeError, AMQPError):
+        return False
+    return True
 
 
 async def test_messages_handled_out_of_order_are_all_acknowledged(amqp_url: str, queue: amqp.Queue) -> None:

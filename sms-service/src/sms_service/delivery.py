@@ -183,6 +183,7 @@ class Delivery:
 
     async def _attempt(self, entry: Entry, message: Message) -> tuple[Entry, Answer]:
         """Ask the sender that was claimed and, when it fails, one more. The entry is that of the last attempt."""
+        started = time.monotonic()
         answer = await self._carriers.send(entry.sender, message, entry.remaining)
         if answer.outcome in _FINAL:
             return entry, answer
@@ -190,7 +191,7 @@ class Delivery:
         if second is None:
             return entry, answer
         log.info("message.moved_on", message_id=str(entry.message_id), sender=entry.sender, to=second.sender)
-        return second, await self._carriers.send(second.sender, message, second.remaining)
+        return second, await self._carriers.send(second.sender, message, second.remaining - _since(started))
 
     async def _begin(self, entry: Entry, message: Message) -> tuple[Choice, Entry | None]:
         if not await self._gate.admits_queued(message.to, entry.age):

@@ -91,20 +91,20 @@ class Consumer:
             raise ConnectionError("no consumer on the queue")
 
     async def _take(self, acks: Acks, message: DeliveredMessage) -> None:
+        """Handle it in a task of our own: aiormq cancels those of a channel that is lost, whatever they were about."""
         if self._stopped:
             return
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  a coroutine that runs has one
         assert message.delivery_tag is not None  # noqa: S101  it was delivered
-        self._handling.add(task)
         acks.begin(message.delivery_tag)
-        try:
-            if await self._is_settled(message):
-                acks.done(message.delivery_tag)
-            else:
-                await acks.give_back(message.delivery_tag)
-        finally:
-            self._handling.discard(task)
+        task = asyncio.create_task(self._settle(acks, message, message.delivery_tag))
+        self._handling.add(task)
+        task.add_done_callback(self._handling.discard)
+
+    async def _settle(self, acks: Acks, message: DeliveredMessage, tag: int) -> None:
+        if await self._is_settled(message):
+            acks.done(tag)
+        else:
+            await acks.give_back(tag)
 
     async def _is_settled(self, message: DeliveredMessage) -> bool:
         """Handle it, or put it where it belongs. False when neither could be done: the broker is to keep it."""

@@ -1,11 +1,11 @@
-"""A command within the running stack: with the addresses and secrets that its services have."""
+"""A command within the running stack: with the settings, addresses and secrets that its services have."""
 
 import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
-from stack import keys
+from stack import keys, leftovers
 from stack.folder import MAIN_FOLDER, ROOT
 from stack.services import python_path
 
@@ -20,16 +20,27 @@ def inside(words: Sequence[str]) -> int:
     os.chdir(ROOT)
     command = [sys.executable if words[0] == "python" else words[0], *words[1:]]
     try:
-        os.execvpe(command[0], command, environment(os.environ, keys.ours(kept), addresses.read_text()))  # noqa: S606
+        told = environment(os.environ, keys.ours(kept), addresses.read_text(), _told_to_services())
+        os.execvpe(command[0], command, told)  # noqa: S606
     except OSError as error:
         print(f"{words[0]}: {error.strerror}", file=sys.stderr)
         return 1
 
 
-def environment(given: Mapping[str, str], kept: Mapping[str, str], addresses: str) -> dict[str, str]:
-    """What a service is told: secrets unless the caller has his own, addresses as they are."""
+def environment(
+    given: Mapping[str, str], kept: Mapping[str, str], addresses: str, services: Mapping[str, str]
+) -> dict[str, str]:
+    """What a service is told: settings and secrets unless the caller has his own, addresses as they are."""
     found = dict(line.split("=", 1) for line in shlex.split(addresses))
     path = python_path(given.get("PYTHONPATH", ""))
-    made = {name: given.get(name) or value for name, value in {"ENVIRONMENT": "development", **kept}.items()}
+    made = {"ENVIRONMENT": "development", **kept}
+    made = {name: given.get(name) or services.get(name) or value for name, value in made.items()}
     rest = {name: value for name, value in given.items() if name != "PYTHONPATH"}
-    return {**rest, **({"PYTHONPATH": path} if path else {}), **made, **found}
+    return {**services, **rest, **({"PYTHONPATH": path} if path else {}), **made, **found}
+
+
+def _told_to_services() -> dict[str, str]:
+    """The environment of a service that runs, such as SMS_ROUTES and what that file names."""
+    told = (leftovers.environ(pid) for pid in leftovers.find(MAIN_FOLDER))
+    found = next((variables for variables in told if "SERVICE_TOKEN" in variables), {})
+    return {name: value for name, value in found.items() if name not in {leftovers.MARK, "PYTHONPATH"}}

@@ -48,6 +48,15 @@ def family(pid: int) -> list[int]:
     return members
 
 
+def environ(pid: int) -> dict[str, str]:
+    """The environment that a process was started with; empty when it may not be read."""
+    try:
+        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    return dict(os.fsdecode(each).split("=", 1) for each in variables if b"=" in each)
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
     try:
@@ -61,11 +70,7 @@ def _pids() -> list[int]:
 
 
 def _carries_mark(pid: int, folder: Path) -> bool:
-    try:
-        variables = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return f"{MARK}={folder}".encode() in variables and is_alive(pid)
+    return environ(pid).get(MARK) == str(folder) and is_alive(pid)
 
 
 def _is_postmaster(pid: int, folder: Path) -> bool:

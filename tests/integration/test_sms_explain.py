@@ -16,6 +16,7 @@ from shared.phone import E164, mask
 from sms_service import housekeeping
 from sms_service.carriers import Carriers
 from sms_service.codes import Codes, Secrets
+from sms_service.delivery import Delivery
 from sms_service.happenings import CALLER, DEAD_GUESSES_A_DAY, REFUSALS_A_DAY
 from sms_service.housekeeping import purge
 from sms_service.ledger_store import LedgerStore
@@ -24,8 +25,10 @@ from sms_service.receipts import Fate, Receipt, Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.routing import Route
 from sms_service.senders import Outcome
-from sms_service.spending import LIMITER, SPENDING_STOPPED, StoppedError
-from sms_service.spending.watch import Unwatched
+from sms_service.spending import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
+from sms_service.spending.policy import Stage
+from sms_service.spending.store import SpendingStore
+from sms_service.spending.watch import Standing, Unwatched, Watch
 from sms_service.store import CodeStore
 from sms_service.testnumbers import TestNumber, TestNumbers
 from sms_service.timeline.explain import UNKNOWN, Explainer
@@ -151,10 +154,13 @@ async def test_a_cooldown_of_another_purpose_is_a_timeline_of_its_own(sms: Sms) 
     assert story.verdict.kind is Kind.COOLDOWN
 
 
-async def test_a_number_that_the_budget_refused_is_told_with_when_to_ask_again(sms: Sms) -> None:
+@pytest.mark.parametrize(("why", "kind"), [(SPENDING_STOPPED, Kind.BUDGET), (PREFIX_STOPPED, Kind.PREFIX_STOPPED)])
+async def test_a_number_that_spending_refused_is_told_with_the_reason_and_when_to_ask_again(
+    sms: Sms, why: str, kind: Kind
+) -> None:
     class Stopped(Unwatched):
         def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
-            raise StoppedError(900)
+            raise StoppedError(900, why)
 
     number = fresh_number()
     secrets = Secrets(sms.deriver, PHONES, BOOTH)
@@ -163,8 +169,8 @@ async def test_a_number_that_the_budget_refused_is_told_with_when_to_ask_again(s
 
     story = await explained(sms, number)
 
-    assert (error.code, error.retry_after) == (ErrorCode.UNAVAILABLE, 900)
-    assert story.verdict.kind is Kind.BUDGET
+    assert (error.code, error.retry_after) == (ErrorCode.SENDING_PAUSED, 900)
+    assert story.verdict.kind is kind
     assert story.verdict.said.startswith("Refused by spending until ")
     assert steps(story) == [ASKED[0], ("limits", "refused by spending")]
     assert story.timelines[0].notes == [SAMPLED[LIMITER]]
@@ -182,6 +188,30 @@ async def test_a_message_that_the_budget_stopped_is_told(sms: Sms) -> None:
     story = await explained(sms, unpaid)
     assert story.verdict.kind is Kind.BUDGET
     assert story.timelines[0].entries[-1].facts == {"failure": SPENDING_STOPPED}
+
+
+@pytest.mark.parametrize(
+    ("standing", "kind"),
+    [("block:{}", Kind.PREFIX_STOPPED), ("network:{:.6}", Kind.PREFIX_STOPPED), ("hour:{}", Kind.BUDGET)],
+)
+async def test_a_message_that_was_held_back_after_it_was_queued_is_told_with_what_held_it_back(
+    sms: Sms, standing: str, kind: Kind
+) -> None:
+    class Standings(SpendingStore):
+        async def standing(self) -> list[Standing]:
+            return [Standing(standing.format(block), Stage.STOP, 0, 900)]
+
+    block = block_of()
+    number = number_in(block)
+    _, message_id = await ask(sms, number)
+    watch = Watch(Standings(sms.pool), a_plan())
+    await watch.refresh()
+    sender = Recorder()
+    delivery = Delivery(LedgerStore(sms.pool), Carriers.only(sender), sms.deriver, PHONES, lambda: None, gate=watch)
+    await delivery.deliver(message_id)
+
+    assert sender.messages == []
+    assert (await explained(sms, number)).verdict.kind is kind
 
 
 async def test_an_invalid_number_is_told_in_the_providers_words(sms: Sms) -> None:
@@ -405,7 +435,13 @@ async def test_who_asks_by_id_is_not_shown_the_number(sms: Sms) -> None:
     assert (await explainer(sms).explain(issued.verification_id)).about == UNKNOWN
 
 
-@pytest.mark.parametrize("unknown", [new_id(), UUID(int=5), UUID("5f7e1b8e-5f0c-4b7a-8b3a-0d9c4d3e2f1a")])
+EDGES = ("00000000-0000-7000-8000-000000000000", "ffffffff-ffff-7fff-bfff-ffffffffffff")
+"""The least and the greatest id of our kind: the one was made in 1970, the other will be in 10889."""
+
+
+@pytest.mark.parametrize(
+    "unknown", [new_id(), UUID(int=5), UUID("5f7e1b8e-5f0c-4b7a-8b3a-0d9c4d3e2f1a"), *map(UUID, EDGES)]
+)
 async def test_an_unknown_id_is_not_found(sms: Sms, unknown: UUID) -> None:
     assert (await refusal(explainer(sms).explain(unknown))).code is ErrorCode.NOT_FOUND
 

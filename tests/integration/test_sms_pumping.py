@@ -8,38 +8,37 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 from support.sms import PHONES, Sms, asking, entering, fresh_number, process, refusal, running, wrong
-from support.spending import CENT, Minding, a_plan, a_sender, block_of, number_in
+from support.spending import (
+    CENT,
+    MINUTE,
+    SOON,
+    Minding,
+    a_plan,
+    a_sender,
+    block_of,
+    clear_of_the_edge,
+    number_in,
+    outcome,
+    pump,
+    pump_on,
+    send,
+)
 
-from shared.errors import ErrorCode, ServiceError
+from shared.errors import ErrorCode
 from shared.gather import LARGEST
 from shared.phone import E164
 from sms_service.senders import Outcome
 from sms_service.spending import SPENDING_STOPPED, StoppedError
-from sms_service.spending.command import shown
 from sms_service.spending.judge import Judge
+from sms_service.spending.store import PURGE_TRAFFIC
 from sms_service.testnumbers import TestNumber, TestNumbers
-
-SOON = {"record": 4, "slow": 8, "stop": 12, "per_minute": 3}
-"""Stages that a few messages reach."""
 
 
 @pytest.fixture
 async def sms(postgres_url: str) -> AsyncIterator[Sms]:
     async with running(postgres_url) as sms:
+        await clear_of_the_edge(sms.pool)
         yield sms
-
-
-async def send(mind: Minding, number: E164, *, verify: bool = False) -> None:
-    """A code asked for and delivered, and entered if it is."""
-    issued = await mind.codes().issue(asking(number))
-    await mind.delivery(a_sender()).deliver((await mind.sms.sends(number))[-1]["message_id"])
-    if verify:
-        await mind.codes().check(entering(number, issued.code))
-
-
-async def pump(mind: Minding, block: str, many: int, *, verify: bool = False) -> None:
-    for last in range(many):
-        await send(mind, E164(f"{block}{last:04d}"), verify=verify)
 
 
 async def test_ten_thousand_numbers_of_one_prefix_cost_the_budget_and_nobody_else_notices(sms: Sms) -> None:
@@ -84,6 +83,7 @@ async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stoppe
     sms: Sms,
 ) -> None:
     mind = await Minding(sms, a_plan(("+86", "9.00", None))).open()
+    await clear_of_the_edge(sms.pool, MINUTE)
     codes, sender, block, told = mind.codes(), a_sender(), "+861700014", set()
     delivery = mind.delivery(sender)
 
@@ -100,7 +100,7 @@ async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stoppe
         await send(mind, fresh_number(), verify=True)
         await mind.age(minutes=1)
 
-    assert told == {ErrorCode.UNAVAILABLE}
+    assert told == {ErrorCode.SENDING_PAUSED}
     assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped"]
     assert len(sender.messages) <= LARGEST + 10 * 6
 
@@ -137,13 +137,6 @@ async def test_a_prefix_is_recorded_then_slowed_then_stopped_and_each_is_told_on
     }
 
 
-async def pump_on(mind: Minding, block: str, many: int) -> None:
-    """Messages to numbers of a block that got none so far."""
-    already = await mind.sms.pool.fetchval("select coalesce(sum(sent), 0)::int from traffic where block = $1", block)
-    for last in range(already, already + many):
-        await send(mind, E164(f"{block}{last:04d}"))
-
-
 async def test_a_stopped_prefix_is_told_to_come_later_and_nothing_is_written(sms: Sms) -> None:
     mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
     await pump(mind, block, 12)
@@ -154,7 +147,7 @@ async def test_a_stopped_prefix_is_told_to_come_later_and_nothing_is_written(sms
     counted = REGISTRY.get_sample_value("haoma_codes_refused_total", {"limiter": "spending"}) or 0
     refused = [await refusal(mind.codes().issue(asking(E164(f"{block}{last}")))) for last in (7001, 7002, 7003)]
 
-    assert {(error.code, type(error)) for error in refused} == {(ErrorCode.UNAVAILABLE, StoppedError)}
+    assert {(error.code, type(error)) for error in refused} == {(ErrorCode.SENDING_PAUSED, StoppedError)}
     assert all(3590 <= (error.retry_after or 0) <= 3600 for error in refused)
     assert await rows(sms) == before
     told = [event for event in await sms.events("spending") if event["type"] == "sms.verification.refused.v1"]
@@ -182,59 +175,6 @@ async def test_a_flood_at_a_stopped_prefix_is_not_told_without_end(sms: Sms, mon
 
     told = [event for event in await sms.events("spending") if event["type"] == "sms.verification.refused.v1"]
     assert len(told) == 5
-
-
-async def test_a_slowed_prefix_is_given_a_few_a_minute_over_all_processes(sms: Sms, postgres_url: str) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
-    await pump(mind, block, 16)
-    await mind.look()
-    assert (await mind.stages(f"block:{block}"))[-1] == "slowed"
-
-    async with process(postgres_url, sms.database) as other:
-        second = Minding(other, mind.plan)
-        await second.watch.refresh()
-        numbers = [E164(f"{block}{last:04d}") for last in range(100, 130)]
-        asked = [each.codes().issue(asking(number)) for number, each in zip(numbers, [mind, second] * 15, strict=True)]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-
-    refused = [answer for answer in answers if isinstance(answer, StoppedError)]
-    assert len(answers) - len(refused) == 3
-    assert all(1 <= (error.retry_after or 0) <= 60 for error in refused)
-    await mind.age(minutes=1)
-    mind.watch._full.clear()  # what it remembers of the minute that is over
-    assert await mind.codes().issue(asking(numbers[-1]))
-
-
-async def test_what_was_queued_before_the_slowing_waits_for_the_same_few_a_minute(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
-    codes, sender = mind.codes(), a_sender()
-    numbers = [E164(f"{block}{last:04d}") for last in range(30)]
-    for number in numbers:
-        await codes.issue(asking(number))
-    ids = [(await sms.sends(number))[0]["message_id"] for number in numbers]
-    delivery = mind.delivery(sender)
-
-    for message_id in ids[:16]:
-        await delivery.deliver(message_id)
-    await mind.look()
-    for message_id in ids[16:]:
-        await delivery.deliver(message_id)
-
-    assert len(sender.messages) == 16 + 3
-    failures = [(await sms.sends(number))[0]["failure"] for number in numbers[16:]]
-    assert failures == [""] * 3 + [SPENDING_STOPPED] * 11
-
-
-async def test_who_asked_after_the_slowing_was_counted_then_and_is_not_counted_again(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
-    await pump(mind, block, 16)
-    await mind.look()
-    await mind.age(seconds=10)  # since when it is slowed
-    await mind.watch.refresh()
-
-    for last in range(100, 103):
-        await send(mind, E164(f"{block}{last:04d}"))
-        assert (await sms.sends(E164(f"{block}{last:04d}")))[0]["state"] == "sent"
 
 
 async def test_when_codes_come_back_a_slowed_prefix_is_let_go(sms: Sms) -> None:
@@ -311,17 +251,10 @@ async def test_spread_over_many_blocks_the_network_is_slowed(sms: Sms) -> None:
     await mind.look()
 
     assert await mind.stages("network:+86165") == ["recorded", "slowed"]
+    await clear_of_the_edge(sms.pool, MINUTE)
     answers = [await outcome(mind, E164(f"+86165{place:04d}0002")) for place in range(4)]
-    assert answers == [None, None, ErrorCode.UNAVAILABLE, ErrorCode.UNAVAILABLE]
+    assert answers == [None, None, ErrorCode.SENDING_PAUSED, ErrorCode.SENDING_PAUSED]
     assert await outcome(mind, number_in("+861660001")) is None
-
-
-async def outcome(mind: Minding, number: E164) -> ErrorCode | None:
-    try:
-        await mind.codes().issue(asking(number))
-    except ServiceError as error:
-        return error.code
-    return None
 
 
 async def test_a_prefix_whose_users_sign_in_is_never_touched(sms: Sms) -> None:
@@ -384,16 +317,27 @@ async def test_a_budget_that_is_used_up_is_told_and_let_go_with_the_next_window(
     assert await mind.stages("hour:+86") == ["recorded", "stopped", "resumed"]
 
 
-async def test_a_budget_with_too_little_left_for_what_is_asked_stops_before_it_is_used_up(sms: Sms) -> None:
-    plan = a_plan(("+86", "0.10", None), prices={"recorder": {"+86": 6 * CENT, "+8613": CENT}})
+async def test_a_budget_that_could_not_pay_a_dear_message_goes_on_paying_others(sms: Sms) -> None:
+    plan = a_plan(("+", "0.10", None), prices={"recorder": {"+1": 5 * CENT, "+": CENT}})
     mind = await Minding(sms, plan).open()
-    numbers = [number_in("+861990000") for _ in range(2)]
+    numbers = [*(fresh_number() for _ in range(6)), E164("+14155550100"), fresh_number()]
     for number in numbers:
         await send(mind, number)
+        await mind.look()
+
+    failures = [(await sms.sends(number))[0]["failure"] for number in numbers]
+    assert failures == [""] * 6 + [SPENDING_STOPPED, ""]
+    assert await mind.stages("hour:+") == []
+
+
+async def test_a_budget_that_can_pay_nothing_any_more_stops_before_it_is_used_up(sms: Sms) -> None:
+    mind = await Minding(sms, a_plan(("+86", "0.10", None), prices={"recorder": {"+": 6 * CENT}})).open()
+    await send(mind, fresh_number())
     await mind.look()
 
-    assert [(await sms.sends(number))[0]["failure"] for number in numbers] == ["", SPENDING_STOPPED]
+    assert await mind.spent("+86") == 6 * CENT
     assert await mind.stages("hour:+86") == ["recorded", "stopped"]
+    assert isinstance(await refusal(mind.codes().issue(asking(fresh_number()))), StoppedError)
 
 
 async def test_a_budget_that_left_the_file_stops_nobody(sms: Sms) -> None:
@@ -445,14 +389,17 @@ async def test_judges_take_turns(sms: Sms, postgres_url: str) -> None:
     assert turns.count(True) == 1
 
 
-async def test_old_counts_are_let_go(sms: Sms) -> None:
+async def test_old_counts_are_let_go_some_at_a_time(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sms_service.spending.store.PURGE_BATCH", 2)
     mind = await Minding(sms, a_plan()).open()
-    await send(mind, fresh_number())
+    for place in range(5):
+        await send(mind, number_in(block_of(f"+8615{place}")))
     await mind.age(hours=49)
     await send(mind, fresh_number())
 
+    assert await sms.pool.fetchval(PURGE_TRAFFIC, 2, 2) == 2
+    assert await sms.pool.fetchval("select count(*) from traffic") == 4
     await mind.store.purge()
-
     assert await sms.pool.fetchval("select count(*) from traffic") == 1
 
 
@@ -461,7 +408,7 @@ async def test_an_operator_sees_what_is_spent_and_lets_a_prefix_go(sms: Sms) -> 
     await pump(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
-    text = shown(mind.plan, await mind.store.find(1, 0), await mind.store.standing())
+    text = await mind.shown()
     assert f"block:{block}: stopped for 0 min, 59 min left; 0 of 12 verified" in text
     assert "of 2.00 CNY, anew in" in text
 
@@ -472,7 +419,27 @@ async def test_an_operator_sees_what_is_spent_and_lets_a_prefix_go(sms: Sms) -> 
 
     await send(mind, number_in(block), verify=True)
     assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped", "resumed"]
-    assert "No prefix is" in shown(mind.plan, await mind.store.find(1, 0), await mind.store.standing())
+    assert "No prefix is" in await mind.shown()
+
+
+async def test_a_busy_block_whose_codes_come_back_raises_no_alarm(sms: Sms) -> None:
+    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    await pump(mind, block, 2 * SOON["slow"] + 4, verify=True)
+    await pump_on(mind, block, 2 * SOON["slow"] - 1)
+    assert mind.alarms == 0
+    await pump_on(mind, block, 1)
+    assert mind.alarms == 1
+
+
+async def test_a_turn_that_is_refused_writes_nothing(sms: Sms) -> None:
+    store = Minding(sms, a_plan()).store
+    row = "select xmin::text, xmax::text from turns"
+    assert await store.take_turn(MINUTE)
+    taken = await sms.pool.fetchrow(row)
+
+    assert not await store.take_turn(MINUTE)
+
+    assert await sms.pool.fetchrow(row) == taken
 
 
 async def test_a_block_that_is_suddenly_busy_raises_the_alarm_and_is_judged_at_once(sms: Sms) -> None:

@@ -4,12 +4,14 @@ import asyncio
 import base64
 import hmac
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from support.sms import Recorder, Sms, asking, fresh_number, refusal, running
 from twilio.request_validator import RequestValidator
 
@@ -170,6 +172,18 @@ async def test_a_receipt_for_an_unknown_message_or_of_another_sender_is_dropped(
     assert await take(receipts, webhook("no id", "failed")) == "{}"
     assert await take(receipts, tencent({})) == '{"result":0,"errmsg":"OK"}'
     assert (await sms.attempts(number))[0]["receipt"] == ""
+
+
+async def test_what_a_receipt_quotes_is_neither_kept_nor_logged(sms: Sms, receipts: Receipts) -> None:
+    number, message_id = await sent(sms, "tencent")
+    said = {"sid": f"tencent-{message_id}", "report_status": "FAIL", "errmsg": f"text 123456 to {number} was bad"}
+    unknown = {"sid": f"msg-{number}-123456", "report_status": "FAIL", "errmsg": "12-34-56"}
+    with capture_logs() as logged:
+        await take(receipts, tencent(said, unknown))
+    assert [line["effect"] for line in logged] == ["failed", "unknown"]
+    (attempt,) = await sms.attempts(number)
+    assert attempt["receipt_detail"] == "text___to___was_bad"
+    assert not re.search(r"[0-9]{4}", repr(logged))
 
 
 async def test_what_says_nothing_yet_changes_nothing(sms: Sms, receipts: Receipts) -> None:

@@ -73,7 +73,7 @@ async def spending(sms: Sms) -> ServiceError:
         (daily_cap, ErrorCode.DAILY_CAP, 429),
         (caller, ErrorCode.CALLER_LIMIT, 429),
         (limits_away, ErrorCode.UNAVAILABLE, 503),
-        (spending, ErrorCode.UNAVAILABLE, 503),
+        (spending, ErrorCode.SENDING_PAUSED, 503),
     ],
 )
 async def test_a_refusal_that_passes_by_itself_says_when(

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, process, running
-from support.spending import CENT, Minding, a_plan, a_sender, block_of, number_in
+from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of_the_edge, number_in
 
 from shared.phone import E164
 from shared.postgres import url_of
@@ -20,6 +20,7 @@ from sms_service.spending import SPENDING_STOPPED
 @pytest.fixture
 async def sms(postgres_url: str) -> AsyncIterator[Sms]:
     async with running(postgres_url) as sms:
+        await clear_of_the_edge(sms.pool)
         yield sms
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import asyncpg
 import pytest
 from aiohttp.test_utils import TestServer
 from support.sms import asking, entering, fresh_database, fresh_number
+from support.spending import clear_of_the_edge
 
 from shared import amqp, logs, rpc
 from shared.contracts.sms import CHECK_CODE, ISSUE_CODE
@@ -54,6 +56,9 @@ async def settings(
     monkeypatch.setattr(commands, "SEND_QUEUE", queue.name)
     monkeypatch.setattr(consumer, "SEND_COMMANDS", queue)
     async with fresh_database(postgres_url) as database:
+        session = await asyncpg.connect(url_of(postgres_url, database))
+        await clear_of_the_edge(session, timedelta(days=1), seconds=15)
+        await session.close()
         environ = {
             "ENVIRONMENT": "development",
             "POSTGRES_URL": postgres_url,
@@ -100,7 +105,7 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
 
     assert 1 <= (refused.retry_after or 0) <= 86_400
     assert 'haoma_spent_micros_total{country="86",sender="inbox"}' in metrics
-    assert 'haoma_spending_stage{kind="day",prefix="+86"} 3.0' in metrics
+    assert 'haoma_spending_stages{kind="day",stage="stopped"} 1.0' in metrics
     shown = capsys.readouterr().out
     assert "+86 this day: 0.03 of 0.03 CNY, anew in " in shown
     assert "day:+86: stopped for 0 min" in shown
@@ -117,5 +122,5 @@ async def _refused(peer: rpc.Peer) -> ServiceError:
             try:
                 await peer.ask(ISSUE_CODE, asking(fresh_number()))
             except ServiceError as error:
-                assert error.code is ErrorCode.UNAVAILABLE
+                assert error.code is ErrorCode.SENDING_PAUSED
                 return error

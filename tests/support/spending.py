@@ -1,11 +1,15 @@
 """Spending as its tests see it: a plan, and processes that mind the money, over one database."""
 
+import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
+from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
+from shared.postgres import Connection, Pool
 from sms_service.carriers import Carriers
 from sms_service.codes import Codes, Secrets, Switches
 from sms_service.delivery import Delivery
@@ -14,6 +18,7 @@ from sms_service.limits import Unlimited
 from sms_service.routing import Route
 from sms_service.senders import Sender
 from sms_service.spending.claim_store import PaidLedger
+from sms_service.spending.command import shown
 from sms_service.spending.file import BudgetPart, SpendingPart, plan_of
 from sms_service.spending.judge import Judge
 from sms_service.spending.plan import Plan
@@ -21,10 +26,13 @@ from sms_service.spending.store import SpendingStore
 from sms_service.spending.watch import Watch
 from sms_service.store import CodeStore
 from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumbers
-from support.sms import BOOTH, PHONES, Recorder, Sms
+from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering
 
 CENT = 10_000
 """In micros."""
+MINUTE = timedelta(minutes=1)
+SOON = {"record": 4, "slow": 8, "stop": 12, "per_minute": 3}
+"""Stages that a few messages reach."""
 
 AGE = (
     "update budgets set starts_at = starts_at - make_interval(secs => $1)",
@@ -40,6 +48,22 @@ AGE = (
         resumed_at = resumed_at - make_interval(secs => $1), minute = minute - make_interval(secs => $1)
     """,
 )
+
+
+LEFT = """
+    select extract(epoch from date_bin($1::interval, now(), 'epoch') + $1::interval - now())::float8
+"""
+
+
+async def clear_of_the_edge(
+    database: "Pool | Connection", window: timedelta = timedelta(minutes=5), *, seconds: float = 10.0
+) -> None:
+    """See that a window of the database's clock does not end within ``seconds``: if it would, begin with the next one.
+
+    Those of five minutes end where hours and days do.
+    """
+    while (left := await database.fetchval(LEFT, window)) < seconds:
+        await asyncio.sleep(left)
 
 
 def a_plan(
@@ -104,6 +128,11 @@ class Minding:
         carriers = Carriers(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
         return Delivery(self.ledger, carriers, self.sms.deriver, PHONES, lambda: None, gate=self.watch)
 
+    async def shown(self) -> str:
+        """What an operator is shown."""
+        found, counts = await self.store.find(), await self.store.counts(1, 0)
+        return shown(self.plan, found.windows, counts, await self.store.standing())
+
     async def look(self) -> int:
         """Judge, and see what came of it. Returns how many stages were entered."""
         entered = await self.judge.judge()
@@ -142,3 +171,33 @@ class Minding:
 def a_sender(name: str = "recorder", **more: Any) -> Recorder:
     """One that takes everything at once."""
     return Recorder(name=name, **more)
+
+
+async def send(mind: Minding, number: E164, *, verify: bool = False) -> None:
+    """A code asked for and delivered, and entered if it is."""
+    issued = await mind.codes().issue(asking(number))
+    await mind.delivery(a_sender()).deliver((await mind.sms.sends(number))[-1]["message_id"])
+    if verify:
+        await mind.codes().check(entering(number, issued.code))
+
+
+async def pump(mind: Minding, block: str, many: int, *, verify: bool = False) -> None:
+    """Messages to so many numbers of a block."""
+    for last in range(many):
+        await send(mind, E164(f"{block}{last:04d}"), verify=verify)
+
+
+async def pump_on(mind: Minding, block: str, many: int) -> None:
+    """Messages to numbers of a block that got none so far."""
+    already = await mind.sms.pool.fetchval("select coalesce(sum(sent), 0)::int from traffic where block = $1", block)
+    for last in range(already, already + many):
+        await send(mind, E164(f"{block}{last:04d}"))
+
+
+async def outcome(mind: Minding, number: E164) -> ErrorCode | None:
+    """How a request for a code is refused; None when it is not."""
+    try:
+        await mind.codes().issue(asking(number))
+    except ServiceError as error:
+        return error.code
+    return None

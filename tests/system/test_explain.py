@@ -88,13 +88,16 @@ async def test_without_auth_service_the_story_says_what_it_does_not_know(app: Ap
 
 
 def test_a_command_within_the_stack_has_its_addresses_and_the_callers_secrets_before_those_that_are_kept() -> None:
-    kept = {"PHONE_KEY": "kept", "SERVICE_TOKEN": "kept"}
+    kept = {"PHONE_KEY": "kept", "SERVICE_TOKEN": "kept", "CODE_KEYS": "kept"}
     own = str(Path(inside.__file__).parents[1])
     given = {"PHONE_KEY": "given", "POSTGRES_URL": "elsewhere", "PYTHONPATH": f"{own}:/else", "HOME": "h"}
-    assert inside.environment(given, kept, "POSTGRES_URL='a b'\nAUTH_URL=c\n") == {
+    services = {"SMS_ROUTES": "routes.toml", "HOME": "theirs", "PHONE_KEY": "theirs", "CODE_KEYS": "theirs"}
+    assert inside.environment(given, kept, "POSTGRES_URL='a b'\nAUTH_URL=c\n", services) == {
+        "SMS_ROUTES": "routes.toml",
         "ENVIRONMENT": "development",
         "PHONE_KEY": "given",
         "SERVICE_TOKEN": "kept",
+        "CODE_KEYS": "theirs",
         "POSTGRES_URL": "a b",
         "AUTH_URL": "c",
         "PYTHONPATH": "/else",

@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"
     CALLER_LIMIT = "caller_limit"
+    SENDING_PAUSED = "sending_paused"
     TOO_MANY_CONTACTS = "too_many_contacts"
     CONTACT_BUDGET = "contact_budget"
     NOT_FOUND = "not_found"
@@ -45,6 +46,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.COOLDOWN: 429,
     ErrorCode.DAILY_CAP: 429,
     ErrorCode.CALLER_LIMIT: 429,
+    ErrorCode.SENDING_PAUSED: 503,
     ErrorCode.TOO_MANY_CONTACTS: 422,
     ErrorCode.CONTACT_BUDGET: 429,
     ErrorCode.NOT_FOUND: 404,

@@ -9,7 +9,7 @@ from shared import logs
 from shared.contracts.sms import Language
 from shared.settings import load
 from sms_service.housekeeping import MESSAGE_DAYS
-from sms_service.settings import DatabaseSettings, ExplainSettings, SmsSettings
+from sms_service.settings import DatabaseSettings, ExplainSettings, RoutesSettings, SmsSettings, SpendingSettings
 
 API = "sms-service"
 WORKER = "sms-worker"
@@ -77,7 +77,7 @@ def explain(asked: argparse.Namespace) -> None:
 
 def preview(asked: argparse.Namespace) -> None:
     """Show what messages will say and how many short messages they take, with a made-up code; sends nothing."""
-    settings = load(SmsSettings, API)
+    settings = load(RoutesSettings, API)
     from sms_service import preview as previewing  # noqa: PLC0415  as above
 
     texts = settings.routing.wording.words
@@ -87,7 +87,7 @@ def preview(asked: argparse.Namespace) -> None:
 
 def spending(asked: argparse.Namespace) -> None:
     """Show what is spent and which prefixes are slowed or stopped, or let one of them go."""
-    settings = load(SmsSettings, API)
+    settings = load(SpendingSettings, API)
     logs.configure(API, "error", to=sys.stderr)
     from sms_service.spending import command  # noqa: PLC0415  as above
 

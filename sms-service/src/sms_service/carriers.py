@@ -10,9 +10,9 @@ import structlog
 from prometheus_client import Counter
 
 from sms_service.breakers import Breakers
-from sms_service.routing import Choice, Limits, Past, Route, Router
-from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, Sender
-from sms_service.spending import SPENDING_STOPPED
+from sms_service.routing import EXHAUSTED, Choice, Limits, Past, Route, Router
+from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, Sender, scrubbed
+from sms_service.spending import CHEAPER_AWAY, SPENDING_STOPPED
 from sms_service.spending.money import Tariff
 
 ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by what they answered", ["sender", "outcome"])
@@ -35,6 +35,7 @@ class Carriers:
         self._breakers = breakers or Breakers()
         self._router = Router(routes, limits, self._breakers.is_open)
         self._tariff = tariff
+        self._quoting: set[str] = set()
 
     @classmethod
     def only(cls, sender: Sender) -> "Carriers":
@@ -56,8 +57,10 @@ class Carriers:
         """
         without = self._as_dear(dear, message) if dear else ()
         choice = self._router.choose(message.to, message.message_id, verification_id, past, tried, without=without)
+        if choice.sender is None and dear:
+            return Choice(None, SPENDING_STOPPED if choice.failure == EXHAUSTED else CHEAPER_AWAY)
         if choice.sender is None:
-            return Choice(None, SPENDING_STOPPED) if dear else choice
+            return choice
         if self._tariff is None:
             return choice
         return replace(choice, charge=self._tariff.charge(choice.sender, message.to, message.segments))
@@ -71,8 +74,15 @@ class Carriers:
         return {name for name in self._senders if tariff.price(name, message.to) >= most}
 
     async def send(self, name: str, message: Message, remaining: timedelta) -> Answer:
-        """Ask one sender, while the code lives and no longer than ``SEND_SECONDS``. Raises nothing of the sender's."""
-        answer = await self._ask(name, message, remaining)
+        """Ask one sender, while the code lives and no longer than ``SEND_SECONDS``. Raises nothing of the sender's.
+
+        What is returned holds neither the code nor the number, whatever the provider quoted.
+        """
+        said = await self._ask(name, message, remaining)
+        answer = scrubbed(said, message)
+        if said.provider_id and not answer.provider_id and name not in self._quoting:
+            self._quoting.add(name)
+            log.warning("sender.id_withheld", sender=name)
         ATTEMPTS.labels(name, answer.outcome.value).inc()
         if answer.outcome is not Outcome.ACCEPTED:
             log.warning(

@@ -28,7 +28,6 @@ from sms_service.rules import (
     refuse_cooling,
     refuse_tested,
 )
-from sms_service.spending import StoppedError
 from sms_service.spending.areas import Area
 from sms_service.spending.watch import UNWATCHED
 from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
@@ -68,11 +67,15 @@ class CallerLimits(Protocol):
 
 
 class Purse(Protocol):
-    """Whether money may be spent on a number; if not, ``StoppedError``. ``area`` is where a right code is counted."""
+    """Whether money may be spent on a number; if not, ``SENDING_PAUSED``. ``area`` is where a right code is counted.
+
+    ``admit`` gives the places that it took of slowed prefixes; those of a message that is not sent are given back.
+    """
 
     def area(self, number: E164) -> Area | None: ...
     def refuse_stopped(self, number: E164) -> None: ...
-    async def admit(self, number: E164) -> None: ...
+    async def admit(self, number: E164) -> Sequence[str]: ...
+    async def give_back(self, places: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Codes:
         self._diary = Diary(book, secrets.phones, wake)
 
     async def issue(self, call: IssueCode) -> CodeIssued:
-        """Send a code. In this order: ``CALLER_LIMIT``, ``call.refuse``, ``StoppedError``, ``COOLDOWN``, ``DAILY_CAP``.
+        """Send a code. In order: ``CALLER_LIMIT``, ``call.refuse``, ``SENDING_PAUSED``, ``COOLDOWN``, ``DAILY_CAP``.
 
         A test number has a lane of its own: ``NUMBER_REFUSED`` after its last day, and a ``DAILY_CAP`` of its own.
         """
@@ -130,7 +133,7 @@ class Codes:
             test.demand(datetime.now(UTC))
             return await self._send(call, number)
         except ServiceError as error:
-            if error.code is not ErrorCode.UNAVAILABLE or isinstance(error, StoppedError):
+            if error.code is not ErrorCode.UNAVAILABLE:
                 await self._diary.refused(call, number, error)
             raise
 
@@ -149,19 +152,22 @@ class Codes:
         ref, is_test = self._phones.ref(number), self._tests.find(number) is not None
         if not is_test:
             self._purse.refuse_stopped(number)
-        for _ in range(REDECISIONS):
-            standing = await self._book.standing(ref, call.purpose)
-            if is_test:
-                refuse_tested(standing.sends, standing.now)
-            else:
-                refuse_cooling(standing.sends, call.cooldown, standing.now)
-                refuse_capped(standing.sends, call.daily_cap, standing.now)
-                await self._purse.admit(number)
-            dispatch = self._dispatch(call, number, ref, standing)
-            if await self._book.dispatch(dispatch):
-                self._wake()
-                return self._issued(call, number, dispatch)
-        raise unavailable()
+        places: Sequence[str] | None = None
+        try:
+            for _ in range(REDECISIONS):
+                standing = await self._book.standing(ref, call.purpose)
+                _refuse_frequent(call, standing, is_test=is_test)
+                if places is None and not is_test:
+                    places = await self._purse.admit(number)
+                dispatch = self._dispatch(call, number, ref, standing)
+                if await self._book.dispatch(dispatch):
+                    self._wake()
+                    return self._issued(call, number, dispatch)
+            raise unavailable()
+        except ServiceError as error:
+            if places and error.code is not ErrorCode.UNAVAILABLE:  # it may have been sent, or nobody would answer
+                await self._purse.give_back(places)
+            raise
 
     def _dispatch(self, call: IssueCode, number: E164, ref: int, standing: Standing) -> Dispatch:
         verification = next_verification(standing, new_id(), self._deriver.current_key_id)
@@ -283,3 +289,11 @@ class Codes:
         if self._tests.find(E164(call.phone)) is None:
             refuse_cooling(sends, call.cooldown, now)
         return Status()
+
+
+def _refuse_frequent(call: IssueCode, standing: Standing, *, is_test: bool) -> None:
+    if is_test:
+        refuse_tested(standing.sends, standing.now)
+    else:
+        refuse_cooling(standing.sends, call.cooldown, standing.now)
+        refuse_capped(standing.sends, call.daily_cap, standing.now)

@@ -20,7 +20,7 @@ from sms_service.derive import Deriver
 from sms_service.facts import SOURCE
 from sms_service.routing import Choice, Past
 from sms_service.senders import Answer, Message, Outcome
-from sms_service.spending import SPENDING_STOPPED
+from sms_service.spending import StoppedError
 from sms_service.spending.money import Charge
 from sms_service.spending.watch import UNWATCHED
 from sms_service.texts import BUILT_IN, Occasion, Texts
@@ -122,9 +122,9 @@ class Ledger(Protocol):
 
 
 class Gate(Protocol):
-    """Whether a message that was asked for so long ago may still go: its prefix may have been stopped since."""
+    """Raises ``StoppedError`` for a message that was asked for so long ago: its prefix may have been stopped since."""
 
-    async def admits_queued(self, number: E164, age: timedelta) -> bool: ...
+    async def admit_queued(self, number: E164, age: timedelta) -> None: ...
 
 
 class Delivery:
@@ -194,8 +194,10 @@ class Delivery:
         return second, await self._carriers.send(second.sender, message, second.remaining - _since(started))
 
     async def _begin(self, entry: Entry, message: Message) -> tuple[Choice, Entry | None]:
-        if not await self._gate.admits_queued(message.to, entry.age):
-            return Choice(None, SPENDING_STOPPED), None
+        try:
+            await self._gate.admit_queued(message.to, entry.age)
+        except StoppedError as stopped:
+            return Choice(None, stopped.why), None
         return await self._start(entry, message)
 
     async def _start(self, entry: Entry, message: Message, failed: Answer | None = None) -> tuple[Choice, Entry | None]:

@@ -63,7 +63,8 @@ class Diary:
             is_told = limiter != LIMITER or self._of_stopped.may_say(str(ref))
         if is_told:
             about = facts.about(number, ref, call.purpose, call.dialect)
-            happening = Happening(ref, What.REFUSED, call.purpose, call.dialect, detail=limiter, retry_after=wait)
+            why = error.why if isinstance(error, StoppedError) else limiter
+            happening = Happening(ref, What.REFUSED, call.purpose, call.dialect, detail=why, retry_after=wait)
             await self._book.tell([facts.refused(about, limiter, wait)], happening)
             self._wake()
         REFUSED.labels(limiter).inc()

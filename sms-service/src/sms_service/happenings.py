@@ -17,7 +17,7 @@ class What(StrEnum):
     """The kinds of happenings."""
 
     REFUSED = "refused"
-    """A code was asked for and not sent; ``detail`` is the limiter."""
+    """A code was asked for and not sent; ``detail`` is the limiter, or which of two things spending did."""
     WRONG = "wrong"
     """A wrong code came back, and a try was counted."""
     RIGHT = "right"

@@ -24,15 +24,17 @@ _ENTRY = """
     s.dialect, s.client
 """
 
-# A receipt that says "failed" makes an attempt a failure for the next message with the same code.
+# A receipt that says "failed" makes an attempt a failure for the next message with the same code. An attempt is as old
+# as its message: a sender's windows then never refuse what the cooldown, which counts from asking too, has allowed.
 FIND = f"""
     select {_ENTRY}, p.senders, p.verification_ids, p.outcomes, p.agos
     from sends s, lateral (
         select
             array_agg(a.sender) as senders, array_agg(a.verification_id) as verification_ids,
             array_agg(case a.receipt when 'failed' then 'undelivered' else a.outcome end) as outcomes,
-            array_agg(now() - a.started_at) as agos
-        from attempts a where a.phone_ref = s.phone_ref and a.started_at > now() - interval '24 hours'
+            array_agg(now() - asked.created_at) as agos
+        from attempts a join sends asked using (message_id)
+        where a.phone_ref = s.phone_ref and a.started_at > now() - interval '24 hours'
     ) p
     where s.message_id = any ($1::uuid[]) and s.state = 'queued'
 """  # noqa: S608  put together from constants

@@ -1,21 +1,23 @@
 """The file that ``SMS_ROUTES`` names: senders, routes and test numbers. A broken one names the line at fault."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
 from shared.phone import E164
 from sms_service.routing import Route
-from sms_service.senders.config import ENVIRON, FromEnv, HttpUrl, InboxConfig, Part, SenderConfig
+from sms_service.senders.addresses import HttpUrl
+from sms_service.senders.config import ENVIRON, FromEnv, InboxConfig, Part, SenderConfig, Whole
 from sms_service.spending.file import BudgetPart, SpendingPart, plan_of, wrong_money
 from sms_service.spending.plan import Plan
 from sms_service.testnumbers import TestNumber, TestNumbers
 from sms_service.textsfile import AutofillPart, SignaturePart, TextPart, TextTables
-from sms_service.tomllines import Lines
+from sms_service.tomllines import Lines, deepest, line_of, longest
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Loc = tuple[str | int, ...]
@@ -28,12 +30,18 @@ def _six_digits(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _day(given: object) -> object:
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return given
+    raise ValueError("write a date: 2099-12-31")
+
+
 class RoutePart(Part):
     """The senders for numbers with a prefix, in the order in which they are asked."""
 
     prefix: str = Field(pattern=r"^\+[0-9]{0,15}$")
     senders: tuple[Name, ...] = Field(min_length=1)
-    weights: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    weights: tuple[Annotated[Whole, Field(ge=1)], ...] = ()
 
 
 class TestNumberPart(Part):
@@ -41,7 +49,7 @@ class TestNumberPart(Part):
 
     number: str = Field(pattern=r"^\+[1-9][0-9]{6,14}$", repr=False)
     code: Annotated[FromEnv, AfterValidator(_six_digits)] = Field(alias="code_env")
-    until: date
+    until: Annotated[date, BeforeValidator(_day)]
 
 
 class RouteFile(Part):
@@ -52,8 +60,8 @@ class RouteFile(Part):
     routes: tuple[RoutePart, ...] = ()
     test_numbers: tuple[TestNumberPart, ...] = ()
     texts: tuple[TextPart, ...] = Field(default=(), max_length=100)
-    signatures: tuple[SignaturePart, ...] = Field(default=(), max_length=50)
-    autofill: tuple[AutofillPart, ...] = Field(default=(), max_length=50)
+    signatures: tuple[SignaturePart, ...] = Field(default=(), max_length=20)
+    autofill: tuple[AutofillPart, ...] = Field(default=(), max_length=20)
     spending: SpendingPart | None = None
     budgets: tuple[BudgetPart, ...] = Field(default=(), max_length=100)
 
@@ -96,13 +104,15 @@ INBOX_ONLY = RouteFile(
 
 def read(file: Path, environ: Mapping[str, str], *, inbox_allowed: bool) -> RouteFile:
     """Read a file. Raises ``BrokenRoutesError`` for the first thing that is wrong with it."""
+    text = _text(file)
     try:
-        text = file.read_text(encoding="utf-8")
         data = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokenRoutesError(f"{file}: cannot be read ({type(error).__name__})") from None
     except tomllib.TOMLDecodeError as error:
-        raise BrokenRoutesError(f"{file}: {error}") from None
+        raise BrokenRoutesError(f"{file}: {_said(error, text)}") from None
+    except RecursionError:
+        raise BrokenRoutesError(f"{file}: line {deepest(text)}: nests too deep") from None
+    except ValueError:  # what the parser leaves to int()
+        raise BrokenRoutesError(f"{file}: line {longest(text)}: a number of too many digits") from None
     lines = Lines(text)
     try:
         routes = RouteFile.model_validate(data, context={ENVIRON: environ})
@@ -112,6 +122,34 @@ def read(file: Path, environ: Mapping[str, str], *, inbox_allowed: bool) -> Rout
     for loc, said in _contradictions(routes, inbox_allowed=inbox_allowed):
         raise BrokenRoutesError(_at(file, lines, loc, said))
     return routes
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BrokenRoutesError(f"{file}: line {line}: is not written in UTF-8") from None
+    except OSError as error:
+        why = _UNREADABLE.get(type(error), type(error).__name__)
+        raise BrokenRoutesError(f"{file}: cannot be read: {why}") from None
+
+
+_UNREADABLE: dict[type[OSError], str] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a directory",
+    NotADirectoryError: "there is no such file",
+    PermissionError: "this process is not allowed to",
+}
+
+
+def _said(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """The parser's words, with the line in front as everywhere else."""
+    said, _, where = str(error).partition(" (at ")
+    found = re.fullmatch(r"line ([0-9]+), column ([0-9]+)\)", where)
+    if found is None:  # at the end of the document
+        return f"line {line_of(text, len(text.rstrip()))}: {said} at the end of the file"
+    return f"line {found[1]}: {said} (column {found[2]})"
 
 
 def _first(error: ValidationError) -> tuple[Loc, str]:
@@ -136,6 +174,8 @@ def _contradictions(routes: RouteFile, *, inbox_allowed: bool) -> Iterator[tuple
             yield ("senders", name), "an inbox is for development and reaches no telephone"
         if sender.type == "twilio" and (sender.from_number is None) == (sender.messaging_service_sid is None):
             yield ("senders", name), "needs one of from_number and messaging_service_sid"
+        if sender.type == "aws" and (sender.access_key_id is None) != (sender.secret_access_key is None):
+            yield ("senders", name), "needs both of access_key_id_env and secret_access_key_env, or neither"
     yield from _wrong_routes(routes)
     yield from routes.wording.wrong()
     yield from wrong_money(routes.spending, routes.budgets, routes.senders, routes.routes)

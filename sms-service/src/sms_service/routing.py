@@ -26,7 +26,10 @@ _MENDS = frozenset({Outcome.TRANSIENT, Outcome.RATE_LIMITED, "abandoned", "undel
 
 
 class Past(NamedTuple):
-    """An earlier attempt to reach a number. ``outcome`` is empty while it is open, ``undelivered`` by a receipt."""
+    """An earlier attempt to reach a number. ``outcome`` is empty while it is open, ``undelivered`` by a receipt.
+
+    ``ago`` is when its message was asked for.
+    """
 
     sender: str
     verification_id: UUID

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import Field, PrivateAttr, SecretStr, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, RedisUrl, ServiceUrl, Settings
 from sms_service import routefile
@@ -24,40 +24,16 @@ class ExplainSettings(DatabaseSettings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
 
 
-class SmsSettings(ExplainSettings):
-    """What the API and the delivery worker need; both read the same variables."""
+class RoutesSettings(Settings):
+    """Enough to show what messages say: the file of routes, and the variables that it names."""
 
-    sms_port: int = Field(default=8082, ge=1, le=65535)
-    sms_worker_port: int = Field(default=8084, ge=1, le=65535)
-    redis_url: RedisUrl
-    amqp_url: AmqpUrl
-    ticket_keys: Keys
-    code_keys: Keys
-    operator_token: SecretStr | None = Field(default=None, min_length=32)
     sms_routes: Path | None = None
-    inbox_url: str | None = None
-    caller_limits: OnOff = OnOff.ON
     _routing: routefile.RouteFile = PrivateAttr(default=routefile.INBOX_ONLY)
 
-    @property
-    def inbox_address(self) -> str:
-        """Where the development sender posts: the API process, which holds the inbox."""
-        return (self.inbox_url or f"http://127.0.0.1:{self.sms_port}").rstrip("/")
-
-    @model_validator(mode="after")
-    def _nothing_for_development_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION:
-            if self.caller_limits is OnOff.OFF:
-                raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
-            if self.sms_routes is None:
-                raise ValueError("SMS_ROUTES is missing: it names the file that says who carries messages")
-        return self
-
-    @model_validator(mode="after")
-    def _operators_have_a_token_of_their_own(self) -> Self:
-        if self.operator_token is not None and self.operator_token == self.service_token:
-            raise ValueError("OPERATOR_TOKEN is SERVICE_TOKEN: make one of its own")
-        return self
+    @field_validator("sms_routes", mode="before")
+    @classmethod
+    def _empty_is_missing(cls, given: Any) -> Any:
+        return given or None
 
     @model_validator(mode="after")
     def _read_routes(self) -> Self:
@@ -67,9 +43,46 @@ class SmsSettings(ExplainSettings):
                 self._routing = routefile.read(self.sms_routes, os.environ, inbox_allowed=development)
             except routefile.BrokenRoutesError as error:
                 raise ValueError(f"SMS_ROUTES: {error}") from None
+        elif self.environment is Environment.PRODUCTION:
+            raise ValueError("SMS_ROUTES is missing: it names the file that says who carries messages")
         return self
 
     @property
     def routing(self) -> routefile.RouteFile:
         """What ``SMS_ROUTES`` says; without it, in development, everything goes to the inbox."""
         return self._routing
+
+
+class SpendingSettings(DatabaseSettings, RoutesSettings):
+    """Enough to show what is spent, and to let a prefix go."""
+
+
+class SmsSettings(ExplainSettings, SpendingSettings):
+    """What the API and the delivery worker need; both read the same variables."""
+
+    sms_port: int = Field(default=8082, ge=1, le=65535)
+    sms_worker_port: int = Field(default=8084, ge=1, le=65535)
+    redis_url: RedisUrl
+    amqp_url: AmqpUrl
+    ticket_keys: Keys
+    code_keys: Keys
+    operator_token: SecretStr | None = Field(default=None, min_length=32)
+    inbox_url: str | None = None
+    caller_limits: OnOff = OnOff.ON
+
+    @property
+    def inbox_address(self) -> str:
+        """Where the development sender posts: the API process, which holds the inbox."""
+        return (self.inbox_url or f"http://127.0.0.1:{self.sms_port}").rstrip("/")
+
+    @model_validator(mode="after")
+    def _nothing_for_development_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
+            raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
+        return self
+
+    @model_validator(mode="after")
+    def _operators_have_a_token_of_their_own(self) -> Self:
+        if self.operator_token is not None and self.operator_token == self.service_token:
+            raise ValueError("OPERATOR_TOKEN is SERVICE_TOKEN: make one of its own")
+        return self

@@ -152,21 +152,30 @@ class TextTables:
 
     def _occasions(self) -> Iterator[Occasion]:
         """One for each text that the tables can make."""
-        prefixes, dialects, clients = (self._named(name) for name in ("prefix", "dialect", "client"))
-        lasts = {dialect: self._lasts(dialect, clients) for dialect in dialects}
-        seen = set()
-        for purpose, language, prefix, dialect in product(Purpose, Language, prefixes, dialects):
+        meetings = self._meetings()
+        clients = sorted({""} | {part.client for part in self.autofill})
+        lasts = {dialect: self._lasts(dialect, clients) for dialect in {dialect for _, dialect in meetings}}
+        seen: set[tuple[object, ...]] = set()
+        for purpose, language, (prefix, dialect) in product(Purpose, Language, meetings):
             occasion = Occasion(purpose, language, prefix, dialect)
-            first = purpose, language, self._position("texts", occasion), self._position("signatures", occasion)
+            template, signature = self._position("texts", occasion), self._position("signatures", occasion)
+            first = (template, signature) if template is not None else (purpose, language, signature)
             for last, client in lasts[dialect].items():
-                if (first, last) not in seen:
-                    seen.add((first, last))
+                if (*first, last) not in seen:
+                    seen.add((*first, last))
                     yield replace(occasion, client=client)
 
-    def _named(self, key: str) -> list[str]:
-        """What the entries name of one kind, and what stands for everything else."""
-        named = {getattr(scope, key) for table in self._scopes.values() for scope, _ in table}
-        return sorted(named | {getattr(Scope(), key)})
+    def _meetings(self) -> list[tuple[str, str]]:
+        """The prefixes and dialects at which entries of the three tables meet.
+
+        Entries that together make a text anywhere also make one there: nothing is for that meeting which is not for
+        the other place too, and so nothing more particular.
+        """
+        met = {("+", "")}
+        for table in self._scopes.values():
+            scopes = {(scope.prefix, scope.dialect) for scope, _ in table}
+            met |= {meeting for one, other in product(met, scopes) if (meeting := _meeting(one, other))}
+        return sorted(met)
 
     def _lasts(self, dialect: str, clients: Sequence[str]) -> dict[int | None, str]:
         """The entries of ``autofill`` that messages of a dialect can have, each with a client that has it."""
@@ -194,6 +203,14 @@ class TextTables:
             "autofill": self.autofill,
         }
         return {name: [(part.scope, place) for place, part in enumerate(parts)] for name, parts in tables.items()}
+
+
+def _meeting(one: tuple[str, str], other: tuple[str, str]) -> tuple[str, str] | None:
+    """The prefix and the dialect that two entries are both for, if there is one."""
+    (short, long), dialects = sorted((one[0], other[0]), key=len), {one[1], other[1]} - {""}
+    if not long.startswith(short) or len(dialects) > 1:
+        return None
+    return long, max(dialects, default="")
 
 
 def _title(occasion: Occasion) -> str:

@@ -3,17 +3,24 @@
 import re
 import sys
 import tomllib
+from contextlib import AsyncExitStack
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 
+from shared import rpc
 from shared.contracts.sms import Language, Purpose
+from shared.startup import UnreachableError
+from sms_service.receipts import Receipt
+from sms_service.receipts.reading import readers
 from sms_service.routefile import BrokenRoutesError, read
 from sms_service.routing import Route
-from sms_service.senders.config import AliyunConfig, Part, SenderConfig
-from sms_service.senders.opening import MissingLibraryError, load
+from sms_service.senders.config import AliyunConfig, Part, SenderConfig, TwilioConfig
+from sms_service.senders.opening import MissingLibraryError, Surroundings, load, open_all
 
 ENVIRON = {
     "ALIYUN_ID": "id-4711",
@@ -106,7 +113,7 @@ def test_the_most_particular_template_is_used(file: Path, purpose: Purpose, lang
     ("old", "new", "said"),
     [
         ('type = "aliyun"', 'type = "pigeon"', "line 3: senders.main: "),
-        ('type = "aliyun"', "type = aliyun", "Invalid value (at line 4"),
+        ('type = "aliyun"', "type = aliyun", "line 4: Invalid value (column 8)"),
         ('"ALIYUN_SECRET"', '"NOT_THERE"', "line 6: senders.main.access_key_secret_env: NOT_THERE is not set"),
         ('"ALIYUN_SECRET"', '"s3cret!"', "line 6: senders.main.access_key_secret_env: expected the name of an envir"),
         ('sign_name = "好码"\n', "", "line 3: senders.main.sign_name: Field required"),
@@ -129,6 +136,168 @@ def test_the_most_particular_template_is_used(file: Path, purpose: Purpose, lang
 def test_a_broken_file_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
     assert old in GOOD
     assert said in refusal(file, GOOD.replace(old, new, 1))
+
+
+ONE = '[senders.one]\ntype = "{}"\n{}\n[[routes]]\nprefix = "+"\nsenders = ["one"]\n'
+TWILIO = 'account_sid = "AC1"\nauth_token_env = "HOOK"\nfrom_number = "+15005550006"'
+ALIYUN = 'access_key_id_env = "ALIYUN_ID"\naccess_key_secret_env = "ALIYUN_SECRET"\nsign_name = "x"'
+TENCENT = 'secret_id_env = "ALIYUN_ID"\nsecret_key_env = "ALIYUN_SECRET"\napp_id = "1"\ntemplates = { default = "1" }'
+AWS = 'region = "ap-southeast-1"'
+SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsource = "Haoma"'
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "said"),
+    [
+        (
+            "webhook",
+            'url = "https://a.example:99999/x"\nsecret_env = "HOOK"',
+            "line 3: senders.one.url: expected an addr",
+        ),
+        ("webhook", 'url = "http://[::1/one"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
+        ("webhook", 'url = "http://a..b/one"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
+        ("webhook", 'url = "http://999.1.1.1"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
+        ("twilio", f'{TWILIO}\nbase_url = "http://[::1/x"', "line 6: senders.one.base_url: expected an address"),
+        (
+            "aliyun",
+            f'{ALIYUN}\ntemplates = {{ default = "1" }}\nendpoint = "http://x y"',
+            "line 7: senders.one.endpoint: ",
+        ),
+        ("aliyun", f'{ALIYUN}\ntemplates = {{ default = "1" }}\nendpoint = "a.example/x"', "line 7: senders.one.endpo"),
+        (
+            "aliyun",
+            f'{ALIYUN}\n[senders.one.templates]\ndefault = "1"\nsignup = "2"',
+            "line 8: senders.one.templates.signup: is no purpose",
+        ),
+        ("tencent", f'{TENCENT}\nparameters = ["minutes"]', 'line 7: senders.one.parameters: needs "code"'),
+        ("tencent", f'{TENCENT}\nendpoint = "h:port"', "line 7: senders.one.endpoint: expected the name of a machine"),
+        ("aws", f'{AWS}\naccess_key_id_env = "ALIYUN_ID"', "line 1: senders.one: needs both of access_key_id_env and "),
+        ("aws", f'{AWS}\nsecret_access_key_env = "ALIYUN_ID"', "line 1: senders.one: needs both of access_key_id_env"),
+        ("aws", 'region = "no such region!"', "line 3: senders.one.region: "),
+        ("aws", f'{AWS}\nendpoint_url = "http://[::1/x"', "line 4: senders.one.endpoint_url: expected an address"),
+        ("aws", f'{AWS}\nendpoint_url = "http://a_b/x"', "line 4: senders.one.endpoint_url: "),
+        (
+            "smpp",
+            SMPP.replace("ALIYUN_SECRET", "HOOK"),
+            "line 5: senders.one.password_env: the variable must hold 8 char",
+        ),
+        ("smpp", SMPP.replace("smsc", "h h"), "line 3: senders.one.host: expected the name or the IP address"),
+        ("smpp", SMPP.replace('"haoma"', '"码"'), "line 4: senders.one.system_id: "),
+        ("smpp", SMPP.replace('"haoma"', '"sixteencharacter"'), "line 4: senders.one.system_id: "),
+        ("smpp", SMPP.replace('"Haoma"', '"TwelveLetter"'), "line 6: senders.one.source: "),
+        ("smpp", f"{SMPP}\nport = true", "line 7: senders.one.port: "),
+        ("aws", f'{AWS}\nlimits = {{ per_hour = "80" }}', "line 4: senders.one.limits.per_hour: "),
+    ],
+)
+def test_what_a_library_would_not_take_is_refused_with_its_line(file: Path, kind: str, keys: str, said: str) -> None:
+    assert refusal(file, ONE.format(kind, keys)).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("webhook", 'url = "http://127.0.0.1:8000"\nsecret_env = "HOOK"'),
+        ("webhook", 'url = "http://my_hook:8000/a%20b/"\nsecret_env = "HOOK"'),
+        ("webhook", 'url = "http://[::1]:8000/x"\nsecret_env = "HOOK"'),
+        ("webhook", 'url = "https://短信.example.com/"\nsecret_env = "HOOK"'),
+        ("twilio", f'{TWILIO}\nbase_url = "https://api.dublin.ie1.twilio.com"'),
+        (
+            "aliyun",
+            f'{ALIYUN}\ntemplates = {{ default = "1", en = "2", change_phone_zh = "3" }}\nendpoint = "localhost:80"',
+        ),
+        ("tencent", f'{TENCENT}\nparameters = ["minutes", "code"]\nendpoint = "127.0.0.1:8443"'),
+        (
+            "aws",
+            f'{AWS}\nendpoint_url = "http://127.0.0.1:4566"\naccess_key_id_env = "HOOK"\nsecret_access_key_env = "HOOK"',
+        ),
+        ("smpp", SMPP.replace("smsc", "::1")),
+        ("smpp", SMPP.replace('"Haoma"', '"+8610690000"')),
+    ],
+)
+async def test_what_is_taken_can_be_opened(file: Path, kind: str, keys: str) -> None:
+    file.write_text(ONE.format(kind, keys))
+    routing = read(file, ENVIRON, inbox_allowed=False)
+
+    async def take(_sender: str, _receipt: Receipt) -> bool:
+        raise AssertionError("nothing was sent")
+
+    async with AsyncExitStack() as stack:
+        around = Surroundings(partial(rpc.peer, "http://127.0.0.1:1", "token"), None, take)
+        (sender,) = await open_all(routing.senders, around, stack)
+        assert sender.name == "one"
+
+
+@pytest.mark.parametrize("weights", ["[true, 1]", '["80", 20]', "[8.0, 2]"])
+def test_a_weight_is_a_whole_number(file: Path, weights: str) -> None:
+    assert "line 21: routes[0].weights[0]: " in refusal(file, GOOD.replace("[9, 1]", weights))
+
+
+def test_public_url_is_an_address(file: Path) -> None:
+    broken = GOOD.replace("https://api.example.com", "https://api.example.com:99999")
+    assert "line 1: public_url: expected an address" in refusal(file, broken)
+
+
+@pytest.mark.parametrize("until", ["20991231", "2099-12-31T00:00:00Z", "2099-12-31 12:00:00", '"2099-12-31"', "true"])
+def test_the_last_day_of_a_test_number_is_a_date(file: Path, until: str) -> None:
+    said = refusal(file, GOOD.replace("2099-01-31", until))
+    assert said == "line 30: test_numbers[0].until: write a date: 2099-12-31"
+
+
+@pytest.mark.parametrize(
+    ("end", "line", "said"),
+    [
+        ("x = 'abc", 31, "at the end of the file"),
+        ('x = "abc', 31, "at the end of the file"),
+        ('x = """\n\nabc\n', 33, "at the end of the file"),
+        ("x = [1,\n2\n\n", 32, "at the end of the file"),
+        ("[senders.two", 31, "at the end of the file"),
+        ("x =", 31, "at the end of the file"),
+        (f"x = 1\ny = {'7' * 5000}", 32, "a number of too many digits"),
+        (f"\nx = {'[' * 3000}", 32, "nests too deep"),
+        (f"\nx = {'{a=' * 3000}", 32, "nests too deep"),
+    ],
+)
+def test_what_no_parser_reads_has_a_line_too(file: Path, end: str, line: int, said: str) -> None:
+    told = refusal(file, GOOD + end)
+    assert told.startswith(f"line {line}: ")
+    assert told.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("written", "line"),
+    [
+        (GOOD.encode().replace(b"SMS_4", b"\xff"), 8),
+        (b"# one\n# two \xe5\xa5", 2),
+        (GOOD.encode("utf-16"), 1),
+        (GOOD.encode("gb18030"), 7),
+    ],
+)
+def test_what_is_not_utf_8_is_named_with_its_line(file: Path, written: bytes, line: int) -> None:
+    file.write_bytes(written)
+    with pytest.raises(BrokenRoutesError, match=f"line {line}: is not written in UTF-8"):
+        read(file, ENVIRON, inbox_allowed=True)
+
+
+def test_a_byte_order_mark_and_other_line_ends_are_nothing_wrong(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert read(file, ENVIRON, inbox_allowed=False).in_order
+
+
+def test_a_text_of_several_lines_shifts_no_line_after_it(file: Path) -> None:
+    text = '\n[[texts]] # \u2028\nlanguage = "en"\ntext = """\n[Haoma]\n[[budgets]]\n{code}"""\npurpose = "bad"\n'
+    assert "line 38: texts[0].purpose: " in refusal(file, GOOD + text)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [(".", "it is a directory"), ("none.toml", "there is no such file"), ("routes.toml/x", "there is no such file")],
+)
+def test_a_file_that_cannot_be_read_is_a_sentence(file: Path, where: str, said: str) -> None:
+    file.write_text(GOOD)
+    wanted = file.parent / where
+    with pytest.raises(BrokenRoutesError) as refused:
+        read(wanted, ENVIRON, inbox_allowed=True)
+    assert str(refused.value) == f"{wanted}: cannot be read: {said}"
 
 
 def test_an_empty_file_a_missing_file_and_an_inbox_in_production_are_refused(file: Path) -> None:
@@ -173,3 +342,10 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest
     monkeypatch.delitem(sys.modules, "sms_service.senders.twilio", raising=False)
     with pytest.raises(MissingLibraryError, match=r"need haoma-sms-service\[twilio\]"):
         load("twilio")
+
+
+def test_the_process_that_reads_receipts_names_the_missing_library_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "twilio.request_validator", None)
+    config = TwilioConfig.model_construct(type="twilio", auth_token=SecretStr("12345"))
+    with pytest.raises(UnreachableError, match=r"senders of type twilio need haoma-sms-service\[twilio\]"):
+        readers({"world": config})

@@ -1,5 +1,8 @@
 """What stops the start, and that it says why."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,10 +85,12 @@ def test_a_malformed_secret_is_named_and_not_shown(say, name: str) -> None:
 
 def test_somebody_must_carry_messages_in_production(say) -> None:
     assert "cannot start: SMS_ROUTES is missing" in say(**SERVERS, **SECRETS)
+    assert "cannot start: SMS_ROUTES is missing" in say(**SERVERS, **SECRETS, SMS_ROUTES="")
 
 
-def test_callers_are_always_limited_in_production(say) -> None:
-    assert "cannot start: CALLER_LIMITS is off" in say(**SERVERS, **SECRETS, CALLER_LIMITS="off")
+def test_callers_are_always_limited_in_production(say, tmp_path: Path) -> None:
+    given = SERVERS | SECRETS | {"SMS_ROUTES": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
+    assert "cannot start: CALLER_LIMITS is off" in say(**given, CALLER_LIMITS="off")
 
 
 def test_a_broken_settings_file_of_senders_is_named_with_its_line(say, tmp_path: Path) -> None:
@@ -100,6 +105,34 @@ def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(say, tm
     file.write_text('[senders.inbox]\ntype = "inbox"\n[[routes]]\nprefix = "+"\nsenders = ["inbox"]\n')
     said = say(**SERVERS, **SECRETS, SMS_ROUTES=str(file))
     assert f"{file}: line 1: senders.inbox: an inbox is for development" in said
+
+
+def a_file(folder: Path) -> Path:
+    file = folder / "routes.toml"
+    sender = '[senders.own]\ntype = "webhook"\nurl = "https://sms.example.com"\nsecret_env = "OWN_SECRET"\n'
+    file.write_text(f'{sender}[[routes]]\nprefix = "+"\nsenders = ["own"]\n')
+    return file
+
+
+@pytest.mark.parametrize(
+    ("words", "needed", "shown"),
+    [
+        (["preview"], {}, "sign_up (zh)"),
+        (["spending"], {"POSTGRES_URL": SERVERS["POSTGRES_URL"]}, "There is no [spending]"),
+    ],
+)
+def test_a_command_that_only_shows_is_given_no_key_and_no_server_that_it_does_not_ask(
+    words: list[str], needed: dict[str, str], shown: str, tmp_path: Path
+) -> None:
+    alone = {"PATH": os.environ["PATH"], "SERVICE_TOKEN": SECRETS["SERVICE_TOKEN"], "OWN_SECRET": "23" * 32}
+    ran = subprocess.run(
+        [sys.executable, "-m", "sms_service", *words],
+        env=alone | needed | {"SMS_ROUTES": str(a_file(tmp_path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown in ran.stdout + ran.stderr
 
 
 def test_migrating_needs_no_key_that_makes_codes() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from shared.phone import E164
 from sms_service.spending.areas import Area, area_of, calling_code
-from sms_service.spending.money import Budget, Charge, Tariff, micros
+from sms_service.spending.money import Budget, Charge, Tariff, micros, written
 
 MAINLAND = E164("+8613800138000")
 
@@ -82,3 +82,8 @@ def test_the_cheapest_message_of_a_budget_is_the_least_that_any_of_its_numbers_c
         "+44": 9,
     }
     assert Tariff({}).cheapest("+") == 0
+
+
+@pytest.mark.parametrize("amount", ["0.00", "0.045", "0.000001", "12.50", "600.00", "999999999.999999"])
+def test_an_amount_is_written_as_it_was_read(amount: str) -> None:
+    assert written(micros(amount)) == amount

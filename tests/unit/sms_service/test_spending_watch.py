@@ -9,9 +9,9 @@ from support.spending import a_plan
 
 from shared.errors import ErrorCode
 from shared.phone import E164
-from sms_service.spending import StoppedError
+from sms_service.spending import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 from sms_service.spending.policy import Stage
-from sms_service.spending.watch import Standing, Unwatched, Watch
+from sms_service.spending.watch import STAGES, Standing, Unwatched, Watch
 
 NUMBER, NEIGHBOUR, ELSEWHERE = E164("+8613800138000"), E164("+8613800149999"), E164("+14155550100")
 
@@ -34,6 +34,10 @@ class Book:
         self.places -= 1
         return 0.0 if self.places >= 0 else 20.5
 
+    async def give_back(self, scope: str) -> None:
+        assert scope.startswith("block:")
+        self.places += 1
+
 
 class Clock:
     now = 1000.0
@@ -47,7 +51,7 @@ def refused(watch: Watch, number: E164) -> int | None:
     try:
         watch.refuse_stopped(number)
     except StoppedError as error:
-        assert error.code is ErrorCode.UNAVAILABLE
+        assert error.code is ErrorCode.SENDING_PAUSED
         return error.retry_after
     return None
 
@@ -120,16 +124,32 @@ async def test_a_queued_message_takes_a_place_if_it_was_asked_for_before_the_slo
     book.stages = [Standing("block:+861380013", Stage.SLOW, 10, 600)]
     await watch.refresh()
 
-    assert await watch.admits_queued(NUMBER, timedelta(seconds=age))
+    await watch.admit_queued(NUMBER, timedelta(seconds=age))
     assert book.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("left", "why"), [((60, 90), SPENDING_STOPPED), ((90, 60), PREFIX_STOPPED), ((90, 0), PREFIX_STOPPED)]
+)
+async def test_who_is_refused_for_two_reasons_is_told_of_the_one_that_lasts_longer(
+    book: Book, clock: Clock, left: tuple[float, float], why: str
+) -> None:
+    watch = Watch(book, a_plan(), clock)
+    scopes = ("block:+861380013", "hour:+86")
+    book.stages = [Standing(scope, Stage.STOP, 0, most) for scope, most in zip(scopes, left, strict=True)]
+    await watch.refresh()
+    with pytest.raises(StoppedError) as stopped:
+        watch.refuse_stopped(NUMBER)
+    assert (stopped.value.why, stopped.value.retry_after) == (why, 90)
 
 
 async def test_a_queued_message_of_a_stopped_prefix_does_not_go(book: Book, clock: Clock) -> None:
     watch = Watch(book, a_plan(), clock)
     book.stages = [Standing("block:+861380013", Stage.STOP, 0, 60)]
     await watch.refresh()
-    assert not await watch.admits_queued(NUMBER, timedelta())
-    assert await watch.admits_queued(NEIGHBOUR, timedelta())
+    with pytest.raises(StoppedError):
+        await watch.admit_queued(NUMBER, timedelta())
+    await watch.admit_queued(NEIGHBOUR, timedelta())
 
 
 async def test_where_it_only_records_no_prefix_is_stopped_or_slowed_but_budgets_are(book: Book, clock: Clock) -> None:
@@ -144,21 +164,44 @@ async def test_where_it_only_records_no_prefix_is_stopped_or_slowed_but_budgets_
     assert [refused(watch, number) for number in (NUMBER, ELSEWHERE)] == [None, 60]
 
 
-async def test_stages_are_shown_as_metrics_and_go_with_them(book: Book, clock: Clock) -> None:
+async def test_a_place_that_was_given_back_is_asked_for_at_once(book: Book, clock: Clock) -> None:
     watch = Watch(book, a_plan(), clock)
-    book.stages = [Standing("block:+861380013", Stage.SLOW, 0, 60)]
-    labels = {"kind": "block", "prefix": "+861380013"}
+    book.stages = [Standing("block:+861380013", Stage.SLOW, 5, 600)]
     await watch.refresh()
-    assert REGISTRY.get_sample_value("haoma_spending_stage", labels) == 2
+    places = [await watch.admit(NUMBER) for _ in range(2)]
+    with pytest.raises(StoppedError):
+        await watch.admit(NUMBER)
+    book.places = 0
+
+    await watch.give_back(places[0])
+
+    assert await watch.admit(NUMBER) == places[0]
+
+
+async def test_prefixes_are_counted_by_kind_and_stage_and_never_name_a_series(book: Book, clock: Clock) -> None:
+    watch = Watch(book, a_plan(), clock)
+    book.stages = [Standing(f"block:+86138{place:04d}", Stage.SLOW, 0, 60) for place in range(500)]
+    book.stages += [Standing("hour:+86", Stage.STOP, 0, 60)]
+    await watch.refresh()
+    assert stages("block") == {"recorded": 0, "slowed": 500, "stopped": 0}
+    assert stages("hour") == {"recorded": 0, "slowed": 0, "stopped": 1}
+    assert sum(len(family.samples) for family in STAGES.collect()) == 5 * 3
     book.stages = []
     await watch.refresh()
-    assert REGISTRY.get_sample_value("haoma_spending_stage", labels) is None
+    assert stages("block") == {"recorded": 0, "slowed": 0, "stopped": 0}
     assert REGISTRY.get_sample_value("haoma_spending_refreshed_timestamp_seconds")
+
+
+def stages(kind: str) -> dict[str, float | None]:
+    """What the metric says of one kind of prefix."""
+    names = ("recorded", "slowed", "stopped")
+    return {name: REGISTRY.get_sample_value("haoma_spending_stages", {"kind": kind, "stage": name}) for name in names}
 
 
 async def test_without_a_plan_everybody_may_and_nothing_is_counted() -> None:
     watch = Unwatched()
     watch.refuse_stopped(NUMBER)
-    await watch.admit(NUMBER)
-    assert await watch.admits_queued(NUMBER, timedelta(days=1))
+    assert await watch.admit(NUMBER) == ()
+    await watch.give_back(())
+    await watch.admit_queued(NUMBER, timedelta(days=1))
     assert watch.area(NUMBER) is None

@@ -1,8 +1,12 @@
 """Texts in the settings file: what may be said there, the line that is named when it may not, what is warned of."""
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,8 +16,10 @@ from shared.settings import load
 from sms_service.routefile import BrokenRoutesError, RouteFile, read
 from sms_service.settings import SmsSettings
 from sms_service.texts import Occasion
+from sms_service.textsfile import AutofillPart, SignaturePart, TextPart, TextTables
 from sms_service.worker import create_worker
 
+PREFIXES = ["+", "+1", "+12", "+86"]
 HEAD = """\
 [senders.inbox]
 type = "inbox"
@@ -93,7 +99,9 @@ def test_the_examples_of_the_documentation_are_good(file: Path) -> None:
     tables = reading(file, "\n".join(examples)).wording
     assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (2, 2, 2)
     hong_kong = Occasion(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
-    assert tables.words.compose("012345", hong_kong, timedelta(minutes=5)).startswith("【某某】012345 是您的登入驗證碼")
+    assert tables.words.compose("012345", hong_kong, timedelta(minutes=5)).startswith(
+        "【某某】012345 是您的登录验证码，5 分钟内有效"
+    )
     mainland = Occasion(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
     assert tables.words.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
 
@@ -169,6 +177,74 @@ def test_what_is_too_long_for_an_app_is_refused_where_an_app_is_named(file: Path
     named = f'[[autofill]]\ndomain = "{domain}"\n'
     reading(file, named)
     assert "line 6: autofill[0]: with app_hash, the zh text for " in refusal(file, named + 'app_hash = "FA+9qCX9VSu"\n')
+
+
+def full(prefix: str, dialect: str) -> str:
+    """A file with as many texts, signatures and autofill lines as it may have, each for something of its own."""
+    parts = [
+        f'[[{table}]]\n{key} = "{value}"\n' + (f'dialect = "{name}{n}"\n' if dialect or table == "autofill" else "")
+        + (f'prefix = "+{digit}{n:03}"\n' if prefix and table != "autofill" else "")
+        + ('language = "zh"\n' if table == "texts" else "")
+        for table, most, key, value, name, digit in (
+            ("texts", 100, "text", "{code}", "t", 1),
+            ("signatures", 20, "signature", "S", "s", 2),
+            ("autofill", 20, "domain", "example.com", "a", 0),
+        )
+        for n in range(most)
+    ]  # fmt: skip
+    return "".join(parts)
+
+
+def occasions(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
+    """How many texts a full file can make, and at how many meetings of its entries they are looked for."""
+    tables = reading(file, full(prefix, dialect)).wording
+    return len(list(tables._occasions())), len(tables._meetings())
+
+
+def test_a_full_file_is_checked_where_its_entries_meet_and_nowhere_else(file: Path) -> None:
+    texts, ours = 100, len(Purpose) * len(Language)
+    # Each entry is for a dialect and a prefix of its own: none meets another.
+    assert occasions(file, "prefix", "dialect") == (texts + 20 * ours + 20 * ours + ours, 1 + 100 + 20 + 20)
+    # Each line of autofill meets all others, and ours; templates and signatures are for numbers apart.
+    assert occasions(file, "prefix", "") == (21 * (texts + 20 * ours + ours), 21 * (1 + 100 + 20))
+
+
+def test_a_text_that_only_two_entries_make_together_is_looked_at(file: Path) -> None:
+    template = f'[[texts]]\nlanguage = "en"\nprefix = "+1"\ntext = "{{signature}}{{code}}{"a" * 440}"\n'
+    signature = f'[[signatures]]\nsignature = "{"S" * 32}"\ndialect = "native"\nprefix = "+1202"\n'
+    reading(file, template)
+    reading(file, signature)
+    assert refusal(file, template + signature).endswith("texts[0]: takes 4 short messages; more than 3 are not sent")
+
+
+def drawn(draw: Random) -> TextTables:
+    """Some entries, each for some of what there is, no two of a table for the same."""
+
+    def scopes(most: int, **choices: list[Any]) -> list[dict[str, Any]]:
+        every = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
+        return [{k: v for k, v in one.items() if v} for one in draw.sample(every, draw.randint(0, most))]
+
+    place = {"prefix": PREFIXES, "dialect": ["", "a", "b"]}
+    texts = scopes(6, **place, purpose=["", *Purpose], language=list(Language))
+    signatures = scopes(4, **place, language=["", *Language])
+    autofill = scopes(4, dialect=["", "a", "b"], client=["", "x"])
+    return TextTables(
+        [TextPart(text=f"{{signature}} {n} {{code}}", **scope) for n, scope in enumerate(texts)],
+        [SignaturePart(signature=f"s{n}", **scope) for n, scope in enumerate(signatures)],
+        [AutofillPart(domain=f"e{n}.com", **scope) for n, scope in enumerate(autofill)],
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_text_that_the_tables_can_make_is_looked_at(seed: int) -> None:
+    tables = drawn(Random(seed))
+    places = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
+    everywhere = [Occasion(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in places]
+
+    def texts(occasions: Iterable[Occasion]) -> set[str]:
+        return {tables.words.compose("012345", occasion, timedelta(minutes=5)) for occasion in occasions}
+
+    assert texts(everywhere) == texts(tables._occasions())
 
 
 def test_a_brace_can_be_said(file: Path) -> None:

@@ -1,21 +1,29 @@
 """A story is made of rows alone: which belong together, in which order, and what answers."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 from typing import Any
 from uuid import UUID
 
 import pytest
+from support.sms import PHONES
 
 from shared.contracts.auth import SpentTicket, SpentTickets
 from shared.contracts.sms import Purpose
+from shared.phone import E164
 from sms_service.delivery import State
 from sms_service.happenings import REFUSALS_A_DAY, Death, What
+from sms_service.spending import LIMITER
 from sms_service.timeline.advice import ADVICE
 from sms_service.timeline.entries import seconds
+from sms_service.timeline.explain import Explainer
 from sms_service.timeline.rows import AttemptRow, HappeningRow, MessageRow, Past, VerificationRow
+from sms_service.timeline.store import Whose
 from sms_service.timeline.story import Kind, Story
-from sms_service.timeline.telling import FULL, tell
+from sms_service.timeline.telling import FULL, LEFT_OUT, MOST_TOLD, SAMPLED, choose, tell
 from sms_service.timeline.text import text_of
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -56,7 +64,7 @@ def a_check(what: What, when: float, left: int | None = None, detail: str = "", 
 
 
 def story_of(*, now: float = 600, spent: SpentTickets | None = NOTHING_SPENT, **rows: Any) -> Story:
-    return tell("+8613800138000", "00ff", 30, Past(at(now), **rows), spent)
+    return tell("+8613800138000", "00ff", 30, choose(Past(at(now), **rows)), spent)
 
 
 def test_every_verdict_has_advice() -> None:
@@ -95,6 +103,8 @@ def test_what_the_last_sender_answered_is_the_verdict_in_its_own_words(outcome: 
         ("rate_limited", Kind.SENDERS_LIMITED),
         ("misconfigured", Kind.KEY_MISSING),
         ("spending_stopped", Kind.BUDGET),
+        ("cheaper_away", Kind.BUDGET),
+        ("prefix_stopped", Kind.PREFIX_STOPPED),
         ("something_new", Kind.FAILED),
     ],
 )
@@ -132,6 +142,18 @@ def test_the_verdict_is_about_what_was_asked_for_last() -> None:
     later = story_of(**rows, happenings=[a_refusal(400, "caller", 60)])
     assert (later.verdict.kind, len(later.timelines)) == (Kind.CALLER_LIMIT, 2)
     assert "(over by now)" in later.verdict.said
+
+
+@pytest.mark.parametrize(
+    ("why", "kind", "remedy"),
+    [("spending_stopped", Kind.BUDGET, "raise one"), ("prefix_stopped", Kind.PREFIX_STOPPED, "spending resume")],
+)
+def test_what_spending_refused_for_is_told_with_the_command_that_helps(why: str, kind: Kind, remedy: str) -> None:
+    story = story_of(happenings=[a_refusal(0, why, 900)])
+    assert story.verdict.kind is kind
+    assert story.verdict.said.startswith("Refused by spending until ")
+    assert remedy in story.verdict.advice
+    assert story.timelines[0].notes == [SAMPLED[LIMITER]]
 
 
 def test_an_unknown_limiter_is_named() -> None:
@@ -207,6 +229,80 @@ def test_a_day_full_of_refusals_says_that_there_may_have_been_more() -> None:
     full = [a_refusal(each) for each in range(REFUSALS_A_DAY)]
     assert story_of(happenings=full).timelines[0].notes == [FULL]
     assert story_of(happenings=full[1:]).timelines[0].notes == []
+
+
+def many(verifications: int) -> dict[str, Any]:
+    """What a number for tests leaves: a verification every ten minutes, each refused once more and then verified."""
+    each = range(1, verifications + 1)
+    return {
+        "messages": [a_message(n, n, asked=600 * n) for n in each],
+        "attempts": [an_attempt(n, begun=600 * n + 0.5) for n in each],
+        "happenings": [
+            row for n in each for row in (a_refusal(600 * n + 5), a_check(What.RIGHT, 600 * n + 9, verification=n))
+        ],
+    }
+
+
+class Kept:
+    """The past of a number, and auth-service, which is asked of some tickets."""
+
+    def __init__(self, past: Past) -> None:
+        self._past = past
+        self.asked: list[UUID] = []
+
+    async def past(self, phone_ref: int, days: int) -> Past:  # noqa: ARG002  whoever it is
+        return self._past
+
+    async def whose(self, identity: UUID) -> Whose:
+        return Whose(7, identity)
+
+    async def sealed(self, phone_ref: int) -> None:  # noqa: ARG002  as above
+        return None
+
+    async def spent(self, verification_ids: Sequence[UUID]) -> SpentTickets:
+        self.asked = list(verification_ids)
+        return NOTHING_SPENT
+
+    async def explain(self, about: E164 | UUID) -> Story:
+        return await Explainer(self, self, PHONES).explain(about)
+
+
+async def test_of_many_verifications_the_newest_are_told_and_an_older_one_by_its_id() -> None:
+    kept = Kept(Past(at(10**6), **many(MOST_TOLD + 20)))
+    story = await kept.explain(E164("+8613800138000"))
+
+    newest = [UUID(int=100 + n) for n in range(21, MOST_TOLD + 21)]
+    assert [timeline.verification_id for timeline in story.timelines] == newest
+    assert kept.asked == newest
+    assert story.notes == [LEFT_OUT.format(told=MOST_TOLD, all=MOST_TOLD + 20)]
+    assert "- of 120 timelines the newest 100 are told" in text_of(story)
+    assert {len(timeline.entries) for timeline in story.timelines} == {8}
+
+    story = await kept.explain(UUID(int=105))
+    assert [timeline.verification_id for timeline in story.timelines] == kept.asked == [UUID(int=105)]
+    assert (story.verdict, story.notes) == (story.timelines[0].verdict, [])
+
+
+async def test_the_work_of_explaining_grows_with_the_rows_and_not_with_their_square() -> None:
+    async def steps(verifications: int) -> int:
+        """How many instructions it takes."""
+        kept, taken = Kept(Past(at(10**6), **many(verifications))), 0
+
+        def trace(frame: FrameType, event: str, arg: object) -> Any:  # noqa: ARG001  as it is called
+            nonlocal taken
+            frame.f_trace_opcodes = True
+            taken += 1
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            await kept.explain(E164("+8613800138000"))
+        finally:
+            sys.settrace(before)
+        return taken
+
+    assert await steps(800) < 2.5 * await steps(400)
 
 
 def test_a_terminal_shows_the_answer_first_and_columns_that_line_up() -> None:

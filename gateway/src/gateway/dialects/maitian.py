@@ -273,6 +273,7 @@ REGISTRATION: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.COOLDOWN: TOO_OFTEN,
     ErrorCode.DAILY_CAP: DAILY_CAP,
     ErrorCode.CALLER_LIMIT: TOO_OFTEN,
+    ErrorCode.SENDING_PAUSED: BUSY,
     ErrorCode.TOO_MANY_CONTACTS: ("10008", "联系人数量超过限制"),
     ErrorCode.CONTACT_BUDGET: ("10009", "查询过于频繁，请稍后再试"),
     ErrorCode.NOT_FOUND: BAD_PARAMETER,
@@ -297,6 +298,7 @@ LOG_IN: dict[ErrorCode, tuple[str, str]] = {
 HTTP_STATUS = {
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.SENDING_PAUSED: 503,
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.INTERNAL: 503,
 }

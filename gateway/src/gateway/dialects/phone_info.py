@@ -162,6 +162,7 @@ REFUSALS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.COOLDOWN: TOO_OFTEN,
     ErrorCode.DAILY_CAP: TOO_OFTEN,
     ErrorCode.CALLER_LIMIT: TOO_OFTEN,
+    ErrorCode.SENDING_PAUSED: OUTAGE,
     ErrorCode.TOO_MANY_CONTACTS: BAD_PARAMETER,
     ErrorCode.CONTACT_BUDGET: TOO_OFTEN,
     ErrorCode.NOT_FOUND: BAD_PARAMETER,

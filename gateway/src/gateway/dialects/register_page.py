@@ -104,6 +104,7 @@ REFUSALS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.COOLDOWN: TOO_SOON,
     ErrorCode.DAILY_CAP: DAILY_CAP,
     ErrorCode.CALLER_LIMIT: TOO_OFTEN,
+    ErrorCode.SENDING_PAUSED: BUSY,
     ErrorCode.TOO_MANY_CONTACTS: BAD_PARAMETER,
     ErrorCode.CONTACT_BUDGET: TOO_OFTEN,
     ErrorCode.NOT_FOUND: BAD_PARAMETER,
@@ -115,6 +116,7 @@ REFUSALS: dict[ErrorCode, tuple[str, str]] = {
 HTTP_STATUS = {
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.SENDING_PAUSED: 503,
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.INTERNAL: 503,
 }

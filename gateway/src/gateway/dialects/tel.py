@@ -251,6 +251,7 @@ REFUSALS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.COOLDOWN: (403, TOO_OFTEN),
     ErrorCode.DAILY_CAP: (403, "今日验证码发送次数已达上限。"),
     ErrorCode.CALLER_LIMIT: (403, TOO_OFTEN),
+    ErrorCode.SENDING_PAUSED: (503, BUSY),
     ErrorCode.TOO_MANY_CONTACTS: (403, BAD_PARAMETER),
     ErrorCode.CONTACT_BUDGET: (403, TOO_OFTEN),
     ErrorCode.NOT_FOUND: (404, BAD_PARAMETER),

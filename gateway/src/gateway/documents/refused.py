@@ -16,6 +16,7 @@ WAITS = {
     ErrorCode.COOLDOWN: 42,
     ErrorCode.DAILY_CAP: 3600,
     ErrorCode.CALLER_LIMIT: 60,
+    ErrorCode.SENDING_PAUSED: 600,
     ErrorCode.CONTACT_BUDGET: 180,
     ErrorCode.UNAVAILABLE: 1,
     ErrorCode.INTERNAL: 1,

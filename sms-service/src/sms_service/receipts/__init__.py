@@ -39,7 +39,7 @@ class Receipt:
 
     fate: Fate
     message_id: UUID | None = None
-    provider_id: str = ""
+    provider_id: str = field(default="", repr=False)
     detail: str = ""
 
 

@@ -15,11 +15,12 @@ from shared.errors import ErrorCode, ServiceError
 from sms_service.receipts import Callback, Fate, Reader, Reading, Receipt
 from sms_service.senders import identifier, word
 from sms_service.senders.config import AliyunConfig, SenderConfig, TencentConfig, TwilioConfig, WebhookConfig
+from sms_service.senders.libraries import MissingLibraryError
 from sms_service.signing import WebhookKey
 
 
 def readers(configs: Mapping[str, SenderConfig]) -> dict[str, Reader]:
-    """A reader for each sender of which receipts are taken over HTTP."""
+    """A reader for each sender of which receipts are taken over HTTP. Raises ``MissingLibraryError``."""
     found: dict[str, Reader] = {}
     for name, config in configs.items():
         if isinstance(config, WebhookConfig):
@@ -65,9 +66,11 @@ class TwilioReader:
     """Signed with the account's token over the URL and the form; our id is in the URL, as ``m``."""
 
     def __init__(self, config: TwilioConfig) -> None:
-        # The API process needs this one module of the library, and only when there is such a sender.
-        from twilio.request_validator import RequestValidator  # noqa: PLC0415
-
+        try:
+            # The API process needs this one module of the library, and only when there is such a sender.
+            from twilio.request_validator import RequestValidator  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingLibraryError("twilio", error) from error
         self._validator = RequestValidator(config.auth_token.get_secret_value())
 
     def read(self, callback: Callback) -> Reading:

@@ -1,7 +1,8 @@
 """The port to whoever carries messages: one call, and a closed set of outcomes."""
 
 import re
-from dataclasses import dataclass, field
+import unicodedata
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -79,15 +80,36 @@ class Sender(Protocol):
 
 
 _WORD = re.compile(r"[^A-Za-z0-9_.:-]+")
-_NUMBER = re.compile(r"[0-9]{7,}")
+_DIGITS = re.compile(r"[0-9](?:[_.:-]*[0-9]){5,}")
+"""A code has six digits and a number more; what providers call their errors has five at most."""
 
 
 def word(text: object) -> str:
-    """A provider's error code, fit to be kept: short, plain, and with nothing in it that could be a number."""
-    plain = _WORD.sub("_", str(text)).strip("_")[:LONGEST_WORD]
-    return _NUMBER.sub("_", plain)
+    """A provider's error code, fit to be kept: short, plain, and without what could be a number or a code."""
+    plain = _WORD.sub("_", str(text)).strip("_")
+    return _DIGITS.sub("_", plain)[:LONGEST_WORD]
 
 
 def identifier(text: object) -> str:
     """A provider's id for a message, as it is kept and looked up; empty when it is none."""
     return text if isinstance(text, str) and 0 < len(text) <= 128 and text.isprintable() else ""
+
+
+def scrubbed(answer: Answer, message: Message) -> Answer:
+    """The answer as it may be kept: some providers quote the text or the number in it, also as their id."""
+    detail = word(answer.detail)
+    return replace(
+        answer,
+        detail=_WITHHELD if _quotes(detail, message) else detail,
+        provider_id="" if _quotes(answer.provider_id, message) else answer.provider_id,
+    )
+
+
+_WITHHELD = "withheld"
+_LONGEST_CALLING_CODE = 3
+
+
+def _quotes(text: str, message: Message) -> bool:
+    """Whether the code or the number stands in a text, in whatever digits and with whatever between them."""
+    bare = "".join(str(unicodedata.digit(one, one)) for one in text if one.isalnum())
+    return message.code in bare or message.to.lstrip("+")[_LONGEST_CALLING_CODE:] in bare

@@ -1,12 +1,14 @@
 """What the settings file says of each kind of sender. Credentials are names of environment variables there."""
 
 import re
+from itertools import product
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
 from shared.contracts.sms import Language, Purpose
 from sms_service.routing import Limits
+from sms_service.senders.addresses import Host, HostAndPort, HttpUrl
 from sms_service.spending.money import micros
 
 ENVIRON = "environ"
@@ -23,9 +25,10 @@ def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
 
 
 FromEnv = Annotated[SecretStr, BeforeValidator(_from_environ)]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
 Word = Annotated[str, Field(min_length=1, max_length=128)]
-Most = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(strict=True)]
+"""A number that is written as one: neither ``true`` nor ``"80"``."""
+Most = Annotated[Whole, Field(ge=1)]
 
 
 class Part(BaseModel):
@@ -87,11 +90,22 @@ class TwilioConfig(_Sender):
     base_url: HttpUrl | None = None
 
 
+def _occasion(name: str) -> str:
+    if name not in _OCCASIONS:
+        raise ValueError("is no purpose (such as sign_up), no language (such as en), and not both (such as sign_up_en)")
+    return name
+
+
+_OCCASIONS = frozenset(
+    (*Purpose, *Language, *(f"{purpose}_{language}" for purpose, language in product(Purpose, Language)))
+)
+
+
 class Templates(Part):
     """The provider's ids of approved templates: ``default``, or one for a purpose, or for purpose and language."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
-    __pydantic_extra__: dict[str, Word]
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(_occasion)], Word]
 
     default: Word
 
@@ -115,10 +129,16 @@ class AliyunConfig(_Sender):
     sign_name: Word
     templates: Templates
     code_parameter: Word = "code"
-    endpoint: Word = "dysmsapi.aliyuncs.com"
+    endpoint: HostAndPort = "dysmsapi.aliyuncs.com"
     scheme: Literal["https", "http"] = "https"
     receipt_key: FromEnv | None = Field(default=None, alias="receipt_key_env")
     limits: LimitsPart = GATEWAY_LIMITS
+
+
+def _with_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
+    if "code" not in parameters:
+        raise ValueError('needs "code": no message would hold one')
+    return parameters
 
 
 class TencentConfig(_Sender):
@@ -130,9 +150,9 @@ class TencentConfig(_Sender):
     app_id: Word
     sign_name: str = ""
     templates: Templates
-    parameters: tuple[Literal["code", "minutes"], ...] = ("code", "minutes")
+    parameters: Annotated[tuple[Literal["code", "minutes"], ...], AfterValidator(_with_code)] = ("code", "minutes")
     region: Word = "ap-guangzhou"
-    endpoint: Word = "sms.tencentcloudapi.com"
+    endpoint: HostAndPort = "sms.tencentcloudapi.com"
     scheme: Literal["https", "http"] = "https"
     receipt_key: FromEnv | None = Field(default=None, alias="receipt_key_env")
     limits: LimitsPart = LimitsPart(per_minute=2, per_day=10)
@@ -142,22 +162,28 @@ class AwsConfig(_Sender):
     """Amazon SNS. Without the two keys, the credentials of the machine (role, profile) are used."""
 
     type: Literal["aws"]
-    region: Word
+    region: Annotated[str, Field(pattern=r"^[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")]
     access_key_id: FromEnv | None = Field(default=None, alias="access_key_id_env")
     secret_access_key: FromEnv | None = Field(default=None, alias="secret_access_key_env")
     sender_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,11}$")] | None = None
-    endpoint_url: HttpUrl | None = None
+    endpoint_url: Annotated[HttpUrl, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+(/.*)?$")] | None = None
+
+
+def _smpp_password(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[ -~]{1,8}", secret.get_secret_value()):
+        raise ValueError("the variable must hold 8 characters of ASCII at most: SMPP has no room for more")
+    return secret
 
 
 class SmppConfig(_Sender):
-    """A carrier's SMS centre, by SMPP 3.4."""
+    """A carrier's SMS centre, by SMPP 3.4, whose fields are ASCII and short."""
 
     type: Literal["smpp"]
-    host: Word
-    port: int = Field(default=2775, ge=1, le=65535)
-    system_id: Annotated[str, Field(min_length=1, max_length=15)]
-    password: FromEnv = Field(alias="password_env")
-    source: Annotated[str, Field(pattern=r"^\+?[A-Za-z0-9]{1,20}$")]
+    host: Host
+    port: Whole = Field(default=2775, ge=1, le=65535)
+    system_id: Annotated[str, Field(pattern=r"^[!-~]{1,15}$")]
+    password: Annotated[FromEnv, AfterValidator(_smpp_password)] = Field(alias="password_env")
+    source: Annotated[str, Field(pattern=r"^(\+?[0-9]{1,20}|[A-Za-z0-9]{1,11})$")]
 
 
 SenderConfig: TypeAlias = (

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from shared.rpc import Peer
-from shared.startup import UnreachableError
 from sms_service.receipts import Receipt
 from sms_service.senders import Sender
 from sms_service.senders.config import SenderConfig
 from sms_service.senders.inbox import InboxSender
+from sms_service.senders.libraries import MissingLibraryError
 
 _CLASSES = {
     "webhook": "WebhookSender",
@@ -26,16 +26,12 @@ TakeReceipt = Callable[[str, Receipt], Awaitable[bool]]
 Open = Callable[..., AbstractAsyncContextManager[Sender]]
 
 
-class MissingLibraryError(UnreachableError):
-    """The library of a sender is not installed."""
-
-
 def load(kind: str) -> Open:
     """What opens senders of one type. Raises ``MissingLibraryError`` that says which extra to install."""
     try:
         module = import_module(f"sms_service.senders.{kind}")
     except ImportError as error:
-        raise MissingLibraryError(f"senders of type {kind} need haoma-sms-service[{kind}] ({error.name})") from error
+        raise MissingLibraryError(kind, error) from error
     opener: Open = getattr(module, _CLASSES[kind]).open
     return opener
 

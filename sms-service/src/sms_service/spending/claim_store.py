@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import Enum
+from uuid import UUID
 
+import structlog
 from prometheus_client import Counter
 
 from shared.gather import Gather
@@ -11,150 +14,32 @@ from sms_service.delivery import Ending, Entry, State, TooDearError
 from sms_service.ledger_store import LedgerStore
 from sms_service.senders import Outcome
 from sms_service.spending.areas import calling_code
+from sms_service.spending.charge_store import CLAIM, MOVE_ON, TAKE_BACK
 from sms_service.spending.money import Budget, Charge
-from sms_service.spending.policy import BUCKET_SECONDS
 
 SPENT = Counter("haoma_spent_micros_total", "Money charged for attempts, in millionths", ["sender", "country"])
 GIVEN_BACK = Counter("haoma_given_back_micros_total", "Of it, what surely cost nothing", ["sender", "country"])
 
 _FREE = frozenset({Outcome.MISCONFIGURED, Outcome.REFUSED, Outcome.RATE_LIMITED})
 """Answers of a provider that turned the message away at its door. Whatever may have left, stays charged."""
+log = structlog.get_logger()
 
-# Money is locked after messages, in the order of its keys, and traffic after money: everywhere, so that two
-# statements never wait for each other. A row of a budget that is behind its window counts as nothing spent; one
-# that is ahead (turned over by somebody who came later and was quicker) is taken as it is.
-_WINDOW = "date_trunc(b.span, now(), 'UTC')"
-_SO_FAR = f"case when b.starts_at >= {_WINDOW} then b.spent else 0 end"
-_BUCKET = f"to_timestamp(floor(extract(epoch from {{}}) / {BUCKET_SECONDS}) * {BUCKET_SECONDS})"
 
-# A message fits when all that are before it in the batch do so too, on each of its budgets.
-CLAIM = f"""
-    with wanted as (
-        select * from unnest(
-            $1::uuid[], $2::int[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::text[]
-        ) as wanted (message_id, version, sender, segments, price, block, network, country)
-    ), locked as (
-        select s.message_id, w.sender, w.segments, w.price, w.block, w.network, w.country
-        from sends s join wanted w using (message_id)
-        where s.version = w.version and s.state = 'queued' and now() < s.expires_at
-        order by s.message_id for update of s
-    ), lines as (
-        select l.message_id, l.price, m.prefix, m.span, m.most
-        from locked l
-        join unnest($9::uuid[], $10::text[]) as c (message_id, prefix) using (message_id)
-        join unnest($11::text[], $12::text[], $13::bigint[]) as m (prefix, span, most) using (prefix)
-        where l.price > 0
-    ), asked as (
-        select distinct prefix, span, most from lines
-    ), room as (
-        select b.prefix, b.span, a.most - {_SO_FAR} as micros
-        from budgets b join asked a using (prefix, span)
-        order by b.prefix, b.span for update of b
-    ), dear as (
-        select distinct message_id from (
-            select l.message_id, r.micros,
-                sum(l.price) over (partition by l.prefix, l.span order by l.message_id) as upto
-            from lines l left join room r using (prefix, span)
-        ) sums where micros is null or upto > micros
-    ), paid as (
-        select l.* from locked l left join dear d using (message_id) where d.message_id is null
-    ), claimed as (
-        update sends s set state = 'sending', sender = p.sender, claimed_at = now(), version = s.version + 1
-        from paid p where s.message_id = p.message_id
-        returning s.message_id, s.verification_id, s.phone_ref, s.created_at,
-            p.sender, p.segments, p.price, p.block, p.network, p.country
-    ), begun as (
-        insert into attempts (message_id, number, verification_id, phone_ref, sender, segments, price, started_at)
-        select message_id, 1, verification_id, phone_ref, sender, segments, price, now() from claimed
-    ), totals as (
-        select l.prefix, l.span, coalesce(sum(l.price) filter (where p.message_id is not null), 0) as price,
-            min(l.price) filter (where p.message_id is null) as wanted
-        from lines l left join paid p using (message_id)
-        group by l.prefix, l.span
-    ), charged as (
-        update budgets b set
-            starts_at = greatest(b.starts_at, {_WINDOW}), spent = {_SO_FAR} + t.price,
-            wanted = coalesce(t.wanted, case when b.starts_at >= {_WINDOW} then b.wanted else 0 end)
-        from totals t where b.prefix = t.prefix and b.span = t.span
-    ), counted as (
-        insert into traffic as t (starts_at, block, network, country, sent, spent)
-        select {_BUCKET.format("created_at")} as bucket, block, network, country, count(*), sum(price)
-        from claimed group by bucket, block, network, country order by bucket, block
-        on conflict (starts_at, block) do update set sent = t.sent + excluded.sent, spent = t.spent + excluded.spent
-        returning t.sent
-    )
-    select l.message_id, c.message_id is not null as claimed, (select max(sent) from counted) as busiest
-    from locked l left join claimed c using (message_id)
-"""  # noqa: S608  put together from constants
+class _Answer(Enum):
+    """What became of one message of a batch. One that was crowded out would have had room by itself."""
 
-# As without money, and the first attempt's price is given back in the statement that charges the second's.
-MOVE_ON = f"""
-    with held as (
-        select message_id, claimed_at, created_at from sends
-        where message_id = $1 and version = $2 and state = 'sending' and now() < expires_at
-        for update
-    ), room as (
-        select b.prefix, b.span, m.most,
-            {_SO_FAR} - case when h.claimed_at >= b.starts_at and b.starts_at >= {_WINDOW} then $9::bigint else 0 end
-                as so_far
-        from budgets b
-        join unnest($10::text[], $11::text[], $12::bigint[]) as m (prefix, span, most) using (prefix, span)
-        cross join held h
-        order by b.prefix, b.span for update of b
-    ), paid as (
-        select message_id, created_at from held
-        where $8::bigint = 0 or (
-            select count(*) from room where so_far + $8::bigint <= most
-        ) = cardinality($10::text[])
-    ), moved as (
-        update sends s set sender = $3, claimed_at = now(), version = s.version + 1
-        from paid p where s.message_id = p.message_id
-        returning s.message_id, s.verification_id, s.phone_ref
-    ), ended as (
-        update attempts a set
-            outcome = $4, detail = $5, provider_id = $6, finished_at = now(), price = a.price - $9::bigint
-        from moved where a.message_id = moved.message_id and a.number = 1
-    ), begun as (
-        insert into attempts (message_id, number, verification_id, phone_ref, sender, segments, price, started_at)
-        select message_id, 2, verification_id, phone_ref, $3, $7, $8, now() from moved
-    ), charged as (
-        update budgets b set
-            starts_at = greatest(b.starts_at, {_WINDOW}), spent = greatest(r.so_far, 0) + $8::bigint
-        from room r, paid where b.prefix = r.prefix and b.span = r.span
-    ), counted as (
-        update traffic t set spent = t.spent + $8::bigint - $9::bigint
-        from paid p where t.starts_at = {_BUCKET.format("p.created_at")} and t.block = $13
-    )
-    select (select message_id from moved) as moved, exists (select from held) as held
-"""  # noqa: S608
-
-# One that never left says nothing of the number's prefix: with a provider down, nobody is verified.
-TAKE_BACK = f"""
-    with attempt as (
-        select a.message_id, a.sender, a.started_at, s.created_at
-        from attempts a join sends s using (message_id) where a.message_id = $1 and a.sender = $2
-        for update of a
-    ), freed as (
-        update attempts a set price = a.price - $3::bigint from attempt t
-        where a.message_id = t.message_id and a.sender = t.sender
-    ), held as (
-        select b.prefix, b.span from budgets b
-        join unnest($4::text[], $5::text[]) as m (prefix, span) using (prefix, span)
-        join attempt t on t.started_at >= b.starts_at
-        order by b.prefix, b.span for update of b
-    ), given_back as (
-        update budgets b set spent = greatest(b.spent - $3::bigint, 0)
-        from held h where b.prefix = h.prefix and b.span = h.span
-    )
-    update traffic t set sent = greatest(t.sent - 1, 0), spent = greatest(t.spent - $3::bigint, 0)
-    from attempt a where t.starts_at = {_BUCKET.format("a.created_at")} and t.block = $6
-"""  # noqa: S608
+    PAID = "paid"
+    CROWDED_OUT = "crowded out"
+    TOO_DEAR = "too dear"
+    GONE = "gone"
+    """Taken, done, or past its life."""
 
 
 class PaidLedger:
     """The ledger, with a price on every attempt. Entries that it is given to claim carry their charge.
 
-    ``alarm`` is called when a block of numbers was given ``alarming`` messages within five minutes; 0 is never.
+    ``alarm`` is called when a block of numbers was given ``alarming`` messages within five minutes from which no code
+    has come back; 0 is never.
     """
 
     def __init__(
@@ -166,40 +51,42 @@ class PaidLedger:
         self._alarming = alarming
         self.find, self.stale = ledger.find, ledger.stale
         self._claim = Gather(self._claim_all)
+        self._take_back = Gather(self._take_back_all)
 
     async def claim(self, entry: Entry, sender: str) -> Entry | None:
         """As the ledger's. Raises ``TooDearError`` when a budget of the number has no room for it."""
-        claimed = await self._claim((entry, sender))
-        if claimed is False:
+        while (answer := await self._claim((entry, sender))) is _Answer.CROWDED_OUT:
+            pass  # each statement pays somebody, or tells all of its batch that they are too dear
+        if answer is _Answer.TOO_DEAR:
             raise TooDearError
-        if not claimed:
+        if answer is _Answer.GONE:
             return None
         charge = _charge(entry)
         SPENT.labels(sender, calling_code(charge.area.country)).inc(charge.micros)
         return _begun(entry, sender)
 
-    async def _claim_all(self, wanted: Sequence[tuple[Entry, str]]) -> list[bool | None]:
-        """For each whether it was claimed; None when it is taken, done, or past its life."""
-        once = {entry.message_id: (entry, sender) for entry, sender in wanted}
-        entries = [entry for entry, _ in once.values()]
+    async def _claim_all(self, wanted: Sequence[tuple[Entry, str]]) -> list[_Answer]:
+        first: dict[UUID, tuple[Entry, str]] = {}
+        for entry, sender in wanted:
+            first.setdefault(entry.message_id, (entry, sender))
+        entries = [entry for entry, _ in first.values()]
         charges = [_charge(entry) for entry in entries]
         async with connection(self._pool) as taken:
             rows = await taken.fetch(
                 CLAIM,
-                list(once),
+                list(first),
                 [entry.version for entry in entries],
-                [sender for _, sender in once.values()],
+                [sender for _, sender in first.values()],
                 [entry.segments for entry in entries],
                 [charge.micros for charge in charges],
                 *_columns([charge.area for charge in charges], 3),
-                *_columns([(e.message_id, b.prefix) for e in entries for b in _charge(e).budgets], 2),
-                *_limits({budget for charge in charges for budget in charge.budgets}),
+                *_payers(entries),
             )
         if rows and 0 < self._alarming <= (rows[0]["busiest"] or 0):
             self._alarm()
-        found = {row["message_id"]: row["claimed"] for row in rows}
+        found = {row["message_id"]: _Answer(row["answer"]) for row in rows}
         # Of two commands for one message that came together, the first has it.
-        return [found.pop(entry.message_id, None) for entry, _ in wanted]
+        return [found.pop(entry.message_id, _Answer.GONE) for entry, _ in wanted]
 
     async def move_on(self, entry: Entry, answer: Ending, sender: str) -> Entry | None:
         """As the ledger's, and a first attempt that cost nothing is given back. Raises ``TooDearError``."""
@@ -233,15 +120,30 @@ class PaidLedger:
         """As the ledger's. An attempt that failed is taken out of the counts, and given back if it cost nothing."""
         done = await self._ledger.finish(entry, ending, told)  # type: ignore[arg-type]
         if done and ending.state is State.FAILED and entry.charge is not None:
-            await self._take_back(entry, entry.charge, entry.charge.micros if _is_free(ending) else 0)
+            await self._give_back(entry, entry.charge, entry.charge.micros if _is_free(ending) else 0)
         return done
 
-    async def _take_back(self, entry: Entry, charge: Charge, micros: int) -> None:
+    async def _give_back(self, entry: Entry, charge: Charge, micros: int) -> None:
         """After the end is recorded: a worker that dies in between leaves it charged, never the other way."""
-        prefixes, spans, _ = _limits(set(charge.budgets) if micros else set())
+        try:
+            await self._take_back((entry, micros))
+        except Exception as error:  # noqa: BLE001  the message has ended, which must be told whatever becomes of its price
+            log.warning("spending.not_given_back", message_id=str(entry.message_id), error=type(error).__name__)
+        else:
+            GIVEN_BACK.labels(entry.sender, calling_code(charge.area.country)).inc(micros)
+
+    async def _take_back_all(self, failed: Sequence[tuple[Entry, int]]) -> list[None]:
+        entries = [entry for entry, _ in failed]
         async with connection(self._pool) as taken:
-            await taken.execute(TAKE_BACK, entry.message_id, entry.sender, micros, prefixes, spans, charge.area.block)
-        GIVEN_BACK.labels(entry.sender, calling_code(charge.area.country)).inc(micros)
+            await taken.execute(
+                TAKE_BACK,
+                [entry.message_id for entry in entries],
+                [entry.sender for entry in entries],
+                [micros for _, micros in failed],
+                [_charge(entry).area.block for entry in entries],
+                *_payers(entries),
+            )
+        return [None] * len(failed)
 
 
 def _is_free(ending: Ending) -> bool:
@@ -259,6 +161,13 @@ def _begun(entry: Entry, sender: str) -> Entry:
 
 def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
     return [[row[place] for row in rows] for place in range(width)]
+
+
+def _payers(entries: Sequence[Entry]) -> list[list[object]]:
+    """The columns message and prefix of each budget of some messages, and then those of all these budgets."""
+    pairs = [(entry.message_id, budget) for entry in entries for budget in _charge(entry).budgets]
+    named = _columns([(message_id, budget.prefix) for message_id, budget in pairs], 2)
+    return [*named, *_limits({budget for _, budget in pairs})]
 
 
 def _limits(budgets: set[Budget]) -> list[list[object]]:

@@ -12,7 +12,7 @@ from sms_service.spending.policy import Rule
 
 Loc = tuple[str | int, ...]
 Amount = Annotated[int, BeforeValidator(micros_of)]
-Sends = Annotated[int, Field(ge=0)]
+Sends = Annotated[int, Field(ge=0, le=1_000_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -22,7 +22,7 @@ class StagesPart(Part):
     record: Sends
     slow: Sends
     stop: Sends
-    per_minute: int = Field(default=6, ge=1)
+    per_minute: int = Field(default=6, ge=1, le=100_000)
 
 
 class SpendingPart(Part):

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -36,7 +36,9 @@ from sms_service.spending.policy import (
 JUDGE_SECONDS = 1.0
 ALARMED_SECONDS = 0.1
 REST = 20.0
-"""With very many blocks a round takes a while: it shall not cost the database more than a twentieth of a core."""
+"""With very many blocks counting takes a while: it shall not cost the database more than a twentieth of a core."""
+LONGEST_REST_SECONDS = 5.0
+"""However long counting takes, or fails to come to an end: nobody may pump unseen for longer."""
 
 _FACTS: Mapping[Stage, type[SpendingFact]] = {
     Stage.NONE: SpendingResumed,
@@ -50,22 +52,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Window:
-    """What was spent so far in the running hour or day of a budget, and the price of what could not be paid, if any."""
+    """What was spent so far in the running hour or day of a budget."""
 
     prefix: str
     span: str
     ends_in: timedelta
     spent: int
-    wanted: int
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is to be judged, by scope (``block:+861380013``, ``hour:+86``)."""
+    """The stages that there are, by scope (``block:+861380013``, ``hour:+86``), and the windows of all budgets."""
 
     held: Mapping[str, Held]
     windows: Sequence[Window]
-    counts: Mapping[str, Counts]
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,15 @@ class JudgeBook(Protocol):
 
     async def open_budgets(self, budgets: Sequence[Budget]) -> None: ...
     async def take_turn(self, every: timedelta) -> bool: ...
-    async def find(self, least: int, percent: int) -> Found: ...
+    async def find(self) -> Found: ...
+    async def counts(self, least: int, percent: int) -> Mapping[str, Counts]: ...
     async def change(self, change: Change, told: Outgoing) -> bool: ...
 
 
 class Judge:
-    """Judges in one process at a time, every ``every`` seconds, and rests ``rest`` times as long as that takes.
+    """Judges in one process at a time, every ``every`` seconds, and rests ``rest`` times as long as counting takes.
 
-    ``wake`` is called after something was told.
+    ``wake`` is called after something was told. ``clock`` gives seconds.
     """
 
     def __init__(
@@ -104,37 +105,49 @@ class Judge:
         *,
         every: float = JUDGE_SECONDS,
         rest: float = REST,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._book = book
         self._plan = plan
         self._wake = wake
         self._every = every
         self._rest = rest
-        self._took = 0.0
+        self._clock = clock
+        self._resting = 0.0
         reached = [min(rule.reached) for rule in plan.rules.values() if rule.reached]
         self._suspects = min(reached, default=1), max((rule.percent for rule in plan.rules.values()), default=0)
 
     async def judge(self, *, alarmed: bool = False) -> int:
-        """One round, if it is this process's turn, sooner when ``alarmed``. Returns how many stages were entered."""
+        """One round, if it is this process's turn, sooner when ``alarmed``. Returns how many stages were entered.
+
+        Budgets come first, and have their stages even when there is too much to count.
+        """
         every = min(self._every, ALARMED_SECONDS) if alarmed else self._every
-        if not await self._book.take_turn(timedelta(seconds=max(every, self._took * self._rest))):
+        if not await self._book.take_turn(timedelta(seconds=max(every, self._resting))):
             return 0
-        began = time.monotonic()
         await self._book.open_budgets(self._plan.budgets)
-        found = await self._book.find(*self._suspects)
-        entered = 0
-        for change in (*self._by_money(found), *self._by_counts(found)):
-            entered += await self._enter(change)
-        self._took = time.monotonic() - began
-        return entered
+        found = await self._book.find()
+        entered = await self._enter_all(self._by_money(found))
+        counts = await self._count()
+        return entered + await self._enter_all(self._by_counts(found.held, counts))
+
+    async def _count(self) -> Mapping[str, Counts]:
+        began = self._clock()
+        try:
+            return await self._book.counts(*self._suspects)
+        finally:
+            self._resting = min((self._clock() - began) * self._rest, LONGEST_REST_SECONDS)
 
     async def resume(self, scope: str) -> bool:
         """Let a prefix go at once, its stops forgotten; False when it is in no stage, or somebody was quicker."""
-        held = (await self._book.find(*self._suspects)).held.get(scope, Held())
+        held = (await self._book.find()).held.get(scope, Held())
         if held.stage is Stage.NONE:
             return False
         (change,) = self._changes(scope, replace(held, stops=0), [Stage.NONE], Counts())
         return await self._enter(change)
+
+    async def _enter_all(self, changes: Iterable[Change]) -> int:
+        return sum([await self._enter(change) for change in changes])
 
     async def _enter(self, change: Change) -> bool:
         if not await self._book.change(change, self._told(change)):
@@ -159,7 +172,7 @@ class Judge:
             if most is None:  # it has left the settings file, and takes its stage with it
                 stages: Sequence[Stage] = [Stage.NONE] if held.stage else []
             else:
-                least = max(window.wanted, self._plan.tariff.cheapest(window.prefix))
+                least = self._plan.tariff.cheapest(window.prefix)
                 stages = steps_of_money(
                     held, deserved_by_money(window.spent, most, least, self._plan.warn_percent, held)
                 )
@@ -167,12 +180,12 @@ class Judge:
             spent = Counts(micros=window.spent)
             yield from self._changes(scope, held, stages, spent, seconds=seconds, limit=most or 0)
 
-    def _by_counts(self, found: Found) -> Iterator[Change]:
-        for scope in sorted(found.counts.keys() | found.held.keys()):
+    def _by_counts(self, stages: Mapping[str, Held], suspects: Mapping[str, Counts]) -> Iterator[Change]:
+        for scope in sorted(suspects.keys() | stages.keys()):
             kind = scope.partition(":")[0]
             if (rule := self._plan.rules.get(kind)) is None:
                 continue
-            counts, held = found.counts.get(scope, Counts()), found.held.get(scope, Held())
+            counts, held = suspects.get(scope, Counts()), stages.get(scope, Held())
             yield from self._changes(scope, held, steps(held, rule.deserved(counts), rule), counts)
 
     def _changes(

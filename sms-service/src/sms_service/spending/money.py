@@ -18,6 +18,12 @@ def micros(amount: str) -> int:
     return int(found[1]) * MICROS + int((found[2] or "").ljust(6, "0"))
 
 
+def written(amount: int) -> str:
+    """45,000 as ``"0.045"``: nothing is rounded, and there are at least two places."""
+    whole, rest = divmod(amount, MICROS)
+    return f"{whole}.{f'{rest:06d}'.rstrip('0'):0<2}"
+
+
 @dataclass(frozen=True)
 class Budget:
     """What may be spent on numbers with a prefix, in micros: in each hour and each day (UTC) of the clock."""

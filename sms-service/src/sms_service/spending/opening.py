@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 
 from shared.postgres import Pool
@@ -10,7 +10,7 @@ from sms_service.delivery import Gate, Ledger
 from sms_service.housekeeping import PURGE_SECONDS, regularly
 from sms_service.ledger_store import LedgerStore
 from sms_service.spending.claim_store import PaidLedger
-from sms_service.spending.judge import JUDGE_SECONDS, Judge
+from sms_service.spending.judge import ALARMED_SECONDS, JUDGE_SECONDS, Judge
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
 from sms_service.spending.watch import REFRESH_SECONDS, UNWATCHED, Unwatched, Watch
@@ -35,16 +35,23 @@ async def minding(
         return ledger, watch
     store, alarm = SpendingStore(pool), asyncio.Event()
     await store.open_budgets(plan.budgets)
-    rounds = partial(_round, Judge(store, plan, wake), watch, alarm)
-    await stack.enter_async_context(regularly("spending judge", 0, rounds))
+    await stack.enter_async_context(judging(Judge(store, plan, wake), watch, alarm))
     await stack.enter_async_context(regularly("spending purge", PURGE_SECONDS, store.purge))
     return PaidLedger(pool, ledger, alarm.set, plan.rules["block"].alarming), watch
 
 
+def judging(judge: Judge, watch: Watch, alarm: asyncio.Event) -> AbstractAsyncContextManager[None]:
+    """Judge once a second, or when a block is suddenly busy, for as long as the block lasts.
+
+    However long the alarm goes on, a tenth of a second is between two rounds.
+    """
+    return regularly("spending judge", ALARMED_SECONDS, partial(_round, judge, watch, alarm))
+
+
 async def _round(judge: Judge, watch: Watch, alarm: asyncio.Event) -> None:
-    """Judge once a second, or when a block is suddenly busy; and see at once what came of it."""
+    """Wait, judge, and see at once what came of it."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(JUDGE_SECONDS):
+        async with asyncio.timeout(JUDGE_SECONDS - ALARMED_SECONDS):
             await alarm.wait()
     alarmed = alarm.is_set()
     alarm.clear()

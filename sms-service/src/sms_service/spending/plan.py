@@ -8,6 +8,8 @@ from sms_service.spending.policy import Rule
 
 KINDS = ("block", "network", "country")
 """What codes are counted by: the prefixes of an ``Area``, narrowest first."""
+SPANS = ("hour", "day")
+"""The windows of budgets."""
 
 
 @dataclass(frozen=True)

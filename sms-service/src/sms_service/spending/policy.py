@@ -22,6 +22,10 @@ class Stage(IntEnum):
     STOP = 3
 
 
+STAGE_NAMES = {Stage.RECORD: "recorded", Stage.SLOW: "slowed", Stage.STOP: "stopped"}
+"""What people and metrics call them."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """The last hour of a prefix. Codes that still live are young: they may yet be verified."""

@@ -1,11 +1,12 @@
 """The stages of prefixes and what they are judged by: their SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from shared.events import Outgoing
 from shared.outbox import columns
 from shared.postgres import Pool, connection
+from sms_service.housekeeping import PURGE_BATCH
 from sms_service.rules import CODE_LIFETIME
 from sms_service.spending.judge import Change, Found, Window
 from sms_service.spending.money import Budget
@@ -17,8 +18,10 @@ TRAFFIC_DAYS = 2
 STAGE_DAYS = 30
 SETTLED = timedelta(seconds=BUCKET_SECONDS) + CODE_LIFETIME
 
+# Asked first: a refusal writes nothing, not even a lock.
 TAKE_TURN = """
-    insert into turns (work, taken_at) values ('spending', now())
+    insert into turns (work, taken_at) select 'spending', now()
+    where not exists (select from turns where work = 'spending' and taken_at > now() - $1::interval)
     on conflict (work) do update set taken_at = now() where turns.taken_at <= now() - $1::interval
     returning true
 """
@@ -38,8 +41,7 @@ HELD = """
 
 WINDOWS = """
     select b.prefix, b.span, w.starts_at + ('1 ' || b.span)::interval - now() as ends_in,
-        case when b.starts_at >= w.starts_at then b.spent else 0 end as spent,
-        case when b.starts_at >= w.starts_at then b.wanted else 0 end as wanted
+        case when b.starts_at >= w.starts_at then b.spent else 0 end as spent
     from budgets b, lateral (select date_trunc(b.span, now(), 'UTC') as starts_at) w
 """
 
@@ -101,10 +103,31 @@ ADMIT = """
     select exists (select from admitted), date_trunc('minute', now()) + interval '1 minute' - now()
 """
 
-PURGE = (
-    "delete from traffic where starts_at < now() - make_interval(days => $1)",
-    "delete from spending_stages where stage = 0 and since < now() - make_interval(days => $1)",
-)
+GIVE_BACK = """
+    update spending_stages set admitted = admitted - 1
+    where scope = $1 and minute >= date_trunc('minute', now()) and admitted > 0
+"""
+
+PURGE_TRAFFIC = """
+    with gone as (
+        delete from traffic where (starts_at, block) in (
+            select starts_at, block from traffic where starts_at < now() - make_interval(days => $1)
+            order by starts_at, block limit $2 for update skip locked
+        )
+        returning 1
+    )
+    select count(*) from gone
+"""
+PURGE_STAGES = """
+    with gone as (
+        delete from spending_stages where scope in (
+            select scope from spending_stages where stage = 0 and since < now() - make_interval(days => $1)
+            order by scope limit $2 for update skip locked
+        )
+        returning 1
+    )
+    select count(*) from gone
+"""
 
 
 class SpendingStore:
@@ -122,17 +145,20 @@ class SpendingStore:
         """Whether it is this process that judges now."""
         return bool(await self._pool.fetchval(TAKE_TURN, every))
 
-    async def find(self, least: int, percent: int) -> Found:
-        """What is to be judged: budgets, prefixes with a stage, and those with many sends and few of them verified."""
+    async def find(self) -> Found:
+        """Budgets, and the prefixes with a stage."""
         async with connection(self._pool) as taken:
             held = await taken.fetch(HELD)
             windows = await taken.fetch(WINDOWS)
-            counts = await taken.fetch(COUNTS, timedelta(seconds=WINDOW_SECONDS), SETTLED, least, percent)
         return Found(
             held={row["scope"]: Held(Stage(row["stage"]), row["over"], row["stops"], row["version"]) for row in held},
             windows=[Window(**row) for row in windows],
-            counts={row[0]: Counts(*row[1:]) for row in map(tuple, counts)},
         )
+
+    async def counts(self, least: int, percent: int) -> Mapping[str, Counts]:
+        """The last hour of prefixes with a stage, and of those with many sends and few of them verified."""
+        rows = await self._pool.fetch(COUNTS, timedelta(seconds=WINDOW_SECONDS), SETTLED, least, percent)
+        return {row[0]: Counts(*row[1:]) for row in map(tuple, rows)}
 
     async def change(self, change: Change, told: Outgoing) -> bool:
         """Enter a stage and tell it; False when somebody else was quicker."""
@@ -162,7 +188,12 @@ class SpendingStore:
         assert row is not None  # noqa: S101  it asks for no table's row
         return 0.0 if row[0] else float(row[1].total_seconds())
 
+    async def give_back(self, scope: str) -> None:
+        """Take one back that was let through for nothing."""
+        await self._pool.execute(GIVE_BACK, scope)
+
     async def purge(self) -> None:
-        """Delete counts and endings that nobody judges by any more."""
-        for statement, days in zip(PURGE, (TRAFFIC_DAYS, STAGE_DAYS), strict=True):
-            await self._pool.execute(statement, days)
+        """Delete counts and endings that nobody judges by any more, some at a time."""
+        for statement, days in ((PURGE_TRAFFIC, TRAFFIC_DAYS), (PURGE_STAGES, STAGE_DAYS)):
+            while await self._pool.fetchval(statement, days, PURGE_BATCH):
+                pass

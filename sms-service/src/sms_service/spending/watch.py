@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,16 +11,16 @@ from typing import Protocol
 from prometheus_client import Gauge
 
 from shared.phone import E164
-from sms_service.spending import StoppedError
+from sms_service.spending import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 from sms_service.spending.areas import Area, area_of
-from sms_service.spending.plan import KINDS, Plan
-from sms_service.spending.policy import Stage
+from sms_service.spending.plan import KINDS, SPANS, Plan
+from sms_service.spending.policy import STAGE_NAMES, Stage
 
 REFRESH_SECONDS = 1.0
 LATE_SECONDS = 3.0
 """What was asked for in the first moments of a stage may have been asked where it was not yet known."""
 
-STAGES = Gauge("haoma_spending_stage", "Stage of a prefix: 1 recorded, 2 slowed, 3 stopped", ["kind", "prefix"])
+STAGES = Gauge("haoma_spending_stages", "How many prefixes are in a stage", ["kind", "stage"])
 REFRESHED = Gauge("haoma_spending_refreshed_timestamp_seconds", "When the stages were last read")
 
 
@@ -38,6 +39,7 @@ class StageBook(Protocol):
 
     async def standing(self) -> Sequence[Standing]: ...
     async def admit(self, scope: str, per_minute: int) -> float: ...
+    async def give_back(self, scope: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,6 @@ class Watch:
         self._broke: dict[str, _Since] = {}
         self._slowed: dict[str, _Since] = {}
         self._full: dict[str, float] = {}
-        self._shown: set[tuple[str, str]] = set()
 
     def area(self, number: E164) -> Area:
         """Where what comes back of a number is counted."""
@@ -82,60 +83,57 @@ class Watch:
             elif self._enforced and one.stage is Stage.SLOW:
                 self._slowed[one.scope] = since
         self._full = {scope: until for scope, until in self._full.items() if until > now}
-        self._show(standing)
+        _show(standing)
 
     def refuse_stopped(self, number: E164) -> None:
         """Raise ``StoppedError`` for a number with a stopped prefix, or without money."""
         if self._stopped or self._broke:
             now = self._clock()
-            left = max((since.ends - now for since in self._ends(number)), default=0.0)
-            if left > 0:
-                raise StoppedError(math.ceil(left))
+            until, why = max(self._ends(number), default=(now, ""))
+            if until > now:
+                raise StoppedError(math.ceil(until - now), why)
 
-    async def admit(self, number: E164) -> None:
-        """Count one more message to a slowed prefix. Raises ``StoppedError`` when this minute's are used up."""
-        for scope, _ in self._slow(number):
-            await self._admit(scope)
+    async def admit(self, number: E164) -> Sequence[str]:
+        """Count one more message to a slowed prefix, and tell where. Raises ``StoppedError`` when a minute is full."""
+        return await self._admit([scope for scope, _ in self._slow(number)])
 
-    async def admits_queued(self, number: E164, age: timedelta) -> bool:
-        """Whether a message may go that was asked for so long ago. Who asked after the slowing was counted then."""
-        try:
-            self.refuse_stopped(number)
-            for scope, since in self._slow(number):
-                if age.total_seconds() > self._clock() - since.began - LATE_SECONDS:
-                    await self._admit(scope)
-        except StoppedError:
-            return False
-        return True
+    async def give_back(self, places: Sequence[str]) -> None:
+        """Take back what ``admit`` counted for a message that will not be sent."""
+        for scope in places:
+            await self._book.give_back(scope)
+            self._full.pop(scope, None)
 
-    async def _admit(self, scope: str) -> None:
+    async def admit_queued(self, number: E164, age: timedelta) -> None:
+        """Raise ``StoppedError`` if a message may not go that was asked for so long ago.
+
+        Who asked after the slowing was counted then.
+        """
+        self.refuse_stopped(number)
+        asked = self._clock() - age.total_seconds()
+        await self._admit([scope for scope, since in self._slow(number) if since.began + LATE_SECONDS > asked])
+
+    async def _admit(self, scopes: Sequence[str]) -> Sequence[str]:
+        """A place in each scope, or none at all."""
         now = self._clock()
-        if (until := self._full.get(scope, 0.0)) > now:
-            raise StoppedError(math.ceil(until - now))
-        if wait := await self._book.admit(scope, self._rules[scope.partition(":")[0]].per_minute):
-            self._full[scope] = now + wait
-            raise StoppedError(math.ceil(wait))
+        if (left := max((self._full.get(scope, now) - now for scope in scopes), default=0.0)) > 0:
+            raise StoppedError(math.ceil(left))
+        for position, scope in enumerate(scopes):
+            if wait := await self._book.admit(scope, self._rules[scope.partition(":")[0]].per_minute):
+                self._full[scope] = now + wait
+                await self.give_back(scopes[:position])
+                raise StoppedError(math.ceil(wait))
+        return scopes
 
-    def _ends(self, number: E164) -> list[_Since]:
-        ends = [since for prefix, since in self._broke.items() if number.startswith(prefix)]
+    def _ends(self, number: E164) -> list[tuple[float, str]]:
+        """Until when a number is refused, and why, once for each reason."""
+        ends = [(since.ends, SPENDING_STOPPED) for prefix, since in self._broke.items() if number.startswith(prefix)]
         if self._stopped:
-            ends += [self._stopped[scope] for scope in _scopes(number) if scope in self._stopped]
+            ends += [(self._stopped[one].ends, PREFIX_STOPPED) for one in _scopes(number) if one in self._stopped]
         return ends
 
     def _slow(self, number: E164) -> list[tuple[str, _Since]]:
         slowed = self._slowed
         return [(scope, slowed[scope]) for scope in _scopes(number) if scope in slowed] if slowed else []
-
-    def _show(self, standing: Sequence[Standing]) -> None:
-        shown = set()
-        for one in standing:
-            kind, _, prefix = one.scope.partition(":")
-            STAGES.labels(kind, prefix).set(one.stage)
-            shown.add((kind, prefix))
-        for gone in self._shown - shown:
-            STAGES.remove(*gone)
-        self._shown = shown
-        REFRESHED.set_to_current_time()
 
 
 class Unwatched:
@@ -148,15 +146,27 @@ class Unwatched:
     def refuse_stopped(self, number: E164) -> None:
         """Whoever it is."""
 
-    async def admit(self, number: E164) -> None:
+    async def admit(self, number: E164) -> Sequence[str]:  # noqa: ARG002  as above
         """Whoever it is."""
+        return ()
 
-    async def admits_queued(self, number: E164, age: timedelta) -> bool:  # noqa: ARG002  as above
-        """Always."""
-        return True
+    async def give_back(self, places: Sequence[str]) -> None:
+        """Nothing was counted."""
+
+    async def admit_queued(self, number: E164, age: timedelta) -> None:
+        """Whoever it is."""
 
 
 UNWATCHED = Unwatched()
+
+
+def _show(standing: Sequence[Standing]) -> None:
+    """Counts only: who chooses the numbers would choose the series. Events and the command name the prefixes."""
+    there = Counter((one.scope.partition(":")[0], one.stage) for one in standing)
+    for kind in (*KINDS, *SPANS):
+        for stage, name in STAGE_NAMES.items():
+            STAGES.labels(kind, name).set(there[kind, stage])
+    REFRESHED.set_to_current_time()
 
 
 def _scopes(number: E164) -> list[str]:

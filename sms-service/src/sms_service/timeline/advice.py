@@ -1,14 +1,15 @@
 """What an operator can do about each verdict."""
 
 from sms_service.happenings import CALLER
-from sms_service.spending import LIMITER
+from sms_service.spending import PREFIX_STOPPED, SPENDING_STOPPED
 from sms_service.timeline.story import Kind
 
 REFUSALS = {
     "cooldown": Kind.COOLDOWN,
     "daily_cap": Kind.DAILY_CAP,
     CALLER: Kind.CALLER_LIMIT,
-    LIMITER: Kind.BUDGET,
+    SPENDING_STOPPED: Kind.BUDGET,
+    PREFIX_STOPPED: Kind.PREFIX_STOPPED,
     "number_taken": Kind.ACCOUNT,
     "no_account": Kind.ACCOUNT,
     "number_refused": Kind.TEST_NUMBER,
@@ -30,7 +31,10 @@ ADVICE = {
     Kind.COOLDOWN: "Nothing to mend: the app should show when to ask again (Retry-After) and offer the earlier code.",
     Kind.DAILY_CAP: "Nothing to mend, unless all those messages failed: then mend that first.",
     Kind.CALLER_LIMIT: "If many people share that address, look at TRUSTED_PROXIES; else it may be an attack.",
-    Kind.BUDGET: "Look who asks for codes of that prefix and enters none; raise the budget, or let its window pass.",
+    Kind.BUDGET: "`python -m sms_service spending` shows the budgets: raise one in the routes file (SMS_ROUTES), or "
+    "let its window pass.",
+    Kind.PREFIX_STOPPED: "Too few codes to such numbers came back. `python -m sms_service spending` names the prefix, "
+    "`spending resume SCOPE` lets it go; a larger budget does not.",
     Kind.ACCOUNT: "The person should log in or reset the password, or else register.",
     Kind.REFUSED: "The limiter's name says where to look.",
     Kind.INVALID_NUMBER: "Let the person check the number. No other sender was asked, since none could reach it.",

@@ -1,5 +1,6 @@
 """Rows to entries: each step of a verification in a plain sentence."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from shared.contracts.sms import Purpose
 from sms_service.delivery import State
 from sms_service.happenings import CALLER, Death, What
 from sms_service.rules import WINDOW
-from sms_service.spending import LIMITER
+from sms_service.spending import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED
 from sms_service.testnumbers import SENDER as TEST_NUMBER
 from sms_service.timeline.rows import AttemptRow, Course, HappeningRow, MessageRow
 from sms_service.timeline.story import Entry
@@ -17,11 +18,14 @@ LIMITERS = {
     "cooldown": "a code went to this number moments before",
     "daily_cap": "as many codes as may be went to this number in 24 hours",
     CALLER: "too many requests came from its address or network, or from there for this number",
-    LIMITER: "no more money is spent on such numbers for now",
+    SPENDING_STOPPED: "no money is left for such numbers until the budget's next window",
+    PREFIX_STOPPED: "its prefix is slowed or stopped, because too few codes to such numbers came back",
     "number_taken": "the number has an account already, and this is to open one",
     "no_account": "the number has no account, and this is for one that has",
     "number_refused": "it is a test number, and its last day is over",
 }
+SPENDINGS = frozenset({SPENDING_STOPPED, PREFIX_STOPPED})
+"""The two things that spending refuses for."""
 DEATHS: dict[str, str] = {
     Death.REPLACED: "it belonged to an earlier verification, which a newer one has replaced",
     Death.USED_UP: "five wrong codes had killed the right one",
@@ -38,7 +42,7 @@ SPENT = {
 
 
 def entries_of(course: Course, sent: Sequence[datetime]) -> list[Entry]:
-    """Every step of a course in order of time. ``sent`` are the times of all messages to the number."""
+    """Every step of a course in order of time. ``sent`` are the times of all messages to the number, in order."""
     told = [entry for message in course.messages for entry in _of_message(message, course.attempts_of(message), sent)]
     told += [entry for row in course.refusals for entry in _of_refusal(row)]
     told += [_of_check(row) for row in course.checks]
@@ -50,7 +54,7 @@ def entries_of(course: Course, sent: Sequence[datetime]) -> list[Entry]:
 
 def _of_message(message: MessageRow, attempts: Sequence[AttemptRow], sent: Sequence[datetime]) -> Iterator[Entry]:
     yield _asked(message.created_at, message.purpose, message.dialect, language=message.language)
-    nth = sum(message.created_at - WINDOW < at <= message.created_at for at in sent)
+    nth = bisect_right(sent, message.created_at) - bisect_right(sent, message.created_at - WINDOW)
     yield Entry(at=message.created_at, by="limits", said=f"allowed it: message {nth} to this number in 24 hours")
     if message.sender == TEST_NUMBER:
         yield Entry(
@@ -104,7 +108,7 @@ def _of_refusal(row: HappeningRow) -> Iterator[Entry]:
 
 def limiter_of(row: HappeningRow) -> str:
     """What refused."""
-    return row.detail.replace("_", " ")
+    return LIMITER if row.detail in SPENDINGS else row.detail.replace("_", " ")
 
 
 def reason_of(row: HappeningRow) -> str:

@@ -1,6 +1,7 @@
 """Explain a number, a verification or a message: read what is kept, ask auth-service, and tell it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -12,12 +13,10 @@ from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from sms_service.housekeeping import MESSAGE_DAYS
 from sms_service.timeline.asked import Explain
-from sms_service.timeline.rows import Past
+from sms_service.timeline.rows import Course, Past
 from sms_service.timeline.story import Story
-from sms_service.timeline.telling import only, tell
+from sms_service.timeline.telling import choose, tell
 
-MOST_TICKETS = 100
-"""How many verifications auth-service is asked about: the newest."""
 UNKNOWN = "a number that no row can name any more"
 
 log = structlog.get_logger()
@@ -75,18 +74,19 @@ class Explainer:
         owner = await self._book.whose(identity)
         if owner is None:
             raise ServiceError(ErrorCode.NOT_FOUND)
-        story = await self._tell(owner.phone_ref, await self._masked(owner.phone_ref), days)
-        return only(story, owner.verification_id)
+        return await self._tell(owner.phone_ref, await self._masked(owner.phone_ref), days, owner.verification_id)
 
-    async def _tell(self, phone_ref: int, about: str, days: int) -> Story:
+    async def _tell(self, phone_ref: int, about: str, days: int, only: UUID | None = None) -> Story:
         past = await self._book.past(phone_ref, min(days, MESSAGE_DAYS))
-        return tell(about, ref_hex(phone_ref), min(days, MESSAGE_DAYS), past, await self._spent(past))
+        chosen = choose(past, only)
+        spent = await self._spent(chosen.courses, past.now)
+        return tell(about, ref_hex(phone_ref), min(days, MESSAGE_DAYS), chosen, spent)
 
-    async def _spent(self, past: Past) -> SpentTickets | None:
+    async def _spent(self, courses: Sequence[Course], now: datetime) -> SpentTickets | None:
         """What became of the tickets, if there are any; None when auth-service does not answer."""
-        verified = sorted(past.verified(), key=lambda each: past.verified()[each])[-MOST_TICKETS:]
+        verified = [course.verification_id for course in courses if course.verification_id and course.verified_at]
         if not verified:
-            return SpentTickets(tickets=[], known_since=past.now)
+            return SpentTickets(tickets=[], known_since=now)
         try:
             return await self._tickets.spent(verified)
         except ServiceError:

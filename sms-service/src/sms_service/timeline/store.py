@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -47,7 +46,10 @@ OF_OLDER_VERIFICATION = """
     select phone_ref, verification_id from sends
     where message_id between $2 and $3 and verification_id = $1 limit 1
 """
-BREATH = timedelta(seconds=10)
+BREATH_MS = 10_000
+_BELOW_MILLISECONDS = 80
+"""The bits of a UUIDv7 under its 48 of milliseconds."""
+_LAST_MS = (1 << 48) - 1
 
 SEALED = """
     select phone_sealed from verifications where phone_ref = $1
@@ -88,12 +90,11 @@ class PastStore:
 
     async def whose(self, identity: UUID) -> Whose | None:
         """Whose message or verification this is."""
-        around = _moment(identity)
+        around = _moments(identity)
         async with connection(self._pool) as taken:
             row = await taken.fetchrow(OF_MESSAGE, identity) or await taken.fetchrow(OF_VERIFICATION, identity)
             if row is None and around is not None:
-                first, last = _least_id(around - BREATH), _least_id(around + BREATH)
-                row = await taken.fetchrow(OF_OLDER_VERIFICATION, identity, first, last)
+                row = await taken.fetchrow(OF_OLDER_VERIFICATION, identity, *around)
         return Whose(*row) if row else None
 
     async def sealed(self, phone_ref: int) -> bytes | None:
@@ -115,12 +116,10 @@ def _value(name: str, value: Any) -> Any:
     return _KINDS[name](value) if name in _KINDS else value
 
 
-def _moment(identity: UUID) -> datetime | None:
-    """When an id of ours was made; None for one of another kind."""
+def _moments(identity: UUID) -> tuple[UUID, UUID] | None:
+    """The ids between which one of ours was made with others, a breath before and after; None for another kind."""
     if identity.version != 7:
         return None
-    return datetime.fromtimestamp((identity.int >> 80) / 1000, UTC)
-
-
-def _least_id(moment: datetime) -> UUID:
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
+    made = identity.int >> _BELOW_MILLISECONDS
+    least, most = max(0, made - BREATH_MS), min(_LAST_MS, made + BREATH_MS)
+    return UUID(int=least << _BELOW_MILLISECONDS), UUID(int=most << _BELOW_MILLISECONDS)

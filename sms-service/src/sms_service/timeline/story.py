@@ -29,6 +29,7 @@ class Kind(StrEnum):
     DAILY_CAP = "daily_cap"
     CALLER_LIMIT = "caller_limit"
     BUDGET = "budget"
+    PREFIX_STOPPED = "prefix_stopped"
     ACCOUNT = "account"
     REFUSED = "refused"
     INVALID_NUMBER = "invalid_number"
@@ -70,11 +71,15 @@ class Timeline(Wire):
 
 
 class Story(Wire):
-    """All that is known of a number, oldest first. ``about`` is the number, or its mask when it was asked for by id."""
+    """What is known of a number, oldest first. ``about`` is the number, or its mask when it was asked for by id.
+
+    ``notes`` say what is left out.
+    """
 
     about: str
     phone_ref: str
     days: int
     now: datetime
     verdict: Verdict
+    notes: Sequence[str] = ()
     timelines: Sequence[Timeline]

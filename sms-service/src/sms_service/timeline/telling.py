@@ -1,15 +1,17 @@
 """Rows to a story: which belong together, in which order, and which of them answers."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from shared.contracts.auth import SpentTickets
-from shared.contracts.sms import Purpose
 from sms_service.happenings import CALLER, REFUSALS_A_DAY, What
 from sms_service.spending import LIMITER
-from sms_service.timeline.entries import entries_of
+from sms_service.timeline.entries import entries_of, limiter_of
 from sms_service.timeline.rows import Course, HappeningRow, Past
 from sms_service.timeline.story import Story, Timeline, Verdict
 from sms_service.timeline.verdicts import judge, nothing_asked
@@ -21,67 +23,101 @@ SAMPLED = {
     CALLER: "of refusals by a limit on callers one a minute is kept for each network: there may have been more",
     LIMITER: "of refusals by spending one a minute is kept for each number, of a flood few: there may have been more",
 }
+MOST_TOLD = 100
+"""How many timelines a story has: the newest. A number for tests may have a hundred of them a day."""
+LEFT_OUT = "of {all} timelines the newest {told} are told: of an older one ask by the id of its verification"
 FULL = f"of refusals {REFUSALS_A_DAY} in 24 hours are kept for one number: there may have been more"
 
+R = TypeVar("R")
+K = TypeVar("K", bound=Hashable)
 
-def tell(about: str, phone_ref: str, days: int, past: Past, spent: SpentTickets | None) -> Story:
+
+@dataclass(frozen=True)
+class Chosen:
+    """The courses that are told, and of how many."""
+
+    past: Past
+    courses: Sequence[Course]
+    of: int
+
+
+def choose(past: Past, verification_id: UUID | None = None) -> Chosen:
+    """The newest courses of a number; or that of one verification alone, however old."""
+    courses = courses_of(past)
+    if verification_id is None:
+        return Chosen(past, courses[-MOST_TOLD:], len(courses))
+    only = [course for course in courses if course.verification_id == verification_id]
+    return Chosen(past, only, len(only))
+
+
+def tell(about: str, phone_ref: str, days: int, chosen: Chosen, spent: SpentTickets | None) -> Story:
     """The story of a number. ``spent`` is what auth-service knows of its tickets; None when it did not answer."""
-    courses = courses_of(past, spent)
-    timelines = [_timeline(course, past) for course in courses]
+    courses = [replace(course, spent=_of_course(spent, course)) for course in chosen.courses]
+    sent = [message.created_at for message in chosen.past.messages]
+    timelines = [_timeline(course, sent, chosen.past.now) for course in courses]
     return Story(
         about=about,
         phone_ref=phone_ref,
         days=days,
-        now=past.now,
+        now=chosen.past.now,
         verdict=_answer(courses, timelines) or nothing_asked(days),
+        notes=[LEFT_OUT.format(told=len(courses), all=chosen.of)] if chosen.of > len(courses) else [],
         timelines=timelines,
     )
 
 
-def only(story: Story, verification_id: UUID) -> Story:
-    """The story of one verification alone."""
-    kept = [timeline for timeline in story.timelines if timeline.verification_id == verification_id]
-    verdict = kept[0].verdict if kept else nothing_asked(story.days)
-    return story.model_copy(update={"timelines": kept, "verdict": verdict})
+def _of_course(spent: SpentTickets | None, course: Course) -> SpentTickets | None:
+    if spent is None:
+        return None
+    tickets = [ticket for ticket in spent.tickets if ticket.verification_id == course.verification_id]
+    return spent.model_copy(update={"tickets": tickets})
 
 
-def courses_of(past: Past, spent: SpentTickets | None = None) -> list[Course]:
+def courses_of(past: Past) -> list[Course]:
     """One course for each verification, with the refusals while it lived; the other refusals by themselves."""
-    verified = past.verified()
-    ids = dict.fromkeys(message.verification_id for message in past.messages)
-    courses = {each: _of_verification(each, past, verified, spent) for each in ids}
+    courses = _of_verifications(past)
+    by_purpose = _grouped(courses, lambda course: course.purpose)
+    housed: defaultdict[UUID | None, list[HappeningRow]] = defaultdict(list)
     alone: list[HappeningRow] = []
     for row in past.happenings:
         if row.what is What.REFUSED:
-            home = next((each for each in reversed(courses) if _lived(courses[each], row.purpose, row.at)), None)
-            if home is None:
-                alone.append(row)
-            else:
-                courses[home] = replace(courses[home], refusals=[*courses[home].refusals, row])
-    return _in_order([*courses.values(), *(Course(None, row.purpose, refusals=[row]) for row in alone)])
+            home = _home(by_purpose[row.purpose], row.at)
+            (housed[home.verification_id] if home else alone).append(row)
+    whole = [replace(course, refusals=housed[course.verification_id]) for course in courses]
+    return _in_order([*whole, *(Course(None, row.purpose, refusals=[row]) for row in alone)])
 
 
-def _of_verification(
-    verification_id: UUID, past: Past, verified: Mapping[UUID, datetime], spent: SpentTickets | None
-) -> Course:
-    messages = [message for message in past.messages if message.verification_id == verification_id]
-    ids = {message.message_id for message in messages}
-    return Course(
-        verification_id,
-        messages[0].purpose,
-        messages,
-        [attempt for attempt in past.attempts if attempt.message_id in ids],
-        [],
-        [row for row in past.happenings if row.verification_id == verification_id],
-        verified.get(verification_id),
-        spent
-        and spent.model_copy(update={"tickets": [t for t in spent.tickets if t.verification_id == verification_id]}),
-    )
+def _of_verifications(past: Past) -> list[Course]:
+    """In the order in which they were asked for."""
+    verified = past.verified()
+    attempts = _grouped(past.attempts, lambda row: row.message_id)
+    checks = _grouped(past.happenings, lambda row: row.verification_id)
+    return [
+        Course(
+            verification_id,
+            messages[0].purpose,
+            messages,
+            [attempt for message in messages for attempt in attempts[message.message_id]],
+            [],
+            checks[verification_id],
+            verified.get(verification_id),
+        )
+        for verification_id, messages in _grouped(past.messages, lambda row: row.verification_id).items()
+    ]
 
 
-def _lived(course: Course, purpose: Purpose, at: datetime) -> bool:
-    """Whether a code for this purpose was alive then."""
-    return course.purpose is purpose and course.messages[0].created_at <= at < course.messages[-1].expires_at
+def _grouped(rows: Iterable[R], key: Callable[[R], K]) -> defaultdict[K, list[R]]:
+    groups: defaultdict[K, list[R]] = defaultdict(list)
+    for row in rows:
+        groups[key(row)].append(row)
+    return groups
+
+
+def _home(courses: Sequence[Course], at: datetime) -> Course | None:
+    """Of the courses for a purpose the one whose code was alive then: at most one is, the newest."""
+    begun = bisect_right(courses, at, key=lambda course: course.messages[0].created_at)
+    last = courses[begun - 1] if begun else None
+    return last if last and at < last.messages[-1].expires_at else None
 
 
 def _in_order(courses: Sequence[Course]) -> list[Course]:
@@ -96,12 +132,12 @@ def _in_order(courses: Sequence[Course]) -> list[Course]:
     return ordered
 
 
-def _timeline(course: Course, past: Past) -> Timeline:
+def _timeline(course: Course, sent: Sequence[datetime], now: datetime) -> Timeline:
     return Timeline(
         verification_id=course.verification_id,
         purpose=course.purpose,
-        verdict=judge(course, past.now),
-        entries=entries_of(course, [message.created_at for message in past.messages]),
+        verdict=judge(course, now),
+        entries=entries_of(course, sent),
         notes=_notes(course),
     )
 
@@ -113,7 +149,7 @@ def _notes(course: Course) -> list[str]:
             notes.append(AUTH_SILENT)
         elif not course.spent.tickets:
             notes.append(AUTH_FORGOT if course.verified_at < course.spent.known_since else NOT_SPENT)
-    limiters = {row.detail for row in course.refusals}
+    limiters = {limiter_of(row) for row in course.refusals}
     notes += [said for limiter, said in SAMPLED.items() if limiter in limiters]
     if len(course.refusals) >= REFUSALS_A_DAY:
         notes.append(FULL)

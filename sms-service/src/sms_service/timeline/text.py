@@ -14,6 +14,8 @@ def text_of(story: Story) -> str:
     """The whole of it: the answer first, then each timeline, oldest first."""
     lines = [f"{story.about}  (reference {story.phone_ref}; the last {story.days} days; times are UTC)", ""]
     lines += _answer(story.verdict)
+    for note in story.notes:
+        lines += ["", *_wrapped(note, "- ")]
     for number, timeline in enumerate(story.timelines, start=1):
         lines += ["", *_timeline(timeline, number, alone=len(story.timelines) == 1)]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ from sms_service.delivery import ABANDONED, ABANDONED_AFTER, State
 from sms_service.happenings import What
 from sms_service.routing import CIRCUIT_OPEN, EXHAUSTED, NO_ROUTE
 from sms_service.senders import Outcome
-from sms_service.spending import SPENDING_STOPPED
+from sms_service.spending import CHEAPER_AWAY, PREFIX_STOPPED, SPENDING_STOPPED
 from sms_service.testnumbers import SENDER as TEST_NUMBER
 from sms_service.timeline.advice import ADVICE, REFUSALS
 from sms_service.timeline.entries import death_of, limiter_of, reason_of, seconds
@@ -15,6 +15,7 @@ from sms_service.timeline.story import Kind, Verdict
 
 _LEFT = frozenset({Kind.DELIVERED, Kind.ACCEPTED, Kind.SENDING, Kind.TEST_NUMBER})
 """What a message came to that a person may have."""
+_OF_SPENDING = frozenset({SPENDING_STOPPED, CHEAPER_AWAY, PREFIX_STOPPED})
 
 
 def judge(course: Course, now: datetime) -> Verdict:
@@ -88,7 +89,7 @@ def _message(message: MessageRow, attempts: list[AttemptRow], now: datetime) -> 
     if message.state in {State.QUEUED, State.EXPIRED}:
         waited = seconds(message.expires_at - message.created_at)
         return _say(Kind.EXPIRED, f"The code expired in the queue: after {waited} no worker had taken the message.")
-    if not attempts or message.failure == SPENDING_STOPPED:
+    if not attempts or message.failure in _OF_SPENDING:
         return _uncarried(message.failure)
     if message.state is State.SENDING:
         return _sending(attempts[-1], now)
@@ -106,7 +107,12 @@ def _uncarried(failure: str) -> Verdict:
             "Every sender of its route had reached its own limit for this number.",
         ),
         Outcome.MISCONFIGURED.value: (Kind.KEY_MISSING, "The worker has no key to make this code with."),
-        SPENDING_STOPPED: (Kind.BUDGET, "Stopped by budget: no money is left for messages to such numbers."),
+        SPENDING_STOPPED: (Kind.BUDGET, "Stopped by budget: no money was left for messages to such numbers."),
+        CHEAPER_AWAY: (
+            Kind.BUDGET,
+            "Stopped by budget: no money was left for whoever could be asked; cheaper ones were failing or at a limit.",
+        ),
+        PREFIX_STOPPED: (Kind.PREFIX_STOPPED, "Held back: its prefix was slowed or stopped while the message waited."),
     }.get(failure, (Kind.FAILED, f"The message was not sent: {failure}."))
     return _say(kind, said)
 

@@ -104,9 +104,3 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     for statement in (ACCOUNTS, SESSIONS, SPENT_TICKETS, AUDIT, LOGIN_FAILURES, OUTBOX, *INDEXES):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Drop the tables, and with them every account."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("drop table outbox, login_failures, audit, spent_tickets, sessions, accounts")

@@ -25,12 +25,3 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     op.execute(COLUMNS)
     op.execute(UNIQUE_NAME)
-
-
-def downgrade() -> None:
-    """Drop the columns, and with them every login name."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute(
-        "alter table accounts drop column name, drop column name_key, drop column gender, drop column motto,"
-        " drop column email, drop column level, drop column type"
-    )

@@ -31,10 +31,3 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     for statement in (REFRESH_TOKENS, *INDEXES):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Drop the table: who holds a refresh token has to log in again."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("drop index audit_phone_ref")
-    op.execute("drop table refresh_tokens")

@@ -11,9 +11,3 @@ def upgrade() -> None:
     """Add the column; its default needs no rewriting of the table."""
     op.execute("set local lock_timeout = '2s'")
     op.execute("alter table spent_tickets add column repeats integer not null default 0")
-
-
-def downgrade() -> None:
-    """Drop the column: a ticket may again be repeated for as long as it opens."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("alter table spent_tickets drop column repeats")

@@ -47,9 +47,3 @@ def upgrade() -> None:
     """Create both tables."""
     for statement in STATEMENTS:
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Drop both tables: the directory is a copy of what auth-service holds."""
-    op.execute("drop table directory")
-    op.execute("drop table outbox")

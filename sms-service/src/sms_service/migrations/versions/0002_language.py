@@ -10,9 +10,3 @@ def upgrade() -> None:
     """Add the column; messages already waiting are in Chinese, as all were."""
     op.execute("set local lock_timeout = '2s'")
     op.execute("alter table sends add column language text not null default 'zh' check (language in ('zh', 'en'))")
-
-
-def downgrade() -> None:
-    """Drop the column: every message is in Chinese."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("alter table sends drop column language")

@@ -33,8 +33,3 @@ def upgrade() -> None:
     """Add the table; messages that were sent before it have no attempts in it."""
     for statement in (ATTEMPTS, BY_NUMBER, BY_PROVIDER):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Drop the table: receipts find nothing, and a sender's limits forget the past day."""
-    op.execute("drop table attempts")

@@ -26,10 +26,3 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     for statement in (FAILED_FROM, FILL, GUESSERS):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Forget where wrong tries came from; numbers keep theirs."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("drop table guessers")
-    op.execute("alter table numbers drop column failed_from")

@@ -11,10 +11,3 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     op.execute("alter table sends add column client text not null default ''")
     op.execute("alter table attempts add column segments int not null default 1")
-
-
-def downgrade() -> None:
-    """Drop the columns: messages are worded without regard to the client."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("alter table attempts drop column segments")
-    op.execute("alter table sends drop column client")

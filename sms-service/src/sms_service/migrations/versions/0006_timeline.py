@@ -24,22 +24,21 @@ BY_NUMBER = "create index happenings_of_a_number on happenings (phone_ref, at)"
 
 # A message that a sender was asked to carry is found by its attempts, and one still waiting by sends_unfinished: only
 # those that ended without an attempt are in this index, so that accepting a request writes nothing to it.
-# Building it reads the ledger once, and requests for codes wait meanwhile. (Not concurrently: that would wait for a
-# second migrator, who waits for this one.)
+# Building it reads the ledger, and requests for codes go on meanwhile.
 UNCARRIED = """
-    create index sends_uncarried on sends (phone_ref) where claimed_at is null and finished_at is not null
+    create index concurrently sends_uncarried on sends (phone_ref)
+        where claimed_at is null and finished_at is not null
 """
+# A build that was interrupted leaves an index that nothing reads and every message writes to.
+HALF_BUILT = "drop index concurrently if exists sends_uncarried"
 
 
 def upgrade() -> None:
-    """Add the table and the index; what happened before is not in it."""
+    """Add the index and the table; what happened before is not in it."""
+    # First, and outside of the transaction: whatever fails from here on, the revision can be run again from its start.
+    with op.get_context().autocommit_block():
+        op.execute(HALF_BUILT)
+        op.execute(UNCARRIED)
     op.execute("set local lock_timeout = '2s'")
-    for statement in (HAPPENINGS, BY_NUMBER, UNCARRIED):
+    for statement in (HAPPENINGS, BY_NUMBER):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Forget refusals and checks; messages and verifications stay."""
-    op.execute("set local lock_timeout = '2s'")
-    op.execute("drop index sends_uncarried")
-    op.execute("drop table happenings")

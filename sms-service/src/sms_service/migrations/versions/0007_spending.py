@@ -8,15 +8,13 @@ down_revision = "0006"
 # In millionths of the one currency of the settings file; given back when the sender surely charged nothing.
 PRICE = "alter table attempts add column price bigint not null default 0"
 
-# One row for each window of each budget, turned over in place when a newer window begins. `wanted` is the price of
-# what could not be paid in it, if anything.
+# One row for each window of each budget, turned over in place when a newer window begins.
 BUDGETS = """
     create table budgets (
         prefix text not null,
         span text not null check (span in ('hour', 'day')),
         starts_at timestamptz not null,
         spent bigint not null,
-        wanted bigint not null default 0,
         primary key (prefix, span)
     )
 """
@@ -61,11 +59,3 @@ def upgrade() -> None:
     op.execute("set local lock_timeout = '2s'")
     for statement in (PRICE, BUDGETS, TRAFFIC, STAGES, TURNS):
         op.execute(statement)
-
-
-def downgrade() -> None:
-    """Forget what was spent and who was stopped."""
-    op.execute("set local lock_timeout = '2s'")
-    for table in ("turns", "spending_stages", "traffic", "budgets"):
-        op.execute(f"drop table {table}")
-    op.execute("alter table attempts drop column price")

@@ -1,0 +1,69 @@
+"""Addresses as the settings file gives them: what no library would take is refused before one is opened."""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_CHARACTERS = re.compile(r"[^\s\x00-\x1f\x7f\\]+")
+LONGEST_NAME = 253
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an IP address or a name that DNS could know."""
+    if _is_ip(host):
+        return True
+    try:
+        labels = host.encode("idna").decode().removesuffix(".").split(".")
+    except UnicodeError:
+        return False
+    known = all(_LABEL.fullmatch(label) for label in labels) and len(".".join(labels)) <= LONGEST_NAME
+    return known and not labels[-1].isdigit()
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an address with a host, and a port that may be; None when it is none."""
+    if not _CHARACTERS.fullmatch(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    return parts if parts.hostname and _is_host(parts.hostname) and port != 0 else None
+
+
+def _http_url(url: str) -> str:
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"http", "https"} or "?" in url or "#" in url:
+        raise ValueError("expected an address such as https://sms.example.com/send, without ? and #")
+    return url
+
+
+def _host(text: str) -> str:
+    if not _is_host(text):
+        raise ValueError("expected the name or the IP address of a machine")
+    return text
+
+
+def _host_and_port(text: str) -> str:
+    parts = _split(f"//{text}")
+    if parts is None or parts.netloc != text or "@" in text:
+        raise ValueError("expected the name of a machine, and a port where it has one, such as sms.example.com:8443")
+    return text
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Host = Annotated[str, AfterValidator(_host)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]

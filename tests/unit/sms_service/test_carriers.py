@@ -1,0 +1,50 @@
+"""Who is asked when there is no money for somebody, and what is said when nobody is left."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from support.sms import Recorder
+from support.spending import CENT
+
+from shared.contracts.sms import Language, Purpose
+from shared.phone import E164
+from sms_service.carriers import Carriers
+from sms_service.routing import Limits, Past, Route
+from sms_service.senders import Message
+from sms_service.spending import CHEAPER_AWAY, SPENDING_STOPPED
+from sms_service.spending.money import Tariff
+
+NUMBER, MESSAGE, VERIFICATION = E164("+8613800138000"), UUID(int=1), UUID(int=2)
+
+
+def choosing(*names: str, past: tuple[Past, ...] = ()) -> tuple[str | None, str]:
+    """Who is chosen, or the failure, of a route of these when there is no money for ``dear``."""
+    carriers = Carriers(
+        [Recorder(name=name) for name in names],
+        [Route("+", names)],
+        {"cheap": Limits(per_minute=1)},
+        tariff=Tariff({"dear": {"+": 5 * CENT}, "as-dear": {"+": 5 * CENT}, "cheap": {"+": CENT}}),
+    )
+    message = Message(MESSAGE, NUMBER, "", "000000", Purpose.SIGN_UP, Language.CHINESE, timedelta(minutes=5))
+    choice = carriers.choose(message, VERIFICATION, past, dear="dear")
+    return choice.sender, choice.failure
+
+
+def earlier(verification: UUID, outcome: str) -> tuple[Past, ...]:
+    return (Past("cheap", verification, outcome, timedelta(seconds=1)),)
+
+
+@pytest.mark.parametrize(
+    ("names", "past", "chosen"),
+    [
+        (("dear", "as-dear", "cheap"), (), ("cheap", "")),
+        (("dear", "as-dear"), (), (None, SPENDING_STOPPED)),
+        (("dear", "cheap"), earlier(UUID(int=3), "accepted"), (None, CHEAPER_AWAY)),
+        (("dear", "cheap"), earlier(VERIFICATION, "permanent"), (None, SPENDING_STOPPED)),
+    ],
+)
+def test_that_money_is_short_is_the_whole_story_only_if_no_cheaper_sender_was_held_up(
+    names: tuple[str, ...], past: tuple[Past, ...], chosen: tuple[str | None, str]
+) -> None:
+    assert choosing(*names, past=past) == chosen

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared import rpc
@@ -155,6 +157,7 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
             "line 3: senders.one.url: expected an addr",
         ),
         ("webhook", 'url = "http://[::1/one"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
+        ("webhook", 'url = "http://][::/one"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
         ("webhook", 'url = "http://a..b/one"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
         ("webhook", 'url = "http://999.1.1.1"\nsecret_env = "HOOK"', "line 3: senders.one.url: expected an address"),
         ("twilio", f'{TWILIO}\nbase_url = "http://[::1/x"', "line 6: senders.one.base_url: expected an address"),
@@ -276,6 +279,44 @@ def test_what_is_not_utf_8_is_named_with_its_line(file: Path, written: bytes, li
     file.write_bytes(written)
     with pytest.raises(BrokenRoutesError, match=f"line {line}: is not written in UTF-8"):
         read(file, ENVIRON, inbox_allowed=True)
+
+
+SCRAPS = (
+    "",
+    "\n",
+    '"',
+    '"""',
+    "'''",
+    "[",
+    "[[",
+    "]",
+    "{",
+    "}",
+    "=",
+    "#",
+    "\\",
+    "true",
+    "-1",
+    "\x00",
+    "\u2028",
+    "+86",
+    "a.b = 1\n",
+)
+
+
+@given(st.integers(0, len(GOOD)), st.integers(0, 40), st.sampled_from(SCRAPS))
+def test_whatever_is_done_to_a_file_it_is_read_or_its_line_is_named(
+    tmp_path_factory: pytest.TempPathFactory, start: int, cut: int, scrap: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "mangled.toml"
+    text = GOOD[:start] + scrap + GOOD[start + cut :]
+    file.write_text(text)
+    try:
+        assert read(file, ENVIRON, inbox_allowed=False).routes
+    except BrokenRoutesError as error:
+        found = re.match(rf"{re.escape(str(file))}: line ([0-9]+): ", str(error))
+        assert found
+        assert 1 <= int(found[1]) <= text.count("\n") + 1
 
 
 def test_a_byte_order_mark_and_other_line_ends_are_nothing_wrong(file: Path) -> None:

@@ -78,6 +78,8 @@ def test_without_the_table_there_is_no_plan() -> None:
         ("warn_percent = 90", "budget = 3", "line 3: spending.budget: "),
         ("slow = 20", "slow = 40", "line 5: spending.block: record, slow and stop must not fall"),
         ("slow = 20", "slow = -1", "line 7: spending.block.slow: "),
+        ("slow = 20", "slow = true", "line 7: spending.block.slow: "),
+        ("slow = 20", "slow = 20\nper_minute = 99999999999", "line 8: spending.block.per_minute: "),
         ('"+86" = "0.045"', '"+86" = 0.045', 'line 16: senders.main.prices.+86: expected an amount such as "0.045"'),
         ('"+86" = "0.045"', '"+86" = "0,045"', "line 16: senders.main.prices.+86: expected an amount"),
         ('"+86" = "0.045"', '"86" = "0.045"', "line 16: senders.main.prices.86: "),

@@ -38,10 +38,12 @@ def _split(url: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         return None
-    return parts if parts.hostname and _is_host(parts.hostname) and port != 0 else None
+    written = re.escape(f"[{host}]" if ":" in host else host)
+    whole = re.fullmatch(rf"([^\[\]]*@)?{written}(:[0-9]+)?", parts.netloc, re.IGNORECASE)
+    return parts if whole and _is_host(host) and port != 0 else None
 
 
 def _http_url(url: str) -> str:

@@ -5,15 +5,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sms_service.senders.config import Part, Prices, micros_of
+from sms_service.senders.config import Part, Prices, Whole, micros_of
 from sms_service.spending.money import Budget, Tariff
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import Rule
 
 Loc = tuple[str | int, ...]
 Amount = Annotated[int, BeforeValidator(micros_of)]
-Sends = Annotated[int, Field(ge=0, le=1_000_000)]
-Percent = Annotated[int, Field(ge=1, le=100)]
+Sends = Annotated[Whole, Field(ge=0, le=1_000_000)]
+Percent = Annotated[Whole, Field(ge=1, le=100)]
 
 
 class StagesPart(Part):
@@ -22,7 +22,7 @@ class StagesPart(Part):
     record: Sends
     slow: Sends
     stop: Sends
-    per_minute: int = Field(default=6, ge=1, le=100_000)
+    per_minute: Whole = Field(default=6, ge=1, le=100_000)
 
 
 class SpendingPart(Part):
@@ -32,7 +32,7 @@ class SpendingPart(Part):
     mode: Literal["enforce", "record"] = "enforce"
     warn_percent: Percent = 80
     verified_percent: Percent = 25
-    stop_minutes: int = Field(default=60, ge=1, le=1440)
+    stop_minutes: Whole = Field(default=60, ge=1, le=1440)
     block: StagesPart = StagesPart(record=20, slow=40, stop=80)
     network: StagesPart = StagesPart(record=200, slow=400, stop=0, per_minute=60)
     country: StagesPart = StagesPart(record=1000, slow=0, stop=0, per_minute=600)

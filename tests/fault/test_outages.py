@@ -75,9 +75,14 @@ async def test_with_rabbitmq_stopped_people_register_and_log_in_and_every_event_
         stack.servers.rabbitmq.start()
 
         told = set()
-        async with asyncio.timeout(60):
-            while told != {str(user["userId"]) for user in users}:
-                told.add((await heard.get())["data"]["user_id"])
+        try:
+            async with asyncio.timeout(60):
+                while told != {str(user["userId"]) for user in users}:
+                    told.add((await heard.get())["data"]["user_id"])
+        except TimeoutError:
+            async with Tables.connect(stack.addresses["POSTGRES_URL"], stack.environ["PHONE_KEY"]) as tables:
+                waiting = await tables.connections["auth"].fetch("select routing_key, created_at, attempts from outbox")
+            pytest.fail(f"heard of {told}; in the outbox: {waiting}\n{stack.services['auth-service'].logs()}")
 
     asked = (users[0]["userId"], users[0]["token"], [numbers[1], numbers[2]])
     async with asyncio.timeout(60):

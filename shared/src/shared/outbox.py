@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from shared.amqp import Publisher
+from shared.amqp import Publisher, honest
 from shared.events import Outgoing
 from shared.postgres import Connection, Pool, transaction
 
@@ -96,7 +96,7 @@ class Relay:
             await asyncio.sleep(GATHER_SECONDS)
             self._news.clear()
             try:
-                while await self.relay_batch() == BATCH:
+                while await honest(self.relay_batch()) == BATCH:
                     pass
             except Exception as error:  # noqa: BLE001  whatever failed, the rows are still there
                 log.warning("outbox.waiting", error=type(error).__name__)

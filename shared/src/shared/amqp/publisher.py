@@ -59,7 +59,7 @@ class Publisher:
             raise ConnectionError("the broker is away") from error
         for outcome in outcomes:
             if outcome is not None and not isinstance(outcome, RefusedError):
-                raise outcome
+                raise ConnectionError("the broker is away") from outcome
         return [outcome is not None for outcome in outcomes]
 
     async def _publish(self, message: Outgoing, headers: dict[str, int] | None = None) -> None:

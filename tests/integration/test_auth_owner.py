@@ -14,6 +14,7 @@ from auth_service import limits
 from auth_service.code_sign_in import MOST_REPEATS
 from auth_service.passwords import Passwords
 from auth_service.session_store import MOST_SESSIONS
+from shared import rpc
 from shared.contracts.auth import (
     CHANGE_PASSWORD,
     CHANGE_PROFILE,
@@ -112,7 +113,16 @@ async def test_a_hundred_registrations_at_once_without_a_password_make_one_accou
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    made = await asyncio.gather(*(auth.peers[i % 2].ask(REGISTER, registering(ticket, None)) for i in range(100)))
+    async def register(peer: rpc.Peer) -> LoggedIn:
+        """Once more for whom the queue was too long: a service that sheds load says so, and a client repeats."""
+        while True:
+            try:
+                return await peer.ask(REGISTER, registering(ticket, None))
+            except ServiceError as error:
+                if error.code is not ErrorCode.UNAVAILABLE:
+                    raise
+
+    made = await asyncio.gather(*(register(auth.peers[i % 2]) for i in range(100)))
 
     assert len({each.account.user_id for each in made}) == 1
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1

@@ -51,7 +51,9 @@ class World:
         )
 
     def call(self, secret: str) -> Register:
-        ticket = TicketBooth(KEYS).seal(Ticket(self.verification_id, NUMBER, Purpose.SIGN_UP, NOW + LIFETIME))
+        ticket = TicketBooth(KEYS).seal(
+            Ticket(self.verification_id, NUMBER, Purpose.SIGN_UP, datetime.now(UTC) + LIFETIME)
+        )
         return Register(ticket=ticket, secret=secret, dialect="maitian")
 
     async def ticket_state(self, *_: Any) -> TicketState:

@@ -20,6 +20,7 @@ REGISTERED = 100_000
 HIT_SHARE = 0.2
 PASSWORD = "correct horse"
 SETTLE_SECONDS = 1.0
+MOST_SETTLES = 15
 CLIENTS = 64
 
 Job = Callable[[int], Awaitable[None]]
@@ -75,11 +76,11 @@ class Bench:
         return result
 
     async def quiet(self) -> None:
-        """Wait until the processes have nothing left to do."""
-        while True:
+        """Wait until the processes have nothing left to do; on a machine slow enough, polling alone looks busy."""
+        for _ in range(MOST_SETTLES):
             meter = CpuMeter(self.pids)
             await asyncio.sleep(SETTLE_SECONDS)
-            if sum(meter.spent().values()) < 0.03 * SETTLE_SECONDS:
+            if sum(meter.spent().values()) < 0.05 * SETTLE_SECONDS:
                 return
 
     # The operations

@@ -48,7 +48,7 @@ class App:
     @classmethod
     @asynccontextmanager
     async def connect(cls, gateway: str, sms: str, *, spread: bool = False) -> AsyncIterator["App"]:
-        connector = aiohttp.TCPConnector(limit=300)
+        connector = aiohttp.TCPConnector(limit=300, keepalive_timeout=5)  # the gateway closes after 15 s
         timeout = aiohttp.ClientTimeout(total=30)
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as http:

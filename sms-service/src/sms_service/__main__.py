@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from shared import logs
 from shared.contracts.sms import Language
@@ -18,7 +18,7 @@ KEEPALIVE_SECONDS = 75.0
 ABOUT = "Codes by SMS. Without a command it serves. Settings are read from the environment."
 
 
-def serve() -> None:
+def serve(_: argparse.Namespace) -> None:
     """Answer the gateway: issue and check codes (the default)."""
     settings = load(SmsSettings, API)
     logs.configure(API, settings.log_level)
@@ -39,7 +39,7 @@ def serve() -> None:
     )
 
 
-def deliver() -> None:
+def deliver(_: argparse.Namespace) -> None:
     """Send the messages that were asked for."""
     settings = load(SmsSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
@@ -57,7 +57,7 @@ def deliver() -> None:
     )
 
 
-def migrate() -> None:
+def migrate(_: argparse.Namespace) -> None:
     """Create the database if it is missing and update its schema, then end; safe to run from many places at once."""
     settings = load(DatabaseSettings, API)
     logs.configure(API, settings.log_level)
@@ -94,28 +94,21 @@ def spending(asked: argparse.Namespace) -> None:
     command.spending(settings, asked.scope)
 
 
-COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "deliver": deliver, "migrate": migrate}
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-    _add_explain(commands.add_parser("explain", help=explain.__doc__, description=explain.__doc__))
-    _add_preview(commands.add_parser("preview", help=preview.__doc__, description=preview.__doc__))
-    _add_spending(commands.add_parser("spending", help=spending.__doc__, description=spending.__doc__))
-    parser.set_defaults(command="serve")
+    parsers = {}
+    for command in (serve, deliver, migrate, explain, preview, spending):
+        about = command.__doc__
+        parsers[command] = commands.add_parser(command.__name__, help=about, description=about)
+        parsers[command].set_defaults(run=command)
+    _add_explain(parsers[explain])
+    _add_preview(parsers[preview])
+    _add_spending(parsers[spending])
+    parser.set_defaults(run=serve)
     asked = parser.parse_args(arguments)
-    if asked.command == "explain":
-        explain(asked)
-    elif asked.command == "preview":
-        preview(asked)
-    elif asked.command == "spending":
-        spending(asked)
-    else:
-        COMMANDS[asked.command]()
+    asked.run(asked)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:

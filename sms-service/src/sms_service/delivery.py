@@ -84,6 +84,10 @@ class Entry:
     charge: Charge | None = None
     replaced: Charge | None = None
 
+    def begun(self, sender: str) -> "Entry":
+        """The entry after an attempt by ``sender`` was written."""
+        return replace(self, state=State.SENDING, sender=sender, version=self.version + 1)
+
 
 class TooDearError(Exception):
     """A budget has no room for an attempt: nothing was claimed."""

@@ -1,7 +1,6 @@
 """The delivery ledger, and what is let go with time: their SQL."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -202,7 +201,7 @@ class LedgerStore:
                 answer.provider_id,
                 entry.segments,
             )
-        return _begun(entry, sender) if moved else None
+        return entry.begun(sender) if moved else None
 
     async def stale(self, abandoned_after: timedelta, limit: int) -> Sequence[Entry]:
         """Messages claimed so long ago that their worker must be dead, and queued ones past their life."""
@@ -269,8 +268,4 @@ def _claimed(entry: Entry, sender: str, claimed: set[tuple[UUID, str]]) -> Entry
     if (entry.message_id, sender) not in claimed:
         return None
     claimed.remove((entry.message_id, sender))
-    return _begun(entry, sender)
-
-
-def _begun(entry: Entry, sender: str) -> Entry:
-    return replace(entry, state=State.SENDING, sender=sender, version=entry.version + 1)
+    return entry.begun(sender)

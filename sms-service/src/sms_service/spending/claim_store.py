@@ -1,13 +1,13 @@
 """Claims that cost money: charged with the claim, in one statement, so that no number of workers spends too much."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from enum import Enum
 from uuid import UUID
 
 import structlog
 from prometheus_client import Counter
 
+from shared.events import Outgoing
 from shared.gather import Gather
 from shared.postgres import Pool, connection
 from sms_service.delivery import Ending, Entry, State, TooDearError
@@ -63,7 +63,7 @@ class PaidLedger:
             return None
         charge = _charge(entry)
         SPENT.labels(sender, calling_code(charge.area.country)).inc(charge.micros)
-        return _begun(entry, sender)
+        return entry.begun(sender)
 
     async def _claim_all(self, wanted: Sequence[tuple[Entry, str]]) -> list[_Answer]:
         first: dict[UUID, tuple[Entry, str]] = {}
@@ -114,11 +114,11 @@ class PaidLedger:
         country = calling_code(second.area.country)
         SPENT.labels(sender, country).inc(second.micros)
         GIVEN_BACK.labels(entry.sender, country).inc(back)
-        return _begun(entry, sender)
+        return entry.begun(sender)
 
-    async def finish(self, entry: Entry, ending: Ending, told: object) -> bool:
+    async def finish(self, entry: Entry, ending: Ending, told: Outgoing) -> bool:
         """As the ledger's. An attempt that failed is taken out of the counts, and given back if it cost nothing."""
-        done = await self._ledger.finish(entry, ending, told)  # type: ignore[arg-type]
+        done = await self._ledger.finish(entry, ending, told)
         if done and ending.state is State.FAILED and entry.charge is not None:
             await self._give_back(entry, entry.charge, entry.charge.micros if _is_free(ending) else 0)
         return done
@@ -153,10 +153,6 @@ def _is_free(ending: Ending) -> bool:
 def _charge(entry: Entry) -> Charge:
     assert entry.charge is not None  # noqa: S101  whoever has prices has priced it
     return entry.charge
-
-
-def _begun(entry: Entry, sender: str) -> Entry:
-    return replace(entry, state=State.SENDING, sender=sender, version=entry.version + 1)
 
 
 def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:

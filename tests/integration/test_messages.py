@@ -10,7 +10,7 @@ import pytest
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.events import EXCHANGE, Outgoing, new_id
-from shared.outbox import Relay, put
+from shared.outbox import MOST_JOINED, Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
 
 CREATE_OUTBOX = """
@@ -226,3 +226,30 @@ async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leav
         rows = await session.fetch("select id, attempts, parked_at is not null as parked from outbox")
     assert [tuple(row) for row in rows] == [(lost.id, 5, True)]
     assert await drain(declared, 1) == [b"found"]
+
+
+async def test_messages_that_may_be_joined_travel_together_a_few_at_a_time(
+    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    async with transaction(database) as session:
+        await put(session, [message(f"{number:04d}", exchange="", key=queue.name) for number in range(MOST_JOINED + 2)])
+        await put(session, [message("alone")])
+
+    assert await Relay(database, publisher, {queue.name: b" ".join}).relay_batch() == MOST_JOINED + 3
+
+    heard = await drain(declared, 3)
+    assert sorted(len(body.split()) for body in heard) == [1, 2, MOST_JOINED]
+    told = {word for body in heard for word in body.split()}
+    assert told == {b"alone", *(f"{number:04d}".encode() for number in range(MOST_JOINED + 2))}
+
+
+async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publisher, database: Pool) -> None:
+    key = f"nowhere.{secrets.token_hex(4)}"
+    lost = [message(f"{number}", exchange="", key=key) for number in range(3)]
+    async with transaction(database) as session:
+        await put(session, lost)
+    await Relay(database, publisher, {key: b" ".join}).relay_batch()
+    async with connection(database) as session:
+        rows = await session.fetch("select id, body, attempts from outbox order by id")
+    assert [tuple(row) for row in rows] == [(each.id, each.body, 1) for each in sorted(lost, key=lambda m: m.id)]

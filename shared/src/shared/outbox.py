@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 import asyncpg
 import structlog
@@ -20,6 +22,13 @@ GATHER_SECONDS = 0.01
 """After the first news, so that commits close together leave in one batch."""
 BATCH_SECONDS = 10.0
 PARK_AFTER = 5
+MOST_JOINED = 8
+"""So many messages may travel as one: few enough that several consumers share what comes at once."""
+
+Join = Callable[[Sequence[bytes]], bytes]
+"""The bodies of several messages as the body of one."""
+
+ALL_ALONE: Mapping[str, Join] = MappingProxyType({})
 
 PUBLISHED = Counter("haoma_outbox_published_total", "Messages confirmed by the broker")
 PARKED = Counter("haoma_outbox_parked_total", "Messages set aside after repeated refusals")
@@ -67,11 +76,15 @@ class BrokerAwayError(Exception):
 
 
 class Relay:
-    """Moves committed messages to the broker: in batches, confirms in flight together, woken after a commit."""
+    """Moves committed messages to the broker: in batches, confirms in flight together, woken after a commit.
 
-    def __init__(self, pool: Pool, publisher: Publisher) -> None:
+    ``joins`` names the routing keys whose messages leave as one when they leave together.
+    """
+
+    def __init__(self, pool: Pool, publisher: Publisher, joins: Mapping[str, Join] = ALL_ALONE) -> None:
         self._pool = pool
         self._publisher = publisher
+        self._joins = joins
         self._news = asyncio.Event()
 
     def wake(self) -> None:
@@ -110,18 +123,32 @@ class Relay:
                 return 0
             LAG.set((datetime.now(UTC) - min(row["created_at"] for row in rows)).total_seconds())
             refused = await self._publish_all(rows)
-            for row in itertools.compress(rows, refused):
+            for row in refused:
                 await self._put_back(connection, row)
-            PUBLISHED.inc(len(rows) - sum(refused))
+            PUBLISHED.inc(len(rows) - len(refused))
         return len(rows)
 
-    async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[bool]:
-        """Whether the broker refused each row. Raises ``BrokerAwayError``: undo the whole batch and try again."""
-        told = [Outgoing(row["id"], row["exchange"], row["routing_key"], row["body"]) for row in rows]
+    async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+        """The rows that the broker refused. Raises ``BrokerAwayError``: undo the whole batch and try again."""
+        parcels = list(self._parcels(rows))
         try:
-            return await self._publisher.publish_all(told)
+            refused = await self._publisher.publish_all([message for message, _ in parcels])
         except ConnectionError as error:
             raise BrokerAwayError from error
+        return [row for _, packed in itertools.compress(parcels, refused) for row in packed]
+
+    def _parcels(self, rows: Sequence[asyncpg.Record]) -> Iterator[tuple[Outgoing, Sequence[asyncpg.Record]]]:
+        """Each message that is to be published, with the rows that travel in it."""
+        together: dict[str, list[asyncpg.Record]] = {}
+        for row in rows:
+            if row["routing_key"] in self._joins:
+                together.setdefault(row["routing_key"], []).append(row)
+            else:
+                yield _message(row), [row]
+        for key, alike in together.items():
+            for start in range(0, len(alike), MOST_JOINED):
+                packed = alike[start : start + MOST_JOINED]
+                yield replace(_message(packed[0]), body=self._joins[key]([row["body"] for row in packed])), packed
 
     async def _put_back(self, connection: Connection, row: asyncpg.Record) -> None:
         """Keep a refused row, parked when it was refused too often; a confirmed one is gone."""
@@ -130,3 +157,7 @@ class Relay:
             PARKED.inc()
             log.error("outbox.parked", message_id=str(row["id"]), routing_key=row["routing_key"])
         await connection.execute(PUT_BACK, *tuple(row)[:5], attempts, PARK_AFTER)
+
+
+def _message(row: asyncpg.Record) -> Outgoing:
+    return Outgoing(row["id"], row["exchange"], row["routing_key"], row["body"])

@@ -13,6 +13,7 @@ from shared.outbox import Relay
 from shared.settings import Environment, OnOff
 from sms_service import api, consumer
 from sms_service.codes import CallerLimits, Codes, Switches
+from sms_service.commands import SEND_QUEUE, join_commands
 from sms_service.receipts import Receipts
 from sms_service.receipts.reading import readers
 from sms_service.receipts.store import ReceiptStore
@@ -41,7 +42,7 @@ def create_api(settings: SmsSettings) -> web.Application:
             pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
             broker = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-service publish"))
             await broker.always(partial(_declare_commands, broker))
-            relay = Relay(pool, await amqp.Publisher.open(broker))
+            relay = Relay(pool, await amqp.Publisher.open(broker), {SEND_QUEUE: join_commands})
             await stack.enter_async_context(relay.running())
             callers = await _callers(settings, stack)
             switches = Switches(settings.reveal_codes, settings.master_code)

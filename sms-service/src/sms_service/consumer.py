@@ -1,20 +1,29 @@
 """The queue of send commands, and what a worker does with each."""
 
+import asyncio
+
 from shared.amqp import Handle, PoisonError, Queue
 from sms_service.commands import SEND_QUEUE, parse_send_command
 from sms_service.delivery import Delivery
 
-SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=64)
+SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=16)
+"""Each names up to ``shared.outbox.MOST_JOINED`` messages: a worker has so many times 16 in hand."""
 
 
 def handler(delivery: Delivery) -> Handle:
-    """Carry out one command. A body that is none raises ``PoisonError``."""
+    """Carry out one command. A body that is none raises ``PoisonError``.
+
+    When some of its messages fail the command fails, and comes again; those already sent are not claimed twice.
+    """
 
     async def handle(body: bytes) -> None:
         try:
-            message_id = parse_send_command(body)
+            message_ids = parse_send_command(body)
         except ValueError as error:
             raise PoisonError(str(error)) from error
-        await delivery.deliver(message_id)
+        outcomes = await asyncio.gather(*map(delivery.deliver, message_ids), return_exceptions=True)
+        failures = [outcome for outcome in outcomes if outcome is not None]
+        if failures:
+            raise BaseExceptionGroup("some messages were not carried", failures)
 
     return handle

@@ -12,6 +12,7 @@ from shared.health import CHECKS, add_health
 from shared.outbox import Relay
 from sms_service import consumer
 from sms_service.carriers import Carriers
+from sms_service.commands import SEND_QUEUE, join_commands
 from sms_service.delivery import Delivery
 from sms_service.housekeeping import PURGE_SECONDS, SWEEP_SECONDS, purge, regularly
 from sms_service.ledger_store import LedgerStore
@@ -37,7 +38,7 @@ def create_worker(settings: SmsSettings) -> web.Application:
             publishing = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-worker publish"))
             consuming = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)
-            relay = Relay(pool, publisher)
+            relay = Relay(pool, publisher, {SEND_QUEUE: join_commands})
             await stack.enter_async_context(relay.running())
             secrets, ledger = secrets_of(settings), LedgerStore(pool)
             receipts = Receipts(ReceiptStore(pool), {}, relay.wake)

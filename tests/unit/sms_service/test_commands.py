@@ -1,18 +1,35 @@
-"""The send command, and what a worker does with nonsense."""
+"""The send command, and what a worker does with it and with nonsense."""
 
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.amqp import PoisonError
-from sms_service.commands import SEND_QUEUE, parse_send_command, send_command
+from sms_service.commands import SEND_QUEUE, join_commands, parse_send_command, send_command
 from sms_service.consumer import SEND_COMMANDS, handler
 
-NONSENSE = [b"", b"{}", b"[]", b"null", b'{"message_id": 7}', b'{"message_id": "x"}', b"\xff", b'{"message_id": null}']
+NONSENSE = [
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b"\xff",
+    b'{"message_ids": 7}',
+    b'{"message_ids": ["x"]}',
+    b'{"message_ids": [null]}',
+    b'{"message_ids": [7]}',
+]
 
 
 class Delivered(list[UUID]):
+    """A delivery that fails for the messages in ``failing``."""
+
+    def __init__(self, *failing: UUID) -> None:
+        self._failing = failing
+
     async def deliver(self, message_id: UUID) -> None:
+        if message_id in self._failing:
+            raise ConnectionError(f"no way for {message_id}")
         self.append(message_id)
 
 
@@ -20,9 +37,15 @@ def test_a_command_names_a_message_and_nothing_else() -> None:
     message_id = uuid4()
     command = send_command(message_id)
     assert (command.exchange, command.routing_key) == ("", SEND_QUEUE)
-    assert command.body == f'{{"message_id":"{message_id}"}}'.encode()
-    assert parse_send_command(command.body) == message_id
+    assert command.body == f'{{"message_ids":["{message_id}"]}}'.encode()
+    assert parse_send_command(command.body) == [message_id]
     assert SEND_COMMANDS.name == SEND_QUEUE
+
+
+def test_commands_that_leave_together_leave_as_one() -> None:
+    message_ids = [uuid4() for _ in range(3)]
+    joined = join_commands([send_command(message_id).body for message_id in message_ids])
+    assert parse_send_command(joined) == message_ids
 
 
 @pytest.mark.parametrize("body", NONSENSE)
@@ -33,8 +56,18 @@ async def test_nonsense_is_poison(body: bytes) -> None:
     assert delivered == []
 
 
-async def test_a_command_is_delivered() -> None:
+async def test_every_message_of_a_command_is_delivered() -> None:
     delivered = Delivered()
-    message_id = uuid4()
-    await handler(delivered)(send_command(message_id).body)
-    assert delivered == [message_id]
+    message_ids = [uuid4() for _ in range(3)]
+    await handler(delivered)(join_commands([send_command(message_id).body for message_id in message_ids]))
+    assert delivered == message_ids
+
+
+async def test_a_message_that_fails_holds_up_none_of_its_command_and_fails_it() -> None:
+    first, failing, last = (uuid4() for _ in range(3))
+    delivered = Delivered(failing)
+    command = join_commands([send_command(message_id).body for message_id in (first, failing, last)])
+    with pytest.raises(ExceptionGroup) as caught:
+        await handler(delivered)(command)
+    assert delivered == [first, last]
+    assert [str(error) for error in caught.value.exceptions] == [f"no way for {failing}"]

@@ -5,8 +5,9 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-PYTHON ?= python3
+PYTHON ?=
 PYTEST_ARGS ?=
+TEST_WORKERS ?= 2
 BENCH_ARGS ?=
 BIN := .venv/bin
 SENDERS := aliyun aws smpp tencent twilio
@@ -32,8 +33,8 @@ explain: .venv/.installed ## why has a number no code? make explain NUMBER=13800
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack inside python -m sms_service explain "$(NUMBER)"
 
 .PHONY: test
-test: check ## check, then every test on real servers (PYTEST_ARGS for pytest)
-	@exec env PYTHONPATH=deploy $(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
+	@exec env PYTHONPATH=deploy $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)
 
 .PHONY: check
 check: .venv/.installed ## format, lint, types, imports, container files
@@ -72,7 +73,7 @@ lock: .venv/.installed ## resolve the requirements again, into hashed locks
 
 .PHONY: clean
 clean: ## remove the virtual environment, .local (data, secrets, logs) and caches; not while a stack runs
-	@PYTHONPATH=deploy $(PYTHON) -B -m stack clean
+	@PYTHONPATH=deploy $(or $(PYTHON),python3) -B -m stack clean
 	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

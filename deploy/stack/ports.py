@@ -11,7 +11,7 @@ from stack.folder import StackError
 HOST = "127.0.0.1"
 # Below the range the kernel hands to outgoing connections, so nobody takes a port while its server is restarted.
 LOWEST, HIGHEST = 15000, 30000
-_given: set[int] = set()
+_given: dict[int, socket.socket] = {}
 
 
 def is_free(port: int) -> bool:
@@ -26,14 +26,25 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port nobody listens on, never the same twice in one process."""
+    """A port nobody listens on, given to nobody else on this machine for as long as this process lives."""
     dice = random.Random(os.urandom(8))  # noqa: S311  a seed of its own, so a test's seed does not repeat ports
     lowest, highest = _range()
     while True:
         port = dice.randrange(lowest, highest)
-        if port not in _given and is_free(port):
-            _given.add(port)
+        if port not in _given and is_free(port) and _is_ours(port):
             return port
+
+
+def _is_ours(port: int) -> bool:
+    """Claim a port against other runs: it is given long before its server listens. The claim ends with this process."""
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0haoma-port-{port}")  # a name of Linux's abstract namespace: no file is left behind
+    except OSError:
+        claim.close()
+        return False
+    _given[port] = claim
+    return True
 
 
 def wished_port(variable: str, default: int, environ: Mapping[str, str], say: Callable[[str], None]) -> int:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Makes .venv: the locked packages, hashes checked, and our own packages editable. $PYTHON is the interpreter.
+# Makes .venv: the locked packages, hashes checked, and our own packages editable.
+# The interpreter is $PYTHON, else the system's own if it will do: distributions build it with profile-guided optimization,
+# and it takes a fifth less time than one that was compiled without (as pyenv does). Else it is the python3 of the path.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-python=${PYTHON:-python3}
 locks=deploy/requirements/dev.txt
 packages=(shared gateway auth-service sms-service contacts-service)
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -11,25 +12,35 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 say() { echo "$SECONDS s  $*"; }
 fail() { echo "make: $*" >&2; exit 1; }
 
+is_new() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+has_pip() { "$1" -c 'import ensurepip' 2>/dev/null; }
+can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+python=${PYTHON:-python3}
+system=/usr/bin/python3
+if [ -z "${PYTHON:-}" ] && is_new $system && { has_pip $system || can_install; }; then
+    python=$system
+fi
 command -v "$python" >/dev/null || fail "no $python here: install Python 3.11 or newer, or set PYTHON"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+is_new "$python" ||
     fail "$("$python" --version) is too old: set PYTHON to Python 3.11 or newer (make PYTHON=python3.11 ...)"
 
 mkdir -p .local
 exec 9>.local/venv.lock
 flock 9
 
-if ! "$python" -c 'import ensurepip' 2>/dev/null; then
-    line='apt-get install -y --no-install-recommends python3-venv'
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$python cannot make environments: sudo $line"
+install_venv() {
+    local line='apt-get install -y --no-install-recommends python3-venv'
+    can_install || fail "$python cannot make environments: sudo $line"
     say "installing python3-venv with apt-get"
-    wait='DPkg::Lock::Timeout=120'
+    local wait='DPkg::Lock::Timeout=120'
     DEBIAN_FRONTEND=noninteractive apt-get -o "$wait" update -qq >/dev/null 2>&1 || fail "apt-get update failed"
     DEBIAN_FRONTEND=noninteractive apt-get -o "$wait" install -y -qq --no-install-recommends python3-venv >/dev/null 2>&1 || fail "$line failed"
-fi
+}
 
-if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    say "making the virtual environment .venv"
+if ! is_new .venv/bin/python; then
+    has_pip "$python" || install_venv
+    say "making the virtual environment .venv with $("$python" --version)"
     rm -rf .venv
     "$python" -m venv .venv
 fi

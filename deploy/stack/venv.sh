@@ -47,7 +47,7 @@ fi
 
 with_uv() {
     .venv/bin/uv --version >/dev/null 2>&1 || .venv/bin/python -m pip install --quiet uv==0.13.8 || return
-    local install=(.venv/bin/uv pip install --quiet --python .venv/bin/python)
+    local install=(.venv/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python)
     "${install[@]}" --require-hashes -r "$locks" || return
     say "installing our own packages"
     "${install[@]}" --no-deps --build-constraints "$locks" "${packages[@]/#/--editable=./}"
@@ -65,4 +65,6 @@ if ! with_uv; then
     say "uv does not work here: pip does it, more slowly"
     with_pip
 fi
+# Where Python may not keep bytecode (PYTHONDONTWRITEBYTECODE) every process would compile all it imports, at each start.
+.venv/bin/python -m compileall -q "${packages[@]/%//src}"
 say "the virtual environment is ready"

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
-from load.processes import CpuMeter
+from load.processes import CpuMeter, niced_seconds
 from load.results import Result
 from stack.system import Stack
 from support.app import App
@@ -60,6 +60,7 @@ class Bench:
         result = Result(name)
         left = iter(range(count))
         meter = CpuMeter(self.pids)
+        hashed = niced_seconds(self.pids["auth-service"])
 
         async def client() -> None:
             for position in left:
@@ -73,6 +74,7 @@ class Bench:
         if settle:
             await self.quiet()
         result.cpu = meter.spent()
+        result.hashing = niced_seconds(self.pids["auth-service"]) - hashed
         return result
 
     async def quiet(self) -> None:

@@ -13,6 +13,9 @@ class Result:
     times: list[float] = field(default_factory=list)
     wall: float = 0.0
     cpu: dict[str, float] = field(default_factory=dict)
+    """CPU seconds by process."""
+    hashing: float = 0.0
+    """Of them, the seconds of the threads that hash passwords."""
 
     @property
     def cpu_ms(self) -> float:

@@ -11,7 +11,7 @@ from stack.folder import StackError
 HOST = "127.0.0.1"
 # Below the range the kernel hands to outgoing connections, so nobody takes a port while its server is restarted.
 LOWEST, HIGHEST = 15000, 30000
-_given: dict[int, socket.socket] = {}
+_given: set[int] = set()
 
 
 def is_free(port: int) -> bool:
@@ -43,7 +43,8 @@ def _is_ours(port: int) -> bool:
     except OSError:
         claim.close()
         return False
-    _given[port] = claim
+    claim.detach()  # it stays open until the end
+    _given.add(port)
     return True
 
 

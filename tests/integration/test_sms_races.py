@@ -96,6 +96,23 @@ async def test_of_fifty_requests_at_once_for_one_number_one_is_sent(processes: t
     assert await processes[0].pool.fetchval(commands, str(message_id).encode().hex()) == 1
 
 
+async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(processes: tuple[Sms, Sms]) -> None:
+    numbers = [fresh_number() for _ in range(30)]
+    both = [sms.codes() for sms in processes]
+
+    given, refused = await outcomes(
+        [both[turn % 2].issue(asking(number)) for turn in range(6) for number in (numbers, numbers[::-1])[turn % 2]]
+    )
+
+    assert len(given) == len(numbers)
+    assert refused == {ErrorCode.COOLDOWN: 5 * len(numbers)}
+    sends = [await processes[0].sends(number) for number in numbers]
+    assert [len(made) for made in sends] == [1] * len(numbers)
+    assert {answer.verification_id for answer in given} == {made[0]["verification_id"] for made in sends}
+    stamps = "select cardinality(sends) from numbers where phone_ref = any ($1)"
+    assert set(await processes[0].pool.fetch(stamps, [PHONES.ref(number) for number in numbers])) == {(1,)}
+
+
 async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tuple[Sms, Sms]) -> None:
     number = fresh_number()
     both = [sms.codes() for sms in processes]

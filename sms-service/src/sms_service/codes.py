@@ -23,7 +23,6 @@ from sms_service.records import Dispatch, Passed, Try
 from sms_service.rules import (
     Standing,
     next_verification,
-    recent,
     refuse_capped,
     refuse_cooling,
     refuse_tested,
@@ -178,7 +177,6 @@ class Codes:
         return Dispatch(
             phone_ref=ref,
             number_version=standing.version,
-            sends=(*recent(standing.sends, standing.now), standing.now),
             verification=verification,
             purpose=call.purpose,
             phone_sealed=self._phones.seal(number),

@@ -16,7 +16,6 @@ class Dispatch:
 
     phone_ref: int
     number_version: int
-    sends: Sequence[datetime]
     verification: Verification
     purpose: Purpose
     phone_sealed: bytes

@@ -12,7 +12,7 @@ from shared.gather import Gather
 from shared.outbox import columns
 from shared.postgres import Pool, connection
 from shared.tickets import LIFETIME
-from sms_service import happening_store
+from sms_service import dispatch_store, happening_store
 from sms_service.happenings import Happening
 from sms_service.records import Dispatch, Passed, Try
 from sms_service.rules import (
@@ -27,7 +27,6 @@ from sms_service.rules import (
 )
 from sms_service.spending.areas import Area
 from sms_service.spending.policy import BUCKET_SECONDS
-from sms_service.testnumbers import SENDER
 
 # Every statement that changes a number and its verification takes the number's row first, then the guesser's if
 # there is one, so that two of them never wait for each other.
@@ -42,42 +41,6 @@ STANDING = """
 """
 
 SENDS = "select now(), (select sends from numbers where phone_ref = $1)"
-
-# A message to a test number is finished as it is written: nobody carries it.
-# All or nothing: when the number is no longer as it was read, the first step changes no row and the others
-# have nothing to follow.
-DISPATCH = """
-    with number as (
-        insert into numbers (phone_ref, sends, version) values ($1, $3, 1)
-        on conflict (phone_ref) do update set sends = excluded.sends, version = numbers.version + 1
-        where numbers.version = $2
-        returning phone_ref
-    ), verification as (
-        insert into verifications (
-            phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, version,
-            phone_sealed, dialect, client
-        )
-        select phone_ref, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 from number
-        on conflict (phone_ref, purpose) do update set
-            verification_id = excluded.verification_id, code_key_id = excluded.code_key_id,
-            created_at = excluded.created_at, expires_at = excluded.expires_at, tries = excluded.tries,
-            verified_at = null, version = excluded.version,
-            phone_sealed = excluded.phone_sealed, dialect = excluded.dialect, client = excluded.client
-    ), message as (
-        insert into sends (
-            message_id, verification_id, phone_ref, phone_sealed, purpose, code_key_id, dialect, state,
-            created_at, expires_at, language, sender, finished_at, client
-        )
-        select $14, $5, phone_ref, case when $21::bool then null else $11::bytea end, $4, $6, $12,
-            case when $21::bool then 'sent' else 'queued' end, $15, $8, $20,
-            case when $21::bool then $22::text else '' end, case when $21::bool then $15::timestamptz end, $13
-        from number
-    ), told as (
-        insert into outbox (id, exchange, routing_key, body)
-        select m.* from number, unnest($16::uuid[], $17::text[], $18::text[], $19::bytea[]) as m
-    )
-    select phone_ref from number
-"""
 
 # The try is counted on both rows or on neither. A lock that had to be waited for is judged by what the row
 # has become meanwhile: guesses sent at once are counted one after the other. A code that is already dead is
@@ -175,6 +138,7 @@ class CodeStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._standing = Gather(self._standings)
+        self._dispatch = Gather(self._dispatch_all)
 
     async def standing(self, phone_ref: int, purpose: Purpose) -> Standing:
         """Where a number stands, read without a lock: ``dispatch`` finds out whether it still stands there."""
@@ -198,31 +162,11 @@ class CodeStore:
 
     async def dispatch(self, dispatch: Dispatch) -> bool:
         """Write an accepted request. False when the number has changed since it was decided upon."""
-        made = dispatch.verification
+        return await self._dispatch(dispatch)
+
+    async def _dispatch_all(self, dispatches: Sequence[Dispatch]) -> list[bool]:
         async with connection(self._pool) as taken:
-            written = await taken.fetchval(
-                DISPATCH,
-                dispatch.phone_ref,
-                dispatch.number_version,
-                dispatch.sends,
-                dispatch.purpose.value,
-                made.verification_id,
-                made.code_key_id,
-                made.created_at,
-                made.expires_at,
-                made.tries,
-                made.version,
-                dispatch.phone_sealed,
-                dispatch.dialect,
-                dispatch.client,
-                dispatch.message_id,
-                dispatch.created_at,
-                *columns(dispatch.messages),
-                dispatch.language.value,
-                dispatch.to_test_number,
-                SENDER,
-            )
-        return written is not None
+            return await dispatch_store.write(taken, dispatches)
 
     async def tell(self, messages: Sequence[Outgoing], happening: Happening) -> None:
         """Keep a happening and add the events that tell it."""

@@ -1,7 +1,8 @@
 """Calls that come close together, answered as one: under load a store is asked for many rows in one statement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import Context
 from typing import Generic, TypeVar
 
@@ -35,7 +36,9 @@ class Gather(Generic[Q, A]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
-                await self._ask_together(batch)
+                wanted = [(question, waiting) for question, waiting in batch if not waiting.done()]  # some give up
+                if wanted:
+                    await self._ask_together(wanted)
         finally:
             self._asking = None
 
@@ -52,3 +55,29 @@ class Gather(Generic[Q, A]):
         for (_, waiting), answer in zip(batch, answers, strict=True):
             if not waiting.done():  # its caller may have given up
                 waiting.set_result(answer)
+
+
+class Apart(Generic[Q, A]):
+    """As ``Gather``, for questions of which no two with a key in common may be asked together.
+
+    (A statement changes a row once.) Whoever finds a key of his question waiting or being asked, asks alone, beside it.
+    """
+
+    def __init__(
+        self, answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], keys: Callable[[Q], AbstractSet[Hashable]]
+    ) -> None:
+        self._answer_all = answer_all
+        self._together = Gather(answer_all)
+        self._keys = keys
+        self._taken: set[Hashable] = set()
+
+    async def __call__(self, question: Q) -> A:
+        """The answer to one question."""
+        keys = self._keys(question)
+        if not self._taken.isdisjoint(keys):
+            return (await self._answer_all([question]))[0]
+        self._taken |= keys
+        try:
+            return await self._together(question)
+        finally:
+            self._taken -= keys

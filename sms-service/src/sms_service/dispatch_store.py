@@ -9,7 +9,7 @@ from sms_service.rules import WINDOW
 from sms_service.testnumbers import SENDER
 
 # A number's row decides for all that hangs on it: when it is no longer as it was read it does not change, and the
-# others have nothing to follow. Rows are taken in the order of their keys: batches of two processes may overlap.
+# others have nothing to follow. Rows are taken in the order that ``check_store`` tells.
 # A message to a test number is finished as it is written: nobody carries it.
 DISPATCH = """
     with asked as (
@@ -67,25 +67,18 @@ DISPATCH = """
 
 
 async def write(connection: Connection, dispatches: Sequence[Dispatch]) -> list[bool]:
-    """Write accepted requests. Of each: False when its number has changed since it was decided upon.
-
-    Of several for one number the first is written: it has changed what the others were decided upon.
-    """
-    first: dict[int, Dispatch] = {}
-    for dispatch in dispatches:
-        first.setdefault(dispatch.phone_ref, dispatch)
-    asked = list(first.values())
-    told = [(message, dispatch.phone_ref) for dispatch in asked for message in dispatch.messages]
+    """Write accepted requests, all for different numbers. Of each: False when its number has changed meanwhile."""
+    told = [(message, dispatch.phone_ref) for dispatch in dispatches for message in dispatch.messages]
     rows = await connection.fetch(
         DISPATCH,
-        *zip(*map(_row, asked), strict=True),
+        *zip(*map(_row, dispatches), strict=True),
         *columns([message for message, _ in told]),
         [ref for _, ref in told],
         WINDOW,
         SENDER,
     )
     written = {row[0] for row in rows}
-    return [first[dispatch.phone_ref] is dispatch and dispatch.phone_ref in written for dispatch in dispatches]
+    return [dispatch.phone_ref in written for dispatch in dispatches]
 
 
 def _row(dispatch: Dispatch) -> tuple[object, ...]:

@@ -133,10 +133,12 @@ PURGE_VERIFICATIONS = """
 PURGE_NUMBERS = """
     with page as (
         select phone_ref from numbers where phone_ref > $1 order by phone_ref limit $2
+    ), idle as (
+        select n.phone_ref from page join numbers n using (phone_ref)
+        where not exists (select from unnest(n.sends || n.failures) t where t > now() - $3::interval)
+        for update of n skip locked
     ), gone as (
-        delete from numbers n using page
-        where n.phone_ref = page.phone_ref
-            and not exists (select from unnest(n.sends || n.failures) t where t > now() - $3::interval)
+        delete from numbers n using idle where n.phone_ref = idle.phone_ref
     )
     select max(phone_ref) from page
 """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.gather import LARGEST, Gather
+from shared.gather import LARGEST, Apart, Gather
 
 
 class Store:
@@ -72,3 +72,51 @@ async def test_no_batch_is_larger_than_the_largest() -> None:
     gather = Gather(store.double)
     await asyncio.gather(*(gather(100 + number) for number in range(LARGEST * 2 + 1)))
     assert max(map(len, store.asked)) <= LARGEST
+
+
+async def test_a_question_nobody_waits_for_any_more_is_not_asked() -> None:
+    store = Store()
+    gather = Gather(store.double)
+    store.may_answer.clear()
+    first = asyncio.create_task(gather(1))
+    while not store.asked:
+        await asyncio.sleep(0)
+    impatient, patient = asyncio.create_task(gather(2)), asyncio.create_task(gather(3))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.sleep(0)
+    store.may_answer.set()
+
+    assert await asyncio.gather(first, patient) == [2, 6]
+    assert store.asked == [[1], [3]]
+
+
+async def test_questions_with_a_key_in_common_are_never_asked_together() -> None:
+    store = Store()
+    apart = Apart(store.double, lambda number: {number % 10})
+    store.may_answer.clear()
+    asking = [asyncio.create_task(apart(number)) for number in (1, 2, 3, 12, 22, 4)]
+    while len(store.asked) < 3:
+        await asyncio.sleep(0)
+    store.may_answer.set()
+
+    assert await asyncio.gather(*asking) == [2, 4, 6, 24, 44, 8]
+    assert sorted(store.asked) == [[1, 2, 3, 4], [12], [22]]
+
+
+async def test_a_key_is_free_again_when_its_question_was_answered_failed_or_given_up() -> None:
+    store = Store()
+    apart = Apart(store.double, lambda number: {number % 10})
+    await apart(2)
+    with pytest.raises(ConnectionError):
+        await apart(13)
+    store.may_answer.clear()
+    given_up = asyncio.create_task(apart(4))
+    while store.asked[-1] != [4]:
+        await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.gather(given_up, return_exceptions=True)
+    store.may_answer.set()
+
+    assert await asyncio.gather(*map(apart, (12, 23, 14))) == [24, 46, 28]
+    assert store.asked[-1] == [12, 23, 14]

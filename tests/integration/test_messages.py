@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import aio_pika
 import pytest
@@ -253,3 +253,37 @@ async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publi
     async with connection(database) as session:
         rows = await session.fetch("select id, body, attempts from outbox order by id")
     assert [tuple(row) for row in rows] == [(each.id, each.body, 1) for each in sorted(lost, key=lambda m: m.id)]
+
+
+async def test_a_body_that_cannot_be_joined_holds_up_no_other(
+    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    def join(bodies: Sequence[bytes]) -> bytes:
+        if b"strange" in bodies:
+            raise ValueError("what is this?")
+        return b" ".join(bodies)
+
+    declared = await declare(await bus.channel(), queue)
+    async with transaction(database) as session:
+        await put(session, [message(text, exchange="", key=queue.name) for text in ("one", "strange", "two")])
+        await put(session, [message("alone")])
+
+    await Relay(database, publisher, {queue.name: join}).relay_batch()
+
+    assert sorted(await drain(declared, 4)) == [b"alone", b"one", b"strange", b"two"]
+
+
+async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publisher) -> None:
+    given_up = [asyncio.create_task(publisher.publish_all([message("given up")])) for _ in range(200)]
+    for steps, each in enumerate(given_up):
+        for _ in range(steps % 4):
+            await asyncio.sleep(0)
+        each.cancel()
+    await asyncio.gather(*given_up, return_exceptions=True)
+
+    assert await publisher.publish_all([message("one"), message("two")]) == [False, False]
+    channel = await publisher._channel.get_underlay_channel()
+    async with asyncio.timeout(5):
+        while channel.confirmations:  # the broker still answers for some
+            await asyncio.sleep(0.01)
+    assert channel.message_id_delivery_tag == {}

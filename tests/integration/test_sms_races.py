@@ -10,6 +10,7 @@ from support.sms import PHONES, Sms, asking, entering, fresh_database, fresh_num
 
 from shared.contracts.sms import CodeIssued, Purpose
 from shared.errors import ErrorCode, ServiceError
+from shared.postgres import transaction
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,17 @@ async def test_guesses_and_requests_at_once_do_not_lock_each_other_out(processes
 
     assert len(given) == 1
     assert set(refused) == {ErrorCode.CODE_REFUSED, ErrorCode.COOLDOWN}
+
+
+async def test_a_number_whose_row_is_held_is_refused_and_nobody_else(processes: tuple[Sms, Sms]) -> None:
+    numbers = [fresh_number() for _ in range(5)]
+    codes = processes[0].codes()
+    issued = [await codes.issue(asking(number)) for number in numbers]
+    async with transaction(processes[1].pool, 10) as held:
+        await held.execute("select from numbers where phone_ref = $1 for update", PHONES.ref(numbers[2]))
+        answers = await asyncio.gather(
+            *(codes.check(entering(number, wrong(code.code))) for number, code in zip(numbers, issued, strict=True)),
+            return_exceptions=True,
+        )
+    refusals = [answer.code for answer in answers if isinstance(answer, ServiceError)]
+    assert refusals == [ErrorCode.CODE_REFUSED] * 2 + [ErrorCode.UNAVAILABLE] + [ErrorCode.CODE_REFUSED] * 2

@@ -61,23 +61,33 @@ class Apart(Generic[Q, A]):
     """As ``Gather``, for questions of which no two with a key in common may be asked together.
 
     (A statement changes a row once.) Whoever finds a key of his question waiting or being asked, asks alone, beside it.
+    So does, once more, whoever asked together in vain: a row that is locked for long is not to refuse everybody.
+    ``undone`` says of an error that nothing has come of the questions that met it.
     """
 
     def __init__(
-        self, answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]], keys: Callable[[Q], AbstractSet[Hashable]]
+        self,
+        answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]],
+        keys: Callable[[Q], AbstractSet[Hashable]],
+        undone: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._answer_all = answer_all
         self._together = Gather(answer_all)
         self._keys = keys
+        self._undone = undone
         self._taken: set[Hashable] = set()
 
     async def __call__(self, question: Q) -> A:
         """The answer to one question."""
         keys = self._keys(question)
-        if not self._taken.isdisjoint(keys):
-            return (await self._answer_all([question]))[0]
-        self._taken |= keys
-        try:
-            return await self._together(question)
-        finally:
-            self._taken -= keys
+        if self._taken.isdisjoint(keys):
+            self._taken |= keys
+            try:
+                return await self._together(question)
+            except Exception as error:
+                if not self._undone(error):
+                    raise
+            finally:
+                self._taken -= keys
+        (answer,) = await self._answer_all([question])
+        return answer

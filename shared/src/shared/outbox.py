@@ -26,7 +26,10 @@ MOST_JOINED = 8
 """So many messages may travel as one: few enough that several consumers share what comes at once."""
 
 Join = Callable[[Sequence[bytes]], bytes]
-"""The bodies of several messages as the body of one."""
+"""The bodies of several messages as the body of one. Raises ``ValueError`` for those that cannot be."""
+
+Parcel = tuple[Outgoing, Sequence[asyncpg.Record]]
+"""A message that is to be published, and the rows that travel in it."""
 
 ALL_ALONE: Mapping[str, Join] = MappingProxyType({})
 
@@ -137,8 +140,8 @@ class Relay:
             raise BrokerAwayError from error
         return [row for _, packed in itertools.compress(parcels, refused) for row in packed]
 
-    def _parcels(self, rows: Sequence[asyncpg.Record]) -> Iterator[tuple[Outgoing, Sequence[asyncpg.Record]]]:
-        """Each message that is to be published, with the rows that travel in it."""
+    def _parcels(self, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
+        """What is to be published for these rows."""
         together: dict[str, list[asyncpg.Record]] = {}
         for row in rows:
             if row["routing_key"] in self._joins:
@@ -147,8 +150,16 @@ class Relay:
                 yield _message(row), [row]
         for key, alike in together.items():
             for start in range(0, len(alike), MOST_JOINED):
-                packed = alike[start : start + MOST_JOINED]
-                yield replace(_message(packed[0]), body=self._joins[key]([row["body"] for row in packed])), packed
+                yield from self._joined(key, alike[start : start + MOST_JOINED])
+
+    def _joined(self, key: str, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
+        try:
+            body = self._joins[key]([row["body"] for row in rows])
+        except ValueError:  # one that nobody understands holds up no other
+            log.warning("outbox.not_joined", routing_key=key)
+            yield from ((_message(row), [row]) for row in rows)
+        else:
+            yield replace(_message(rows[0]), body=body), rows
 
     async def _put_back(self, connection: Connection, row: asyncpg.Record) -> None:
         """Keep a refused row, parked when it was refused too often; a confirmed one is gone."""

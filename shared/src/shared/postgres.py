@@ -175,6 +175,11 @@ async def transaction(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIte
         await taken.execute("commit")
 
 
+def is_undone(refusal: BaseException) -> bool:
+    """Whether a refusal by ``connection`` was for a row that another session held: the statement has done nothing."""
+    return isinstance(refusal.__cause__, asyncpg.LockNotAvailableError | asyncpg.TransactionRollbackError)
+
+
 async def ping(pool: Pool) -> None:
     """For readiness."""
     await pool.fetchval("select 1")

@@ -44,6 +44,7 @@ class Success:
 
 # Every statement that changes numbers takes their rows first, then those of guessers, then those of traffic, each
 # kind in the order of its keys (an "order by" reads all that is below it first): two of them never wait for each other.
+# (PostgreSQL runs what nobody reads last: that traffic comes after guessers is said by reading how many were charged.)
 
 # The try is counted on both rows or on neither. A lock that had to be waited for is judged by what the row
 # has become meanwhile: guesses sent at once are counted one after the other. A code that is already dead is
@@ -154,7 +155,8 @@ SUCCEED = """
         insert into traffic as t (starts_at, block, network, country, verified)
         select to_timestamp(floor(extract(epoch from created_at) / $14) * $14) as bucket,
             block, network, country, count(*)
-        from verified where first and block is not null
+        from verified cross join (select count(*) from charged) as guessers
+        where first and block is not null
         group by bucket, block, network, country order by bucket, block
         on conflict (starts_at, block) do update set verified = t.verified + excluded.verified
     ), noted as (

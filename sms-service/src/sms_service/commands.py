@@ -16,14 +16,19 @@ def send_command(message_id: UUID) -> Outgoing:
 
 
 def join_commands(bodies: Sequence[bytes]) -> bytes:
-    """The bodies of some commands as that of one, for the relay: those that leave together leave as one."""
-    return _body([named for body in bodies for named in orjson.loads(body)["message_ids"]])
+    """The bodies of some commands as that of one, for the relay. Raises ``ValueError`` for one that is no command."""
+    return _body([str(message_id) for body in bodies for message_id in parse_send_command(body)])
 
 
 def parse_send_command(body: bytes) -> list[UUID]:
-    """The messages to send. Raises ``ValueError`` for anything that is not such a command."""
+    """The messages to send. Raises ``ValueError`` for anything that is not such a command.
+
+    (``message_id``, of one message, is what commands were before several could leave as one.)
+    """
     try:
-        return [UUID(named) for named in orjson.loads(body)["message_ids"]]
+        command = orjson.loads(body)
+        named = [command["message_id"]] if "message_id" in command else command["message_ids"]
+        return [UUID(message_id) for message_id in named]
     except (ValueError, LookupError, TypeError, AttributeError):
         raise ValueError("not a send command") from None
 

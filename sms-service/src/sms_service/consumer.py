@@ -6,8 +6,8 @@ from shared.amqp import Handle, PoisonError, Queue
 from sms_service.commands import SEND_QUEUE, parse_send_command
 from sms_service.delivery import Delivery
 
-SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=16)
-"""Each names up to ``shared.outbox.MOST_JOINED`` messages: a worker has so many times 16 in hand."""
+SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=64)
+"""Each names one message, or up to ``shared.outbox.MOST_JOINED`` that were asked for together."""
 
 
 def handler(delivery: Delivery) -> Handle:

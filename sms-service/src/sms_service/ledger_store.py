@@ -123,7 +123,7 @@ PURGE_VERIFICATIONS = """
             select verification_id from verifications
             where verification_id < $1
                 and greatest(expires_at, verified_at + $4::interval) < now() - make_interval(days => $2)
-            order by verification_id limit $3
+            order by verification_id limit $3 for update skip locked
         )
         returning 1
     )

@@ -9,7 +9,7 @@ import asyncpg
 from shared.contracts.sms import Purpose
 from shared.events import Outgoing
 from shared.gather import Apart, Gather
-from shared.postgres import Pool, connection
+from shared.postgres import Pool, connection, is_undone
 from sms_service import check_store, dispatch_store, happening_store
 from sms_service.check_store import Guess, Success
 from sms_service.happenings import Happening
@@ -35,9 +35,11 @@ class CodeStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._standing = Gather(self._standings)
-        self._dispatch = Apart(self._dispatch_all, lambda asked: {asked.phone_ref})
-        self._count_try = Apart(self._count_all, lambda guess: _changed(guess.phone_ref, guess.guesser))
-        self._succeed = Apart(self._succeed_all, lambda right: _changed(right.attempt.phone_ref, right.attempt.guesser))
+        self._dispatch = Apart(self._dispatch_all, lambda asked: {asked.phone_ref}, is_undone)
+        self._count_try = Apart(self._count_all, lambda guess: _changed(guess.phone_ref, guess.guesser), is_undone)
+        self._succeed = Apart(
+            self._succeed_all, lambda right: _changed(right.attempt.phone_ref, right.attempt.guesser), is_undone
+        )
 
     async def standing(self, phone_ref: int, purpose: Purpose) -> Standing:
         """Where a number stands, read without a lock: ``dispatch`` finds out whether it still stands there."""

@@ -120,3 +120,21 @@ async def test_a_key_is_free_again_when_its_question_was_answered_failed_or_give
 
     assert await asyncio.gather(*map(apart, (12, 23, 14))) == [24, 46, 28]
     assert store.asked[-1] == [12, 23, 14]
+
+
+async def test_who_asked_together_in_vain_asks_once_more_alone() -> None:
+    store = Store()
+    apart = Apart(store.double, lambda number: {number}, lambda error: isinstance(error, ConnectionError))
+    outcomes = await asyncio.gather(apart(1), apart(13), apart(2), return_exceptions=True)
+    assert outcomes[::2] == [2, 4]
+    assert isinstance(outcomes[1], ConnectionError)
+    assert store.asked[0] == [1, 13, 2]
+    assert sorted(store.asked[1:]) == [[1], [2], [13]]
+
+
+async def test_what_may_have_been_done_is_not_asked_again() -> None:
+    store = Store()
+    apart = Apart(store.double, lambda number: {number}, lambda error: isinstance(error, TimeoutError))
+    outcomes = await asyncio.gather(apart(1), apart(13), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ConnectionError, ConnectionError]
+    assert store.asked == [[1, 13]]

@@ -48,6 +48,19 @@ def test_commands_that_leave_together_leave_as_one() -> None:
     assert parse_send_command(joined) == message_ids
 
 
+def test_a_command_of_before_joining_is_understood_and_joined() -> None:
+    before, after = uuid4(), uuid4()
+    old = f'{{"message_id":"{before}"}}'.encode()
+    assert parse_send_command(old) == [before]
+    assert parse_send_command(join_commands([old, send_command(after).body])) == [before, after]
+
+
+@pytest.mark.parametrize("body", NONSENSE)
+def test_nonsense_cannot_be_joined(body: bytes) -> None:
+    with pytest.raises(ValueError, match="not a send command"):
+        join_commands([send_command(uuid4()).body, body])
+
+
 @pytest.mark.parametrize("body", NONSENSE)
 async def test_nonsense_is_poison(body: bytes) -> None:
     delivered = Delivered()

@@ -30,7 +30,8 @@ async def publish_confirmed(
 
     An event with no listener is no fault; a command (default exchange) must reach its queue.
     """
-    settled = asyncio.gather(*await _written(channel, messages, headers), return_exceptions=True)
+    confirms = await _written(channel, messages, headers)
+    settled = asyncio.gather(*confirms, return_exceptions=True)
     closing = channel.closing
     try:
         await asyncio.wait((settled, closing), return_when=asyncio.FIRST_COMPLETED)
@@ -38,10 +39,10 @@ async def publish_confirmed(
             raise ConnectionError("the channel ended before the broker confirmed")
         return [outcome if isinstance(outcome, BaseException) else None for outcome in settled.result()]
     finally:
-        settled.cancel()
+        for confirm in confirms:
+            confirm.cancel()
         closing.cancel()
-        for message in messages:
-            channel.message_id_delivery_tag.pop(str(message.id), None)
+        _forget_ids(channel, messages)
 
 
 async def _written(channel: Channel, messages: Sequence[Outgoing], headers: Mapping[str, int]) -> list[Confirm]:
@@ -59,8 +60,14 @@ async def _written(channel: Channel, messages: Sequence[Outgoing], headers: Mapp
             channel.delivery_tag -= len(messages)
             for tag in confirms:
                 del channel.confirmations[tag]
+            _forget_ids(channel, messages)
             raise
     return list(confirms.values())
+
+
+def _forget_ids(channel: Channel, messages: Sequence[Outgoing]) -> None:
+    for message in messages:
+        channel.message_id_delivery_tag.pop(str(message.id), None)
 
 
 def _confirm() -> Confirm:

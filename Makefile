@@ -73,7 +73,7 @@ lock: .venv/.installed ## resolve the requirements again, into hashed locks
 
 .PHONY: clean
 clean: ## remove the virtual environment, .local (data, secrets, logs) and caches; not while a stack runs
-	@PYTHONPATH=deploy $(or $(PYTHON),python3) -B -m stack clean
+	@PYTHONPATH=deploy $(or $(PYTHON),$(wildcard $(BIN)/python),python3) -B -m stack clean
 	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -11,7 +11,6 @@ from stack.folder import StackError
 HOST = "127.0.0.1"
 # Below the range the kernel hands to outgoing connections, so nobody takes a port while its server is restarted.
 LOWEST, HIGHEST = 15000, 30000
-_given: set[int] = set()
 
 
 def is_free(port: int) -> bool:
@@ -31,20 +30,22 @@ def free_port() -> int:
     lowest, highest = _range()
     while True:
         port = dice.randrange(lowest, highest)
-        if port not in _given and is_free(port) and _is_ours(port):
+        if is_free(port) and claim(port):
             return port
 
 
-def _is_ours(port: int) -> bool:
-    """Claim a port against other runs: it is given long before its server listens. The claim ends with this process."""
-    claim = socket.socket(socket.AF_UNIX)
+def claim(port: int) -> bool:
+    """Whether a port could be claimed against other runs: it is given long before its server listens.
+
+    The claim ends with this process. (docs/decisions, 30)
+    """
+    name = socket.socket(socket.AF_UNIX)
     try:
-        claim.bind(f"\0haoma-port-{port}")  # a name of Linux's abstract namespace: no file is left behind
+        name.bind(f"\0haoma-port-{port}")  # in Linux's abstract namespace: no file is left behind
     except OSError:
-        claim.close()
+        name.close()
         return False
-    claim.detach()  # it stays open until the end
-    _given.add(port)
+    name.detach()  # it stays open until the end
     return True
 
 

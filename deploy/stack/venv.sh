@@ -18,7 +18,7 @@ can_install() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
 
 python=${PYTHON:-python3}
 system=/usr/bin/python3
-if [ -z "${PYTHON:-}" ] && is_new $system && { has_pip $system || can_install; }; then
+if [ -z "${PYTHON:-}" ] && is_new $system && { has_pip $system || can_install; }; then  # decision 30
     python=$system
 fi
 command -v "$python" >/dev/null || fail "no $python here: install Python 3.11 or newer, or set PYTHON"
@@ -29,17 +29,18 @@ mkdir -p .local
 exec 9>.local/venv.lock
 flock 9
 
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >/dev/null 2>&1; }
+
+# Debian keeps from its python3 what environments are made with. Where that cannot be had, a python3 of the path may do.
 install_venv() {
-    local line='apt-get install -y --no-install-recommends python3-venv'
-    can_install || fail "$python cannot make environments: sudo $line"
     say "installing python3-venv with apt-get"
-    local wait='DPkg::Lock::Timeout=120'
-    DEBIAN_FRONTEND=noninteractive apt-get -o "$wait" update -qq >/dev/null 2>&1 || fail "apt-get update failed"
-    DEBIAN_FRONTEND=noninteractive apt-get -o "$wait" install -y -qq --no-install-recommends python3-venv >/dev/null 2>&1 || fail "$line failed"
+    apt update && apt install -y --no-install-recommends python3-venv && return
+    is_new python3 && has_pip python3 || fail "apt-get cannot install python3-venv, without which $python makes no environments"
+    python=python3
 }
 
 if ! is_new .venv/bin/python; then
-    has_pip "$python" || install_venv
+    has_pip "$python" || { can_install || fail "$python cannot make environments: sudo apt-get install python3-venv"; install_venv; }
     say "making the virtual environment .venv with $("$python" --version)"
     rm -rf .venv
     "$python" -m venv .venv
@@ -66,5 +67,5 @@ if ! with_uv; then
     with_pip
 fi
 # Where Python may not keep bytecode (PYTHONDONTWRITEBYTECODE) every process would compile all it imports, at each start.
-.venv/bin/python -m compileall -q "${packages[@]/%//src}"
+.venv/bin/python -m compileall -q "${packages[@]/%//src}" >/dev/null || true  # what is wrong, `make check` tells better
 say "the virtual environment is ready"

@@ -9,6 +9,7 @@ import pytest
 
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
+from shared.amqp import publisher as publisher_module
 from shared.events import EXCHANGE, Outgoing, new_id
 from shared.outbox import MOST_JOINED, Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
@@ -113,6 +114,14 @@ async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]
     while (taken := await queue.get(fail=False, no_ack=True)) is not None:
         seen.append(taken.body)
     return seen
+
+
+async def taken_from(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
+    """The next message of a queue, waiting for it."""
+    async with asyncio.timeout(10):
+        while (taken := await queue.get(fail=False, no_ack=True)) is None:
+            pass
+    return taken
 
 
 async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
@@ -287,3 +296,29 @@ async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publi
         while channel.confirmations:  # the broker still answers for some
             await asyncio.sleep(0.01)
     assert channel.message_id_delivery_tag == {}
+
+
+async def test_a_message_larger_than_a_frame_arrives_whole_and_will_outlive_the_broker(
+    bus: amqp.Link, queue: Queue, publisher: Publisher
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    long = "0123456789" * 50_000
+    await publisher.publish_all([message("short"), message(long), message("")])
+    heard = [await taken_from(declared) for _ in range(3)]
+    assert [one.body.decode() for one in heard] == ["short", long, ""]
+    assert {one.delivery_mode for one in heard} == {aio_pika.DeliveryMode.PERSISTENT}
+
+
+async def test_who_waits_for_a_confirm_is_told_at_once_that_the_channel_has_ended(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await publisher._channel.get_underlay_channel()
+    monkeypatch.setattr(publisher_module, "PUBLISH_SECONDS", 3600)
+    monkeypatch.setattr(channel, "_confirm_delivery", lambda *_: None)  # as if the broker said nothing
+    waiting = asyncio.create_task(publisher.publish_all([message("unheard")]))
+    while not channel.confirmations:
+        await asyncio.sleep(0)
+    await channel.close()
+    async with asyncio.timeout(20):
+        with pytest.raises(ConnectionError):
+            await waiting

@@ -151,3 +151,10 @@ async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Codes) ->
     await purge(LedgerStore(sms.pool))
 
     assert (await failures(sms, old), await failures(sms, young)) == (0, 1)
+
+
+async def test_right_codes_at_once_from_one_network_cost_it_nothing(sms: Sms, codes: Codes) -> None:
+    place, numbers = somewhere(), [fresh_number() for _ in range(5)]
+    entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
+    await asyncio.gather(*map(codes.check, entered))
+    assert await failures(sms, place) == 0

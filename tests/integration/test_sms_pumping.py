@@ -243,6 +243,20 @@ async def test_a_code_verified_twice_or_wrong_counts_once_and_beside_its_send(sm
     assert tuple(traffic) == (1, 1, number[:6], "+86")
 
 
+async def test_codes_that_come_back_together_are_all_counted(sms: Sms) -> None:
+    mind, block = await Minding(sms, a_plan()).open(), block_of()
+    numbers = [number_in(block) for _ in range(6)]
+    entered = []
+    for number in numbers:
+        await send(mind, number)
+        (row,) = await sms.sends(number)
+        entered.append(entering(number, sms.deriver.code(1, row["verification_id"], number, asking(number).purpose)))
+    codes = mind.codes()
+    await asyncio.gather(*map(codes.check, entered))
+
+    assert await sms.pool.fetchval("select sum(verified) from traffic where block = $1", block) == len(numbers)
+
+
 async def test_spread_over_many_blocks_the_network_is_slowed(sms: Sms) -> None:
     plan = a_plan(network={"record": 5, "slow": 10, "stop": 0, "per_minute": 2})
     mind = await Minding(sms, plan).open()

@@ -3,13 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.sms import PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
+from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
-from shared.contracts.sms import CodeIssued, Purpose
+from shared.contracts.sms import CodeChecked, CodeIssued, Purpose
 from shared.errors import ErrorCode, ServiceError
+from shared.phone import ref_hex
 from shared.postgres import transaction
 
 
@@ -111,7 +113,56 @@ async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(proces
     assert [len(made) for made in sends] == [1] * len(numbers)
     assert {answer.verification_id for answer in given} == {made[0]["verification_id"] for made in sends}
     stamps = "select cardinality(sends) from numbers where phone_ref = any ($1)"
-    assert set(await processes[0].pool.fetch(stamps, [PHONES.ref(number) for number in numbers])) == {(1,)}
+    refs = [PHONES.ref(number) for number in numbers]
+    assert set(await processes[0].pool.fetch(stamps, refs)) == {(1,)}
+    requested = """
+        select count(*) from outbox where routing_key = 'sms.verification.requested.v1'
+            and convert_from(body, 'UTF8') like any ($1)
+    """
+    assert await processes[0].pool.fetchval(requested, [f"%{ref_hex(ref)}%" for ref in refs]) == len(numbers)
+    astray = """
+        select count(*) from outbox o where o.routing_key = 'sms.send' and not exists (
+            select from sends s where position(convert_to(s.message_id::text, 'UTF8') in o.body) > 0
+        )
+    """
+    assert await processes[0].pool.fetchval(astray) == 0
+
+
+async def test_of_right_and_wrong_codes_at_once_each_is_judged_by_its_own(processes: tuple[Sms, Sms]) -> None:
+    numbers = [fresh_number() for _ in range(40)]
+    codes = processes[0].codes()
+    issued = [await codes.issue(asking(number)) for number in numbers]
+
+    answers = await asyncio.gather(
+        *(
+            codes.check(entering(number, wrong(made.code) if place % 2 else made.code))
+            for place, (number, made) in enumerate(zip(numbers, issued, strict=True))
+        ),
+        return_exceptions=True,
+    )
+
+    assert [isinstance(answer, ServiceError) for answer in answers] == [bool(place % 2) for place in range(40)]
+    for number, made, answer in list(zip(numbers, issued, answers, strict=True))[::2]:
+        assert isinstance(answer, CodeChecked)
+        ticket = BOOTH.open(answer.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
+        assert (ticket.number, ticket.verification_id) == (number, made.verification_id)
+    state = "select verification_id, verified_at is not null, tries from verifications where phone_ref = any ($1)"
+    rows = await processes[0].pool.fetch(state, [PHONES.ref(number) for number in numbers])
+    assert {tuple(row) for row in rows} == {
+        (made.verification_id, not place % 2, place % 2) for place, made in enumerate(issued)
+    }
+
+
+async def test_a_number_keeps_no_stamp_that_is_older_than_a_day(processes: tuple[Sms, Sms]) -> None:
+    number, sms = fresh_number(), processes[0]
+    for hours in (25, 2, 1):
+        await sms.codes().issue(asking(number))
+        await sms.age(number, hours=hours)
+    await sms.codes().issue(asking(number))
+    assert await sms.pool.fetchval(
+        "select array_agg(round(extract(epoch from now() - at) / 3600)::int) from numbers, unnest(sends) as at where phone_ref = $1",
+        PHONES.ref(number),
+    ) == [3, 1, 0]
 
 
 async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tuple[Sms, Sms]) -> None:

@@ -125,6 +125,16 @@ def test_free_ports_are_free_and_never_given_twice():
     assert ports.is_free(given[0])
 
 
+def test_a_port_that_another_run_was_given_is_not_given():
+    port = ports.free_port()
+    held = subprocess.run(
+        [sys.executable, "-c", f"from stack import ports; raise SystemExit(ports.claim({port}))"],
+        env={**os.environ, "PYTHONPATH": str(Path(folder.__file__).parents[1])},
+        check=False,
+    )
+    assert held.returncode == 0, "another process could claim it too"
+
+
 def test_a_taken_port_is_refused_by_the_name_of_its_variable_and_a_taken_default_is_replaced():
     said: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -1,7 +1,7 @@
 """Publish many messages in one write, and wait until the broker has confirmed each.
 
 The frames are pamqp's and the channel aiormq's, but for its ``basic_publish``: made for one message at a time, it costs
-four times as much as all the rest. docs/decisions has what was measured.
+four times as much as all the rest. Decision 29 has what was measured.
 """
 
 import asyncio

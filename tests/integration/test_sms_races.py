@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
+from shared import postgres
 from shared.contracts.sms import CodeChecked, CodeIssued, Purpose
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import ref_hex
-from shared.postgres import transaction
 
 
 @pytest.fixture(scope="module")
@@ -198,11 +198,14 @@ async def test_guesses_and_requests_at_once_do_not_lock_each_other_out(processes
     assert set(refused) == {ErrorCode.CODE_REFUSED, ErrorCode.COOLDOWN}
 
 
-async def test_a_number_whose_row_is_held_is_refused_and_nobody_else(processes: tuple[Sms, Sms]) -> None:
+async def test_a_number_whose_row_is_held_is_refused_and_nobody_else(
+    postgres_url: str, processes: tuple[Sms, Sms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres.SERVER_SETTINGS, "lock_timeout", "200")
     numbers = [fresh_number() for _ in range(5)]
-    codes = processes[0].codes()
-    issued = [await codes.issue(asking(number)) for number in numbers]
-    async with transaction(processes[1].pool, 10) as held:
+    async with process(postgres_url, processes[0].database) as sms, postgres.transaction(processes[0].pool, 10) as held:
+        codes = sms.codes()
+        issued = [await codes.issue(asking(number)) for number in numbers]
         await held.execute("select from numbers where phone_ref = $1 for update", PHONES.ref(numbers[2]))
         answers = await asyncio.gather(
             *(codes.check(entering(number, wrong(code.code))) for number, code in zip(numbers, issued, strict=True)),

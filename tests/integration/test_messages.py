@@ -282,6 +282,24 @@ async def test_a_body_that_cannot_be_joined_holds_up_no_other(
     assert sorted(await drain(declared, 4)) == [b"alone", b"one", b"strange", b"two"]
 
 
+async def test_a_publish_given_up_before_it_was_written_takes_no_number(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await publisher._channel.get_underlay_channel()
+    full: asyncio.Queue[None] = asyncio.Queue(1)
+    full.put_nowait(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(channel, "write_queue", full)
+        waiting = asyncio.create_task(publisher.publish_all([message("never written")]))
+        while not channel.confirmations:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    assert (channel.confirmations, channel.message_id_delivery_tag) == ({}, {})
+    assert await publisher.publish_all([message("the next")]) == [False]
+
+
 async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publisher) -> None:
     given_up = [asyncio.create_task(publisher.publish_all([message("given up")])) for _ in range(200)]
     for steps, each in enumerate(given_up):

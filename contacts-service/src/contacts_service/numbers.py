@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from shared.errors import ServiceError
 from shared.phone import E164, LONGEST_SPELLING, MAINLAND, PhoneKeys, parse
@@ -34,18 +34,18 @@ class NumberReader:
         Entries that are no number, or no string, are skipped. Lets other tasks run while it works through
         spellings that need libphonenumber.
         """
-        first: dict[str, str] = {}
+        first: dict[E164, str] = {}
         turn = 0
         for entry, (plain, unclear) in zip(entries, self._line.findall(_lines(entries)), strict=True):
             if plain:
-                first.setdefault("+86" + plain, entry)
+                first.setdefault(E164("+86" + plain), entry)
             elif unclear:
                 turn += 1
                 if turn % TURN == 0:
                     await asyncio.sleep(0)
                 if number := self._parse(entry):
                     first.setdefault(number, entry)
-        return dict(zip(self._keys.refs(cast("dict[E164, str]", first)), first.values(), strict=True))
+        return dict(zip(self._keys.refs(first), first.values(), strict=True))
 
     def _parse(self, entry: str) -> E164 | None:
         try:

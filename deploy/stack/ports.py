@@ -37,7 +37,7 @@ def free_port() -> int:
 def claim(port: int) -> bool:
     """Whether a port could be claimed against other runs: it is given long before its server listens.
 
-    The claim ends with this process. (docs/decisions, 30)
+    The claim ends with this process. (decision 30)
     """
     name = socket.socket(socket.AF_UNIX)
     try:

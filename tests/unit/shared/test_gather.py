@@ -24,6 +24,15 @@ class Store:
         return [number * 2 for number in numbers]
 
 
+async def asking_alone(store: Store, gather: Gather[int, int]) -> asyncio.Task[int]:
+    """A question (1) that is being asked until the store may answer: whoever comes now has to wait."""
+    store.may_answer.clear()
+    first = asyncio.create_task(gather(1))
+    while not store.asked:
+        await asyncio.sleep(0)
+    return first
+
+
 async def test_a_lone_call_goes_at_once() -> None:
     store = Store()
     assert await Gather(store.double)(4) == 8
@@ -33,10 +42,7 @@ async def test_a_lone_call_goes_at_once() -> None:
 async def test_calls_that_come_while_one_is_asked_go_together_and_each_gets_its_own_answer() -> None:
     store = Store()
     gather = Gather(store.double)
-    store.may_answer.clear()
-    first = asyncio.create_task(gather(1))
-    while not store.asked:
-        await asyncio.sleep(0)
+    first = await asking_alone(store, gather)
     others = [asyncio.create_task(gather(number)) for number in range(2, 7)]
     await asyncio.sleep(0)
     store.may_answer.set()
@@ -77,10 +83,7 @@ async def test_no_batch_is_larger_than_the_largest() -> None:
 async def test_a_question_nobody_waits_for_any_more_is_not_asked() -> None:
     store = Store()
     gather = Gather(store.double)
-    store.may_answer.clear()
-    first = asyncio.create_task(gather(1))
-    while not store.asked:
-        await asyncio.sleep(0)
+    first = await asking_alone(store, gather)
     impatient, patient = asyncio.create_task(gather(2)), asyncio.create_task(gather(3))
     await asyncio.sleep(0)
     impatient.cancel()

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import orjson
 
-# Where it finds rich, structlog loads it for a console that our lines have no use for: 4 MiB in a process whose first
+# Where it finds rich, structlog loads it for a console that our lines have no use for: 3 MiB in a process whose first
 # import this is. (The images have no rich; the development environment has, for its tools.)
 _rich = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 import structlog  # noqa: E402

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.dialect import Dialect
-from gateway.installed import installed_dialects
+from gateway.dialect_registry import installed_dialects
 from shared.errors import ErrorCode, ServiceError
 
 CASES = Path(__file__).parent / "cases"

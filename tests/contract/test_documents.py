@@ -18,9 +18,9 @@ from openapi_spec_validator import validate
 from support.asyncapi import schema as asyncapi_schema
 
 from gateway import documents
+from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
-from gateway.installed import choose, installed_dialects
 from gateway.operations import Operation
 from shared.events import EXCHANGE, FACTS, CloudEvent
 

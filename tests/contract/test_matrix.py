@@ -5,7 +5,7 @@ from support.app import App, fresh_number
 from support.database import Tables
 from support.speakers import LOG_INS, RESETS, SPEAKERS, Speaker, World
 
-from gateway.installed import installed_dialects
+from gateway.dialect_registry import installed_dialects
 
 PASSWORD, CHANGED = "secret123", "changed123"
 

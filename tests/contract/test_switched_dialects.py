@@ -15,7 +15,7 @@ from support.app import App, fresh_number
 import gateway.dialects
 from gateway.app import create_app
 from gateway.dialect import Dialect
-from gateway.installed import installed_dialects
+from gateway.dialect_registry import installed_dialects
 from gateway.settings import GatewaySettings
 
 TOY = Path(__file__).parent / "toy"

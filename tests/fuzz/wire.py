@@ -10,8 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from gateway.dialect import Dialect
+from gateway.dialect_registry import installed_dialects
 from gateway.documents.openapi import openapi
-from gateway.installed import installed_dialects
 from gateway.operations import Operation
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

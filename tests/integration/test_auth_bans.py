@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 
-from shared.contracts.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, ResetPassword, Resolve
-from shared.contracts.sms import Purpose
 from shared.errors import ErrorCode
+from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, ResetPassword, Resolve
+from shared.internal_api.sms import Purpose
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 
-from shared.contracts.auth import REGISTER, Register
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import REGISTER, Register
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ import pytest
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 
-from auth_service.accounts import new_user_id
-from shared.contracts.auth import (
+from auth_service.lifecycle.registration import new_user_id
+from shared.errors import ErrorCode
+from shared.internal_api.auth import (
     CHANGE_PHONE,
     FIND_CHANGE,
     LOOK_UP,
@@ -22,8 +23,7 @@ from shared.contracts.auth import (
     LookUp,
     Resolve,
 )
-from shared.contracts.sms import Purpose
-from shared.errors import ErrorCode
+from shared.internal_api.sms import Purpose
 from shared.phone import E164, ref_hex
 
 CHANGE = Purpose.CHANGE_PHONE

@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running
 
-from auth_service import limits
-from auth_service.code_sign_in import MOST_REPEATS
-from auth_service.passwords import Passwords
-from auth_service.session_store import MOST_SESSIONS
+from auth_service.passwords import failure_limits
+from auth_service.passwords.hasher import Passwords
+from auth_service.sessions.code_login import MOST_REPEATS
+from auth_service.sessions.session_store import MOST_SESSIONS
 from shared import rpc
-from shared.contracts.auth import (
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import (
     CHANGE_PASSWORD,
     CHANGE_PROFILE,
     END_OTHERS,
@@ -42,8 +43,7 @@ from shared.contracts.auth import (
     Resolve,
     SignIn,
 )
-from shared.contracts.sms import Purpose
-from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
 
@@ -170,8 +170,8 @@ async def test_guesses_at_the_current_password_are_limited_as_log_ins_are(auth: 
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
-    assert refusals.count(ErrorCode.CREDENTIALS_REFUSED) == limits.PER_NUMBER
-    assert refusals.count(ErrorCode.CALLER_LIMIT) == 30 - limits.PER_NUMBER
+    assert refusals.count(ErrorCode.CREDENTIALS_REFUSED) == failure_limits.PER_NUMBER
+    assert refusals.count(ErrorCode.CALLER_LIMIT) == 30 - failure_limits.PER_NUMBER
     assert await refusal(auth.ask(CHANGE_PASSWORD, changing(user, secret, secret, address))) is ErrorCode.CALLER_LIMIT
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
@@ -180,7 +180,7 @@ async def test_a_right_current_password_gives_its_charge_back(auth: Auth) -> Non
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     user = await auth.register(number, secret)
 
-    for _ in range(limits.PER_NUMBER + 2):
+    for _ in range(failure_limits.PER_NUMBER + 2):
         await auth.ask(CHANGE_PASSWORD, changing(user, secret, secret, address))
 
 
@@ -403,7 +403,7 @@ async def test_a_right_password_is_no_failure_when_the_new_one_is_not_hashed(
 
     with monkeypatch.context() as patch:
         patch.setattr(Passwords, "hash", shed)
-        for _ in range(limits.PER_NUMBER + 1):
+        for _ in range(failure_limits.PER_NUMBER + 1):
             question = changing(user, secret, fresh_secret(), address)
             assert await refusal(auth.ask(CHANGE_PASSWORD, question)) is ErrorCode.UNAVAILABLE
 

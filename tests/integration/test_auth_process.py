@@ -12,8 +12,8 @@ import pytest
 from support.auth import Auth, database, fresh_number, fresh_secret, refusal, running, token_of
 
 from shared import rpc
-from shared.contracts.auth import LOOK_UP, LookUp
 from shared.errors import ErrorCode
+from shared.internal_api.auth import LOOK_UP, LookUp
 from shared.postgres import url_of
 
 

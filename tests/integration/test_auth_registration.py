@@ -11,9 +11,11 @@ import pytest
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 
-from auth_service.accounts import new_user_id
-from auth_service.ticketing import UNOPENED
-from shared.contracts.auth import (
+from auth_service.lifecycle.registration import new_user_id
+from auth_service.tickets.verifier import UNOPENED
+from shared.errors import ErrorCode, ServiceError
+from shared.events import CloudEvent, PasswordChanged, SessionOpened, SessionRevoked, UserRegistered
+from shared.internal_api.auth import (
     LOOK_UP,
     REGISTER,
     RESET_PASSWORD,
@@ -23,9 +25,7 @@ from shared.contracts.auth import (
     ResetPassword,
     Resolve,
 )
-from shared.contracts.sms import Purpose
-from shared.errors import ErrorCode, ServiceError
-from shared.events import CloudEvent, PasswordChanged, SessionOpened, SessionRevoked, UserRegistered
+from shared.internal_api.sms import Purpose
 from shared.phone import ref_hex
 
 RESET = Purpose.RESET_PASSWORD

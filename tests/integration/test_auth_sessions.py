@@ -10,14 +10,15 @@ import pytest
 from argon2 import PasswordHasher
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running, serving
 
-from auth_service import limits, purge
-from auth_service.login_store import LogInStore
-from auth_service.passwords import Passwords
-from auth_service.purge_store import PurgeStore
-from auth_service.session_store import SessionStore
+from auth_service import retention
+from auth_service.passwords import failure_limits
+from auth_service.passwords.failure_store import LogInStore
+from auth_service.passwords.hasher import Passwords
+from auth_service.retention_store import PurgeStore
+from auth_service.sessions.session_store import SessionStore
 from shared import postgres
-from shared.contracts.auth import LOG_IN, RESOLVE, LogIn, Resolve
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import LOG_IN, RESOLVE, LogIn, Resolve
 from shared.keys import KeyRing
 from shared.phone import E164, ref_hex
 
@@ -40,8 +41,8 @@ async def age_windows(auth: Auth, seconds: int) -> None:
 
 async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
     """Fail so many log-ins of a number from an address, without their cost."""
-    network = limits.network_of(LogIn(phone=number, secret="0" * 32, address=address, dialect="").address)
-    names = [bucket.name for bucket in limits.buckets(auth.phones.ref(number), network)]
+    network = failure_limits.network_of(LogIn(phone=number, secret="0" * 32, address=address, dialect="").address)
+    names = [bucket.name for bucket in failure_limits.buckets(auth.phones.ref(number), network)]
     await auth.database.execute(
         "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
         names,
@@ -126,7 +127,7 @@ async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
 
     refused = await asyncio.gather(*map(guess, range(60)))
 
-    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == limits.PER_NUMBER
+    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == failure_limits.PER_NUMBER
     limited = [error for error in refused if error.code is ErrorCode.CALLER_LIMIT]
     assert len(limited) == 50
     assert all(1 <= (error.retry_after or 0) <= 900 for error in limited)
@@ -135,7 +136,7 @@ async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
 
 async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = limits.buckets(auth.phones.ref(number), fresh_address())
+    buckets = failure_limits.buckets(auth.phones.ref(number), fresh_address())
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
         async with other.transaction():  # another process opens the window and has not committed yet
@@ -151,7 +152,7 @@ async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, po
 async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     made = await auth.register(number, secret)
-    await fill(auth, address, number, limits.PER_NUMBER)
+    await fill(auth, address, number, failure_limits.PER_NUMBER)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
     assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
@@ -160,7 +161,7 @@ async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth
 async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, limits.PER_NUMBER)
+    await fill(auth, address, number, failure_limits.PER_NUMBER)
 
     with pytest.raises(ServiceError) as refused:
         await auth.log_in(number, secret, address)
@@ -173,7 +174,7 @@ async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth
 async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, fresh_number(), limits.PER_NETWORK)
+    await fill(auth, address, fresh_number(), failure_limits.PER_NETWORK)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
@@ -181,9 +182,9 @@ async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) ->
 async def test_refused_attempts_at_one_number_do_not_use_up_the_networks_count(auth: Auth) -> None:
     victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, victim, limits.PER_NUMBER)
+    await fill(auth, address, victim, failure_limits.PER_NUMBER)
 
-    for _ in range(limits.PER_NETWORK):
+    for _ in range(failure_limits.PER_NETWORK):
         assert await refusal(auth.log_in(victim, fresh_secret(), address)) is ErrorCode.CALLER_LIMIT
 
     assert (await auth.log_in(number, secret, address)).account.phone == number
@@ -193,10 +194,10 @@ async def test_right_passwords_never_use_up_a_limit(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
 
-    for _ in range(limits.PER_NUMBER + 2):
+    for _ in range(failure_limits.PER_NUMBER + 2):
         await auth.log_in(number, secret, address)
 
-    network = limits.network_of(logging_in(number, secret, address).address)
+    network = failure_limits.network_of(logging_in(number, secret, address).address)
     left = await auth.database.fetch("select failures from login_failures where bucket like $1", f"%{network}")
     assert [row["failures"] for row in left] == [0, 0]
 
@@ -209,7 +210,7 @@ async def test_the_networks_of_one_ipv6_site_are_no_way_around_the_limit(auth: A
 
     refused = [await refusal(attempt) for attempt in asked]
 
-    assert refused == [ErrorCode.CREDENTIALS_REFUSED] * limits.PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
+    assert refused == [ErrorCode.CREDENTIALS_REFUSED] * failure_limits.PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
     assert (await auth.log_in(number, secret)).account.phone == number
 
 
@@ -237,7 +238,7 @@ async def test_a_right_password_is_no_failure_when_the_store_goes_away_after_it(
 
 async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = limits.buckets(auth.phones.ref(number), limits.network_of(ip_address(fresh_address())))
+    buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
         log_ins = LogInStore(pool)
         begun = [await log_ins.begin(number, buckets) for _ in range(3)]
@@ -254,7 +255,7 @@ async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth,
 async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, limits.PER_NETWORK)
+    await fill(auth, address, number, failure_limits.PER_NETWORK)
 
     async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as peer:
         made = await peer.ask(LOG_IN, logging_in(number, secret, address))
@@ -270,7 +271,7 @@ async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(Passwords, "verify", shed)
-        for _ in range(limits.PER_NUMBER + 1):
+        for _ in range(failure_limits.PER_NUMBER + 1):
             assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
 
     assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
@@ -326,7 +327,7 @@ async def test_what_is_over_is_cleared_away_and_nothing_else(auth: Auth, postgre
     await age_windows(auth, 901)
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await purge.clear(PurgeStore(pool, audit_days=1))
+        await retention.clear(PurgeStore(pool, audit_days=1))
 
     count = "select count(*) from {} where user_id = $1"
     left = {
@@ -344,6 +345,6 @@ async def test_clearing_away_goes_on_until_a_batch_is_not_full(auth: Auth, postg
     )
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await purge.clear(PurgeStore(pool, audit_days=1))
+        await retention.clear(PurgeStore(pool, audit_days=1))
 
     assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, running
 
-from shared.contracts.auth import (
+from shared.internal_api.auth import (
     END_SESSION,
     FIND_SPENT,
     REGISTER,
@@ -18,7 +18,7 @@ from shared.contracts.auth import (
     SignIn,
     SpentTickets,
 )
-from shared.contracts.sms import Purpose
+from shared.internal_api.sms import Purpose
 
 
 @pytest.fixture(scope="module")

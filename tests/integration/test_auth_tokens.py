@@ -9,12 +9,13 @@ from uuid import UUID
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 
-from auth_service.purge import clear
-from auth_service.purge_store import PurgeStore
-from auth_service.records import hash_token
-from auth_service.tokens import AccessTokens
+from auth_service.accounts.model import hash_token
+from auth_service.retention import clear
+from auth_service.retention_store import PurgeStore
+from auth_service.tokens.access_tokens import AccessTokens
 from shared import postgres
-from shared.contracts.auth import (
+from shared.errors import ErrorCode
+from shared.internal_api.auth import (
     END_SESSION,
     GRANT,
     READ_KEYS,
@@ -27,8 +28,7 @@ from shared.contracts.auth import (
     Refresh,
     Resolve,
 )
-from shared.contracts.endpoint import Empty
-from shared.errors import ErrorCode
+from shared.internal_api.endpoint import Empty
 from shared.keys import KeyRing
 
 

@@ -19,7 +19,6 @@ from contacts_service.app import create_app
 from contacts_service.consumer import QUEUE
 from contacts_service.settings import ContactsSettings
 from shared import amqp, rpc
-from shared.contracts.contacts import MATCH, Match, Matched
 from shared.errors import ErrorCode, ServiceError
 from shared.events import (
     EXCHANGE,
@@ -31,6 +30,7 @@ from shared.events import (
     event,
     new_id,
 )
+from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.outbox import Outgoing
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from shared.postgres import migrate, url_of

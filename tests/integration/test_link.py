@@ -10,7 +10,7 @@ import pytest
 from aio_pika.exceptions import AMQPError
 
 from shared import amqp
-from shared.amqp import link
+from shared.amqp import connection
 from shared.events import EXCHANGE, Outgoing, new_id
 
 STEP_BYTES = 150
@@ -67,7 +67,7 @@ class Wire:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "RETRY_SECONDS", 0.01)
 
 
 @pytest.fixture

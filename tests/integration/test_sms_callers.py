@@ -14,8 +14,8 @@ from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, ru
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164, ref_hex
 from shared.redis import Script, client
-from sms_service.limits import ADDRESS_LOOKUPS, ADDRESS_SENDS, NETWORK_SENDS, NUMBER_SENDS, Callers, key_of
-from sms_service.origins import Address, Origin
+from sms_service.callers.networks import Address, Origin
+from sms_service.callers.rate_limits import ADDRESS_LOOKUPS, ADDRESS_SENDS, NETWORK_SENDS, NUMBER_SENDS, Callers, key_of
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ async def test_lookups_have_a_bucket_of_their_own(callers: Callers, network: str
 
 
 async def test_the_longest_wait_is_the_one_told(redis: Redis, network: str) -> None:
-    decide = Script(redis, "sms_service", "lua/callers.lua")
+    decide = Script(redis, "sms_service.callers", "lua/callers.lua")
     keys = [f"{{callers:{network}.0/24}}:short", f"{{callers:{network}.0/24}}:long"]
     assert await decide(keys, [1, 10, 1, 1000]) == [0, 0]
     refusing, wait = await decide(keys, [1, 10, 1, 1000])
@@ -158,7 +158,7 @@ async def test_keys_vanish_when_their_limit_is_whole_again(callers: Callers, red
 
 
 async def test_a_server_that_forgot_the_script_is_told_it_again(redis: Redis, network: str) -> None:
-    decide = Script(redis, "sms_service", "lua/callers.lua")
+    decide = Script(redis, "sms_service.callers", "lua/callers.lua")
     decide._digest = "0" * 40
     assert await decide([f"{{callers:{network}.0/24}}:any"], [1, 10]) == [0, 0]
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
 
-from shared.contracts.sms import CodeIssued, Purpose
 from shared.errors import ErrorCode
+from shared.internal_api.sms import CodeIssued, Purpose
 from shared.phone import E164, ref_hex
 
 

@@ -10,17 +10,17 @@ import asyncpg
 import pytest
 from support.sms import KEYS, PHONES, Recorder, Sms, asking, fresh_number, process, running
 
-from shared.contracts.sms import CodeIssued
+from shared.internal_api.sms import CodeIssued
 from shared.keys import KeyRing
 from shared.phone import E164
 from shared.postgres import url_of
-from sms_service import carriers as carriers_module
-from sms_service.carriers import Carriers
-from sms_service.delivery import ABANDONED_AFTER, Delivery, Ending, Entry, State, _told
-from sms_service.derive import Deriver
-from sms_service.housekeeping import purge
-from sms_service.ledger_store import LedgerStore
-from sms_service.senders import Answer, Message, Outcome
+from sms_service.delivery import sender_pool as carriers_module
+from sms_service.delivery.delivery import ABANDONED_AFTER, Delivery, Ending, Entry, State, _told
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.otp import Deriver
+from sms_service.retention import purge
+from sms_service.senders.port import Answer, Message, Outcome
 
 
 @pytest.fixture(scope="module")

@@ -8,34 +8,34 @@ import pytest
 from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering, fresh_number, refusal, running, wrong
 from support.spending import Minding, a_plan, a_sender, block_of, number_in
 
-from shared.contracts.auth import SpentTicket, SpentTickets
-from shared.contracts.sms import CodeIssued, Purpose
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events import new_id
+from shared.internal_api.auth import SpentTicket, SpentTickets
+from shared.internal_api.sms import CodeIssued, Purpose
 from shared.phone import E164, mask
-from sms_service import housekeeping
-from sms_service.carriers import Carriers
-from sms_service.codes import Codes, Secrets
-from sms_service.delivery import Delivery
-from sms_service.happenings import CALLER, DEAD_GUESSES_A_DAY, REFUSALS_A_DAY
-from sms_service.housekeeping import purge
-from sms_service.ledger_store import LedgerStore
-from sms_service.limits import Unlimited
-from sms_service.receipts import Fate, Receipt, Receipts
+from sms_service import retention
+from sms_service.callers.rate_limits import Unlimited
+from sms_service.delivery.delivery import Delivery
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.delivery.routing import Route
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.explain.build_report import AUTH_FORGOT, AUTH_SILENT, FULL, NOT_SPENT, SAMPLED
+from sms_service.explain.explain import UNKNOWN, Explainer
+from sms_service.explain.history_store import PastStore
+from sms_service.explain.render_text import text_of
+from sms_service.explain.report import Kind, Story
+from sms_service.receipts.receipts import Fate, Receipt, Receipts
 from sms_service.receipts.store import ReceiptStore
-from sms_service.routing import Route
-from sms_service.senders import Outcome
-from sms_service.spending import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
+from sms_service.retention import purge
+from sms_service.senders.port import Outcome
+from sms_service.spending.gate import Standing, Unwatched, Watch
 from sms_service.spending.policy import Stage
+from sms_service.spending.refusals import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 from sms_service.spending.store import SpendingStore
-from sms_service.spending.watch import Standing, Unwatched, Watch
-from sms_service.store import CodeStore
-from sms_service.testnumbers import TestNumber, TestNumbers
-from sms_service.timeline.explain import UNKNOWN, Explainer
-from sms_service.timeline.store import PastStore
-from sms_service.timeline.story import Kind, Story
-from sms_service.timeline.telling import AUTH_FORGOT, AUTH_SILENT, FULL, NOT_SPENT, SAMPLED
-from sms_service.timeline.text import text_of
+from sms_service.verification.audit_events import CALLER, DEAD_GUESSES_A_DAY, REFUSALS_A_DAY
+from sms_service.verification.codes import Codes, Secrets
+from sms_service.verification.store import CodeStore
+from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 
 @pytest.fixture(scope="module")
@@ -451,7 +451,7 @@ async def test_only_the_days_asked_for_are_told_and_what_is_too_old_is_purged(sm
     await ask(sms, number)
     await refusal(sms.codes().issue(asking(number)))
     old = "update happenings set at = at - interval '31 days', id = $2 where phone_ref = $1"
-    await sms.pool.execute(old, PHONES.ref(number), housekeeping._id_of(0, -1))
+    await sms.pool.execute(old, PHONES.ref(number), retention._id_of(0, -1))
     await sms.age(number, days=2)
 
     assert (await explainer(sms).explain(number, days=1)).timelines == []

@@ -12,11 +12,11 @@ from support.provider import HTML, Provider, provider
 from support.sms import Recorder, Sms, asking, fresh_number, running
 
 from shared.phone import E164
-from sms_service.breakers import Breakers
-from sms_service.carriers import Carriers
-from sms_service.routing import Limits, Route
-from sms_service.senders import Outcome
+from sms_service.delivery.circuit_breakers import Breakers
+from sms_service.delivery.routing import Limits, Route
+from sms_service.delivery.sender_pool import Carriers
 from sms_service.senders.config import WebhookConfig
+from sms_service.senders.port import Outcome
 from sms_service.senders.webhook import WebhookSender
 
 

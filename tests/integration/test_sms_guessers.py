@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running, wrong
 
-from shared.contracts.sms import Purpose
 from shared.errors import ErrorCode, ServiceError
-from sms_service.codes import Codes
-from sms_service.housekeeping import purge
-from sms_service.ledger_store import LedgerStore
-from sms_service.limits import Callers, Unlimited
+from shared.internal_api.sms import Purpose
+from sms_service.callers.rate_limits import Callers, Unlimited
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.retention import purge
+from sms_service.verification.codes import Codes
 
 
 class Guarded(Unlimited):

@@ -15,8 +15,8 @@ from support.sms import fresh_database
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from sms_service.app import create_api
+from sms_service.senders.webhook_signature import WebhookKey
 from sms_service.settings import SmsSettings
-from sms_service.signing import WebhookKey
 
 SECRET = "whsec_c2VjcmV0"
 ROUTES = """\

@@ -15,15 +15,16 @@ from aiohttp.test_utils import TestServer
 from support.sms import a_message, asking, entering, fresh_database, fresh_number, looking_up, refusal, wrong
 
 from shared import amqp, rpc
-from shared.contracts.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
 from shared.errors import ErrorCode
 from shared.events import Outgoing, new_id
+from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
 from shared.settings import Environment
-from sms_service import commands, consumer
+from sms_service import send_command
 from sms_service.app import create_api
+from sms_service.delivery import consumer
 from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
-from sms_service.senders import Outcome
 from sms_service.senders.inbox import InboxSender
+from sms_service.senders.port import Outcome
 from sms_service.settings import SmsSettings
 from sms_service.worker import create_worker
 
@@ -62,7 +63,7 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
         # A queue of our own: other workers on this broker would take our commands, and we theirs.
         queue = amqp.Queue(f"sms.send.{uuid4().hex}", prefetch=64)
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(commands, "SEND_QUEUE", queue.name)
+        patch.setattr(send_command, "SEND_QUEUE", queue.name)
         patch.setattr(consumer, "SEND_COMMANDS", queue)
         settings = SmsSettings(
             environment="development",

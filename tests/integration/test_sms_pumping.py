@@ -24,14 +24,14 @@ from support.spending import (
     send,
 )
 
+from shared.batching import LARGEST
 from shared.errors import ErrorCode
-from shared.gather import LARGEST
 from shared.phone import E164
-from sms_service.senders import Outcome
-from sms_service.spending import SPENDING_STOPPED, StoppedError
-from sms_service.spending.judge import Judge
+from sms_service.senders.port import Outcome
+from sms_service.spending.monitor import Judge
+from sms_service.spending.refusals import SPENDING_STOPPED, StoppedError
 from sms_service.spending.store import PURGE_TRAFFIC
-from sms_service.testnumbers import TestNumber, TestNumbers
+from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ async def rows(sms: Sms) -> tuple[int, ...]:
 
 
 async def test_a_flood_at_a_stopped_prefix_is_not_told_without_end(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sms_service.diary.STOPPED_A_MINUTE", 5)
+    monkeypatch.setattr("sms_service.verification.audit_recorder.STOPPED_A_MINUTE", 5)
     mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
     await pump(mind, block, 12)
     await mind.age(minutes=10)

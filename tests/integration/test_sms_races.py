@@ -10,8 +10,8 @@ import pytest
 from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
 from shared import postgres
-from shared.contracts.sms import CodeChecked, CodeIssued, Purpose
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import CodeChecked, CodeIssued, Purpose
 from shared.phone import ref_hex
 
 

@@ -15,15 +15,15 @@ from structlog.testing import capture_logs
 from support.sms import Recorder, Sms, asking, fresh_number, refusal, running
 from twilio.request_validator import RequestValidator
 
-from shared.contracts.sms import TakeReceipt
 from shared.errors import ErrorCode
+from shared.internal_api.sms import TakeReceipt
 from shared.phone import E164
-from sms_service.receipts import Fate, Receipt, Receipts, changes
-from sms_service.receipts.reading import callback, readers
+from sms_service.receipts.readers import callback, readers
+from sms_service.receipts.receipts import Fate, Receipt, Receipts, changes
 from sms_service.receipts.store import ReceiptStore
-from sms_service.senders import Answer, Outcome
 from sms_service.senders.config import AliyunConfig, InboxConfig, TencentConfig, TwilioConfig, WebhookConfig
-from sms_service.signing import WebhookKey
+from sms_service.senders.port import Answer, Outcome
+from sms_service.senders.webhook_signature import WebhookKey
 
 BASE = "https://api.example.com/hooks/sms"
 KEY = SecretStr("a-receipt-key")
@@ -235,8 +235,8 @@ async def test_a_receipt_quicker_than_the_answer_is_not_lost(sms: Sms, receipts:
 async def test_a_sender_whose_message_did_not_arrive_is_left_out_when_the_person_asks_again(
     sms: Sms, receipts: Receipts
 ) -> None:
-    from sms_service.carriers import Carriers
-    from sms_service.routing import Route
+    from sms_service.delivery.routing import Route
+    from sms_service.delivery.sender_pool import Carriers
 
     number, _ = await sent(sms, "own")
     (attempt,) = await sms.attempts(number)

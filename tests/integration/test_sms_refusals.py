@@ -8,11 +8,11 @@ from support.sms import BOOTH, PHONES, Sms, asking, fresh_number, refusal, runni
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.phone import E164
 from shared.rpc import problem
-from sms_service.codes import Codes, Secrets
-from sms_service.limits import Unlimited
-from sms_service.spending import StoppedError
-from sms_service.spending.watch import Unwatched
-from sms_service.store import CodeStore
+from sms_service.callers.rate_limits import Unlimited
+from sms_service.spending.gate import Unwatched
+from sms_service.spending.refusals import StoppedError
+from sms_service.verification.codes import Codes, Secrets
+from sms_service.verification.store import CodeStore
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from shared.contracts.sms import Language
+from shared.internal_api.sms import Language
 from shared.phone import E164
-from sms_service.carriers import Carriers
-from sms_service.senders import Outcome
+from sms_service.delivery.sender_pool import Carriers
 from sms_service.senders.aliyun import AliyunSender
 from sms_service.senders.config import AliyunConfig, Templates
+from sms_service.senders.port import Outcome
 
 OK = {
     "Message": "OK",
@@ -113,7 +113,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: AliyunSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sms_service.carriers.SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     carriers, message = Carriers.only(sender), a_message()
     service.cut = True
     assert (await carriers.send("aliyun", message, message.remaining)).outcome is Outcome.TRANSIENT

@@ -7,10 +7,10 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.carriers import Carriers
-from sms_service.senders import Outcome
+from sms_service.delivery.sender_pool import Carriers
 from sms_service.senders.aws import AwsSender
 from sms_service.senders.config import AwsConfig
+from sms_service.senders.port import Outcome
 
 NS = 'xmlns="http://sns.amazonaws.com/doc/2010-03-31/"'
 OK = (
@@ -98,7 +98,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: AwsSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sms_service.carriers.SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     carriers, message = Carriers.only(sender), a_message()
     service.cut = True
     assert (await carriers.send("aws", message, message.remaining)).outcome is Outcome.TRANSIENT

@@ -9,12 +9,12 @@ from pydantic import SecretStr
 from support.sms import a_message
 from support.smsc import Centre, centre
 
-from shared.contracts.sms import Language
+from shared.internal_api.sms import Language
 from shared.phone import E164
-from sms_service.carriers import Carriers
-from sms_service.receipts import Fate, Receipt
-from sms_service.senders import Outcome
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.receipts.receipts import Fate, Receipt
 from sms_service.senders.config import SmppConfig
+from sms_service.senders.port import Outcome
 from sms_service.senders.smpp import SmppSender
 
 
@@ -82,7 +82,7 @@ async def test_a_wrong_password_is_misconfigured() -> None:
 async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_sent_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("sms_service.carriers.SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     async with centre(silent=True) as made, bound(made) as (sender, _):
         carriers, message = Carriers.only(sender), a_message()
         assert (await carriers.send("carrier", message, message.remaining)).detail == "timeout"

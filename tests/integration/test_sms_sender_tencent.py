@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.carriers import Carriers
-from sms_service.senders import Outcome
+from sms_service.delivery.sender_pool import Carriers
 from sms_service.senders.config import Templates, TencentConfig
+from sms_service.senders.port import Outcome
 from sms_service.senders.tencent import TencentSender
 
 
@@ -110,7 +110,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: TencentSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sms_service.carriers.SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     carriers, message = Carriers.only(sender), a_message()
     service.cut = True
     assert (await carriers.send("tencent", message, message.remaining)).outcome is Outcome.TRANSIENT

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.carriers import Carriers
-from sms_service.senders import Outcome
+from sms_service.delivery.sender_pool import Carriers
 from sms_service.senders.config import TwilioConfig
+from sms_service.senders.port import Outcome
 from sms_service.senders.twilio import TwilioSender
 
 CREATED = {"sid": "SM90c6fc909d8504d45ecdb3a3d5b3556e", "status": "queued", "error_code": None, "num_segments": "1"}
@@ -89,7 +89,7 @@ async def test_every_answer_is_an_outcome(
 async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: TwilioSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sms_service.carriers.SEND_SECONDS", 0.2)
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     carriers, message = Carriers.only(sender), a_message()
     service.cut = True
     assert (await carriers.send("twilio", message, message.remaining)).outcome is Outcome.TRANSIENT

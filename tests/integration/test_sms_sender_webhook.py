@@ -8,11 +8,11 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.carriers import Carriers
-from sms_service.senders import Outcome
+from sms_service.delivery.sender_pool import Carriers
 from sms_service.senders.config import WebhookConfig
+from sms_service.senders.port import Outcome
 from sms_service.senders.webhook import WebhookSender
-from sms_service.signing import WebhookKey
+from sms_service.senders.webhook_signature import WebhookKey
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -89,7 +89,7 @@ async def test_a_service_that_is_away_hangs_up_or_says_nothing_is_an_outcome(
     service.cut = True
     assert (await sender.send(a_message())).outcome is Outcome.TRANSIENT
     service.cut, service.silent = False, True
-    monkeypatch.setattr("sms_service.carriers.SEND_SECONDS", 0.1)
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.1)
     message = a_message()
     answer = await Carriers.only(sender).send("own", message, message.remaining)
     assert (answer.outcome, answer.detail) == (Outcome.TRANSIENT, "timeout")

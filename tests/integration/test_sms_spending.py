@@ -12,9 +12,9 @@ from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of
 
 from shared.phone import E164
 from shared.postgres import url_of
-from sms_service.delivery import Delivery
-from sms_service.senders import Answer, Message, Outcome
-from sms_service.spending import SPENDING_STOPPED
+from sms_service.delivery.delivery import Delivery
+from sms_service.senders.port import Answer, Message, Outcome
+from sms_service.spending.refusals import SPENDING_STOPPED
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from support.spending import (
     send,
 )
 
-from shared.contracts.sms import CodeIssued
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import CodeIssued
 from shared.phone import E164
-from sms_service.spending import PREFIX_STOPPED, StoppedError
+from sms_service.spending.refusals import PREFIX_STOPPED, StoppedError
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ from support.sms import asking, entering, fresh_database, fresh_number
 from support.spending import clear_of_the_edge
 
 from shared import amqp, logs, rpc
-from shared.contracts.sms import CHECK_CODE, ISSUE_CODE
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import CHECK_CODE, ISSUE_CODE
 from shared.postgres import url_of
 from shared.settings import load
-from sms_service import commands, consumer
+from sms_service import send_command
 from sms_service.__main__ import main
 from sms_service.app import create_api
+from sms_service.delivery import consumer
 from sms_service.settings import SmsSettings
 from sms_service.worker import create_worker
 
@@ -53,7 +54,7 @@ async def settings(
     file = tmp_path / "routes.toml"
     file.write_text(FILE)
     queue = amqp.Queue(f"sms.send.{uuid4().hex}", prefetch=64)
-    monkeypatch.setattr(commands, "SEND_QUEUE", queue.name)
+    monkeypatch.setattr(send_command, "SEND_QUEUE", queue.name)
     monkeypatch.setattr(consumer, "SEND_COMMANDS", queue)
     async with fresh_database(postgres_url) as database:
         session = await asyncpg.connect(url_of(postgres_url, database))

@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
 
-from shared.contracts.sms import Purpose
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
-from sms_service.codes import Codes
-from sms_service.rules import TEST_SENDS_PER_WINDOW
-from sms_service.testnumbers import TestNumber, TestNumbers
+from sms_service.verification.codes import Codes
+from sms_service.verification.limits import TEST_SENDS_PER_WINDOW
+from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 CODE = "424242"
 TODAY = datetime.now(UTC).date()

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from support.sms import Recorder, Sms, asking, fresh_number, running
 
-from shared.contracts.sms import Language
-from sms_service.carriers import Carriers
-from sms_service.delivery import SEGMENTS
-from sms_service.routing import Route
-from sms_service.senders import Outcome
-from sms_service.texts import Autofill, Scope, Texts
+from shared.internal_api.sms import Language
+from sms_service.delivery.delivery import SEGMENTS
+from sms_service.delivery.routing import Route
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.messages.templates import Autofill, Scope, Texts
+from sms_service.senders.port import Outcome
 
 
 @pytest.fixture(scope="module")

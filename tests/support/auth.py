@@ -18,10 +18,10 @@ from pydantic import SecretStr
 from auth_service.app import create_app
 from auth_service.settings import AuthSettings
 from shared import rpc
-from shared.contracts.auth import LOG_IN, REGISTER, LoggedIn, LogIn, Register
-from shared.contracts.sms import Purpose
 from shared.errors import ErrorCode, ServiceError
 from shared.events import EXCHANGE
+from shared.internal_api.auth import LOG_IN, REGISTER, LoggedIn, LogIn, Register
+from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of

@@ -12,23 +12,23 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from shared.contracts.sms import AskStatus, CheckCode, IssueCode, Language, Purpose
 from shared.errors import ServiceError
 from shared.events import new_id
+from shared.internal_api.sms import AskStatus, CheckCode, IssueCode, Language, Purpose
 from shared.keys import KeyRing, development_secret
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, migrate, pool
 from shared.tickets import TicketBooth
-from sms_service.carriers import Carriers
-from sms_service.codes import CallerLimits, Codes, Secrets, Switches
-from sms_service.delivery import Delivery
-from sms_service.derive import Deriver
-from sms_service.ledger_store import LedgerStore
-from sms_service.limits import Unlimited
-from sms_service.senders import Answer, Message, Outcome, Sender
-from sms_service.store import CodeStore
-from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumbers
-from sms_service.texts import BUILT_IN, Texts
+from sms_service.callers.rate_limits import Unlimited
+from sms_service.delivery.delivery import Delivery
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.messages.templates import BUILT_IN, Texts
+from sms_service.otp import Deriver
+from sms_service.senders.port import Answer, Message, Outcome, Sender
+from sms_service.verification.codes import CallerLimits, Codes, Secrets, Switches
+from sms_service.verification.store import CodeStore
+from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))

@@ -10,22 +10,22 @@ from typing import Any
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 from shared.postgres import Connection, Pool
-from sms_service.carriers import Carriers
-from sms_service.codes import Codes, Secrets, Switches
-from sms_service.delivery import Delivery
-from sms_service.ledger_store import LedgerStore
-from sms_service.limits import Unlimited
-from sms_service.routing import Route
-from sms_service.senders import Sender
-from sms_service.spending.claim_store import PaidLedger
-from sms_service.spending.command import shown
-from sms_service.spending.file import BudgetPart, SpendingPart, plan_of
-from sms_service.spending.judge import Judge
+from sms_service.callers.rate_limits import Unlimited
+from sms_service.delivery.budgeted_ledger_store import PaidLedger
+from sms_service.delivery.delivery import Delivery
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.delivery.routing import Route
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.senders.port import Sender
+from sms_service.spending.cli import shown
+from sms_service.spending.config import BudgetPart, SpendingPart, plan_of
+from sms_service.spending.gate import Watch
+from sms_service.spending.monitor import Judge
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
-from sms_service.spending.watch import Watch
-from sms_service.store import CodeStore
-from sms_service.testnumbers import NO_TEST_NUMBERS, TestNumbers
+from sms_service.verification.codes import Codes, Secrets, Switches
+from sms_service.verification.store import CodeStore
+from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering
 
 CENT = 10_000

@@ -16,7 +16,7 @@ from support.app import App, fresh_number, wrong
 from support.database import Tables
 
 from shared.postgres import pool
-from sms_service.receipts import Fate, Receipt, Receipts
+from sms_service.receipts.receipts import Fate, Receipt, Receipts
 from sms_service.receipts.store import ReceiptStore
 
 

@@ -16,7 +16,7 @@ from stack.system import Stack
 from support.app import App, Reply, fresh_number
 from support.database import Tables
 
-from auth_service.tokens import _OneAlgorithm
+from auth_service.tokens.access_tokens import _OneAlgorithm
 from shared.events import EXCHANGE, UserUpdated, event
 from shared.phone import ref_hex
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import operators
+from auth_service import cli
 from auth_service.settings import AuthSettings, DatabaseSettings
 from shared import logs, web
 from shared.postgres import migrate
@@ -39,7 +39,7 @@ def apply_migrations() -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
-ON_A_USER: dict[str, Callable[[AuthSettings, int], None]] = {"ban": operators.ban, "unban": operators.unban}
+ON_A_USER: dict[str, Callable[[AuthSettings, int], None]] = {"ban": cli.ban, "unban": cli.unban}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,30 +6,30 @@ from functools import partial
 
 from aiohttp import web
 
-from auth_service import api, owner_api
-from auth_service.accounts import Accounts
 from auth_service.audit_store import AuditStore
-from auth_service.code_sign_in import CodeSignIn
-from auth_service.families import Families
-from auth_service.family_store import FamilyStore
-from auth_service.hashing import HashingPool
-from auth_service.login_store import LogInStore
-from auth_service.number_store import NumberStore
-from auth_service.numbers import Numbers
-from auth_service.owner_store import OwnerStore
-from auth_service.owners import Owners
-from auth_service.passwords import Passwords
-from auth_service.purge import purging
-from auth_service.purge_store import PurgeStore
-from auth_service.session_store import SessionStore
-from auth_service.sessions import Sessions
+from auth_service.lifecycle import api, self_service_api
+from auth_service.lifecycle.phone_change import Numbers
+from auth_service.lifecycle.phone_change_store import NumberStore
+from auth_service.lifecycle.registration import Accounts
+from auth_service.lifecycle.registration_store import AccountStore
+from auth_service.lifecycle.self_service import Owners
+from auth_service.lifecycle.self_service_store import OwnerStore
+from auth_service.passwords.failure_store import LogInStore
+from auth_service.passwords.hasher import Passwords
+from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.passwords.rate_limited_check import Trials
+from auth_service.retention import purging
+from auth_service.retention_store import PurgeStore
+from auth_service.sessions.code_login import CodeSignIn
+from auth_service.sessions.code_login_store import SignInStore
+from auth_service.sessions.password_login import Sessions
+from auth_service.sessions.session_store import SessionStore
 from auth_service.settings import AuthSettings
-from auth_service.sign_in_store import SignInStore
-from auth_service.store import AccountStore
-from auth_service.ticket_store import TicketStore
-from auth_service.ticketing import TicketDesk
-from auth_service.tokens import AccessTokens, utc_now
-from auth_service.trials import Trials
+from auth_service.tickets.spent_ticket_store import TicketStore
+from auth_service.tickets.verifier import TicketDesk
+from auth_service.tokens.access_tokens import AccessTokens, utc_now
+from auth_service.tokens.refresh_token_store import FamilyStore
+from auth_service.tokens.refresh_tokens import Families
 from shared import amqp, postgres
 from shared.health import CHECKS
 from shared.keys import KeyRing
@@ -46,7 +46,7 @@ def create_app(settings: AuthSettings) -> web.Application:
     Ready means that PostgreSQL answers: log-in works with RabbitMQ stopped, events then wait in the outbox.
     """
     app = new_service(settings.service_token.get_secret_value(), api.routes)
-    app.add_routes(owner_api.routes)
+    app.add_routes(self_service_api.routes)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -85,11 +85,13 @@ async def _compose(app: web.Application, settings: AuthSettings, stack: AsyncExi
     )
     app[api.NUMBERS] = Numbers(NumberStore(pool, relay.wake), audit=audit, desk=desk, phones=phones)
     app[api.TICKETS] = TicketStore(pool)
-    app[owner_api.SIGN_INS] = CodeSignIn(SignInStore(pool), sessions=sessions, audit=audit, desk=desk, phones=phones)
-    app[owner_api.OWNERS] = Owners(
+    app[self_service_api.SIGN_INS] = CodeSignIn(
+        SignInStore(pool), sessions=sessions, audit=audit, desk=desk, phones=phones
+    )
+    app[self_service_api.OWNERS] = Owners(
         OwnerStore(pool, phones, relay.wake), trials=trials, audit=audit, passwords=passwords, phones=phones
     )
     tokens = AccessTokens(KeyRing.parse(settings.jwt_keys.get_secret_value()), settings.jwt_issuer)
-    app[owner_api.TOKENS] = tokens
-    app[owner_api.FAMILIES] = Families(FamilyStore(pool, relay.wake), app[api.SESSIONS], tokens, utc_now)
+    app[self_service_api.TOKENS] = tokens
+    app[self_service_api.FAMILIES] = Families(FamilyStore(pool, relay.wake), app[api.SESSIONS], tokens, utc_now)
     app[CHECKS]["postgresql"] = partial(postgres.ping, pool)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from auth_service.records import Attempt
+from auth_service.accounts.model import Attempt
 from shared.events import new_id
 from shared.postgres import Connection, Pool, connection
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from contacts_service.matching import Matcher
-from shared.contracts.contacts import MATCH
+from shared.internal_api.contacts import MATCH
 from shared.phone import E164
 from shared.rpc import read, reply
 

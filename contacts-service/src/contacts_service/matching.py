@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from shared.contracts.contacts import MOST_NUMBERS, Contact, Matched
 from shared.errors import ErrorCode, ServiceError
 from shared.events import ContactsMatched, Publish, event
+from shared.internal_api.contacts import MOST_NUMBERS, Contact, Matched
 from shared.phone import E164
 
 SOURCE = "contacts-service"

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from gateway import documents, hooks
+from gateway import documents, receipt_webhook
 from gateway.backends import AuthBackend, ContactsBackend, SmsBackend
 from gateway.dialect import FLOWS, SECURE_COOKIES, mount
-from gateway.edge import guard
+from gateway.dialect_registry import choose, installed_dialects
 from gateway.flows import Flows, Services
-from gateway.installed import choose, installed_dialects
+from gateway.middleware import guard
 from gateway.pages import routes as pages
-from gateway.seals import NumberSeal
+from gateway.sealed_number import NumberSeal
 from gateway.sessions import SessionCache
 from gateway.settings import GatewaySettings
 from shared.health import add_health
@@ -32,7 +32,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
     add_health(app)
     mount(app, dialects)
     documents.mount(app, dialects)
-    app.add_routes(hooks.routes)
+    app.add_routes(receipt_webhook.routes)
     if settings.serves_pages:
         pages.mount(app, {dialect.name for dialect in dialects})
 
@@ -43,7 +43,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
             peer(settings.sms_url, token) as sms,
             peer(settings.contacts_url, token) as contacts,
         ):
-            app[hooks.SMS] = SmsBackend(sms)
+            app[receipt_webhook.SMS] = SmsBackend(sms)
             app[FLOWS] = Flows(
                 Services(
                     AuthBackend(auth),

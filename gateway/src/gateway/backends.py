@@ -1,11 +1,11 @@
-"""The three services as typed methods: paths and shapes come from ``shared.contracts``."""
+"""The three services as typed methods: paths and shapes come from ``shared.internal_api``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.contracts import auth, contacts, sms
-from shared.contracts.endpoint import Empty
-from shared.gather import Gather
+from shared.batching import Gather
+from shared.internal_api import auth, contacts, sms
+from shared.internal_api.endpoint import Empty
 from shared.phone import E164
 from shared.rpc import Peer
 

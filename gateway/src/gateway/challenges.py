@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from shared.contracts.sms import Purpose
 from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 
 _PURPOSES = list(Purpose)
 

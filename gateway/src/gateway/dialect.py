@@ -12,9 +12,9 @@ from pydantic import BaseModel, StringConstraints
 
 from gateway.flows import Caller, Flows
 from gateway.operations import Answer, Routes
-from shared.contracts.auth import Resolved
-from shared.contracts.sms import Language
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Resolved
+from shared.internal_api.sms import Language
 from shared.languages import language_named
 
 Text = Annotated[str, StringConstraints(min_length=1)]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
-from gateway.bodies import Call
+from gateway.request_parsing import Call
 from shared.errors import ErrorCode
 
 Login = Literal["none", "optional", "required"]

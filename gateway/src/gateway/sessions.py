@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cachetools import TTLCache
 
-from shared.contracts.auth import LoggedIn, Resolved
+from shared.internal_api.auth import LoggedIn, Resolved
 
 SECONDS = 4.0
 MOST = 20_000

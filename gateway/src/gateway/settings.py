@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator
 
-from gateway.installed import choose, installed_dialects
+from gateway.dialect_registry import choose, installed_dialects
 from shared.settings import Environment, Keys, Networks, OnOff, ServiceUrl, Settings, Words, split_networks, split_words
 
 

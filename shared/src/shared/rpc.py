@@ -13,9 +13,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import ValidationError
 
-from shared.contracts.endpoint import Endpoint, Wire
 from shared.errors import STATUS, ErrorCode, ServiceError, unavailable
 from shared.health import add_health
+from shared.internal_api.endpoint import Endpoint, Wire
 from shared.metrics import REFUSALS, observe, route_of
 from shared.upstream import Upstream, upstream
 

@@ -9,9 +9,9 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from shared.contracts.sms import Purpose
 from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from shared import logs
-from shared.contracts.sms import Language
+from shared.internal_api.sms import Language
 from shared.settings import load
-from sms_service.housekeeping import MESSAGE_DAYS
+from sms_service.retention import MESSAGE_DAYS
 from sms_service.settings import DatabaseSettings, ExplainSettings, RoutesSettings, SmsSettings, SpendingSettings
 
 API = "sms-service"
@@ -70,7 +70,7 @@ def explain(asked: argparse.Namespace) -> None:
     """Tell why a number has no code, step by step: what was asked, refused, queued, sent, answered, entered."""
     settings = load(ExplainSettings, API)
     logs.configure(API, "warning", to=sys.stderr)
-    from sms_service.timeline import command  # noqa: PLC0415  as above
+    from sms_service.explain import command  # noqa: PLC0415  as above
 
     command.explain(settings, asked.about, asked.days, as_json=asked.json)
 
@@ -78,7 +78,7 @@ def explain(asked: argparse.Namespace) -> None:
 def preview(asked: argparse.Namespace) -> None:
     """Show what messages will say and how many short messages they take, with a made-up code; sends nothing."""
     settings = load(RoutesSettings, API)
-    from sms_service import preview as previewing  # noqa: PLC0415  as above
+    from sms_service.messages import preview as previewing  # noqa: PLC0415  as above
 
     texts = settings.routing.wording.words
     shown = previewing.preview(texts, asked.number, asked.language, asked.dialect, asked.client)
@@ -89,9 +89,9 @@ def spending(asked: argparse.Namespace) -> None:
     """Show what is spent and which prefixes are slowed or stopped, or let one of them go."""
     settings = load(SpendingSettings, API)
     logs.configure(API, "error", to=sys.stderr)
-    from sms_service.spending import command  # noqa: PLC0415  as above
+    from sms_service.spending import cli  # noqa: PLC0415  as above
 
-    command.spending(settings, asked.scope)
+    cli.spending(settings, asked.scope)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

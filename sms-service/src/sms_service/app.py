@@ -11,16 +11,17 @@ from shared import amqp, postgres, rpc
 from shared.health import CHECKS
 from shared.outbox import Relay
 from shared.settings import Environment, OnOff
-from sms_service import api, consumer
-from sms_service.codes import CallerLimits, Codes, Switches
-from sms_service.commands import SEND_QUEUE, join_commands
-from sms_service.receipts import Receipts
-from sms_service.receipts.reading import readers
+from sms_service.delivery import consumer
+from sms_service.keys import secrets_of
+from sms_service.receipts.readers import readers
+from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
-from sms_service.secret_keys import secrets_of
+from sms_service.send_command import SEND_QUEUE, join_commands
 from sms_service.settings import SmsSettings
-from sms_service.spending.opening import watching
-from sms_service.store import CodeStore
+from sms_service.spending.setup import watching
+from sms_service.verification import api
+from sms_service.verification.codes import CallerLimits, Codes, Switches
+from sms_service.verification.store import CodeStore
 
 
 def create_api(settings: SmsSettings) -> web.Application:
@@ -29,7 +30,7 @@ def create_api(settings: SmsSettings) -> web.Application:
     operators = settings.operator_token.get_secret_value() if settings.operator_token else ""
     app = rpc.new_service(token, api.routes, body_bytes=api.LONGEST_BODY, other_tokens={api.EXPLAIN_PATH: operators})
     if operators:
-        from sms_service.timeline.opening import mount  # noqa: PLC0415  most have no need of it
+        from sms_service.explain.setup import mount  # noqa: PLC0415  most have no need of it
 
         mount(app, settings)
     if settings.environment is Environment.DEVELOPMENT:
@@ -69,7 +70,7 @@ async def _declare_commands(broker: amqp.Link) -> None:
 async def _callers(settings: SmsSettings, stack: AsyncExitStack) -> CallerLimits:
     # redis-py weighs 20 MiB, and the worker needs none of it.
     from shared import redis  # noqa: PLC0415
-    from sms_service.limits import Callers, Unlimited  # noqa: PLC0415
+    from sms_service.callers.rate_limits import Callers, Unlimited  # noqa: PLC0415
 
     if settings.caller_limits is OnOff.OFF:
         return Unlimited()

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, RedisUrl, ServiceUrl, Settings
-from sms_service import routefile
+from sms_service import config_loader
 
 
 class DatabaseSettings(Settings):
@@ -28,7 +28,7 @@ class RoutesSettings(Settings):
     """Enough to show what messages say: the file of routes, and the variables that it names."""
 
     sms_routes: Path | None = None
-    _routing: routefile.RouteFile = PrivateAttr(default=routefile.INBOX_ONLY)
+    _routing: config_loader.RouteFile = PrivateAttr(default=config_loader.INBOX_ONLY)
 
     @field_validator("sms_routes", mode="before")
     @classmethod
@@ -40,15 +40,15 @@ class RoutesSettings(Settings):
         if self.sms_routes is not None:
             development = self.environment is Environment.DEVELOPMENT
             try:
-                self._routing = routefile.read(self.sms_routes, os.environ, inbox_allowed=development)
-            except routefile.BrokenRoutesError as error:
+                self._routing = config_loader.read(self.sms_routes, os.environ, inbox_allowed=development)
+            except config_loader.BrokenRoutesError as error:
                 raise ValueError(f"SMS_ROUTES: {error}") from None
         elif self.environment is Environment.PRODUCTION:
             raise ValueError("SMS_ROUTES is missing: it names the file that says who carries messages")
         return self
 
     @property
-    def routing(self) -> routefile.RouteFile:
+    def routing(self) -> config_loader.RouteFile:
         """What ``SMS_ROUTES`` says; without it, in development, everything goes to the inbox."""
         return self._routing
 

@@ -10,18 +10,18 @@ from aiohttp import web
 from shared import amqp, postgres, rpc
 from shared.health import CHECKS, add_health
 from shared.outbox import Relay
-from sms_service import consumer
-from sms_service.carriers import Carriers
-from sms_service.commands import SEND_QUEUE, join_commands
-from sms_service.delivery import Delivery
-from sms_service.housekeeping import PURGE_SECONDS, SWEEP_SECONDS, purge, regularly
-from sms_service.ledger_store import LedgerStore
-from sms_service.receipts import Receipts
+from sms_service.delivery import consumer
+from sms_service.delivery.delivery import Delivery
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.keys import secrets_of
+from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
-from sms_service.secret_keys import secrets_of
+from sms_service.retention import PURGE_SECONDS, SWEEP_SECONDS, purge, regularly
+from sms_service.send_command import SEND_QUEUE, join_commands
 from sms_service.senders.opening import Surroundings, open_all
 from sms_service.settings import SmsSettings
-from sms_service.spending.opening import minding
+from sms_service.spending.setup import minding
 
 log = structlog.get_logger()
 

@@ -5,13 +5,13 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.bodies import Call, read_call
 from gateway.dialect import Dialect, Text, flows, json_response
 from gateway.flows import refusals
 from gateway.operations import Answer, Routes
 from gateway.passwords import Password
-from shared.contracts.sms import Purpose
+from gateway.request_parsing import Call, read_call
 from shared.errors import ServiceError
+from shared.internal_api.sms import Purpose
 
 routes = Routes()
 

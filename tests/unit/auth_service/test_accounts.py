@@ -9,15 +9,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from auth_service.accounts import Accounts
-from auth_service.hashing import HashingPool
-from auth_service.passwords import Cost, Passwords
-from auth_service.records import Attempt, NewSession, Origin, StoredAccount, TicketState
-from auth_service.ticketing import TicketDesk
-from auth_service.tokens import utc_now
-from shared.contracts.auth import Account, Register
-from shared.contracts.sms import Purpose
+from auth_service.accounts.model import Attempt, NewSession, Origin, StoredAccount, TicketState
+from auth_service.lifecycle.registration import Accounts
+from auth_service.passwords.hasher import Cost, Passwords
+from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.tickets.verifier import TicketDesk
+from auth_service.tokens.access_tokens import utc_now
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Account, Register
+from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.tickets import LIFETIME, Ticket, TicketBooth

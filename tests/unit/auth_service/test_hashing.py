@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from auth_service.hashing import HashingPool
+from auth_service.passwords.hashing_pool import HashingPool
 from shared.errors import ErrorCode, ServiceError
 
 

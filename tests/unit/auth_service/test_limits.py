@@ -4,7 +4,14 @@ from ipaddress import ip_address
 
 import pytest
 
-from auth_service.limits import PER_NETWORK, PER_NUMBER, PER_NUMBER_IN_SITE, PER_SITE, buckets, network_of
+from auth_service.passwords.failure_limits import (
+    PER_NETWORK,
+    PER_NUMBER,
+    PER_NUMBER_IN_SITE,
+    PER_SITE,
+    buckets,
+    network_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auth_service.names import name_key
+from auth_service.accounts.usernames import name_key
 
 
 @pytest.mark.parametrize(

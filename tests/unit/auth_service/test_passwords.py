@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from auth_service.hashing import HashingPool
-from auth_service.passwords import Cost, Passwords, Verdict
+from auth_service.passwords.hasher import Cost, Passwords, Verdict
+from auth_service.passwords.hashing_pool import HashingPool
 from shared.keys import KeyRing
 
 SECRET = "5f4dcc3b5aa765d61d8327deb882cf99"

@@ -9,7 +9,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
-from auth_service.tokens import LIFETIME, AccessTokens, _OneAlgorithm
+from auth_service.tokens.access_tokens import LIFETIME, AccessTokens, _OneAlgorithm
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
 from shared.keys import KeyRing

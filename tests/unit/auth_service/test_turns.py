@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from auth_service import turns
-from auth_service.turns import Turns
+from auth_service.tickets import redemption_lock
+from auth_service.tickets.redemption_lock import Turns
 from shared.errors import ErrorCode, ServiceError
 
 
@@ -40,7 +40,7 @@ async def test_nothing_is_kept_when_nobody_waits_even_after_a_failure() -> None:
 
 
 async def test_a_turn_that_takes_too_long_sheds_those_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(redemption_lock, "WAIT_SECONDS", 0.01)
     ticket, table = uuid4(), Turns()
 
     async with table.take(ticket):

@@ -10,9 +10,9 @@ import pytest
 from contacts_service.directory import RefFilter
 from contacts_service.matching import Charge, Matcher, Member
 from contacts_service.numbers import NumberReader
-from shared.contracts.contacts import MOST_NUMBERS
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events import Outgoing
+from shared.internal_api.contacts import MOST_NUMBERS
 from shared.phone import E164, PhoneKeys, parse
 
 KEYS = PhoneKeys(b"k" * 32)

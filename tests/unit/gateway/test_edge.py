@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from gateway.dialect import ADDRESS
-from gateway.edge import client_address, refuse_strangers
+from gateway.middleware import client_address, refuse_strangers
 from shared.errors import ServiceError
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128")]

@@ -10,7 +10,7 @@ import pytest
 from gateway.flows.grants import GrantFlows
 from gateway.flows.numbers import NumberFlows
 from gateway.flows.services import Caller, Services
-from shared.contracts.sms import CheckCode, CodeChecked, Purpose
+from shared.internal_api.sms import CheckCode, CodeChecked, Purpose
 from shared.phone import E164
 
 NUMBER = E164("+8613800138000")

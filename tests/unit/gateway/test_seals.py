@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.seals import LIFETIME, NumberSeal
-from shared.contracts.sms import Purpose
+from gateway.sealed_number import LIFETIME, NumberSeal
 from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
 

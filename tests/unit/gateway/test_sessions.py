@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from gateway.sessions import SessionCache
-from shared.contracts.auth import Account, LoggedIn, Resolved
+from shared.internal_api.auth import Account, LoggedIn, Resolved
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.gather import LARGEST, Apart, Gather
+from shared.batching import LARGEST, Apart, Gather
 
 
 class Store:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.sms import Purpose
 from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
 from shared.tickets import Ticket, TicketBooth

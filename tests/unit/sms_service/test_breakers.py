@@ -6,8 +6,8 @@ import circuitbreaker
 import pytest
 from support.sms import Recorder, a_message
 
-from sms_service.breakers import Breakers
-from sms_service.senders import Outcome
+from sms_service.delivery.circuit_breakers import Breakers
+from sms_service.senders.port import Outcome
 
 
 async def test_failures_in_a_row_open_it_and_one_success_closes_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,13 @@ import pytest
 from support.sms import Recorder
 from support.spending import CENT
 
-from shared.contracts.sms import Language, Purpose
+from shared.internal_api.sms import Language, Purpose
 from shared.phone import E164
-from sms_service.carriers import Carriers
-from sms_service.routing import Limits, Past, Route
-from sms_service.senders import Message
-from sms_service.spending import CHEAPER_AWAY, SPENDING_STOPPED
+from sms_service.delivery.routing import Limits, Past, Route
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.senders.port import Message
 from sms_service.spending.money import Tariff
+from sms_service.spending.refusals import CHEAPER_AWAY, SPENDING_STOPPED
 
 NUMBER, MESSAGE, VERIFICATION = E164("+8613800138000"), UUID(int=1), UUID(int=2)
 

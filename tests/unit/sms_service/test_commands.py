@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from shared.amqp import PoisonError
-from sms_service.commands import SEND_QUEUE, join_commands, parse_send_command, send_command
-from sms_service.consumer import SEND_COMMANDS, handler
+from sms_service.delivery.consumer import SEND_COMMANDS, handler
+from sms_service.send_command import SEND_QUEUE, join_commands, parse_send_command, send_command
 
 NONSENSE = [
     b"",

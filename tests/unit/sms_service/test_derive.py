@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.contracts.sms import Purpose
+from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
-from sms_service.derive import Deriver, same
+from sms_service.otp import Deriver, same
 
 RING = KeyRing.parse("2:" + "b2" * 32 + ",1:" + "a1" * 32)
 NUMBER = E164("+8613800138000")

@@ -3,7 +3,7 @@
 import asyncio
 from uuid import UUID
 
-from sms_service.housekeeping import PURGE_BATCH, purge, regularly
+from sms_service.retention import PURGE_BATCH, purge, regularly
 
 
 async def test_work_goes_on_after_a_failure_and_ends_with_the_block() -> None:

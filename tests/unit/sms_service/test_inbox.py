@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.contracts.sms import Purpose
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
 from sms_service.inbox.messages import Inbox, NewMessage
 from sms_service.inbox.search import parse_search

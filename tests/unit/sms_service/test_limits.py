@@ -4,8 +4,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from sms_service.limits import ADDRESS_SENDS, SITE_SENDS, Callers, key_of
-from sms_service.origins import Origin
+from sms_service.callers.networks import Origin
+from sms_service.callers.rate_limits import ADDRESS_SENDS, SITE_SENDS, Callers, key_of
 
 
 @pytest.mark.parametrize(

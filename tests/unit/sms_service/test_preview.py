@@ -2,10 +2,10 @@
 
 import pytest
 
-from shared.contracts.sms import Language
+from shared.internal_api.sms import Language
 from sms_service.__main__ import main
-from sms_service.preview import preview
-from sms_service.texts import BUILT_IN, Autofill, Scope, Texts
+from sms_service.messages.preview import preview
+from sms_service.messages.templates import BUILT_IN, Autofill, Scope, Texts
 
 AMERICA, HONG_KONG = "+12025550123", "+852"
 

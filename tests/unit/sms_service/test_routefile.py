@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared import rpc
-from shared.contracts.sms import Language, Purpose
+from shared.internal_api.sms import Language, Purpose
 from shared.startup import UnreachableError
-from sms_service.receipts import Receipt
-from sms_service.receipts.reading import readers
-from sms_service.routefile import BrokenRoutesError, read
-from sms_service.routing import Route
+from sms_service.config_loader import BrokenRoutesError, read
+from sms_service.delivery.routing import Route
+from sms_service.receipts.readers import readers
+from sms_service.receipts.receipts import Receipt
 from sms_service.senders.config import AliyunConfig, Part, SenderConfig, TwilioConfig
 from sms_service.senders.opening import MissingLibraryError, Surroundings, load, open_all
 

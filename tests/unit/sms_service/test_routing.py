@@ -8,7 +8,7 @@ import pytest
 
 from shared.events import new_id
 from shared.phone import E164
-from sms_service.routing import Limits, Past, Route, Router
+from sms_service.delivery.routing import Limits, Past, Route, Router
 
 NUMBER = E164("+8613800138000")
 CODE = uuid4()

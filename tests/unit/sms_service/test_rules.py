@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from shared.errors import ErrorCode, ServiceError
-from sms_service.rules import (
+from sms_service.verification.limits import (
     CODE_LIFETIME,
     WINDOW,
     Standing,

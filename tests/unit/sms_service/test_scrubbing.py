@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from shared.contracts.sms import Language, Purpose
+from shared.internal_api.sms import Language, Purpose
 from shared.phone import E164
-from sms_service.carriers import Carriers
-from sms_service.senders import Answer, Message, Outcome, word
+from sms_service.delivery.sender_pool import Carriers
+from sms_service.senders.port import Answer, Message, Outcome, word
 from sms_service.senders.webhook import read_answer
 
 CODE, NUMBER = "877927", E164("+8613812345678")

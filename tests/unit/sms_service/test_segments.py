@@ -5,7 +5,7 @@ import random
 import pytest
 from aiosmpplib.codec import GSM_BASIC_ENCODE_MAP, GSM_EXTENDED_ENCODE_MAP
 
-from sms_service.segments import GSM_7, GSM_BASIC, GSM_EXTENDED, UCS_2, encoding, segments, units
+from sms_service.messages.segments import GSM_7, GSM_BASIC, GSM_EXTENDED, UCS_2, encoding, segments, units
 
 
 def test_the_default_alphabet_is_complete_and_in_the_order_of_its_codes() -> None:

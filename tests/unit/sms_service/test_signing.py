@@ -2,7 +2,7 @@
 
 import pytest
 
-from sms_service.signing import ID, SIGNATURE, TIMESTAMP, WebhookKey
+from sms_service.senders.webhook_signature import ID, SIGNATURE, TIMESTAMP, WebhookKey
 
 KEY = WebhookKey("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 BODY = b'{"test": 2432232314}'

@@ -1,6 +1,6 @@
 """What is said once a minute for each, and no more than so much in all."""
 
-from sms_service.sparing import Sparing
+from sms_service.callers.log_throttle import Sparing
 
 
 class Clock:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_service.routefile import INBOX_ONLY, BrokenRoutesError, read
+from sms_service.config_loader import INBOX_ONLY, BrokenRoutesError, read
 from sms_service.spending.money import Budget
 from sms_service.spending.policy import Rule
 

@@ -9,11 +9,11 @@ from support.spending import CENT, a_plan
 
 from shared.errors import ServiceError, unavailable
 from shared.events import Outgoing
-from sms_service.spending import opening
-from sms_service.spending.judge import LONGEST_REST_SECONDS, Change, Found, Judge, Window
+from sms_service.spending import setup
+from sms_service.spending.gate import Watch
 from sms_service.spending.money import Budget
+from sms_service.spending.monitor import LONGEST_REST_SECONDS, Change, Found, Judge, Window
 from sms_service.spending.policy import Counts, Stage
-from sms_service.spending.watch import Watch
 
 
 class Clock:
@@ -114,10 +114,10 @@ class Alarmed:
 async def test_however_long_the_alarm_goes_on_there_is_a_pause_between_two_rounds(
     monkeypatch: pytest.MonkeyPatch, book: Book, pause: float, least: int, most: int
 ) -> None:
-    monkeypatch.setattr(opening, "ALARMED_SECONDS", pause)
+    monkeypatch.setattr(setup, "ALARMED_SECONDS", pause)
     judge = Alarmed()
     watch = Watch(None, a_plan(), book.clock)  # type: ignore[arg-type]
-    async with opening.judging(judge, watch, judge.alarm):  # type: ignore[arg-type]
+    async with setup.judging(judge, watch, judge.alarm):  # type: ignore[arg-type]
         await judge.judged.wait()
         for _ in range(200):  # turns of the event loop, of which a round takes two or three
             await asyncio.sleep(0)

@@ -4,8 +4,8 @@ import phonenumbers
 import pytest
 
 from shared.phone import E164
-from sms_service.spending.areas import Area, area_of, calling_code
 from sms_service.spending.money import Budget, Charge, Tariff, micros, written
+from sms_service.spending.prefixes import Area, area_of, calling_code
 
 MAINLAND = E164("+8613800138000")
 

@@ -9,9 +9,9 @@ from support.spending import a_plan
 
 from shared.errors import ErrorCode
 from shared.phone import E164
-from sms_service.spending import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
+from sms_service.spending.gate import STAGES, Standing, Unwatched, Watch
 from sms_service.spending.policy import Stage
-from sms_service.spending.watch import STAGES, Standing, Unwatched, Watch
+from sms_service.spending.refusals import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 
 NUMBER, NEIGHBOUR, ELSEWHERE = E164("+8613800138000"), E164("+8613800149999"), E164("+14155550100")
 

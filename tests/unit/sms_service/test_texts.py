@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.contracts.sms import Language, Purpose
-from sms_service.rules import CODE_LIFETIME
-from sms_service.segments import segments
-from sms_service.texts import BUILT_IN, Autofill, Occasion, Scope, Texts, find
+from shared.internal_api.sms import Language, Purpose
+from sms_service.messages.segments import segments
+from sms_service.messages.templates import BUILT_IN, Autofill, Occasion, Scope, Texts, find
+from sms_service.verification.limits import CODE_LIFETIME
 
 CHINESE, ENGLISH = Language.CHINESE, Language.ENGLISH
 HASH = "FA+9qCX9VSu"

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.contracts.sms import Language, Purpose
+from shared.internal_api.sms import Language, Purpose
 from shared.settings import load
-from sms_service.routefile import BrokenRoutesError, RouteFile, read
+from sms_service.config_loader import BrokenRoutesError, RouteFile, read
+from sms_service.messages.config import AutofillPart, SignaturePart, TextPart, TextTables
+from sms_service.messages.templates import Occasion
 from sms_service.settings import SmsSettings
-from sms_service.texts import Occasion
-from sms_service.textsfile import AutofillPart, SignaturePart, TextPart, TextTables
 from sms_service.worker import create_worker
 
 PREFIXES = ["+", "+1", "+12", "+86"]

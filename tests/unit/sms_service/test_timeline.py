@@ -11,20 +11,20 @@ from uuid import UUID
 import pytest
 from support.sms import PHONES
 
-from shared.contracts.auth import SpentTicket, SpentTickets
-from shared.contracts.sms import Purpose
+from shared.internal_api.auth import SpentTicket, SpentTickets
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
-from sms_service.delivery import State
-from sms_service.happenings import REFUSALS_A_DAY, Death, What
-from sms_service.spending import LIMITER
-from sms_service.timeline.advice import ADVICE
-from sms_service.timeline.entries import seconds
-from sms_service.timeline.explain import Explainer
-from sms_service.timeline.rows import AttemptRow, HappeningRow, MessageRow, Past, VerificationRow
-from sms_service.timeline.store import Whose
-from sms_service.timeline.story import Kind, Story
-from sms_service.timeline.telling import FULL, LEFT_OUT, MOST_TOLD, SAMPLED, choose, tell
-from sms_service.timeline.text import text_of
+from sms_service.delivery.delivery import State
+from sms_service.explain.advice import ADVICE
+from sms_service.explain.build_report import FULL, LEFT_OUT, MOST_TOLD, SAMPLED, choose, tell
+from sms_service.explain.explain import Explainer
+from sms_service.explain.history import AttemptRow, HappeningRow, MessageRow, Past, VerificationRow
+from sms_service.explain.history_store import Whose
+from sms_service.explain.render_text import text_of
+from sms_service.explain.report import Kind, Story
+from sms_service.explain.steps import seconds
+from sms_service.spending.refusals import LIMITER
+from sms_service.verification.audit_events import REFUSALS_A_DAY, Death, What
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 NOTHING_SPENT = SpentTickets(tickets=[], known_since=NOON - timedelta(days=1))

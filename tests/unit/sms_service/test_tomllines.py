@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms_service.tomllines import Lines, Path, deepest, longest
+from sms_service.config_file.toml_lines import Lines, Path, deepest, longest
 
 PIECES = ("a", "\n", "[x]\n", "\n[[x]]\n", "\nk1 = 1\n", "#", '"', '""', "'", "''", "\\", "{", "}", "]", ",", "=", ".",
           "\u2028", "\x85", "{code}", "好")  # fmt: skip

@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field
 
-from gateway.bodies import Call, read_call
 from gateway.dialect import Client, Dialect, Text, bearer, flows, json_response, refuse_prefetch
 from gateway.flows import refusals
 from gateway.operations import Answer, Routes
 from gateway.passwords import Password
-from shared.contracts.auth import Account, LoggedIn
-from shared.contracts.sms import Purpose
+from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Account, LoggedIn
+from shared.internal_api.sms import Purpose
 from shared.phone import E164, split
 
 CONTACTS_BODY_BYTES = 256 * 1024

@@ -10,7 +10,6 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
-from gateway.bodies import Call, either, read_call, required
 from gateway.challenges import challenge_of, read_challenge
 from gateway.dialect import Client, Dialect, Text, flows, id_in_path, json_response, session_of
 from gateway.flows import refusals
@@ -19,10 +18,11 @@ from gateway.operations import Answer, Moment, Routes
 from gateway.passwords import Password
 from gateway.problems import Problem, problem
 from gateway.profiles import Motto, Nickname, Picture
-from shared.contracts.auth import Gender, PublicKeys
-from shared.contracts.contacts import Matched
-from shared.contracts.sms import Purpose
+from gateway.request_parsing import Call, either, read_call, required
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Gender, PublicKeys
+from shared.internal_api.contacts import Matched
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
 CONTACTS_BODY_BYTES = 256 * 1024

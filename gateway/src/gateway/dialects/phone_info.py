@@ -11,14 +11,14 @@ from typing import Annotated, Literal
 from aiohttp import web
 from pydantic import Field, StringConstraints
 
-from gateway.bodies import Call, read_call
 from gateway.dialect import Dialect, Text, flows, json_response
 from gateway.flows import refusals
 from gateway.operations import Answer, Routes
 from gateway.passwords import Password
-from shared.contracts.auth import Account, LoginName
-from shared.contracts.sms import Purpose
+from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Account, LoginName
+from shared.internal_api.sms import Purpose
 from shared.phone import E164, MAINLAND, split
 
 CountryCode = Annotated[str, StringConstraints(pattern=r"^((\+|00)?[1-9][0-9]{0,2})?$")]

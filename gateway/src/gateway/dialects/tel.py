@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.bodies import Call, read_call
 from gateway.dialect import Dialect, Text, bearer, cookie, flows, hand_token, json_response
 from gateway.flows import refusals
 from gateway.operations import Answer, Routes
 from gateway.passwords import Password
-from shared.contracts.auth import Account, Gender, LoggedIn, Resolved
-from shared.contracts.sms import Purpose
+from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Account, Gender, LoggedIn, Resolved
+from shared.internal_api.sms import Purpose
 from shared.phone import E164, split
 
 LARGEST_NUMBER = 10**15

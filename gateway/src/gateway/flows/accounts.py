@@ -2,7 +2,8 @@
 
 from gateway.flows.services import Caller, Services
 from gateway.passwords import Password
-from shared.contracts.auth import (
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import (
     Account,
     ChangePhone,
     FindChange,
@@ -11,8 +12,7 @@ from shared.contracts.auth import (
     ResetPassword,
     Resolved,
 )
-from shared.contracts.sms import CheckCode, Purpose
-from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import CheckCode, Purpose
 from shared.phone import E164
 
 

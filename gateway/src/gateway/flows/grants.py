@@ -5,7 +5,7 @@ from uuid import UUID
 
 from gateway.flows.services import Caller, Services
 from gateway.passwords import Password
-from shared.contracts.auth import (
+from shared.internal_api.auth import (
     Account,
     Grant,
     Granted,
@@ -16,8 +16,8 @@ from shared.contracts.auth import (
     ResetPassword,
     SignIn,
 )
-from shared.contracts.endpoint import Empty
-from shared.contracts.sms import CheckCode, CodeChecked, Purpose
+from shared.internal_api.endpoint import Empty
+from shared.internal_api.sms import CheckCode, CodeChecked, Purpose
 from shared.phone import E164
 
 SHORTEST_PASSWORD = 8

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from gateway.flows.services import Caller, Services
 from shared import phone
-from shared.contracts.auth import Resolved
-from shared.contracts.sms import CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Resolved
+from shared.internal_api.sms import CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose
 from shared.languages import language_of
 from shared.phone import E164
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from gateway.flows.grants import SHORTEST_PASSWORD
 from gateway.flows.services import Caller, Services
 from gateway.passwords import Password
-from shared.contracts.auth import (
+from shared.internal_api.auth import (
     Account,
     ChangePassword,
     ChangePhone,

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.seals import NumberSeal
+from gateway.sealed_number import NumberSeal
 from gateway.sessions import SessionCache
-from shared.contracts.auth import (
+from shared.errors import ErrorCode
+from shared.internal_api.auth import (
     Account,
     ChangeFound,
     ChangePassword,
@@ -30,10 +31,9 @@ from shared.contracts.auth import (
     Resolved,
     SignIn,
 )
-from shared.contracts.contacts import Match, Matched
-from shared.contracts.endpoint import Address, Empty
-from shared.contracts.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
-from shared.errors import ErrorCode
+from shared.internal_api.contacts import Match, Matched
+from shared.internal_api.endpoint import Address, Empty
+from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.phone import E164
 
 

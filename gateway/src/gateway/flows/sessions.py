@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway.flows.services import Caller, Services
 from gateway.passwords import Password
-from shared.contracts.auth import LoggedIn, LogIn, Resolve, Resolved
-from shared.contracts.contacts import Match, Matched
+from shared.internal_api.auth import LoggedIn, LogIn, Resolve, Resolved
+from shared.internal_api.contacts import Match, Matched
 from shared.phone import E164
 
 

@@ -1,7 +1,7 @@
 """RabbitMQ: a link that repairs itself, a publisher with confirms, consumers that retry on a ladder and then park."""
 
+from shared.amqp.connection import Link, connection, honest
 from shared.amqp.consumer import Consumer, Handle, PoisonError
-from shared.amqp.link import Link, connection, honest
 from shared.amqp.publisher import Publisher, RefusedError
 from shared.amqp.queues import LADDER_SECONDS, Queue, declare
 

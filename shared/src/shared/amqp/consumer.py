@@ -11,7 +11,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from prometheus_client import Counter
 
 from shared.amqp.acks import Acks
-from shared.amqp.link import Link, farewell
+from shared.amqp.connection import Link, farewell
 from shared.amqp.publisher import Publisher, RefusedError
 from shared.amqp.queues import LADDER_SECONDS, Queue, declare
 from shared.events import Outgoing, new_id

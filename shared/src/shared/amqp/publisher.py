@@ -11,7 +11,7 @@ from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from aiormq import Channel
 
 from shared.amqp.confirms import Outcome, publish_confirmed
-from shared.amqp.link import Link, honest
+from shared.amqp.connection import Link, honest
 from shared.events import EXCHANGE, Outgoing
 
 PUBLISH_SECONDS = 5.0

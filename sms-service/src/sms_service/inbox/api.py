@@ -7,8 +7,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from shared.contracts.endpoint import Empty
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.endpoint import Empty
 from shared.phone import E164, parse
 from shared.rpc import read, reply
 from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages

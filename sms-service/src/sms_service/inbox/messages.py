@@ -9,9 +9,9 @@ from itertools import islice
 
 from pydantic import Field
 
-from shared.contracts.endpoint import Empty, Endpoint, Number, Wire
-from shared.contracts.sms import Purpose
 from shared.events import new_id
+from shared.internal_api.endpoint import Empty, Endpoint, Number, Wire
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
 CAPACITY = 10_000

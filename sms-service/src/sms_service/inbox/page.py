@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from shared.contracts.endpoint import Number
+from shared.internal_api.endpoint import Number
 from shared.pages.site import Site, reader_language
 from sms_service.inbox.messages import CAPACITY, Inbox, StoredMessage
 from sms_service.inbox.search import MOST_CHARACTERS, parse_search

@@ -1,6 +1,6 @@
 """What the inbox's page says, in Chinese and in English."""
 
-from shared.contracts.sms import Purpose
+from shared.internal_api.sms import Purpose
 
 PURPOSES = {
     "zh": {

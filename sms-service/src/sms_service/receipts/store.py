@@ -5,7 +5,7 @@ from collections.abc import Callable
 from shared.events import Outgoing
 from shared.outbox import put
 from shared.postgres import Pool, transaction
-from sms_service.receipts import Attempt, Receipt
+from sms_service.receipts.receipts import Attempt, Receipt
 
 # The attempt may still be open: a receipt can be quicker than the answer. Finishing touches other columns.
 HOLD = """

@@ -11,8 +11,8 @@ from alibabacloud_tea_openapi.utils_models import Config
 from darabonba.exceptions import DaraException
 from darabonba.runtime import RuntimeOptions
 
-from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 from sms_service.senders.config import AliyunConfig
+from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 
 _BY_CODE = {
     "isv.BUSINESS_LIMIT_CONTROL": Outcome.RATE_LIMITED,

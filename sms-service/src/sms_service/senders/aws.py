@@ -9,8 +9,8 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 from sms_service.senders.config import AwsConfig
+from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 
 _BY_CODE = {
     "Throttling": Outcome.RATE_LIMITED,

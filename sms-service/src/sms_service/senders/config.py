@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
 
-from shared.contracts.sms import Language, Purpose
-from sms_service.routing import Limits
-from sms_service.senders.addresses import Host, HostAndPort, HttpUrl
+from shared.internal_api.sms import Language, Purpose
+from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
+from sms_service.delivery.routing import Limits
 from sms_service.spending.money import micros
 
 ENVIRON = "environ"

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from shared.batching import Gather
 from shared.errors import ErrorCode, ServiceError
-from shared.gather import Gather
 from shared.rpc import Peer
 from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
-from sms_service.senders import Answer, Message, Outcome
+from sms_service.senders.port import Answer, Message, Outcome
 
 _OUR_FAULT = (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND)
 """A token that is not the API's, or an API in production, which has no inbox."""

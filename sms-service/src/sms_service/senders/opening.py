@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from shared.rpc import Peer
-from sms_service.receipts import Receipt
-from sms_service.senders import Sender
+from sms_service.receipts.receipts import Receipt
 from sms_service.senders.config import SenderConfig
 from sms_service.senders.inbox import InboxSender
 from sms_service.senders.libraries import MissingLibraryError
+from sms_service.senders.port import Sender
 
 _CLASSES = {
     "webhook": "WebhookSender",

@@ -17,9 +17,9 @@ from aiosmpplib.state import NPI, TON, SmppCommand, SmppSessionState
 from aiosmpplib.throttle import AbstractThrottleHandler
 from aiosmpplib.utils import detect_format
 
-from sms_service.receipts import Fate, Receipt
-from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, identifier, word
+from sms_service.receipts.receipts import Fate, Receipt
 from sms_service.senders.config import SmppConfig
+from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 
 STOP_SECONDS = 2.0
 RECEIPT_PAUSES = (0.2, 1.0, 3.0)

@@ -13,8 +13,8 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client_async import SmsClient
 
-from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 from sms_service.senders.config import TencentConfig
+from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 
 _BY_CODE = {
     "InvalidParameterValue.IncorrectPhoneNumber": Outcome.INVALID_NUMBER,

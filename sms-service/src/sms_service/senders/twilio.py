@@ -10,8 +10,8 @@ from twilio.base.exceptions import TwilioException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
-from sms_service.senders import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 from sms_service.senders.config import TwilioConfig
+from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
 
 _BY_CODE = {
     # The number (twilio.com/docs/api/errors)

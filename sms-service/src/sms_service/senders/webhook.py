@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import orjson
 
-from sms_service.senders import Answer, Message, Outcome, identifier, word
 from sms_service.senders.config import WebhookConfig
-from sms_service.signing import WebhookKey
+from sms_service.senders.port import Answer, Message, Outcome, identifier, word
+from sms_service.senders.webhook_signature import WebhookKey
 
 LONGEST_ANSWER = 64 * 1024
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.phone import E164
-from sms_service.spending.areas import Area, area_of
+from sms_service.spending.prefixes import Area, area_of
 
 MICROS = 1_000_000
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")

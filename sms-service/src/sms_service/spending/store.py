@@ -6,13 +6,13 @@ from datetime import timedelta
 from shared.events import Outgoing
 from shared.outbox import columns
 from shared.postgres import Pool, connection
-from sms_service.housekeeping import PURGE_BATCH
-from sms_service.rules import CODE_LIFETIME
-from sms_service.spending.judge import Change, Found, Window
+from sms_service.retention import PURGE_BATCH
+from sms_service.spending.gate import Standing
 from sms_service.spending.money import Budget
+from sms_service.spending.monitor import Change, Found, Window
 from sms_service.spending.plan import KINDS
 from sms_service.spending.policy import BUCKET_SECONDS, WINDOW_SECONDS, Counts, Held, Stage
-from sms_service.spending.watch import Standing
+from sms_service.verification.limits import CODE_LIFETIME
 
 TRAFFIC_DAYS = 2
 STAGE_DAYS = 30

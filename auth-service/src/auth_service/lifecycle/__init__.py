@@ -1,0 +1,1 @@
+"""The life of an account: registered, changed by its owner, banned, erased."""

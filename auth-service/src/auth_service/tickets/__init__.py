@@ -1,0 +1,1 @@
+"""Tickets: sms-service's proof that a number was verified, redeemed once."""

@@ -1,0 +1,1 @@
+"""Limits on callers: by address, by network and by site."""

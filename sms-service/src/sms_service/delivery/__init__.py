@@ -1,0 +1,1 @@
+"""The delivery worker: claim a message, choose a sender, send, record."""

@@ -1,0 +1,20 @@
+"""What an operator can ask over HTTP: read, call, reply. The services' token opens nothing here."""
+
+from aiohttp import web
+
+from shared.internal_api.endpoint import Endpoint
+from shared.rpc import read, reply
+from sms_service.explain.explain import Explainer
+from sms_service.explain.report import Story
+from sms_service.explain.request import Explain
+from sms_service.verification.api import EXPLAIN_PATH
+
+EXPLAIN = Endpoint(EXPLAIN_PATH, Explain, Story)
+EXPLAINER: web.AppKey[Explainer] = web.AppKey("explainer", Explainer)
+routes = web.RouteTableDef()
+
+
+@routes.post(EXPLAIN.path)
+async def explain(request: web.Request) -> web.Response:
+    call = await read(request, EXPLAIN)
+    return reply(await request.app[EXPLAINER].answer(call))

@@ -1,0 +1,205 @@
+"""Counting tries at codes, and what becomes of the right ones: the SQL, for many numbers at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.events import Outgoing
+from shared.internal_api.sms import Purpose
+from shared.outbox import columns
+from shared.postgres import Connection
+from shared.tickets import LIFETIME
+from sms_service.spending.policy import BUCKET_SECONDS
+from sms_service.spending.prefixes import Area
+from sms_service.verification.limits import (
+    FAILURES_FROM_ONE_PLACE,
+    FAILURES_PER_WINDOW,
+    GUESSER_FAILURES,
+    GUESSER_WINDOW,
+    TRIES_PER_CODE,
+    WINDOW,
+)
+from sms_service.verification.models import Passed, Try
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Somebody's try at the code of a number, or of a verification alone. ``guesser`` is whom it is counted on."""
+
+    phone_ref: int | None
+    purpose: Purpose
+    verification_id: UUID | None
+    guesser: str | None
+
+
+@dataclass(frozen=True)
+class Success:
+    """A try that was right, and what is to be told of it; ``area`` is where it is counted, if anywhere."""
+
+    attempt: Try
+    event: Outgoing
+    dialect: str
+    area: Area | None
+
+
+# Every statement that changes numbers takes their rows first, then those of guessers, then those of traffic, each
+# kind in the order of its keys (an "order by" reads all that is below it first): two of them never wait for each other.
+# (PostgreSQL runs what nobody reads last: that traffic comes after guessers is said by reading how many were charged.)
+
+# The try is counted on both rows or on neither. A lock that had to be waited for is judged by what the row
+# has become meanwhile: guesses sent at once are counted one after the other. A code that is already dead is
+# seen without a lock, so that a flood of guesses at it writes nothing.
+# A guesser (where guesses come from) is refused before anything is counted on the number: mostly by what is
+# read, and by what his row has become where many of his guesses race.
+_LIVE = (
+    "v.tries < $5 and now() < case when v.verified_at is null then v.expires_at else v.verified_at + $6::interval end"
+)
+_RECENT = "unnest(n.failures, n.failed_from) as f (at, place) where f.at > now() - $7::interval"
+_OPEN = "g.failures > 0 and g.resets_at > now()"
+_COUNT_TRY = f"""
+    with asked as (
+        select * from unnest($1::bigint[], $2::text[], $3::uuid[], $4::text[])
+        as asked (phone_ref, purpose, verification_id, guesser)
+    ), held as (
+        select n.phone_ref, a.purpose, a.verification_id, a.guesser
+        from asked a
+        join verifications v on {{identity}} and v.purpose = a.purpose
+        join numbers n on n.phone_ref = v.phone_ref
+        where {_LIVE}
+            and (select count(*) < $8 and count(*) filter (where f.place = a.guesser) < $9 from {_RECENT})
+            and not exists (select from guessers g where g.place = a.guesser and {_OPEN} and g.failures >= $10)
+        order by n.phone_ref for update of n
+    ), charged as (
+        insert into guessers as g (place, failures, resets_at)
+        select guesser, 1, now() + $11::interval from held where guesser is not null order by guesser
+        on conflict (place) do update set
+            failures = case when {_OPEN} then g.failures + 1 else 1 end,
+            resets_at = case when {_OPEN} then g.resets_at else excluded.resets_at end
+        where not ({_OPEN}) or g.failures < $10
+        returning place, resets_at
+    ), tried as (
+        update verifications v set tries = v.tries + 1, version = v.version + 1
+        from held h left join charged c on c.place = h.guesser
+        where v.phone_ref = h.phone_ref and v.purpose = h.purpose
+            and v.verification_id = coalesce(h.verification_id, v.verification_id)
+            and {_LIVE} and (h.guesser is null or c.place is not null)
+        returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.tries, v.version,
+            h.guesser, c.resets_at
+    ), counted as (
+        update numbers n set
+            failures = array(select f.at from {_RECENT}) || now(),
+            failed_from = array(select coalesce(f.place, '') from {_RECENT}) || coalesce(t.guesser, ''),
+            version = n.version + 1
+        from tried t
+        where n.phone_ref = t.phone_ref
+    )
+    select *, now() as at from tried
+"""  # noqa: S608  put together from constants
+COUNT_TRY = _COUNT_TRY.format(
+    identity="v.phone_ref = a.phone_ref and v.verification_id = coalesce(a.verification_id, v.verification_id)"
+)
+COUNT_TRY_BY_ID = _COUNT_TRY.format(identity="v.verification_id = a.verification_id")
+_LIMITS = (
+    TRIES_PER_CODE,
+    LIFETIME,
+    WINDOW,
+    FAILURES_PER_WINDOW,
+    FAILURES_FROM_ONE_PLACE,
+    GUESSER_FAILURES,
+    GUESSER_WINDOW,
+)
+
+# The right code gives its try back: one mark leaves the number, one try the guesser and the verification. The event
+# is told, and kept as a happening, by whoever came first.
+SUCCEED = """
+    with right_ones as (
+        select * from unnest(
+            $1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::text[],
+            $7::text[], $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bytea[]
+        ) as r (
+            phone_ref, verification_id, at, guesser, resets_at, dialect,
+            block, network, country, event_id, exchange, routing_key, body
+        )
+    ), locked as (
+        select phone_ref from numbers where phone_ref = any ($1) order by phone_ref for update
+    ), number as (
+        update numbers n set
+            failures = coalesce(
+                n.failures[:array_position(n.failures, r.at) - 1] || n.failures[array_position(n.failures, r.at) + 1:],
+                n.failures
+            ),
+            failed_from = coalesce(
+                n.failed_from[:array_position(n.failures, r.at) - 1]
+                    || n.failed_from[array_position(n.failures, r.at) + 1:],
+                n.failed_from
+            ),
+            version = n.version + 1
+        from right_ones r join locked using (phone_ref)
+        where n.phone_ref = r.phone_ref
+        returning r.*
+    ), charged as (
+        select g.place from guessers g join number n on n.guesser = g.place and n.resets_at = g.resets_at
+        order by g.place for update of g
+    ), given_back as (
+        update guessers g set failures = g.failures - 1 from charged c where g.place = c.place and g.failures > 0
+    ), held as (
+        select n.*, v.verified_at is null as first
+        from number n join verifications v using (verification_id)
+        for update of v
+    ), verified as (
+        update verifications v set verified_at = coalesce(v.verified_at, now()), tries = v.tries - 1
+        from held h
+        where v.verification_id = h.verification_id
+        returning h.*, v.verified_at, v.purpose, v.created_at
+    ), counted as (
+        insert into traffic as t (starts_at, block, network, country, verified)
+        select to_timestamp(floor(extract(epoch from created_at) / $14) * $14) as bucket,
+            block, network, country, count(*)
+        from verified cross join (select count(*) from charged) as guessers
+        where first and block is not null
+        group by bucket, block, network, country order by bucket, block
+        on conflict (starts_at, block) do update set verified = t.verified + excluded.verified
+    ), noted as (
+        insert into happenings (id, phone_ref, verification_id, at, what, purpose, dialect)
+        select event_id, phone_ref, verification_id, now(), 'right', purpose, dialect from verified where first
+    ), told as (
+        insert into outbox (id, exchange, routing_key, body)
+        select event_id, exchange, routing_key, body from verified where first
+    )
+    select verification_id, verified_at, now() from verified
+"""
+
+
+async def count(connection: Connection, guesses: Sequence[Guess]) -> list[Try | None]:
+    """Count guesses, of which no two share a number or a guesser. None for a code that may not be tried."""
+    rows = await connection.fetch(COUNT_TRY, *zip(*map(_asked, guesses), strict=True), *_LIMITS)
+    counted = {row["phone_ref"]: Try(**row) for row in rows}
+    return [counted.get(guess.phone_ref) for guess in guesses]
+
+
+async def count_by_id(connection: Connection, guess: Guess) -> Try | None:
+    """As ``count``, for one guess that names no number."""
+    row = await connection.fetchrow(COUNT_TRY_BY_ID, *zip(_asked(guess), strict=True), *_LIMITS)
+    return Try(**row) if row else None
+
+
+async def succeed(connection: Connection, successes: Sequence[Success]) -> list[Passed | None]:
+    """Record right codes, of which no two share a number or a guesser. None where a newer one has taken its place."""
+    rows = await connection.fetch(
+        SUCCEED,
+        *zip(*map(_right, successes), strict=True),
+        *columns([right.event for right in successes]),
+        BUCKET_SECONDS,
+    )
+    passed = {row[0]: Passed(row[1], row[2]) for row in rows}
+    return [passed.get(right.attempt.verification_id) for right in successes]
+
+
+def _asked(guess: Guess) -> tuple[object, ...]:
+    return guess.phone_ref, guess.purpose.value, guess.verification_id, guess.guesser
+
+
+def _right(right: Success) -> tuple[object, ...]:
+    attempt = right.attempt
+    who = (attempt.phone_ref, attempt.verification_id, attempt.at, attempt.guesser, attempt.resets_at)
+    return (*who, right.dialect, *(right.area or (None, None, None)))

@@ -40,7 +40,7 @@ def environment(
 
 
 def _told_to_services() -> dict[str, str]:
-    """The environment of a service that runs, such as SMS_ROUTES and what that file names."""
+    """The environment of a service that runs, such as SMS_CONFIG_FILE and what that file names."""
     told = (leftovers.environ(pid) for pid in leftovers.find(MAIN_FOLDER))
     found = next((variables for variables in told if "SERVICE_TOKEN" in variables), {})
     return {name: value for name, value in found.items() if name not in {leftovers.MARK, "PYTHONPATH"}}

@@ -11,7 +11,7 @@ from stack import ports
 from stack.folder import ROOT, Folder
 from stack.process import Process
 
-PATIENCE_SECONDS = 90.0  # a service itself waits 60 s for its servers
+STARTUP_TIMEOUT_SECONDS = 90.0  # a service itself waits 60 s for its servers
 DRAIN_SECONDS = 25.0
 
 
@@ -34,7 +34,7 @@ PROGRAMS = {
         Program("auth-service", "auth_service", (), "AUTH_PORT", 8081, "AUTH_URL"),
         Program("sms-service", "sms_service", (), "SMS_PORT", 8082, "SMS_URL"),
         Program("contacts-service", "contacts_service", (), "CONTACTS_PORT", 8083, "CONTACTS_URL"),
-        Program("sms-worker", "sms_service", ("deliver",), "SMS_WORKER_PORT", 8084, None),
+        Program("sms-worker", "sms_service", ("worker",), "SMS_WORKER_PORT", 8084, None),
     )
 }
 MIGRATED = ("auth_service", "sms_service", "contacts_service")
@@ -57,12 +57,12 @@ class Service(Process):
             cwd=ROOT,
         )
 
-    def start(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def start(self, seconds: float = STARTUP_TIMEOUT_SECONDS) -> None:
         """Start it (again, on the same port) and wait until it is ready."""
         self.spawn()
         self.wait_ready(seconds)
 
-    def wait_ready(self, seconds: float = PATIENCE_SECONDS) -> None:
+    def wait_ready(self, seconds: float = STARTUP_TIMEOUT_SECONDS) -> None:
         """Wait until it is ready. Raises ``StackError`` with its last lines when it ends instead."""
         late = f"{self.name} was not ready within {seconds:.0f} s, see {self.log_path}"
         self.folder.await_ready(self._has_come_up, seconds, late)

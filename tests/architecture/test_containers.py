@@ -18,7 +18,15 @@ COMPOSE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / "deploy" / "example.env"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 PUBLISHED = {"gateway", "inbox"}
-SECRETS = ("SERVICE_TOKEN", "PHONE_KEY", "TICKET_KEYS", "CODE_KEYS", "PASSWORD_PEPPERS", "SEAL_KEYS", "JWT_KEYS")
+SECRETS = (
+    "SERVICE_TOKEN",
+    "PHONE_KEY",
+    "TICKET_KEYS",
+    "CODE_KEYS",
+    "PASSWORD_PEPPERS",
+    "SEALED_NUMBER_KEYS",
+    "JWT_KEYS",
+)
 
 
 @cache

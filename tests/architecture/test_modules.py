@@ -7,9 +7,9 @@ import re
 import pytest
 from architecture.tree import PACKAGES, ROOT, Module, modules
 
-LONGEST_MODULE = 300
-LONGEST_DIALECT = 350
-LONGEST_FUNCTION = 50
+MAX_MODULE = 300
+MAX_DIALECT = 350
+MAX_FUNCTION = 50
 VAGUE = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc", "service"}
 SQL = re.compile(r"\b(insert\s+into|delete\s+from|select\b.*?\bfrom|update\b.*?\bset)\b", re.IGNORECASE | re.DOTALL)
 OTHER_STORES = {"shared.outbox", "shared.postgres"}
@@ -28,13 +28,13 @@ def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
 
 def test_modules_are_small() -> None:
     def most(module: Module) -> int:
-        return LONGEST_DIALECT if ".dialects." in module.name else LONGEST_MODULE
+        return MAX_DIALECT if ".dialects." in module.name else MAX_MODULE
 
     assert [(module.where, module.lines) for module in modules() if module.lines > most(module)] == []
 
 
 def test_functions_are_short() -> None:
-    long = [(m.where, name, lines) for m in modules() for name, lines in m.functions if lines > LONGEST_FUNCTION]
+    long = [(m.where, name, lines) for m in modules() for name, lines in m.functions if lines > MAX_FUNCTION]
     assert long == []
 
 

@@ -22,7 +22,7 @@ from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.operations import Operation
-from shared.events import EXCHANGE, FACTS, CloudEvent
+from shared.events import EVENTS, EXCHANGE, CloudEvent
 
 CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]
@@ -183,17 +183,17 @@ def test_an_invalid_asyncapi_document_would_be_noticed() -> None:
 
 def test_every_event_has_a_channel_under_its_routing_key() -> None:
     channels = events()["channels"]
-    assert [channel["address"] for channel in channels.values()] == [fact.key for fact in FACTS]
+    assert [channel["address"] for channel in channels.values()] == [fact.key for fact in EVENTS]
     assert {channel["bindings"]["amqp"]["exchange"]["name"] for channel in channels.values()} == {EXCHANGE}
 
 
-@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.key)
+@pytest.mark.parametrize("fact", EVENTS, ids=lambda fact: fact.key)
 def test_the_example_of_an_event_is_one_that_its_model_takes(fact: Any) -> None:
     message = events()["components"]["messages"][fact.key]
     example = message["examples"][0]["payload"]
     assert accepts(message["payload"], example, events()["components"])
     envelope = CloudEvent[fact].model_validate(example)
-    assert (envelope.type, envelope.subject) == (fact.key, getattr(envelope.data, fact.about))
+    assert (envelope.type, envelope.subject) == (fact.key, getattr(envelope.data, fact.subject_field))
     assert message["summary"]
 
 
@@ -251,7 +251,7 @@ async def test_the_page_shows_every_call_and_event_and_holds_nothing_inline_or_f
     ids = {
         told["operationId"].removesuffix(".post") for methods in calls()["paths"].values() for told in methods.values()
     }
-    assert shown == ids | {fact.key for fact in FACTS}
+    assert shown == ids | {fact.key for fact in EVENTS}
     assert not re.findall(r"<style|<script(?![^>]*\bsrc=)| style=| on\w+=", page)
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert [link for link in links if not link.startswith(("/", "#", "?"))] == []

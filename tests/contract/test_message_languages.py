@@ -25,7 +25,7 @@ HEADERS = [
 @pytest.fixture(scope="module")
 async def abroad(system: Stack) -> AsyncIterator[App]:
     """A gateway that serves Hong Kong and North America too."""
-    service = system.launch("gateway", label="abroad-gateway", env={"COUNTRIES": "86,852,1"})
+    service = system.launch("gateway", label="abroad-gateway", env={"SERVED_CALLING_CODES": "86,852,1"})
     async with App.connect(service.url, system.url("sms-service")) as app:
         yield app
     service.stop()

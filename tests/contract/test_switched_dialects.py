@@ -32,7 +32,7 @@ CALLS = {
 async def gateway_with(system: Stack, dialects: tuple[str, ...] = ()) -> AsyncIterator[App]:
     """A gateway of this process in front of the running services."""
     environ = system.environ
-    names = ("environment", "service_token", "seal_keys", "auth_url", "sms_url", "contacts_url")
+    names = ("environment", "service_token", "sealed_number_keys", "auth_url", "sms_url", "contacts_url")
     settings = GatewaySettings(**{name: environ[name.upper()] for name in names}, dialects=dialects)
     async with (
         TestServer(create_app(settings)) as server,

@@ -50,11 +50,11 @@ async def listening(stack: Stack, name: str, keys: list[str]) -> AsyncIterator[a
     async def hear(body: bytes) -> None:
         heard.put_nowait(json.loads(body))
 
-    async with amqp.connection(stack.addresses["AMQP_URL"], name) as link:
+    async with amqp.connect(stack.addresses["AMQP_URL"], name) as link:
         async with amqp.Consumer(queue, hear, await amqp.Publisher.open(link)).running(link):
             yield heard
         channel = await link.channel()
-        for part in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+        for part in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
             await channel.queue_delete(part)
 
 
@@ -165,7 +165,7 @@ async def test_a_worker_killed_between_claim_and_record_never_sends_twice(stack:
     assert [post for post in posts if post in {f"+86{first}", f"+86{second}"}] == [f"+86{first}", f"+86{second}"]
     async with Tables.connect(stack.addresses["POSTGRES_URL"], stack.environ["PHONE_KEY"]) as tables:
         state = await tables.connections["sms"].fetchval(
-            "select state from sends where phone_ref = $1", tables.ref(first)
+            "select state from messages where phone_ref = $1", tables.ref(first)
         )
     assert state in {"sending", "failed"}
 

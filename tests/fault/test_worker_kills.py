@@ -38,8 +38,8 @@ secret_env = "KILLS_SECRET"
 prefix = "+"
 senders = ["first", "second"]
 """
-UNFINISHED = "select count(*) from sends where state in ('queued', 'sending')"
-ABANDON = "update sends set claimed_at = claimed_at - $1::interval where state = 'sending'"
+UNFINISHED = "select count(*) from messages where state in ('queued', 'sending')"
+ABANDON = "update messages set claimed_at = claimed_at - $1::interval where state = 'sending'"
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ async def test_killed_workers_send_nothing_twice_and_lose_nothing(
         two_providers() as services,
     ):
         file.write_text(ROUTES.format(first=services[0].url, second=services[1].url))
-        launch = {"env": {"SMS_ROUTES": str(file)}, "wait": False}
+        launch = {"env": {"SMS_CONFIG_FILE": str(file)}, "wait": False}
         worker = await asyncio.to_thread(stack.launch, "sms-worker", **launch)
         for _ in range(KILLS):
             await asyncio.to_thread(worker.wait_ready)
@@ -110,7 +110,7 @@ async def test_killed_workers_send_nothing_twice_and_lose_nothing(
 
     for service in services:
         assert set(given(service).values()) == {1}
-    rows = await tables.fetch("select message_id, state, failure, sender from sends")
+    rows = await tables.fetch("select message_id, state, failure, sender from messages")
     assert len(rows) == KILLS * MESSAGES_PER_KILL
     assert {row["state"] for row in rows} <= {"sent", "failed"}
     assert {row["failure"] for row in rows if row["state"] == "failed"} <= {"abandoned"}

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 from fuzz.conftest import examples
 from fuzz.values import anything, as_form, as_json, texts, values
-from fuzz.wire import LONGEST_LINE, OPERATIONS, Wire, check, check_too_long, document
+from fuzz.wire import MAX_LINE, OPERATIONS, WireModel, check, check_too_long, document
 from hypothesis import given
 from hypothesis import strategies as st
 from support.app import fresh_number
@@ -72,7 +72,7 @@ def spoil(operation: Operation, fields: dict[str, Any], draw: Any) -> dict[str, 
 @examples(quick=14, long=450)
 @given(data=st.data())
 def test_a_field_gone_wrong_is_answered_in_the_contract(
-    dialect: Dialect, operation: Operation, wire: Wire, member: dict[str, str], data: st.DataObject
+    dialect: Dialect, operation: Operation, wire: WireModel, member: dict[str, str], data: st.DataObject
 ) -> None:
     draw = data.draw
     asked = re.sub(
@@ -89,7 +89,7 @@ def test_a_field_gone_wrong_is_answered_in_the_contract(
         reply = wire.send(operation.method, asked, body=as_form(fields).encode(), Content_Type=FORM, **headers)
     else:
         reply = wire.send(operation.method, asked, body=as_json(fields), Content_Type=JSON, **headers)
-    if len(f"{operation.method} {asked} HTTP/1.1") > LONGEST_LINE:
+    if len(f"{operation.method} {asked} HTTP/1.1") > MAX_LINE:
         check_too_long(reply)
     else:
         check(dialect, operation, reply, elsewhere="{" in operation.path)
@@ -108,7 +108,7 @@ def test_a_field_gone_wrong_is_answered_in_the_contract(
     ),
 )
 def test_a_body_that_makes_no_sense_is_answered_in_the_contract(
-    dialect: Dialect, operation: Operation, wire: Wire, member: dict[str, str], body: bytes, kind: str
+    dialect: Dialect, operation: Operation, wire: WireModel, member: dict[str, str], body: bytes, kind: str
 ) -> None:
     path = re.sub(r"\{\w+\}", member["id"], operation.path)
     headers = {"Authorization": f"Bearer {member['token']}"}

@@ -15,7 +15,7 @@ from gateway.documents.openapi import openapi
 from gateway.operations import Operation
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-LONGEST_LINE = 8190
+MAX_LINE = 8190
 OPERATIONS = [(dialect, operation) for dialect in installed_dialects() for operation in dialect.routes]
 
 
@@ -31,7 +31,7 @@ class Reply:
 
 
 @dataclass
-class Wire:
+class WireModel:
     """One connection that is kept; what is sent is not looked at."""
 
     http: HTTPConnection

@@ -46,7 +46,7 @@ async def test_a_banned_user_is_out_and_an_unbanned_one_may_log_in_again(auth: A
 
     assert await command(auth, "ban", user) == (0, f"user {user} is banned\n")
 
-    assert await refusal(auth.ask(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
     for question in (
@@ -56,12 +56,12 @@ async def test_a_banned_user_is_out_and_an_unbanned_one_may_log_in_again(auth: A
             new_ticket=auth.ticket(fresh_number(), Purpose.CHANGE_PHONE),
         )),
     ):  # fmt: skip
-        assert await refusal(auth.ask(*question)) is ErrorCode.ACCOUNT_BANNED
+        assert await refusal(auth.call(*question)) is ErrorCode.ACCOUNT_BANNED
 
     assert await command(auth, "unban", user) == (0, f"user {user} is no longer banned\n")
 
     assert (await auth.log_in(number, secret)).account.banned_at is None
-    assert await refusal(auth.ask(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_everybody_is_told_once(auth: Auth) -> None:

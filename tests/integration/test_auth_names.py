@@ -31,7 +31,7 @@ def named(auth: Auth, name: str | None, *, ticket: str | None = None, secret: st
 async def test_an_account_keeps_its_name_as_it_was_written(auth: Auth) -> None:
     name = fresh_name()
 
-    made = await auth.ask(REGISTER, named(auth, name))
+    made = await auth.call(REGISTER, named(auth, name))
 
     assert made.account.name == name
 
@@ -39,42 +39,42 @@ async def test_an_account_keeps_its_name_as_it_was_written(auth: Auth) -> None:
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, str.swapcase, lambda name: name.replace("E", "Ｅ")])
 async def test_a_name_is_taken_however_it_is_written(auth: Auth, spell) -> None:
     name = fresh_name()
-    await auth.ask(REGISTER, named(auth, name))
+    await auth.call(REGISTER, named(auth, name))
 
-    assert await refusal(auth.ask(REGISTER, named(auth, spell(name)))) is ErrorCode.NAME_TAKEN
+    assert await refusal(auth.call(REGISTER, named(auth, spell(name)))) is ErrorCode.NAME_TAKEN
 
 
 async def test_a_taken_name_does_not_spend_the_ticket(auth: Auth) -> None:
     name, ticket = fresh_name(), auth.ticket(fresh_number())
-    await auth.ask(REGISTER, named(auth, name))
-    assert await refusal(auth.ask(REGISTER, named(auth, name, ticket=ticket))) is ErrorCode.NAME_TAKEN
+    await auth.call(REGISTER, named(auth, name))
+    assert await refusal(auth.call(REGISTER, named(auth, name, ticket=ticket))) is ErrorCode.NAME_TAKEN
 
-    made = await auth.ask(REGISTER, named(auth, fresh_name(), ticket=ticket))
+    made = await auth.call(REGISTER, named(auth, fresh_name(), ticket=ticket))
 
     assert made.account.version == 1
 
 
 async def test_a_repeat_succeeds_with_the_same_name_only(auth: Auth) -> None:
     name, ticket, secret = fresh_name(), auth.ticket(fresh_number()), fresh_secret()
-    made = await auth.ask(REGISTER, named(auth, name, ticket=ticket, secret=secret))
+    made = await auth.call(REGISTER, named(auth, name, ticket=ticket, secret=secret))
 
-    again = await auth.ask(REGISTER, named(auth, name, ticket=ticket, secret=secret))
+    again = await auth.call(REGISTER, named(auth, name, ticket=ticket, secret=secret))
 
     assert again.account.user_id == made.account.user_id
     for other in (fresh_name(), name.upper(), None):
         question = named(auth, other, ticket=ticket, secret=secret)
-        assert await refusal(auth.ask(REGISTER, question)) is ErrorCode.CODE_REFUSED
+        assert await refusal(auth.call(REGISTER, question)) is ErrorCode.CODE_REFUSED
 
 
 async def test_accounts_without_a_name_are_as_many_as_you_like(auth: Auth) -> None:
-    made = [await auth.ask(REGISTER, named(auth, None)) for _ in range(2)]
+    made = [await auth.call(REGISTER, named(auth, None)) for _ in range(2)]
 
     assert [each.account.name for each in made] == [None, None]
 
 
 async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None:
     name = fresh_name()
-    asked = [auth.peers[turn % 2].ask(REGISTER, named(auth, name)) for turn in range(8)]
+    asked = [auth.clients[turn % 2].call(REGISTER, named(auth, name)) for turn in range(8)]
 
     outcomes = Counter(
         getattr(outcome, "code", "made") for outcome in await asyncio.gather(*asked, return_exceptions=True)
@@ -86,7 +86,7 @@ async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None
 async def test_one_registration_with_a_name_sent_many_times_at_once_makes_one_account(auth: Auth) -> None:
     question = named(auth, fresh_name())
 
-    made = await asyncio.gather(*(auth.peers[turn % 2].ask(REGISTER, question) for turn in range(8)))
+    made = await asyncio.gather(*(auth.clients[turn % 2].call(REGISTER, question) for turn in range(8)))
 
     assert len({each.account.user_id for each in made}) == 1
 
@@ -96,6 +96,6 @@ async def test_a_name_that_is_none_is_refused(auth: Auth, name: str) -> None:
     question = named(auth, None).model_copy(update={"name": name})
 
     with pytest.raises(ServiceError) as refused:
-        await auth.ask(REGISTER, question)
+        await auth.call(REGISTER, question)
 
     assert (refused.value.code, refused.value.field) == (ErrorCode.PARAMETER_INVALID, "name")

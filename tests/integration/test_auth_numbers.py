@@ -47,11 +47,11 @@ async def test_the_account_has_the_new_number_and_keeps_its_sessions(auth: Auth)
     old, new, secret = fresh_number(), fresh_number(), fresh_secret()
     made = await auth.register(old, secret)
 
-    changed = await auth.ask(CHANGE_PHONE, changing(auth, made, new))
+    changed = await auth.call(CHANGE_PHONE, changing(auth, made, new))
 
     assert (changed.phone, changed.version) == (new, 2)
-    assert (await auth.ask(RESOLVE, Resolve(token=made.token))).account.phone == new
-    assert (await auth.ask(LOOK_UP, LookUp(phones=[old]))).registered == [False]
+    assert (await auth.call(RESOLVE, Resolve(token=made.token))).account.phone == new
+    assert (await auth.call(LOOK_UP, LookUp(phones=[old]))).registered == [False]
     assert (await auth.log_in(new, secret)).account.user_id == made.account.user_id
     assert await refusal(auth.log_in(old, secret)) is ErrorCode.CREDENTIALS_REFUSED
 
@@ -59,7 +59,7 @@ async def test_the_account_has_the_new_number_and_keeps_its_sessions(auth: Auth)
 async def test_the_world_is_told_the_new_reference(auth: Auth) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
 
-    await auth.ask(CHANGE_PHONE, changing(auth, made, new))
+    await auth.call(CHANGE_PHONE, changing(auth, made, new))
 
     told = await auth.ear.of_user(made.account.user_id, 3)
     updated = [event for event in told if event["type"] == "auth.user.updated.v1"]
@@ -74,7 +74,7 @@ async def test_a_repeat_succeeds_again_and_changes_nothing(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
     question = changing(auth, made, fresh_number())
 
-    first, *repeats = [await auth.peers[turn % 2].ask(CHANGE_PHONE, question) for turn in range(3)]
+    first, *repeats = [await auth.clients[turn % 2].call(CHANGE_PHONE, question) for turn in range(3)]
 
     assert repeats == [first, first]
 
@@ -82,7 +82,7 @@ async def test_a_repeat_succeeds_again_and_changes_nothing(auth: Auth) -> None:
 async def test_many_changes_at_once_make_one(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
     questions = [changing(auth, made, fresh_number()) for _ in range(6)]
-    asked = [auth.peers[turn % 2].ask(CHANGE_PHONE, question) for turn, question in enumerate(questions)]
+    asked = [auth.clients[turn % 2].call(CHANGE_PHONE, question) for turn, question in enumerate(questions)]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -92,7 +92,7 @@ async def test_many_changes_at_once_make_one(auth: Auth) -> None:
 async def test_of_many_who_want_one_number_one_gets_it(auth: Auth) -> None:
     new = fresh_number()
     made = [await auth.register(fresh_number(), fresh_secret()) for _ in range(4)]
-    asked = [auth.peers[turn % 2].ask(CHANGE_PHONE, changing(auth, one, new)) for turn, one in enumerate(made)]
+    asked = [auth.clients[turn % 2].call(CHANGE_PHONE, changing(auth, one, new)) for turn, one in enumerate(made)]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -107,7 +107,7 @@ async def test_a_lost_race_for_a_number_leaves_it_out_of_postgresqls_log(auth: A
             new_user_id(),
             new,
         )
-        racing = asyncio.create_task(refusal(auth.ask(CHANGE_PHONE, changing(auth, made, new))))
+        racing = asyncio.create_task(refusal(auth.call(CHANGE_PHONE, changing(auth, made, new))))
         await auth.blocked(1)
 
     assert await racing is ErrorCode.NUMBER_TAKEN
@@ -118,7 +118,7 @@ async def test_a_registration_waits_for_a_change_to_its_number(auth: Auth, serve
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
     async with auth.database.acquire() as other, other.transaction():  # the change waits with its number reserved
         await other.execute("select from accounts where user_id = $1 for update", made.account.user_id)
-        change = asyncio.create_task(auth.ask(CHANGE_PHONE, changing(auth, made, new)))
+        change = asyncio.create_task(auth.call(CHANGE_PHONE, changing(auth, made, new)))
         await auth.blocked(1)
         racing = asyncio.create_task(refusal(auth.register(new, fresh_secret())))
         await auth.blocked(2)
@@ -135,8 +135,8 @@ async def test_a_number_that_has_an_account_is_refused_and_spends_nothing(auth: 
     old_ticket = auth.ticket(E164(made.account.phone), CHANGE)
 
     refused = changing(auth, made, taken, old_ticket=old_ticket)
-    assert await refusal(auth.ask(CHANGE_PHONE, refused)) is ErrorCode.NUMBER_TAKEN
-    assert (await auth.ask(CHANGE_PHONE, changing(auth, made, fresh_number(), old_ticket=old_ticket))).version == 2
+    assert await refusal(auth.call(CHANGE_PHONE, refused)) is ErrorCode.NUMBER_TAKEN
+    assert (await auth.call(CHANGE_PHONE, changing(auth, made, fresh_number(), old_ticket=old_ticket))).version == 2
 
 
 async def test_ones_own_number_is_taken(auth: Auth) -> None:
@@ -144,7 +144,7 @@ async def test_ones_own_number_is_taken(auth: Auth) -> None:
 
     question = changing(auth, made, E164(made.account.phone))
 
-    assert await refusal(auth.ask(CHANGE_PHONE, question)) is ErrorCode.NUMBER_TAKEN
+    assert await refusal(auth.call(CHANGE_PHONE, question)) is ErrorCode.NUMBER_TAKEN
 
 
 async def test_both_tickets_are_judged(auth: Auth) -> None:
@@ -159,23 +159,23 @@ async def test_both_tickets_are_judged(auth: Auth) -> None:
         {"new_ticket": "nothing"},
     ):
         question = changing(auth, made, new, **more)
-        assert await refusal(auth.ask(CHANGE_PHONE, question)) is ErrorCode.CODE_REFUSED
+        assert await refusal(auth.call(CHANGE_PHONE, question)) is ErrorCode.CODE_REFUSED
 
-    refused = "select count(*) from audit where user_id = $1 and action = 'change_phone.refused'"
+    refused = "select count(*) from audit_log where user_id = $1 and action = 'change_phone.refused'"
     assert await auth.database.fetchval(refused, made.account.user_id) == 1  # the genuine tickets of another number
-    assert (await auth.ask(CHANGE_PHONE, changing(auth, made, new))).phone == new
+    assert (await auth.call(CHANGE_PHONE, changing(auth, made, new))).phone == new
 
 
 async def test_a_ticket_that_made_one_change_makes_no_other(auth: Auth) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
     question = changing(auth, made, new)
-    await auth.ask(CHANGE_PHONE, question)
+    await auth.call(CHANGE_PHONE, question)
 
     back = question.model_copy(update={"old_ticket": question.new_ticket, "new_ticket": question.old_ticket})
     elsewhere = question.model_copy(update={"new_ticket": auth.ticket(fresh_number(), CHANGE)})
 
     for spent in (elsewhere, back):
-        assert await refusal(auth.ask(CHANGE_PHONE, spent)) is ErrorCode.CODE_REFUSED
+        assert await refusal(auth.call(CHANGE_PHONE, spent)) is ErrorCode.CODE_REFUSED
 
 
 async def test_the_old_numbers_verification_is_found_by_the_ticket_of_the_new_one(auth: Auth) -> None:
@@ -184,9 +184,9 @@ async def test_the_old_numbers_verification_is_found_by_the_ticket_of_the_new_on
     question = changing(auth, made, new, old_ticket=old_ticket)
     asked = FindChange(user_id=made.account.user_id, new_ticket=question.new_ticket)
 
-    assert (await auth.ask(FIND_CHANGE, asked)).old_verification_id is None
-    await auth.ask(CHANGE_PHONE, question)
+    assert (await auth.call(FIND_CHANGE, asked)).old_verification_id is None
+    await auth.call(CHANGE_PHONE, question)
 
-    assert (await auth.ask(FIND_CHANGE, asked)).old_verification_id == old_id
+    assert (await auth.call(FIND_CHANGE, asked)).old_verification_id == old_id
     stranger = FindChange(user_id=made.account.user_id + 1, new_ticket=question.new_ticket)
-    assert (await auth.ask(FIND_CHANGE, stranger)).old_verification_id is None
+    assert (await auth.call(FIND_CHANGE, stranger)).old_verification_id is None

@@ -11,9 +11,9 @@ import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running
 
 from auth_service.passwords import failure_limits
-from auth_service.passwords.hasher import Passwords
-from auth_service.sessions.code_login import MOST_REPEATS
-from auth_service.sessions.session_store import MOST_SESSIONS
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.sessions.code_login import MAX_REPEATS
+from auth_service.sessions.session_store import MAX_SESSIONS
 from shared import rpc
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import (
@@ -74,11 +74,11 @@ def erasing(user: LoggedIn) -> Erase:
 
 
 async def dead(auth: Auth, token: str) -> bool:
-    return await refusal(auth.ask(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
+    return await refusal(auth.call(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def living(auth: Auth, token: str) -> UUID:
-    session_id: UUID = (await auth.ask(RESOLVE, Resolve(token=token))).session_id
+    session_id: UUID = (await auth.call(RESOLVE, Resolve(token=token))).session_id
     return session_id
 
 
@@ -92,37 +92,37 @@ async def test_an_account_may_have_no_password(auth: Auth) -> None:
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    made = await auth.ask(REGISTER, registering(ticket, None, nickname="Anna"))
-    again = await auth.ask(REGISTER, registering(ticket, None, nickname="Anna"))
+    made = await auth.call(REGISTER, registering(ticket, None, nickname="Anna"))
+    again = await auth.call(REGISTER, registering(ticket, None, nickname="Anna"))
 
     assert made.account.nickname == "Anna"
     assert again.account.user_id == made.account.user_id
     assert again.session_id != made.session_id
-    assert await refusal(auth.ask(REGISTER, registering(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(REGISTER, registering(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
 
 
 async def test_an_account_with_a_password_is_not_entered_by_a_repeat_without_one(auth: Auth) -> None:
     ticket = auth.ticket(fresh_number())
-    await auth.ask(REGISTER, registering(ticket, fresh_secret()))
+    await auth.call(REGISTER, registering(ticket, fresh_secret()))
 
-    assert await refusal(auth.ask(REGISTER, registering(ticket, None))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(REGISTER, registering(ticket, None))) is ErrorCode.CODE_REFUSED
 
 
 async def test_a_hundred_registrations_at_once_without_a_password_make_one_account(auth: Auth) -> None:
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    async def register(peer: rpc.Peer) -> LoggedIn:
+    async def register(peer: rpc.InternalClient) -> LoggedIn:
         """Once more for whom the queue was too long: a service that sheds load says so, and a client repeats."""
         while True:
             try:
-                return await peer.ask(REGISTER, registering(ticket, None))
+                return await peer.call(REGISTER, registering(ticket, None))
             except ServiceError as error:
                 if error.code is not ErrorCode.UNAVAILABLE:
                     raise
 
-    made = await asyncio.gather(*(register(auth.peers[i % 2]) for i in range(100)))
+    made = await asyncio.gather(*(register(auth.clients[i % 2]) for i in range(100)))
 
     assert len({each.account.user_id for each in made}) == 1
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
@@ -134,19 +134,19 @@ async def test_a_password_that_is_the_tickets_number_is_refused_and_spends_nothi
     secret = md5(spelling.format(number[3:]).encode()).hexdigest()
     up, back = auth.ticket(number), auth.ticket(number, Purpose.RESET_PASSWORD)
 
-    assert await refusal(auth.ask(REGISTER, registering(up, secret))) is ErrorCode.PASSWORD_LENGTH
-    made = await auth.ask(REGISTER, registering(up, fresh_secret()))
+    assert await refusal(auth.call(REGISTER, registering(up, secret))) is ErrorCode.PASSWORD_LENGTH
+    made = await auth.call(REGISTER, registering(up, fresh_secret()))
     reset = ResetPassword(ticket=back, secret=secret, dialect="native")
-    assert await refusal(auth.ask(RESET_PASSWORD, reset)) is ErrorCode.PASSWORD_LENGTH
+    assert await refusal(auth.call(RESET_PASSWORD, reset)) is ErrorCode.PASSWORD_LENGTH
     assert await living(auth, made.token) == made.session_id
 
 
 async def test_a_changed_password_keeps_this_session_ends_the_others_and_is_told(auth: Auth) -> None:
     number, old, new = fresh_number(), fresh_secret(), fresh_secret()
     other, user = await auth.register(number, old), await auth.log_in(number, old)
-    theirs = await auth.ask(GRANT, Grant(token=other.token))
+    theirs = await auth.call(GRANT, Grant(token=other.token))
 
-    await auth.ask(CHANGE_PASSWORD, changing(user, old, new))
+    await auth.call(CHANGE_PASSWORD, changing(user, old, new))
 
     assert await living(auth, user.token) == user.session_id
     assert await dead(auth, other.token)
@@ -165,14 +165,14 @@ async def test_guesses_at_the_current_password_are_limited_as_log_ins_are(auth: 
 
     async def guess(place: int) -> ErrorCode:
         return await refusal(
-            auth.peers[place % 2].ask(CHANGE_PASSWORD, changing(user, fresh_secret(), secret, address))
+            auth.clients[place % 2].call(CHANGE_PASSWORD, changing(user, fresh_secret(), secret, address))
         )
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
     assert refusals.count(ErrorCode.CREDENTIALS_REFUSED) == failure_limits.PER_NUMBER
     assert refusals.count(ErrorCode.CALLER_LIMIT) == 30 - failure_limits.PER_NUMBER
-    assert await refusal(auth.ask(CHANGE_PASSWORD, changing(user, secret, secret, address))) is ErrorCode.CALLER_LIMIT
+    assert await refusal(auth.call(CHANGE_PASSWORD, changing(user, secret, secret, address))) is ErrorCode.CALLER_LIMIT
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
 
@@ -181,7 +181,7 @@ async def test_a_right_current_password_gives_its_charge_back(auth: Auth) -> Non
     user = await auth.register(number, secret)
 
     for _ in range(failure_limits.PER_NUMBER + 2):
-        await auth.ask(CHANGE_PASSWORD, changing(user, secret, secret, address))
+        await auth.call(CHANGE_PASSWORD, changing(user, secret, secret, address))
 
 
 async def test_of_two_changes_at_once_one_wins(auth: Auth) -> None:
@@ -190,7 +190,7 @@ async def test_of_two_changes_at_once_one_wins(auth: Auth) -> None:
 
     async def change(place: int) -> bool:
         try:
-            await auth.peers[place].ask(CHANGE_PASSWORD, changing(user, old, new[place]))
+            await auth.clients[place].call(CHANGE_PASSWORD, changing(user, old, new[place]))
         except ServiceError as refused:
             assert refused.code is ErrorCode.CREDENTIALS_REFUSED
             return False
@@ -206,9 +206,9 @@ async def test_a_profile_changes_by_what_is_given_and_is_told_with_its_version(a
     user = await auth.register(fresh_number(), fresh_secret())
     user_id = user.account.user_id
 
-    changed = await auth.ask(CHANGE_PROFILE, ChangeProfile(user_id=user_id, nickname="李雷", discoverable=False))
-    same = await auth.ask(CHANGE_PROFILE, ChangeProfile(user_id=user_id))
-    back = await auth.ask(CHANGE_PROFILE, ChangeProfile(user_id=user_id, discoverable=True, gender="male", motto="m"))
+    changed = await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, nickname="李雷", discoverable=False))
+    same = await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id))
+    back = await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, discoverable=True, gender="male", motto="m"))
 
     assert (changed.nickname, changed.discoverable, changed.version) == ("李雷", False, 2)
     assert same == changed
@@ -226,11 +226,11 @@ async def test_sessions_are_listed_newest_first_and_all_but_one_end(auth: Auth) 
     old = "update sessions set expires_at = now() where session_id = $1"
     await auth.database.execute(old, first.session_id)
 
-    listed = (await auth.ask(LIST_SESSIONS, ListSessions(user_id=user_id))).sessions
-    await auth.ask(END_OTHERS, EndOthers(user_id=user_id, session_id=second.session_id))
+    listed = (await auth.call(LIST_SESSIONS, ListSessions(user_id=user_id))).sessions
+    await auth.call(END_OTHERS, EndOthers(user_id=user_id, session_id=second.session_id))
 
     assert [each.session_id for each in listed] == [third.session_id, second.session_id]
-    left = (await auth.ask(LIST_SESSIONS, ListSessions(user_id=user_id))).sessions
+    left = (await auth.call(LIST_SESSIONS, ListSessions(user_id=user_id))).sessions
     assert [each.session_id for each in left] == [second.session_id]
     assert await dead(auth, third.token)
 
@@ -238,17 +238,17 @@ async def test_sessions_are_listed_newest_first_and_all_but_one_end(auth: Auth) 
 async def test_an_erased_account_leaves_nothing_of_its_user_behind(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.CREDENTIALS_REFUSED
-    user = await auth.ask(REGISTER, registering(auth.ticket(number), secret, nickname="Erasmus", name=number[3:]))
-    await auth.ask(CHANGE_PROFILE, ChangeProfile(user_id=user.account.user_id, motto="erase this motto"))
-    granted = await auth.ask(GRANT, Grant(token=user.token))
+    user = await auth.call(REGISTER, registering(auth.ticket(number), secret, nickname="Erasmus", name=number[3:]))
+    await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user.account.user_id, motto="erase this motto"))
+    granted = await auth.call(GRANT, Grant(token=user.token))
     await told(auth, "auth.user.updated.v1", user.account.user_id)
 
-    await auth.ask(ERASE, erasing(user))
+    await auth.call(ERASE, erasing(user))
 
     assert await dead(auth, user.token)
     assert await dead(auth, granted.access_token)
-    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [False]
-    assert await refusal(auth.ask(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED
+    assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
+    assert await refusal(auth.call(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED
     (event,) = await told(auth, "auth.user.deleted.v1", user.account.user_id)
     assert event["version"] == 3
     assert (event["data"]["nickname"], event["data"]["avatar"], event["data"]["disabled"]) == ("", "", True)
@@ -267,15 +267,15 @@ async def test_an_erased_account_leaves_nothing_of_its_user_behind(auth: Auth) -
 async def test_an_erased_number_is_free_at_once_and_old_tickets_open_nothing(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     spent, way_in = auth.ticket(number), auth.ticket(number, Purpose.SIGN_IN)
-    user = await auth.ask(REGISTER, registering(spent, secret, name=number[3:]))
-    await auth.ask(SIGN_IN, SignIn(ticket=way_in, dialect="native"))
-    await auth.ask(ERASE, erasing(user))
+    user = await auth.call(REGISTER, registering(spent, secret, name=number[3:]))
+    await auth.call(SIGN_IN, SignIn(ticket=way_in, dialect="native"))
+    await auth.call(ERASE, erasing(user))
 
-    assert await refusal(auth.ask(REGISTER, registering(spent, secret, name=number[3:]))) is ErrorCode.CODE_REFUSED
-    assert await refusal(auth.ask(SIGN_IN, SignIn(ticket=way_in, dialect="native"))) is ErrorCode.NO_ACCOUNT
-    anew = await auth.ask(REGISTER, registering(auth.ticket(number), secret, name=number[3:]))
+    assert await refusal(auth.call(REGISTER, registering(spent, secret, name=number[3:]))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=way_in, dialect="native"))) is ErrorCode.NO_ACCOUNT
+    anew = await auth.call(REGISTER, registering(auth.ticket(number), secret, name=number[3:]))
     assert anew.account.user_id != user.account.user_id
-    assert await refusal(auth.ask(SIGN_IN, SignIn(ticket=way_in, dialect="native"))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=way_in, dialect="native"))) is ErrorCode.CODE_REFUSED
 
 
 async def test_a_log_in_never_outlives_an_erasure(auth: Auth) -> None:
@@ -284,13 +284,13 @@ async def test_a_log_in_never_outlives_an_erasure(auth: Auth) -> None:
 
     async def log_in(place: int) -> None:
         try:
-            await auth.peers[place % 2].ask(
+            await auth.clients[place % 2].call(
                 SIGN_IN, SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
             )
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
 
-    await asyncio.gather(*map(log_in, range(10)), auth.ask(ERASE, erasing(user)), *map(log_in, range(10)))
+    await asyncio.gather(*map(log_in, range(10)), auth.call(ERASE, erasing(user)), *map(log_in, range(10)))
 
     left = "select count(*) from sessions where user_id = $1"
     assert await auth.database.fetchval(left, user.account.user_id) == 0
@@ -301,8 +301,8 @@ async def test_a_banned_account_can_neither_be_changed_nor_erased(auth: Auth) ->
     await auth.database.execute("update accounts set banned_at = now() where user_id = $1", user.account.user_id)
 
     change = ChangeProfile(user_id=user.account.user_id, nickname="x")
-    assert await refusal(auth.ask(CHANGE_PROFILE, change)) is ErrorCode.UNAUTHENTICATED
-    assert await refusal(auth.ask(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(CHANGE_PROFILE, change)) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_a_code_alone_opens_a_session(auth: Auth) -> None:
@@ -310,8 +310,8 @@ async def test_a_code_alone_opens_a_session(auth: Auth) -> None:
     user = await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, Purpose.SIGN_IN)
 
-    entered = await auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native", client="watch"))
-    again = await auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native", client="watch"))
+    entered = await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native", client="watch"))
+    again = await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native", client="watch"))
 
     assert entered.account.user_id == again.account.user_id == user.account.user_id
     assert entered.session_id != again.session_id
@@ -322,12 +322,12 @@ async def test_a_ticket_opens_six_sessions_and_no_more(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
     question = SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-    asked = [auth.peers[place % 2].ask(SIGN_IN, question) for place in range(10)]
+    asked = [auth.clients[place % 2].call(SIGN_IN, question) for place in range(10)]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
     refused = [outcome.code for outcome in outcomes if isinstance(outcome, ServiceError)]
-    assert refused == [ErrorCode.CODE_REFUSED] * (9 - MOST_REPEATS)
+    assert refused == [ErrorCode.CODE_REFUSED] * (9 - MAX_REPEATS)
 
 
 async def crowd(auth: Auth, user: LoggedIn, sessions: int) -> None:
@@ -344,8 +344,8 @@ async def crowd(auth: Auth, user: LoggedIn, sessions: int) -> None:
 async def test_the_hundred_and_first_session_ends_the_oldest_and_tells(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     user = await auth.register(number, secret)
-    granted = await auth.ask(GRANT, Grant(token=user.token))
-    await crowd(auth, user, MOST_SESSIONS - 1)
+    granted = await auth.call(GRANT, Grant(token=user.token))
+    await crowd(auth, user, MAX_SESSIONS - 1)
     await auth.database.execute(
         "update sessions set opened_at = opened_at - interval '1 day' where session_id = $1", user.session_id
     )
@@ -353,10 +353,10 @@ async def test_the_hundred_and_first_session_ends_the_oldest_and_tells(auth: Aut
     entered = await auth.log_in(number, secret)
 
     assert await dead(auth, user.token)
-    assert await refusal(auth.ask(REFRESH, Refresh(refresh_token=granted.refresh_token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(REFRESH, Refresh(refresh_token=granted.refresh_token))) is ErrorCode.UNAUTHENTICATED
     assert await living(auth, entered.token) == entered.session_id
-    listed = (await auth.ask(LIST_SESSIONS, ListSessions(user_id=user.account.user_id))).sessions
-    assert len(listed) == MOST_SESSIONS
+    listed = (await auth.call(LIST_SESSIONS, ListSessions(user_id=user.account.user_id))).sessions
+    assert len(listed) == MAX_SESSIONS
     (ended,) = await told(auth, "auth.session.revoked.v1", user.account.user_id)
     assert (ended["data"]["session_id"], ended["data"]["cause"]) == (str(user.session_id), "crowded_out")
 
@@ -364,19 +364,19 @@ async def test_the_hundred_and_first_session_ends_the_oldest_and_tells(auth: Aut
 async def test_sessions_opened_at_once_are_a_hundred_too(auth: Auth) -> None:
     number = fresh_number()
     user = await auth.register(number, fresh_secret())
-    await crowd(auth, user, MOST_SESSIONS - 2)
+    await crowd(auth, user, MAX_SESSIONS - 2)
     tickets = [auth.ticket(number, Purpose.SIGN_IN) for _ in range(20)]
 
     entered = await asyncio.gather(
         *(
-            auth.peers[place % 2].ask(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
+            auth.clients[place % 2].call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
             for place, ticket in enumerate(tickets)
         )
     )
 
     left = "select session_id from sessions where user_id = $1"
     kept = {row[0] for row in await auth.database.fetch(left, user.account.user_id)}
-    assert len(kept) == MOST_SESSIONS
+    assert len(kept) == MAX_SESSIONS
     assert {each.session_id for each in entered} <= kept
 
 
@@ -389,7 +389,7 @@ async def test_far_too_many_sessions_shrink_with_every_opening(auth: Auth) -> No
         await auth.log_in(number, secret)
 
     left = "select count(*) from sessions where user_id = $1"
-    assert await auth.database.fetchval(left, user.account.user_id) == MOST_SESSIONS
+    assert await auth.database.fetchval(left, user.account.user_id) == MAX_SESSIONS
 
 
 async def test_a_right_password_is_no_failure_when_the_new_one_is_not_hashed(
@@ -402,23 +402,23 @@ async def test_a_right_password_is_no_failure_when_the_new_one_is_not_hashed(
         raise ServiceError(ErrorCode.UNAVAILABLE, retry_after=3)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Passwords, "hash", shed)
+        patch.setattr(PasswordHasher, "hash", shed)
         for _ in range(failure_limits.PER_NUMBER + 1):
             question = changing(user, secret, fresh_secret(), address)
-            assert await refusal(auth.ask(CHANGE_PASSWORD, question)) is ErrorCode.UNAVAILABLE
+            assert await refusal(auth.call(CHANGE_PASSWORD, question)) is ErrorCode.UNAVAILABLE
 
-    await auth.ask(CHANGE_PASSWORD, changing(user, secret, fresh_secret(), address))
+    await auth.call(CHANGE_PASSWORD, changing(user, secret, fresh_secret(), address))
 
 
 async def test_a_ticket_that_was_spent_before_the_password_changed_opens_nothing(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     user = await auth.register(number, secret)
     ticket, unspent = (auth.ticket(number, Purpose.SIGN_IN) for _ in range(2))
-    await auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
-    await auth.ask(CHANGE_PASSWORD, changing(user, secret, fresh_secret()))
+    await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
+    await auth.call(CHANGE_PASSWORD, changing(user, secret, fresh_secret()))
 
-    assert await refusal(auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.CODE_REFUSED
-    assert (await auth.ask(SIGN_IN, SignIn(ticket=unspent, dialect="native"))).account.user_id == user.account.user_id
+    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.CODE_REFUSED
+    assert (await auth.call(SIGN_IN, SignIn(ticket=unspent, dialect="native"))).account.user_id == user.account.user_id
 
 
 async def test_signing_in_wants_a_ticket_for_it_and_an_account(auth: Auth) -> None:
@@ -426,10 +426,10 @@ async def test_signing_in_wants_a_ticket_for_it_and_an_account(auth: Auth) -> No
     wrong = auth.ticket(number)
     late = auth.ticket(number, Purpose.SIGN_IN, verification_id=uuid4(), left=timedelta(seconds=-1))
 
-    before = await auth.database.fetchval("select count(*) from audit")
+    before = await auth.database.fetchval("select count(*) from audit_log")
     for ticket in (wrong, late, "nonsense"):
-        assert await refusal(auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.CODE_REFUSED
-    assert await auth.database.fetchval("select count(*) from audit") == before
+        assert await refusal(auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.CODE_REFUSED
+    assert await auth.database.fetchval("select count(*) from audit_log") == before
     ticket = auth.ticket(number, Purpose.SIGN_IN)
-    assert await refusal(auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.NO_ACCOUNT
+    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.NO_ACCOUNT
     assert await auth.actions(number) == ["sign_in.refused"]

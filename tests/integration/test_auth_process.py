@@ -73,8 +73,8 @@ async def test_a_missing_variable_is_named_in_one_line() -> None:
 
 
 async def test_without_the_service_token_nothing_is_answered(auth: Auth) -> None:
-    async with rpc.peer(auth.url, "0" * 64) as stranger:
-        assert await refusal(stranger.ask(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
+    async with rpc.internal_client(auth.url, "0" * 64) as stranger:
+        assert await refusal(stranger.call(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_a_malformed_question_is_refused_by_field_and_never_echoed(auth: Auth) -> None:

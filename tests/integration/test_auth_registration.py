@@ -47,7 +47,7 @@ def resetting(ticket: str, secret: str, **more: Any) -> ResetPassword:
 
 async def test_a_ticket_opens_an_account_and_a_session(auth: Auth) -> None:
     number = fresh_number()
-    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [False]
+    assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
     made = await auth.register(number, fresh_secret())
 
@@ -56,8 +56,8 @@ async def test_a_ticket_opens_an_account_and_a_session(auth: Auth) -> None:
     assert 2**47 <= account.user_id < 2**53
     assert account.nickname == f"用户{account.user_id}"
     assert account.version == 1
-    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [True]
-    resolved = await auth.ask(RESOLVE, Resolve(token=made.token))
+    assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [True]
+    resolved = await auth.call(RESOLVE, Resolve(token=made.token))
     assert (resolved.session_id, resolved.account) == (made.session_id, account)
     assert await auth.actions(number) == ["register.succeeded"]
 
@@ -85,7 +85,7 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
 
     async def submit(place: int, secret: str) -> tuple[str, Any]:
         try:
-            return secret, await auth.peers[place % 2].ask(REGISTER, registering(ticket, secret))
+            return secret, await auth.clients[place % 2].call(REGISTER, registering(ticket, secret))
         except ServiceError as error:
             return secret, error.code
 
@@ -108,7 +108,7 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
 async def test_the_same_call_sent_two_hundred_times_at_once_succeeds_every_time(auth: Auth) -> None:
     question = registering(auth.ticket(fresh_number()), fresh_secret())
 
-    made = await asyncio.gather(*(auth.peers[place % 2].ask(REGISTER, question) for place in range(200)))
+    made = await asyncio.gather(*(auth.clients[place % 2].call(REGISTER, question) for place in range(200)))
 
     assert len({answer.account.user_id for answer in made}) == 1
     assert len({answer.session_id for answer in made}) == 200
@@ -117,10 +117,10 @@ async def test_the_same_call_sent_two_hundred_times_at_once_succeeds_every_time(
 async def test_a_repeat_with_other_values_is_refused_and_changes_nothing(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    first = await auth.ask(REGISTER, registering(ticket, secret))
+    first = await auth.call(REGISTER, registering(ticket, secret))
 
-    assert await refusal(auth.ask(REGISTER, registering(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
-    again = await auth.ask(REGISTER, registering(ticket, secret, phone=number))
+    assert await refusal(auth.call(REGISTER, registering(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
+    again = await auth.call(REGISTER, registering(ticket, secret, phone=number))
 
     assert again.account.user_id == first.account.user_id
     assert await auth.actions(number) == ["register.succeeded", "register.refused", "register.repeated"]
@@ -129,10 +129,10 @@ async def test_a_repeat_with_other_values_is_refused_and_changes_nothing(auth: A
 async def test_a_repeat_after_the_password_was_changed_opens_nothing(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    await auth.ask(REGISTER, registering(ticket, secret))
-    await auth.ask(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
+    await auth.call(REGISTER, registering(ticket, secret))
+    await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
 
-    assert await refusal(auth.ask(REGISTER, registering(ticket, secret))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(REGISTER, registering(ticket, secret))) is ErrorCode.CODE_REFUSED
 
 
 async def test_a_ticket_is_good_for_its_own_number_purpose_and_time_only(auth: Auth) -> None:
@@ -145,22 +145,22 @@ async def test_a_ticket_is_good_for_its_own_number_purpose_and_time_only(auth: A
         registering(auth.ticket(number)[:-2] + "AA", fresh_secret(), phone=number),
     ]
 
-    assert [await refusal(auth.ask(REGISTER, question)) for question in bad] == [ErrorCode.CODE_REFUSED] * 5
-    assert (await auth.ask(LOOK_UP, LookUp(phones=[number]))).registered == [False]
+    assert [await refusal(auth.call(REGISTER, question)) for question in bad] == [ErrorCode.CODE_REFUSED] * 5
+    assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
 
 async def test_a_ticket_that_does_not_open_leaves_no_row_and_is_counted(auth: Auth) -> None:
-    number, rows = fresh_number(), "select count(*) from audit"
+    number, rows = fresh_number(), "select count(*) from audit_log"
     before, unopened = await auth.database.fetchval(rows), UNOPENED.labels(Purpose.SIGN_UP)._value.get()
 
     for forged in (auth.ticket(number, RESET), auth.ticket(number, left=timedelta(seconds=-1)), "AAAA"):
         question = registering(forged, fresh_secret(), phone=number)
-        assert await refusal(auth.ask(REGISTER, question)) is ErrorCode.CODE_REFUSED
+        assert await refusal(auth.call(REGISTER, question)) is ErrorCode.CODE_REFUSED
 
     assert await auth.database.fetchval(rows) == before
     assert UNOPENED.labels(Purpose.SIGN_UP)._value.get() == unopened + 3
     genuine = registering(auth.ticket(number), fresh_secret(), phone=fresh_number())
-    assert await refusal(auth.ask(REGISTER, genuine)) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(REGISTER, genuine)) is ErrorCode.CODE_REFUSED
     assert await auth.actions(number) == ["register.refused"]
 
 
@@ -185,7 +185,7 @@ async def test_a_taken_number_is_refused_and_the_ticket_is_not_spent(auth: Auth)
     verification_id = uuid4()
     question = registering(auth.ticket(number, verification_id=verification_id), fresh_secret())
 
-    assert await refusal(auth.ask(REGISTER, question)) is ErrorCode.NUMBER_TAKEN
+    assert await refusal(auth.call(REGISTER, question)) is ErrorCode.NUMBER_TAKEN
     spent = await auth.database.fetchval(
         "select count(*) from spent_tickets where verification_id = $1", verification_id
     )
@@ -197,7 +197,7 @@ async def test_many_tickets_for_one_number_at_once_make_one_account(auth: Auth) 
     questions = [registering(auth.ticket(number), fresh_secret()) for _ in range(10)]
 
     outcomes = await asyncio.gather(
-        *(auth.peers[place % 2].ask(REGISTER, question) for place, question in enumerate(questions)),
+        *(auth.clients[place % 2].call(REGISTER, question) for place, question in enumerate(questions)),
         return_exceptions=True,
     )
 
@@ -210,11 +210,11 @@ async def test_a_reset_sets_the_password_and_ends_every_earlier_session(auth: Au
     first = await auth.register(number, old)
     second = await auth.log_in(number, old)
 
-    reset = await auth.ask(RESET_PASSWORD, resetting(auth.ticket(number, RESET), new, phone=number))
+    reset = await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), new, phone=number))
 
     for ended in (first, second):
-        assert await refusal(auth.ask(RESOLVE, Resolve(token=ended.token))) is ErrorCode.UNAUTHENTICATED
-    assert (await auth.ask(RESOLVE, Resolve(token=reset.token))).session_id == reset.session_id
+        assert await refusal(auth.call(RESOLVE, Resolve(token=ended.token))) is ErrorCode.UNAUTHENTICATED
+    assert (await auth.call(RESOLVE, Resolve(token=reset.token))).session_id == reset.session_id
     assert reset.account.version == 2
     assert await refusal(auth.log_in(number, old)) is ErrorCode.CREDENTIALS_REFUSED
     assert (await auth.log_in(number, new)).account.user_id == first.account.user_id
@@ -224,7 +224,7 @@ async def test_a_reset_is_told_with_every_session_it_ended(auth: Auth) -> None:
     number, old = fresh_number(), fresh_secret()
     first = await auth.register(number, old)
     second = await auth.log_in(number, old)
-    reset = await auth.ask(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
+    reset = await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
 
     heard = await auth.ear.of_user(first.account.user_id, 7)
 
@@ -242,14 +242,14 @@ async def test_a_reset_repeats_like_a_registration(auth: Auth) -> None:
     number, new = fresh_number(), fresh_secret()
     await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, RESET)
-    first = await auth.ask(RESET_PASSWORD, resetting(ticket, new))
+    first = await auth.call(RESET_PASSWORD, resetting(ticket, new))
 
-    again = await auth.peers[1].ask(RESET_PASSWORD, resetting(ticket, new))
+    again = await auth.clients[1].call(RESET_PASSWORD, resetting(ticket, new))
 
     assert again.account.version == first.account.version == 2
-    assert (await auth.ask(RESOLVE, Resolve(token=first.token))).session_id == first.session_id
+    assert (await auth.call(RESOLVE, Resolve(token=first.token))).session_id == first.session_id
     other = resetting(ticket, fresh_secret())
-    assert await refusal(auth.ask(RESET_PASSWORD, other)) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(RESET_PASSWORD, other)) is ErrorCode.CODE_REFUSED
 
 
 async def test_many_resets_of_one_ticket_at_once_set_one_password(auth: Auth) -> None:
@@ -259,7 +259,10 @@ async def test_many_resets_of_one_ticket_at_once_set_one_password(auth: Auth) ->
     secrets = [fresh_secret() for _ in range(20)]
 
     outcomes = await asyncio.gather(
-        *(auth.peers[place % 2].ask(RESET_PASSWORD, resetting(ticket, secret)) for place, secret in enumerate(secrets)),
+        *(
+            auth.clients[place % 2].call(RESET_PASSWORD, resetting(ticket, secret))
+            for place, secret in enumerate(secrets)
+        ),
         return_exceptions=True,
     )
 
@@ -274,7 +277,7 @@ async def test_a_log_in_with_the_old_password_never_outlives_a_reset(auth: Auth)
 
     *opened, reset = await asyncio.gather(
         *(auth.log_in(number, old) for _ in range(8)),
-        auth.peers[1].ask(RESET_PASSWORD, resetting(auth.ticket(number, RESET), new)),
+        auth.clients[1].call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), new)),
         return_exceptions=True,
     )
 
@@ -282,14 +285,14 @@ async def test_a_log_in_with_the_old_password_never_outlives_a_reset(auth: Auth)
         if isinstance(outcome, ServiceError):
             assert outcome.code is ErrorCode.CREDENTIALS_REFUSED
         else:
-            assert await refusal(auth.ask(RESOLVE, Resolve(token=outcome.token))) is ErrorCode.UNAUTHENTICATED
-    assert (await auth.ask(RESOLVE, Resolve(token=reset.token))).session_id == reset.session_id
+            assert await refusal(auth.call(RESOLVE, Resolve(token=outcome.token))) is ErrorCode.UNAUTHENTICATED
+    assert (await auth.call(RESOLVE, Resolve(token=reset.token))).session_id == reset.session_id
 
 
 async def test_a_reset_without_an_account_is_refused(auth: Auth) -> None:
     question = resetting(auth.ticket(fresh_number(), RESET), fresh_secret())
 
-    assert await refusal(auth.ask(RESET_PASSWORD, question)) is ErrorCode.NO_ACCOUNT
+    assert await refusal(auth.call(RESET_PASSWORD, question)) is ErrorCode.NO_ACCOUNT
 
 
 async def test_a_banned_account_cannot_reset_and_keeps_its_ticket(auth: Auth) -> None:
@@ -297,20 +300,20 @@ async def test_a_banned_account_cannot_reset_and_keeps_its_ticket(auth: Auth) ->
     await auth.register(number, fresh_secret())
     question = resetting(auth.ticket(number, RESET), new)
     await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
-    assert await refusal(auth.ask(RESET_PASSWORD, question)) is ErrorCode.ACCOUNT_BANNED
+    assert await refusal(auth.call(RESET_PASSWORD, question)) is ErrorCode.ACCOUNT_BANNED
 
     await auth.database.execute("update accounts set banned_at = null where phone = $1", number)
 
-    assert (await auth.ask(RESET_PASSWORD, question)).account.version == 2
+    assert (await auth.call(RESET_PASSWORD, question)).account.version == 2
 
 
 async def test_no_table_holds_a_secret_a_token_or_a_ticket_and_only_accounts_hold_a_number(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    made = await auth.ask(REGISTER, registering(ticket, secret))
+    made = await auth.call(REGISTER, registering(ticket, secret))
     logged_in = await auth.log_in(number, secret)
     await refusal(auth.log_in(number, fresh_secret()))
-    await refusal(auth.ask(REGISTER, registering(ticket, fresh_secret())))
+    await refusal(auth.call(REGISTER, registering(ticket, fresh_secret())))
 
     tables = [row[0] for row in await auth.database.fetch("select tablename from pg_tables where schemaname='public'")]
     found = {}

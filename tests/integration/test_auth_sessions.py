@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_address
 
+import argon2
 import pytest
-from argon2 import PasswordHasher
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running, serving
 
 from auth_service import retention
 from auth_service.passwords import failure_limits
-from auth_service.passwords.failure_store import LogInStore
-from auth_service.passwords.hasher import Passwords
-from auth_service.retention_store import PurgeStore
+from auth_service.passwords.failure_store import LoginFailureStore
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.retention_store import RetentionStore
 from auth_service.sessions.session_store import SessionStore
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
@@ -59,8 +59,8 @@ async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
     assert logged_in.account.user_id == made.account.user_id
     assert logged_in.account.last_login_at > made.account.last_login_at
     assert logged_in.account.version == 1
-    assert (await auth.ask(RESOLVE, Resolve(token=logged_in.token))).session_id == logged_in.session_id
-    assert (await auth.ask(RESOLVE, Resolve(token=made.token))).session_id == made.session_id
+    assert (await auth.call(RESOLVE, Resolve(token=logged_in.token))).session_id == logged_in.session_id
+    assert (await auth.call(RESOLVE, Resolve(token=made.token))).session_id == made.session_id
     assert await auth.actions(number) == ["register.succeeded", "log_in.succeeded"]
 
 
@@ -70,13 +70,13 @@ async def test_an_unknown_number_gets_the_answer_of_a_wrong_password_for_the_sam
     known, unknown = fresh_number(), fresh_number()
     await auth.register(known, fresh_secret())
     costs = []
-    verify = Passwords._verify
+    verify = PasswordHasher._verify
 
-    def watched(self: Passwords, verifier: str, secret: str) -> object:
-        costs.append(verifier.rsplit("$", 2)[0])
-        return verify(self, verifier, secret)
+    def watched(self: PasswordHasher, password_hash: str, secret: str) -> object:
+        costs.append(password_hash.rsplit("$", 2)[0])
+        return verify(self, password_hash, secret)
 
-    monkeypatch.setattr(Passwords, "_verify", watched)
+    monkeypatch.setattr(PasswordHasher, "_verify", watched)
 
     answers = [await refusal(auth.log_in(number, fresh_secret())) for number in (known, unknown)]
 
@@ -92,25 +92,25 @@ async def test_a_ban_is_told_after_the_right_password_only(auth: Auth) -> None:
 
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
-    assert await refusal(auth.ask(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
     assert await auth.actions(number) == ["register.succeeded", "log_in.refused", "log_in.banned"]
 
 
 async def test_an_older_verifier_is_brought_up_to_date_by_a_log_in(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     made = await auth.register(number, secret)
-    read = "select verifier, version from accounts where phone = $1"
+    read = "select password_hash, version from accounts where phone = $1"
     current, _ = await auth.database.fetchrow(read, number)
     peppers = KeyRing.parse(auth.settings.password_peppers.get_secret_value())
-    weak = PasswordHasher(1, 64, 1).hash(hmac.digest(peppers.secret, secret.encode(), "sha256"))
-    await auth.database.execute("update accounts set verifier = $2 where phone = $1", number, f"1{weak}")
+    weak = argon2.PasswordHasher(1, 64, 1).hash(hmac.digest(peppers.secret, secret.encode(), "sha256"))
+    await auth.database.execute("update accounts set password_hash = $2 where phone = $1", number, f"1{weak}")
 
     both = await asyncio.gather(auth.log_in(number, secret), auth.log_in(number, secret))
 
-    verifier, version = await auth.database.fetchrow(read, number)
+    password_hash, version = await auth.database.fetchrow(read, number)
     assert {answer.account.user_id for answer in both} == {made.account.user_id}
-    assert verifier not in {current, f"1{weak}"}
-    assert verifier.startswith("1$argon2id$v=19$m=19456,t=2,p=1$")
+    assert password_hash not in {current, f"1{weak}"}
+    assert password_hash.startswith("1$argon2id$v=19$m=19456,t=2,p=1$")
     assert version == 1
     assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
 
@@ -122,7 +122,7 @@ async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
     async def guess(place: int) -> ServiceError:
         question = logging_in(number, fresh_secret(), address)
         with pytest.raises(ServiceError) as refused:
-            await auth.peers[place % 2].ask(LOG_IN, question)
+            await auth.clients[place % 2].call(LOG_IN, question)
         return refused.value
 
     refused = await asyncio.gather(*map(guess, range(60)))
@@ -142,7 +142,7 @@ async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, po
         async with other.transaction():  # another process opens the window and has not committed yet
             names = [bucket.name for bucket in buckets]
             await other.execute("insert into login_failures select unnest($1::text[]), 9, now() + '15 minutes'", names)
-            racing = [asyncio.create_task(LogInStore(pool).begin(number, buckets)) for _ in range(5)]
+            racing = [asyncio.create_task(LoginFailureStore(pool).begin(number, buckets)) for _ in range(5)]
             await auth.blocked(5)
         begun = await asyncio.gather(*racing)
 
@@ -240,7 +240,7 @@ async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth,
     number = fresh_number()
     buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        log_ins = LogInStore(pool)
+        log_ins = LoginFailureStore(pool)
         begun = [await log_ins.begin(number, buckets) for _ in range(3)]
         async with auth.database.acquire() as other, other.transaction():
             await other.execute("lock table login_failures in access exclusive mode")
@@ -258,7 +258,7 @@ async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     await fill(auth, address, number, failure_limits.PER_NETWORK)
 
     async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as peer:
-        made = await peer.ask(LOG_IN, logging_in(number, secret, address))
+        made = await peer.call(LOG_IN, logging_in(number, secret, address))
 
     assert made.account.phone == number
 
@@ -270,7 +270,7 @@ async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypa
         raise ServiceError(ErrorCode.UNAVAILABLE, retry_after=3)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Passwords, "verify", shed)
+        patch.setattr(PasswordHasher, "verify", shed)
         for _ in range(failure_limits.PER_NUMBER + 1):
             assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
 
@@ -280,7 +280,7 @@ async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypa
 
 async def test_a_token_nobody_was_given_is_refused(auth: Auth) -> None:
     for token in ("", "x", "\0", "字", "A" * 256):
-        assert await refusal(auth.ask(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
+        assert await refusal(auth.call(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def _expires_in(auth: Auth, session_id: object) -> timedelta:
@@ -299,11 +299,11 @@ async def test_a_session_in_use_lives_on_and_is_written_at_most_once_a_day(auth:
     made = await auth.register(fresh_number(), fresh_secret())
 
     await _age(auth, made.session_id, timedelta(hours=23))
-    await auth.ask(RESOLVE, Resolve(token=made.token))
+    await auth.call(RESOLVE, Resolve(token=made.token))
     assert await _expires_in(auth, made.session_id) < timedelta(days=29, hours=2)
 
     await _age(auth, made.session_id, timedelta(hours=2))
-    await auth.ask(RESOLVE, Resolve(token=made.token))
+    await auth.call(RESOLVE, Resolve(token=made.token))
     assert await _expires_in(auth, made.session_id) > timedelta(days=29, hours=23)
 
 
@@ -312,7 +312,7 @@ async def test_a_session_unused_for_thirty_days_is_over(auth: Auth) -> None:
 
     await _age(auth, made.session_id, timedelta(days=30))
 
-    assert await refusal(auth.ask(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_what_is_over_is_cleared_away_and_nothing_else(auth: Auth, postgres_url: str) -> None:
@@ -323,20 +323,20 @@ async def test_what_is_over_is_cleared_away_and_nothing_else(auth: Auth, postgre
     await _age(auth, made.session_id, timedelta(days=31))
     old = "interval '2 days' where user_id = $1"
     await auth.database.execute(f"update spent_tickets set spent_at = spent_at - {old}", made.account.user_id)
-    await auth.database.execute(f"update audit set at = at - {old}", made.account.user_id)
+    await auth.database.execute(f"update audit_log set at = at - {old}", made.account.user_id)
     await age_windows(auth, 901)
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await retention.clear(PurgeStore(pool, audit_days=1))
+        await retention.clear(RetentionStore(pool, audit_days=1))
 
     count = "select count(*) from {} where user_id = $1"
     left = {
         table: await auth.database.fetchval(count.format(table), made.account.user_id)
-        for table in ("accounts", "sessions", "spent_tickets", "audit")
+        for table in ("accounts", "sessions", "spent_tickets", "audit_log")
     }
-    assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0, "audit": 0}
+    assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0, "audit_log": 0}
     assert await auth.database.fetchval("select count(*) from login_failures where resets_at < now()") == 0
-    assert (await auth.ask(RESOLVE, Resolve(token=kept.token))).session_id == kept.session_id
+    assert (await auth.call(RESOLVE, Resolve(token=kept.token))).session_id == kept.session_id
 
 
 async def test_clearing_away_goes_on_until_a_batch_is_not_full(auth: Auth, postgres_url: str) -> None:
@@ -345,6 +345,6 @@ async def test_clearing_away_goes_on_until_a_batch_is_not_full(auth: Auth, postg
     )
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await retention.clear(PurgeStore(pool, audit_days=1))
+        await retention.clear(RetentionStore(pool, audit_days=1))
 
     assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0

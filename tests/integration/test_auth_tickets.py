@@ -28,20 +28,20 @@ async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
 
 
 async def find(auth: Auth, *verification_ids: UUID) -> SpentTickets:
-    answer: SpentTickets = await auth.ask(FIND_SPENT, FindSpent(verification_ids=list(verification_ids)))
+    answer: SpentTickets = await auth.call(FIND_SPENT, FindSpent(verification_ids=list(verification_ids)))
     return answer
 
 
 async def test_a_ticket_that_opened_an_account_is_told_with_its_session_until_that_ends(auth: Auth) -> None:
     number, verification_id = fresh_number(), uuid4()
     ticket = auth.ticket(number, verification_id=verification_id)
-    made = await auth.ask(REGISTER, Register(ticket=ticket, secret=fresh_secret(), dialect="maitian"))
+    made = await auth.call(REGISTER, Register(ticket=ticket, secret=fresh_secret(), dialect="maitian"))
 
     (spent,) = (await find(auth, verification_id, uuid4())).tickets
     assert (spent.verification_id, spent.purpose) == (verification_id, Purpose.SIGN_UP)
     assert (spent.user_id, spent.repeats, spent.session_lives) == (made.account.user_id, 0, True)
 
-    await auth.ask(END_SESSION, EndSession(user_id=made.account.user_id, session_id=made.session_id))
+    await auth.call(END_SESSION, EndSession(user_id=made.account.user_id, session_id=made.session_id))
     (spent,) = (await find(auth, verification_id)).tickets
     assert not spent.session_lives
 
@@ -50,7 +50,7 @@ async def test_a_ticket_that_signed_in_is_told_with_its_session(auth: Auth) -> N
     number, verification_id = fresh_number(), uuid4()
     await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, Purpose.SIGN_IN, verification_id=verification_id)
-    await auth.ask(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
+    await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
 
     (spent,) = (await find(auth, verification_id)).tickets
     assert (spent.purpose, spent.session_lives) == (Purpose.SIGN_IN, True)

@@ -11,7 +11,7 @@ from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 
 from auth_service.accounts.model import hash_token
 from auth_service.retention import clear
-from auth_service.retention_store import PurgeStore
+from auth_service.retention_store import RetentionStore
 from auth_service.tokens.access_tokens import AccessTokens
 from shared import postgres
 from shared.errors import ErrorCode
@@ -41,11 +41,11 @@ async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
 async def entered(auth: Auth) -> tuple[LoggedIn, Granted]:
     """A fresh user with a fresh session and its first tokens."""
     opened = await auth.register(fresh_number(), fresh_secret())
-    return opened, await auth.ask(GRANT, Grant(token=opened.token))
+    return opened, await auth.call(GRANT, Grant(token=opened.token))
 
 
 async def refreshed(auth: Auth, token: str, place: int = 0) -> Granted:
-    granted: Granted = await auth.peers[place % 2].ask(REFRESH, Refresh(refresh_token=token))
+    granted: Granted = await auth.clients[place % 2].call(REFRESH, Refresh(refresh_token=token))
     return granted
 
 
@@ -54,12 +54,12 @@ async def refused(auth: Auth, token: str) -> bool:
 
 
 async def living(auth: Auth, token: str) -> UUID:
-    session_id: UUID = (await auth.ask(RESOLVE, Resolve(token=token))).session_id
+    session_id: UUID = (await auth.call(RESOLVE, Resolve(token=token))).session_id
     return session_id
 
 
 async def dead(auth: Auth, token: str) -> bool:
-    return await refusal(auth.ask(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
+    return await refusal(auth.call(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def age(auth: Auth, token: str, seconds: int) -> None:
@@ -86,7 +86,7 @@ async def test_a_grant_is_a_pair_for_the_session_it_was_asked_for(auth: Auth) ->
     assert granted.expires_in == 900
     assert await living(auth, granted.access_token) == await living(auth, opened.token) == opened.session_id
     assert await dead(auth, granted.refresh_token)
-    assert await refusal(auth.ask(GRANT, Grant(token=granted.refresh_token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(GRANT, Grant(token=granted.refresh_token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_a_refresh_gives_the_next_pair_and_keeps_the_session(auth: Auth) -> None:
@@ -135,7 +135,7 @@ async def test_a_replay_after_the_grace_ends_the_family_and_tells(auth: Auth) ->
     assert await dead(auth, opened.token)
     assert (await revocation(auth, opened.session_id))["cause"] == "refresh_reuse"
     assert "refresh.reused" in await auth.database.fetchval(
-        "select array_agg(action) from audit where user_id = $1", opened.account.user_id
+        "select array_agg(action) from audit_log where user_id = $1", opened.account.user_id
     )
 
 
@@ -154,8 +154,8 @@ async def test_a_hundred_replays_at_once_end_the_family_once(auth: Auth) -> None
 async def test_a_replay_ends_no_other_session_of_its_user(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     stolen, other = await auth.register(number, secret), await auth.log_in(number, secret)
-    first = await auth.ask(GRANT, Grant(token=stolen.token))
-    kept = await auth.ask(GRANT, Grant(token=other.token))
+    first = await auth.call(GRANT, Grant(token=stolen.token))
+    kept = await auth.call(GRANT, Grant(token=other.token))
     await refreshed(auth, first.refresh_token)
     await age(auth, first.refresh_token, 31)
 
@@ -171,7 +171,7 @@ async def test_with_its_session_every_token_ends(auth: Auth, end: str) -> None:
     match end:
         case "end":
             call = EndSession(user_id=opened.account.user_id, session_id=opened.session_id)
-            await auth.ask(END_SESSION, call)
+            await auth.call(END_SESSION, call)
             assert (await revocation(auth, opened.session_id))["cause"] == "ended_by_user"
         case "expire":
             past = "update sessions set expires_at = now() where session_id = $1"
@@ -211,7 +211,7 @@ async def test_an_access_token_of_a_retired_key_or_an_unknown_session_is_refused
 async def test_the_public_keys_are_those_of_the_ring(auth: Auth) -> None:
     ring = AccessTokens(KeyRing.parse(auth.settings.jwt_keys.get_secret_value()), "haoma")
 
-    assert (await auth.ask(READ_KEYS, Empty())).keys == ring.public_keys()
+    assert (await auth.call(READ_KEYS, Empty())).keys == ring.public_keys()
 
 
 async def test_no_table_holds_a_token(auth: Auth) -> None:
@@ -231,7 +231,7 @@ async def test_tokens_nobody_can_use_any_more_are_cleared_away(auth: Auth, postg
     await auth.database.execute(past, hash_token(first.refresh_token))
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await clear(PurgeStore(pool, audit_days=180))
+        await clear(RetentionStore(pool, audit_days=180))
 
     left = "select count(*) from refresh_tokens where session_id = $1"
     assert await auth.database.fetchval(left, opened.session_id) == 1

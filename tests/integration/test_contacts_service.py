@@ -27,11 +27,11 @@ from shared.events import (
     UserRegistered,
     UserSnapshot,
     UserUpdated,
-    event,
+    new_event,
     new_id,
 )
 from shared.internal_api.contacts import MATCH, Match, Matched
-from shared.outbox import Outgoing
+from shared.outbox import OutboxMessage
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from shared.postgres import migrate, url_of
 from shared.redis import client
@@ -45,7 +45,7 @@ class Service:
     """Two replicas on one database and one queue, and the world around them."""
 
     address: str
-    replicas: list[rpc.Peer]
+    replicas: list[rpc.InternalClient]
     publisher: amqp.Publisher
     channel: aio_pika.abc.AbstractChannel
     queue: amqp.Queue
@@ -67,14 +67,14 @@ class Service:
             "dialect": "tel",
             "client": "ios",
         }
-        told = event(kind(**snapshot | changed), source="auth-service", subject=str(user_id), version=version)
+        told = new_event(kind(**snapshot | changed), source="auth-service", subject=str(user_id), version=version)
         await self.publisher.publish(told)
 
     async def match(self, *phones: Any, replica: int = 0, user_id: int | None = None) -> Matched:
         caller = fresh_id() if user_id is None else user_id
         self.asked.append(caller)
         question = Match(user_id=caller, own_phone="+8613000000000", phones=list(phones))
-        return await self.replicas[replica].ask(MATCH, question)
+        return await self.replicas[replica].call(MATCH, question)
 
     async def until(self, found: int, phone: str, replica: int = 0) -> None:
         """Ask until so many members answer to the number; fails when that takes longer than promised."""
@@ -85,7 +85,7 @@ class Service:
 
 
 async def delete(channel: aio_pika.abc.AbstractChannel, queue: amqp.Queue) -> None:
-    for name in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+    for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
 
 
@@ -128,8 +128,8 @@ async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterato
         await runner.cleanup()
 
 
-def peer(settings: ContactsSettings, address: str) -> AbstractAsyncContextManager[rpc.Peer]:
-    return rpc.peer(address, settings.service_token.get_secret_value())
+def internal_client(settings: ContactsSettings, address: str) -> AbstractAsyncContextManager[rpc.InternalClient]:
+    return rpc.internal_client(address, settings.service_token.get_secret_value())
 
 
 async def readiness(address: str) -> tuple[int, Any]:
@@ -142,11 +142,11 @@ async def service(settings: ContactsSettings, redis_url: str) -> AsyncIterator[S
     queue = replace(QUEUE, name=f"test.directory.{secrets.token_hex(4)}")
     tables = await asyncpg.connect(url_of(settings.postgres_url, settings.contacts_database))
     async with (
-        amqp.connection(settings.amqp_url, "test") as connection,
+        amqp.connect(settings.amqp_url, "test") as connection,
         replica(settings, queue) as first,
         replica(settings, queue) as second,
-        peer(settings, first) as asking_first,
-        peer(settings, second) as asking_second,
+        internal_client(settings, first) as asking_first,
+        internal_client(settings, second) as asking_second,
     ):
         publisher = await amqp.Publisher.open(connection)
         keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
@@ -203,7 +203,7 @@ async def test_poison_is_parked_and_holds_up_nobody(service: Service) -> None:
     user_id, phone = fresh_id(), fresh_phone()
     poison = [b"not json", b'{"specversion": "1.0"}']
     for body in poison:
-        await service.publisher.publish(Outgoing(new_id(), EXCHANGE, UserRegistered.key, body))
+        await service.publisher.publish(OutboxMessage(new_id(), EXCHANGE, UserRegistered.key, body))
     await service.tell(UserRegistered, user_id, phone)
     await service.until(1, phone)
 
@@ -262,7 +262,7 @@ async def test_a_replica_started_later_knows_everyone(service: Service, settings
     await service.tell(UserRegistered, fresh_id(), phone)
     await service.until(1, phone)
 
-    async with replica(settings, service.queue) as address, peer(settings, address) as asking:
+    async with replica(settings, service.queue) as address, internal_client(settings, address) as asking:
         third = replace(service, replicas=[asking])
         assert len((await third.match(phone)).matches) == 1
 
@@ -316,7 +316,7 @@ async def test_with_the_broker_away_matching_goes_on_and_users_follow_afterwards
     url = broker._replace(netloc=f"{broker.username}:{broker.password}@127.0.0.1:{line.port}").geturl()
     try:
         cut_off = settings.model_copy(update={"amqp_url": url})
-        async with replica(cut_off, queue) as address, peer(settings, address) as asking:
+        async with replica(cut_off, queue) as address, internal_client(settings, address) as asking:
             alone = replace(service, replicas=[asking])
             await service.tell(UserRegistered, fresh_id(), before)
             await alone.until(1, before)

@@ -11,13 +11,13 @@ from aio_pika.exceptions import AMQPError
 
 from shared import amqp
 from shared.amqp import connection
-from shared.events import EXCHANGE, Outgoing, new_id
+from shared.events import EXCHANGE, OutboxMessage, new_id
 
 STEP_BYTES = 150
 """About a frame or two: each new connection gets so much further than the one before."""
 
 
-class Wire:
+class WireModel:
     """A TCP proxy in front of the broker that lets so many bytes of a client pass, and then cuts the line."""
 
     def __init__(self, url: str) -> None:
@@ -71,17 +71,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def wire(amqp_url: str) -> Wire:
-    return Wire(amqp_url)
+def wire(amqp_url: str) -> WireModel:
+    return WireModel(amqp_url)
 
 
 @pytest.fixture
 async def queue(amqp_url: str) -> AsyncIterator[amqp.Queue]:
     made = amqp.Queue(f"test.{secrets.token_hex(4)}", keys=[f"test.{secrets.token_hex(4)}.#"])
     yield made
-    async with amqp.connection(amqp_url, "tests") as opened:
+    async with amqp.connect(amqp_url, "tests") as opened:
         channel = await opened.channel()
-        for name in (made.name, made.parked, *map(made.rung, amqp.LADDER_SECONDS)):
+        for name in (made.name, made.parked, *map(made.rung, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 
@@ -93,14 +93,14 @@ async def following(url: str, amqp_url: str, queue: amqp.Queue) -> AsyncIterator
     async def hear(body: bytes) -> None:
         heard.put_nowait(body)
 
-    async with amqp.connection(url, "cut") as cut, amqp.connection(amqp_url, "whole") as whole:
+    async with amqp.connect(url, "cut") as cut, amqp.connect(amqp_url, "whole") as whole:
         publisher = await amqp.Publisher.open(whole)
         async with amqp.Consumer(queue, hear, publisher).running(cut):
             yield publisher, heard
 
 
-def fact(queue: amqp.Queue, body: bytes) -> Outgoing:
-    return Outgoing(new_id(), EXCHANGE, queue.keys[0].replace("#", "fact"), body)
+def fact(queue: amqp.Queue, body: bytes) -> OutboxMessage:
+    return OutboxMessage(new_id(), EXCHANGE, queue.keys[0].replace("#", "fact"), body)
 
 
 async def heard_through(publisher: amqp.Publisher, heard: asyncio.Queue[bytes], queue: amqp.Queue) -> None:
@@ -113,7 +113,7 @@ async def heard_through(publisher: amqp.Publisher, heard: asyncio.Queue[bytes], 
 
 
 async def test_a_consumer_is_back_wherever_in_its_set_up_the_line_was_cut(
-    wire: Wire, amqp_url: str, queue: amqp.Queue
+    wire: WireModel, amqp_url: str, queue: amqp.Queue
 ) -> None:
     async with wire.up() as url, following(url, amqp_url, queue) as (publisher, heard):
         await heard_through(publisher, heard, queue)
@@ -123,13 +123,13 @@ async def test_a_consumer_is_back_wherever_in_its_set_up_the_line_was_cut(
         assert wire.cuts >= 8, "the set-up was cut at too few places to say anything"
 
 
-async def test_a_publisher_says_that_the_line_is_cut_and_works_again_when_it_is_mended(wire: Wire) -> None:
-    async with wire.up() as url, amqp.connection(url, "cut") as cut:
+async def test_a_publisher_says_that_the_line_is_cut_and_works_again_when_it_is_mended(wire: WireModel) -> None:
+    async with wire.up() as url, amqp.connect(url, "cut") as cut:
         publisher = await amqp.Publisher.open(cut)
         wire.allowed = [STEP_BYTES] * 3
         wire.cut()
         with pytest.raises(ConnectionError):
-            await publisher.publish(Outgoing(new_id(), EXCHANGE, "test.nobody.listens", b"x"))
+            await publisher.publish(OutboxMessage(new_id(), EXCHANGE, "test.nobody.listens", b"x"))
         async with asyncio.timeout(20):
             while not await published(publisher):
                 await asyncio.sleep(0.01)
@@ -137,14 +137,14 @@ async def test_a_publisher_says_that_the_line_is_cut_and_works_again_when_it_is_
 
 async def published(publisher: amqp.Publisher) -> bool:
     try:
-        await publisher.publish(Outgoing(new_id(), EXCHANGE, "test.nobody.listens", b"x"))
+        await publisher.publish(OutboxMessage(new_id(), EXCHANGE, "test.nobody.listens", b"x"))
     except ConnectionError:
         return False
     return True
 
 
 async def test_a_queue_that_was_deleted_is_declared_and_consumed_again(amqp_url: str, queue: amqp.Queue) -> None:
-    async with following(amqp_url, amqp_url, queue) as (publisher, heard), amqp.connection(amqp_url, "x") as other:
+    async with following(amqp_url, amqp_url, queue) as (publisher, heard), amqp.connect(amqp_url, "x") as other:
         channel = await other.channel()
         await channel.queue_delete(queue.name)
         async with asyncio.timeout(20):
@@ -154,7 +154,7 @@ async def test_a_queue_that_was_deleted_is_declared_and_consumed_again(amqp_url:
 
 
 async def test_what_was_not_acknowledged_when_the_line_was_cut_comes_again(
-    wire: Wire, amqp_url: str, queue: amqp.Queue
+    wire: WireModel, amqp_url: str, queue: amqp.Queue
 ) -> None:
     begun, go_on, handled = asyncio.Event(), asyncio.Event(), []
 
@@ -163,7 +163,7 @@ async def test_what_was_not_acknowledged_when_the_line_was_cut_comes_again(
         await go_on.wait()
         handled.append(body)
 
-    async with wire.up() as url, amqp.connection(url, "cut") as cut, amqp.connection(amqp_url, "whole") as whole:
+    async with wire.up() as url, amqp.connect(url, "cut") as cut, amqp.connect(amqp_url, "whole") as whole:
         publisher = await amqp.Publisher.open(whole)
         async with amqp.Consumer(queue, slow, publisher).running(cut):
             await publisher.publish(fact(queue, b"once more"))
@@ -177,7 +177,7 @@ async def test_what_was_not_acknowledged_when_the_line_was_cut_comes_again(
 
 
 async def test_what_is_being_handled_when_the_line_is_cut_is_handled_to_its_end(
-    wire: Wire, amqp_url: str, queue: amqp.Queue
+    wire: WireModel, amqp_url: str, queue: amqp.Queue
 ) -> None:
     begun, go_on, ended = asyncio.Event(), asyncio.Event(), []
 
@@ -188,7 +188,7 @@ async def test_what_is_being_handled_when_the_line_is_cut_is_handled_to_its_end(
         finally:
             ended.append(asyncio.current_task().cancelling())  # type: ignore[union-attr]
 
-    async with wire.up() as url, amqp.connection(url, "cut") as cut, amqp.connection(amqp_url, "whole") as whole:
+    async with wire.up() as url, amqp.connect(url, "cut") as cut, amqp.connect(amqp_url, "whole") as whole:
         publisher = await amqp.Publisher.open(whole)
         consumer = amqp.Consumer(queue, slow, publisher)
         async with consumer.running(cut):
@@ -220,7 +220,7 @@ async def test_messages_handled_out_of_order_are_all_acknowledged(amqp_url: str,
         else:
             others.append(body)
 
-    async with amqp.connection(amqp_url, "t") as opened:
+    async with amqp.connect(amqp_url, "t") as opened:
         publisher = await amqp.Publisher.open(opened)
         channel = await opened.channel()
         async with amqp.Consumer(queue, handle, publisher).running(opened):
@@ -232,6 +232,6 @@ async def test_messages_handled_out_of_order_are_all_acknowledged(amqp_url: str,
             first.set()
         found = await channel.declare_queue(queue.name, passive=True)
         assert found.declaration_result.message_count == 0
-    async with amqp.connection(amqp_url, "t") as opened:  # what was not acknowledged would be back by now
+    async with amqp.connect(amqp_url, "t") as opened:  # what was not acknowledged would be back by now
         found = await (await opened.channel()).declare_queue(queue.name, passive=True)
         assert found.declaration_result.message_count == 0

@@ -10,8 +10,8 @@ import pytest
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.amqp import publisher as publisher_module
-from shared.events import EXCHANGE, Outgoing, new_id
-from shared.outbox import MOST_JOINED, Relay, put
+from shared.events import EXCHANGE, OutboxMessage, new_id
+from shared.outbox import MAX_JOINED, Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
 
 CREATE_OUTBOX = """
@@ -23,23 +23,23 @@ CREATE_OUTBOX = """
 
 
 @pytest.fixture
-async def bus(amqp_url: str) -> AsyncIterator[amqp.Link]:
-    async with amqp.connection(amqp_url, "tests") as opened:
+async def bus(amqp_url: str) -> AsyncIterator[amqp.Connection]:
+    async with amqp.connect(amqp_url, "tests") as opened:
         yield opened
 
 
 @pytest.fixture
-async def queue(bus: amqp.Link) -> AsyncIterator[Queue]:
+async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
     """A consumer's queue under a name of its own, removed with its ladder."""
     made = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
     yield made
     channel = await bus.channel()
-    for name in (made.name, made.parked, *(made.rung(seconds) for seconds in amqp.LADDER_SECONDS)):
+    for name in (made.name, made.parked, *(made.rung(seconds) for seconds in amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
 
 
 @pytest.fixture
-async def publisher(bus: amqp.Link) -> Publisher:
+async def publisher(bus: amqp.Connection) -> Publisher:
     return await Publisher.open(bus)
 
 
@@ -59,8 +59,8 @@ async def database(postgres_url: str) -> AsyncIterator[Pool]:
     await session.close()
 
 
-def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.fact.v1") -> Outgoing:
-    return Outgoing(new_id(), exchange, key, body.encode())
+def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.fact.v1") -> OutboxMessage:
+    return OutboxMessage(new_id(), exchange, key, body.encode())
 
 
 class Handler:
@@ -87,7 +87,7 @@ class Handler:
             return await self.handled.get()
 
 
-async def parked(bus: amqp.Link, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
+async def parked(bus: amqp.Connection, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
     """The message that was parked, waiting for it."""
     channel = await bus.channel()
     found = await channel.get_queue(queue.parked)
@@ -125,7 +125,7 @@ async def taken_from(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.Abstract
 
 
 async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
-    bus: amqp.Link, queue: Queue, publisher: Publisher
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     handler = Handler()
     handler.poison.add("bad")
@@ -138,7 +138,7 @@ async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
 
 
 async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
-    bus: amqp.Link, queue: Queue, publisher: Publisher
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     handler = Handler()
     handler.failing["late"] = 1
@@ -149,9 +149,9 @@ async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
 
 
 async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
-    bus: amqp.Link, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "LADDER_SECONDS", (1,))
+    monkeypatch.setattr(consumer, "RETRY_DELAYS", (1,))
     handler = Handler()
     handler.failing["hopeless"] = 99
     sent = message("hopeless")
@@ -163,7 +163,7 @@ async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
 
 
 async def test_a_consumer_that_stops_finishes_what_it_was_handling(
-    bus: amqp.Link, queue: Queue, publisher: Publisher
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     begun, finish, finished = asyncio.Event(), asyncio.Event(), []
 
@@ -188,7 +188,7 @@ async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_liste
 
 
 async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
-    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
     declared = await declare(channel, queue)
@@ -208,7 +208,7 @@ async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
 
 
 async def test_two_relays_share_the_work_and_send_nothing_twice(
-    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
     declared = await declare(channel, queue)
@@ -221,7 +221,7 @@ async def test_two_relays_share_the_work_and_send_nothing_twice(
 
 
 async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leave(
-    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
     declared = await declare(channel, queue)
@@ -238,19 +238,19 @@ async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leav
 
 
 async def test_messages_that_may_be_joined_travel_together_a_few_at_a_time(
-    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     declared = await declare(await bus.channel(), queue)
     async with transaction(database) as session:
-        await put(session, [message(f"{number:04d}", exchange="", key=queue.name) for number in range(MOST_JOINED + 2)])
+        await put(session, [message(f"{number:04d}", exchange="", key=queue.name) for number in range(MAX_JOINED + 2)])
         await put(session, [message("alone")])
 
-    assert await Relay(database, publisher, {queue.name: b" ".join}).relay_batch() == MOST_JOINED + 3
+    assert await Relay(database, publisher, {queue.name: b" ".join}).relay_batch() == MAX_JOINED + 3
 
     heard = await drain(declared, 3)
-    assert sorted(len(body.split()) for body in heard) == [1, 2, MOST_JOINED]
+    assert sorted(len(body.split()) for body in heard) == [1, 2, MAX_JOINED]
     told = {word for body in heard for word in body.split()}
-    assert told == {b"alone", *(f"{number:04d}".encode() for number in range(MOST_JOINED + 2))}
+    assert told == {b"alone", *(f"{number:04d}".encode() for number in range(MAX_JOINED + 2))}
 
 
 async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publisher, database: Pool) -> None:
@@ -265,7 +265,7 @@ async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publi
 
 
 async def test_a_body_that_cannot_be_joined_holds_up_no_other(
-    bus: amqp.Link, queue: Queue, publisher: Publisher, database: Pool
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     def join(bodies: Sequence[bytes]) -> bytes:
         if b"strange" in bodies:
@@ -317,7 +317,7 @@ async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publi
 
 
 async def test_a_message_larger_than_a_frame_arrives_whole_and_will_outlive_the_broker(
-    bus: amqp.Link, queue: Queue, publisher: Publisher
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     declared = await declare(await bus.channel(), queue)
     long = "0123456789" * 50_000

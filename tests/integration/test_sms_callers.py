@@ -14,7 +14,7 @@ from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, ru
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164, ref_hex
 from shared.redis import Script, client
-from sms_service.callers.networks import Address, Origin
+from sms_service.callers.networks import Address, CallerNetworks
 from sms_service.callers.rate_limits import ADDRESS_LOOKUPS, ADDRESS_SENDS, NETWORK_SENDS, NUMBER_SENDS, Callers, key_of
 
 
@@ -63,7 +63,7 @@ async def test_an_address_may_send_twenty_times_and_then_one_each_three_minutes(
     error = await refusal(send(callers, at(network)))
     assert 170 <= (error.retry_after or 0) <= 180
 
-    origin = Origin.of(at(network))
+    origin = CallerNetworks.of(at(network))
     for limit, who in ((ADDRESS_SENDS, origin.address), (NETWORK_SENDS, origin.network)):
         key = key_of(origin, limit, who)
         await redis.set(key, int(await redis.get(key)) - 180_000_000, keepttl=True)
@@ -80,7 +80,7 @@ async def test_a_network_may_send_sixty_times_whoever_in_it_asks(callers: Caller
 async def test_a_refusal_charges_nothing(callers: Callers, redis: Redis, network: str) -> None:
     for _ in range(20):
         await send(callers, at(network))
-    origin = Origin.of(at(network))
+    origin = CallerNetworks.of(at(network))
     key = key_of(origin, NETWORK_SENDS, origin.network)
     before = await redis.get(key)
 
@@ -108,7 +108,7 @@ async def test_one_network_may_send_four_times_a_day_to_one_number(
 async def test_a_send_that_did_not_happen_is_given_back_to_the_number_only(
     sms: Sms, callers: Callers, redis: Redis, network: str
 ) -> None:
-    number, codes, origin = fresh_number(), sms.codes(callers), Origin.of(at(network))
+    number, codes, origin = fresh_number(), sms.codes(callers), CallerNetworks.of(at(network))
     await codes.issue(asking(number, address=str(at(network))))
     key = key_of(origin, NUMBER_SENDS, ref_hex(PHONES.ref(number)))
     charged = await redis.get(key)
@@ -152,7 +152,7 @@ async def test_the_longest_wait_is_the_one_told(redis: Redis, network: str) -> N
 
 async def test_keys_vanish_when_their_limit_is_whole_again(callers: Callers, redis: Redis, network: str) -> None:
     await callers.may_look_up(at(network))
-    origin = Origin.of(at(network))
+    origin = CallerNetworks.of(at(network))
     left = [await redis.pttl(key_of(origin, limit, origin.address)) for limit in ADDRESS_LOOKUPS]
     assert all(0 < ttl <= limit.period / limit.allowed * 1000 for ttl, limit in zip(left, ADDRESS_LOOKUPS, strict=True))
 

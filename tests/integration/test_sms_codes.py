@@ -59,7 +59,7 @@ async def test_right_codes_cost_no_try_and_are_told_once(sms: Sms) -> None:
     for _ in range(6):
         await codes.check(entering(number, issued.code))
 
-    row = await sms.pool.fetchrow("select * from numbers where phone_ref = $1", PHONES.ref(number))
+    row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
     assert len(row["failures"]) == 1
     told = [event["type"] for event in await sms.events(ref_hex(PHONES.ref(number)))]
     assert told == ["sms.verification.requested.v1", "sms.verification.failed.v1", "sms.verification.succeeded.v1"]
@@ -341,7 +341,7 @@ async def test_no_table_holds_a_code_or_a_clear_number(sms: Sms) -> None:
 
     await refusal(sms.codes().check(entering(number, issued.code, Purpose.SIGN_IN)))
 
-    for table in ("numbers", "verifications", "sends", "happenings", "outbox"):
+    for table in ("number_activity", "verifications", "messages", "verification_events", "outbox"):
         assert await sms.pool.fetchval(f"select count(*) from {table}")
         for row in await sms.pool.fetch(f"select * from {table}"):
             values = [v if isinstance(v, bytes) else str(v).encode() for v in row.values() if not isinstance(v, int)]

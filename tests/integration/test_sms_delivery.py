@@ -15,12 +15,12 @@ from shared.keys import KeyRing
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery import sender_pool as carriers_module
-from sms_service.delivery.delivery import ABANDONED_AFTER, Delivery, Ending, Entry, State, _told
+from sms_service.delivery.delivery import ABANDONED_AFTER, Delivery, FinalState, LedgerMessage, MessageState, _told
 from sms_service.delivery.ledger_store import LedgerStore
-from sms_service.delivery.sender_pool import Carriers
-from sms_service.otp import Deriver
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.otp import CodeDeriver
 from sms_service.retention import purge
-from sms_service.senders.port import Answer, Message, Outcome
+from sms_service.senders.port import Message, Outcome, SendResult
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ async def queued(sms: Sms) -> tuple[E164, UUID, CodeIssued]:
 
 async def ending(sms: Sms, message_id: UUID) -> tuple[str, str, dict[str, Any]]:
     """How a message ended: its state, its failure, and the one event that told it."""
-    row = await sms.pool.fetchrow("select * from sends where message_id = $1", message_id)
+    row = await sms.pool.fetchrow("select * from messages where message_id = $1", message_id)
     assert row["phone_sealed"] is None
     assert row["finished_at"] is not None
     (event,) = await sms.events(str(message_id))
@@ -62,7 +62,7 @@ class Stuck(Recorder):
         super().__init__()
         self.taken = asyncio.Event()
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         await super().send(message)
         self.taken.set()
         return await asyncio.get_running_loop().create_future()
@@ -184,13 +184,15 @@ async def test_overlapping_batches_of_two_workers_lock_their_messages_in_one_ord
     if act == "finish":
         entries = [claimed for entry in entries if (claimed := await ledger.claim(entry, "recorder"))]
     # Whoever takes the rows as they were given, as they lie in the table or by their age takes the second first now.
-    await sms.pool.execute("update sends set created_at = now() where message_id = $1", ids[0])
-    lock = "select from sends where message_id = $1 for update nowait"
+    await sms.pool.execute("update messages set created_at = now() where message_id = $1", ids[0])
+    lock = "select from messages where message_id = $1 for update nowait"
 
-    async def work(entry: Entry) -> object:
+    async def work(entry: LedgerMessage) -> object:
         if act == "claim":
             return await ledger.claim(entry, "recorder")
-        return await ledger.finish(entry, Ending(State.SENT), _told(entry, Ending(State.SENT), timedelta()))
+        return await ledger.finish(
+            entry, FinalState(MessageState.SENT), _told(entry, FinalState(MessageState.SENT), timedelta())
+        )
 
     other = await asyncpg.connect(url_of(postgres_url, sms.database))
     try:
@@ -214,7 +216,7 @@ async def test_a_worker_that_comes_back_after_the_sweep_changes_nothing(sms: Sms
     await sms.age(number, seconds=31)
     await sms.delivery(Recorder()).sweep()
 
-    await sms.delivery(Recorder())._finish(entry, Ending(State.SENT), timedelta())
+    await sms.delivery(Recorder())._finish(entry, FinalState(MessageState.SENT), timedelta())
 
     assert (await ending(sms, message_id))[:2] == ("failed", "abandoned")
 
@@ -252,10 +254,10 @@ async def test_a_sender_that_does_not_answer_is_given_up(sms: Sms, monkeypatch: 
 
 async def test_a_message_whose_key_is_gone_is_told_as_misconfigured(sms: Sms) -> None:
     _, message_id, _ = await queued(sms)
-    rotated = Deriver(KeyRing.parse("2:" + "ab" * 32))
+    rotated = CodeDeriver(KeyRing.parse("2:" + "ab" * 32))
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), Carriers.only(sender), rotated, PHONES, lambda: None).deliver(message_id)
+    await Delivery(LedgerStore(sms.pool), SenderPool.only(sender), rotated, PHONES, lambda: None).deliver(message_id)
 
     assert sender.messages == []
     assert (await ending(sms, message_id))[:2] == ("failed", "misconfigured")
@@ -266,7 +268,7 @@ async def test_codes_made_with_an_older_key_are_still_sent_as_they_were(sms: Sms
     ring = KeyRing.parse("2:" + "ab" * 32 + ",1:" + KEYS.secret.hex())
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), Carriers.only(sender), Deriver(ring), PHONES, lambda: None).deliver(
+    await Delivery(LedgerStore(sms.pool), SenderPool.only(sender), CodeDeriver(ring), PHONES, lambda: None).deliver(
         message_id
     )
 
@@ -278,7 +280,7 @@ async def test_what_is_old_is_purged_and_what_is_not_stays(sms: Sms) -> None:
     young, _, issued = await queued(sms)
     await sms.age(old, days=31)
     await sms.pool.execute(  # ids are in order of time: the old ones were made then, too
-        "update sends set message_id = $2 where message_id = $1", message_id, UUID(int=7 << 76 | uuid4().int >> 64)
+        "update messages set message_id = $2 where message_id = $1", message_id, UUID(int=7 << 76 | uuid4().int >> 64)
     )
     await sms.pool.execute(
         "update verifications set verification_id = $2 where phone_ref = $1",
@@ -289,7 +291,7 @@ async def test_what_is_old_is_purged_and_what_is_not_stays(sms: Sms) -> None:
     gone = await purge(LedgerStore(sms.pool))
 
     assert gone == {"messages": 1, "verifications": 1, "happenings": 0}
-    for table in ("numbers", "verifications", "sends"):
+    for table in ("number_activity", "verifications", "messages"):
         count = f"select count(*) from {table} where phone_ref = $1"
         assert await sms.pool.fetchval(count, PHONES.ref(old)) == 0
         assert await sms.pool.fetchval(count, PHONES.ref(young)) == 1

@@ -18,23 +18,23 @@ from sms_service.callers.rate_limits import Unlimited
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.routing import Route
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.explain.build_report import AUTH_FORGOT, AUTH_SILENT, FULL, NOT_SPENT, SAMPLED
 from sms_service.explain.explain import UNKNOWN, Explainer
-from sms_service.explain.history_store import PastStore
-from sms_service.explain.render_text import text_of
-from sms_service.explain.report import Kind, Story
-from sms_service.receipts.receipts import Fate, Receipt, Receipts
+from sms_service.explain.history_store import HistoryStore
+from sms_service.explain.render_text import render_text
+from sms_service.explain.report import DiagnosisKind, Report
+from sms_service.receipts.receipts import DeliveryStatus, Receipt, Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.retention import purge
 from sms_service.senders.port import Outcome
-from sms_service.spending.gate import Standing, Unwatched, Watch
+from sms_service.spending.gate import NoSpendingLimits, NumberState, SpendingGate
 from sms_service.spending.policy import Stage
 from sms_service.spending.refusals import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 from sms_service.spending.store import SpendingStore
-from sms_service.verification.audit_events import CALLER, DEAD_GUESSES_A_DAY, REFUSALS_A_DAY
-from sms_service.verification.codes import Codes, Secrets
-from sms_service.verification.store import CodeStore
+from sms_service.verification.audit_events import CALLER, REFUSALS_PER_DAY, UNUSABLE_CHECKS_PER_DAY
+from sms_service.verification.codes import Secrets, Verifications
+from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 
@@ -63,10 +63,10 @@ NOTHING_SPENT = Auth()
 
 
 def explainer(sms: Sms, auth: Auth = NOTHING_SPENT) -> Explainer:
-    return Explainer(PastStore(sms.pool), auth, PHONES)
+    return Explainer(HistoryStore(sms.pool), auth, PHONES)
 
 
-async def explained(sms: Sms, number: E164, auth: Auth = NOTHING_SPENT) -> Story:
+async def explained(sms: Sms, number: E164, auth: Auth = NOTHING_SPENT) -> Report:
     return await explainer(sms, auth).explain(number)
 
 
@@ -76,7 +76,7 @@ async def ask(sms: Sms, number: E164, **more: object) -> tuple[CodeIssued, UUID]
     return issued, (await sms.sends(number))[-1]["message_id"]
 
 
-def steps(story: Story, timeline: int = -1) -> list[tuple[str, str]]:
+def steps(story: Report, timeline: int = -1) -> list[tuple[str, str]]:
     """Who did what, in order, up to the first colon."""
     return [(entry.by, entry.said.partition(":")[0]) for entry in story.timelines[timeline].entries]
 
@@ -90,9 +90,9 @@ async def test_a_code_that_arrived_is_told_from_the_asking_to_the_session(sms: S
     issued, message_id = await ask(sms, number)
     await sms.delivery(Recorder(name="mainland")).deliver(message_id)
     await refusal(sms.codes().check(entering(number, wrong(issued.code))))
-    assert (await explained(sms, number)).verdict.kind is Kind.WRONG_CODE
+    assert (await explained(sms, number)).verdict.kind is DiagnosisKind.WRONG_CODE
     receipts = Receipts(ReceiptStore(sms.pool), {}, lambda: None)
-    await receipts.apply("mainland", Receipt(Fate.DELIVERED, message_id))
+    await receipts.apply("mainland", Receipt(DeliveryStatus.DELIVERED, message_id))
     await sms.codes().check(entering(number, issued.code))
 
     story = await explained(sms, number, Auth(issued.verification_id))
@@ -106,7 +106,7 @@ async def test_a_code_that_arrived_is_told_from_the_asking_to_the_session(sms: S
         ("check", "the right code came back"),
         ("auth-service", "the ticket was spent"),
     ]
-    assert story.verdict.kind is Kind.VERIFIED
+    assert story.verdict.kind is DiagnosisKind.VERIFIED
     assert story.verdict.said.startswith("The code arrived: the right one came back ")
     assert story.verdict.said.endswith("and its ticket was spent.")
     assert story.timelines[0].notes == []
@@ -117,11 +117,13 @@ async def test_a_delivered_code_that_nobody_entered_has_arrived(sms: Sms) -> Non
     _, message_id = await ask(sms, number)
     await sms.delivery(Recorder(name="mainland")).deliver(message_id)
     story = await explained(sms, number)
-    assert (story.verdict.kind, steps(story)[-1]) == (Kind.ACCEPTED, ("mainland", "took the message"))
+    assert (story.verdict.kind, steps(story)[-1]) == (DiagnosisKind.ACCEPTED, ("mainland", "took the message"))
 
-    await Receipts(ReceiptStore(sms.pool), {}, lambda: None).apply("mainland", Receipt(Fate.DELIVERED, message_id))
+    await Receipts(ReceiptStore(sms.pool), {}, lambda: None).apply(
+        "mainland", Receipt(DeliveryStatus.DELIVERED, message_id)
+    )
     story = await explained(sms, number)
-    assert story.verdict.kind is Kind.DELIVERED
+    assert story.verdict.kind is DiagnosisKind.DELIVERED
     assert story.verdict.said.startswith("Arrived: mainland delivered it")
 
 
@@ -134,7 +136,7 @@ async def test_a_cooldown_is_told_with_its_end_and_with_what_became_of_the_code_
     story = await explained(sms, number)
 
     assert error.code is ErrorCode.COOLDOWN
-    assert story.verdict.kind is Kind.COOLDOWN
+    assert story.verdict.kind is DiagnosisKind.COOLDOWN
     assert "Refused by cooldown until " in story.verdict.said
     assert " from now)" in story.verdict.said
     assert "Before that: mainland took the message" in story.verdict.said
@@ -151,20 +153,22 @@ async def test_a_cooldown_of_another_purpose_is_a_timeline_of_its_own(sms: Sms) 
     assert [timeline.purpose for timeline in story.timelines] == [Purpose.SIGN_UP, Purpose.SIGN_IN]
     assert [timeline.verification_id is None for timeline in story.timelines] == [False, True]
     assert len(story.timelines[1].entries) == 4
-    assert story.verdict.kind is Kind.COOLDOWN
+    assert story.verdict.kind is DiagnosisKind.COOLDOWN
 
 
-@pytest.mark.parametrize(("why", "kind"), [(SPENDING_STOPPED, Kind.BUDGET), (PREFIX_STOPPED, Kind.PREFIX_STOPPED)])
+@pytest.mark.parametrize(
+    ("why", "kind"), [(SPENDING_STOPPED, DiagnosisKind.BUDGET), (PREFIX_STOPPED, DiagnosisKind.PREFIX_STOPPED)]
+)
 async def test_a_number_that_spending_refused_is_told_with_the_reason_and_when_to_ask_again(
-    sms: Sms, why: str, kind: Kind
+    sms: Sms, why: str, kind: DiagnosisKind
 ) -> None:
-    class Stopped(Unwatched):
+    class Stopped(NoSpendingLimits):
         def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
             raise StoppedError(900, why)
 
     number = fresh_number()
     secrets = Secrets(sms.deriver, PHONES, BOOTH)
-    codes = Codes(CodeStore(sms.pool), Unlimited(), secrets, lambda: None, purse=Stopped())
+    codes = Verifications(VerificationStore(sms.pool), Unlimited(), secrets, lambda: None, spending_guard=Stopped())
     error = await refusal(codes.issue(asking(number)))
 
     story = await explained(sms, number)
@@ -184,30 +188,34 @@ async def test_a_message_that_the_budget_stopped_is_told(sms: Sms) -> None:
         _, message_id = await ask(sms, number)
         await mind.delivery(a_sender()).deliver(message_id)
 
-    assert (await explained(sms, paid)).verdict.kind is Kind.ACCEPTED
+    assert (await explained(sms, paid)).verdict.kind is DiagnosisKind.ACCEPTED
     story = await explained(sms, unpaid)
-    assert story.verdict.kind is Kind.BUDGET
+    assert story.verdict.kind is DiagnosisKind.BUDGET
     assert story.timelines[0].entries[-1].facts == {"failure": SPENDING_STOPPED}
 
 
 @pytest.mark.parametrize(
     ("standing", "kind"),
-    [("block:{}", Kind.PREFIX_STOPPED), ("network:{:.6}", Kind.PREFIX_STOPPED), ("hour:{}", Kind.BUDGET)],
+    [
+        ("block:{}", DiagnosisKind.PREFIX_STOPPED),
+        ("network:{:.6}", DiagnosisKind.PREFIX_STOPPED),
+        ("hour:{}", DiagnosisKind.BUDGET),
+    ],
 )
 async def test_a_message_that_was_held_back_after_it_was_queued_is_told_with_what_held_it_back(
-    sms: Sms, standing: str, kind: Kind
+    sms: Sms, state: str, kind: DiagnosisKind
 ) -> None:
     class Standings(SpendingStore):
-        async def standing(self) -> list[Standing]:
-            return [Standing(standing.format(block), Stage.STOP, 0, 900)]
+        async def state(self) -> list[NumberState]:
+            return [NumberState(state.format(block), Stage.STOP, 0, 900)]
 
     block = block_of()
     number = number_in(block)
     _, message_id = await ask(sms, number)
-    watch = Watch(Standings(sms.pool), a_plan())
+    watch = SpendingGate(Standings(sms.pool), a_plan())
     await watch.refresh()
     sender = Recorder()
-    delivery = Delivery(LedgerStore(sms.pool), Carriers.only(sender), sms.deriver, PHONES, lambda: None, gate=watch)
+    delivery = Delivery(LedgerStore(sms.pool), SenderPool.only(sender), sms.deriver, PHONES, lambda: None, gate=watch)
     await delivery.deliver(message_id)
 
     assert sender.messages == []
@@ -219,7 +227,7 @@ async def test_an_invalid_number_is_told_in_the_providers_words(sms: Sms) -> Non
     _, message_id = await ask(sms, number)
     await sms.delivery(Recorder(Outcome.INVALID_NUMBER, "mainland")).deliver(message_id)
     story = await explained(sms, number)
-    assert story.verdict.kind is Kind.INVALID_NUMBER
+    assert story.verdict.kind is DiagnosisKind.INVALID_NUMBER
     assert story.verdict.said == "mainland said that the number is invalid (invalid_number)."
     assert steps(story)[-1] == ("mainland", "did not take the message")
 
@@ -228,12 +236,12 @@ async def test_a_silent_provider_is_told_and_so_is_the_one_that_was_asked_before
     number = fresh_number()
     _, message_id = await ask(sms, number)
     senders = [Recorder(Outcome.REFUSED, "mainland"), Recorder(TimeoutError(), "second")]
-    carriers = Carriers(senders, [Route("+", ("mainland", "second"))], {})
-    await sms.delivery(carriers).deliver(message_id)
+    sender_pool = SenderPool(senders, [Route("+", ("mainland", "second"))], {})
+    await sms.delivery(sender_pool).deliver(message_id)
 
     story = await explained(sms, number)
 
-    assert story.verdict.kind is Kind.SILENT
+    assert story.verdict.kind is DiagnosisKind.SILENT
     assert story.verdict.said.startswith("second did not answer in time")
     assert "mainland before it: refused" in story.verdict.said
     assert steps(story)[3:] == [
@@ -247,16 +255,16 @@ async def test_a_silent_provider_is_told_and_so_is_the_one_that_was_asked_before
 async def test_a_code_that_expired_in_the_queue_is_told_before_and_after_it_is_swept(sms: Sms) -> None:
     number = fresh_number()
     await ask(sms, number)
-    assert (await explained(sms, number)).verdict.kind is Kind.WAITING
+    assert (await explained(sms, number)).verdict.kind is DiagnosisKind.WAITING
     await sms.age(number, minutes=5, seconds=1)
-    assert (await explained(sms, number)).verdict.kind is Kind.EXPIRED
+    assert (await explained(sms, number)).verdict.kind is DiagnosisKind.EXPIRED
     recorder = Recorder()
     await sms.delivery(recorder).sweep()
 
     story = await explained(sms, number)
 
     assert recorder.messages == []
-    assert story.verdict.kind is Kind.EXPIRED
+    assert story.verdict.kind is DiagnosisKind.EXPIRED
     assert "after 5 min 0 s no worker had taken" in story.verdict.said
     assert steps(story)[-1] == ("queue", "the code expired after 5 min 0 s in the queue")
 
@@ -264,13 +272,13 @@ async def test_a_code_that_expired_in_the_queue_is_told_before_and_after_it_is_s
 async def test_a_message_without_a_route_or_a_key_is_told(sms: Sms) -> None:
     unserved, keyless = fresh_number(), fresh_number()
     _, message_id = await ask(sms, unserved)
-    await sms.delivery(Carriers([Recorder()], [Route("+852", ("recorder",))], {})).deliver(message_id)
-    assert (await explained(sms, unserved)).verdict.kind is Kind.NO_ROUTE
+    await sms.delivery(SenderPool([Recorder()], [Route("+852", ("recorder",))], {})).deliver(message_id)
+    assert (await explained(sms, unserved)).verdict.kind is DiagnosisKind.NO_ROUTE
 
     _, message_id = await ask(sms, keyless)
-    await sms.pool.execute("update sends set code_key_id = 9 where message_id = $1", message_id)
+    await sms.pool.execute("update messages set code_key_id = 9 where message_id = $1", message_id)
     await sms.delivery(Recorder()).deliver(message_id)
-    assert (await explained(sms, keyless)).verdict.kind is Kind.KEY_MISSING
+    assert (await explained(sms, keyless)).verdict.kind is DiagnosisKind.KEY_MISSING
 
 
 async def test_a_worker_that_went_away_is_told(sms: Sms) -> None:
@@ -279,11 +287,11 @@ async def test_a_worker_that_went_away_is_told(sms: Sms) -> None:
     entry = await LedgerStore(sms.pool).find(message_id)
     assert entry is not None
     assert await LedgerStore(sms.pool).claim(entry, "mainland")
-    assert (await explained(sms, number)).verdict.kind is Kind.SENDING
+    assert (await explained(sms, number)).verdict.kind is DiagnosisKind.SENDING
     await sms.age(number, seconds=31)
-    assert (await explained(sms, number)).verdict.kind is Kind.ABANDONED
+    assert (await explained(sms, number)).verdict.kind is DiagnosisKind.ABANDONED
     await sms.delivery(Recorder()).sweep()
-    assert (await explained(sms, number)).verdict.kind is Kind.ABANDONED
+    assert (await explained(sms, number)).verdict.kind is DiagnosisKind.ABANDONED
 
 
 async def test_a_test_number_is_told_as_one(sms: Sms) -> None:
@@ -291,7 +299,7 @@ async def test_a_test_number_is_told_as_one(sms: Sms) -> None:
     tests = TestNumbers([TestNumber(number, "246810", datetime.now(UTC).date())])
     await sms.codes(tests=tests).issue(asking(number))
     story = await explained(sms, number)
-    assert (story.verdict.kind, len(story.timelines[0].entries)) == (Kind.TEST_NUMBER, 3)
+    assert (story.verdict.kind, len(story.timelines[0].entries)) == (DiagnosisKind.TEST_NUMBER, 3)
 
 
 async def test_five_wrong_codes_and_the_right_one_after_them_are_told(sms: Sms) -> None:
@@ -308,7 +316,7 @@ async def test_five_wrong_codes_and_the_right_one_after_them_are_told(sms: Sms) 
     told = [entry.said for entry in story.timelines[0].entries if entry.by == "check"]
     assert [said[-12:] for said in told[:5]] == [f"{left} tries left" for left in (4, 3, 2, 1, 0)]
     assert told[5] == "a code came back that opens nothing: five wrong codes had killed the right one"
-    assert story.verdict.kind is Kind.CODE_DEAD
+    assert story.verdict.kind is DiagnosisKind.CODE_DEAD
 
 
 @pytest.mark.parametrize("by", ["number", "id"])
@@ -320,7 +328,7 @@ async def test_a_code_that_comes_back_too_late_is_told(sms: Sms, by: str) -> Non
     late = entering(number if by == "number" else None, issued.code, verification_id=issued.verification_id)
     await refusal(sms.codes().check(late))
     story = await explained(sms, number)
-    assert story.verdict.kind is Kind.CODE_DEAD
+    assert story.verdict.kind is DiagnosisKind.CODE_DEAD
     assert "the code's five minutes were over" in story.verdict.said
 
 
@@ -328,14 +336,16 @@ async def test_a_number_that_asked_for_nothing_is_told_plainly_and_guesses_at_it
     number = fresh_number()
     await refusal(sms.codes().check(entering(number, "123456")))
     story = await explained(sms, number)
-    assert (story.verdict.kind, story.timelines) == (Kind.NOTHING_ASKED, [])
+    assert (story.verdict.kind, story.timelines) == (DiagnosisKind.NOTHING_ASKED, [])
     assert story.verdict.said == "Nothing was asked for this number in the last 30 days."
     assert "gateway" in story.verdict.advice
-    assert await happenings(sms, number) == 0
+    assert await verification_events(sms, number) == 0
 
 
-async def happenings(sms: Sms, number: E164) -> int:
-    count: int = await sms.pool.fetchval("select count(*) from happenings where phone_ref = $1", PHONES.ref(number))
+async def verification_events(sms: Sms, number: E164) -> int:
+    count: int = await sms.pool.fetchval(
+        "select count(*) from verification_events where phone_ref = $1", PHONES.ref(number)
+    )
     return count
 
 
@@ -343,18 +353,18 @@ async def test_a_flood_of_refusals_and_of_guesses_keeps_a_bounded_number_of_rows
     number = fresh_number()
     issued, _ = await ask(sms, number)
     codes = sms.codes()
-    for _ in range(REFUSALS_A_DAY + 5):
+    for _ in range(REFUSALS_PER_DAY + 5):
         await refusal(codes.issue(asking(number)))
-    assert await happenings(sms, number) == REFUSALS_A_DAY
+    assert await verification_events(sms, number) == REFUSALS_PER_DAY
     assert (await explained(sms, number)).timelines[0].notes == [FULL]
 
     await sms.age(number, minutes=6)
     for _ in range(30):
         await refusal(codes.check(entering(number, issued.code)))
-    assert await happenings(sms, number) == REFUSALS_A_DAY + 1
-    for _ in range(DEAD_GUESSES_A_DAY + 5):  # as many processes, each of which has not spoken of it yet
+    assert await verification_events(sms, number) == REFUSALS_PER_DAY + 1
+    for _ in range(UNUSABLE_CHECKS_PER_DAY + 5):  # as many processes, each of which has not spoken of it yet
         await refusal(sms.codes().check(entering(number, issued.code)))
-    assert await happenings(sms, number) == REFUSALS_A_DAY + DEAD_GUESSES_A_DAY
+    assert await verification_events(sms, number) == REFUSALS_PER_DAY + UNUSABLE_CHECKS_PER_DAY
 
 
 async def test_callers_over_their_limit_are_kept_once_a_minute_and_the_story_says_so(sms: Sms) -> None:
@@ -364,7 +374,7 @@ async def test_callers_over_their_limit_are_kept_once_a_minute_and_the_story_say
 
         async def not_sent(self, *_: object) -> None: ...
         async def may_look_up(self, *_: object) -> None: ...
-        def guesser(self, *_: object) -> None:
+        def source_network(self, *_: object) -> None:
             return None
 
     number = fresh_number()
@@ -372,7 +382,7 @@ async def test_callers_over_their_limit_are_kept_once_a_minute_and_the_story_say
     for _ in range(3):
         await refusal(codes.issue(asking(number)))
     story = await explained(sms, number)
-    assert (story.verdict.kind, len(story.timelines[0].entries)) == (Kind.CALLER_LIMIT, 2)
+    assert (story.verdict.kind, len(story.timelines[0].entries)) == (DiagnosisKind.CALLER_LIMIT, 2)
     assert story.timelines[0].notes == [SAMPLED[CALLER]]
 
 
@@ -386,16 +396,16 @@ async def test_what_auth_service_does_not_know_or_say_is_said(sms: Sms) -> None:
         (Auth(knows=timedelta()), AUTH_FORGOT),
     ):
         story = await explained(sms, number, auth)
-        assert (story.verdict.kind, story.timelines[0].notes) == (Kind.VERIFIED, [note])
+        assert (story.verdict.kind, story.timelines[0].notes) == (DiagnosisKind.VERIFIED, [note])
 
 
 async def test_a_code_verified_before_its_rows_were_kept_is_verified_all_the_same(sms: Sms) -> None:
     number = fresh_number()
     issued, _ = await ask(sms, number)
     await sms.codes().check(entering(number, issued.code))
-    await sms.pool.execute("delete from happenings where phone_ref = $1", PHONES.ref(number))
+    await sms.pool.execute("delete from verification_events where phone_ref = $1", PHONES.ref(number))
     story = await explained(sms, number)
-    assert (story.verdict.kind, steps(story)[-1]) == (Kind.VERIFIED, ("check", "the right code came back"))
+    assert (story.verdict.kind, steps(story)[-1]) == (DiagnosisKind.VERIFIED, ("check", "the right code came back"))
 
 
 async def test_an_earlier_verification_keeps_its_story_after_a_newer_one_took_its_place(sms: Sms) -> None:
@@ -408,14 +418,17 @@ async def test_an_earlier_verification_keeps_its_story_after_a_newer_one_took_it
 
     story = await explained(sms, number)
     kinds = [(timeline.verification_id, timeline.verdict.kind) for timeline in story.timelines]
-    assert kinds == [(first.verification_id, Kind.INVALID_NUMBER), (second.verification_id, Kind.WAITING)]
-    assert story.verdict.kind is Kind.WAITING
-    assert "2. sign_up: verification" in text_of(story)
+    assert kinds == [
+        (first.verification_id, DiagnosisKind.INVALID_NUMBER),
+        (second.verification_id, DiagnosisKind.WAITING),
+    ]
+    assert story.verdict.kind is DiagnosisKind.WAITING
+    assert "2. sign_up: verification" in render_text(story)
 
     for identity in (first.verification_id, first_message):
         story = await explainer(sms).explain(identity)
         assert [timeline.verification_id for timeline in story.timelines] == [first.verification_id]
-        assert story.verdict.kind is Kind.INVALID_NUMBER
+        assert story.verdict.kind is DiagnosisKind.INVALID_NUMBER
 
 
 async def test_who_asks_by_id_is_not_shown_the_number(sms: Sms) -> None:
@@ -425,10 +438,10 @@ async def test_who_asks_by_id_is_not_shown_the_number(sms: Sms) -> None:
     for identity in (issued.verification_id, message_id):
         story = await explainer(sms).explain(identity)
         assert story.about == mask(number)
-        for text in (text_of(story), story.model_dump_json()):
+        for text in (render_text(story), story.model_dump_json()):
             assert number[3:] not in text
             assert mask(number) in text
-    assert number in text_of(await explained(sms, number))
+    assert number in render_text(await explained(sms, number))
 
     await sms.delivery(Recorder()).deliver(message_id)
     await sms.pool.execute("delete from verifications where verification_id = $1", issued.verification_id)
@@ -450,12 +463,12 @@ async def test_only_the_days_asked_for_are_told_and_what_is_too_old_is_purged(sm
     number = fresh_number()
     await ask(sms, number)
     await refusal(sms.codes().issue(asking(number)))
-    old = "update happenings set at = at - interval '31 days', id = $2 where phone_ref = $1"
+    old = "update verification_events set at = at - interval '31 days', id = $2 where phone_ref = $1"
     await sms.pool.execute(old, PHONES.ref(number), retention._id_of(0, -1))
     await sms.age(number, days=2)
 
     assert (await explainer(sms).explain(number, days=1)).timelines == []
     assert len((await explainer(sms).explain(number)).timelines[0].entries) == 3
-    assert await happenings(sms, number) == 1
+    assert await verification_events(sms, number) == 1
     assert (await purge(LedgerStore(sms.pool)))["happenings"] == 1
-    assert await happenings(sms, number) == 0
+    assert await verification_events(sms, number) == 0

@@ -211,7 +211,7 @@ async def test_without_a_token_of_operators_the_call_does_not_exist(
 
 async def test_the_command_line_says_what_it_can_do() -> None:
     for words, expected in (
-        (("--help",), (b"serve", b"deliver", b"migrate", b"explain", b"Without a command it serves.")),
+        (("--help",), (b"serve", b"worker", b"migrate", b"explain", b"Without a command it serves.")),
         (("explain", "--help"), (b"NUMBER|ID", b"--days", b"--json")),
     ):
         started = await asyncio.create_subprocess_exec(

@@ -14,7 +14,7 @@ from support.sms import Recorder, Sms, asking, fresh_number, running
 from shared.phone import E164
 from sms_service.delivery.circuit_breakers import Breakers
 from sms_service.delivery.routing import Limits, Route
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import WebhookConfig
 from sms_service.senders.port import Outcome
 from sms_service.senders.webhook import WebhookSender
@@ -32,9 +32,11 @@ async def ask(sms: Sms, number: E164) -> UUID:
     return (await sms.sends(number))[-1]["message_id"]
 
 
-def between(*senders: Recorder, limits: dict[str, Limits] | None = None, breakers: Breakers | None = None) -> Carriers:
+def between(
+    *senders: Recorder, limits: dict[str, Limits] | None = None, breakers: Breakers | None = None
+) -> SenderPool:
     route = Route("+", tuple(sender.name for sender in senders))
-    return Carriers(senders, [route], limits or {}, breakers)
+    return SenderPool(senders, [route], limits or {}, breakers)
 
 
 async def told(sms: Sms, number: E164) -> list[tuple[str, str]]:
@@ -63,7 +65,7 @@ async def test_when_the_first_sender_fails_the_code_arrives_through_the_second_w
         for name, service in zip(("first", "second"), services, strict=True):
             config = WebhookConfig.model_construct(type="webhook", url=service.url, secret=SecretStr("secret"))
             senders.append(await stack.enter_async_context(WebhookSender.open(name, config)))
-        delivery = sms.delivery(Carriers(senders, [Route("+", ("first", "second"))], {}))
+        delivery = sms.delivery(SenderPool(senders, [Route("+", ("first", "second"))], {}))
         number = fresh_number()
         message_id = await ask(sms, number)
 
@@ -156,8 +158,8 @@ async def test_a_sender_with_one_a_minute_takes_whatever_the_cooldown_allows(sms
 
 async def test_a_sender_that_keeps_failing_is_left_alone(sms: Sms) -> None:
     one, two = Recorder(Outcome.TRANSIENT, "one"), Recorder(name="two")
-    carriers = between(one, two, breakers=Breakers(failures=2))
-    delivery = sms.delivery(carriers)
+    sender_pool = between(one, two, breakers=Breakers(failures=2))
+    delivery = sms.delivery(sender_pool)
     for _ in range(4):
         await delivery.deliver(await ask(sms, fresh_number()))
     assert (len(one.messages), len(two.messages)) == (2, 4)
@@ -166,7 +168,7 @@ async def test_a_sender_that_keeps_failing_is_left_alone(sms: Sms) -> None:
 async def test_a_number_without_a_route_costs_nothing_and_is_told(sms: Sms) -> None:
     one, number = Recorder(name="one"), fresh_number()
     message_id = await ask(sms, number)
-    await sms.delivery(Carriers([one], [Route("+852", ("one",))], {})).deliver(message_id)
+    await sms.delivery(SenderPool([one], [Route("+852", ("one",))], {})).deliver(message_id)
     assert (one.messages, await told(sms, number)) == ([], [])
     (event,) = await sms.events(str(message_id))
     assert (event["type"], event["data"]["failure"]) == ("sms.message.failed.v1", "no_route")

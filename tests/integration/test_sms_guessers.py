@@ -13,13 +13,13 @@ from shared.internal_api.sms import Purpose
 from sms_service.callers.rate_limits import Callers, Unlimited
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.retention import purge
-from sms_service.verification.codes import Codes
+from sms_service.verification.codes import Verifications
 
 
 class Guarded(Unlimited):
     """Guesses are counted by network; sends are not, for there is no Redis here."""
 
-    guesser = Callers.guesser  # type: ignore[assignment]
+    source_network = Callers.source_network  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 
 @pytest.fixture
-def codes(sms: Sms) -> Codes:
+def codes(sms: Sms) -> Verifications:
     return sms.codes(Guarded())
 
 
@@ -40,24 +40,28 @@ def somewhere() -> str:
 
 async def failures(sms: Sms, place: str) -> int:
     network = place.rpartition(".")[0] + ".0/24"
-    return await sms.pool.fetchval("select coalesce((select failures from guessers where place = $1), 0)", network)
+    return await sms.pool.fetchval(
+        "select coalesce((select failures from check_failures_by_network where place = $1), 0)", network
+    )
 
 
-async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_rest(sms: Sms, codes: Codes) -> None:
+async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_rest(
+    sms: Sms, codes: Verifications
+) -> None:
     number, stranger, owner = fresh_number(), somewhere(), somewhere()
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
         issued = await codes.issue(asking(number, purpose))
         await sms.age(number, seconds=61)
         for _ in range(5):
-            guess = entering(number, wrong(issued.code), purpose, address=stranger)
-            assert (await refusal(codes.check(guess))).code is ErrorCode.CODE_REFUSED
+            check = entering(number, wrong(issued.code), purpose, address=stranger)
+            assert (await refusal(codes.check(check))).code is ErrorCode.CODE_REFUSED
     before = sms.deriver.compared
     assert await refusal(codes.check(entering(number, issued.code, purpose, address=stranger)))
     by_id = entering(None, issued.code, purpose, verification_id=issued.verification_id, address=stranger)
     assert await refusal(codes.check(by_id))
     assert sms.deriver.compared == before
 
-    row = await sms.pool.fetchrow("select * from numbers where phone_ref = $1", PHONES.ref(number))
+    row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
     assert len(row["failures"]) == len(row["failed_from"]) == 5
     assert await failures(sms, stranger) == 5
     assert await codes.check(entering(number, issued.code, purpose, address=owner))
@@ -67,7 +71,7 @@ async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_r
     assert await codes.check(entering(number, issued.code, address=stranger))
 
 
-async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: Sms, codes: Codes) -> None:
+async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: Sms, codes: Verifications) -> None:
     number, tried = fresh_number(), 0
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
         issued = await codes.issue(asking(number, purpose))
@@ -76,34 +80,38 @@ async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: S
             more = {"address": somewhere()} if turn % 2 else {}
             await refusal(codes.check(entering(number, wrong(issued.code), purpose, **more)))
     tried = await sms.pool.fetchval(
-        "select cardinality(failures) from numbers where phone_ref = $1", PHONES.ref(number)
+        "select cardinality(failures) from number_activity where phone_ref = $1", PHONES.ref(number)
     )
     assert tried == 10
     assert await refusal(codes.check(entering(number, issued.code, purpose, address=somewhere())))
 
 
-async def test_one_network_gets_sixty_wrong_tries_an_hour_at_all_numbers_also_at_once(sms: Sms, codes: Codes) -> None:
+async def test_one_network_gets_sixty_wrong_tries_an_hour_at_all_numbers_also_at_once(
+    sms: Sms, codes: Verifications
+) -> None:
     place, numbers = somewhere(), [fresh_number() for _ in range(13)]
     issued = {number: await codes.issue(asking(number)) for number in numbers}
     before = sms.deriver.compared
-    guesses = [entering(number, wrong(issued[number].code), address=place) for number in numbers for _ in range(5)]
+    checks = [entering(number, wrong(issued[number].code), address=place) for number in numbers for _ in range(5)]
 
-    answers = await asyncio.gather(*map(codes.check, guesses), return_exceptions=True)
+    answers = await asyncio.gather(*map(codes.check, checks), return_exceptions=True)
 
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
     assert (len(answers), sms.deriver.compared - before, await failures(sms, place)) == (65, 60, 60)
-    counted = "select sum(cardinality(failures)) from numbers where phone_ref = any ($1::bigint[])"
+    counted = "select sum(cardinality(failures)) from number_activity where phone_ref = any ($1::bigint[])"
     assert await sms.pool.fetchval(counted, [PHONES.ref(number) for number in numbers]) == 60
     fresh = fresh_number()
     code = (await codes.issue(asking(fresh))).code
     assert await refusal(codes.check(entering(fresh, code, address=place)))
     assert await codes.check(entering(fresh, code, address=somewhere()))
 
-    await sms.pool.execute("update guessers set resets_at = resets_at - $1::interval", timedelta(hours=1))
+    await sms.pool.execute(
+        "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)
+    )
     assert await codes.check(entering(fresh, code, address=place))
 
 
-async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: Codes) -> None:
+async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: Verifications) -> None:
     number, place = fresh_number(), somewhere()
     issued = await codes.issue(asking(number))
     for _ in range(8):
@@ -113,18 +121,18 @@ async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: 
     )
 
     assert await failures(sms, place) == 0
-    row = await sms.pool.fetchrow("select * from numbers where phone_ref = $1", PHONES.ref(number))
+    row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
     assert (row["failures"], row["failed_from"]) == ([], [])
 
 
-async def test_a_site_of_ipv6_is_one_guesser(sms: Sms, codes: Codes) -> None:
+async def test_a_site_of_ipv6_is_one_guesser(sms: Sms, codes: Verifications) -> None:
     number, site = fresh_number(), f"2001:db8:{secrets.randbelow(2**16):x}"
     issued = await codes.issue(asking(number))
     for subnet in range(4):
-        guess = entering(number, wrong(issued.code), address=f"{site}:{subnet:x}00::1")
-        await refusal(codes.check(guess))
-    places = "select failed_from from numbers where phone_ref = $1"
-    assert len(set(await sms.pool.fetchval(places, PHONES.ref(number)))) == 1
+        check = entering(number, wrong(issued.code), address=f"{site}:{subnet:x}00::1")
+        await refusal(codes.check(check))
+    slots = "select failed_from from number_activity where phone_ref = $1"
+    assert len(set(await sms.pool.fetchval(slots, PHONES.ref(number)))) == 1
 
 
 async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
@@ -134,18 +142,19 @@ async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
         await sms.age(number, seconds=61)
         for _ in range(5):
             await refusal(codes.check(entering(number, wrong(issued.code), purpose, address=place)))
-    tried = "select cardinality(failures) from numbers where phone_ref = $1"
+    tried = "select cardinality(failures) from number_activity where phone_ref = $1"
     assert await sms.pool.fetchval(tried, PHONES.ref(number)) == 10
     assert await failures(sms, place) == 0
 
 
-async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Codes) -> None:
+async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Verifications) -> None:
     number, old, young = fresh_number(), somewhere(), somewhere()
     issued = await codes.issue(asking(number))
     for place in (old, young):
         await refusal(codes.check(entering(number, wrong(issued.code), address=place)))
     await sms.pool.execute(
-        "update guessers set resets_at = now() - interval '1 s' where place = $1", old.rpartition(".")[0] + ".0/24"
+        "update check_failures_by_network set resets_at = now() - interval '1 s' where place = $1",
+        old.rpartition(".")[0] + ".0/24",
     )
 
     await purge(LedgerStore(sms.pool))
@@ -153,7 +162,7 @@ async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Codes) ->
     assert (await failures(sms, old), await failures(sms, young)) == (0, 1)
 
 
-async def test_right_codes_at_once_from_one_network_cost_it_nothing(sms: Sms, codes: Codes) -> None:
+async def test_right_codes_at_once_from_one_network_cost_it_nothing(sms: Sms, codes: Verifications) -> None:
     place, numbers = somewhere(), [fresh_number() for _ in range(5)]
     entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
     await asyncio.gather(*map(codes.check, entered))

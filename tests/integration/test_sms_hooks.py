@@ -59,7 +59,7 @@ async def provider(
             amqp_url=amqp_url,
             sms_database=await stack.enter_async_context(fresh_database(postgres_url)),
             caller_limits="off",
-            sms_routes=file,
+            sms_config_file=file,
         )
         api = await stack.enter_async_context(TestServer(create_api(settings)))
         gateway = create_app(GatewaySettings(environment="development", sms_url=str(api.make_url(""))))
@@ -102,7 +102,10 @@ async def test_anything_else_is_refused(provider: Provider, path: str, given: by
 
 
 async def test_a_long_report_fits_and_a_get_does_not(provider: Provider) -> None:
-    long = json.dumps({"id": str(uuid4()), "status": "failed", "more": "x" * 60_000}).encode()
-    assert await provider.post("/hooks/sms/own", long, WebhookKey(SECRET).headers("evt-2", long)) == (200, "{}")
+    multi_segment = json.dumps({"id": str(uuid4()), "status": "failed", "more": "x" * 60_000}).encode()
+    assert await provider.post("/hooks/sms/own", multi_segment, WebhookKey(SECRET).headers("evt-2", multi_segment)) == (
+        200,
+        "{}",
+    )
     async with provider.http.get(provider.gateway + "/hooks/sms/own") as response:
         assert response.status == 405

@@ -19,7 +19,7 @@ from shared.postgres import ensure_database, url_of
 
 BEFORE = "0005"
 """The revision before the one that builds an index on a table that requests write to."""
-INDEX = "select indisvalid from pg_index where indexrelid = to_regclass('sends_uncarried')"
+INDEX = "select indisvalid from pg_index where indexrelid = to_regclass('messages_uncarried')"
 HERE = "select count(*) from pg_stat_activity where datname = current_database() and "
 BUILDING = HERE + "query ~ '^\\s*create index concurrently' and wait_event_type = 'Lock'"
 WAITING = HERE + "query ~ '^select pg.*_advisory'"
@@ -78,7 +78,7 @@ async def session(postgres_url: str, name: str) -> AsyncIterator["asyncpg.Connec
 async def writing(postgres_url: str, name: str) -> AsyncIterator[None]:
     """A request that has written to the ledger and goes on."""
     async with session(postgres_url, name) as opened, opened.transaction():
-        await opened.execute("lock table sends in row exclusive mode")
+        await opened.execute("lock table messages in row exclusive mode")
         yield
 
 
@@ -130,4 +130,4 @@ async def test_a_migration_that_was_interrupted_is_made_good_by_the_next_one(pos
             await good_end(migrator)
 
         assert await watcher.fetchval(INDEX) is True
-        assert await watcher.fetchval("select to_regclass('happenings') is not null")
+        assert await watcher.fetchval("select to_regclass('verification_events') is not null")

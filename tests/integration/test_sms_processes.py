@@ -16,7 +16,7 @@ from support.sms import a_message, asking, entering, fresh_database, fresh_numbe
 
 from shared import amqp, rpc
 from shared.errors import ErrorCode
-from shared.events import Outgoing, new_id
+from shared.events import OutboxMessage, new_id
 from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
 from shared.settings import Environment
 from sms_service import send_command
@@ -36,7 +36,7 @@ class Processes:
     settings: SmsSettings
     api: str
     worker: str
-    peer: rpc.Peer
+    client: rpc.InternalClient
     browser: aiohttp.ClientSession
     queue: amqp.Queue
 
@@ -78,7 +78,7 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
         api = url(await stack.enter_async_context(serving(create_api(settings))))
         worker_settings = settings.model_copy(update={"inbox_url": api})
         worker = url(await stack.enter_async_context(serving(create_worker(worker_settings))))
-        peer = await stack.enter_async_context(rpc.peer(api, settings.service_token.get_secret_value()))
+        peer = await stack.enter_async_context(rpc.internal_client(api, settings.service_token.get_secret_value()))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
         yield Processes(settings, api, worker, peer, browser, queue)
 
@@ -86,14 +86,14 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
 async def _delete(amqp_url: str, queue: amqp.Queue) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+        for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 
 async def sent(processes: Processes) -> tuple[str, CodeIssued, dict[str, Any]]:
     """A code asked for, and its message in the inbox."""
     number = fresh_number()
-    issued = await processes.peer.ask(ISSUE_CODE, asking(number))
+    issued = await processes.client.call(ISSUE_CODE, asking(number))
     status, message = await processes.latest(number, wait="10")
     assert status == 200
     return number, issued, message
@@ -107,15 +107,15 @@ async def test_a_code_asked_for_arrives_in_the_inbox_and_opens_a_ticket(processe
     assert issued.code in message["text"]
     assert message["created_at"].endswith("Z")
     assert set(message) == {"id", "to", "text", "code", "purpose", "created_at"}
-    assert (await refusal(processes.peer.ask(CHECK_CODE, entering(number, wrong(issued.code))))).retry_after is None
-    assert (await processes.peer.ask(CHECK_CODE, entering(number, message["code"]))).ticket
+    assert (await refusal(processes.client.call(CHECK_CODE, entering(number, wrong(issued.code))))).retry_after is None
+    assert (await processes.client.call(CHECK_CODE, entering(number, message["code"]))).ticket
 
 
 async def test_refusals_travel_with_their_seconds(processes: Processes) -> None:
     number, _, _ = await sent(processes)
     for question in (
-        processes.peer.ask(ISSUE_CODE, asking(number)),
-        processes.peer.ask(ASK_STATUS, looking_up(number)),
+        processes.client.call(ISSUE_CODE, asking(number)),
+        processes.client.call(ASK_STATUS, looking_up(number)),
     ):
         error = await refusal(question)
         assert error.code is ErrorCode.COOLDOWN
@@ -139,10 +139,10 @@ async def test_both_processes_say_that_they_are_ready(processes: Processes) -> N
 
 async def test_nonsense_on_the_queue_is_parked_and_holds_nobody_up(processes: Processes, amqp_url: str) -> None:
     bodies = (b"", b"{}", b"[]", b'{"message_id": 7}', b'{"message_id": "x"}', b"\xff")
-    async with amqp.connection(amqp_url, "test") as connection:
+    async with amqp.connect(amqp_url, "test") as connection:
         publisher = await amqp.Publisher.open(connection)
         for body in bodies:
-            await publisher.publish(Outgoing(new_id(), "", processes.queue.name, body))
+            await publisher.publish(OutboxMessage(new_id(), "", processes.queue.name, body))
         await sent(processes)
         parked = await (await connection.channel()).get_queue(processes.queue.parked)
         found = set()
@@ -156,7 +156,7 @@ async def test_nonsense_on_the_queue_is_parked_and_holds_nobody_up(processes: Pr
 
 async def put(processes: Processes, number: str, *texts: str) -> None:
     messages = [NewMessage(to=number, text=text, code="222222", purpose=Purpose.SIGN_IN) for text in texts]
-    await processes.peer.ask(PUT_MESSAGES, NewMessages(messages=messages))
+    await processes.client.call(PUT_MESSAGES, NewMessages(messages=messages))
 
 
 async def test_the_inbox_lists_newest_first_by_any_spelling_of_the_number(processes: Processes) -> None:
@@ -223,19 +223,22 @@ async def test_in_production_there_is_no_inbox(processes: Processes) -> None:
         for method, path in (("GET", ""), ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
             async with processes.browser.request(method, f"{url(server)}/inbox{path}") as response:
                 assert response.status == 404
-        async with rpc.peer(url(server), settings.service_token.get_secret_value()) as peer:
+        async with rpc.internal_client(url(server), settings.service_token.get_secret_value()) as peer:
             assert (await InboxSender(peer).send(a_message())).outcome is Outcome.MISCONFIGURED
 
 
 async def test_the_inbox_sender_tells_how_it_went(processes: Processes) -> None:
-    assert (await InboxSender(processes.peer).send(a_message())).outcome is Outcome.ACCEPTED
-    async with rpc.peer(processes.api, "not the token") as stranger, rpc.peer("http://127.0.0.1:1", "x") as nobody:
+    assert (await InboxSender(processes.client).send(a_message())).outcome is Outcome.ACCEPTED
+    async with (
+        rpc.internal_client(processes.api, "not the token") as stranger,
+        rpc.internal_client("http://127.0.0.1:1", "x") as nobody,
+    ):
         assert (await InboxSender(stranger).send(a_message())).outcome is Outcome.MISCONFIGURED
         assert (await InboxSender(nobody).send(a_message())).outcome is Outcome.TRANSIENT
 
 
 async def test_messages_sent_together_all_arrive_in_their_order(processes: Processes) -> None:
-    sender, messages = InboxSender(processes.peer), [a_message() for _ in range(20)]
+    sender, messages = InboxSender(processes.client), [a_message() for _ in range(20)]
 
     answers = await asyncio.gather(*(sender.send(message) for message in messages))
 

@@ -24,11 +24,11 @@ from support.spending import (
     send,
 )
 
-from shared.batching import LARGEST
+from shared.batching import MAX_BATCH
 from shared.errors import ErrorCode
 from shared.phone import E164
 from sms_service.senders.port import Outcome
-from sms_service.spending.monitor import Judge
+from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.refusals import SPENDING_STOPPED, StoppedError
 from sms_service.spending.store import PURGE_TRAFFIC
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
@@ -56,7 +56,7 @@ async def test_ten_thousand_numbers_of_one_prefix_cost_the_budget_and_nobody_els
             busy += 1
 
     async def deliver_all() -> None:
-        queued = await sms.pool.fetch("select message_id from sends where state = 'queued'")
+        queued = await sms.pool.fetch("select message_id from messages where state = 'queued'")
         await asyncio.gather(*(delivery.deliver(row["message_id"]) for row in queued))
 
     users = [fresh_number() for _ in range(40)]
@@ -72,7 +72,7 @@ async def test_ten_thousand_numbers_of_one_prefix_cost_the_budget_and_nobody_els
     assert {message.to for message in sender.messages} >= set(users)
     assert await mind.spent("+86170") == len(pumped) * CENT <= 100 * CENT
     assert await mind.spent("+86") == (len(pumped) + len(users)) * CENT
-    assert busy + await sms.pool.fetchval("select count(*) from sends where phone_ref <> all($1)", theirs) == 10**4
+    assert busy + await sms.pool.fetchval("select count(*) from messages where phone_ref <> all($1)", theirs) == 10**4
     assert busy > 9_000  # told so, with nothing written
     assert await mind.stages("hour:+86170") == ["recorded", "stopped"]
     assert await mind.stages("hour:+86") == []
@@ -94,7 +94,7 @@ async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stoppe
             except StoppedError as error:
                 told.add(error.code)
                 break  # the others of this minute would be told the same
-        queued = await sms.pool.fetch("select message_id from sends where state = 'queued'")
+        queued = await sms.pool.fetch("select message_id from messages where state = 'queued'")
         await asyncio.gather(*(delivery.deliver(row["message_id"]) for row in queued))
         await mind.look()
         await send(mind, fresh_number(), verify=True)
@@ -102,7 +102,7 @@ async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stoppe
 
     assert told == {ErrorCode.SENDING_PAUSED}
     assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped"]
-    assert len(sender.messages) <= LARGEST + 10 * 6
+    assert len(sender.messages) <= MAX_BATCH + 10 * 6
 
 
 async def test_a_prefix_is_recorded_then_slowed_then_stopped_and_each_is_told_once(sms: Sms, postgres_url: str) -> None:
@@ -111,7 +111,8 @@ async def test_a_prefix_is_recorded_then_slowed_then_stopped_and_each_is_told_on
 
     async with process(postgres_url, sms.database) as other:
         judges = [
-            Judge(Minding(each, mind.plan).store, mind.plan, lambda: None, every=0, rest=0) for each in (sms, other) * 4
+            PrefixMonitor(Minding(each, mind.plan).store, mind.plan, lambda: None, every=0, rest=0)
+            for each in (sms, other) * 4
         ]
         for many, stages in ((8, ["recorded"]), (8, ["recorded", "slowed"])):
             await pump_on(mind, block, many)
@@ -158,7 +159,7 @@ async def test_a_stopped_prefix_is_told_to_come_later_and_nothing_is_written(sms
 
 async def rows(sms: Sms) -> tuple[int, ...]:
     """How many rows there are of all that a request for a code writes."""
-    counts = [f"select count(*) from {table}" for table in ("numbers", "verifications", "sends", "attempts")]
+    counts = [f"select count(*) from {table}" for table in ("number_activity", "verifications", "messages", "attempts")]
     return tuple([await sms.pool.fetchval(count) for count in counts])
 
 
@@ -239,7 +240,7 @@ async def test_a_code_verified_twice_or_wrong_counts_once_and_beside_its_send(sm
     for _ in range(3):
         await mind.codes().check(entering(number, code))
 
-    (traffic,) = await sms.pool.fetch("select sent, verified, network, country from traffic")
+    (traffic,) = await sms.pool.fetch("select sent, verified, network, country from prefix_traffic")
     assert tuple(traffic) == (1, 1, number[:6], "+86")
 
 
@@ -254,7 +255,7 @@ async def test_codes_that_come_back_together_are_all_counted(sms: Sms) -> None:
     codes = mind.codes()
     await asyncio.gather(*map(codes.check, entered))
 
-    assert await sms.pool.fetchval("select sum(verified) from traffic where block = $1", block) == len(numbers)
+    assert await sms.pool.fetchval("select sum(verified) from prefix_traffic where block = $1", block) == len(numbers)
 
 
 async def test_spread_over_many_blocks_the_network_is_slowed(sms: Sms) -> None:
@@ -274,7 +275,7 @@ async def test_spread_over_many_blocks_the_network_is_slowed(sms: Sms) -> None:
 async def test_a_prefix_whose_users_sign_in_is_never_touched(sms: Sms) -> None:
     mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
     await pump(mind, block, 12)
-    await sms.pool.execute("update traffic set verified = 3")
+    await sms.pool.execute("update prefix_traffic set verified = 3")
     await mind.age(minutes=10)
 
     assert await mind.look() == 0
@@ -375,7 +376,7 @@ async def test_test_numbers_cost_nothing_and_are_asked_whatever_is_stopped(sms: 
     await mind.codes(tests).issue(asking(number))
     await mind.codes(tests).check(entering(number, "424242"))
 
-    assert await sms.pool.fetchval("select count(*) from traffic") == 0
+    assert await sms.pool.fetchval("select count(*) from prefix_traffic") == 0
     assert await mind.paid([number]) == 0
 
 
@@ -412,9 +413,9 @@ async def test_old_counts_are_let_go_some_at_a_time(sms: Sms, monkeypatch: pytes
     await send(mind, fresh_number())
 
     assert await sms.pool.fetchval(PURGE_TRAFFIC, 2, 2) == 2
-    assert await sms.pool.fetchval("select count(*) from traffic") == 4
+    assert await sms.pool.fetchval("select count(*) from prefix_traffic") == 4
     await mind.store.purge()
-    assert await sms.pool.fetchval("select count(*) from traffic") == 1
+    assert await sms.pool.fetchval("select count(*) from prefix_traffic") == 1
 
 
 async def test_an_operator_sees_what_is_spent_and_lets_a_prefix_go(sms: Sms) -> None:
@@ -447,7 +448,7 @@ async def test_a_busy_block_whose_codes_come_back_raises_no_alarm(sms: Sms) -> N
 
 async def test_a_turn_that_is_refused_writes_nothing(sms: Sms) -> None:
     store = Minding(sms, a_plan()).store
-    row = "select xmin::text, xmax::text from turns"
+    row = "select xmin::text, xmax::text from job_leases"
     assert await store.take_turn(MINUTE)
     taken = await sms.pool.fetchrow(row)
 
@@ -458,7 +459,7 @@ async def test_a_turn_that_is_refused_writes_nothing(sms: Sms) -> None:
 
 async def test_a_block_that_is_suddenly_busy_raises_the_alarm_and_is_judged_at_once(sms: Sms) -> None:
     mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
-    judge = Judge(mind.store, mind.plan, lambda: None, every=3600)
+    judge = PrefixMonitor(mind.store, mind.plan, lambda: None, every=3600)
     assert await judge.judge() == 0  # which was its turn
     await pump(mind, block, 2 * SOON["slow"] - 1)
     assert mind.alarms == 0

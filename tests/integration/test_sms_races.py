@@ -36,7 +36,7 @@ async def outcomes(questions: list[Any]) -> tuple[list[Any], Counter[ErrorCode]]
     return given, refused
 
 
-def guesses(right: str, count: int) -> list[str]:
+def checks(right: str, count: int) -> list[str]:
     return [f"{(int(right) + 1 + step) % 10**6:06d}" for step in range(count)]
 
 
@@ -49,7 +49,7 @@ async def test_of_a_thousand_guesses_at_once_five_are_compared_and_the_code_is_d
     before = sum(sms.deriver.compared for sms in processes)
 
     given, refused = await outcomes(
-        [both[turn % 2].check(entering(number, guess)) for turn, guess in enumerate(guesses(issued.code, 1000))]
+        [both[turn % 2].check(entering(number, check)) for turn, check in enumerate(checks(issued.code, 1000))]
     )
 
     assert given == []
@@ -79,7 +79,7 @@ async def test_of_many_guesses_at_three_codes_of_a_number_ten_are_compared(proce
 
     assert given == []
     assert sum(sms.deriver.compared for sms in processes) - before == 10
-    failures = "select cardinality(failures) from numbers where phone_ref = $1"
+    failures = "select cardinality(failures) from number_activity where phone_ref = $1"
     assert await processes[0].pool.fetchval(failures, PHONES.ref(number)) == 10
 
 
@@ -112,7 +112,7 @@ async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(proces
     sends = [await processes[0].sends(number) for number in numbers]
     assert [len(made) for made in sends] == [1] * len(numbers)
     assert {answer.verification_id for answer in given} == {made[0]["verification_id"] for made in sends}
-    stamps = "select cardinality(sends) from numbers where phone_ref = any ($1)"
+    stamps = "select cardinality(sends) from number_activity where phone_ref = any ($1)"
     refs = [PHONES.ref(number) for number in numbers]
     assert set(await processes[0].pool.fetch(stamps, refs)) == {(1,)}
     requested = """
@@ -122,7 +122,7 @@ async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(proces
     assert await processes[0].pool.fetchval(requested, [f"%{ref_hex(ref)}%" for ref in refs]) == len(numbers)
     astray = """
         select count(*) from outbox o where o.routing_key = 'sms.send' and not exists (
-            select from sends s where position(convert_to(s.message_id::text, 'UTF8') in o.body) > 0
+            select from messages s where position(convert_to(s.message_id::text, 'UTF8') in o.body) > 0
         )
     """
     assert await processes[0].pool.fetchval(astray) == 0
@@ -160,7 +160,7 @@ async def test_a_number_keeps_no_stamp_that_is_older_than_a_day(processes: tuple
         await sms.age(number, hours=hours)
     await sms.codes().issue(asking(number))
     assert await sms.pool.fetchval(
-        "select array_agg(round(extract(epoch from now() - at) / 3600)::int) from numbers, unnest(sends) as at where phone_ref = $1",
+        "select array_agg(round(extract(epoch from now() - at) / 3600)::int) from number_activity, unnest(sends) as at where phone_ref = $1",
         PHONES.ref(number),
     ) == [3, 1, 0]
 
@@ -177,7 +177,7 @@ async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tupl
     told = await processes[0].events(str(issued.verification_id))
     assert [event["type"] for event in told].count("sms.verification.succeeded.v1") == 1
     row = await processes[0].pool.fetchrow(
-        "select failures, tries from numbers join verifications using (phone_ref) where phone_ref = $1",
+        "select failures, tries from number_activity join verifications using (phone_ref) where phone_ref = $1",
         PHONES.ref(number),
     )
     assert tuple(row) == ([], 0)
@@ -190,8 +190,8 @@ async def test_guesses_and_requests_at_once_do_not_lock_each_other_out(processes
     await processes[0].age(number, seconds=61)
 
     questions: list[Any] = []
-    for turn, guess in enumerate(guesses(issued.code, 40)):
-        questions += [both[turn % 2].check(entering(number, guess)), both[turn % 2].issue(asking(number))]
+    for turn, check in enumerate(checks(issued.code, 40)):
+        questions += [both[turn % 2].check(entering(number, check)), both[turn % 2].issue(asking(number))]
     given, refused = await outcomes(questions)
 
     assert len(given) == 1
@@ -206,7 +206,7 @@ async def test_a_number_whose_row_is_held_is_refused_and_nobody_else(
     async with process(postgres_url, processes[0].database) as sms, postgres.transaction(processes[0].pool, 10) as held:
         codes = sms.codes()
         issued = [await codes.issue(asking(number)) for number in numbers]
-        await held.execute("select from numbers where phone_ref = $1 for update", PHONES.ref(numbers[2]))
+        await held.execute("select from number_activity where phone_ref = $1 for update", PHONES.ref(numbers[2]))
         answers = await asyncio.gather(
             *(codes.check(entering(number, wrong(code.code))) for number, code in zip(numbers, issued, strict=True)),
             return_exceptions=True,

@@ -19,10 +19,10 @@ from shared.errors import ErrorCode
 from shared.internal_api.sms import TakeReceipt
 from shared.phone import E164
 from sms_service.receipts.readers import callback, readers
-from sms_service.receipts.receipts import Fate, Receipt, Receipts, changes
+from sms_service.receipts.receipts import DeliveryStatus, Receipt, Receipts, changes
 from sms_service.receipts.store import ReceiptStore
 from sms_service.senders.config import AliyunConfig, InboxConfig, TencentConfig, TwilioConfig, WebhookConfig
-from sms_service.senders.port import Answer, Outcome
+from sms_service.senders.port import Outcome, SendResult
 from sms_service.senders.webhook_signature import WebhookKey
 
 BASE = "https://api.example.com/hooks/sms"
@@ -53,7 +53,7 @@ class Carrier(Recorder):
 
     async def send(self, message):
         await super().send(message)
-        return Answer(Outcome.ACCEPTED, provider_id=f"{self.name}-{message.message_id}")
+        return SendResult(Outcome.ACCEPTED, provider_id=f"{self.name}-{message.message_id}")
 
 
 async def sent(sms: Sms, sender: str) -> tuple[E164, UUID]:
@@ -139,12 +139,12 @@ async def test_out_of_order_delivered_has_the_last_word(sms: Sms, receipts: Rece
 
 
 def test_precedence() -> None:
-    assert changes("", Fate.FAILED)
-    assert changes("", Fate.DELIVERED)
-    assert changes("failed", Fate.DELIVERED)
-    assert not changes("delivered", Fate.FAILED)
-    assert not changes("delivered", Fate.DELIVERED)
-    assert not changes("failed", Fate.FAILED)
+    assert changes("", DeliveryStatus.FAILED)
+    assert changes("", DeliveryStatus.DELIVERED)
+    assert changes("failed", DeliveryStatus.DELIVERED)
+    assert not changes("delivered", DeliveryStatus.FAILED)
+    assert not changes("delivered", DeliveryStatus.DELIVERED)
+    assert not changes("failed", DeliveryStatus.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -236,16 +236,16 @@ async def test_a_sender_whose_message_did_not_arrive_is_left_out_when_the_person
     sms: Sms, receipts: Receipts
 ) -> None:
     from sms_service.delivery.routing import Route
-    from sms_service.delivery.sender_pool import Carriers
+    from sms_service.delivery.sender_pool import SenderPool
 
     number, _ = await sent(sms, "own")
     (attempt,) = await sms.attempts(number)
-    assert await receipts.apply("own", Receipt(Fate.FAILED, attempt["message_id"]))
+    assert await receipts.apply("own", Receipt(DeliveryStatus.FAILED, attempt["message_id"]))
     await sms.age(number, seconds=61)
     await sms.codes().issue(asking(number))
     one, two = Recorder(name="own"), Recorder(name="other")
     again = (await sms.sends(number))[-1]["message_id"]
-    await sms.delivery(Carriers([one, two], [Route("+", ("own", "other"))], {})).deliver(again)
+    await sms.delivery(SenderPool([one, two], [Route("+", ("own", "other"))], {})).deliver(again)
     assert (len(one.messages), len(two.messages)) == (0, 1)
 
 

@@ -9,10 +9,10 @@ from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.phone import E164
 from shared.rpc import problem
 from sms_service.callers.rate_limits import Unlimited
-from sms_service.spending.gate import Unwatched
+from sms_service.spending.gate import NoSpendingLimits
 from sms_service.spending.refusals import StoppedError
-from sms_service.verification.codes import Codes, Secrets
-from sms_service.verification.store import CodeStore
+from sms_service.verification.codes import Secrets, Verifications
+from sms_service.verification.store import VerificationStore
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ class Refusing(Unlimited):
         raise self._error
 
 
-class Stopped(Unwatched):
+class Stopped(NoSpendingLimits):
     """No money for anybody."""
 
     def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
@@ -62,7 +62,7 @@ async def limits_away(sms: Sms) -> ServiceError:
 
 async def spending(sms: Sms) -> ServiceError:
     secrets = Secrets(sms.deriver, PHONES, BOOTH)
-    codes = Codes(CodeStore(sms.pool), Unlimited(), secrets, lambda: None, purse=Stopped())
+    codes = Verifications(VerificationStore(sms.pool), Unlimited(), secrets, lambda: None, spending_guard=Stopped())
     return await refusal(codes.issue(asking(fresh_number())))
 
 

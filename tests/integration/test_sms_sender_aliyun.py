@@ -10,7 +10,7 @@ from support.sms import a_message
 
 from shared.internal_api.sms import Language
 from shared.phone import E164
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.aliyun import AliyunSender
 from sms_service.senders.config import AliyunConfig, Templates
 from sms_service.senders.port import Outcome
@@ -104,7 +104,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 ) -> None:
     service.says(*answer)
     message = a_message()
-    found = await Carriers.only(sender).send("aliyun", message, message.remaining)
+    found = await SenderPool.only(sender).send("aliyun", message, message.remaining)
     assert found.outcome is outcome
     assert detail is None or found.detail == detail
     assert len(service.asked) == 1
@@ -114,9 +114,9 @@ async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: AliyunSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
-    carriers, message = Carriers.only(sender), a_message()
+    sender_pool, message = SenderPool.only(sender), a_message()
     service.cut = True
-    assert (await carriers.send("aliyun", message, message.remaining)).outcome is Outcome.TRANSIENT
+    assert (await sender_pool.send("aliyun", message, message.remaining)).outcome is Outcome.TRANSIENT
     service.cut, service.silent = False, True
-    assert (await carriers.send("aliyun", message, message.remaining)).detail == "timeout"
+    assert (await sender_pool.send("aliyun", message, message.remaining)).detail == "timeout"
     service.silent = False

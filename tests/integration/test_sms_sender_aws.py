@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.aws import AwsSender
 from sms_service.senders.config import AwsConfig
 from sms_service.senders.port import Outcome
@@ -89,7 +89,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 ) -> None:
     service.says(*answer, "text/xml")
     message = a_message()
-    found = await Carriers.only(sender).send("aws", message, message.remaining)
+    found = await SenderPool.only(sender).send("aws", message, message.remaining)
     assert found.outcome is outcome
     assert detail is None or found.detail == detail
     assert len(service.asked) == 1
@@ -99,9 +99,9 @@ async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: AwsSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
-    carriers, message = Carriers.only(sender), a_message()
+    sender_pool, message = SenderPool.only(sender), a_message()
     service.cut = True
-    assert (await carriers.send("aws", message, message.remaining)).outcome is Outcome.TRANSIENT
+    assert (await sender_pool.send("aws", message, message.remaining)).outcome is Outcome.TRANSIENT
     service.cut, service.silent = False, True
-    assert (await carriers.send("aws", message, message.remaining)).detail == "timeout"
+    assert (await sender_pool.send("aws", message, message.remaining)).detail == "timeout"
     service.silent = False

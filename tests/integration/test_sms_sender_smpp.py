@@ -11,8 +11,8 @@ from support.smsc import Centre, centre
 
 from shared.internal_api.sms import Language
 from shared.phone import E164
-from sms_service.delivery.sender_pool import Carriers
-from sms_service.receipts.receipts import Fate, Receipt
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.receipts.receipts import DeliveryStatus, Receipt
 from sms_service.senders.config import SmppConfig
 from sms_service.senders.port import Outcome
 from sms_service.senders.smpp import SmppSender
@@ -53,7 +53,7 @@ async def test_it_submits_once_in_the_alphabet_the_text_needs_and_hears_the_rece
         assert (second.data_coding, second.text) == (0, "Your code is 314159")
         async with asyncio.timeout(5):
             receipt = await heard.get()
-        assert receipt == Receipt(Fate.DELIVERED, None, "id-1", "00A")
+        assert receipt == Receipt(DeliveryStatus.DELIVERED, None, "id-1", "00A")
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_se
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     async with centre(silent=True) as made, bound(made) as (sender, _):
-        carriers, message = Carriers.only(sender), a_message()
-        assert (await carriers.send("carrier", message, message.remaining)).detail == "timeout"
+        sender_pool, message = SenderPool.only(sender), a_message()
+        assert (await sender_pool.send("carrier", message, message.remaining)).detail == "timeout"
         made.bound.clear()
         made.hang_up()
         async with asyncio.timeout(5):
             while sender._esme.session_state == 2 or made.writers:
                 await asyncio.sleep(0.005)
-        assert (await carriers.send("carrier", message, message.remaining)).outcome is Outcome.TRANSIENT
+        assert (await sender_pool.send("carrier", message, message.remaining)).outcome is Outcome.TRANSIENT
         made.silent = False
         async with asyncio.timeout(5):  # it binds again by itself
             await made.bound.wait()

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import Templates, TencentConfig
 from sms_service.senders.port import Outcome
 from sms_service.senders.tencent import TencentSender
@@ -101,7 +101,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 ) -> None:
     service.says(*answer, kind="text/html" if answer[1] == HTML else "application/json")
     message = a_message()
-    found = await Carriers.only(sender).send("tencent", message, message.remaining)
+    found = await SenderPool.only(sender).send("tencent", message, message.remaining)
     assert found.outcome is outcome
     assert detail is None or found.detail == detail
     assert len(service.asked) == 1
@@ -111,9 +111,9 @@ async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: TencentSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
-    carriers, message = Carriers.only(sender), a_message()
+    sender_pool, message = SenderPool.only(sender), a_message()
     service.cut = True
-    assert (await carriers.send("tencent", message, message.remaining)).outcome is Outcome.TRANSIENT
+    assert (await sender_pool.send("tencent", message, message.remaining)).outcome is Outcome.TRANSIENT
     service.cut, service.silent = False, True
-    assert (await carriers.send("tencent", message, message.remaining)).detail == "timeout"
+    assert (await sender_pool.send("tencent", message, message.remaining)).detail == "timeout"
     service.silent = False

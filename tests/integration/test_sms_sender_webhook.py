@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import WebhookConfig
 from sms_service.senders.port import Outcome
 from sms_service.senders.webhook import WebhookSender
@@ -91,7 +91,7 @@ async def test_a_service_that_is_away_hangs_up_or_says_nothing_is_an_outcome(
     service.cut, service.silent = False, True
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.1)
     message = a_message()
-    answer = await Carriers.only(sender).send("own", message, message.remaining)
+    answer = await SenderPool.only(sender).send("own", message, message.remaining)
     assert (answer.outcome, answer.detail) == (Outcome.TRANSIENT, "timeout")
     service.silent = False
     sender._url = "http://127.0.0.1:1/send"

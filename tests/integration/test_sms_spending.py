@@ -13,7 +13,7 @@ from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.delivery import Delivery
-from sms_service.senders.port import Answer, Message, Outcome
+from sms_service.senders.port import Message, Outcome, SendResult
 from sms_service.spending.refusals import SPENDING_STOPPED
 
 
@@ -32,7 +32,7 @@ async def queue(sms: Sms, number: E164) -> UUID:
 
 async def endings(sms: Sms, numbers: Sequence[E164]) -> list[str]:
     """How the messages of some numbers ended: the failure, or the state."""
-    statement = "select state, failure from sends where phone_ref = any($1::bigint[]) order by message_id"
+    statement = "select state, failure from messages where phone_ref = any($1::bigint[]) order by message_id"
     rows = await sms.pool.fetch(statement, PHONES.refs(numbers))
     return [row["failure"] or row["state"] for row in rows]
 
@@ -123,7 +123,7 @@ async def test_only_what_a_provider_turned_away_at_its_door_is_given_back(
     await mind.delivery(a_sender(outcome=outcome)).deliver(await queue(sms, number))
 
     assert (await mind.spent("+86"), await mind.spent("+86", "day"), await mind.paid([number])) == (kept,) * 3
-    traffic = await sms.pool.fetchrow("select sent, spent from traffic")
+    traffic = await sms.pool.fetchrow("select sent, spent from prefix_traffic")
     assert (traffic["sent"], traffic["spent"]) == (0, kept)  # what did not leave says nothing of its prefix
 
 
@@ -132,7 +132,7 @@ async def test_what_a_dead_worker_may_have_sent_stays_charged(sms: Sms) -> None:
     number, taken = fresh_number(), asyncio.Event()
 
     class Stuck(Recorder):
-        async def send(self, message: Message) -> Answer:
+        async def send(self, message: Message) -> SendResult:
             self.messages.append(message)
             taken.set()
             return await asyncio.get_running_loop().create_future()
@@ -153,7 +153,7 @@ async def test_money_is_given_back_to_the_window_it_was_taken_from_and_no_other(
     later = await Minding(sms, mind.plan).open()
 
     class NextHour(Recorder):
-        async def send(self, message: Message) -> Answer:
+        async def send(self, message: Message) -> SendResult:
             await mind.age(hours=1)
             await sms.pool.execute("update attempts set started_at = started_at - interval '1 hour'")
             await later.delivery(a_sender()).deliver(await queue(sms, fresh_number()))
@@ -214,7 +214,7 @@ async def test_a_second_sender_is_paid_from_what_is_left(
     assert len(one.messages) + len(two.messages) == asked
     assert await mind.spent("+86") == await mind.paid([number]) == spent
     assert await endings(sms, [number]) == ["sent" if asked == 2 else first.value]
-    assert await sms.pool.fetchval("select spent from traffic") == spent
+    assert await sms.pool.fetchval("select spent from prefix_traffic") == spent
 
 
 async def test_a_number_without_a_route_costs_nothing_and_is_not_counted(sms: Sms) -> None:
@@ -226,7 +226,7 @@ async def test_a_number_without_a_route_costs_nothing_and_is_not_counted(sms: Sm
     assert sender.messages == []
     assert await endings(sms, [number]) == ["no_route"]
     assert (await mind.spent("+"), await sms.attempts(number)) == (0, [])
-    assert await sms.pool.fetchval("select count(*) from traffic") == 0
+    assert await sms.pool.fetchval("select count(*) from prefix_traffic") == 0
 
 
 async def test_a_command_that_comes_twice_is_paid_once(sms: Sms) -> None:
@@ -258,7 +258,7 @@ async def test_without_a_plan_nothing_is_priced_or_counted(sms: Sms) -> None:
     await sms.delivery(a_sender()).deliver(await queue(sms, number))
 
     assert [attempt["price"] for attempt in await sms.attempts(number)] == [0]
-    assert await sms.pool.fetchval("select count(*) from traffic") == 0
+    assert await sms.pool.fetchval("select count(*) from prefix_traffic") == 0
 
 
 @dataclass
@@ -267,9 +267,9 @@ class Moody:
 
     name: str
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         moods = (Outcome.ACCEPTED, Outcome.REFUSED, Outcome.TRANSIENT, Outcome.RATE_LIMITED, Outcome.INVALID_NUMBER)
-        return Answer(moods[int(message.to[-3:]) % (5 if self.name == "one" else 4)])
+        return SendResult(moods[int(message.to[-3:]) % (5 if self.name == "one" else 4)])
 
 
 async def test_whatever_happens_at_once_budgets_and_attempts_say_the_same(sms: Sms, postgres_url: str) -> None:
@@ -292,6 +292,6 @@ async def test_whatever_happens_at_once_budgets_and_attempts_say_the_same(sms: S
     paid = await minds[0].paid(numbers)
     assert await minds[0].spent("+86") == await minds[0].spent("+8613", "day") == await minds[0].spent("+") == paid
     assert 0 < paid <= 1_100_000  # less than could be: what is given back was room that others were refused
-    counted = await sms.pool.fetchrow("select sum(sent)::int, sum(verified)::int, sum(spent)::int from traffic")
-    sent = await sms.pool.fetchval("select count(*)::int from sends where state = 'sent'")
+    counted = await sms.pool.fetchrow("select sum(sent)::int, sum(verified)::int, sum(spent)::int from prefix_traffic")
+    sent = await sms.pool.fetchval("select count(*)::int from messages where state = 'sent'")
     assert tuple(counted) == (sent, len(numbers), paid)

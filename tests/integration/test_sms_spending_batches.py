@@ -15,8 +15,8 @@ from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of
 
 from shared.phone import E164
 from shared.postgres import url_of
-from sms_service.delivery.delivery import Entry
-from sms_service.senders.port import Answer, Message, Outcome
+from sms_service.delivery.delivery import LedgerMessage
+from sms_service.senders.port import Message, Outcome, SendResult
 from sms_service.spending.refusals import SPENDING_STOPPED
 
 PRICES = {"recorder": {"+1": 50 * CENT, "+86": CENT}}
@@ -44,7 +44,7 @@ async def queue(sms: Sms, numbers: Sequence[E164]) -> list[UUID]:
 
 async def ended(sms: Sms, numbers: Sequence[E164]) -> Counter[str]:
     rows = await sms.pool.fetch(
-        "select state, failure from sends where phone_ref = any($1::bigint[])", PHONES.refs(numbers)
+        "select state, failure from messages where phone_ref = any($1::bigint[])", PHONES.refs(numbers)
     )
     return Counter(row["failure"] or row["state"] for row in rows)
 
@@ -78,7 +78,7 @@ async def test_what_cannot_be_paid_is_asked_for_once(sms: Sms, monkeypatch: pyte
     numbers = [*(american(place) for place in range(30)), *(fresh_number() for _ in range(10))]
     ids, asked, claim = await queue(sms, numbers), list[UUID](), mind.ledger._claim_all
 
-    async def counted(together: Sequence[tuple[Entry, str]]) -> Sequence[object]:
+    async def counted(together: Sequence[tuple[LedgerMessage, str]]) -> Sequence[object]:
         asked.extend(entry.message_id for entry, _ in together)
         return await claim(together)
 
@@ -103,7 +103,7 @@ async def test_the_last_money_of_a_budget_pays_for_all_that_it_can(sms: Sms) -> 
     assert await mind.spent("+") == 103 * CENT
 
 
-async def entry_of(mind: Minding, message_id: UUID, sender: str, number: E164) -> Entry:
+async def entry_of(mind: Minding, message_id: UUID, sender: str, number: E164) -> LedgerMessage:
     """A queued message with what it would cost by a sender."""
     entry = await mind.ledger.find(message_id)
     assert entry is not None
@@ -134,7 +134,7 @@ async def test_messages_that_fail_together_are_given_back_together(sms: Sms, mon
     batches = list[int]()
     take_back = mind.ledger._take_back_all
 
-    async def counted(together: Sequence[tuple[Entry, int]]) -> list[None]:
+    async def counted(together: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         batches.append(len(together))
         return await take_back(together)
 
@@ -143,10 +143,10 @@ async def test_messages_that_fail_together_are_given_back_together(sms: Sms, mon
     everybody = asyncio.Barrier(len(ids))
 
     class Moody(Recorder):
-        async def send(self, message: Message) -> Answer:
+        async def send(self, message: Message) -> SendResult:
             await everybody.wait()
             moods = {Outcome.REFUSED: refused, Outcome.TRANSIENT: failed, Outcome.ACCEPTED: sent}
-            return Answer(next(mood for mood, numbers in moods.items() if message.to in numbers))
+            return SendResult(next(mood for mood, numbers in moods.items() if message.to in numbers))
 
     delivery = mind.delivery(Moody())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids.values()))
@@ -154,7 +154,7 @@ async def test_messages_that_fail_together_are_given_back_together(sms: Sms, mon
     kept = len({*failed, *sent}) * CENT
     assert await mind.paid(list(ids)) == kept
     assert [await mind.spent("+86"), await mind.spent("+86", "day"), await mind.spent("+")] == [kept] * 3
-    totals = await sms.pool.fetchrow("select sum(sent)::int as sent, sum(spent)::int as spent from traffic")
+    totals = await sms.pool.fetchrow("select sum(sent)::int as sent, sum(spent)::int as spent from prefix_traffic")
     assert tuple(totals) == (len(sent), kept)
     assert sum(batches) == len({*refused, *failed}) > 3 * len(batches)
 
@@ -166,11 +166,11 @@ async def test_a_batch_gives_back_only_what_was_taken_from_the_running_window(sm
     earlier = "update attempts set started_at = started_at - interval '1 hour' where phone_ref = $1"
 
     class Refusing(Recorder):
-        async def send(self, message: Message) -> Answer:
+        async def send(self, message: Message) -> SendResult:
             if message.to == numbers[0]:
                 await sms.pool.execute(earlier, PHONES.ref(message.to))
             await both.wait()
-            return Answer(Outcome.REFUSED)
+            return SendResult(Outcome.REFUSED)
 
     delivery = mind.delivery(Refusing())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
@@ -190,7 +190,7 @@ async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
     other, third = await asyncpg.connect(url), await asyncpg.connect(url)
 
     class Refusing(Recorder):
-        async def send(self, message: Message) -> Answer:
+        async def send(self, message: Message) -> SendResult:
             await other.execute("begin")
             await other.execute("select from budgets for update nowait")
             return await super().send(message)
@@ -201,7 +201,7 @@ async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
         async with asyncio.timeout(1):
             while not await third.fetchval(waits):
                 await asyncio.sleep(0)
-        assert len(await third.fetch("select from traffic for update nowait")) == 1
+        assert len(await third.fetch("select from prefix_traffic for update nowait")) == 1
         await other.execute("rollback")
         await failing
     finally:
@@ -218,8 +218,8 @@ async def test_a_message_whose_price_cannot_be_given_back_has_ended_all_the_same
     finished = REGISTRY.get_sample_value("haoma_messages_finished_total", labels) or 0
 
     class Breaking(Recorder):
-        async def send(self, message: Message) -> Answer:
-            await sms.pool.execute("alter table traffic rename to elsewhere")
+        async def send(self, message: Message) -> SendResult:
+            await sms.pool.execute("alter table prefix_traffic rename to elsewhere")
             return await super().send(message)
 
     with capture_logs() as logged:

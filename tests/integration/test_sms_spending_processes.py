@@ -66,7 +66,7 @@ async def settings(
             "REDIS_URL": redis_url,
             "AMQP_URL": amqp_url,
             "SMS_DATABASE": database,
-            "SMS_ROUTES": str(file),
+            "SMS_CONFIG_FILE": str(file),
             "CALLER_LIMITS": "off",
         }
         for name, value in environ.items():
@@ -74,7 +74,7 @@ async def settings(
         yield load(SmsSettings, "sms-service")
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (queue.name, queue.parked, *map(queue.rung, amqp.LADDER_SECONDS)):
+        for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 
@@ -86,23 +86,23 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
         api = str((await stack.enter_async_context(TestServer(create_api(settings)))).make_url("")).rstrip("/")
         there = settings.model_copy(update={"inbox_url": api})
         worker = await stack.enter_async_context(TestServer(create_worker(there)))
-        peer = await stack.enter_async_context(rpc.peer(api, settings.service_token.get_secret_value()))
+        peer = await stack.enter_async_context(rpc.internal_client(api, settings.service_token.get_secret_value()))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
 
         for _ in range(3):
             number = fresh_number()
-            await peer.ask(ISSUE_CODE, asking(number))
+            await peer.call(ISSUE_CODE, asking(number))
             async with browser.get(f"{api}/inbox/messages/latest", params={"to": number, "wait": "10"}) as answer:
                 code = (await answer.json())["code"]
-            assert (await peer.ask(CHECK_CODE, entering(number, code))).ticket
+            assert (await peer.call(CHECK_CODE, entering(number, code))).ticket
         refused = await _refused(peer)
         async with browser.get(worker.make_url("/metrics")) as answer:
             metrics = await answer.text()
         await asyncio.to_thread(main, ["spending"])
         with pytest.raises(SystemExit, match=r"A budget is made larger in the file"):
-            await asyncio.to_thread(main, ["spending", "resume", "day:+86"])
+            await asyncio.to_thread(main, ["spending", "unblock", "day:+86"])
         with pytest.raises(SystemExit, match=r"block:\+861380013 is in no stage"):
-            await asyncio.to_thread(main, ["spending", "resume", "block:+861380013"])
+            await asyncio.to_thread(main, ["spending", "unblock", "block:+861380013"])
 
     assert 1 <= (refused.retry_after or 0) <= 86_400
     assert 'haoma_spent_micros_total{country="86",sender="inbox"}' in metrics
@@ -112,16 +112,16 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
     assert "day:+86: stopped for 0 min" in shown
     session = await asyncpg.connect(url_of(settings.postgres_url, settings.sms_database))
     assert await session.fetchval("select sum(price)::int from attempts") == 30_000
-    assert await session.fetchval("select sum(verified)::int from traffic") == 3
+    assert await session.fetchval("select sum(verified)::int from prefix_traffic") == 3
     await session.close()
 
 
-async def _refused(peer: rpc.Peer) -> ServiceError:
+async def _refused(peer: rpc.InternalClient) -> ServiceError:
     """The first refusal of a code, once the judge and the view have come round."""
     async with asyncio.timeout(10):
         while True:
             try:
-                await peer.ask(ISSUE_CODE, asking(fresh_number()))
+                await peer.call(ISSUE_CODE, asking(fresh_number()))
             except ServiceError as error:
                 assert error.code is ErrorCode.SENDING_PAUSED
                 return error

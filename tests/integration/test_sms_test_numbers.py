@@ -9,7 +9,7 @@ from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, l
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
-from sms_service.verification.codes import Codes
+from sms_service.verification.codes import Verifications
 from sms_service.verification.limits import TEST_SENDS_PER_WINDOW
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
@@ -43,7 +43,7 @@ class NobodyMay:
     async def may_look_up(self, address: object) -> None:
         """Whoever it is."""
 
-    def guesser(self, address: object) -> None:
+    def source_network(self, address: object) -> None:
         """Nobody."""
 
 
@@ -93,7 +93,7 @@ async def test_it_waits_for_nobody_and_has_a_limit_of_its_own(sms: Sms) -> None:
     for _ in range(12):
         await codes.issue(asking(number))
     await codes.status(looking_up(number))
-    fill = "update numbers set sends = array(select now() from generate_series(1, $2)) where phone_ref = $1"
+    fill = "update number_activity set sends = array(select now() from generate_series(1, $2)) where phone_ref = $1"
     await sms.pool.execute(fill, PHONES.ref(number), TEST_SENDS_PER_WINDOW)
     error = await refusal(codes.issue(asking(number)))
     assert error.code is ErrorCode.DAILY_CAP
@@ -103,7 +103,7 @@ async def test_it_waits_for_nobody_and_has_a_limit_of_its_own(sms: Sms) -> None:
 async def test_after_its_last_day_it_is_refused(sms: Sms) -> None:
     number = fresh_number()
     await sms.codes(tests=with_test(number, TODAY)).issue(asking(number))
-    codes: Codes = sms.codes(tests=with_test(number, TODAY - timedelta(days=1)))
+    codes: Verifications = sms.codes(tests=with_test(number, TODAY - timedelta(days=1)))
     assert (await refusal(codes.check(entering(number, CODE)))).code is ErrorCode.CODE_REFUSED
     assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.NUMBER_REFUSED
     assert len(await sms.sends(number)) == 1

@@ -10,7 +10,7 @@ from support.sms import Recorder, Sms, asking, fresh_number, running
 from shared.internal_api.sms import Language
 from sms_service.delivery.delivery import SEGMENTS
 from sms_service.delivery.routing import Route
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.messages.templates import Autofill, Scope, Texts
 from sms_service.senders.port import Outcome
 
@@ -66,7 +66,7 @@ async def test_the_second_sender_is_billed_for_as_many_as_the_first(sms: Sms) ->
     senders = Recorder(Outcome.TRANSIENT, "first"), Recorder(name="second")
     texts = Texts([(Scope(), "{code}" + "long " * 40)])
 
-    await sms.delivery(Carriers(senders, [Route("+", ("first", "second"))], {}), texts).deliver(row["message_id"])
+    await sms.delivery(SenderPool(senders, [Route("+", ("first", "second"))], {}), texts).deliver(row["message_id"])
 
     tried = [(attempt["sender"], attempt["segments"]) for attempt in await sms.attempts(number)]
     assert tried == [("first", 2), ("second", 2)]

@@ -37,7 +37,7 @@ STEADY_RATE = 80
 """Codes a second, for the time from a request to the sender."""
 WARM_SHARE = 0.1
 """Of a full queue: what a worker delivers first, while it has only just started, is not counted."""
-PATIENCE_SECONDS = 60.0
+STARTUP_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Receiver:
 
     async def until(self, count: int) -> None:
         """Wait until so many messages came."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(STARTUP_TIMEOUT_SECONDS):
             while len(self.came) < count:
                 self._more.clear()
                 await self._more.wait()
@@ -67,7 +67,7 @@ class Receiver:
         """The environment of a worker whose only sender this is."""
         file = folder / "routes.toml"
         file.write_text(ROUTES.format(url=self.url))
-        return {"SMS_ROUTES": str(file), "BENCH_SECRET": SECRET}
+        return {"SMS_CONFIG_FILE": str(file), "BENCH_SECRET": SECRET}
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ REGISTERED = 100_000
 HIT_SHARE = 0.2
 PASSWORD = "correct horse"
 SETTLE_SECONDS = 1.0
-MOST_SETTLES = 15
+MAX_SETTLES = 15
 CLIENTS = 64
 CHECKS = 6000
 """Of one client, with log-ins beside it and without: enough for a p99 of some seconds."""
@@ -81,7 +81,7 @@ class Bench:
 
     async def quiet(self) -> None:
         """Wait until the processes have nothing left to do; on a machine slow enough, polling alone looks busy."""
-        for _ in range(MOST_SETTLES):
+        for _ in range(MAX_SETTLES):
             meter = CpuMeter(self.pids)
             await asyncio.sleep(SETTLE_SECONDS)
             if sum(meter.spent().values()) < 0.05 * SETTLE_SECONDS:

@@ -25,7 +25,7 @@ from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of
-from shared.tickets import LIFETIME, Ticket, TicketBooth
+from shared.tickets import LIFETIME, Ticket, TicketCodec
 
 
 def fresh_number() -> E164:
@@ -66,21 +66,21 @@ class Ear:
 
 @dataclass(frozen=True)
 class Auth:
-    """One running auth-service. ``peers`` has two processes' worth of them, over one database; the first is at ``url``."""
+    """One running auth-service. ``clients`` has two processes' worth of them, over one database; the first is at ``url``."""
 
     settings: AuthSettings
     url: str
-    peers: tuple[rpc.Peer, ...]
+    clients: tuple[rpc.InternalClient, ...]
     database: "asyncpg.Pool[asyncpg.Record]"
     ear: Ear
 
     @property
-    def peer(self) -> rpc.Peer:
-        return self.peers[0]
+    def client(self) -> rpc.InternalClient:
+        return self.clients[0]
 
     @property
-    def ask(self) -> Any:
-        return self.peer.ask
+    def call(self) -> Any:
+        return self.client.call
 
     @property
     def phones(self) -> PhoneKeys:
@@ -95,23 +95,23 @@ class Auth:
         left: timedelta = LIFETIME,
     ) -> str:
         """A ticket as sms-service would give it."""
-        booth = TicketBooth(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
+        booth = TicketCodec(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
         return booth.seal(Ticket(verification_id or uuid4(), number, purpose, datetime.now(UTC) + left))
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
         question = Register(ticket=self.ticket(number), secret=secret, dialect="maitian", client="test")
-        return await self.peer.ask(REGISTER, question)
+        return await self.client.call(REGISTER, question)
 
     async def log_in(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
         question = LogIn(
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
-        return await self.peer.ask(LOG_IN, question)
+        return await self.client.call(LOG_IN, question)
 
     async def actions(self, number: E164) -> list[str]:
         """What the audit says about a number, oldest first."""
         rows = await self.database.fetch(
-            "select action from audit where phone_ref = $1 order by at, id", self.phones.ref(number)
+            "select action from audit_log where phone_ref = $1 order by at, id", self.phones.ref(number)
         )
         return [row["action"] for row in rows]
 
@@ -154,9 +154,9 @@ def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> Au
 
 
 @asynccontextmanager
-async def serving(settings: AuthSettings) -> AsyncIterator[rpc.Peer]:
+async def serving(settings: AuthSettings) -> AsyncIterator[rpc.InternalClient]:
     """One process's worth of auth-service, as a peer to ask."""
-    async with address_of(settings) as url, rpc.peer(url, token_of(settings)) as peer:
+    async with address_of(settings) as url, rpc.internal_client(url, token_of(settings)) as peer:
         yield peer
 
 
@@ -193,6 +193,6 @@ async def running(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
         settings = settings_for(postgres_url, amqp_url, name)
         ear = await stack.enter_async_context(listening(amqp_url))
         urls = [await stack.enter_async_context(address_of(settings)) for _ in range(2)]
-        peers = [await stack.enter_async_context(rpc.peer(url, token_of(settings))) for url in urls]
+        clients = [await stack.enter_async_context(rpc.internal_client(url, token_of(settings))) for url in urls]
         tables = await stack.enter_async_context(asyncpg.create_pool(url_of(postgres_url, name), min_size=1))
-        yield Auth(settings, urls[0], tuple(peers), tables, ear)
+        yield Auth(settings, urls[0], tuple(clients), tables, ear)

@@ -13,7 +13,7 @@ from shared.postgres import url_of
 DATABASES = ("auth", "sms", "contacts")
 
 AGE_NUMBER = """
-    update numbers set
+    update number_activity set
         sends = array(select moment - $2::interval from unnest(sends) moment),
         failures = array(select moment - $2::interval from unnest(failures) moment)
     where phone_ref = $1

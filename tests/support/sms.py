@@ -18,24 +18,24 @@ from shared.internal_api.sms import AskStatus, CheckCode, IssueCode, Language, P
 from shared.keys import KeyRing, development_secret
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, migrate, pool
-from shared.tickets import TicketBooth
+from shared.tickets import TicketCodec
 from sms_service.callers.rate_limits import Unlimited
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.messages.templates import BUILT_IN, Texts
-from sms_service.otp import Deriver
-from sms_service.senders.port import Answer, Message, Outcome, Sender
-from sms_service.verification.codes import CallerLimits, Codes, Secrets, Switches
-from sms_service.verification.store import CodeStore
+from sms_service.otp import CodeDeriver
+from sms_service.senders.port import Message, Outcome, Sender, SendResult
+from sms_service.verification.codes import CallerLimits, Secrets, Switches, Verifications
+from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
-BOOTH = TicketBooth(KeyRing.parse("1:" + development_secret("ticket_keys")))
+BOOTH = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
 
 AGE_NUMBER = """
-    update numbers set
+    update number_activity set
         sends = array(select moment - $2::interval from unnest(sends) moment),
         failures = array(select moment - $2::interval from unnest(failures) moment)
     where phone_ref = $1
@@ -48,7 +48,7 @@ AGE_VERIFICATIONS = """
     where phone_ref = $1
 """
 AGE_SENDS = """
-    update sends set
+    update messages set
         created_at = created_at - $2::interval,
         expires_at = expires_at - $2::interval,
         claimed_at = claimed_at - $2::interval
@@ -90,7 +90,7 @@ async def refusal(question: Any) -> ServiceError:
     raise AssertionError("it was not refused")
 
 
-class CountingDeriver(Deriver):
+class CountingDeriver(CodeDeriver):
     """Counts how many codes were compared."""
 
     compared = 0
@@ -112,11 +112,11 @@ class Recorder:
     name: str = "recorder"
     messages: list[Message] = field(default_factory=list)
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         self.messages.append(message)
         if isinstance(self.outcome, Exception):
             raise self.outcome
-        return Answer(self.outcome)
+        return SendResult(self.outcome)
 
 
 def a_message(number: E164 | None = None, **more: Any) -> Message:
@@ -141,15 +141,17 @@ class Sms:
 
     def codes(
         self, callers: CallerLimits | None = None, tests: TestNumbers = NO_TEST_NUMBERS, **switches: Any
-    ) -> Codes:
+    ) -> Verifications:
         on = Switches(**({"reveal_codes": True} | switches))
         secret = Secrets(self.deriver, PHONES, BOOTH)
-        return Codes(CodeStore(self.pool), callers or Unlimited(), secret, lambda: None, on, tests=tests)
+        return Verifications(
+            VerificationStore(self.pool), callers or Unlimited(), secret, lambda: None, on, tests=tests
+        )
 
-    def delivery(self, carriers: Sender | Carriers, texts: Texts = BUILT_IN) -> Delivery:
-        if not isinstance(carriers, Carriers):
-            carriers = Carriers.only(carriers)
-        return Delivery(LedgerStore(self.pool), carriers, self.deriver, PHONES, lambda: None, texts=texts)
+    def delivery(self, sender_pool: Sender | SenderPool, texts: Texts = BUILT_IN) -> Delivery:
+        if not isinstance(sender_pool, SenderPool):
+            sender_pool = SenderPool.only(sender_pool)
+        return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, PHONES, lambda: None, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:
         """Make time pass for one number: all its moments move into the past."""
@@ -158,7 +160,9 @@ class Sms:
 
     async def sends(self, number: E164) -> Sequence[asyncpg.Record]:
         """The ledger's rows of a number, oldest first."""
-        return await self.pool.fetch("select * from sends where phone_ref = $1 order by message_id", PHONES.ref(number))
+        return await self.pool.fetch(
+            "select * from messages where phone_ref = $1 order by message_id", PHONES.ref(number)
+        )
 
     async def attempts(self, number: E164) -> Sequence[asyncpg.Record]:
         """The calls of senders for a number, oldest first."""

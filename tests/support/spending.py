@@ -11,20 +11,20 @@ from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 from shared.postgres import Connection, Pool
 from sms_service.callers.rate_limits import Unlimited
-from sms_service.delivery.budgeted_ledger_store import PaidLedger
+from sms_service.delivery.budgeted_ledger_store import BudgetedLedger
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.routing import Route
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.port import Sender
 from sms_service.spending.cli import shown
 from sms_service.spending.config import BudgetPart, SpendingPart, plan_of
-from sms_service.spending.gate import Watch
-from sms_service.spending.monitor import Judge
+from sms_service.spending.gate import SpendingGate
+from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
-from sms_service.verification.codes import Codes, Secrets, Switches
-from sms_service.verification.store import CodeStore
+from sms_service.verification.codes import Secrets, Switches, Verifications
+from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering
 
@@ -37,8 +37,8 @@ SOON = {"record": 4, "slow": 8, "stop": 12, "per_minute": 3}
 AGE = (
     "update budgets set starts_at = starts_at - make_interval(secs => $1)",
     """
-    with moved as (delete from traffic returning *)
-    insert into traffic
+    with moved as (delete from prefix_traffic returning *)
+    insert into prefix_traffic
     select starts_at - make_interval(secs => $1), block, network, country, sent, verified, spent from moved
     order by starts_at
     """,
@@ -97,17 +97,17 @@ class Minding:
 
     sms: Sms
     plan: Plan
-    watch: Watch = field(init=False)
-    judge: Judge = field(init=False)
+    watch: SpendingGate = field(init=False)
+    judge: PrefixMonitor = field(init=False)
     store: SpendingStore = field(init=False)
-    ledger: PaidLedger = field(init=False)
+    ledger: BudgetedLedger = field(init=False)
     alarms: int = 0
 
     def __post_init__(self) -> None:
         self.store = SpendingStore(self.sms.pool)
-        self.watch = Watch(self.store, self.plan)
-        self.judge = Judge(self.store, self.plan, lambda: None, every=0, rest=0)
-        self.ledger = PaidLedger(
+        self.watch = SpendingGate(self.store, self.plan)
+        self.judge = PrefixMonitor(self.store, self.plan, lambda: None, every=0, rest=0)
+        self.ledger = BudgetedLedger(
             self.sms.pool, LedgerStore(self.sms.pool), self._alarm, self.plan.rules["block"].alarming
         )
 
@@ -119,19 +119,27 @@ class Minding:
         await self.store.open_budgets(self.plan.budgets)
         return self
 
-    def codes(self, tests: TestNumbers = NO_TEST_NUMBERS) -> Codes:
+    def codes(self, tests: TestNumbers = NO_TEST_NUMBERS) -> Verifications:
         secret, on = Secrets(self.sms.deriver, PHONES, BOOTH), Switches(reveal_codes=True)
-        return Codes(CodeStore(self.sms.pool), Unlimited(), secret, lambda: None, on, tests=tests, purse=self.watch)
+        return Verifications(
+            VerificationStore(self.sms.pool),
+            Unlimited(),
+            secret,
+            lambda: None,
+            on,
+            tests=tests,
+            spending_guard=self.watch,
+        )
 
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
         names = tuple(sender.name for sender in senders)
-        carriers = Carriers(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
-        return Delivery(self.ledger, carriers, self.sms.deriver, PHONES, lambda: None, gate=self.watch)
+        sender_pool = SenderPool(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
+        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, gate=self.watch)
 
     async def shown(self) -> str:
         """What an operator is shown."""
         found, counts = await self.store.find(), await self.store.counts(1, 0)
-        return shown(self.plan, found.windows, counts, await self.store.standing())
+        return shown(self.plan, found.windows, counts, await self.store.state())
 
     async def look(self) -> int:
         """Judge, and see what came of it. Returns how many stages were entered."""
@@ -189,7 +197,9 @@ async def pump(mind: Minding, block: str, many: int, *, verify: bool = False) ->
 
 async def pump_on(mind: Minding, block: str, many: int) -> None:
     """Messages to numbers of a block that got none so far."""
-    already = await mind.sms.pool.fetchval("select coalesce(sum(sent), 0)::int from traffic where block = $1", block)
+    already = await mind.sms.pool.fetchval(
+        "select coalesce(sum(sent), 0)::int from prefix_traffic where block = $1", block
+    )
     for last in range(already, already + many):
         await send(mind, E164(f"{block}{last:04d}"))
 

@@ -34,7 +34,7 @@ async def test_of_a_thousand_wrong_guesses_at_once_over_two_processes_five_are_c
 
     assert {reply.body["error_code"] for reply in replies} <= {"10001", "10010"}
     row = await tables.connections["sms"].fetchrow(
-        "select tries, cardinality(failures) as failures from verifications join numbers using (phone_ref) "
+        "select tries, cardinality(failures) as failures from verifications join number_activity using (phone_ref) "
         "where phone_ref = $1",
         tables.ref(number),
     )

@@ -14,7 +14,7 @@ import pytest
 from stack.system import Stack
 from support.app import App, fresh_number
 
-from shared.events import EXCHANGE, FACTS
+from shared.events import EVENTS, EXCHANGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 QUEUE = "my-service.users"
@@ -105,8 +105,8 @@ async def test_the_printed_consumer_ignores_what_comes_late_or_twice(app: App, c
 
 def test_the_page_names_every_event_and_each_field_of_it() -> None:
     table = PAGE[PAGE.index("## The events") :]
-    assert set(re.findall(r"`((?:auth|sms|contacts)\.[a-z.]+\.v\d)`", table)) == {fact.key for fact in FACTS}
-    assert {name for fact in FACTS for name in fact.model_fields} - set(re.findall(r"`(\w+)`", table)) == set()
+    assert set(re.findall(r"`((?:auth|sms|contacts)\.[a-z.]+\.v\d)`", table)) == {fact.key for fact in EVENTS}
+    assert {name for fact in EVENTS for name in fact.model_fields} - set(re.findall(r"`(\w+)`", table)) == set()
 
 
 def test_the_printed_consumer_is_short() -> None:

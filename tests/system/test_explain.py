@@ -91,9 +91,9 @@ def test_a_command_within_the_stack_has_its_addresses_and_the_callers_secrets_be
     kept = {"PHONE_KEY": "kept", "SERVICE_TOKEN": "kept", "CODE_KEYS": "kept"}
     own = str(Path(inside.__file__).parents[1])
     given = {"PHONE_KEY": "given", "POSTGRES_URL": "elsewhere", "PYTHONPATH": f"{own}:/else", "HOME": "h"}
-    services = {"SMS_ROUTES": "routes.toml", "HOME": "theirs", "PHONE_KEY": "theirs", "CODE_KEYS": "theirs"}
+    services = {"SMS_CONFIG_FILE": "routes.toml", "HOME": "theirs", "PHONE_KEY": "theirs", "CODE_KEYS": "theirs"}
     assert inside.environment(given, kept, "POSTGRES_URL='a b'\nAUTH_URL=c\n", services) == {
-        "SMS_ROUTES": "routes.toml",
+        "SMS_CONFIG_FILE": "routes.toml",
         "ENVIRONMENT": "development",
         "PHONE_KEY": "given",
         "SERVICE_TOKEN": "kept",

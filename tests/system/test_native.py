@@ -17,7 +17,7 @@ from support.app import App, Reply, fresh_number
 from support.database import Tables
 
 from auth_service.tokens.access_tokens import _OneAlgorithm
-from shared.events import EXCHANGE, UserUpdated, event
+from shared.events import EXCHANGE, UserUpdated, new_event
 from shared.phone import ref_hex
 
 PASSWORD = "correct horse"
@@ -192,7 +192,7 @@ async def test_an_older_event_never_brings_an_erased_user_back(
         dialect="native",
         client=str(uuid4()),
     )
-    late = event(fact, source="auth-service", subject=user_id, version=1)
+    late = new_event(fact, source="auth-service", subject=user_id, version=1)
     exchange = await channel.get_exchange(EXCHANGE)
     await exchange.publish(aio_pika.Message(late.body, message_id=str(late.id)), late.routing_key)
     await sign_up(app, witness)

@@ -26,6 +26,6 @@ async def test_a_number_outside_the_allow_list_is_not_sent_to_and_leaves_no_trac
 
     assert answer.status in {200, 400, 403, 422}
     assert answer.body.get("success") not in {True, "true"}
-    for table in ("numbers", "verifications", "sends", "attempts"):
+    for table in ("number_activity", "verifications", "messages", "attempts"):
         found = f"select count(*) from {table} where phone_ref = $1"
         assert await tables.connections["sms"].fetchval(found, tables.keys.ref(ELSEWHERE)) == 0

@@ -9,12 +9,12 @@ import structlog
 
 from shared.errors import ServiceError
 
-EVERY_SECONDS = 600.0
+INTERVAL_SECONDS = 600.0
 BATCH = 1_000
 log = structlog.get_logger()
 
 
-class PurgeBook(Protocol):
+class RetentionRepository(Protocol):
     """What can be cleared away."""
 
     async def purge(self, most: int) -> int:
@@ -22,9 +22,9 @@ class PurgeBook(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def purging(book: PurgeBook) -> AsyncIterator[None]:
+async def purging(repository: RetentionRepository) -> AsyncIterator[None]:
     """Clear away every ten minutes for as long as the block lasts. Any number of processes may do it at once."""
-    task = asyncio.create_task(_run(book), name="purge")
+    task = asyncio.create_task(_run(repository), name="purge")
     try:
         yield
     finally:
@@ -32,17 +32,17 @@ async def purging(book: PurgeBook) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _run(book: PurgeBook) -> None:
+async def _run(repository: RetentionRepository) -> None:
     while True:
-        await asyncio.sleep(EVERY_SECONDS)
+        await asyncio.sleep(INTERVAL_SECONDS)
         try:
-            await clear(book)
+            await clear(repository)
         except ServiceError:
             log.warning("purge.postponed")
 
 
-async def clear(book: PurgeBook) -> None:
+async def clear(repository: RetentionRepository) -> None:
     """Clear away in batches until nothing is left to."""
     deleted = BATCH
     while deleted == BATCH:
-        deleted = await book.purge(BATCH)
+        deleted = await repository.purge(BATCH)

@@ -31,14 +31,14 @@ WINDOWS = """
 """
 
 AUDIT = """
-    delete from audit where id in (
-        select id from audit where at < now() - make_interval(days => $2) limit $1 for update skip locked
+    delete from audit_log where id in (
+        select id from audit_log where at < now() - make_interval(days => $2) limit $1 for update skip locked
     )
 """
 
 
-class PurgeStore:
-    """``purge.PurgeBook`` over PostgreSQL. Audit rows are kept for ``audit_days``."""
+class RetentionStore:
+    """``purge.RetentionRepository`` over PostgreSQL. Audit rows are kept for ``audit_days``."""
 
     def __init__(self, pool: Pool, audit_days: int) -> None:
         self._pool = pool

@@ -31,8 +31,8 @@ class AuthSettings(DatabaseSettings):
     phone_key: HexKey
     caller_limits: OnOff = OnOff.ON
     nickname_prefix: str = Field(default="用户", max_length=16)
-    hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
-    hash_queue: int = Field(default=256, ge=1)
+    password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    password_hash_queue: int = Field(default=256, ge=1)
     audit_days: int = Field(default=180, ge=1)
 
     @field_validator("jwt_keys")

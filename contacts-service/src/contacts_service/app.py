@@ -22,7 +22,7 @@ from shared.health import CHECKS
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
 from shared.rpc import new_service
-from shared.startup import reach
+from shared.startup import wait_for_server
 
 BODY_BYTES = 512 * 1024
 """Room for a list well beyond the 2,000 entries allowed, so that it is refused for its length and by name."""
@@ -56,7 +56,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
 
 async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: Store) -> Directory:
     """The filter, loaded; first waiting for the migration where both are started at once."""
-    await reach(
+    await wait_for_server(
         "the contacts tables in PostgreSQL",
         "POSTGRES_URL",
         settings.postgres_url,
@@ -68,10 +68,10 @@ async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: S
     return directory
 
 
-async def _bus(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[amqp.Publisher, amqp.Link]:
+async def _bus(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[amqp.Publisher, amqp.Connection]:
     """To publish with, and to consume from: each on a connection of its own."""
-    outgoing = await stack.enter_async_context(amqp.connection(settings.amqp_url, "contacts-service publisher"))
-    incoming = await stack.enter_async_context(amqp.connection(settings.amqp_url, "contacts-service consumer"))
+    outgoing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service publisher"))
+    incoming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service consumer"))
     return await amqp.Publisher.open(outgoing), incoming
 
 
@@ -83,4 +83,4 @@ def _matcher(settings: ContactsSettings, client: Redis, store: Store, directory:
     )
     keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     # The relay's poll, not a wake-up, takes contacts.matched along: a second later, but many in one batch.
-    return Matcher(NumberReader(keys, settings.countries), budget, directory, store, store.publish)
+    return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store, store.publish)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from shared.errors import ErrorCode, ServiceError
-from shared.events import ContactsMatched, Publish, event
-from shared.internal_api.contacts import MOST_NUMBERS, Contact, Matched
+from shared.events import ContactsMatched, Publish, new_event
+from shared.internal_api.contacts import MAX_NUMBERS, Contact, Matched
 from shared.phone import E164
 
 SOURCE = "contacts-service"
@@ -69,7 +69,7 @@ class Matcher:
         Raises ``ServiceError``: ``TOO_MANY_CONTACTS``; ``CONTACT_BUDGET`` with ``retry_after``, and then nothing
         was charged; ``UNAVAILABLE``.
         """
-        if len(phones) > MOST_NUMBERS:
+        if len(phones) > MAX_NUMBERS:
             raise ServiceError(ErrorCode.TOO_MANY_CONTACTS)
         asked = await self._numbers.read(phones)
         asked.pop(self._numbers.ref(own_phone), None)
@@ -91,4 +91,4 @@ class Matcher:
 
     async def _tell(self, user_id: int, submitted: int, charge: Charge, matched: int) -> None:
         fact = ContactsMatched(user_id=str(user_id), submitted=submitted, charged=charge.taken, matched=matched)
-        await self._publish([event(fact, source=SOURCE, subject=str(user_id), version=1)])
+        await self._publish([new_event(fact, source=SOURCE, subject=str(user_id), version=1)])

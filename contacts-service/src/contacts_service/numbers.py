@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from shared.errors import ServiceError
-from shared.phone import E164, LONGEST_SPELLING, MAINLAND, PhoneKeys, parse
+from shared.phone import E164, MAINLAND, MAX_SPELLING, PhoneKeys, parse
 
 TURN = 100
 """Numbers that go through libphonenumber (13 us each) before other requests have their turn."""
@@ -68,7 +68,7 @@ def _line(served: frozenset[str]) -> re.Pattern[str]:
 def _lines(entries: Sequence[Any]) -> str:
     """One line of ASCII per entry, without separators; it is empty, or holds a ``?``, where there is no number."""
     fit = [
-        entry if isinstance(entry, str) and len(entry) <= LONGEST_SPELLING and "\n" not in entry else ""
+        entry if isinstance(entry, str) and len(entry) <= MAX_SPELLING and "\n" not in entry else ""
         for entry in entries
     ]
     return "\n".join([*fit, ""]).encode("ascii", "replace").translate(None, _SEPARATORS).decode()

@@ -16,7 +16,7 @@ class DatabaseSettings(Settings):
 
 
 class ContactsSettings(DatabaseSettings):
-    """Variables are the field names in capitals; ``COUNTRIES`` is a list of calling codes such as ``86,852``.
+    """Variables are the field names in capitals; ``SERVED_CALLING_CODES`` is a list of calling codes such as ``86,852``.
 
     A user may ask about ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each
     hour since the first time.
@@ -26,11 +26,11 @@ class ContactsSettings(DatabaseSettings):
     redis_url: RedisUrl
     amqp_url: AmqpUrl
     phone_key: HexKey = Field(default=SecretStr(""), validate_default=False)
-    countries: Words = Field(default=(MAINLAND,), min_length=1)
+    served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
     contacts_budget: int = Field(default=5_000, ge=1)
     contacts_budget_per_hour: int = Field(default=20, ge=1)
 
-    @field_validator("countries", mode="before")
+    @field_validator("served_calling_codes", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
         return split_words(value)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from contacts_service.consumer import Entry
 from contacts_service.matching import Member
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, connection
 
@@ -91,7 +91,7 @@ class Store:
             clock, refs = await session.fetchrow(CHANGED, since) or (since, None)
         return clock, refs or ()
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, messages: Sequence[OutboxMessage]) -> None:
         """Leave messages for the relay. One statement, so it is its own transaction."""
         async with connection(self._pool) as session:
             await put(session, messages)

@@ -16,7 +16,7 @@ from gateway.sessions import SessionCache
 from gateway.settings import GatewaySettings
 from shared.health import add_health
 from shared.keys import KeyRing
-from shared.rpc import peer
+from shared.rpc import internal_client
 from shared.settings import Environment
 
 
@@ -39,9 +39,9 @@ def create_app(settings: GatewaySettings) -> web.Application:
     async def resources(app: web.Application) -> AsyncIterator[None]:
         token = settings.service_token.get_secret_value()
         async with (
-            peer(settings.auth_url, token) as auth,
-            peer(settings.sms_url, token) as sms,
-            peer(settings.contacts_url, token) as contacts,
+            internal_client(settings.auth_url, token) as auth,
+            internal_client(settings.sms_url, token) as sms,
+            internal_client(settings.contacts_url, token) as contacts,
         ):
             app[receipt_webhook.SMS] = SmsBackend(sms)
             app[FLOWS] = Flows(
@@ -50,8 +50,8 @@ def create_app(settings: GatewaySettings) -> web.Application:
                     SmsBackend(sms),
                     ContactsBackend(contacts),
                     SessionCache(),
-                    NumberSeal(KeyRing.parse(settings.seal_keys.get_secret_value())),
-                    settings.countries,
+                    NumberSeal(KeyRing.parse(settings.sealed_number_keys.get_secret_value())),
+                    settings.served_calling_codes,
                 )
             )
             yield

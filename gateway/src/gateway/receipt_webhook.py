@@ -9,9 +9,9 @@ from gateway.request_parsing import read_body
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import RECEIPT_HEADERS, TakeReceipt
 
-LONGEST_RECEIPT = 64 * 1024
-LONGEST_QUERY = 2048
-LONGEST_HEADER = 1024
+MAX_RECEIPT = 64 * 1024
+MAX_QUERY = 2048
+MAX_HEADER = 1024
 
 SMS: web.AppKey[SmsBackend] = web.AppKey("hooks_sms", SmsBackend)
 
@@ -22,9 +22,9 @@ routes = web.RouteTableDef()
 async def take_receipt(request: web.Request) -> web.Response:
     """200 with what the provider wants to hear; 401 for a signature that is not its own."""
     query = request.rel_url.raw_query_string
-    if len(query) > LONGEST_QUERY:
+    if len(query) > MAX_QUERY:
         raise ServiceError(ErrorCode.PARAMETER_INVALID)
-    body = await read_body(request, LONGEST_RECEIPT)
+    body = await read_body(request, MAX_RECEIPT)
     taken = await request.app[SMS].take_receipt(
         TakeReceipt(
             sender=request.match_info["sender"],
@@ -38,4 +38,4 @@ async def take_receipt(request: web.Request) -> web.Response:
 
 def _signature(request: web.Request) -> dict[str, str]:
     found = {name: request.headers.get(name, "") for name in RECEIPT_HEADERS}
-    return {name: value for name, value in found.items() if value.isascii() and 0 < len(value) <= LONGEST_HEADER}
+    return {name: value for name, value in found.items() if value.isascii() and 0 < len(value) <= MAX_HEADER}

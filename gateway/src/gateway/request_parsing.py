@@ -13,7 +13,7 @@ from shared.errors import ErrorCode, ServiceError
 BODY_BYTES = 16 * 1024
 BODY_SECONDS = 4.0
 DEEPEST = 32
-MOST_FIELDS = 64
+MAX_FIELDS = 64
 
 
 class Call(BaseModel):
@@ -91,7 +91,7 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 def _pairs(text: str) -> dict[str, Any]:
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MOST_FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, encoding="utf-8", errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         _refuse()
     return _without_repeats(pairs)

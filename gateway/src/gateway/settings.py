@@ -7,9 +7,9 @@ from shared.settings import Environment, Keys, Networks, OnOff, ServiceUrl, Sett
 
 
 class GatewaySettings(Settings):
-    """``COUNTRIES`` are calling codes; ``TRUSTED_PROXIES`` are networks whose forwarded address is believed.
+    """``SERVED_CALLING_CODES`` are calling codes; ``TRUSTED_PROXIES`` are networks whose forwarded address is believed.
 
-    ``SEAL_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are those
+    ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are those
     under ``/pages``; unless told, development has them and production has not.
     """
 
@@ -17,13 +17,13 @@ class GatewaySettings(Settings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     sms_url: ServiceUrl = "http://127.0.0.1:8082"
     contacts_url: ServiceUrl = "http://127.0.0.1:8083"
-    seal_keys: Keys
-    countries: Words = ("86",)
+    sealed_number_keys: Keys
+    served_calling_codes: Words = ("86",)
     dialects: Words = ()
     trusted_proxies: Networks = ()
     pages: OnOff | None = None
 
-    _countries = field_validator("countries", "dialects", mode="before")(split_words)
+    _countries = field_validator("served_calling_codes", "dialects", mode="before")(split_words)
     _proxies = field_validator("trusted_proxies", mode="before")(split_networks)
 
     @field_validator("dialects")
@@ -37,7 +37,7 @@ class GatewaySettings(Settings):
         """Whether people find pages here."""
         return self.pages is OnOff.ON or (self.pages is None and self.environment is Environment.DEVELOPMENT)
 
-    @field_validator("countries")
+    @field_validator("served_calling_codes")
     @classmethod
     def _calling_codes(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
         if not codes or any(not code.isascii() or not code.isdigit() or len(code) > 3 for code in codes):

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-LARGEST = 256
+MAX_BATCH = 256
 
 
-class Gather(Generic[Q, A]):
+class Batcher(Generic[Q, A]):
     """``await gather(question)`` answers one of the questions put to ``answer_all`` together.
 
     No timer holds a call back: one that finds nobody asking goes at once, and those that come meanwhile go together
@@ -35,7 +35,7 @@ class Gather(Generic[Q, A]):
     async def _ask(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+                batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
                 wanted = [(question, waiting) for question, waiting in batch if not waiting.done()]  # some give up
                 if wanted:
                     await self._ask_together(wanted)
@@ -57,24 +57,24 @@ class Gather(Generic[Q, A]):
                 waiting.set_result(answer)
 
 
-class Apart(Generic[Q, A]):
-    """As ``Gather``, for questions of which no two with a key in common may be asked together.
+class KeyedBatcher(Generic[Q, A]):
+    """As ``Batcher``, for questions of which no two with a key in common may be asked together.
 
     (A statement changes a row once.) Whoever finds a key of his question waiting or being asked, asks alone, beside it.
     So does, once more, whoever asked together in vain: a row that is locked for long is not to refuse everybody.
-    ``undone`` says of an error that nothing has come of the questions that met it.
+    ``is_rolled_back`` says of an error that nothing has come of the questions that met it.
     """
 
     def __init__(
         self,
         answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]],
         keys: Callable[[Q], AbstractSet[Hashable]],
-        undone: Callable[[Exception], bool] = lambda _: False,
+        is_rolled_back: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
         self._answer_all = answer_all
-        self._together = Gather(answer_all)
+        self._together = Batcher(answer_all)
         self._keys = keys
-        self._undone = undone
+        self._is_rolled_back = is_rolled_back
         self._taken: set[Hashable] = set()
 
     async def __call__(self, question: Q) -> A:
@@ -85,7 +85,7 @@ class Apart(Generic[Q, A]):
             try:
                 return await self._together(question)
             except Exception as error:
-                if not self._undone(error):
+                if not self._is_rolled_back(error):
                     raise
             finally:
                 self._taken -= keys

@@ -18,23 +18,23 @@ def new_id() -> UUID:
     return UUID(int=uuid_utils.uuid7().int)
 
 
-class Fact(BaseModel):
+class EventData(BaseModel):
     """The ``data`` of an event: something that happened, without codes, passwords, tokens or clear numbers.
 
-    A field may be added with a default; anything else is a new class under a new ``.v<n>`` key. ``about`` is the field
+    A field may be added with a default; anything else is a new class under a new ``.v<n>`` key. ``subject_field`` is the field
     that the envelope's ``subject`` repeats.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     key: ClassVar[str]
-    about: ClassVar[str]
+    subject_field: ClassVar[str]
 
 
-class UserSnapshot(Fact):
+class UserSnapshot(EventData):
     """A user as other services may know him. Apply it only if its ``version`` is newer than what you hold."""
 
-    about = "user_id"
+    subject_field = "user_id"
 
     user_id: str
     phone_ref: str
@@ -66,19 +66,19 @@ class UserDeleted(UserSnapshot):
     key = "auth.user.deleted.v1"
 
 
-class PasswordChanged(Fact):
+class PasswordChanged(EventData):
     """Reset with a code, or changed by who is logged in. The sessions that it ended are counted."""
 
     key = "auth.password.changed.v1"
-    about = "user_id"
+    subject_field = "user_id"
 
     user_id: str
     cause: Literal["reset", "change"]
     sessions_revoked: int
 
 
-class SessionFact(Fact):
-    about = "session_id"
+class SessionData(EventData):
+    subject_field = "session_id"
 
     user_id: str
     session_id: str
@@ -86,20 +86,20 @@ class SessionFact(Fact):
     client: str
 
 
-class SessionOpened(SessionFact):
+class SessionOpened(SessionData):
     """Somebody logged in; ``cause`` says how."""
 
     key = "auth.session.opened.v1"
 
 
-class SessionRevoked(SessionFact):
+class SessionRevoked(SessionData):
     """A session ended before its time; ``cause`` says why."""
 
     key = "auth.session.revoked.v1"
 
 
-class VerificationFact(Fact):
-    about = "verification_id"
+class VerificationData(EventData):
+    subject_field = "verification_id"
 
     verification_id: str
     purpose: str
@@ -110,29 +110,29 @@ class VerificationFact(Fact):
     test_number: bool = False
 
 
-class VerificationRequested(VerificationFact):
+class VerificationRequested(VerificationData):
     """A code was asked for, and its message queued."""
 
     key = "sms.verification.requested.v1"
 
 
-class VerificationRefused(VerificationFact):
+class VerificationRefused(VerificationData):
     """A code was asked for and not sent. ``verification_id`` is empty: none was made."""
 
     key = "sms.verification.refused.v1"
-    about = "phone_ref"
+    subject_field = "phone_ref"
 
     limiter: str
     retry_after: int
 
 
-class VerificationSucceeded(VerificationFact):
+class VerificationSucceeded(VerificationData):
     """The right code came back: the number is verified."""
 
     key = "sms.verification.succeeded.v1"
 
 
-class VerificationFailed(VerificationFact):
+class VerificationFailed(VerificationData):
     """A wrong code came back."""
 
     key = "sms.verification.failed.v1"
@@ -141,8 +141,8 @@ class VerificationFailed(VerificationFact):
     tries_left: int
 
 
-class MessageFact(Fact):
-    about = "message_id"
+class MessageData(EventData):
+    subject_field = "message_id"
 
     message_id: str
     verification_id: str
@@ -150,7 +150,7 @@ class MessageFact(Fact):
     latency_ms: int
 
 
-class MessageSent(MessageFact):
+class MessageSent(MessageData):
     """A sender took the message. ``segments`` is how many short messages its text is, as a carrier bills it."""
 
     key = "sms.message.sent.v1"
@@ -158,13 +158,13 @@ class MessageSent(MessageFact):
     segments: int = 1
 
 
-class MessageDelivered(MessageFact):
+class MessageDelivered(MessageData):
     """The message reached the phone, as far as its sender can tell."""
 
     key = "sms.message.delivered.v1"
 
 
-class MessageFailed(MessageFact):
+class MessageFailed(MessageData):
     """The message was refused or lost; ``failure`` is the class of the reason."""
 
     key = "sms.message.failed.v1"
@@ -172,14 +172,14 @@ class MessageFailed(MessageFact):
     failure: str
 
 
-class MessageExpired(MessageFact):
+class MessageExpired(MessageData):
     """The code's life ended before the message could leave: it was not sent."""
 
     key = "sms.message.expired.v1"
 
 
-class SpendingFact(Fact):
-    about = "scope"
+class SpendingFact(EventData):
+    subject_field = "scope"
 
     scope: str
     kind: str
@@ -217,11 +217,11 @@ class SpendingResumed(SpendingFact):
     key = "sms.spending.resumed.v1"
 
 
-class ContactsMatched(Fact):
+class ContactsMatched(EventData):
     """A user looked for friends: how many numbers he sent, how many were new, how many are members."""
 
     key = "contacts.matched.v1"
-    about = "user_id"
+    subject_field = "user_id"
 
     user_id: str
     submitted: int
@@ -229,7 +229,7 @@ class ContactsMatched(Fact):
     matched: int
 
 
-FACTS: tuple[type[Fact], ...] = (
+EVENTS: tuple[type[EventData], ...] = (
     UserRegistered,
     UserUpdated,
     UserDeleted,
@@ -251,7 +251,7 @@ FACTS: tuple[type[Fact], ...] = (
     ContactsMatched,
 )
 
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=EventData)
 
 
 class CloudEvent(BaseModel, Generic[F]):
@@ -271,7 +271,7 @@ class CloudEvent(BaseModel, Generic[F]):
 
 
 @dataclass(frozen=True)
-class Outgoing:
+class OutboxMessage:
     """A message for the outbox: what the relay will publish, and where."""
 
     id: UUID
@@ -280,12 +280,12 @@ class Outgoing:
     body: bytes
 
 
-Publish = Callable[[Sequence[Outgoing]], Awaitable[None]]
+Publish = Callable[[Sequence[OutboxMessage]], Awaitable[None]]
 
 _ENVELOPE = CloudEvent[Any]  # held: pydantic forgets a parametrised class nobody holds, and building one takes 1 ms
 
 
-def event(fact: Fact, *, source: str, subject: str, version: int) -> Outgoing:
+def new_event(fact: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
     """A fact in its envelope, ready for the outbox. ``source`` is the service's name."""
     identity = new_id()
     envelope = _ENVELOPE(
@@ -297,4 +297,4 @@ def event(fact: Fact, *, source: str, subject: str, version: int) -> Outgoing:
         version=version,
         data=fact,
     )
-    return Outgoing(identity, EXCHANGE, fact.key, envelope.model_dump_json().encode())
+    return OutboxMessage(identity, EXCHANGE, fact.key, envelope.model_dump_json().encode())

@@ -3,7 +3,7 @@
 import re
 
 _LIKING = re.compile(r"\s*(zh|en|\*)(?:-[a-z0-9-]*)?\s*(?:;\s*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
-_MOST_LANGUAGES = 20
+_MAX_LANGUAGES = 20
 _CHINESE_READERS = ("+86", "+852", "+853", "+886")
 """Mainland China, Hong Kong, Macau, Taiwan."""
 
@@ -16,7 +16,7 @@ def language_for(accepted: str) -> str:
 def language_named(accepted: str) -> str | None:
     """As ``language_for``, but None when the header likes neither best or takes anything (``*``)."""
     best, liking = None, 0.0
-    for item in accepted.lower().split(",")[:_MOST_LANGUAGES]:
+    for item in accepted.lower().split(",")[:_MAX_LANGUAGES]:
         named = _LIKING.fullmatch(item)
         weight = float(named[2] or 1) if named else 0.0
         if named and weight > liking:

@@ -12,8 +12,8 @@ import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
-from shared.amqp import Publisher, honest
-from shared.events import Outgoing
+from shared.amqp import Publisher, raise_on_broker_loss
+from shared.events import OutboxMessage
 from shared.postgres import Connection, Pool, transaction
 
 BATCH = 200
@@ -22,13 +22,13 @@ GATHER_SECONDS = 0.01
 """After the first news, so that commits close together leave in one batch."""
 BATCH_SECONDS = 10.0
 PARK_AFTER = 5
-MOST_JOINED = 8
+MAX_JOINED = 8
 """So many messages may travel as one: few enough that several consumers share what comes at once."""
 
 Join = Callable[[Sequence[bytes]], bytes]
 """The bodies of several messages as the body of one. Raises ``ValueError`` for those that cannot be."""
 
-Parcel = tuple[Outgoing, Sequence[asyncpg.Record]]
+Parcel = tuple[OutboxMessage, Sequence[asyncpg.Record]]
 """A message that is to be published, and the rows that travel in it."""
 
 ALL_ALONE: Mapping[str, Join] = MappingProxyType({})
@@ -59,12 +59,12 @@ PUT_BACK = """
 """
 
 
-async def put(connection: Connection, messages: Sequence[Outgoing]) -> None:
+async def put(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
     """Add messages to the outbox inside the caller's transaction."""
     await connection.execute(INSERT, *columns(messages))
 
 
-def columns(messages: Sequence[Outgoing]) -> tuple[list[object], list[str], list[str], list[bytes]]:
+def columns(messages: Sequence[OutboxMessage]) -> tuple[list[object], list[str], list[str], list[bytes]]:
     """The messages as the four arrays that ``INSERT`` takes, for statements that embed it."""
     return (
         [message.id for message in messages],
@@ -112,7 +112,7 @@ class Relay:
             await asyncio.sleep(GATHER_SECONDS)
             self._news.clear()
             try:
-                while await honest(self.relay_batch()) == BATCH:
+                while await raise_on_broker_loss(self.relay_batch()) == BATCH:
                     pass
             except Exception as error:  # noqa: BLE001  whatever failed, the rows are still there
                 log.warning("outbox.waiting", error=type(error).__name__)
@@ -149,8 +149,8 @@ class Relay:
             else:
                 yield _message(row), [row]
         for key, alike in together.items():
-            for start in range(0, len(alike), MOST_JOINED):
-                yield from self._joined(key, alike[start : start + MOST_JOINED])
+            for start in range(0, len(alike), MAX_JOINED):
+                yield from self._joined(key, alike[start : start + MAX_JOINED])
 
     def _joined(self, key: str, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
         try:
@@ -170,5 +170,5 @@ class Relay:
         await connection.execute(PUT_BACK, *tuple(row)[:5], attempts, PARK_AFTER)
 
 
-def _message(row: asyncpg.Record) -> Outgoing:
-    return Outgoing(row["id"], row["exchange"], row["routing_key"], row["body"])
+def _message(row: asyncpg.Record) -> OutboxMessage:
+    return OutboxMessage(row["id"], row["exchange"], row["routing_key"], row["body"])

@@ -18,7 +18,7 @@ E164 = NewType("E164", str)
 """A canonical number: a plus sign and 7 to 15 ASCII digits. The key of every limit, code and account."""
 
 MAINLAND = "86"
-LONGEST_SPELLING = 32
+MAX_SPELLING = 32
 BLOCK = 16
 """Bytes of AES, to which a number is padded before it becomes a reference."""
 _MAINLAND_MOBILE = re.compile(r"(?:\+86|0086)?(1[3-9][0-9]{9})")
@@ -34,7 +34,7 @@ def parse(raw: str, *, calling_code: str = MAINLAND, served: Iterable[str] = (MA
     are not ASCII, more than 32 characters, a number that is not possible, a country that is not served.
     """
     served = frozenset(served)
-    if len(raw) > LONGEST_SPELLING:
+    if len(raw) > MAX_SPELLING:
         raise ServiceError(ErrorCode.NUMBER_REFUSED)
     bare = _SEPARATORS.sub("", raw)
     if calling_code == MAINLAND and MAINLAND in served and (quick := _MAINLAND_MOBILE.fullmatch(bare)):

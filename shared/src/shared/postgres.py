@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from shared.errors import unavailable
-from shared.startup import UnreachableError, reach
+from shared.startup import UnreachableError, wait_for_server
 
 DEADLINE_SECONDS = 2.0
 """For one use of a connection: waiting for it and every statement on it."""
@@ -86,20 +86,20 @@ class Pool:
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of one statement, within the deadline of ``connection``; the other three are alike."""
-        async with connection(self) as taken:
-            return await taken.fetch(query, *arguments)
+        async with connection(self) as conn:
+            return await conn.fetch(query, *arguments)
 
     async def fetchrow(self, query: str, *arguments: object) -> asyncpg.Record | None:
-        async with connection(self) as taken:
-            return await taken.fetchrow(query, *arguments)
+        async with connection(self) as conn:
+            return await conn.fetchrow(query, *arguments)
 
     async def fetchval(self, query: str, *arguments: object) -> Any:
-        async with connection(self) as taken:
-            return await taken.fetchval(query, *arguments)
+        async with connection(self) as conn:
+            return await conn.fetchval(query, *arguments)
 
     async def execute(self, query: str, *arguments: object) -> None:
-        async with connection(self) as taken:
-            await taken.execute(query, *arguments)
+        async with connection(self) as conn:
+            await conn.execute(query, *arguments)
 
     async def close(self) -> None:
         """Say goodbye on the idle connections; one that is taken ends with its use."""
@@ -123,7 +123,7 @@ async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[P
             raise NotMigratedError(f'there is no database "{database}" yet: run the migrations') from error
 
     opened = Pool(connect, size)
-    opened.give_back(await reach("PostgreSQL", "POSTGRES_URL", server, opened.take, on=_NOT_YET), intact=True)
+    opened.give_back(await wait_for_server("PostgreSQL", "POSTGRES_URL", server, opened.take, on=_NOT_YET), intact=True)
     try:
         yield opened
     finally:
@@ -137,25 +137,25 @@ async def connection(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIter
     Raises ``ServiceError(UNAVAILABLE)`` when PostgreSQL is away, frozen or out of connections. A connection
     whose statement was cut short is thrown away: waiting for its cancellation could take longer still.
     """
-    taken: Connection | None = None
+    conn: Connection | None = None
     intact = False
     try:
         async with asyncio.timeout(seconds):
-            taken = await pool.take()
-            yield taken
+            conn = await pool.take()
+            yield conn
         intact = True
     except TimeoutError as error:
         log.warning("postgres.slow")
         raise unavailable() from error
     except _AWAY as error:
-        log.warning("postgres.away", error=type(error).__name__)
+        log.warning("postgres.unavailable", error=type(error).__name__)
         raise unavailable() from error
     except Exception:
         intact = True  # a refusal of ours, or a statement that PostgreSQL refused: the session is well
         raise
     finally:
-        if taken is not None:
-            pool.give_back(taken, intact=intact)
+        if conn is not None:
+            pool.give_back(conn, intact=intact)
 
 
 @asynccontextmanager
@@ -165,17 +165,17 @@ async def transaction(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIte
     Written out, because asyncpg's own ends with a ROLLBACK that waits for a silent server, past every deadline. When
     the deadline comes the connection is thrown away, which undoes everything too.
     """
-    async with connection(pool, seconds) as taken:
-        await taken.execute("begin")
+    async with connection(pool, seconds) as conn:
+        await conn.execute("begin")
         try:
-            yield taken
+            yield conn
         except Exception:
-            await taken.execute("rollback")
+            await conn.execute("rollback")
             raise
-        await taken.execute("commit")
+        await conn.execute("commit")
 
 
-def is_undone(refusal: BaseException) -> bool:
+def is_rolled_back(refusal: BaseException) -> bool:
     """Whether a refusal by ``connection`` was for a row that another session held: the statement has done nothing."""
     return isinstance(refusal.__cause__, asyncpg.LockNotAvailableError | asyncpg.TransactionRollbackError)
 
@@ -191,7 +191,7 @@ async def ensure_database(server: str, database: str) -> None:
     async def connect() -> "asyncpg.Connection[Any]":
         return await asyncpg.connect(server, timeout=2)
 
-    session = await reach("PostgreSQL", "POSTGRES_URL", server, connect, on=_NOT_YET)
+    session = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_NOT_YET)
     try:
         if not await session.fetchval("select true from pg_database where datname = $1", database):
             await session.execute(f'create database "{database}"')

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from shared.errors import unavailable
-from shared.startup import reach
+from shared.startup import wait_for_server
 
 DEADLINE_SECONDS = 0.15
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
     )
     opened = Redis(connection_pool=pool)
     try:
-        await reach(
+        await wait_for_server(
             "Redis",
             "REDIS_URL",
             url,
@@ -63,7 +63,7 @@ class Script:
             async with asyncio.timeout(DEADLINE_SECONDS * 2):
                 return await self._run(keys, arguments)
         except Exception as error:  # redis-py raises more than its own family when a server fails over
-            log.warning("redis.away", error=type(error).__name__)
+            log.warning("redis.unavailable", error=type(error).__name__)
             raise unavailable() from error
 
     async def _run(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from shared.errors import STATUS, ErrorCode, ServiceError, unavailable
 from shared.health import add_health
-from shared.internal_api.endpoint import Endpoint, Wire
+from shared.internal_api.endpoint import Endpoint, WireModel
 from shared.metrics import REFUSALS, observe, route_of
 from shared.upstream import Upstream, upstream
 
@@ -24,19 +24,19 @@ PROBLEM = "application/problem+json"
 UPSTREAM_SECONDS = 4.0
 """The most one call may take. Below 5 s, in which every contract promises its answer to an outage."""
 
-Question = TypeVar("Question", bound=Wire)
-Answer = TypeVar("Answer", bound=Wire)
+Question = TypeVar("Question", bound=WireModel)
+Answer = TypeVar("Answer", bound=WireModel)
 
 log = structlog.get_logger()
 
 
-class Peer:
+class InternalClient:
     """Another of our services, as a place to ask."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def ask(self, endpoint: Endpoint[Question, Answer], question: Question) -> Answer:
+    async def call(self, endpoint: Endpoint[Question, Answer], question: Question) -> Answer:
         """Put a question. Raises the ``ServiceError`` the other side raised, or ``UNAVAILABLE``. Never retried."""
         request_id = structlog.contextvars.get_contextvars().get("request_id", "")
         body = question.model_dump_json().encode()
@@ -52,10 +52,10 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(url: str, service_token: str) -> AsyncIterator[Peer]:
+async def internal_client(url: str, service_token: str) -> AsyncIterator[InternalClient]:
     """A service to ask, with connections that last as long as the block."""
     async with upstream(url, {"Authorization": f"Bearer {service_token}"}) as opened:
-        yield Peer(opened)
+        yield InternalClient(opened)
 
 
 def _refusal(body: bytes, path: str, status: int) -> ServiceError:
@@ -77,7 +77,7 @@ async def read(request: web.Request, endpoint: Endpoint[Question, Answer]) -> Qu
         raise ServiceError(ErrorCode.PARAMETER_INVALID, field=".".join(map(str, where))) from None
 
 
-def reply(answer: Wire) -> web.Response:
+def reply(answer: WireModel) -> web.Response:
     """An answer as JSON."""
     return web.Response(body=answer.model_dump_json().encode(), content_type="application/json")
 

@@ -21,7 +21,7 @@ _KNOWN_SECRETS = frozenset(
         "code_keys",
         "password_peppers",
         "jwt_keys",
-        "seal_keys",
+        "sealed_number_keys",
     )
 )
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-PATIENCE_SECONDS = 60.0
+STARTUP_TIMEOUT_SECONDS = 60.0
 log = structlog.get_logger()
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class UnreachableError(Exception):
     """A server this process cannot do without did not answer in time."""
 
 
-async def reach(
+async def wait_for_server(
     what: str, variable: str, url: str, connect: Callable[[], Awaitable[T]], *, on: tuple[type[Exception], ...]
 ) -> T:
     """Call ``connect`` until it succeeds. Raises ``UnreachableError`` after 60 s, naming server and variable.
@@ -33,7 +33,7 @@ async def reach(
                 return await connect()
         except on as error:
             waited = time.monotonic() - started
-            if waited + delay > PATIENCE_SECONDS:
+            if waited + delay > STARTUP_TIMEOUT_SECONDS:
                 raise UnreachableError(
                     f"cannot reach {what} at {where} after {waited:.0f} s ({_reason(error)}): "
                     f"start it, or set {variable}"

@@ -31,7 +31,7 @@ class Ticket:
     expires_at: datetime
 
 
-class TicketBooth:
+class TicketCodec:
     """Seals tickets and opens them.
 
     A sealed ticket is deterministic (the same verification always gives the same text), opaque (nothing about

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
-MOST_CONNECTIONS = 200
+MAX_CONNECTIONS = 200
 """To one address; a call beyond them waits for its turn, within its own deadline."""
 CONNECT_SECONDS = 0.5
 """For one address; then the next is tried."""
@@ -22,8 +22,8 @@ IDLE_SECONDS = 15.0
 """Shorter than our servers keep a silent connection, so that no call meets one that is being closed."""
 OLDEST_SECONDS = 60.0
 """A connection is renewed after this, so that new replicas behind one name get their share."""
-LONGEST_HEAD = 16 * 1024
-LONGEST_BODY = 8 * 1024 * 1024
+MAX_HEAD = 16 * 1024
+MAX_BODY = 8 * 1024 * 1024
 
 _HEAD_END = b"\r\n\r\n"
 _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})[^\r\n]*\r\n")
@@ -77,12 +77,12 @@ class _Connection(asyncio.Protocol):
     def _read_head(self) -> bool:
         end = self._received.find(_HEAD_END)
         if end < 0:
-            if len(self._received) > LONGEST_HEAD:
+            if len(self._received) > MAX_HEAD:
                 self._fail("its head does not end")
             return False
         head = bytes(self._received[: end + 2])
         status, length = _STATUS.match(head), _LENGTH.search(head)
-        if not status or not length or int(length[1]) > LONGEST_BODY:
+        if not status or not length or int(length[1]) > MAX_BODY:
             self._fail("its answer is none of ours")
             return False
         self._status = int(status[1])
@@ -124,7 +124,7 @@ class Upstream:
         fixed = {"Host": parts.netloc, "Content-Type": "application/json", **headers}
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._idle: deque[_Connection] = deque()
-        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def post(self, path: str, body: bytes, request_id: str) -> Answer:
         """POST JSON and return status and body. Raises ``ConnectionError`` or ``OSError``; the caller has the clock."""

@@ -1,4 +1,4 @@
-"""``python -m sms_service``: serve, deliver, migrate, explain, preview, spending."""
+"""``python -m sms_service``: serve, worker, migrate, explain, preview, spending."""
 
 import argparse
 import re
@@ -39,7 +39,7 @@ def serve(_: argparse.Namespace) -> None:
     )
 
 
-def deliver(_: argparse.Namespace) -> None:
+def worker(_: argparse.Namespace) -> None:
     """Send the messages that were asked for."""
     settings = load(SmsSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parsers = {}
-    for command in (serve, deliver, migrate, explain, preview, spending):
+    for command in (serve, worker, migrate, explain, preview, spending):
         about = command.__doc__
         parsers[command] = commands.add_parser(command.__name__, help=about, description=about)
         parsers[command].set_defaults(run=command)
@@ -139,8 +139,8 @@ def _add_preview(parser: argparse.ArgumentParser) -> None:
 
 def _add_spending(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION")
-    resume = actions.add_parser("resume", help="let a prefix go, and forget what came before")
-    resume.add_argument("scope", metavar="SCOPE", help="as it is shown, such as block:+861380013")
+    unblock = actions.add_parser("unblock", help="let a prefix go, and forget what came before")
+    unblock.add_argument("scope", metavar="SCOPE", help="as it is shown, such as block:+861380013")
     parser.set_defaults(scope=None)
 
 

@@ -20,15 +20,15 @@ from sms_service.send_command import SEND_QUEUE, join_commands
 from sms_service.settings import SmsSettings
 from sms_service.spending.setup import watching
 from sms_service.verification import api
-from sms_service.verification.codes import CallerLimits, Codes, Switches
-from sms_service.verification.store import CodeStore
+from sms_service.verification.codes import CallerLimits, Switches, Verifications
+from sms_service.verification.store import VerificationStore
 
 
 def create_api(settings: SmsSettings) -> web.Application:
     """The process that issues and checks codes. Checking needs PostgreSQL alone, so readiness asks for no more."""
     token = settings.service_token.get_secret_value()
     operators = settings.operator_token.get_secret_value() if settings.operator_token else ""
-    app = rpc.new_service(token, api.routes, body_bytes=api.LONGEST_BODY, other_tokens={api.EXPLAIN_PATH: operators})
+    app = rpc.new_service(token, api.routes, body_bytes=api.MAX_BODY, other_tokens={api.EXPLAIN_PATH: operators})
     if operators:
         from sms_service.explain.setup import mount  # noqa: PLC0415  most have no need of it
 
@@ -41,17 +41,23 @@ def create_api(settings: SmsSettings) -> web.Application:
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
-            broker = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-service publish"))
-            await broker.always(partial(_declare_commands, broker))
+            broker = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-service publish"))
+            await broker.on_connect(partial(_declare_commands, broker))
             relay = Relay(pool, await amqp.Publisher.open(broker), {SEND_QUEUE: join_commands})
             await stack.enter_async_context(relay.running())
             callers = await _callers(settings, stack)
             switches = Switches(settings.reveal_codes, settings.master_code)
             tests = settings.routing.tests
             tests.announce(datetime.now(UTC))
-            purse = await watching(settings.routing.plan, pool, stack)
-            app[api.CODES] = Codes(
-                CodeStore(pool), callers, secrets_of(settings), relay.wake, switches, tests=tests, purse=purse
+            spending_guard = await watching(settings.routing.plan, pool, stack)
+            app[api.CODES] = Verifications(
+                VerificationStore(pool),
+                callers,
+                secrets_of(settings),
+                relay.wake,
+                switches,
+                tests=tests,
+                spending_guard=spending_guard,
             )
             app[api.RECEIPTS] = Receipts(ReceiptStore(pool), readers(settings.routing.senders), relay.wake)
             app[api.CALLBACKS] = settings.routing.callbacks or ""
@@ -62,7 +68,7 @@ def create_api(settings: SmsSettings) -> web.Application:
     return app
 
 
-async def _declare_commands(broker: amqp.Link) -> None:
+async def _declare_commands(broker: amqp.Connection) -> None:
     """Where commands wait for a worker, also when none has been started yet or the broker has lost everything."""
     await amqp.declare(await broker.channel(), consumer.SEND_COMMANDS)
 

@@ -1,4 +1,4 @@
-"""The file that ``SMS_ROUTES`` names: senders, routes and test numbers. A broken one names the line at fault."""
+"""The file that ``SMS_CONFIG_FILE`` names: senders, routes and test numbers. A broken one names the line at fault."""
 
 import re
 import tomllib
@@ -52,7 +52,7 @@ class TestNumberPart(Part):
     until: Annotated[date, BeforeValidator(_day)]
 
 
-class RouteFile(Part):
+class SmsConfig(Part):
     """The whole file. ``public_url`` is where providers reach the gateway, for their receipts."""
 
     public_url: HttpUrl | None = None
@@ -92,35 +92,35 @@ class RouteFile(Part):
         return TestNumbers(TestNumber(E164(one.number), one.code.get_secret_value(), one.until) for one in given)
 
 
-class BrokenRoutesError(ValueError):
+class InvalidConfigError(ValueError):
     """The file cannot be used. Its text names the file, the line and what is wrong; never a value."""
 
 
-INBOX_ONLY = RouteFile(
+INBOX_ONLY = SmsConfig(
     senders={"inbox": InboxConfig(type="inbox")}, routes=(RoutePart(prefix="+", senders=("inbox",)),)
 )
 """Development without a file: everything goes to the SMS inbox."""
 
 
-def read(file: Path, environ: Mapping[str, str], *, inbox_allowed: bool) -> RouteFile:
-    """Read a file. Raises ``BrokenRoutesError`` for the first thing that is wrong with it."""
+def read(file: Path, environ: Mapping[str, str], *, inbox_allowed: bool) -> SmsConfig:
+    """Read a file. Raises ``InvalidConfigError`` for the first thing that is wrong with it."""
     text = _text(file)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BrokenRoutesError(f"{file}: {_said(error, text)}") from None
+        raise InvalidConfigError(f"{file}: {_said(error, text)}") from None
     except RecursionError:
-        raise BrokenRoutesError(f"{file}: line {deepest(text)}: nests too deep") from None
+        raise InvalidConfigError(f"{file}: line {deepest(text)}: nests too deep") from None
     except ValueError:  # what the parser leaves to int()
-        raise BrokenRoutesError(f"{file}: line {longest(text)}: a number of too many digits") from None
+        raise InvalidConfigError(f"{file}: line {longest(text)}: a number of too many digits") from None
     lines = Lines(text)
     try:
-        routes = RouteFile.model_validate(data, context={ENVIRON: environ})
+        routes = SmsConfig.model_validate(data, context={ENVIRON: environ})
     except ValidationError as error:
         loc, said = _first(error)
-        raise BrokenRoutesError(_at(file, lines, loc, said)) from None
+        raise InvalidConfigError(_at(file, lines, loc, said)) from None
     for loc, said in _contradictions(routes, inbox_allowed=inbox_allowed):
-        raise BrokenRoutesError(_at(file, lines, loc, said))
+        raise InvalidConfigError(_at(file, lines, loc, said))
     return routes
 
 
@@ -129,10 +129,10 @@ def _text(file: Path) -> str:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise BrokenRoutesError(f"{file}: line {line}: is not written in UTF-8") from None
+        raise InvalidConfigError(f"{file}: line {line}: is not written in UTF-8") from None
     except OSError as error:
         why = _UNREADABLE.get(type(error), type(error).__name__)
-        raise BrokenRoutesError(f"{file}: cannot be read: {why}") from None
+        raise InvalidConfigError(f"{file}: cannot be read: {why}") from None
 
 
 _UNREADABLE: dict[type[OSError], str] = {
@@ -165,7 +165,7 @@ def _at(file: Path, lines: Lines, loc: Loc, said: str) -> str:
     return f"{file}: line {lines.of(loc)}: {where}: {said}"
 
 
-def _contradictions(routes: RouteFile, *, inbox_allowed: bool) -> Iterator[tuple[Loc, str]]:
+def _contradictions(routes: SmsConfig, *, inbox_allowed: bool) -> Iterator[tuple[Loc, str]]:
     """Where the file disagrees with itself, or with being in production."""
     if not routes.routes:
         yield ("routes",), "there is no route: no number could be sent to"
@@ -182,7 +182,7 @@ def _contradictions(routes: RouteFile, *, inbox_allowed: bool) -> Iterator[tuple
     yield from _repeated("test_numbers", [given.number for given in routes.test_numbers], "number")
 
 
-def _wrong_routes(routes: RouteFile) -> Iterator[tuple[Loc, str]]:
+def _wrong_routes(routes: SmsConfig) -> Iterator[tuple[Loc, str]]:
     for position, route in enumerate(routes.routes):
         for name in route.senders:
             if name not in routes.senders:

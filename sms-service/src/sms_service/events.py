@@ -4,12 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from shared.events import (
-    Outgoing,
+    OutboxMessage,
     VerificationFailed,
     VerificationRefused,
     VerificationRequested,
     VerificationSucceeded,
-    event,
+    new_event,
 )
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, mask, ref_hex, split
@@ -17,20 +17,20 @@ from shared.phone import E164, mask, ref_hex, split
 SOURCE = "sms-service"
 
 
-def requested(about: dict[str, Any], version: int) -> Outgoing:
+def requested(about: dict[str, Any], version: int) -> OutboxMessage:
     return _tell(VerificationRequested(**about), version)
 
 
-def refused(about: dict[str, Any], limiter: str, retry_after: int | None) -> Outgoing:
+def refused(about: dict[str, Any], limiter: str, retry_after: int | None) -> OutboxMessage:
     fact = VerificationRefused(**about, limiter=limiter, retry_after=retry_after or 0)
-    return event(fact, source=SOURCE, subject=fact.phone_ref, version=0)
+    return new_event(fact, source=SOURCE, subject=fact.phone_ref, version=0)
 
 
-def succeeded(about: dict[str, Any], version: int) -> Outgoing:
+def succeeded(about: dict[str, Any], version: int) -> OutboxMessage:
     return _tell(VerificationSucceeded(**about), version)
 
 
-def failed(about: dict[str, Any], version: int, tries_left: int) -> Outgoing:
+def failed(about: dict[str, Any], version: int, tries_left: int) -> OutboxMessage:
     return _tell(VerificationFailed(**about, reason="wrong", tries_left=tries_left), version)
 
 
@@ -55,5 +55,5 @@ def about(
     }
 
 
-def _tell(fact: VerificationRequested | VerificationSucceeded | VerificationFailed, version: int) -> Outgoing:
-    return event(fact, source=SOURCE, subject=fact.verification_id, version=version)
+def _tell(fact: VerificationRequested | VerificationSucceeded | VerificationFailed, version: int) -> OutboxMessage:
+    return new_event(fact, source=SOURCE, subject=fact.verification_id, version=version)

@@ -2,8 +2,8 @@
 
 from shared.keys import KeyRing
 from shared.phone import PhoneKeys
-from shared.tickets import TicketBooth
-from sms_service.otp import Deriver
+from shared.tickets import TicketCodec
+from sms_service.otp import CodeDeriver
 from sms_service.settings import SmsSettings
 from sms_service.verification.codes import Secrets
 
@@ -11,7 +11,7 @@ from sms_service.verification.codes import Secrets
 def secrets_of(settings: SmsSettings) -> Secrets:
     """The keys of this process, ready for use."""
     return Secrets(
-        Deriver(KeyRing.parse(settings.code_keys.get_secret_value())),
+        CodeDeriver(KeyRing.parse(settings.code_keys.get_secret_value())),
         PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value())),
-        TicketBooth(KeyRing.parse(settings.ticket_keys.get_secret_value())),
+        TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())),
     )

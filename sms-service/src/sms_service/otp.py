@@ -14,7 +14,7 @@ DIGITS = 6
 NO_VERIFICATION = UUID(int=0)
 
 
-class Deriver:
+class CodeDeriver:
     """Six digits by HOTP (RFC 4226, with SHA-256) under a key that belongs to one verification alone."""
 
     def __init__(self, keys: KeyRing) -> None:

@@ -19,14 +19,14 @@ VERIFICATION_DAYS = 1
 log = structlog.get_logger()
 
 
-class Archive(Protocol):
+class RetentionRepository(Protocol):
     """Where old rows are let go, ``limit`` at a time. ``before`` bounds the time-ordered ids looked at."""
 
     async def purge_messages(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int: ...
-    async def purge_happenings(self, before: UUID, days: int, limit: int) -> int: ...
+    async def purge_verification_events(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_numbers(self, after: int, limit: int) -> int | None: ...
-    async def purge_guessers(self, limit: int) -> int: ...
+    async def purge_check_failures(self, limit: int) -> int: ...
 
 
 @asynccontextmanager
@@ -49,7 +49,7 @@ async def regularly(name: str, seconds: float, work: Callable[[], Awaitable[obje
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def purge(archive: Archive, *, now: float | None = None) -> dict[str, int]:
+async def purge(archive: RetentionRepository, *, now: float | None = None) -> dict[str, int]:
     """Delete messages and happenings after 30 days, verifications a day past their use, numbers without a past.
 
     Returns how many of the first three went. ``now`` is epoch seconds; the database's clock has the
@@ -59,14 +59,14 @@ async def purge(archive: Archive, *, now: float | None = None) -> dict[str, int]
     gone = {"messages": 0, "happenings": 0, "verifications": 0}
     while taken := await archive.purge_messages(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
         gone["messages"] += taken
-    while taken := await archive.purge_happenings(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
+    while taken := await archive.purge_verification_events(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
         gone["happenings"] += taken
     while taken := await archive.purge_verifications(_id_of(now, VERIFICATION_DAYS), VERIFICATION_DAYS, PURGE_BATCH):
         gone["verifications"] += taken
     last: int | None = -(2**63)
     while last is not None:
         last = await archive.purge_numbers(last, PURGE_BATCH)
-    while await archive.purge_guessers(PURGE_BATCH):
+    while await archive.purge_check_failures(PURGE_BATCH):
         pass
     log.info("housekeeping.purged", **gone)
     return gone

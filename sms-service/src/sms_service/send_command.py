@@ -5,14 +5,14 @@ from uuid import UUID
 
 import orjson
 
-from shared.events import Outgoing, new_id
+from shared.events import OutboxMessage, new_id
 
 SEND_QUEUE = "sms.send"
 
 
-def send_command(message_id: UUID) -> Outgoing:
+def send_command(message_id: UUID) -> OutboxMessage:
     """The order to send one message of the ledger, for the default exchange."""
-    return Outgoing(new_id(), "", SEND_QUEUE, _body([str(message_id)]))
+    return OutboxMessage(new_id(), "", SEND_QUEUE, _body([str(message_id)]))
 
 
 def join_commands(bodies: Sequence[bytes]) -> bytes:

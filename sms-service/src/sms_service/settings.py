@@ -27,29 +27,29 @@ class ExplainSettings(DatabaseSettings):
 class RoutesSettings(Settings):
     """Enough to show what messages say: the file of routes, and the variables that it names."""
 
-    sms_routes: Path | None = None
-    _routing: config_loader.RouteFile = PrivateAttr(default=config_loader.INBOX_ONLY)
+    sms_config_file: Path | None = None
+    _routing: config_loader.SmsConfig = PrivateAttr(default=config_loader.INBOX_ONLY)
 
-    @field_validator("sms_routes", mode="before")
+    @field_validator("sms_config_file", mode="before")
     @classmethod
     def _empty_is_missing(cls, given: Any) -> Any:
         return given or None
 
     @model_validator(mode="after")
     def _read_routes(self) -> Self:
-        if self.sms_routes is not None:
+        if self.sms_config_file is not None:
             development = self.environment is Environment.DEVELOPMENT
             try:
-                self._routing = config_loader.read(self.sms_routes, os.environ, inbox_allowed=development)
-            except config_loader.BrokenRoutesError as error:
-                raise ValueError(f"SMS_ROUTES: {error}") from None
+                self._routing = config_loader.read(self.sms_config_file, os.environ, inbox_allowed=development)
+            except config_loader.InvalidConfigError as error:
+                raise ValueError(f"SMS_CONFIG_FILE: {error}") from None
         elif self.environment is Environment.PRODUCTION:
-            raise ValueError("SMS_ROUTES is missing: it names the file that says who carries messages")
+            raise ValueError("SMS_CONFIG_FILE is missing: it names the file that says who carries messages")
         return self
 
     @property
-    def routing(self) -> config_loader.RouteFile:
-        """What ``SMS_ROUTES`` says; without it, in development, everything goes to the inbox."""
+    def routing(self) -> config_loader.SmsConfig:
+        """What ``SMS_CONFIG_FILE`` says; without it, in development, everything goes to the inbox."""
         return self._routing
 
 

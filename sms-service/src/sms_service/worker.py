@@ -13,7 +13,7 @@ from shared.outbox import Relay
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.keys import secrets_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
@@ -35,8 +35,8 @@ def create_worker(settings: SmsSettings) -> web.Application:
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
-            publishing = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-worker publish"))
-            consuming = await stack.enter_async_context(amqp.connection(settings.amqp_url, "sms-worker consume"))
+            publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker publish"))
+            consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)
             relay = Relay(pool, publisher, {SEND_QUEUE: join_commands})
             await stack.enter_async_context(relay.running())
@@ -45,7 +45,7 @@ def create_worker(settings: SmsSettings) -> web.Application:
             minded, gate = await minding(settings.routing.plan, pool, relay.wake, stack)
             delivery = Delivery(
                 minded,
-                await _carriers(settings, receipts, stack),
+                await _sender_pool(settings, receipts, stack),
                 secrets.deriver,
                 secrets.phones,
                 relay.wake,
@@ -63,18 +63,18 @@ def create_worker(settings: SmsSettings) -> web.Application:
     return app
 
 
-async def _carriers(settings: SmsSettings, receipts: Receipts, stack: AsyncExitStack) -> Carriers:
-    inbox = partial(rpc.peer, settings.inbox_address, settings.service_token.get_secret_value())
+async def _sender_pool(settings: SmsSettings, receipts: Receipts, stack: AsyncExitStack) -> SenderPool:
+    inbox = partial(rpc.internal_client, settings.inbox_address, settings.service_token.get_secret_value())
     routing = settings.routing
     around = Surroundings(inbox, routing.callbacks, receipts.apply)
     senders = await open_all(routing.senders, around, stack)
     limits = {name: config.own_limits for name, config in routing.senders.items()}
-    return Carriers(senders, routing.in_order, limits, tariff=routing.plan.tariff if routing.plan else None)
+    return SenderPool(senders, routing.in_order, limits, tariff=routing.plan.tariff if routing.plan else None)
 
 
 def _warn_of_long_texts(settings: SmsSettings) -> None:
     """A carrier bills every short message: who words a text learns at the start that it takes several."""
-    for where, occasion, segments in settings.routing.wording.long():
+    for where, occasion, segments in settings.routing.wording.multi_segment():
         log.warning(
             "text.long",
             where=where,

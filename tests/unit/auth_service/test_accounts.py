@@ -9,18 +9,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from auth_service.accounts.model import Attempt, NewSession, Origin, StoredAccount, TicketState
-from auth_service.lifecycle.registration import Accounts
-from auth_service.passwords.hasher import Cost, Passwords
+from auth_service.accounts.model import AuditEntry, ClientContext, NewSession, StoredAccount, TicketState
+from auth_service.lifecycle.registration import Registration
+from auth_service.passwords.hasher import Cost, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
-from auth_service.tickets.verifier import TicketDesk
+from auth_service.tickets.verifier import TicketVerifier
 from auth_service.tokens.access_tokens import utc_now
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, Register
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
-from shared.tickets import LIFETIME, Ticket, TicketBooth
+from shared.tickets import LIFETIME, Ticket, TicketCodec
 
 NOW = datetime.now(UTC)
 NUMBER = E164("+8613800138000")
@@ -32,26 +32,26 @@ KEYS = KeyRing.parse("1:" + "a1" * 32)
 class World:
     """An account whose ticket is spent, the passwords, and what was written."""
 
-    passwords: Passwords
+    passwords: PasswordHasher
     held: StoredAccount
     verification_id: UUID = field(default_factory=uuid4)
     opened: list[NewSession] = field(default_factory=list)
     noted: list[str] = field(default_factory=list)
 
     @property
-    def accounts(self) -> Accounts:
-        return Accounts(
+    def accounts(self) -> Registration:
+        return Registration(
             self,  # type: ignore[arg-type]  only what a repeat needs
             sessions=self,  # type: ignore[arg-type]
             audit=self,
             passwords=self.passwords,
-            desk=TicketDesk(TicketBooth(KEYS), utc_now),
+            tickets=TicketVerifier(TicketCodec(KEYS), utc_now),
             phones=PhoneKeys(bytes(32)),
             nickname_prefix="",
         )
 
     def call(self, secret: str) -> Register:
-        ticket = TicketBooth(KEYS).seal(
+        ticket = TicketCodec(KEYS).seal(
             Ticket(self.verification_id, NUMBER, Purpose.SIGN_UP, datetime.now(UTC) + LIFETIME)
         )
         return Register(ticket=ticket, secret=secret, dialect="maitian")
@@ -63,7 +63,7 @@ class World:
         self.opened.append(session)
         return held.account
 
-    async def note(self, attempt: Attempt) -> None:
+    async def record(self, attempt: AuditEntry) -> None:
         self.noted.append(attempt.action)
 
 
@@ -71,12 +71,12 @@ class World:
 async def world() -> AsyncIterator[World]:
     """The account was registered with OLD and has NEW since: it is at version 2."""
     pool = HashingPool(1, 8)
-    passwords = Passwords(KEYS, pool, Cost(memory_kib=64, passes=1))
+    passwords = PasswordHasher(KEYS, pool, Cost(memory_kib=64, passes=1))
     account = Account(
         user_id=2**47, phone=NUMBER, nickname="", avatar="", thumbnail="", cover="",
         created_at=NOW, updated_at=NOW, last_login_at=NOW, version=2,
     )  # fmt: skip
-    yield World(passwords, StoredAccount(account, await passwords.hash(NEW), NOW, Origin("maitian", "")))
+    yield World(passwords, StoredAccount(account, await passwords.hash(NEW), NOW, ClientContext("maitian", "")))
     pool.close()
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from auth_service.passwords.hasher import Cost, Passwords, Verdict
+from auth_service.passwords.hasher import Cost, PasswordCheck, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from shared.keys import KeyRing
 
@@ -22,79 +22,83 @@ def pool() -> Iterator[HashingPool]:
 
 
 async def test_a_verifier_names_its_pepper_and_the_cost_that_was_decided(pool: HashingPool) -> None:
-    verifier = await Passwords(KeyRing.parse(NEW), pool).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool).hash(SECRET)
 
-    assert verifier.startswith("2$argon2id$v=19$m=19456,t=2,p=1$")
-    assert SECRET not in verifier
+    assert password_hash.startswith("2$argon2id$v=19$m=19456,t=2,p=1$")
+    assert SECRET not in password_hash
 
 
 async def test_only_the_right_secret_fits(pool: HashingPool) -> None:
-    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
-    verifier = await passwords.hash(SECRET)
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    password_hash = await passwords.hash(SECRET)
 
-    assert await passwords.verify(verifier, SECRET) == Verdict(right=True)
-    assert await passwords.verify(verifier, OTHER) == Verdict(right=False)
+    assert await passwords.verify(password_hash, SECRET) == PasswordCheck(matches=True)
+    assert await passwords.verify(password_hash, OTHER) == PasswordCheck(matches=False)
 
 
 async def test_the_same_secret_never_gives_the_same_verifier_twice(pool: HashingPool) -> None:
-    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
 
     assert await passwords.hash(SECRET) != await passwords.hash(SECRET)
 
 
 async def test_without_the_pepper_a_verifier_fits_nothing(pool: HashingPool) -> None:
-    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
-    stranger = Passwords(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    stranger = PasswordHasher(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
 
-    assert not (await stranger.verify(verifier, SECRET)).right
+    assert not (await stranger.verify(password_hash, SECRET)).matches
 
 
 async def test_an_older_pepper_still_fits_and_is_replaced(pool: HashingPool) -> None:
-    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
-    passwords = Passwords(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    passwords = PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
 
-    verdict = await passwords.verify(verifier, SECRET)
+    check = await passwords.verify(password_hash, SECRET)
 
-    assert verdict.right
-    assert verdict.better is not None
-    assert verdict.better.startswith("2$argon2id$")
-    assert await passwords.verify(verdict.better, SECRET) == Verdict(right=True)
+    assert check.matches
+    assert check.new_hash is not None
+    assert check.new_hash.startswith("2$argon2id$")
+    assert await passwords.verify(check.new_hash, SECRET) == PasswordCheck(matches=True)
 
 
 async def test_a_wrong_secret_replaces_nothing(pool: HashingPool) -> None:
-    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
 
-    assert await Passwords(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP).verify(verifier, OTHER) == Verdict(right=False)
+    assert await PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP).verify(
+        password_hash, OTHER
+    ) == PasswordCheck(matches=False)
 
 
 async def test_another_cost_is_replaced_by_the_current_one(pool: HashingPool) -> None:
-    verifier = await Passwords(KeyRing.parse(NEW), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).hash(SECRET)
 
-    verdict = await Passwords(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(verifier, SECRET)
+    check = await PasswordHasher(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(password_hash, SECRET)
 
-    assert verdict.better is not None
-    assert "$m=128,t=1,p=1$" in verdict.better
+    assert check.new_hash is not None
+    assert "$m=128,t=1,p=1$" in check.new_hash
 
 
 async def test_a_verifier_whose_pepper_is_gone_fits_nothing(pool: HashingPool) -> None:
-    verifier = await Passwords(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
 
-    assert await Passwords(KeyRing.parse(NEW), pool, CHEAP).verify(verifier, SECRET) == Verdict(right=False)
+    assert await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).verify(password_hash, SECRET) == PasswordCheck(
+        matches=False
+    )
 
 
 async def test_no_verifier_means_the_same_work_and_no(pool: HashingPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
     worked = []
     real = passwords._verify
     monkeypatch.setattr(passwords, "_verify", lambda *given: (worked.append(given[0]), real(*given))[1])
 
-    assert await passwords.verify(None, SECRET) == Verdict(right=False)
-    assert [verifier.rsplit("$", 2)[0] for verifier in worked] == ["2$argon2id$v=19$m=64,t=1,p=1"]
+    assert await passwords.verify(None, SECRET) == PasswordCheck(matches=False)
+    assert [password_hash.rsplit("$", 2)[0] for password_hash in worked] == ["2$argon2id$v=19$m=64,t=1,p=1"]
 
 
 async def test_a_proof_tells_secrets_apart_and_is_not_the_secret(pool: HashingPool) -> None:
-    passwords = Passwords(KeyRing.parse(NEW), pool, CHEAP)
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
 
     assert passwords.proof(SECRET) == passwords.proof(SECRET) != passwords.proof(OTHER)
     assert bytes.fromhex(SECRET) not in passwords.proof(SECRET)
-    assert SECRET not in repr(Verdict(right=True, better=SECRET))
+    assert SECRET not in repr(PasswordCheck(matches=True, new_hash=SECRET))

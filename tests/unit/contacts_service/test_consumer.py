@@ -7,7 +7,7 @@ import pytest
 
 from contacts_service.consumer import QUEUE, Entry, Follower, read
 from shared.amqp import PoisonError
-from shared.events import Fact, UserDeleted, UserRegistered, UserUpdated, event
+from shared.events import EventData, UserDeleted, UserRegistered, UserUpdated, new_event
 
 SNAPSHOT: dict[str, Any] = {
     "user_id": "140737488355999",
@@ -23,8 +23,8 @@ SNAPSHOT: dict[str, Any] = {
 }
 
 
-def body(kind: type[Fact] = UserRegistered, version: int = 1, **changed: Any) -> bytes:
-    return event(kind(**SNAPSHOT | changed), source="auth-service", subject="140737488355999", version=version).body
+def body(kind: type[EventData] = UserRegistered, version: int = 1, **changed: Any) -> bytes:
+    return new_event(kind(**SNAPSHOT | changed), source="auth-service", subject="140737488355999", version=version).body
 
 
 def broken(**changed: Any) -> bytes:

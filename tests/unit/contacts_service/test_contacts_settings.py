@@ -14,17 +14,23 @@ SERVERS = {"postgres_url": "postgresql://h/p", "redis_url": "redis://h", "amqp_u
 def test_development_needs_servers_alone() -> None:
     settings = ContactsSettings(environment="development", **SERVERS)
 
-    assert (settings.contacts_port, settings.contacts_database, settings.countries) == (8083, "contacts", ("86",))
+    assert (settings.contacts_port, settings.contacts_database, settings.served_calling_codes) == (
+        8083,
+        "contacts",
+        ("86",),
+    )
     assert (settings.contacts_budget, settings.contacts_budget_per_hour) == (5_000, 20)
 
 
 def test_countries_are_a_list_of_calling_codes() -> None:
     environ = {name.upper(): value for name, value in SERVERS.items()} | {"ENVIRONMENT": "development"}
 
-    assert ContactsSettings.from_env(environ | {"COUNTRIES": "86, 852"}).countries == ("86", "852")
+    assert ContactsSettings.from_env(environ | {"SERVED_CALLING_CODES": "86, 852"}).countries == ("86", "852")
 
 
-@pytest.mark.parametrize("wrong", [{"countries": " , "}, {"contacts_budget": 0}, {"contacts_budget_per_hour": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"served_calling_codes": " , "}, {"contacts_budget": 0}, {"contacts_budget_per_hour": 0}]
+)
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ContactsSettings(environment="development", **SERVERS | wrong)

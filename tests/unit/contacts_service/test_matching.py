@@ -11,8 +11,8 @@ from contacts_service.directory import RefFilter
 from contacts_service.matching import Charge, Matcher, Member
 from contacts_service.numbers import NumberReader
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import Outgoing
-from shared.internal_api.contacts import MOST_NUMBERS
+from shared.events import OutboxMessage
+from shared.internal_api.contacts import MAX_NUMBERS
 from shared.phone import E164, PhoneKeys, parse
 
 KEYS = PhoneKeys(b"k" * 32)
@@ -28,7 +28,7 @@ class World:
     sieve: RefFilter = field(default_factory=RefFilter)
     charged: list[int] = field(default_factory=list)
     asked: list[list[int]] = field(default_factory=list)
-    sent: list[Outgoing] = field(default_factory=list)
+    sent: list[OutboxMessage] = field(default_factory=list)
     refusal: ServiceError | None = None
 
     def join(self, user_id: int, number: str) -> None:
@@ -47,7 +47,7 @@ class World:
         self.asked.append(list(refs))
         return [self.members[ref] for ref in sorted(refs) if ref in self.members]
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    async def publish(self, messages: Sequence[OutboxMessage]) -> None:
         self.sent += messages
 
     async def match(self, *phones: Any) -> list[tuple[str, int]]:
@@ -111,11 +111,11 @@ async def test_what_the_filter_lets_pass_by_mistake_is_dropped(world: World) -> 
 
 async def test_more_than_the_most_numbers_is_refused_before_anything_is_charged(world: World) -> None:
     with pytest.raises(ServiceError) as refusal:
-        await world.match(*["13800138000"] * (MOST_NUMBERS + 1))
+        await world.match(*["13800138000"] * (MAX_NUMBERS + 1))
 
     assert refusal.value.code is ErrorCode.TOO_MANY_CONTACTS
     assert world.charged == []
-    assert await world.match(*["13800138000"] * MOST_NUMBERS) == []
+    assert await world.match(*["13800138000"] * MAX_NUMBERS) == []
 
 
 @pytest.mark.parametrize("refusal", [ServiceError(ErrorCode.CONTACT_BUDGET, retry_after=9), unavailable()])

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from contacts_service.numbers import NumberReader
 from shared.errors import ServiceError
-from shared.phone import E164, LONGEST_SPELLING, PhoneKeys, parse
+from shared.phone import E164, MAX_SPELLING, PhoneKeys, parse
 
 KEYS = PhoneKeys(b"k" * 32)
-COUNTRIES = [("86",), ("86", "852", "1"), ("852",)]
+SERVED_CALLING_CODES = [("86",), ("86", "852", "1"), ("852",)]
 
 PREFIXES = [
     "",
@@ -149,7 +149,7 @@ entries = (
 )
 
 
-@pytest.mark.parametrize("served", COUNTRIES, ids=",".join)
+@pytest.mark.parametrize("served", SERVED_CALLING_CODES, ids=",".join)
 @settings(deadline=None, max_examples=300, database=None)
 @given(entries=st.lists(entries, max_size=12))
 @example(entries=NASTY)
@@ -180,9 +180,9 @@ async def test_the_order_of_the_list_is_kept_across_both_paths() -> None:
 
 
 async def test_the_longest_spelling_counts_separators_as_sent() -> None:
-    longest = "138 0013 8000".ljust(LONGEST_SPELLING)
+    longest = "138 0013 8000".ljust(MAX_SPELLING)
 
-    assert await spelled(longest, "13900139000" + " " * LONGEST_SPELLING) == [longest]
+    assert await spelled(longest, "13900139000" + " " * MAX_SPELLING) == [longest]
 
 
 @pytest.mark.parametrize("entries", [[], [""], [None], ["", ""], ["\n"]])

@@ -36,7 +36,7 @@ async def unregistered(_: object) -> bool:
 async def test_a_guess_carries_the_address_of_its_caller(way: str) -> None:
     sms = Sms()
     rest: dict[str, Any] = dict.fromkeys(("contacts", "sessions", "seal"))
-    services = Services(auth=SimpleNamespace(is_registered=unregistered), sms=sms, countries=("86",), **rest)  # type: ignore[arg-type]
+    services = Services(auth=SimpleNamespace(is_registered=unregistered), sms=sms, served_calling_codes=("86",), **rest)  # type: ignore[arg-type]
     match way:
         case "ticket":
             await services.ticket(CALLER, NUMBER, Purpose.SIGN_UP, "123456")

@@ -101,7 +101,7 @@ async def test_a_page_is_there_only_with_the_contract_it_speaks(dialects: tuple[
 def test_pages_are_for_development_unless_told_otherwise(environment: str, pages: str | None, served: bool) -> None:
     secret = SecretStr("ab" * 32)
     made = GatewaySettings(
-        environment=environment, pages=pages, service_token=secret, seal_keys=SecretStr("1:" + "cd" * 32)
+        environment=environment, pages=pages, service_token=secret, sealed_number_keys=SecretStr("1:" + "cd" * 32)
     )
     assert made.serves_pages is served
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.batching import LARGEST, Apart, Gather
+from shared.batching import MAX_BATCH, Batcher, KeyedBatcher
 
 
 class Store:
@@ -24,7 +24,7 @@ class Store:
         return [number * 2 for number in numbers]
 
 
-async def asking_alone(store: Store, gather: Gather[int, int]) -> asyncio.Task[int]:
+async def asking_alone(store: Store, gather: Batcher[int, int]) -> asyncio.Task[int]:
     """A question (1) that is being asked until the store may answer: whoever comes now has to wait."""
     store.may_answer.clear()
     first = asyncio.create_task(gather(1))
@@ -35,13 +35,13 @@ async def asking_alone(store: Store, gather: Gather[int, int]) -> asyncio.Task[i
 
 async def test_a_lone_call_goes_at_once() -> None:
     store = Store()
-    assert await Gather(store.double)(4) == 8
+    assert await Batcher(store.double)(4) == 8
     assert store.asked == [[4]]
 
 
 async def test_calls_that_come_while_one_is_asked_go_together_and_each_gets_its_own_answer() -> None:
     store = Store()
-    gather = Gather(store.double)
+    gather = Batcher(store.double)
     first = await asking_alone(store, gather)
     others = [asyncio.create_task(gather(number)) for number in range(2, 7)]
     await asyncio.sleep(0)
@@ -53,7 +53,7 @@ async def test_calls_that_come_while_one_is_asked_go_together_and_each_gets_its_
 
 async def test_a_failure_is_everyones_and_the_next_call_is_asked_anew() -> None:
     store = Store()
-    gather = Gather(store.double)
+    gather = Batcher(store.double)
     outcomes = await asyncio.gather(gather(13), gather(1), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ConnectionError, ConnectionError]
     assert await gather(5) == 10
@@ -61,7 +61,7 @@ async def test_a_failure_is_everyones_and_the_next_call_is_asked_anew() -> None:
 
 async def test_a_caller_who_gives_up_does_not_disturb_the_others() -> None:
     store = Store()
-    gather = Gather(store.double)
+    gather = Batcher(store.double)
     store.may_answer.clear()
     impatient, patient = asyncio.create_task(gather(1)), asyncio.create_task(gather(2))
     while not store.asked:
@@ -75,14 +75,14 @@ async def test_a_caller_who_gives_up_does_not_disturb_the_others() -> None:
 
 async def test_no_batch_is_larger_than_the_largest() -> None:
     store = Store()
-    gather = Gather(store.double)
-    await asyncio.gather(*(gather(100 + number) for number in range(LARGEST * 2 + 1)))
-    assert max(map(len, store.asked)) <= LARGEST
+    gather = Batcher(store.double)
+    await asyncio.gather(*(gather(100 + number) for number in range(MAX_BATCH * 2 + 1)))
+    assert max(map(len, store.asked)) <= MAX_BATCH
 
 
 async def test_a_question_nobody_waits_for_any_more_is_not_asked() -> None:
     store = Store()
-    gather = Gather(store.double)
+    gather = Batcher(store.double)
     first = await asking_alone(store, gather)
     impatient, patient = asyncio.create_task(gather(2)), asyncio.create_task(gather(3))
     await asyncio.sleep(0)
@@ -96,7 +96,7 @@ async def test_a_question_nobody_waits_for_any_more_is_not_asked() -> None:
 
 async def test_questions_with_a_key_in_common_are_never_asked_together() -> None:
     store = Store()
-    apart = Apart(store.double, lambda number: {number % 10})
+    apart = KeyedBatcher(store.double, lambda number: {number % 10})
     store.may_answer.clear()
     asking = [asyncio.create_task(apart(number)) for number in (1, 2, 3, 12, 22, 4)]
     while len(store.asked) < 3:
@@ -109,7 +109,7 @@ async def test_questions_with_a_key_in_common_are_never_asked_together() -> None
 
 async def test_a_key_is_free_again_when_its_question_was_answered_failed_or_given_up() -> None:
     store = Store()
-    apart = Apart(store.double, lambda number: {number % 10})
+    apart = KeyedBatcher(store.double, lambda number: {number % 10})
     await apart(2)
     with pytest.raises(ConnectionError):
         await apart(13)
@@ -127,7 +127,7 @@ async def test_a_key_is_free_again_when_its_question_was_answered_failed_or_give
 
 async def test_who_asked_together_in_vain_asks_once_more_alone() -> None:
     store = Store()
-    apart = Apart(store.double, lambda number: {number}, lambda error: isinstance(error, ConnectionError))
+    apart = KeyedBatcher(store.double, lambda number: {number}, lambda error: isinstance(error, ConnectionError))
     outcomes = await asyncio.gather(apart(1), apart(13), apart(2), return_exceptions=True)
     assert outcomes[::2] == [2, 4]
     assert isinstance(outcomes[1], ConnectionError)
@@ -137,7 +137,7 @@ async def test_who_asked_together_in_vain_asks_once_more_alone() -> None:
 
 async def test_what_may_have_been_done_is_not_asked_again() -> None:
     store = Store()
-    apart = Apart(store.double, lambda number: {number}, lambda error: isinstance(error, TimeoutError))
+    apart = KeyedBatcher(store.double, lambda number: {number}, lambda error: isinstance(error, TimeoutError))
     outcomes = await asyncio.gather(apart(1), apart(13), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ConnectionError, ConnectionError]
     assert store.asked == [[1, 13]]

@@ -11,9 +11,16 @@ SECRET = "ab" * 32
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ENVIRONMENT", "SERVICE_TOKEN", "REVEAL_CODES", "MASTER_CODE", "COUNTRIES", "TRUSTED_PROXIES"):
+    for name in (
+        "ENVIRONMENT",
+        "SERVICE_TOKEN",
+        "REVEAL_CODES",
+        "MASTER_CODE",
+        "SERVED_CALLING_CODES",
+        "TRUSTED_PROXIES",
+    ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SEAL_KEYS", f"1:{SECRET}")
+    monkeypatch.setenv("SEALED_NUMBER_KEYS", f"1:{SECRET}")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +40,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SERVICE_TOKEN": SECRET, "REVEAL_CODES": "1"}, "REVEAL_CODES"),
         ({"SERVICE_TOKEN": SECRET, "ENVIRONMENT": "staging"}, "ENVIRONMENT"),
         ({"SERVICE_TOKEN": SECRET, "GATEWAY_PORT": "high"}, "GATEWAY_PORT"),
-        ({"SERVICE_TOKEN": SECRET, "COUNTRIES": "china"}, "COUNTRIES"),
+        ({"SERVICE_TOKEN": SECRET, "SERVED_CALLING_CODES": "china"}, "SERVED_CALLING_CODES"),
         ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
     ],
 )
@@ -54,7 +61,7 @@ def test_the_start_stops_with_one_line_that_names_the_variable(
 
 def test_development_needs_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
-    monkeypatch.delenv("SEAL_KEYS")
+    monkeypatch.delenv("SEALED_NUMBER_KEYS")
     settings = load(GatewaySettings, "gateway")
     assert settings.service_token.get_secret_value() == development_secret("service_token")
     assert development_secret("service_token") not in repr(settings)

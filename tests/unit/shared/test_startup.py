@@ -3,13 +3,13 @@
 import pytest
 
 from shared import startup
-from shared.startup import UnreachableError, reach
+from shared.startup import UnreachableError, wait_for_server
 
 URL = "amqp://somebody:secret@broker.internal:5672/"
 
 
 async def test_a_server_that_comes_up_late_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 5.0)
     failures = iter([ConnectionRefusedError(), OSError("starting")])
 
     async def connect() -> str:
@@ -17,17 +17,17 @@ async def test_a_server_that_comes_up_late_is_reached(monkeypatch: pytest.Monkey
             raise failure
         return "connected"
 
-    assert await reach("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,)) == "connected"
+    assert await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,)) == "connected"
 
 
 async def test_a_server_that_stays_away_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(startup, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 0.2)
 
     async def connect() -> None:
         raise ConnectionRefusedError
 
     with pytest.raises(UnreachableError) as report:
-        await reach("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,))
+        await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,))
     said = str(report.value)
     assert "RabbitMQ" in said
     assert "AMQP_URL" in said
@@ -40,4 +40,4 @@ async def test_a_bug_is_not_waited_for() -> None:
         raise TypeError("a bug")
 
     with pytest.raises(TypeError):
-        await reach("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,))
+        await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,))

@@ -12,11 +12,11 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
-from shared.tickets import Ticket, TicketBooth
+from shared.tickets import Ticket, TicketCodec
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 ONE, TWO = "11" * 32, "22" * 32
-BOOTH = TicketBooth(KeyRing.parse(f"1:{ONE}"))
+BOOTH = TicketCodec(KeyRing.parse(f"1:{ONE}"))
 TICKET = Ticket(UUID(int=7), E164("+8613800138000"), Purpose.SIGN_UP, NOW + timedelta(minutes=10))
 
 
@@ -59,10 +59,10 @@ def test_any_text_that_is_no_ticket_is_refused(text: str) -> None:
 
 def test_a_ticket_of_the_previous_key_opens_until_that_key_is_retired() -> None:
     sealed = BOOTH.seal(TICKET)
-    rotated = TicketBooth(KeyRing.parse(f"2:{TWO},1:{ONE}"))
+    rotated = TicketCodec(KeyRing.parse(f"2:{TWO},1:{ONE}"))
     assert rotated.open(sealed, Purpose.SIGN_UP, now=NOW) == TICKET
     with pytest.raises(ServiceError):
-        TicketBooth(KeyRing.parse(f"2:{TWO}")).open(sealed, Purpose.SIGN_UP, now=NOW)
+        TicketCodec(KeyRing.parse(f"2:{TWO}")).open(sealed, Purpose.SIGN_UP, now=NOW)
 
 
 @pytest.mark.parametrize("text", ["", "x", "1:", f"0:{ONE}", f"256:{ONE}", "1:abcd", f"1:{ONE},1:{TWO}", ONE])

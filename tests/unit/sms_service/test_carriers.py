@@ -9,8 +9,8 @@ from support.spending import CENT
 
 from shared.internal_api.sms import Language, Purpose
 from shared.phone import E164
-from sms_service.delivery.routing import Limits, Past, Route
-from sms_service.delivery.sender_pool import Carriers
+from sms_service.delivery.routing import Limits, PreviousAttempt, Route
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.port import Message
 from sms_service.spending.money import Tariff
 from sms_service.spending.refusals import CHEAPER_AWAY, SPENDING_STOPPED
@@ -18,21 +18,21 @@ from sms_service.spending.refusals import CHEAPER_AWAY, SPENDING_STOPPED
 NUMBER, MESSAGE, VERIFICATION = E164("+8613800138000"), UUID(int=1), UUID(int=2)
 
 
-def choosing(*names: str, past: tuple[Past, ...] = ()) -> tuple[str | None, str]:
+def choosing(*names: str, past: tuple[PreviousAttempt, ...] = ()) -> tuple[str | None, str]:
     """Who is chosen, or the failure, of a route of these when there is no money for ``dear``."""
-    carriers = Carriers(
+    sender_pool = SenderPool(
         [Recorder(name=name) for name in names],
         [Route("+", names)],
         {"cheap": Limits(per_minute=1)},
         tariff=Tariff({"dear": {"+": 5 * CENT}, "as-dear": {"+": 5 * CENT}, "cheap": {"+": CENT}}),
     )
     message = Message(MESSAGE, NUMBER, "", "000000", Purpose.SIGN_UP, Language.CHINESE, timedelta(minutes=5))
-    choice = carriers.choose(message, VERIFICATION, past, dear="dear")
+    choice = sender_pool.choose(message, VERIFICATION, past, dear="dear")
     return choice.sender, choice.failure
 
 
-def earlier(verification: UUID, outcome: str) -> tuple[Past, ...]:
-    return (Past("cheap", verification, outcome, timedelta(seconds=1)),)
+def earlier(verification: UUID, outcome: str) -> tuple[PreviousAttempt, ...]:
+    return (PreviousAttempt("cheap", verification, outcome, timedelta(seconds=1)),)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,6 @@ def earlier(verification: UUID, outcome: str) -> tuple[Past, ...]:
     ],
 )
 def test_that_money_is_short_is_the_whole_story_only_if_no_cheaper_sender_was_held_up(
-    names: tuple[str, ...], past: tuple[Past, ...], chosen: tuple[str | None, str]
+    names: tuple[str, ...], past: tuple[PreviousAttempt, ...], chosen: tuple[str | None, str]
 ) -> None:
     assert choosing(*names, past=past) == chosen

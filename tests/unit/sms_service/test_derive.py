@@ -8,12 +8,12 @@ import pytest
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
-from sms_service.otp import Deriver, same
+from sms_service.otp import CodeDeriver, same
 
 RING = KeyRing.parse("2:" + "b2" * 32 + ",1:" + "a1" * 32)
 NUMBER = E164("+8613800138000")
 IDENTITY = UUID("018f0000-0000-7000-8000-000000000001")
-DERIVER = Deriver(RING)
+DERIVER = CodeDeriver(RING)
 
 
 def test_a_code_is_six_digits_and_always_the_same() -> None:
@@ -21,7 +21,7 @@ def test_a_code_is_six_digits_and_always_the_same() -> None:
     assert len(code) == 6
     assert code.isascii()
     assert code.isdigit()
-    assert code == Deriver(RING).code(2, IDENTITY, NUMBER, Purpose.SIGN_UP)
+    assert code == CodeDeriver(RING).code(2, IDENTITY, NUMBER, Purpose.SIGN_UP)
 
 
 def test_codes_keep_to_what_was_agreed() -> None:

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from sms_service.callers.networks import Origin
+from sms_service.callers.networks import CallerNetworks
 from sms_service.callers.rate_limits import ADDRESS_SENDS, SITE_SENDS, Callers, key_of
 
 
@@ -19,13 +19,13 @@ from sms_service.callers.rate_limits import ADDRESS_SENDS, SITE_SENDS, Callers, 
     ],
 )
 def test_a_caller_is_an_address_in_a_network_in_a_site(address: str, who: str, network: str, site: str) -> None:
-    assert Origin.of(ip_address(address)) == Origin(who, network, site)
+    assert CallerNetworks.of(ip_address(address)) == CallerNetworks(who, network, site)
 
 
 def test_all_keys_of_a_site_share_a_slot_of_a_cluster() -> None:
-    origin = Origin.of(ip_address("203.0.113.7"))
+    origin = CallerNetworks.of(ip_address("203.0.113.7"))
     assert key_of(origin, ADDRESS_SENDS, origin.address) == "{callers:203.0.113.0/24}:sends-address:203.0.113.7"
-    here, there = (Origin.of(ip_address(address)) for address in ("2001:db8:1:2::1", "2001:db8:1:1ff::1"))
+    here, there = (CallerNetworks.of(ip_address(address)) for address in ("2001:db8:1:2::1", "2001:db8:1:1ff::1"))
     keys = key_of(here, SITE_SENDS, here.site), key_of(there, ADDRESS_SENDS, there.address)
     assert {key.partition("}")[0] for key in keys} == {"{callers:2001:db8:1::/48"}
 
@@ -33,5 +33,5 @@ def test_all_keys_of_a_site_share_a_slot_of_a_cluster() -> None:
 def test_a_guess_without_an_address_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Callers, "__init__", lambda _: None)
     callers = Callers()  # type: ignore[call-arg]
-    assert callers.guesser(None) is None
-    assert callers.guesser(ip_address("2001:db8:1:2::1")) == "2001:db8:1::/48"
+    assert callers.source_network(None) is None
+    assert callers.source_network(ip_address("2001:db8:1:2::1")) == "2001:db8:1::/48"

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from shared import rpc
 from shared.internal_api.sms import Language, Purpose
 from shared.startup import UnreachableError
-from sms_service.config_loader import BrokenRoutesError, read
+from sms_service.config_loader import InvalidConfigError, read
 from sms_service.delivery.routing import Route
 from sms_service.receipts.readers import readers
 from sms_service.receipts.receipts import Receipt
@@ -72,7 +72,7 @@ def file(tmp_path: Path) -> Path:
 
 def refusal(file: Path, text: str, *, inbox_allowed: bool = True) -> str:
     file.write_text(text)
-    with pytest.raises(BrokenRoutesError) as refused:
+    with pytest.raises(InvalidConfigError) as refused:
         read(file, ENVIRON, inbox_allowed=inbox_allowed)
     said = str(refused.value)
     assert said.startswith(f"{file}: ")
@@ -225,7 +225,7 @@ async def test_what_is_taken_can_be_opened(file: Path, kind: str, keys: str) -> 
         raise AssertionError("nothing was sent")
 
     async with AsyncExitStack() as stack:
-        around = Surroundings(partial(rpc.peer, "http://127.0.0.1:1", "token"), None, take)
+        around = Surroundings(partial(rpc.internal_client, "http://127.0.0.1:1", "token"), None, take)
         (sender,) = await open_all(routing.senders, around, stack)
         assert sender.name == "one"
 
@@ -277,7 +277,7 @@ def test_what_no_parser_reads_has_a_line_too(file: Path, end: str, line: int, sa
 )
 def test_what_is_not_utf_8_is_named_with_its_line(file: Path, written: bytes, line: int) -> None:
     file.write_bytes(written)
-    with pytest.raises(BrokenRoutesError, match=f"line {line}: is not written in UTF-8"):
+    with pytest.raises(InvalidConfigError, match=f"line {line}: is not written in UTF-8"):
         read(file, ENVIRON, inbox_allowed=True)
 
 
@@ -313,7 +313,7 @@ def test_whatever_is_done_to_a_file_it_is_read_or_its_line_is_named(
     file.write_text(text)
     try:
         assert read(file, ENVIRON, inbox_allowed=False).routes
-    except BrokenRoutesError as error:
+    except InvalidConfigError as error:
         found = re.match(rf"{re.escape(str(file))}: line ([0-9]+): ", str(error))
         assert found
         assert 1 <= int(found[1]) <= text.count("\n") + 1
@@ -336,7 +336,7 @@ def test_a_text_of_several_lines_shifts_no_line_after_it(file: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_sentence(file: Path, where: str, said: str) -> None:
     file.write_text(GOOD)
     wanted = file.parent / where
-    with pytest.raises(BrokenRoutesError) as refused:
+    with pytest.raises(InvalidConfigError) as refused:
         read(wanted, ENVIRON, inbox_allowed=True)
     assert str(refused.value) == f"{wanted}: cannot be read: {said}"
 
@@ -346,7 +346,7 @@ def test_an_empty_file_a_missing_file_and_an_inbox_in_production_are_refused(fil
     inbox = '[senders.inbox]\ntype = "inbox"\n[[routes]]\nprefix = "+"\nsenders = ["inbox"]\n'
     assert "line 1: senders.inbox: an inbox is for development" in refusal(file, inbox, inbox_allowed=False)
     file.unlink()
-    with pytest.raises(BrokenRoutesError, match="cannot be read"):
+    with pytest.raises(InvalidConfigError, match="cannot be read"):
         read(file, ENVIRON, inbox_allowed=True)
 
 

@@ -8,17 +8,17 @@ import pytest
 
 from shared.events import new_id
 from shared.phone import E164
-from sms_service.delivery.routing import Limits, Past, Route, Router
+from sms_service.delivery.routing import Limits, PreviousAttempt, Route, Router
 
 NUMBER = E164("+8613800138000")
 CODE = uuid4()
 
 
-def past(sender: str, outcome: str, *, code: UUID = CODE, **ago: float) -> Past:
-    return Past(sender, code, outcome, timedelta(**(ago or {"seconds": 90})))
+def past(sender: str, outcome: str, *, code: UUID = CODE, **ago: float) -> PreviousAttempt:
+    return PreviousAttempt(sender, code, outcome, timedelta(**(ago or {"seconds": 90})))
 
 
-def choose(router: Router, *history: Past, tried: str | None = None) -> str | None:
+def choose(router: Router, *history: PreviousAttempt, tried: str | None = None) -> str | None:
     choice = router.choose(NUMBER, new_id(), CODE, history, tried)
     return choice.sender or choice.failure
 

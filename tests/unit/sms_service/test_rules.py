@@ -9,7 +9,7 @@ from shared.errors import ErrorCode, ServiceError
 from sms_service.verification.limits import (
     CODE_LIFETIME,
     WINDOW,
-    Standing,
+    NumberState,
     Verification,
     next_verification,
     recent,
@@ -25,8 +25,8 @@ def ago(**past: float) -> datetime:
     return NOW - timedelta(**past)
 
 
-def standing(verification: Verification | None = None) -> Standing:
-    return Standing(NOW, 7, (), verification)
+def state(verification: Verification | None = None) -> NumberState:
+    return NumberState(NOW, 7, (), verification)
 
 
 def verification(**changed: object) -> Verification:
@@ -80,7 +80,7 @@ def test_no_dialect_can_raise_the_cap_above_ten() -> None:
 
 def test_a_live_verification_is_sent_again_as_it_is() -> None:
     current = verification()
-    again = next_verification(standing(current), uuid4(), 9)
+    again = next_verification(state(current), uuid4(), 9)
     assert (again.verification_id, again.code_key_id) == (current.verification_id, 1)
     assert (again.expires_at, again.tries, again.version) == (current.expires_at, 2, 5)
 
@@ -97,7 +97,7 @@ def test_a_live_verification_is_sent_again_as_it_is() -> None:
 )
 def test_a_new_verification_is_made_when_none_is_live(dead: Verification | None) -> None:
     identity = uuid4()
-    made = next_verification(standing(dead), identity, 9)
+    made = next_verification(state(dead), identity, 9)
     assert made == Verification(identity, 9, NOW, NOW + timedelta(minutes=5), version=1)
 
 

@@ -9,8 +9,8 @@ from structlog.testing import capture_logs
 
 from shared.internal_api.sms import Language, Purpose
 from shared.phone import E164
-from sms_service.delivery.sender_pool import Carriers
-from sms_service.senders.port import Answer, Message, Outcome, word
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.senders.port import Message, Outcome, SendResult, safe_error_code
 from sms_service.senders.webhook import read_answer
 
 CODE, NUMBER = "877927", E164("+8613812345678")
@@ -40,20 +40,20 @@ class Quoting:
 
     name = "one"
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: SendResult) -> None:
         self._answer = answer
 
-    async def send(self, _message: Message) -> Answer:
+    async def send(self, _message: Message) -> SendResult:
         return self._answer
 
 
-async def kept(*answers: Answer) -> tuple[Answer, list[dict[str, object]]]:
+async def kept(*answers: SendResult) -> tuple[SendResult, list[dict[str, object]]]:
     """What is made of the last of some answers, and what was logged."""
-    carriers = Carriers.only(sender := Quoting(answers[0]))
+    sender_pool = SenderPool.only(sender := Quoting(answers[0]))
     with capture_logs() as logged:
         for answer in answers:
             sender._answer = answer
-            made = await carriers.send("one", MESSAGE, timedelta(minutes=5))
+            made = await sender_pool.send("one", MESSAGE, timedelta(minutes=5))
     return made, logged
 
 
@@ -76,25 +76,27 @@ async def test_a_quoted_code_or_number_is_neither_kept_nor_logged(quote: str, ar
 async def test_an_id_that_quotes_is_not_kept_and_that_is_told_once(quote: str) -> None:
     answer = read_answer(200, json.dumps({"id": f"msg-{quote}-5640"}).encode())
     made, logged = await kept(answer, answer)
-    assert made == Answer(Outcome.ACCEPTED)
+    assert made == SendResult(Outcome.ACCEPTED)
     assert logged == [{"event": "sender.id_withheld", "log_level": "warning", "sender": "one"}]
 
 
 async def test_what_a_sender_says_by_itself_is_read_again() -> None:
-    made, logged = await kept(Answer(Outcome.PERMANENT, f"no route to {NUMBER}", CODE))
+    made, logged = await kept(SendResult(Outcome.PERMANENT, f"no route to {NUMBER}", CODE))
     assert (made.detail, made.provider_id) == ("no_route_to__", "")
     assert without_secrets(made, logged)
 
 
 @pytest.mark.parametrize("identity", ["SM0123456789abcdef", "2019:538884664", "877926", "1381234567"])
 async def test_an_id_that_quotes_nothing_is_kept(identity: str) -> None:
-    made, logged = await kept(Answer(Outcome.ACCEPTED, provider_id=identity))
+    made, logged = await kept(SendResult(Outcome.ACCEPTED, provider_id=identity))
     assert (made.provider_id, logged) == (identity, [])
 
 
 async def test_a_short_number_is_found_too() -> None:
     short = Message(UUID(int=1), E164("+2905123"), "", CODE, Purpose.SIGN_UP, Language.ENGLISH, timedelta(minutes=5))
-    made = await Carriers.only(Quoting(Answer(Outcome.REFUSED, "no_5123"))).send("one", short, timedelta(minutes=5))
+    made = await SenderPool.only(Quoting(SendResult(Outcome.REFUSED, "no_5123"))).send(
+        "one", short, timedelta(minutes=5)
+    )
     assert made.detail == "withheld"
 
 
@@ -111,4 +113,4 @@ async def test_a_short_number_is_found_too() -> None:
     ],
 )
 def test_a_word_holds_no_more_digits_than_an_error_code_has(said: str, expected: str) -> None:
-    assert word(said) == expected
+    assert safe_error_code(said) == expected

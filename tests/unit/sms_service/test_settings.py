@@ -84,26 +84,26 @@ def test_a_malformed_secret_is_named_and_not_shown(say, name: str) -> None:
 
 
 def test_somebody_must_carry_messages_in_production(say) -> None:
-    assert "cannot start: SMS_ROUTES is missing" in say(**SERVERS, **SECRETS)
-    assert "cannot start: SMS_ROUTES is missing" in say(**SERVERS, **SECRETS, SMS_ROUTES="")
+    assert "cannot start: SMS_CONFIG_FILE is missing" in say(**SERVERS, **SECRETS)
+    assert "cannot start: SMS_CONFIG_FILE is missing" in say(**SERVERS, **SECRETS, SMS_CONFIG_FILE="")
 
 
 def test_callers_are_always_limited_in_production(say, tmp_path: Path) -> None:
-    given = SERVERS | SECRETS | {"SMS_ROUTES": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
+    given = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
     assert "cannot start: CALLER_LIMITS is off" in say(**given, CALLER_LIMITS="off")
 
 
 def test_a_broken_settings_file_of_senders_is_named_with_its_line(say, tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text('[senders.pigeon]\ntype = "inbox"\ncolour = "grey"\n')
-    said = say(**SERVERS, **SECRETS, SMS_ROUTES=str(file), ENVIRONMENT="development")
-    assert said.startswith(f"sms-service cannot start: SMS_ROUTES: {file}: line 3: senders.pigeon.colour: ")
+    said = say(**SERVERS, **SECRETS, SMS_CONFIG_FILE=str(file), ENVIRONMENT="development")
+    assert said.startswith(f"sms-service cannot start: SMS_CONFIG_FILE: {file}: line 3: senders.pigeon.colour: ")
 
 
 def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(say, tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text('[senders.inbox]\ntype = "inbox"\n[[routes]]\nprefix = "+"\nsenders = ["inbox"]\n')
-    said = say(**SERVERS, **SECRETS, SMS_ROUTES=str(file))
+    said = say(**SERVERS, **SECRETS, SMS_CONFIG_FILE=str(file))
     assert f"{file}: line 1: senders.inbox: an inbox is for development" in said
 
 
@@ -127,7 +127,7 @@ def test_a_command_that_only_shows_is_given_no_key_and_no_server_that_it_does_no
     alone = {"PATH": os.environ["PATH"], "SERVICE_TOKEN": SECRETS["SERVICE_TOKEN"], "OWN_SECRET": "23" * 32}
     ran = subprocess.run(
         [sys.executable, "-m", "sms_service", *words],
-        env=alone | needed | {"SMS_ROUTES": str(a_file(tmp_path))},
+        env=alone | needed | {"SMS_CONFIG_FILE": str(a_file(tmp_path))},
         capture_output=True,
         text=True,
         check=False,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sms_service.config_loader import INBOX_ONLY, BrokenRoutesError, read
+from sms_service.config_loader import INBOX_ONLY, InvalidConfigError, read
 from sms_service.spending.money import Budget
 from sms_service.spending.policy import Rule
 
@@ -94,7 +94,7 @@ def test_without_the_table_there_is_no_plan() -> None:
 def test_a_broken_file_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
     assert old in GOOD
     file.write_text(GOOD.replace(old, new, 1))
-    with pytest.raises(BrokenRoutesError) as refused:
+    with pytest.raises(InvalidConfigError) as refused:
         read(file, {"HOOK": "secret"}, inbox_allowed=True)
     assert said in str(refused.value)
 
@@ -104,7 +104,7 @@ def test_money_without_a_currency_is_refused(file: Path, what: str) -> None:
     text = GOOD[GOOD.index("[senders.main]") :]
     text = text[: text.index("[[budgets]]")] if what == "prices" else re.sub(r'"\+.*" = .*\n', "", text)
     file.write_text(text)
-    with pytest.raises(BrokenRoutesError, match=rf"{what}: needs a \[spending\] table that names the currency"):
+    with pytest.raises(InvalidConfigError, match=rf"{what}: needs a \[spending\] table that names the currency"):
         read(file, {"HOOK": "secret"}, inbox_allowed=True)
 
 

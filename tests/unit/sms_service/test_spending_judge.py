@@ -8,11 +8,11 @@ import pytest
 from support.spending import CENT, a_plan
 
 from shared.errors import ServiceError, unavailable
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from sms_service.spending import setup
-from sms_service.spending.gate import Watch
+from sms_service.spending.gate import SpendingGate
 from sms_service.spending.money import Budget
-from sms_service.spending.monitor import LONGEST_REST_SECONDS, Change, Found, Judge, Window
+from sms_service.spending.monitor import MAX_REST_SECONDS, Change, Found, PrefixMonitor, Window
 from sms_service.spending.policy import Counts, Stage
 
 
@@ -49,7 +49,7 @@ class Book:
             raise unavailable()
         return self.suspects
 
-    async def change(self, change: Change, _: Outgoing) -> bool:
+    async def change(self, change: Change, _: OutboxMessage) -> bool:
         self.clock.now += self.entering
         self.entered.append((change.scope, change.stage))
         return True
@@ -61,17 +61,17 @@ def book() -> Book:
 
 
 @pytest.fixture
-def judge(book: Book) -> Judge:
-    return Judge(book, a_plan(("+86", "0.10", None)), lambda: None, clock=book.clock)
+def judge(book: Book) -> PrefixMonitor:
+    return PrefixMonitor(book, a_plan(("+86", "0.10", None)), lambda: None, clock=book.clock)
 
 
-async def test_counting_is_followed_by_a_rest_of_twenty_times_as_long(judge: Judge, book: Book) -> None:
+async def test_counting_is_followed_by_a_rest_of_twenty_times_as_long(judge: PrefixMonitor, book: Book) -> None:
     for book.counting in (0.01, 0.2, 0.0):
         await judge.judge()
     assert book.turns == pytest.approx([1.0, 1.0, 4.0])
 
 
-async def test_a_thousand_stages_to_enter_are_no_reason_to_rest(judge: Judge, book: Book) -> None:
+async def test_a_thousand_stages_to_enter_are_no_reason_to_rest(judge: PrefixMonitor, book: Book) -> None:
     book.entering = 0.001
     book.suspects = {f"block:+86138{place:04d}": Counts(settled=20) for place in range(1000)}
     assert await judge.judge() == 1001
@@ -79,15 +79,17 @@ async def test_a_thousand_stages_to_enter_are_no_reason_to_rest(judge: Judge, bo
     assert book.turns == [1.0, 1.0]
 
 
-async def test_counting_that_comes_to_no_end_is_followed_by_a_rest_of_a_few_seconds(judge: Judge, book: Book) -> None:
+async def test_counting_that_comes_to_no_end_is_followed_by_a_rest_of_a_few_seconds(
+    judge: PrefixMonitor, book: Book
+) -> None:
     book.counting, book.too_much = 2.0, True
     for _ in range(2):
         with pytest.raises(ServiceError):
             await judge.judge()
-    assert book.turns == [1.0, LONGEST_REST_SECONDS]
+    assert book.turns == [1.0, MAX_REST_SECONDS]
 
 
-async def test_budgets_have_their_stages_when_there_is_too_much_to_count(judge: Judge, book: Book) -> None:
+async def test_budgets_have_their_stages_when_there_is_too_much_to_count(judge: PrefixMonitor, book: Book) -> None:
     book.too_much = True
     with pytest.raises(ServiceError):
         await judge.judge()
@@ -116,7 +118,7 @@ async def test_however_long_the_alarm_goes_on_there_is_a_pause_between_two_round
 ) -> None:
     monkeypatch.setattr(setup, "ALARMED_SECONDS", pause)
     judge = Alarmed()
-    watch = Watch(None, a_plan(), book.clock)  # type: ignore[arg-type]
+    watch = SpendingGate(None, a_plan(), book.clock)  # type: ignore[arg-type]
     async with setup.judging(judge, watch, judge.alarm):  # type: ignore[arg-type]
         await judge.judged.wait()
         for _ in range(200):  # turns of the event loop, of which a round takes two or three

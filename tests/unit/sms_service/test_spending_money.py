@@ -4,8 +4,8 @@ import phonenumbers
 import pytest
 
 from shared.phone import E164
-from sms_service.spending.money import Budget, Charge, Tariff, micros, written
-from sms_service.spending.prefixes import Area, area_of, calling_code
+from sms_service.spending.money import Budget, MessageCost, Tariff, micros, written
+from sms_service.spending.prefixes import NumberPrefixes, calling_code, prefixes_of
 
 MAINLAND = E164("+8613800138000")
 
@@ -13,17 +13,17 @@ MAINLAND = E164("+8613800138000")
 @pytest.mark.parametrize(
     ("number", "area"),
     [
-        ("+8613800138000", Area("+861380013", "+86138", "+86")),
-        ("+14155550100", Area("+1415555", "+1415", "+1")),
-        ("+85261234567", Area("+8526123", "+852612", "+852")),
-        ("+4915112345678", Area("+491511", "+49151", "+49")),
-        ("+79161234567", Area("+79161", "+7916", "+7")),
-        ("+68320123", Area("+6832", "+6832", "+683")),
-        ("+6834000", Area("+683", "+683", "+683")),
+        ("+8613800138000", NumberPrefixes("+861380013", "+86138", "+86")),
+        ("+14155550100", NumberPrefixes("+1415555", "+1415", "+1")),
+        ("+85261234567", NumberPrefixes("+8526123", "+852612", "+852")),
+        ("+4915112345678", NumberPrefixes("+491511", "+49151", "+49")),
+        ("+79161234567", NumberPrefixes("+79161", "+7916", "+7")),
+        ("+68320123", NumberPrefixes("+6832", "+6832", "+683")),
+        ("+6834000", NumberPrefixes("+683", "+683", "+683")),
     ],
 )
-def test_a_number_belongs_to_a_block_in_a_network_in_a_country(number: str, area: Area) -> None:
-    assert area_of(E164(number)) == area
+def test_a_number_belongs_to_a_block_in_a_network_in_a_country(number: str, area: NumberPrefixes) -> None:
+    assert prefixes_of(E164(number)) == area
     assert number.startswith(area.block)
     assert area.block.startswith(area.network)
     assert area.network.startswith(area.country)
@@ -68,7 +68,7 @@ def test_the_longest_prefix_has_the_price_and_each_segment_costs_it() -> None:
 def test_a_message_is_charged_on_every_budget_of_its_number() -> None:
     budgets = [Budget("+86", 5), Budget("+", day=9), Budget("+1", 1), Budget("+861380013", 1, 2)]
     charge = Tariff({"one": {"+": 1}}, budgets).charge("one", MAINLAND, 1)
-    assert charge == Charge(1, (budgets[1], budgets[0], budgets[3]), area_of(MAINLAND))
+    assert charge == MessageCost(1, (budgets[1], budgets[0], budgets[3]), prefixes_of(MAINLAND))
     assert [budget.spans for budget in charge.budgets] == [[("day", 9)], [("hour", 5)], [("day", 2), ("hour", 1)]]
 
 

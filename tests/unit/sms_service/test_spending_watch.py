@@ -9,7 +9,7 @@ from support.spending import a_plan
 
 from shared.errors import ErrorCode
 from shared.phone import E164
-from sms_service.spending.gate import STAGES, Standing, Unwatched, Watch
+from sms_service.spending.gate import STAGES, NoSpendingLimits, PrefixState, SpendingGate
 from sms_service.spending.policy import Stage
 from sms_service.spending.refusals import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 
@@ -20,23 +20,23 @@ class Book:
     """Stages as they are set, and a counted number of places for slowed prefixes."""
 
     def __init__(self) -> None:
-        self.stages: list[Standing] = []
-        self.places = 2
+        self.stages: list[PrefixState] = []
+        self.slots = 2
         self.asked = 0
 
-    async def standing(self) -> Sequence[Standing]:
+    async def state(self) -> Sequence[PrefixState]:
         return self.stages
 
     async def admit(self, scope: str, per_minute: int) -> float:
         assert scope.startswith("block:")
         assert per_minute == 6
         self.asked += 1
-        self.places -= 1
-        return 0.0 if self.places >= 0 else 20.5
+        self.slots -= 1
+        return 0.0 if self.slots >= 0 else 20.5
 
     async def give_back(self, scope: str) -> None:
         assert scope.startswith("block:")
-        self.places += 1
+        self.slots += 1
 
 
 class Clock:
@@ -46,7 +46,7 @@ class Clock:
         return self.now
 
 
-def refused(watch: Watch, number: E164) -> int | None:
+def refused(watch: SpendingGate, number: E164) -> int | None:
     """In how many seconds a number may ask again; None when it may now."""
     try:
         watch.refuse_stopped(number)
@@ -67,9 +67,9 @@ def clock() -> Clock:
 
 
 async def test_a_stop_holds_for_its_prefix_until_it_ends_without_another_look(book: Book, clock: Clock) -> None:
-    watch = Watch(book, a_plan(), clock)
+    watch = SpendingGate(book, a_plan(), clock)
     assert refused(watch, NUMBER) is None
-    book.stages = [Standing("block:+861380013", Stage.STOP, 5, 60.2)]
+    book.stages = [PrefixState("block:+861380013", Stage.STOP, 5, 60.2)]
     await watch.refresh()
 
     assert [refused(watch, number) for number in (NUMBER, NEIGHBOUR, ELSEWHERE)] == [61, None, None]
@@ -82,12 +82,12 @@ async def test_a_stop_holds_for_its_prefix_until_it_ends_without_another_look(bo
 async def test_a_budget_without_money_stops_all_its_numbers_and_the_longest_wait_is_told(
     book: Book, clock: Clock
 ) -> None:
-    watch = Watch(book, a_plan(), clock)
+    watch = SpendingGate(book, a_plan(), clock)
     book.stages = [
-        Standing("hour:+86", Stage.STOP, 0, 90),
-        Standing("day:+86", Stage.STOP, 0, 9000),
-        Standing("block:+861380013", Stage.STOP, 0, 300),
-        Standing("day:+1", Stage.RECORD, 0, 9000),
+        PrefixState("hour:+86", Stage.STOP, 0, 90),
+        PrefixState("day:+86", Stage.STOP, 0, 9000),
+        PrefixState("block:+861380013", Stage.STOP, 0, 300),
+        PrefixState("day:+1", Stage.RECORD, 0, 9000),
     ]
     await watch.refresh()
 
@@ -97,8 +97,8 @@ async def test_a_budget_without_money_stops_all_its_numbers_and_the_longest_wait
 async def test_a_slowed_prefix_asks_for_a_place_until_the_minute_is_full_and_then_asks_no_more(
     book: Book, clock: Clock
 ) -> None:
-    watch = Watch(book, a_plan(), clock)
-    book.stages = [Standing("block:+861380013", Stage.SLOW, 5, 600)]
+    watch = SpendingGate(book, a_plan(), clock)
+    book.stages = [PrefixState("block:+861380013", Stage.SLOW, 5, 600)]
     await watch.refresh()
 
     await watch.admit(NEIGHBOUR)
@@ -111,7 +111,7 @@ async def test_a_slowed_prefix_asks_for_a_place_until_the_minute_is_full_and_the
         assert stopped.value.retry_after == 21
     assert book.asked == 3
     clock.now += 21
-    book.places = 1
+    book.slots = 1
     await watch.admit(NUMBER)
     assert book.asked == 4
 
@@ -120,8 +120,8 @@ async def test_a_slowed_prefix_asks_for_a_place_until_the_minute_is_full_and_the
 async def test_a_queued_message_takes_a_place_if_it_was_asked_for_before_the_slowing(
     book: Book, clock: Clock, age: float, asked: int
 ) -> None:
-    watch = Watch(book, a_plan(), clock)
-    book.stages = [Standing("block:+861380013", Stage.SLOW, 10, 600)]
+    watch = SpendingGate(book, a_plan(), clock)
+    book.stages = [PrefixState("block:+861380013", Stage.SLOW, 10, 600)]
     await watch.refresh()
 
     await watch.admit_queued(NUMBER, timedelta(seconds=age))
@@ -134,9 +134,9 @@ async def test_a_queued_message_takes_a_place_if_it_was_asked_for_before_the_slo
 async def test_who_is_refused_for_two_reasons_is_told_of_the_one_that_lasts_longer(
     book: Book, clock: Clock, left: tuple[float, float], why: str
 ) -> None:
-    watch = Watch(book, a_plan(), clock)
+    watch = SpendingGate(book, a_plan(), clock)
     scopes = ("block:+861380013", "hour:+86")
-    book.stages = [Standing(scope, Stage.STOP, 0, most) for scope, most in zip(scopes, left, strict=True)]
+    book.stages = [PrefixState(scope, Stage.STOP, 0, most) for scope, most in zip(scopes, left, strict=True)]
     await watch.refresh()
     with pytest.raises(StoppedError) as stopped:
         watch.refuse_stopped(NUMBER)
@@ -144,8 +144,8 @@ async def test_who_is_refused_for_two_reasons_is_told_of_the_one_that_lasts_long
 
 
 async def test_a_queued_message_of_a_stopped_prefix_does_not_go(book: Book, clock: Clock) -> None:
-    watch = Watch(book, a_plan(), clock)
-    book.stages = [Standing("block:+861380013", Stage.STOP, 0, 60)]
+    watch = SpendingGate(book, a_plan(), clock)
+    book.stages = [PrefixState("block:+861380013", Stage.STOP, 0, 60)]
     await watch.refresh()
     with pytest.raises(StoppedError):
         await watch.admit_queued(NUMBER, timedelta())
@@ -153,11 +153,11 @@ async def test_a_queued_message_of_a_stopped_prefix_does_not_go(book: Book, cloc
 
 
 async def test_where_it_only_records_no_prefix_is_stopped_or_slowed_but_budgets_are(book: Book, clock: Clock) -> None:
-    watch = Watch(book, a_plan(mode="record"), clock)
+    watch = SpendingGate(book, a_plan(mode="record"), clock)
     book.stages = [
-        Standing("block:+861380013", Stage.STOP, 0, 60),
-        Standing("network:+86138", Stage.SLOW, 0, 60),
-        Standing("hour:+1", Stage.STOP, 0, 60),
+        PrefixState("block:+861380013", Stage.STOP, 0, 60),
+        PrefixState("network:+86138", Stage.SLOW, 0, 60),
+        PrefixState("hour:+1", Stage.STOP, 0, 60),
     ]
     await watch.refresh()
     await watch.admit(NUMBER)
@@ -165,23 +165,23 @@ async def test_where_it_only_records_no_prefix_is_stopped_or_slowed_but_budgets_
 
 
 async def test_a_place_that_was_given_back_is_asked_for_at_once(book: Book, clock: Clock) -> None:
-    watch = Watch(book, a_plan(), clock)
-    book.stages = [Standing("block:+861380013", Stage.SLOW, 5, 600)]
+    watch = SpendingGate(book, a_plan(), clock)
+    book.stages = [PrefixState("block:+861380013", Stage.SLOW, 5, 600)]
     await watch.refresh()
-    places = [await watch.admit(NUMBER) for _ in range(2)]
+    slots = [await watch.admit(NUMBER) for _ in range(2)]
     with pytest.raises(StoppedError):
         await watch.admit(NUMBER)
-    book.places = 0
+    book.slots = 0
 
-    await watch.give_back(places[0])
+    await watch.give_back(slots[0])
 
-    assert await watch.admit(NUMBER) == places[0]
+    assert await watch.admit(NUMBER) == slots[0]
 
 
 async def test_prefixes_are_counted_by_kind_and_stage_and_never_name_a_series(book: Book, clock: Clock) -> None:
-    watch = Watch(book, a_plan(), clock)
-    book.stages = [Standing(f"block:+86138{place:04d}", Stage.SLOW, 0, 60) for place in range(500)]
-    book.stages += [Standing("hour:+86", Stage.STOP, 0, 60)]
+    watch = SpendingGate(book, a_plan(), clock)
+    book.stages = [PrefixState(f"block:+86138{place:04d}", Stage.SLOW, 0, 60) for place in range(500)]
+    book.stages += [PrefixState("hour:+86", Stage.STOP, 0, 60)]
     await watch.refresh()
     assert stages("block") == {"recorded": 0, "slowed": 500, "stopped": 0}
     assert stages("hour") == {"recorded": 0, "slowed": 0, "stopped": 1}
@@ -199,7 +199,7 @@ def stages(kind: str) -> dict[str, float | None]:
 
 
 async def test_without_a_plan_everybody_may_and_nothing_is_counted() -> None:
-    watch = Unwatched()
+    watch = NoSpendingLimits()
     watch.refuse_stopped(NUMBER)
     assert await watch.admit(NUMBER) == ()
     await watch.give_back(())

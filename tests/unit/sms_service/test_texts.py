@@ -8,7 +8,7 @@ import pytest
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.messages.segments import segments
-from sms_service.messages.templates import BUILT_IN, Autofill, Occasion, Scope, Texts, find
+from sms_service.messages.templates import BUILT_IN, Autofill, MessageContext, Scope, Texts, find
 from sms_service.verification.limits import CODE_LIFETIME
 
 CHINESE, ENGLISH = Language.CHINESE, Language.ENGLISH
@@ -24,7 +24,9 @@ def said(
     client: str = "",
     seconds: float = CODE_LIFETIME.total_seconds(),
 ) -> str:
-    return texts.compose("012345", Occasion(purpose, language, number, dialect, client), timedelta(seconds=seconds))
+    return texts.compose(
+        "012345", MessageContext(purpose, language, number, dialect, client), timedelta(seconds=seconds)
+    )
 
 
 @pytest.mark.parametrize("purpose", Purpose)
@@ -88,7 +90,7 @@ ORDER = [
     Scope(dialect="native", client="ios"),
 ]
 """From what covers everything to the most particular."""
-FULL = Occasion(Purpose.SIGN_UP, ENGLISH, "+8613800138000", "native", "ios")
+FULL = MessageContext(Purpose.SIGN_UP, ENGLISH, "+8613800138000", "native", "ios")
 
 
 @pytest.mark.parametrize("most", range(len(ORDER)))

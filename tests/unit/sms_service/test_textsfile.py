@@ -13,9 +13,9 @@ from structlog.testing import capture_logs
 
 from shared.internal_api.sms import Language, Purpose
 from shared.settings import load
-from sms_service.config_loader import BrokenRoutesError, RouteFile, read
+from sms_service.config_loader import InvalidConfigError, SmsConfig, read
 from sms_service.messages.config import AutofillPart, SignaturePart, TextPart, TextTables
-from sms_service.messages.templates import Occasion
+from sms_service.messages.templates import MessageContext
 from sms_service.settings import SmsSettings
 from sms_service.worker import create_worker
 
@@ -59,13 +59,13 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "routes.toml"
 
 
-def reading(file: Path, text: str) -> RouteFile:
+def reading(file: Path, text: str) -> SmsConfig:
     file.write_text(HEAD + text)
     return read(file, {}, inbox_allowed=True)
 
 
 def refusal(file: Path, text: str) -> str:
-    with pytest.raises(BrokenRoutesError) as refused:
+    with pytest.raises(InvalidConfigError) as refused:
         reading(file, text)
     return str(refused.value).removeprefix(f"{file}: ")
 
@@ -73,22 +73,22 @@ def refusal(file: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("occasion", "text"),
     [
-        (Occasion(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123", "tel"), "[Acme] 012345, good for 5 minutes"),
+        (MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123", "tel"), "[Acme] 012345, good for 5 minutes"),
         (
-            Occasion(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native", "android"),
+            MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native", "android"),
             "【好码】012345 登入驗證碼，5 分钟內有效\nFA+9qCX9VSu",
         ),
         (
-            Occasion(Purpose.SIGN_IN, Language.ENGLISH, "+85261234567", "native", "web"),
+            MessageContext(Purpose.SIGN_IN, Language.ENGLISH, "+85261234567", "native", "web"),
             "[Acme] 012345, good for 5 minutes\n@example.com #012345",
         ),
         (
-            Occasion(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "tel"),
+            MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "tel"),
             "【好码】验证码 012345，用于登录，5 分钟内有效。请勿告诉他人。",
         ),
     ],
 )
-def test_a_good_file_says_what_is_sent(file: Path, occasion: Occasion, text: str) -> None:
+def test_a_good_file_says_what_is_sent(file: Path, occasion: MessageContext, text: str) -> None:
     words = reading(file, GOOD).wording.words
     assert words.compose("012345", occasion, timedelta(minutes=5)) == text
 
@@ -98,17 +98,17 @@ def test_the_examples_of_the_documentation_are_good(file: Path) -> None:
     examples = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
     tables = reading(file, "\n".join(examples)).wording
     assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (2, 2, 2)
-    hong_kong = Occasion(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
+    hong_kong = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
     assert tables.words.compose("012345", hong_kong, timedelta(minutes=5)).startswith(
         "【某某】012345 是您的登录验证码，5 分钟内有效"
     )
-    mainland = Occasion(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
+    mainland = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
     assert tables.words.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
 
 
 def test_a_file_without_texts_says_what_we_say(file: Path) -> None:
     words = reading(file, "").wording.words
-    occasion = Occasion(Purpose.SIGN_UP, Language.ENGLISH, "+8613800138000")
+    occasion = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+8613800138000")
     assert words.compose("012345", occasion, timedelta(minutes=5)).startswith("[Haoma] 012345 is your code")
 
 
@@ -168,10 +168,10 @@ def test_two_for_the_same_are_refused(file: Path, table: str, line: str) -> None
 
 
 def test_what_is_too_long_for_an_app_is_refused_where_an_app_is_named(file: Path) -> None:
-    long = f'[[texts]]\nlanguage = "en"\npurpose = "sign_in"\ntext = "{{code}} {"is your code " * 10}"\n'
-    reading(file, long)
+    multi_segment = f'[[texts]]\nlanguage = "en"\npurpose = "sign_in"\ntext = "{{code}} {"is your code " * 10}"\n'
+    reading(file, multi_segment)
     said = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes; an app is given 140 at most"
-    assert refusal(file, long + '[[autofill]]\napp_hash = "FA+9qCX9VSu"\n') == said
+    assert refusal(file, multi_segment + '[[autofill]]\napp_hash = "FA+9qCX9VSu"\n') == said
 
     domain = "a-very-long-name-of-a-domain.example.com"
     named = f'[[autofill]]\ndomain = "{domain}"\n'
@@ -198,7 +198,7 @@ def full(prefix: str, dialect: str) -> str:
 def occasions(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
     """How many texts a full file can make, and at how many meetings of its entries they are looked for."""
     tables = reading(file, full(prefix, dialect)).wording
-    return len(list(tables._occasions())), len(tables._meetings())
+    return len(list(tables._occasions())), len(tables._scope_intersections())
 
 
 def test_a_full_file_is_checked_where_its_entries_meet_and_nowhere_else(file: Path) -> None:
@@ -238,10 +238,10 @@ def drawn(draw: Random) -> TextTables:
 @pytest.mark.parametrize("seed", range(40))
 def test_every_text_that_the_tables_can_make_is_looked_at(seed: int) -> None:
     tables = drawn(Random(seed))
-    places = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
-    everywhere = [Occasion(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in places]
+    slots = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
+    everywhere = [MessageContext(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in slots]
 
-    def texts(occasions: Iterable[Occasion]) -> set[str]:
+    def texts(occasions: Iterable[MessageContext]) -> set[str]:
         return {tables.words.compose("012345", occasion, timedelta(minutes=5)) for occasion in occasions}
 
     assert texts(everywhere) == texts(tables._occasions())
@@ -249,7 +249,7 @@ def test_every_text_that_the_tables_can_make_is_looked_at(seed: int) -> None:
 
 def test_a_brace_can_be_said(file: Path) -> None:
     words = reading(file, '[[texts]]\nlanguage = "en"\ntext = "{{{code}}}"\n').wording.words
-    occasion = Occasion(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123")
+    occasion = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123")
     assert words.compose("012345", occasion, timedelta(minutes=5)) == "{012345}"
 
 
@@ -258,7 +258,7 @@ def test_the_worker_warns_once_of_each_text_that_takes_several_short_messages(
 ) -> None:
     file.write_text(HEAD + f'[[texts]]\nlanguage = "zh"\ntext = "{{code}}{"长" * 70}"\n')
     servers = {"POSTGRES_URL": "postgresql://db", "REDIS_URL": "redis://cache", "AMQP_URL": "amqp://broker"}
-    for name, value in (servers | {"ENVIRONMENT": "development", "SMS_ROUTES": str(file)}).items():
+    for name, value in (servers | {"ENVIRONMENT": "development", "SMS_CONFIG_FILE": str(file)}).items():
         monkeypatch.setenv(name, value)
 
     with capture_logs() as logs:

@@ -14,17 +14,17 @@ from support.sms import PHONES
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
-from sms_service.delivery.delivery import State
+from sms_service.delivery.delivery import MessageState
 from sms_service.explain.advice import ADVICE
-from sms_service.explain.build_report import FULL, LEFT_OUT, MOST_TOLD, SAMPLED, choose, tell
+from sms_service.explain.build_report import FULL, LEFT_OUT, MAX_TOLD, SAMPLED, choose, tell
 from sms_service.explain.explain import Explainer
-from sms_service.explain.history import AttemptRow, HappeningRow, MessageRow, Past, VerificationRow
-from sms_service.explain.history_store import Whose
-from sms_service.explain.render_text import text_of
-from sms_service.explain.report import Kind, Story
+from sms_service.explain.history import AttemptRow, EventRow, History, MessageRow, VerificationRow
+from sms_service.explain.history_store import Subject
+from sms_service.explain.render_text import render_text
+from sms_service.explain.report import DiagnosisKind, Report
 from sms_service.explain.steps import seconds
 from sms_service.spending.refusals import LIMITER
-from sms_service.verification.audit_events import REFUSALS_A_DAY, Death, What
+from sms_service.verification.audit_events import REFUSALS_PER_DAY, EventKind, UnusableReason
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 NOTHING_SPENT = SpentTickets(tickets=[], known_since=NOON - timedelta(days=1))
@@ -35,7 +35,7 @@ def at(seconds: float) -> datetime:
 
 
 def a_message(number: int = 1, verification: int = 1, asked: float = 0, **more: Any) -> MessageRow:
-    usual = {"state": State.SENT, "failure": "", "sender": "mainland", "finished_at": at(asked + 1)}
+    usual = {"state": MessageState.SENT, "failure": "", "sender": "mainland", "finished_at": at(asked + 1)}
     return MessageRow(
         message_id=UUID(int=number),
         verification_id=UUID(int=100 + verification),
@@ -54,68 +54,75 @@ def an_attempt(number: int = 1, sender: str = "mainland", begun: float = 0.5, **
     return AttemptRow(message_id=UUID(int=number), sender=sender, **(usual | times | more))
 
 
-def a_refusal(when: float, limiter: str = "cooldown", wait: int | None = 60, **more: Any) -> HappeningRow:
+def a_refusal(when: float, limiter: str = "cooldown", wait: int | None = 60, **more: Any) -> EventRow:
     usual = {"verification_id": None, "purpose": Purpose.SIGN_UP, "dialect": "native", "tries_left": None}
-    return HappeningRow(at=at(when), what=What.REFUSED, detail=limiter, retry_after=wait, **(usual | more))
+    return EventRow(at=at(when), what=EventKind.REFUSED, detail=limiter, retry_after=wait, **(usual | more))
 
 
-def a_check(what: What, when: float, left: int | None = None, detail: str = "", verification: int = 1) -> HappeningRow:
-    return HappeningRow(UUID(int=100 + verification), at(when), what, Purpose.SIGN_UP, "native", detail, None, left)
+def a_check(what: EventKind, when: float, left: int | None = None, detail: str = "", verification: int = 1) -> EventRow:
+    return EventRow(UUID(int=100 + verification), at(when), what, Purpose.SIGN_UP, "native", detail, None, left)
 
 
-def story_of(*, now: float = 600, spent: SpentTickets | None = NOTHING_SPENT, **rows: Any) -> Story:
-    return tell("+8613800138000", "00ff", 30, choose(Past(at(now), **rows)), spent)
+def story_of(*, now: float = 600, spent: SpentTickets | None = NOTHING_SPENT, **rows: Any) -> Report:
+    return tell("+8613800138000", "00ff", 30, choose(History(at(now), **rows)), spent)
 
 
 def test_every_verdict_has_advice() -> None:
-    assert set(ADVICE) == set(Kind)
+    assert set(ADVICE) == set(DiagnosisKind)
 
 
 @pytest.mark.parametrize(
     ("outcome", "detail", "kind"),
     [
-        ("invalid_number", "isv.MOBILE_NUMBER_ILLEGAL", Kind.INVALID_NUMBER),
-        ("transient", "timeout", Kind.SILENT),
-        ("transient", "502", Kind.FAILED),
-        ("permanent", "", Kind.FAILED),
-        ("refused", "blocked_text", Kind.FAILED),
-        ("rate_limited", "", Kind.SENDERS_LIMITED),
-        ("misconfigured", "403", Kind.MISCONFIGURED),
-        ("abandoned", "", Kind.ABANDONED),
+        ("invalid_number", "isv.MOBILE_NUMBER_ILLEGAL", DiagnosisKind.INVALID_NUMBER),
+        ("transient", "timeout", DiagnosisKind.SILENT),
+        ("transient", "502", DiagnosisKind.FAILED),
+        ("permanent", "", DiagnosisKind.FAILED),
+        ("refused", "blocked_text", DiagnosisKind.FAILED),
+        ("rate_limited", "", DiagnosisKind.SENDERS_LIMITED),
+        ("misconfigured", "403", DiagnosisKind.MISCONFIGURED),
+        ("abandoned", "", DiagnosisKind.ABANDONED),
     ],
 )
-def test_what_the_last_sender_answered_is_the_verdict_in_its_own_words(outcome: str, detail: str, kind: Kind) -> None:
+def test_what_the_last_sender_answered_is_the_verdict_in_its_own_words(
+    outcome: str, detail: str, kind: DiagnosisKind
+) -> None:
     story = story_of(
-        messages=[a_message(state=State.FAILED, failure=outcome)], attempts=[an_attempt(outcome=outcome, detail=detail)]
+        messages=[a_message(state=MessageState.FAILED, failure=outcome)],
+        attempts=[an_attempt(outcome=outcome, detail=detail)],
     )
     assert story.verdict.kind is kind
     assert "mainland" in story.verdict.said
-    assert detail in story.verdict.said or kind is Kind.SILENT
+    assert detail in story.verdict.said or kind is DiagnosisKind.SILENT
     assert story.verdict.advice == ADVICE[kind]
 
 
 @pytest.mark.parametrize(
     ("failure", "kind"),
     [
-        ("no_route", Kind.NO_ROUTE),
-        ("circuit_open", Kind.CIRCUIT_OPEN),
-        ("exhausted", Kind.FAILED),
-        ("rate_limited", Kind.SENDERS_LIMITED),
-        ("misconfigured", Kind.KEY_MISSING),
-        ("spending_stopped", Kind.BUDGET),
-        ("cheaper_away", Kind.BUDGET),
-        ("prefix_stopped", Kind.PREFIX_STOPPED),
-        ("something_new", Kind.FAILED),
+        ("no_route", DiagnosisKind.NO_ROUTE),
+        ("circuit_open", DiagnosisKind.CIRCUIT_OPEN),
+        ("exhausted", DiagnosisKind.FAILED),
+        ("rate_limited", DiagnosisKind.SENDERS_LIMITED),
+        ("misconfigured", DiagnosisKind.KEY_MISSING),
+        ("spending_stopped", DiagnosisKind.BUDGET),
+        ("cheaper_away", DiagnosisKind.BUDGET),
+        ("prefix_stopped", DiagnosisKind.PREFIX_STOPPED),
+        ("something_new", DiagnosisKind.FAILED),
     ],
 )
-def test_a_message_that_nobody_was_asked_to_carry_has_a_verdict(failure: str, kind: Kind) -> None:
-    story = story_of(messages=[a_message(state=State.FAILED, failure=failure, sender="")])
+def test_a_message_that_nobody_was_asked_to_carry_has_a_verdict(failure: str, kind: DiagnosisKind) -> None:
+    story = story_of(messages=[a_message(state=MessageState.FAILED, failure=failure, sender="")])
     assert story.verdict.kind is kind
     assert story.timelines[0].entries[-1].facts == {"failure": failure}
 
 
 def test_a_receipt_has_the_last_word() -> None:
-    receipts = [("delivered", Kind.DELIVERED), ("failed", Kind.UNDELIVERED), ("", Kind.ACCEPTED)]
+    receipts = [
+        ("delivered", DiagnosisKind.DELIVERED),
+        ("failed", DiagnosisKind.UNDELIVERED),
+        ("", DiagnosisKind.ACCEPTED),
+    ]
     for receipt, kind in receipts:
         attempt = an_attempt(receipt=receipt, receipt_detail="DELIVRD", receipt_at=at(3) if receipt else None)
         assert story_of(messages=[a_message()], attempts=[attempt]).verdict.kind is kind
@@ -123,33 +130,39 @@ def test_a_receipt_has_the_last_word() -> None:
 
 def test_a_message_that_was_stopped_for_money_after_a_first_attempt_is_a_matter_of_budget() -> None:
     story = story_of(
-        messages=[a_message(state=State.FAILED, failure="spending_stopped")], attempts=[an_attempt(outcome="transient")]
+        messages=[a_message(state=MessageState.FAILED, failure="spending_stopped")],
+        attempts=[an_attempt(outcome="transient")],
     )
-    assert story.verdict.kind is Kind.BUDGET
+    assert story.verdict.kind is DiagnosisKind.BUDGET
 
 
 def test_the_verdict_is_about_what_was_asked_for_last() -> None:
     delivered = an_attempt(receipt="delivered", receipt_at=at(2))
     rows = {"messages": [a_message()], "attempts": [delivered]}
-    assert story_of(**rows).verdict.kind is Kind.DELIVERED
+    assert story_of(**rows).verdict.kind is DiagnosisKind.DELIVERED
 
-    story = story_of(now=30, **rows, happenings=[a_refusal(20, wait=40)])
-    assert story.verdict.kind is Kind.COOLDOWN
+    story = story_of(now=30, **rows, verification_events=[a_refusal(20, wait=40)])
+    assert story.verdict.kind is DiagnosisKind.COOLDOWN
     assert story.verdict.said == (
         "Refused by cooldown until 2026-05-04 12:01:00 UTC (30 s from now): a code went to this number moments before. "
         "Before that: Arrived: mainland delivered it 2.000 s after asking."
     )
-    later = story_of(**rows, happenings=[a_refusal(400, "caller", 60)])
-    assert (later.verdict.kind, len(later.timelines)) == (Kind.CALLER_LIMIT, 2)
+    later = story_of(**rows, verification_events=[a_refusal(400, "caller", 60)])
+    assert (later.verdict.kind, len(later.timelines)) == (DiagnosisKind.CALLER_LIMIT, 2)
     assert "(over by now)" in later.verdict.said
 
 
 @pytest.mark.parametrize(
     ("why", "kind", "remedy"),
-    [("spending_stopped", Kind.BUDGET, "raise one"), ("prefix_stopped", Kind.PREFIX_STOPPED, "spending resume")],
+    [
+        ("spending_stopped", DiagnosisKind.BUDGET, "raise one"),
+        ("prefix_stopped", DiagnosisKind.PREFIX_STOPPED, "spending unblock"),
+    ],
 )
-def test_what_spending_refused_for_is_told_with_the_command_that_helps(why: str, kind: Kind, remedy: str) -> None:
-    story = story_of(happenings=[a_refusal(0, why, 900)])
+def test_what_spending_refused_for_is_told_with_the_command_that_helps(
+    why: str, kind: DiagnosisKind, remedy: str
+) -> None:
+    story = story_of(verification_events=[a_refusal(0, why, 900)])
     assert story.verdict.kind is kind
     assert story.verdict.said.startswith("Refused by spending until ")
     assert remedy in story.verdict.advice
@@ -157,46 +170,50 @@ def test_what_spending_refused_for_is_told_with_the_command_that_helps(why: str,
 
 
 def test_an_unknown_limiter_is_named() -> None:
-    story = story_of(happenings=[a_refusal(0, "brand_new", None)])
-    assert story.verdict.kind is Kind.REFUSED
+    story = story_of(verification_events=[a_refusal(0, "brand_new", None)])
+    assert story.verdict.kind is DiagnosisKind.REFUSED
     assert story.verdict.said.startswith("Refused by brand new: ")
 
 
 def test_what_came_back_says_more_than_what_was_sent_unless_nothing_can_have_arrived() -> None:
-    wrong = [a_check(What.WRONG, 10, 4), a_check(What.WRONG, 11, 3)]
+    wrong = [a_check(EventKind.WRONG, 10, 4), a_check(EventKind.WRONG, 11, 3)]
     sent = {"messages": [a_message()], "attempts": [an_attempt()]}
-    assert story_of(**sent, happenings=wrong).verdict.kind is Kind.WRONG_CODE
-    dead = [a_check(What.DEAD, 400, detail=Death.EXPIRED)]
-    assert story_of(**sent, happenings=dead).verdict.kind is Kind.CODE_DEAD
+    assert story_of(**sent, verification_events=wrong).verdict.kind is DiagnosisKind.WRONG_CODE
+    dead = [a_check(EventKind.DEAD, 400, detail=UnusableReason.EXPIRED)]
+    assert story_of(**sent, verification_events=dead).verdict.kind is DiagnosisKind.CODE_DEAD
 
-    story = story_of(messages=[a_message(state=State.EXPIRED, sender="")], happenings=wrong)
-    assert story.verdict.kind is Kind.EXPIRED
+    story = story_of(messages=[a_message(state=MessageState.EXPIRED, sender="")], verification_events=wrong)
+    assert story.verdict.kind is DiagnosisKind.EXPIRED
     assert story.verdict.said.startswith("A wrong code came back 2 times, 3 tries are left.")
 
 
 def test_a_wrong_code_before_the_newest_message_is_history() -> None:
     messages = [a_message(), a_message(2, asked=90)]
     attempts = [an_attempt(), an_attempt(2, begun=90.5)]
-    story = story_of(messages=messages, attempts=attempts, happenings=[a_check(What.WRONG, 10, 4)])
-    assert story.verdict.kind is Kind.ACCEPTED
+    story = story_of(messages=messages, attempts=attempts, verification_events=[a_check(EventKind.WRONG, 10, 4)])
+    assert story.verdict.kind is DiagnosisKind.ACCEPTED
 
 
 def test_the_right_code_is_the_end_of_the_story_whatever_else_came_back() -> None:
-    checks = [a_check(What.WRONG, 5, 4), a_check(What.RIGHT, 9), a_check(What.DEAD, 700, detail=Death.SPENT)]
-    rows = {"messages": [a_message()], "attempts": [an_attempt()], "happenings": checks}
+    checks = [
+        a_check(EventKind.WRONG, 5, 4),
+        a_check(EventKind.RIGHT, 9),
+        a_check(EventKind.DEAD, 700, detail=UnusableReason.SPENT),
+    ]
+    rows = {"messages": [a_message()], "attempts": [an_attempt()], "verification_events": checks}
     about = {"purpose": Purpose.SIGN_UP, "user_id": 7, "spent_at": at(20), "repeats": 0, "session_lives": False}
     ticket = SpentTicket(verification_id=UUID(int=101), **about)
     other = ticket.model_copy(update={"verification_id": UUID(int=555)})
     story = story_of(**rows, spent=SpentTickets(tickets=[other, ticket], known_since=at(-9)))
     assert story.verdict.said.endswith("9.000 s after it was asked for, and its ticket was spent.")
     assert [entry.facts["user_id"] for entry in story.timelines[0].entries if entry.by == "auth-service"] == [7]
-    assert "no session of it lives any more" in text_of(story)
+    assert "no session of it lives any more" in render_text(story)
 
 
 def test_the_current_verification_tells_of_a_right_code_that_no_happening_tells_of() -> None:
     row = VerificationRow(UUID(int=101), at(9))
     story = story_of(messages=[a_message()], attempts=[an_attempt()], verifications=[row])
-    assert story.verdict.kind is Kind.VERIFIED
+    assert story.verdict.kind is DiagnosisKind.VERIFIED
 
 
 def test_each_verification_has_a_timeline_in_order_and_counts_the_messages_of_the_day() -> None:
@@ -217,18 +234,18 @@ def test_each_verification_has_a_timeline_in_order_and_counts_the_messages_of_th
 def test_refusals_that_follow_one_another_are_one_timeline_and_other_purposes_are_not_mixed_in() -> None:
     refusals = [a_refusal(each, "number_taken", None) for each in (0, 1, 2)]
     other = replace(a_refusal(3), purpose=Purpose.SIGN_IN)
-    story = story_of(happenings=[*refusals, other])
+    story = story_of(verification_events=[*refusals, other])
     assert [(timeline.purpose, len(timeline.entries)) for timeline in story.timelines] == [
         (Purpose.SIGN_UP, 6),
         (Purpose.SIGN_IN, 2),
     ]
-    assert story.timelines[0].verdict.kind is Kind.ACCOUNT
+    assert story.timelines[0].verdict.kind is DiagnosisKind.ACCOUNT
 
 
 def test_a_day_full_of_refusals_says_that_there_may_have_been_more() -> None:
-    full = [a_refusal(each) for each in range(REFUSALS_A_DAY)]
-    assert story_of(happenings=full).timelines[0].notes == [FULL]
-    assert story_of(happenings=full[1:]).timelines[0].notes == []
+    full = [a_refusal(each) for each in range(REFUSALS_PER_DAY)]
+    assert story_of(verification_events=full).timelines[0].notes == [FULL]
+    assert story_of(verification_events=full[1:]).timelines[0].notes == []
 
 
 def many(verifications: int) -> dict[str, Any]:
@@ -237,8 +254,8 @@ def many(verifications: int) -> dict[str, Any]:
     return {
         "messages": [a_message(n, n, asked=600 * n) for n in each],
         "attempts": [an_attempt(n, begun=600 * n + 0.5) for n in each],
-        "happenings": [
-            row for n in each for row in (a_refusal(600 * n + 5), a_check(What.RIGHT, 600 * n + 9, verification=n))
+        "verification_events": [
+            row for n in each for row in (a_refusal(600 * n + 5), a_check(EventKind.RIGHT, 600 * n + 9, verification=n))
         ],
     }
 
@@ -246,15 +263,15 @@ def many(verifications: int) -> dict[str, Any]:
 class Kept:
     """The past of a number, and auth-service, which is asked of some tickets."""
 
-    def __init__(self, past: Past) -> None:
+    def __init__(self, past: History) -> None:
         self._past = past
         self.asked: list[UUID] = []
 
-    async def past(self, phone_ref: int, days: int) -> Past:  # noqa: ARG002  whoever it is
+    async def past(self, phone_ref: int, days: int) -> History:  # noqa: ARG002  whoever it is
         return self._past
 
-    async def whose(self, identity: UUID) -> Whose:
-        return Whose(7, identity)
+    async def whose(self, identity: UUID) -> Subject:
+        return Subject(7, identity)
 
     async def sealed(self, phone_ref: int) -> None:  # noqa: ARG002  as above
         return None
@@ -263,19 +280,19 @@ class Kept:
         self.asked = list(verification_ids)
         return NOTHING_SPENT
 
-    async def explain(self, about: E164 | UUID) -> Story:
+    async def explain(self, about: E164 | UUID) -> Report:
         return await Explainer(self, self, PHONES).explain(about)
 
 
 async def test_of_many_verifications_the_newest_are_told_and_an_older_one_by_its_id() -> None:
-    kept = Kept(Past(at(10**6), **many(MOST_TOLD + 20)))
+    kept = Kept(History(at(10**6), **many(MAX_TOLD + 20)))
     story = await kept.explain(E164("+8613800138000"))
 
-    newest = [UUID(int=100 + n) for n in range(21, MOST_TOLD + 21)]
+    newest = [UUID(int=100 + n) for n in range(21, MAX_TOLD + 21)]
     assert [timeline.verification_id for timeline in story.timelines] == newest
     assert kept.asked == newest
-    assert story.notes == [LEFT_OUT.format(told=MOST_TOLD, all=MOST_TOLD + 20)]
-    assert "- of 120 timelines the newest 100 are told" in text_of(story)
+    assert story.notes == [LEFT_OUT.format(told=MAX_TOLD, all=MAX_TOLD + 20)]
+    assert "- of 120 timelines the newest 100 are told" in render_text(story)
     assert {len(timeline.entries) for timeline in story.timelines} == {8}
 
     story = await kept.explain(UUID(int=105))
@@ -286,7 +303,7 @@ async def test_of_many_verifications_the_newest_are_told_and_an_older_one_by_its
 async def test_the_work_of_explaining_grows_with_the_rows_and_not_with_their_square() -> None:
     async def steps(verifications: int) -> int:
         """How many instructions it takes."""
-        kept, taken = Kept(Past(at(10**6), **many(verifications))), 0
+        kept, taken = Kept(History(at(10**6), **many(verifications))), 0
 
         def trace(frame: FrameType, event: str, arg: object) -> Any:  # noqa: ARG001  as it is called
             nonlocal taken
@@ -309,7 +326,7 @@ def test_a_terminal_shows_the_answer_first_and_columns_that_line_up() -> None:
     second = an_attempt(sender="a-second-one", begun=1, provider_id="SM1")
     messages = [a_message(), a_message(2, 2, 4000)]
     first = an_attempt(outcome="refused", finished_at=at(1))
-    text = text_of(story_of(now=4100, messages=messages, attempts=[first, second, an_attempt(2, begun=4001)]))
+    text = render_text(story_of(now=4100, messages=messages, attempts=[first, second, an_attempt(2, begun=4001)]))
 
     lines = text.splitlines()
     assert lines[0] == "+8613800138000  (reference 00ff; the last 30 days; times are UTC)"

@@ -2,7 +2,7 @@
 
 import asyncpg
 
-from auth_service.accounts.model import Origin, StoredAccount
+from auth_service.accounts.model import ClientContext, StoredAccount
 from shared.internal_api.auth import Account
 
 _SHOWN = (
@@ -12,7 +12,7 @@ _SHOWN = (
 SHOWN = ", ".join(f"a.{column}" for column in _SHOWN)
 """The columns of an ``Account``, for statements in which ``accounts`` is called ``a``."""
 
-KEPT = f"{SHOWN}, a.verifier, a.password_changed_at, a.dialect, a.client"
+KEPT = f"{SHOWN}, a.password_hash, a.password_changed_at, a.dialect, a.client"
 """The columns of a ``StoredAccount``."""
 
 
@@ -25,5 +25,5 @@ def stored_account_of(row: asyncpg.Record) -> StoredAccount | None:
     """The account in a row that has the ``KEPT`` columns, if the outer join found one."""
     if row["user_id"] is None:
         return None
-    origin = Origin(row["dialect"], row["client"])
-    return StoredAccount(account_of(row), row["verifier"], row["password_changed_at"], origin)
+    origin = ClientContext(row["dialect"], row["client"])
+    return StoredAccount(account_of(row), row["password_hash"], row["password_changed_at"], origin)

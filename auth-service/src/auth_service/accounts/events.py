@@ -4,14 +4,14 @@ from typing import Literal
 
 from auth_service.accounts.model import EndedSession, NewAccount, NewSession, StoredAccount
 from shared.events import (
-    Outgoing,
+    OutboxMessage,
     PasswordChanged,
     SessionOpened,
     SessionRevoked,
     UserDeleted,
     UserRegistered,
     UserUpdated,
-    event,
+    new_event,
 )
 from shared.phone import E164, PhoneKeys, mask, ref_hex, split
 
@@ -20,7 +20,7 @@ OPENED, REVOKED = 1, 2
 """The versions of a session: it has a beginning and an end, and nothing in between."""
 
 
-def registered(account: NewAccount, phone_ref: int) -> Outgoing:
+def registered(account: NewAccount, phone_ref: int) -> OutboxMessage:
     """A new account, at version 1."""
     country, _ = split(account.phone)
     fact = UserRegistered(
@@ -35,10 +35,10 @@ def registered(account: NewAccount, phone_ref: int) -> Outgoing:
         dialect=account.origin.dialect,
         client=account.origin.client,
     )
-    return event(fact, source=SOURCE, subject=fact.user_id, version=1)
+    return new_event(fact, source=SOURCE, subject=fact.user_id, version=1)
 
 
-def updated(user: StoredAccount, phones: PhoneKeys) -> Outgoing:
+def updated(user: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     """An account as it is after something about it changed."""
     account = user.account
     number = E164(account.phone)
@@ -55,10 +55,10 @@ def updated(user: StoredAccount, phones: PhoneKeys) -> Outgoing:
         dialect=user.origin.dialect,
         client=user.origin.client,
     )
-    return event(fact, source=SOURCE, subject=fact.user_id, version=account.version)
+    return new_event(fact, source=SOURCE, subject=fact.user_id, version=account.version)
 
 
-def deleted(user: StoredAccount, phones: PhoneKeys) -> Outgoing:
+def deleted(user: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     """An account that is gone, at a version above all it ever had; what it called itself is not told again."""
     account = user.account
     number = E164(account.phone)
@@ -75,26 +75,28 @@ def deleted(user: StoredAccount, phones: PhoneKeys) -> Outgoing:
         dialect=user.origin.dialect,
         client=user.origin.client,
     )
-    return event(fact, source=SOURCE, subject=fact.user_id, version=account.version + 1)
+    return new_event(fact, source=SOURCE, subject=fact.user_id, version=account.version + 1)
 
 
-def password_changed(user_id: int, version: int, cause: Literal["reset", "change"], sessions_revoked: int) -> Outgoing:
+def password_changed(
+    user_id: int, version: int, cause: Literal["reset", "change"], sessions_revoked: int
+) -> OutboxMessage:
     """A new password; ``version`` is the account's after it."""
     fact = PasswordChanged(user_id=str(user_id), cause=cause, sessions_revoked=sessions_revoked)
-    return event(fact, source=SOURCE, subject=fact.user_id, version=version)
+    return new_event(fact, source=SOURCE, subject=fact.user_id, version=version)
 
 
-def session_opened(session: NewSession, cause: str) -> Outgoing:
+def session_opened(session: NewSession, cause: str) -> OutboxMessage:
     """A session began."""
     fact = SessionOpened(
         user_id=str(session.user_id), session_id=str(session.session_id), cause=cause, client=session.origin.client
     )
-    return event(fact, source=SOURCE, subject=fact.session_id, version=OPENED)
+    return new_event(fact, source=SOURCE, subject=fact.session_id, version=OPENED)
 
 
-def session_revoked(session: EndedSession, cause: str) -> Outgoing:
+def session_revoked(session: EndedSession, cause: str) -> OutboxMessage:
     """A session ended before its time."""
     fact = SessionRevoked(
         user_id=str(session.user_id), session_id=str(session.session_id), cause=cause, client=session.client
     )
-    return event(fact, source=SOURCE, subject=fact.session_id, version=REVOKED)
+    return new_event(fact, source=SOURCE, subject=fact.session_id, version=REVOKED)

@@ -12,7 +12,7 @@ from shared.phone import E164
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ClientContext:
     """Where a call came from. ``network`` is a prefix such as ``203.0.113.0/24``, empty where it is not told."""
 
     dialect: str
@@ -21,12 +21,12 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AuditEntry:
     """One authentication attempt and how it ended: one row of the audit."""
 
     action: str
     phone_ref: int | None
-    origin: Origin
+    origin: ClientContext
     user_id: int | None = None
 
 
@@ -35,9 +35,9 @@ class StoredAccount:
     """An account with what only auth-service may know of it. ``origin`` is where it was opened."""
 
     account: Account
-    verifier: str | None = field(repr=False)
+    password_hash: str | None = field(repr=False)
     password_changed_at: datetime
-    origin: Origin
+    origin: ClientContext
 
     @property
     def banned(self) -> bool:
@@ -51,9 +51,9 @@ class NewAccount:
 
     user_id: int
     phone: E164 = field(repr=False)
-    verifier: str | None = field(repr=False)
+    password_hash: str | None = field(repr=False)
     nickname: str
-    origin: Origin
+    origin: ClientContext
     name: str | None = None
 
 
@@ -62,7 +62,7 @@ class NewSession:
     """A session about to be written: the token leaves in the answer, only its SHA-256 stays."""
 
     user_id: int
-    origin: Origin
+    origin: ClientContext
     session_id: UUID = field(default_factory=new_id)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
@@ -94,7 +94,7 @@ class TicketState:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeState:
+class PhoneChangeState:
     """What is known of a change of number: the account, who has the new number, and what became of both tickets.
 
     ``together`` says that this user spent both of them in one change.
@@ -107,7 +107,7 @@ class ChangeState:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberChange:
+class NewPhone:
     """A new number about to be written, if the account is still at ``version``."""
 
     user_id: int
@@ -125,7 +125,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class CountedFailure:
     """One count taken from a bucket; it can be given back while the same window lasts."""
 
     bucket: str
@@ -133,12 +133,12 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True)
-class LogInBegun:
+class StartedCheck:
     """The limits' answer and the account asked for. ``wait`` is in whole seconds; 0 means go on."""
 
     wait: int
     held: StoredAccount | None
-    charges: tuple[Charge, ...]
+    charges: tuple[CountedFailure, ...]
 
 
 def hash_token(token: str) -> bytes:

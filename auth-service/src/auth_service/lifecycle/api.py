@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from auth_service.lifecycle.phone_change import Numbers
-from auth_service.lifecycle.registration import Accounts
-from auth_service.sessions.password_login import Sessions
-from auth_service.tickets.spent_ticket_store import TicketStore
+from auth_service.lifecycle.phone_change import PhoneChange
+from auth_service.lifecycle.registration import Registration
+from auth_service.sessions.password_login import PasswordLogin
+from auth_service.tickets.spent_ticket_store import SpentTicketStore
 from shared.internal_api.auth import (
     CHANGE_PHONE,
     FIND_CHANGE,
@@ -19,10 +19,10 @@ from shared.internal_api.auth import (
 )
 from shared.rpc import read, reply
 
-ACCOUNTS: web.AppKey[Accounts] = web.AppKey("accounts", Accounts)
-SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions", Sessions)
-NUMBERS: web.AppKey[Numbers] = web.AppKey("numbers", Numbers)
-TICKETS: web.AppKey[TicketStore] = web.AppKey("tickets", TicketStore)
+ACCOUNTS: web.AppKey[Registration] = web.AppKey("accounts", Registration)
+SESSIONS: web.AppKey[PasswordLogin] = web.AppKey("sessions", PasswordLogin)
+NUMBERS: web.AppKey[PhoneChange] = web.AppKey("numbers", PhoneChange)
+TICKETS: web.AppKey[SpentTicketStore] = web.AppKey("tickets", SpentTicketStore)
 routes = web.RouteTableDef()
 
 

@@ -22,7 +22,7 @@ END_SESSIONS = "delete from sessions where user_id = $1 returning session_id, us
 
 
 class BanStore:
-    """``bans.BanBook`` over PostgreSQL. The running service's relay sends what is left in the outbox."""
+    """``bans.BanRepository`` over PostgreSQL. The running service's relay sends what is left in the outbox."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

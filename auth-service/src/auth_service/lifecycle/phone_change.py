@@ -8,12 +8,12 @@ from uuid import UUID
 import structlog
 
 from auth_service.accounts import events
-from auth_service.accounts.model import Attempt, ChangeState, NumberChange, Origin, StoredAccount
+from auth_service.accounts.model import AuditEntry, ClientContext, NewPhone, PhoneChangeState, StoredAccount
 from auth_service.lifecycle.registration import ConflictError
 from auth_service.sessions.password_login import Audit
-from auth_service.tickets.verifier import TicketDesk
+from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.auth import Account, ChangePhone, FindChange
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
@@ -22,26 +22,28 @@ from shared.tickets import Ticket
 log = structlog.get_logger()
 
 
-class NumberBook(Protocol):
+class PhoneChangeRepository(Protocol):
     """Where numbers are changed."""
 
-    async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> ChangeState:
+    async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> PhoneChangeState:
         """The account, who has the number now, and what became of the old and the new number's ticket."""
 
-    async def change(self, change: NumberChange, attempt: Attempt, messages: Sequence[Outgoing]) -> Account:
+    async def change(self, change: NewPhone, attempt: AuditEntry, messages: Sequence[OutboxMessage]) -> Account:
         """Spend both tickets and write all of it, or nothing. Raises ``ConflictError``."""
 
     async def find_change(self, user_id: int, verification_id: UUID) -> UUID | None:
         """The verification that this user spent in one change with the given one."""
 
 
-class Numbers:
+class PhoneChange:
     """The rules of changing a number. Sessions stay; repeating a change repeats its success."""
 
-    def __init__(self, book: NumberBook, *, audit: Audit, desk: TicketDesk, phones: PhoneKeys) -> None:
-        self._book = book
+    def __init__(
+        self, repository: PhoneChangeRepository, *, audit: Audit, tickets: TicketVerifier, phones: PhoneKeys
+    ) -> None:
+        self._repository = repository
         self._audit = audit
-        self._desk = desk
+        self._tickets = tickets
         self._phones = phones
 
     async def change(self, call: ChangePhone) -> Account:
@@ -50,25 +52,25 @@ class Numbers:
         Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``ACCOUNT_BANNED``, ``UNAUTHENTICATED`` (no such account).
         """
         old, new = self._open(call.old_ticket), self._open(call.new_ticket)
-        origin = Origin(call.dialect, call.client)
+        origin = ClientContext(call.dialect, call.client)
         try:
             return await self._judge(call.user_id, old, new, origin)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.note(Attempt("change_phone.refused", None, origin, call.user_id))
+                await self._audit.record(AuditEntry("change_phone.refused", None, origin, call.user_id))
             raise
 
     async def find(self, call: FindChange) -> UUID | None:
         """The old number's verification in the change that this ticket made. Raises ``CODE_REFUSED``."""
-        return await self._book.find_change(call.user_id, self._open(call.new_ticket).verification_id)
+        return await self._repository.find_change(call.user_id, self._open(call.new_ticket).verification_id)
 
     def _open(self, ticket: str) -> Ticket:
-        return self._desk.open(ticket, Purpose.CHANGE_PHONE)
+        return self._tickets.open(ticket, Purpose.CHANGE_PHONE)
 
-    async def _judge(self, user_id: int, old: Ticket, new: Ticket, origin: Origin) -> Account:
+    async def _judge(self, user_id: int, old: Ticket, new: Ticket, origin: ClientContext) -> Account:
         tickets = (old.verification_id, new.verification_id)
         for _ in range(3):  # a conflict means that ticket, number or account are no longer what they were: look again
-            state = await self._book.change_state(user_id, tickets, new.number)
+            state = await self._repository.change_state(user_id, tickets, new.number)
             held = _living(state)
             if state.spent:
                 return _repeated(state, held, new)
@@ -82,18 +84,20 @@ class Numbers:
                 log.info("number.contended", user_id=user_id)
         raise unavailable()
 
-    async def _write(self, held: StoredAccount, tickets: tuple[UUID, UUID], number: E164, origin: Origin) -> Account:
+    async def _write(
+        self, held: StoredAccount, tickets: tuple[UUID, UUID], number: E164, origin: ClientContext
+    ) -> Account:
         account = held.account
         after = account.model_copy(update={"phone": number, "version": account.version + 1})
-        change = NumberChange(account.user_id, account.version, number, tickets)
-        attempt = Attempt("change_phone.succeeded", self._phones.ref(number), origin, account.user_id)
+        change = NewPhone(account.user_id, account.version, number, tickets)
+        attempt = AuditEntry("change_phone.succeeded", self._phones.ref(number), origin, account.user_id)
         message = events.updated(replace(held, account=after), self._phones)
-        changed = await self._book.change(change, attempt, [message])
+        changed = await self._repository.change(change, attempt, [message])
         log.info("number.changed", user_id=account.user_id)
         return changed
 
 
-def _living(state: ChangeState) -> StoredAccount:
+def _living(state: PhoneChangeState) -> StoredAccount:
     if state.held is None:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     if state.held.banned:
@@ -101,7 +105,7 @@ def _living(state: ChangeState) -> StoredAccount:
     return state.held
 
 
-def _repeated(state: ChangeState, held: StoredAccount, new: Ticket) -> Account:
+def _repeated(state: PhoneChangeState, held: StoredAccount, new: Ticket) -> Account:
     """The same success again, while the account still has the number that it was given."""
     if not state.together or held.account.phone != new.number:
         raise ServiceError(ErrorCode.CODE_REFUSED)

@@ -7,10 +7,10 @@ import asyncpg
 
 from auth_service import audit_store
 from auth_service.accounts.columns import KEPT, SHOWN, account_of, stored_account_of
-from auth_service.accounts.model import Attempt, ChangeState, NumberChange
+from auth_service.accounts.model import AuditEntry, NewPhone, PhoneChangeState
 from auth_service.lifecycle.registration import ConflictError, new_user_id
 from shared import outbox
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
@@ -52,7 +52,7 @@ CHANGE = f"""
         insert into spent_tickets (verification_id, purpose, user_id)
         select ticket, $5, a.user_id from a, unnest($4::uuid[]) as ticket
     ), noted as (
-        insert into audit (id, action, phone_ref, network, user_id, client, dialect)
+        insert into audit_log (id, action, phone_ref, network, user_id, client, dialect)
         select $6, $7, $8, $9, user_id, $10, $11 from a
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
@@ -69,21 +69,21 @@ FIND = """
 """
 
 
-class NumberStore:
-    """``numbers.NumberBook`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+class PhoneChangeStore:
+    """``numbers.PhoneChangeRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
 
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
         self._wake = wake
 
-    async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> ChangeState:
+    async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> PhoneChangeState:
         """The account, who has the number now, and what became of the tickets."""
         async with connection(self._pool) as session:
             row = await session.fetchrow(STATE, user_id, *tickets, phone)
         assert row is not None  # noqa: S101  "(select 1)" has exactly one row
-        return ChangeState(stored_account_of(row), row["taken_by"], row["spent"], row["together"])
+        return PhoneChangeState(stored_account_of(row), row["taken_by"], row["spent"], row["together"])
 
-    async def change(self, change: NumberChange, attempt: Attempt, messages: Sequence[Outgoing]) -> Account:
+    async def change(self, change: NewPhone, attempt: AuditEntry, messages: Sequence[OutboxMessage]) -> Account:
         """Spend both tickets and write number, audit and messages. Raises ``ConflictError``."""
         origin = attempt.origin
         try:
@@ -109,9 +109,9 @@ class NumberStore:
         return found
 
 
-async def _reserve(taken: Connection, phone: E164) -> None:
+async def _reserve(conn: Connection, phone: E164) -> None:
     """Make sure that the number is free until the transaction ends. Raises ``ConflictError``."""
-    reserved = await taken.fetchval(RESERVE, new_user_id(), phone)
+    reserved = await conn.fetchval(RESERVE, new_user_id(), phone)
     if reserved is None:
         raise ConflictError
-    await taken.execute(LET_GO, reserved)
+    await conn.execute(LET_GO, reserved)

@@ -10,13 +10,13 @@ from uuid import UUID
 import structlog
 
 from auth_service.accounts import events
-from auth_service.accounts.model import Attempt, NewAccount, NewSession, Origin, TicketState
-from auth_service.passwords.hasher import Passwords
-from auth_service.sessions.password_login import Audit, SessionBook
-from auth_service.tickets.redemption_lock import Turns
-from auth_service.tickets.verifier import TicketDesk
+from auth_service.accounts.model import AuditEntry, ClientContext, NewAccount, NewSession, TicketState
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.sessions.password_login import Audit, SessionRepository
+from auth_service.tickets.redemption_lock import RedemptionLocks
+from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.auth import Account, LoggedIn, Register, ResetPassword
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys, split
@@ -35,7 +35,7 @@ class ConflictError(Exception):
     """Another process was quicker: the ticket, or its number, is no longer what it was a moment ago."""
 
 
-class AccountBook(Protocol):
+class RegistrationRepository(Protocol):
     """Where accounts are kept."""
 
     async def have(self, phones: Sequence[E164]) -> list[bool]:
@@ -49,43 +49,43 @@ class AccountBook(Protocol):
         verification_id: UUID,
         account: NewAccount,
         session: NewSession,
-        attempt: Attempt,
-        messages: Sequence[Outgoing],
+        attempt: AuditEntry,
+        messages: Sequence[OutboxMessage],
     ) -> Account:
         """Spend the ticket and write all of it, or nothing. Raises ``ConflictError``."""
 
     async def replace_password(
-        self, verification_id: UUID, user_id: int, verifier: str | None, session: NewSession, attempt: Attempt
+        self, verification_id: UUID, user_id: int, password_hash: str | None, session: NewSession, attempt: AuditEntry
     ) -> Account:
-        """Spend the ticket, set the verifier, end every session, open this one. Raises ``ConflictError``."""
+        """Spend the ticket, set the password_hash, end every session, open this one. Raises ``ConflictError``."""
 
 
-class Accounts:
+class Registration:
     """The rules of registration and password reset. A ticket is redeemed once; repeating a call repeats its success."""
 
     def __init__(
         self,
-        book: AccountBook,
+        repository: RegistrationRepository,
         *,
-        sessions: SessionBook,
+        sessions: SessionRepository,
         audit: Audit,
-        passwords: Passwords,
-        desk: TicketDesk,
+        passwords: PasswordHasher,
+        tickets: TicketVerifier,
         phones: PhoneKeys,
         nickname_prefix: str,
     ) -> None:
-        self._book = book
+        self._repository = repository
         self._sessions = sessions
         self._audit = audit
         self._passwords = passwords
-        self._desk = desk
+        self._tickets = tickets
         self._phones = phones
         self._nickname_prefix = nickname_prefix
-        self._turns = Turns()
+        self._turns = RedemptionLocks()
 
     async def look_up(self, phones: Sequence[str]) -> list[bool]:
         """Which of the numbers have an account, in their order."""
-        return await self._book.have([E164(phone) for phone in phones])
+        return await self._repository.have([E164(phone) for phone in phones])
 
     async def register(self, call: Register) -> LoggedIn:
         """Open an account and a session. Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``NAME_TAKEN``, ``UNAVAILABLE``."""
@@ -96,7 +96,7 @@ class Accounts:
         return await self._redeem(call, Purpose.RESET_PASSWORD, self._replace)
 
     async def _redeem(self, call: Redemption, purpose: Purpose, fulfil: Fulfil) -> LoggedIn:
-        ticket = self._desk.open(call.ticket, purpose)
+        ticket = self._tickets.open(call.ticket, purpose)
         number = ticket.number
         try:
             if call.phone not in (None, number):
@@ -106,8 +106,8 @@ class Accounts:
             return await self._in_turn(ticket, call, fulfil)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                attempt = Attempt(f"{ACTIONS[purpose]}.refused", self._phones.ref(number), _origin(call))
-                await self._audit.note(attempt)
+                attempt = AuditEntry(f"{ACTIONS[purpose]}.refused", self._phones.ref(number), _origin(call))
+                await self._audit.record(attempt)
             raise
 
     async def _in_turn(self, ticket: Ticket, call: Redemption, fulfil: Fulfil) -> LoggedIn:
@@ -138,14 +138,14 @@ class Accounts:
         raise unavailable()
 
     async def _state(self, ticket: Ticket, call: Redemption) -> TicketState:
-        return await self._book.ticket_state(ticket.verification_id, ticket.number, _name(call))
+        return await self._repository.ticket_state(ticket.verification_id, ticket.number, _name(call))
 
     async def _check_same_secret(self, state: TicketState, call: Redemption) -> None:
-        verifier = state.held.verifier if state.held else None
+        password_hash = state.held.password_hash if state.held else None
         if call.secret is None:
-            same = state.held is not None and verifier is None
+            same = state.held is not None and password_hash is None
         else:
-            same = (await self._passwords.verify(verifier, call.secret)).right
+            same = (await self._passwords.verify(password_hash, call.secret)).matches
         if not same:
             raise ServiceError(ErrorCode.CODE_REFUSED)
 
@@ -173,17 +173,17 @@ class Accounts:
         if state.name_taken:
             raise ServiceError(ErrorCode.NAME_TAKEN)
         user_id = new_user_id()
-        verifier = await self._verifier(call)
+        password_hash = await self._password_hash(call)
         origin = _origin(call)
         nickname = _nickname(call) or f"{self._nickname_prefix}{user_id}"
-        new = NewAccount(user_id, ticket.number, verifier, nickname, origin, _name(call))
+        new = NewAccount(user_id, ticket.number, password_hash, nickname, origin, _name(call))
         session = NewSession(user_id, origin)
         attempt = self._attempt("register.succeeded", ticket, session)
         messages = (
             events.registered(new, self._phones.ref(new.phone)),
             events.session_opened(session, "register"),
         )
-        account = await self._book.add(ticket.verification_id, new, session, attempt, messages)
+        account = await self._repository.add(ticket.verification_id, new, session, attempt, messages)
         log.info("account.registered", user_id=user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
 
@@ -193,18 +193,20 @@ class Accounts:
             raise ServiceError(ErrorCode.NO_ACCOUNT)
         if held.banned:
             raise ServiceError(ErrorCode.ACCOUNT_BANNED)
-        verifier = await self._verifier(call)
+        password_hash = await self._password_hash(call)
         session = NewSession(held.account.user_id, _origin(call))
         attempt = self._attempt("reset_password.succeeded", ticket, session)
-        account = await self._book.replace_password(ticket.verification_id, session.user_id, verifier, session, attempt)
+        account = await self._repository.replace_password(
+            ticket.verification_id, session.user_id, password_hash, session, attempt
+        )
         log.info("password.reset", user_id=session.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
 
-    async def _verifier(self, call: Redemption) -> str | None:
+    async def _password_hash(self, call: Redemption) -> str | None:
         return None if call.secret is None else await self._passwords.hash(call.secret)
 
-    def _attempt(self, action: str, ticket: Ticket, session: NewSession) -> Attempt:
-        return Attempt(action, self._phones.ref(ticket.number), session.origin, session.user_id)
+    def _attempt(self, action: str, ticket: Ticket, session: NewSession) -> AuditEntry:
+        return AuditEntry(action, self._phones.ref(ticket.number), session.origin, session.user_id)
 
 
 def new_user_id() -> int:
@@ -226,5 +228,5 @@ def _secrets_of(number: E164) -> set[str]:
     return {hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in spellings}
 
 
-def _origin(call: Redemption) -> Origin:
-    return Origin(call.dialect, call.client)
+def _origin(call: Redemption) -> ClientContext:
+    return ClientContext(call.dialect, call.client)

@@ -8,11 +8,11 @@ import asyncpg
 from auth_service import audit_store
 from auth_service.accounts import events
 from auth_service.accounts.columns import KEPT, SHOWN, account_of, stored_account_of
-from auth_service.accounts.model import Attempt, EndedSession, NewAccount, NewSession, TicketState
+from auth_service.accounts.model import AuditEntry, EndedSession, NewAccount, NewSession, TicketState
 from auth_service.accounts.usernames import name_key
 from auth_service.lifecycle.registration import ConflictError
 from shared import outbox
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
@@ -32,7 +32,7 @@ TICKET_STATE = f"""
 # ticket is one: it undoes the account, and its key is only an id.
 ADD = f"""
     with a as (
-        insert into accounts (user_id, phone, verifier, nickname, client, dialect, name, name_key)
+        insert into accounts (user_id, phone, password_hash, nickname, client, dialect, name, name_key)
         values ($3, $4, $5, $18, $6, $7, $19, $20)
         on conflict do nothing
         returning *
@@ -42,7 +42,7 @@ ADD = f"""
         insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
         select $8, $9, user_id, $6, $7, now() + interval '30 days' from a
     ), noted as (
-        insert into audit (id, action, user_id, phone_ref, client, dialect, network)
+        insert into audit_log (id, action, user_id, phone_ref, client, dialect, network)
         select $10, $11, user_id, $12, $6, $7, $13 from a
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
@@ -58,7 +58,7 @@ SPEND_AND_REPLACE = f"""
         insert into spent_tickets (verification_id, purpose, user_id) values ($1, $2, $3)
     )
     update accounts as a
-    set verifier = $4, version = version + 1, updated_at = now(), last_login_at = now(), password_changed_at = now()
+    set password_hash = $4, version = version + 1, updated_at = now(), last_login_at = now(), password_changed_at = now()
     where user_id = $3 and banned_at is null
     returning {SHOWN}
 """  # noqa: S608  our own list of columns
@@ -71,8 +71,8 @@ OPEN = """
 """
 
 
-class AccountStore:
-    """``accounts.AccountBook`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+class RegistrationStore:
+    """``accounts.RegistrationRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
 
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
@@ -96,15 +96,15 @@ class AccountStore:
         verification_id: UUID,
         account: NewAccount,
         session: NewSession,
-        attempt: Attempt,
-        messages: Sequence[Outgoing],
+        attempt: AuditEntry,
+        messages: Sequence[OutboxMessage],
     ) -> Account:
         """Spend the ticket and write account, session, audit and messages. Raises ``ConflictError``."""
         try:
-            async with connection(self._pool) as taken:
-                row = await taken.fetchrow(
+            async with connection(self._pool) as conn:
+                row = await conn.fetchrow(
                     ADD,
-                    verification_id, Purpose.SIGN_UP, account.user_id, account.phone, account.verifier,
+                    verification_id, Purpose.SIGN_UP, account.user_id, account.phone, account.password_hash,
                     account.origin.client, account.origin.dialect, session.token_hash, session.session_id,
                     *audit_store.columns(attempt),
                     *outbox.columns(messages),
@@ -118,23 +118,21 @@ class AccountStore:
         return account_of(row)
 
     async def replace_password(
-        self, verification_id: UUID, user_id: int, verifier: str | None, session: NewSession, attempt: Attempt
+        self, verification_id: UUID, user_id: int, password_hash: str | None, session: NewSession, attempt: AuditEntry
     ) -> Account:
-        """Spend the ticket, set the verifier, end every session, open this one. Raises ``ConflictError``."""
+        """Spend the ticket, set the password_hash, end every session, open this one. Raises ``ConflictError``."""
         try:
-            async with transaction(self._pool) as taken:
-                row = await taken.fetchrow(
-                    SPEND_AND_REPLACE, verification_id, Purpose.RESET_PASSWORD, user_id, verifier
+            async with transaction(self._pool) as conn:
+                row = await conn.fetchrow(
+                    SPEND_AND_REPLACE, verification_id, Purpose.RESET_PASSWORD, user_id, password_hash
                 )
                 if row is None:  # banned, or gone, since it was looked at
                     raise ConflictError
-                ended = [EndedSession(*row) for row in await taken.fetch(END_SESSIONS, user_id)]
+                ended = [EndedSession(*row) for row in await conn.fetch(END_SESSIONS, user_id)]
                 origin = session.origin
-                await taken.execute(
-                    OPEN, session.token_hash, session.session_id, user_id, origin.client, origin.dialect
-                )
-                await audit_store.put(taken, attempt)
-                await outbox.put(taken, _reset_messages(row["version"], ended, session))
+                await conn.execute(OPEN, session.token_hash, session.session_id, user_id, origin.client, origin.dialect)
+                await audit_store.put(conn, attempt)
+                await outbox.put(conn, _reset_messages(row["version"], ended, session))
         except asyncpg.UniqueViolationError as error:
             raise ConflictError from error
         self._wake()
@@ -145,7 +143,7 @@ def _key(name: str | None) -> str | None:
     return None if name is None else name_key(name)
 
 
-def _reset_messages(version: int, ended: Sequence[EndedSession], opened: NewSession) -> list[Outgoing]:
+def _reset_messages(version: int, ended: Sequence[EndedSession], opened: NewSession) -> list[OutboxMessage]:
     return [
         events.password_changed(opened.user_id, version, "reset", len(ended)),
         *(events.session_revoked(session, "reset_password") for session in ended),

@@ -2,10 +2,10 @@
 
 from aiohttp import web
 
-from auth_service.lifecycle.self_service import Owners
-from auth_service.sessions.code_login import CodeSignIn
+from auth_service.lifecycle.self_service import SelfService
+from auth_service.sessions.code_login import CodeLogin
 from auth_service.tokens.access_tokens import AccessTokens
-from auth_service.tokens.refresh_tokens import Families
+from auth_service.tokens.refresh_tokens import RefreshTokens
 from shared.internal_api.auth import (
     CHANGE_PASSWORD,
     CHANGE_PROFILE,
@@ -24,9 +24,9 @@ from shared.internal_api.auth import (
 from shared.internal_api.endpoint import Empty
 from shared.rpc import read, reply
 
-OWNERS: web.AppKey[Owners] = web.AppKey("owners", Owners)
-FAMILIES: web.AppKey[Families] = web.AppKey("families", Families)
-SIGN_INS: web.AppKey[CodeSignIn] = web.AppKey("sign_ins", CodeSignIn)
+OWNERS: web.AppKey[SelfService] = web.AppKey("owners", SelfService)
+FAMILIES: web.AppKey[RefreshTokens] = web.AppKey("families", RefreshTokens)
+SIGN_INS: web.AppKey[CodeLogin] = web.AppKey("sign_ins", CodeLogin)
 TOKENS: web.AppKey[AccessTokens] = web.AppKey("tokens", AccessTokens)
 routes = web.RouteTableDef()
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from auth_service import audit_store
 from auth_service.accounts import events
 from auth_service.accounts.columns import KEPT, SHOWN, account_of, stored_account_of
-from auth_service.accounts.model import Attempt, EndedSession, StoredAccount
+from auth_service.accounts.model import AuditEntry, EndedSession, StoredAccount
 from shared import outbox
 from shared.internal_api.auth import Account, LivingSession
 from shared.phone import E164, PhoneKeys
@@ -25,7 +25,7 @@ CHANGE_PROFILE = f"""
 
 REPLACE_VERIFIER = """
     update accounts
-    set verifier = $3, version = version + 1, updated_at = now(), password_changed_at = now()
+    set password_hash = $3, version = version + 1, updated_at = now(), password_changed_at = now()
     where user_id = $1 and password_changed_at = $2 and banned_at is null
     returning version
 """
@@ -45,7 +45,7 @@ END_SESSIONS = """
 
 # What the audit knows of the user from now on: that there was somebody.
 FORGET = """
-    update audit set user_id = null, phone_ref = null, network = ''
+    update audit_log set user_id = null, phone_ref = null, network = ''
     where user_id = $1 or (user_id is null and phone_ref = $2)
 """
 
@@ -57,8 +57,8 @@ SESSIONS = """
 PROFILE = ("nickname", "gender", "motto", "avatar", "discoverable")
 
 
-class OwnerStore:
-    """``owners.OwnerBook`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+class SelfServiceStore:
+    """``owners.SelfServiceRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
 
     def __init__(self, pool: Pool, phones: PhoneKeys, wake: Callable[[], None]) -> None:
         self._pool = pool
@@ -69,67 +69,67 @@ class OwnerStore:
         """Set the columns and tell; ``None`` when there is no such account, or it is banned."""
         if not changes:
             return await self._find(user_id)
-        async with transaction(self._pool) as taken:
-            row = await taken.fetchrow(CHANGE_PROFILE, user_id, *(changes.get(column) for column in PROFILE))
+        async with transaction(self._pool) as conn:
+            row = await conn.fetchrow(CHANGE_PROFILE, user_id, *(changes.get(column) for column in PROFILE))
             user = stored_account_of(row) if row else None
             if user is None:
                 return None
-            await outbox.put(taken, [events.updated(user, self._phones)])
+            await outbox.put(conn, [events.updated(user, self._phones)])
         self._wake()
         return user.account
 
     async def _find(self, user_id: int) -> Account | None:
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(FIND, user_id)
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(FIND, user_id)
         return account_of(row) if row else None
 
-    async def change_password(self, held: StoredAccount, verifier: str, keep: UUID, attempt: Attempt) -> bool:
+    async def change_password(self, held: StoredAccount, password_hash: str, keep: UUID, attempt: AuditEntry) -> bool:
         """Set the verifier and end every session but one; ``False`` when the password changed or a ban came."""
         user_id = held.account.user_id
-        async with transaction(self._pool) as taken:
-            version = await taken.fetchval(REPLACE_VERIFIER, user_id, held.password_changed_at, verifier)
+        async with transaction(self._pool) as conn:
+            version = await conn.fetchval(REPLACE_VERIFIER, user_id, held.password_changed_at, password_hash)
             if version is None:
                 return False
-            ended = await _end(taken, user_id, but=keep)
-            await audit_store.put(taken, attempt)
+            ended = await _end(conn, user_id, but=keep)
+            await audit_store.put(conn, attempt)
             revoked = (events.session_revoked(session, "change_password") for session in ended)
-            await outbox.put(taken, [events.password_changed(user_id, version, "change", len(ended)), *revoked])
+            await outbox.put(conn, [events.password_changed(user_id, version, "change", len(ended)), *revoked])
         self._wake()
         return True
 
-    async def erase(self, user_id: int, attempt: Attempt) -> bool:
+    async def erase(self, user_id: int, attempt: AuditEntry) -> bool:
         """Delete the account with all that belongs to it; ``False`` when there is none, or it is banned."""
-        async with transaction(self._pool) as taken:
-            row = await taken.fetchrow(ERASE, user_id)
+        async with transaction(self._pool) as conn:
+            row = await conn.fetchrow(ERASE, user_id)
             user = stored_account_of(row) if row else None
             if user is None:
                 return False
-            ended = await _end(taken, user_id)
-            await taken.execute(FORGET, user_id, self._phones.ref(E164(user.account.phone)))
-            await audit_store.put(taken, attempt)
+            ended = await _end(conn, user_id)
+            await conn.execute(FORGET, user_id, self._phones.ref(E164(user.account.phone)))
+            await audit_store.put(conn, attempt)
             revoked = (events.session_revoked(session, "erased") for session in ended)
-            await outbox.put(taken, [events.deleted(user, self._phones), *revoked])
+            await outbox.put(conn, [events.deleted(user, self._phones), *revoked])
         self._wake()
         return True
 
     async def sessions(self, user_id: int) -> Sequence[LivingSession]:
         """The user's living sessions, newest first."""
-        async with connection(self._pool) as taken:
-            rows = await taken.fetch(SESSIONS, user_id)
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(SESSIONS, user_id)
         return [LivingSession(**dict(row)) for row in rows]
 
     async def end_sessions(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
         """End the user's sessions: one, or all but one. Returns how many ended."""
-        async with transaction(self._pool) as taken:
-            ended = await _end(taken, user_id, only=only, but=but)
+        async with transaction(self._pool) as conn:
+            ended = await _end(conn, user_id, only=only, but=but)
             if not ended:
                 return 0
-            await outbox.put(taken, [events.session_revoked(session, "ended_by_user") for session in ended])
+            await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
         self._wake()
         return len(ended)
 
 
 async def _end(
-    taken: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None
+    conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None
 ) -> list[EndedSession]:
-    return [EndedSession(*row) for row in await taken.fetch(END_SESSIONS, user_id, only, but)]
+    return [EndedSession(*row) for row in await conn.fetch(END_SESSIONS, user_id, only, but)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from auth_service.accounts.columns import KEPT, stored_account_of
-from auth_service.accounts.model import Bucket, Charge, LogInBegun
+from auth_service.accounts.model import Bucket, CountedFailure, StartedCheck
 from shared.errors import ServiceError
 from shared.phone import E164
 from shared.postgres import Pool, connection
@@ -58,12 +58,12 @@ REFUND = """
 """
 
 
-MOST_OWED = 10_000
+MAX_OWED = 10_000
 log = structlog.get_logger()
 
 
-class LogInStore:
-    """``trials.LogInBook`` over PostgreSQL.
+class LoginFailureStore:
+    """``password_check.LoginFailureRepository`` over PostgreSQL.
 
     A charge that cannot be given back because PostgreSQL is away is owed: this process gives it back before it
     charges anything else.
@@ -71,9 +71,9 @@ class LogInStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._owed: deque[Charge] = deque(maxlen=MOST_OWED)
+        self._owed: deque[CountedFailure] = deque(maxlen=MAX_OWED)
 
-    async def begin(self, phone: E164, buckets: Sequence[Bucket]) -> LogInBegun:
+    async def begin(self, phone: E164, buckets: Sequence[Bucket]) -> StartedCheck:
         """Charge every bucket, unless one is full, and find the account of the number."""
         if self._owed:
             await self.refund(())
@@ -81,10 +81,10 @@ class LogInStore:
         async with connection(self._pool) as session:
             row = await session.fetchrow(BEGIN, names, limits, phone)
         assert row is not None  # noqa: S101  an aggregate has exactly one row
-        charges = tuple(map(Charge, row["buckets"] or (), row["windows"] or ()))
-        return LogInBegun(row["wait"], stored_account_of(row), charges)
+        charges = tuple(map(CountedFailure, row["buckets"] or (), row["windows"] or ()))
+        return StartedCheck(row["wait"], stored_account_of(row), charges)
 
-    async def refund(self, charges: Sequence[Charge]) -> None:
+    async def refund(self, charges: Sequence[CountedFailure]) -> None:
         """Give charges back, and those that are owed, as far as their windows last."""
         due = [*self._owed, *charges]
         if not due:

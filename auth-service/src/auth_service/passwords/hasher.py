@@ -30,14 +30,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether the secret was right; ``better`` is a new verifier when the old one is no longer up to date."""
+class PasswordCheck:
+    """Whether the secret was right; ``new_hash`` is a new verifier when the old one is no longer up to date."""
 
-    right: bool
-    better: str | None = field(default=None, repr=False)
+    matches: bool
+    new_hash: str | None = field(default=None, repr=False)
 
 
-class Passwords:
+class PasswordHasher:
     """Makes and checks verifiers: ``<pepper id>$argon2id$v=19$m=…,t=…,p=1$<salt>$<hash>``."""
 
     def __init__(self, peppers: KeyRing, pool: HashingPool, cost: Cost | None = None) -> None:
@@ -54,12 +54,12 @@ class Passwords:
         """A verifier for the secret. Raises ``ServiceError(UNAVAILABLE)`` when too many hashes wait."""
         return await self._pool.run(self._hash, secret)
 
-    async def verify(self, verifier: str | None, secret: str) -> Verdict:
+    async def verify(self, password_hash: str | None, secret: str) -> PasswordCheck:
         """Check the secret. Without a verifier the work and its time are the same, and the answer is no.
 
         Raises ``ServiceError(UNAVAILABLE)`` when too many hashes wait.
         """
-        return await self._pool.run(self._verify, verifier or self._decoy, secret)
+        return await self._pool.run(self._verify, password_hash or self._decoy, secret)
 
     def _hash(self, secret: str) -> str:
         current = self._peppers.current
@@ -75,8 +75,8 @@ class Passwords:
         )
         return f"{current}{phc.decode()}"
 
-    def _verify(self, verifier: str, secret: str) -> Verdict:
-        number, _, rest = verifier.partition("$")
+    def _verify(self, password_hash: str, secret: str) -> PasswordCheck:
+        number, _, rest = password_hash.partition("$")
         pepper, phc = int(number), f"${rest}"
         if pepper not in self._peppers.by_id:
             log.error("pepper.unknown", pepper_id=pepper)
@@ -84,9 +84,9 @@ class Passwords:
         try:
             verify_secret(phc.encode(), self._pepper(secret, pepper), Type.ID)
         except VerifyMismatchError:
-            return Verdict(right=False)
+            return PasswordCheck(matches=False)
         up_to_date = pepper == self._peppers.current and extract_parameters(phc) == self._parameters
-        return Verdict(right=True, better=None if up_to_date else self._hash(secret))
+        return PasswordCheck(matches=True, new_hash=None if up_to_date else self._hash(secret))
 
     def _pepper(self, secret: str, number: int) -> bytes:
         return hmac.digest(self._peppers.by_id[number], secret.encode(), "sha256")

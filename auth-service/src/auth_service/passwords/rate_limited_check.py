@@ -5,44 +5,44 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from auth_service.accounts.model import Bucket, Charge, LogInBegun, StoredAccount
+from auth_service.accounts.model import Bucket, CountedFailure, StartedCheck, StoredAccount
 from auth_service.passwords import failure_limits
-from auth_service.passwords.hasher import Passwords
+from auth_service.passwords.hasher import PasswordHasher
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 
 
-class LogInBook(Protocol):
+class LoginFailureRepository(Protocol):
     """Where failed log-ins are counted."""
 
-    async def begin(self, phone: E164, buckets: Sequence[Bucket]) -> LogInBegun:
+    async def begin(self, phone: E164, buckets: Sequence[Bucket]) -> StartedCheck:
         """Charge every bucket, unless one is full, and find the account of the number."""
 
-    async def refund(self, charges: Sequence[Charge]) -> None:
+    async def refund(self, charges: Sequence[CountedFailure]) -> None:
         """Give charges back; what cannot be given back now is owed. Never raises ``UNAVAILABLE``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """The account whose password was right; ``better`` is a new verifier of it where the old one is out of date."""
+class VerifiedPassword:
+    """The account whose password was right; ``new_hash`` is a new verifier of it where the old one is out of date."""
 
     held: StoredAccount
-    better: str | None = field(default=None, repr=False)
+    new_hash: str | None = field(default=None, repr=False)
 
 
-class Trials:
+class RateLimitedCheck:
     """The rules of trying a password. ``limited`` is off in development only."""
 
-    def __init__(self, book: LogInBook, passwords: Passwords, *, limited: bool = True) -> None:
-        self._book = book
+    def __init__(self, repository: LoginFailureRepository, passwords: PasswordHasher, *, limited: bool = True) -> None:
+        self._repository = repository
         self._passwords = passwords
         self._limited = limited
 
-    async def begin(self, phone: E164, phone_ref: int, network: str) -> LogInBegun:
+    async def begin(self, phone: E164, phone_ref: int, network: str) -> StartedCheck:
         """Charge the try to its counters, and find the account of the number."""
-        return await self._book.begin(phone, failure_limits.buckets(phone_ref, network) if self._limited else ())
+        return await self._repository.begin(phone, failure_limits.buckets(phone_ref, network) if self._limited else ())
 
-    async def judge(self, begun: LogInBegun, secret: str) -> Proven:
+    async def judge(self, begun: StartedCheck, secret: str) -> VerifiedPassword:
         """Check the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (shed).
 
         A number without an account gets the answer of a wrong password, for the same work.
@@ -50,21 +50,21 @@ class Trials:
         if begun.wait:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=begun.wait)
         held = begun.held
-        async with self.unblamed(begun):
-            verdict = await self._passwords.verify(held.verifier if held else None, secret)
-        if held is None or not verdict.right:
+        async with self.refund_on_error(begun):
+            check = await self._passwords.verify(held.password_hash if held else None, secret)
+        if held is None or not check.matches:
             raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-        return Proven(held, verdict.better)
+        return VerifiedPassword(held, check.new_hash)
 
-    async def absolve(self, begun: LogInBegun) -> None:
+    async def refund(self, begun: StartedCheck) -> None:
         """Give the charges back: the password was right."""
-        await self._book.refund(begun.charges)
+        await self._repository.refund(begun.charges)
 
     @asynccontextmanager
-    async def unblamed(self, begun: LogInBegun) -> AsyncIterator[None]:
+    async def refund_on_error(self, begun: StartedCheck) -> AsyncIterator[None]:
         """What fails in here is no fault of the password: the charges are given back."""
         try:
             yield
         except ServiceError:
-            await self.absolve(begun)
+            await self.refund(begun)
             raise

@@ -18,21 +18,21 @@ SPEND = """
 """
 
 
-class SignInStore:
-    """``code_sign_in.SignInBook`` over PostgreSQL."""
+class CodeLoginStore:
+    """``code_sign_in.CodeLoginRepository`` over PostgreSQL."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def holder(self, phone: E164) -> StoredAccount | None:
         """The account of the number."""
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(HOLDER, phone)
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(HOLDER, phone)
         return stored_account_of(row) if row else None
 
     async def spend(self, verification_id: UUID, user_id: int) -> Spent:
         """Spend the ticket for this user, or count a repeat; either way, say who was first."""
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(SPEND, verification_id, Purpose.SIGN_IN, user_id)
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(SPEND, verification_id, Purpose.SIGN_IN, user_id)
         assert row is not None  # noqa: S101  it inserts or updates, and returns what it left
         return Spent(*row)

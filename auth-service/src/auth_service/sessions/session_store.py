@@ -1,31 +1,31 @@
-"""Sessions in PostgreSQL, known by the SHA-256 of their token; a user has at most ``MOST_SESSIONS``."""
+"""Sessions in PostgreSQL, known by the SHA-256 of their token; a user has at most ``MAX_SESSIONS``."""
 
 from collections.abc import Callable, Sequence
 
 from auth_service import audit_store
 from auth_service.accounts import events
 from auth_service.accounts.columns import SHOWN, account_of
-from auth_service.accounts.model import Attempt, Charge, EndedSession, NewSession, StoredAccount
+from auth_service.accounts.model import AuditEntry, CountedFailure, EndedSession, NewSession, StoredAccount
 from shared import outbox
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.auth import Account, Resolved
 from shared.postgres import Connection, Pool, connection, transaction
 
-MOST_SESSIONS = 100
+MAX_SESSIONS = 100
 
 # Everything hangs on the first step: with a password that was changed, or an account that was banned, since the
 # verifier was read, nothing is written. It locks the account, so that openings for one user take turns. Charges are
 # locked in the order in which LogInStore locks them.
 OPEN = f"""
     with a as (
-        update accounts set last_login_at = now(), verifier = coalesce($3, verifier)
+        update accounts set last_login_at = now(), password_hash = coalesce($3, password_hash)
         where user_id = $1 and password_changed_at = $2 and banned_at is null
         returning *
     ), opened as (
         insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
         select $4, $5, user_id, $6, $7, now() + interval '30 days' from a
     ), noted as (
-        insert into audit (id, action, user_id, phone_ref, client, dialect, network)
+        insert into audit_log (id, action, user_id, phone_ref, client, dialect, network)
         select $8, $9, user_id, $10, $6, $7, $11 from a
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
@@ -69,7 +69,7 @@ CROWD_OUT = """
 
 
 class SessionStore:
-    """``sessions.SessionBook`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+    """``sessions.SessionRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
 
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
@@ -79,18 +79,18 @@ class SessionStore:
         self,
         held: StoredAccount,
         session: NewSession,
-        attempt: Attempt,
-        message: Outgoing,
+        attempt: AuditEntry,
+        message: OutboxMessage,
         *,
-        better: str | None = None,
-        charges: Sequence[Charge] = (),
+        new_hash: str | None = None,
+        charges: Sequence[CountedFailure] = (),
     ) -> Account | None:
         """Write a session with all that belongs to it; ``None`` when password or ban changed meanwhile."""
         origin = session.origin
-        async with transaction(self._pool) as taken:
-            row = await taken.fetchrow(
+        async with transaction(self._pool) as conn:
+            row = await conn.fetchrow(
                 OPEN,
-                held.account.user_id, held.password_changed_at, better,
+                held.account.user_id, held.password_changed_at, new_hash,
                 session.token_hash, session.session_id, origin.client, origin.dialect,
                 *audit_store.columns(attempt),
                 *outbox.columns([message]),
@@ -99,23 +99,23 @@ class SessionStore:
             )  # fmt: skip
             if row is None:
                 return None
-            await _crowd_out(taken, session)
+            await _crowd_out(conn, session)
         self._wake()
         return account_of(row)
 
     async def find(self, token_hash: bytes) -> Resolved | None:
         """The living session of this token; its expiry moves forward at most once a day."""
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(FIND, token_hash)
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(FIND, token_hash)
             if row is None:
                 return None
             if row["due"]:
-                await taken.execute(SLIDE, token_hash)
+                await conn.execute(SLIDE, token_hash)
         return Resolved(session_id=row["session_id"], account=account_of(row))
 
 
-async def _crowd_out(taken: Connection, opened: NewSession) -> None:
-    """End the user's oldest sessions beyond ``MOST_SESSIONS``, and tell."""
-    rows = await taken.fetch(CROWD_OUT, opened.user_id, opened.session_id, MOST_SESSIONS - 1)
+async def _crowd_out(conn: Connection, opened: NewSession) -> None:
+    """End the user's oldest sessions beyond ``MAX_SESSIONS``, and tell."""
+    rows = await conn.fetch(CROWD_OUT, opened.user_id, opened.session_id, MAX_SESSIONS - 1)
     if rows:
-        await outbox.put(taken, [events.session_revoked(EndedSession(*row), "crowded_out") for row in rows])
+        await outbox.put(conn, [events.session_revoked(EndedSession(*row), "crowded_out") for row in rows])

@@ -15,7 +15,7 @@ WAIT_SECONDS = 3.5
 
 
 @dataclass
-class Turn:
+class RedemptionLock:
     """``proof`` is the keyed digest of the secret that the ticket was redeemed with, once it was.
 
     It says so for the account's ``version`` of that moment: a later password makes it worthless.
@@ -27,16 +27,16 @@ class Turn:
     version: int = 0
 
 
-class Turns:
+class RedemptionLocks:
     """One turn per ticket, for as long as anybody wants it."""
 
     def __init__(self) -> None:
-        self._turns: dict[UUID, Turn] = {}
+        self._turns: dict[UUID, RedemptionLock] = {}
 
     @asynccontextmanager
-    async def take(self, verification_id: UUID) -> AsyncIterator[Turn]:
+    async def take(self, verification_id: UUID) -> AsyncIterator[RedemptionLock]:
         """Wait for the turn. Raises ``ServiceError(UNAVAILABLE)`` when those before took too long."""
-        turn = self._turns.setdefault(verification_id, Turn())
+        turn = self._turns.setdefault(verification_id, RedemptionLock())
         turn.sharers += 1
         try:
             await _acquire(turn.lock)

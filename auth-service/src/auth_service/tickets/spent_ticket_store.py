@@ -23,7 +23,7 @@ FIND = """
 KNOWN_SINCE = "select now() - make_interval(days => $1)"
 
 
-class TicketStore:
+class SpentTicketStore:
     """Reads spent tickets."""
 
     def __init__(self, pool: Pool) -> None:
@@ -31,7 +31,7 @@ class TicketStore:
 
     async def find(self, verification_ids: Sequence[UUID]) -> SpentTickets:
         """Those of these verifications' tickets that were spent, oldest first."""
-        async with connection(self._pool) as taken:
-            rows = await taken.fetch(FIND, verification_ids)
-            known_since: datetime = await taken.fetchval(KNOWN_SINCE, KEPT_DAYS)
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(FIND, verification_ids)
+            known_since: datetime = await conn.fetchval(KNOWN_SINCE, KEPT_DAYS)
         return SpentTickets(tickets=[SpentTicket(**row) for row in rows], known_since=known_since)

@@ -7,17 +7,17 @@ from prometheus_client import Counter
 
 from shared.errors import ServiceError
 from shared.internal_api.sms import Purpose
-from shared.tickets import Ticket, TicketBooth
+from shared.tickets import Ticket, TicketCodec
 
 UNOPENED = Counter(
     "haoma_tickets_unopened_total", "Tickets that did not open: forged, expired, or for another purpose", ["purpose"]
 )
 
 
-class TicketDesk:
+class TicketVerifier:
     """Opens tickets at the moment that ``clock`` tells."""
 
-    def __init__(self, booth: TicketBooth, clock: Callable[[], datetime]) -> None:
+    def __init__(self, booth: TicketCodec, clock: Callable[[], datetime]) -> None:
         self._booth = booth
         self._clock = clock
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from auth_service import audit_store
 from auth_service.accounts import events
 from auth_service.accounts.columns import SHOWN, account_of
-from auth_service.accounts.model import Attempt, EndedSession, Origin
-from auth_service.tokens.refresh_tokens import Link
+from auth_service.accounts.model import AuditEntry, ClientContext, EndedSession
+from auth_service.tokens.refresh_tokens import TokenRecord
 from shared import outbox
 from shared.internal_api.auth import Resolved
 from shared.postgres import Connection, Pool, connection, transaction
@@ -58,38 +58,38 @@ FIND = f"""
 """  # noqa: S608  our own list of columns
 
 
-class FamilyTurn:
-    """``families.Turn`` inside a transaction that holds the session's row."""
+class StoredFamily:
+    """``families.LockedFamily`` inside a transaction that holds the session's row."""
 
-    def __init__(self, taken: Connection, session: EndedSession, dialect: str) -> None:
-        self._taken = taken
+    def __init__(self, conn: Connection, session: EndedSession, dialect: str) -> None:
+        self._conn = conn
         self._session = session
         self._dialect = dialect
         self.session_id = session.session_id
         self.user_id = session.user_id
         self.ended = False
 
-    async def look(self, token_hash: bytes) -> Link | None:
+    async def look(self, token_hash: bytes) -> TokenRecord | None:
         """The link of this token."""
-        row = await self._taken.fetchrow(LOOK, token_hash)
-        return Link(*row) if row else None
+        row = await self._conn.fetchrow(LOOK, token_hash)
+        return TokenRecord(*row) if row else None
 
     async def spend(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         """Replace a living token by its successor; the session lives for 30 days from now."""
-        await self._taken.execute(SPEND, token_hash, salt, successor_hash)
+        await self._conn.execute(SPEND, token_hash, salt, successor_hash)
 
     async def end(self) -> None:
         """End the session, and tell that a token of it was used again."""
-        await self._taken.execute(END, self.session_id)
-        await self._taken.execute(DROP, self.session_id)
-        origin = Origin(self._dialect, self._session.client)
-        await audit_store.put(self._taken, Attempt("refresh.reused", None, origin, self.user_id))
-        await outbox.put(self._taken, [events.session_revoked(self._session, "refresh_reuse")])
+        await self._conn.execute(END, self.session_id)
+        await self._conn.execute(DROP, self.session_id)
+        origin = ClientContext(self._dialect, self._session.client)
+        await audit_store.put(self._conn, AuditEntry("refresh.reused", None, origin, self.user_id))
+        await outbox.put(self._conn, [events.session_revoked(self._session, "refresh_reuse")])
         self.ended = True
 
 
-class FamilyStore:
-    """``families.FamilyBook`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+class RefreshTokenStore:
+    """``families.RefreshTokenRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
 
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
@@ -97,24 +97,26 @@ class FamilyStore:
 
     async def begin(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
         """Begin a family in the session of this token. Returns the session and its user, if it lives."""
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(BEGIN, session_token_hash, token_hash)
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(BEGIN, session_token_hash, token_hash)
         return (row["session_id"], row["user_id"]) if row else None
 
     @asynccontextmanager
-    async def turn(self, token_hash: bytes) -> AsyncIterator[FamilyTurn | None]:
+    async def turn(self, token_hash: bytes) -> AsyncIterator[StoredFamily | None]:
         """Take turns on the living session that this refresh token belongs to; committed when the block ends."""
-        async with transaction(self._pool) as taken:
-            row = await taken.fetchrow(TAKE_TURN, token_hash)
+        async with transaction(self._pool) as conn:
+            row = await conn.fetchrow(TAKE_TURN, token_hash)
             turn = None
             if row is not None:
-                turn = FamilyTurn(taken, EndedSession(row["session_id"], row["user_id"], row["client"]), row["dialect"])
+                turn = StoredFamily(
+                    conn, EndedSession(row["session_id"], row["user_id"], row["client"]), row["dialect"]
+                )
             yield turn
         if turn is not None and turn.ended:
             self._wake()
 
     async def find(self, session_id: UUID) -> Resolved | None:
         """The living session of this id and its account, unless banned."""
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(FIND, session_id)
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(FIND, session_id)
         return Resolved(session_id=row["session_id"], account=account_of(row)) if row else None

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from auth_service.accounts.model import hash_token
-from auth_service.sessions.password_login import Sessions
+from auth_service.sessions.password_login import PasswordLogin
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
@@ -27,20 +27,20 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class TokenRecord:
     """A token as the table knows it. ``salt`` is there once it was spent; ``stale`` when that was over 30 s ago."""
 
     salt: bytes | None = field(repr=False)
     stale: bool
 
 
-class Turn(Protocol):
+class LockedFamily(Protocol):
     """One family while nobody else may touch it."""
 
     session_id: UUID
     user_id: int
 
-    async def look(self, token_hash: bytes) -> Link | None:
+    async def look(self, token_hash: bytes) -> TokenRecord | None:
         """The link of this token."""
 
     async def spend(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
@@ -50,26 +50,30 @@ class Turn(Protocol):
         """End the session, and tell that a token of it was used again."""
 
 
-class FamilyBook(Protocol):
+class RefreshTokenRepository(Protocol):
     """Where families are kept."""
 
     async def begin(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
         """Begin a family in the session of this token. Returns the session and its user, if it lives."""
 
-    def turn(self, token_hash: bytes) -> AbstractAsyncContextManager[Turn | None]:
+    def turn(self, token_hash: bytes) -> AbstractAsyncContextManager[LockedFamily | None]:
         """Take turns on the living session that this refresh token belongs to; committed when the block ends."""
 
     async def find(self, session_id: UUID) -> Resolved | None:
         """The living session of this id and its account, unless banned."""
 
 
-class Families:
+class RefreshTokens:
     """Grants and refreshes tokens, and tells whose any token is."""
 
     def __init__(
-        self, book: FamilyBook, sessions: Sessions, tokens: AccessTokens, clock: Callable[[], datetime]
+        self,
+        repository: RefreshTokenRepository,
+        sessions: PasswordLogin,
+        tokens: AccessTokens,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._book = book
+        self._repository = repository
         self._sessions = sessions
         self._tokens = tokens
         self._clock = clock
@@ -77,7 +81,7 @@ class Families:
     async def grant(self, session_token: str) -> Granted:
         """The first tokens of a session just opened. Raises ``UNAUTHENTICATED``."""
         token = secrets.token_urlsafe(32)
-        begun = await self._book.begin(hash_token(session_token), hash_token(token))
+        begun = await self._repository.begin(hash_token(session_token), hash_token(token))
         if begun is None:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         session_id, user_id = begun
@@ -85,13 +89,13 @@ class Families:
 
     async def refresh(self, token: str) -> Granted:
         """New tokens for a refresh token. Raises ``UNAUTHENTICATED``, also when this very call ended the session."""
-        async with self._book.turn(hash_token(token)) as turn:
+        async with self._repository.turn(hash_token(token)) as turn:
             newest = await self._advance(turn, token) if turn else None
         if turn is None or newest is None:  # raised out here, so that the end of a session is committed
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         return self._granted(turn.user_id, turn.session_id, newest)
 
-    async def _advance(self, turn: Turn, token: str) -> str | None:
+    async def _advance(self, turn: LockedFamily, token: str) -> str | None:
         link = await turn.look(hash_token(token))
         if link is None:
             return None
@@ -106,7 +110,7 @@ class Families:
         await turn.spend(hash_token(token), salt, hash_token(newest))
         return newest
 
-    async def _newest(self, turn: Turn, token: str, salt: bytes | None) -> str | None:
+    async def _newest(self, turn: LockedFamily, token: str, salt: bytes | None) -> str | None:
         """The living token of the chain that goes on from a spent one."""
         while salt is not None:
             token = _successor(token, salt)
@@ -127,7 +131,7 @@ class Families:
         """
         if "." not in token:
             return await self._sessions.resolve(token)
-        resolved = await self._book.find(self._tokens.session_of(token, now=self._clock()))
+        resolved = await self._repository.find(self._tokens.session_of(token, now=self._clock()))
         if resolved is None:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         return resolved

@@ -5,7 +5,7 @@ from typing import Any
 from gateway.documents.examples import Examples
 from gateway.documents.openapi import markdown
 from gateway.documents.schemas import Json, schemas_of
-from shared.events import EXCHANGE, FACTS, CloudEvent, Fact
+from shared.events import EVENTS, EXCHANGE, CloudEvent, EventData
 
 ABOUT = f"""\
 Facts on one durable topic exchange, `{EXCHANGE}`, as CloudEvents 1.0 in structured JSON. The routing key is the event's
@@ -73,14 +73,14 @@ KNOWN = {
 
 def asyncapi(version: str) -> Json:
     """The document."""
-    envelopes = [(CloudEvent[fact], "serialization") for fact in FACTS]  # type: ignore[valid-type]
+    envelopes = [(CloudEvent[fact], "serialization") for fact in EVENTS]  # type: ignore[valid-type]
     return _document(version, *schemas_of(envelopes, ""))  # type: ignore[arg-type]
 
 
 def _document(version: str, references: dict[Any, Json], schemas: dict[str, Json]) -> Json:
     examples = Examples(KNOWN, schemas)
     by_fact = {envelope.model_fields["data"].annotation: reference for (envelope, _), reference in references.items()}
-    messages = {fact.key: _message(fact, by_fact[fact], examples) for fact in FACTS}
+    messages = {fact.key: _message(fact, by_fact[fact], examples) for fact in EVENTS}
     for fact, reference in by_fact.items():
         examples.follow(reference)["properties"]["type"]["const"] = fact.key
     return {
@@ -94,16 +94,16 @@ def _document(version: str, references: dict[Any, Json], schemas: dict[str, Json
     }
 
 
-def _message(fact: type[Fact], payload: Json, examples: Examples) -> Json:
+def _message(fact: type[EventData], payload: Json, examples: Examples) -> Json:
     shown = examples.of(payload)
     service = SERVICES[fact.key.partition(".")[0]]
-    told = {"source": f"/{service}", "type": fact.key, "subject": shown["data"][fact.about]}
+    told = {"source": f"/{service}", "type": fact.key, "subject": shown["data"][fact.subject_field]}
     about = markdown(fact.__doc__ or "")
     return {
         "name": fact.key,
         "title": fact.__name__,
         "summary": about.partition("\n")[0],
-        "description": f"{about}\n\nTold by {service}. `subject` is the `{fact.about}`.",
+        "description": f"{about}\n\nTold by {service}. `subject` is the `{fact.subject_field}`.",
         "contentType": CONTENT_TYPE,
         "payload": payload,
         "bindings": {"amqp": {"contentEncoding": "utf-8", "messageType": fact.key, "bindingVersion": "0.3.0"}},

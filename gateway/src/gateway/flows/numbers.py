@@ -19,7 +19,7 @@ class NumberFlows:
 
     def number(self, spelling: str, calling_code: str = phone.MAINLAND) -> E164:
         """The canonical number of a spelling. Raises ``NUMBER_REFUSED`` for a number that is not served."""
-        return phone.parse(spelling, calling_code=calling_code, served=self._services.countries)
+        return phone.parse(spelling, calling_code=calling_code, served=self._services.served_calling_codes)
 
     def seal_number(self, number: E164, purpose: Purpose) -> str:
         """The number as text that says nothing about it, for a client to bring back within ten minutes."""

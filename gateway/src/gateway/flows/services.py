@@ -90,14 +90,14 @@ class Caller:
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that a flow may ask. ``countries`` are the calling codes that are served."""
+    """Everything that a flow may ask. ``served_calling_codes`` are the calling codes that are served."""
 
     auth: Auth
     sms: Sms
     contacts: Contacts
     sessions: SessionCache
     seal: NumberSeal
-    countries: Collection[str]
+    served_calling_codes: Collection[str]
 
     async def registered(self, number: E164) -> bool:
         """Whether the number has an account."""

@@ -1,20 +1,20 @@
 """RabbitMQ: a link that repairs itself, a publisher with confirms, consumers that retry on a ladder and then park."""
 
-from shared.amqp.connection import Link, connection, honest
+from shared.amqp.connection import Connection, connect, raise_on_broker_loss
 from shared.amqp.consumer import Consumer, Handle, PoisonError
 from shared.amqp.publisher import Publisher, RefusedError
-from shared.amqp.queues import LADDER_SECONDS, Queue, declare
+from shared.amqp.queues import RETRY_DELAYS, Queue, declare
 
 __all__ = [
-    "LADDER_SECONDS",
+    "RETRY_DELAYS",
+    "Connection",
     "Consumer",
     "Handle",
-    "Link",
     "PoisonError",
     "Publisher",
     "Queue",
     "RefusedError",
-    "connection",
+    "connect",
     "declare",
-    "honest",
+    "raise_on_broker_loss",
 ]

@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 
 Confirm = asyncio.Future[object]
 Outcome = BaseException | None
@@ -24,7 +24,7 @@ Outcome = BaseException | None
 
 
 async def publish_confirmed(
-    channel: Channel, messages: Sequence[Outgoing], headers: Mapping[str, int]
+    channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]
 ) -> list[Outcome]:
     """Publish persistent messages and tell of each what came of it. Raises ``ConnectionError`` when the channel ends.
 
@@ -45,7 +45,7 @@ async def publish_confirmed(
         _forget_ids(channel, messages)
 
 
-async def _written(channel: Channel, messages: Sequence[Outgoing], headers: Mapping[str, int]) -> list[Confirm]:
+async def _written(channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Confirm]:
     """Number the messages as the broker will, and put them where the connection writes from."""
     payload = b"".join(_frames(channel, message, headers) for message in messages)
     async with channel.lock:
@@ -65,7 +65,7 @@ async def _written(channel: Channel, messages: Sequence[Outgoing], headers: Mapp
     return list(confirms.values())
 
 
-def _forget_ids(channel: Channel, messages: Sequence[Outgoing]) -> None:
+def _forget_ids(channel: Channel, messages: Sequence[OutboxMessage]) -> None:
     for message in messages:
         channel.message_id_delivery_tag.pop(str(message.id), None)
 
@@ -74,7 +74,7 @@ def _confirm() -> Confirm:
     return asyncio.get_running_loop().create_future()
 
 
-def _frames(channel: Channel, message: Outgoing, headers: Mapping[str, int]) -> bytes:
+def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]) -> bytes:
     properties = Basic.Properties(
         content_type="application/cloudevents+json" if message.exchange else "application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT.value,

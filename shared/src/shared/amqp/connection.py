@@ -10,7 +10,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError
 
-from shared.startup import reach
+from shared.startup import wait_for_server
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 5.0
@@ -28,7 +28,7 @@ Step = Callable[[], Awaitable[None]]
 T = TypeVar("T")
 
 
-class Link:
+class Connection:
     """One connection at a time, and the steps that make it useful: each is taken again on every new connection.
 
     Whatever breaks - connection, channel, consumer - breaks the whole, so there is one way to recover and no half
@@ -43,15 +43,15 @@ class Link:
         self._broken = asyncio.Event()
         self._changing = asyncio.Lock()
 
-    async def always(self, step: Step) -> None:
+    async def on_connect(self, step: Step) -> None:
         """Take a step, again while the broker is still coming up, and from then on with every new connection.
 
         A broker that answers may yet be electing a leader for a queue it has just been told of, and then drops whoever
-        asks. Raises ``UnreachableError`` as ``connection`` does.
+        asks. Raises ``UnreachableError`` as ``connect`` does.
         """
-        await reach("RabbitMQ", "AMQP_URL", self._url, lambda: self._begin(step), on=NOT_YET)
+        await wait_for_server("RabbitMQ", "AMQP_URL", self._url, lambda: self._begin(step), on=NOT_YET)
 
-    def never_again(self, step: Step) -> None:
+    def remove_on_connect(self, step: Step) -> None:
         """Leave a step out of what is set up next time."""
         self._steps.remove(step)
 
@@ -68,9 +68,9 @@ class Link:
         self._broken.set()
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator["Link"]:
+    async def kept(self) -> AsyncIterator["Connection"]:
         """Connected, and repaired for as long as the block lasts."""
-        await reach("RabbitMQ", "AMQP_URL", self._url, self._connect, on=NOT_YET)
+        await wait_for_server("RabbitMQ", "AMQP_URL", self._url, self._connect, on=NOT_YET)
         keeper = asyncio.create_task(self._keep(), name=f"amqp-{self._name}")
         try:
             yield self
@@ -83,7 +83,7 @@ class Link:
         async with self._changing:
             self._alive()
             try:
-                await honest(step())
+                await raise_on_broker_loss(step())
             except BaseException:
                 self.give_up()  # what it had half done goes with the connection
                 raise
@@ -112,11 +112,11 @@ class Link:
         await self._leave()
         await self._connect()
         for step in self._steps:
-            await honest(step())
+            await raise_on_broker_loss(step())
 
     async def _connect(self) -> None:
         self._broken.clear()
-        opened = await honest(
+        opened = await raise_on_broker_loss(
             aio_pika.connect(
                 self._url,
                 heartbeat=HEARTBEAT_SECONDS,
@@ -130,7 +130,7 @@ class Link:
     async def _leave(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            await farewell(connection.close())
+            await close_quietly(connection.close())
 
     def _alive(self) -> AbstractConnection:
         if self._connection is None or self._broken.is_set():
@@ -144,17 +144,17 @@ class Link:
 
 
 @asynccontextmanager
-async def connection(url: str, name: str) -> AsyncIterator[Link]:
+async def connect(url: str, name: str) -> AsyncIterator[Connection]:
     """A link to the broker. Use separate ones to publish and to consume.
 
     (A broker under a memory alarm blocks publishing connections, and with them every call on them.)
     Raises ``UnreachableError`` when the broker does not answer at start.
     """
-    async with Link(url, name).kept() as link:
+    async with Connection(url, name).kept() as link:
         yield link
 
 
-async def honest(work: Awaitable[T]) -> T:
+async def raise_on_broker_loss(work: Awaitable[T]) -> T:
     """``work``, but with a frozen or lost broker told as ``ConnectionError``.
 
     aio-pika cancels its own futures when it gives a broker up: a bare ``CancelledError`` in a task nobody cancelled.
@@ -168,10 +168,10 @@ async def honest(work: Awaitable[T]) -> T:
         raise ConnectionError("the broker went away") from None
 
 
-async def farewell(goodbye: Awaitable[object]) -> None:
+async def close_quietly(goodbye: Awaitable[object]) -> None:
     """Say goodbye to a broker that may be long gone: it is told, not waited for."""
     try:
         async with asyncio.timeout(FAREWELL_SECONDS):
-            await honest(goodbye)
+            await raise_on_broker_loss(goodbye)
     except Exception as error:  # noqa: BLE001  whatever it says, we are leaving
         log.info("rabbitmq.left", error=type(error).__name__)

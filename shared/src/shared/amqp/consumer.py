@@ -11,10 +11,10 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from prometheus_client import Counter
 
 from shared.amqp.acks import Acks
-from shared.amqp.connection import Link, farewell
+from shared.amqp.connection import Connection, close_quietly
 from shared.amqp.publisher import Publisher, RefusedError
-from shared.amqp.queues import LADDER_SECONDS, Queue, declare
-from shared.events import Outgoing, new_id
+from shared.amqp.queues import RETRY_DELAYS, Queue, declare
+from shared.events import OutboxMessage, new_id
 
 DRAIN_SECONDS = 15.0
 """For messages being handled when a consumer is told to stop; those not done come again."""
@@ -50,18 +50,18 @@ class Consumer:
         self._stopped = False
 
     @asynccontextmanager
-    async def running(self, link: Link) -> AsyncIterator[None]:
+    async def running(self, link: Connection) -> AsyncIterator[None]:
         """Consume for as long as the block lasts; what was being handled is finished first."""
         begin = partial(self._begin, link)
         self._stopped = False
-        await link.always(begin)
+        await link.on_connect(begin)
         try:
             yield
         finally:
-            link.never_again(begin)
+            link.remove_on_connect(begin)
             await self._end()
 
-    async def _begin(self, link: Link) -> None:
+    async def _begin(self, link: Connection) -> None:
         channel = await link.channel(publisher_confirms=False)
         await channel.set_qos(self._queue.prefetch)
         await declare(channel, self._queue)
@@ -75,12 +75,12 @@ class Consumer:
 
     async def _end(self) -> None:
         if self._channel is not None:
-            await farewell(self._channel.basic_cancel(self._tag))
+            await close_quietly(self._channel.basic_cancel(self._tag))
         self._stopped = True
         if self._handling:
             await asyncio.wait(self._handling, timeout=DRAIN_SECONDS)
         if self._acks is not None:
-            await farewell(self._acks.flushed())
+            await close_quietly(self._acks.flushed())
 
     async def check(self) -> None:
         """For readiness. Raises unless the broker knows the queue and somebody consumes it."""
@@ -126,9 +126,9 @@ class Consumer:
         return True
 
     async def _is_resting(self, message: DeliveredMessage, attempt: int) -> bool:
-        if attempt < len(LADDER_SECONDS):
+        if attempt < len(RETRY_DELAYS):
             RETRIED.labels(self._queue.name).inc()
-            return await self._is_moved(message, self._queue.rung(LADDER_SECONDS[attempt]), attempt + 1)
+            return await self._is_moved(message, self._queue.rung(RETRY_DELAYS[attempt]), attempt + 1)
         log.error("message.parked", queue=self._queue.name, message_id=_message_id(message))
         return await self._is_moved(message, self._queue.parked, attempt)
 
@@ -136,7 +136,7 @@ class Consumer:
         """Put a copy elsewhere before the original is let go: a crash in between leaves two, never none."""
         if queue == self._queue.parked:
             PARKED.labels(self._queue.name).inc()
-        moved = Outgoing(_identity(message), "", queue, message.body)
+        moved = OutboxMessage(_identity(message), "", queue, message.body)
         try:
             await self._publisher.publish(moved, headers={ATTEMPT: attempt})
         except (RefusedError, ConnectionError) as error:

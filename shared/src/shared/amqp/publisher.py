@@ -11,8 +11,8 @@ from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from aiormq import Channel
 
 from shared.amqp.confirms import Outcome, publish_confirmed
-from shared.amqp.connection import Link, honest
-from shared.events import EXCHANGE, Outgoing
+from shared.amqp.connection import Connection, raise_on_broker_loss
+from shared.events import EXCHANGE, OutboxMessage
 
 PUBLISH_SECONDS = 5.0
 NO_HEADERS: Mapping[str, int] = MappingProxyType({})
@@ -25,15 +25,15 @@ class RefusedError(Exception):
 class Publisher:
     """Publishes persistent messages and waits for the broker's confirm."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Connection) -> None:
         self._link = link
         self._channel: AbstractChannel | None = None
 
     @classmethod
-    async def open(cls, link: Link) -> "Publisher":
+    async def open(cls, link: Connection) -> "Publisher":
         """Declare the exchanges and make ready to publish, now and on every later connection."""
         publisher = cls(link)
-        await link.always(publisher._make_ready)
+        await link.on_connect(publisher._make_ready)
         return publisher
 
     async def _make_ready(self) -> None:
@@ -41,7 +41,7 @@ class Publisher:
         await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         self._channel = channel
 
-    async def publish(self, message: Outgoing, *, headers: Mapping[str, int] = NO_HEADERS) -> None:
+    async def publish(self, message: OutboxMessage, *, headers: Mapping[str, int] = NO_HEADERS) -> None:
         """Publish one message. Raises ``RefusedError``, or ``ConnectionError`` when the broker is away.
 
         An event with no listener is no fault; a command (default exchange) must reach its queue.
@@ -50,14 +50,14 @@ class Publisher:
         if outcome is not None:
             raise RefusedError(type(outcome).__name__) from outcome
 
-    async def publish_all(self, messages: Sequence[Outgoing]) -> list[bool]:
+    async def publish_all(self, messages: Sequence[OutboxMessage]) -> list[bool]:
         """Publish many within one deadline, and tell of each whether it was refused. Raises ``ConnectionError``."""
         return [outcome is not None for outcome in await self._publish(messages, NO_HEADERS)]
 
-    async def _publish(self, messages: Sequence[Outgoing], headers: Mapping[str, int]) -> list[Outcome]:
+    async def _publish(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                outcomes = await honest(self._say(messages, headers))
+                outcomes = await raise_on_broker_loss(self._say(messages, headers))
         except (TimeoutError, AMQPError, RuntimeError) as error:
             raise ConnectionError("the broker is away") from error
         for outcome in outcomes:
@@ -65,7 +65,7 @@ class Publisher:
                 raise ConnectionError("the broker is away") from outcome
         return outcomes
 
-    async def _say(self, messages: Sequence[Outgoing], headers: Mapping[str, int]) -> list[Outcome]:
+    async def _say(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
         if self._channel is None:
             raise ConnectionError("not ready to publish")
         beneath = cast("Channel", await self._channel.get_underlay_channel())

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 
 from shared.events import EXCHANGE
 
-LADDER_SECONDS = (1, 10, 60)
+RETRY_DELAYS = (1, 10, 60)
 """How long a message rests after each failure; after the last rung it is parked."""
 
 Arguments = dict[str, Any]
@@ -37,7 +37,7 @@ class Queue:
 async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
     """Declare a queue with its ladder and parking place, and bind it to the events it wants."""
     await channel.declare_queue(queue.parked, durable=True, arguments=QUORUM)
-    for seconds in LADDER_SECONDS:
+    for seconds in RETRY_DELAYS:
         back: Arguments = {
             "x-message-ttl": seconds * 1000,
             "x-dead-letter-exchange": "",

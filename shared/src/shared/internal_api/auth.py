@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.internal_api.endpoint import Address, Client, Empty, Endpoint, Number, Wire
+from shared.internal_api.endpoint import Address, Client, Empty, Endpoint, Number, WireModel
 from shared.internal_api.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -28,7 +28,7 @@ class Gender(StrEnum):
     MALE = "male"
 
 
-class Account(Wire):
+class Account(WireModel):
     """A user as the user sees it. Texts are empty, and ``name`` is null, until they are used."""
 
     user_id: int
@@ -51,19 +51,19 @@ class Account(Wire):
     version: int
 
 
-class LookUp(Wire):
+class LookUp(WireModel):
     """Which of these numbers have an account? The gateway asks for several callers at once."""
 
     phones: list[Number] = Field(min_length=1, max_length=256, repr=False)
 
 
-class LookedUp(Wire):
+class LookedUp(WireModel):
     """In the order of the question."""
 
     registered: list[bool]
 
 
-class Register(Wire):
+class Register(WireModel):
     """Open an account with a ticket. ``phone``, where the contract sends it, must be the ticket's number.
 
     A ``name`` that is taken does not spend the ticket: it can be redeemed with another one. An account without a
@@ -79,7 +79,7 @@ class Register(Wire):
     client: Client = ""
 
 
-class LogIn(Wire):
+class LogIn(WireModel):
     phone: Number = Field(repr=False)
     secret: Secret
     address: Address
@@ -87,7 +87,7 @@ class LogIn(Wire):
     client: Client = ""
 
 
-class ResetPassword(Wire):
+class ResetPassword(WireModel):
     """Set a new password with a ticket; every earlier session ends."""
 
     ticket: Sealed
@@ -97,7 +97,7 @@ class ResetPassword(Wire):
     client: Client = ""
 
 
-class LoggedIn(Wire):
+class LoggedIn(WireModel):
     """An account and a fresh session of it. The token is shown once and stored only as its SHA-256."""
 
     account: Account
@@ -105,18 +105,18 @@ class LoggedIn(Wire):
     token: Token
 
 
-class Resolve(Wire):
+class Resolve(WireModel):
     """Whose session is this?"""
 
     token: Token
 
 
-class Resolved(Wire):
+class Resolved(WireModel):
     session_id: UUID
     account: Account
 
 
-class ChangePhone(Wire):
+class ChangePhone(WireModel):
     """Give a user another number, proven by two tickets for ``CHANGE_PHONE``: his number's and the new one's."""
 
     user_id: int
@@ -126,20 +126,20 @@ class ChangePhone(Wire):
     client: str = ""
 
 
-class FindChange(Wire):
+class FindChange(WireModel):
     """Which verification of the old number was spent together with this ticket of the user's present number?"""
 
     user_id: int
     new_ticket: Sealed
 
 
-class ChangeFound(Wire):
+class ChangeFound(WireModel):
     """None when that ticket changed nothing: then there is no change to repeat."""
 
     old_verification_id: UUID | None
 
 
-class SignIn(Wire):
+class SignIn(WireModel):
     """Open a session with a ticket for ``SIGN_IN`` and no password."""
 
     ticket: Sealed
@@ -147,17 +147,17 @@ class SignIn(Wire):
     client: Client = ""
 
 
-class Grant(Wire):
+class Grant(WireModel):
     """Trade the token of a session just opened for the session's first access and refresh tokens."""
 
     token: Token
 
 
-class Refresh(Wire):
+class Refresh(WireModel):
     refresh_token: Token
 
 
-class Granted(Wire):
+class Granted(WireModel):
     """An access token (a JWT; ``expires_in`` is seconds) and the refresh token that comes next."""
 
     access_token: Token
@@ -165,7 +165,7 @@ class Granted(Wire):
     refresh_token: Token
 
 
-class PublicKey(Wire):
+class PublicKey(WireModel):
     """A key that access tokens may be signed with (RFC 7517, RFC 8037)."""
 
     kty: str
@@ -176,40 +176,40 @@ class PublicKey(Wire):
     alg: str
 
 
-class PublicKeys(Wire):
+class PublicKeys(WireModel):
     keys: list[PublicKey]
 
 
-class ListSessions(Wire):
+class ListSessions(WireModel):
     user_id: int
 
 
-class LivingSession(Wire):
+class LivingSession(WireModel):
     session_id: UUID
     client: str
     dialect: str
     opened_at: datetime
 
 
-class LivingSessions(Wire):
+class LivingSessions(WireModel):
     """A user's sessions, newest first. There are at most a hundred: opening one more ends the oldest."""
 
     sessions: list[LivingSession]
 
 
-class EndSession(Wire):
+class EndSession(WireModel):
     user_id: int
     session_id: UUID
 
 
-class EndOthers(Wire):
+class EndOthers(WireModel):
     """End every session of the user but this one."""
 
     user_id: int
     session_id: UUID
 
 
-class ChangePassword(Wire):
+class ChangePassword(WireModel):
     """Set a new password knowing the current one; the session stays, the user's others end."""
 
     user_id: int
@@ -222,7 +222,7 @@ class ChangePassword(Wire):
     client: Client = ""
 
 
-class ChangeProfile(Wire):
+class ChangeProfile(WireModel):
     """Change what is given; the rest stays."""
 
     user_id: int
@@ -233,7 +233,7 @@ class ChangeProfile(Wire):
     discoverable: bool | None = None
 
 
-class Erase(Wire):
+class Erase(WireModel):
     """Erase the account: its number is free again, its sessions end, nothing personal stays."""
 
     user_id: int
@@ -241,13 +241,13 @@ class Erase(Wire):
     client: Client = ""
 
 
-class FindSpent(Wire):
+class FindSpent(WireModel):
     """What became of the tickets that these verifications gave?"""
 
     verification_ids: list[UUID] = Field(max_length=100)
 
 
-class SpentTicket(Wire):
+class SpentTicket(WireModel):
     """A ticket that was spent, by whom and how often again. ``session_lives``: a session opened with it still does."""
 
     verification_id: UUID
@@ -258,7 +258,7 @@ class SpentTicket(Wire):
     session_lives: bool
 
 
-class SpentTickets(Wire):
+class SpentTickets(WireModel):
     """Those that were spent. What was spent before ``known_since`` is forgotten."""
 
     tickets: list[SpentTicket]

@@ -4,13 +4,13 @@ from typing import Any
 
 from pydantic import Field
 
-from shared.internal_api.endpoint import Endpoint, Number, Wire
+from shared.internal_api.endpoint import Endpoint, Number, WireModel
 
-MOST_NUMBERS = 2_000
+MAX_NUMBERS = 2_000
 """The most numbers one call may bring; more is refused with ``TOO_MANY_CONTACTS``."""
 
 
-class Match(Wire):
+class Match(WireModel):
     """An address book as the client sent it: entries that are no number are skipped, nothing is stored."""
 
     user_id: int
@@ -18,7 +18,7 @@ class Match(Wire):
     phones: list[Any] = Field(repr=False)
 
 
-class Contact(Wire):
+class Contact(WireModel):
     """A member. ``phone`` is the spelling the client sent."""
 
     phone: str = Field(repr=False)
@@ -27,7 +27,7 @@ class Contact(Wire):
     avatar: str
 
 
-class Matched(Wire):
+class Matched(WireModel):
     """Members in the order asked, each once; ``budget_left`` is how many new numbers the user may still ask."""
 
     matches: list[Contact]

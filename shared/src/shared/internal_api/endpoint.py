@@ -7,18 +7,18 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, StringConstraints
 
 
-class Wire(BaseModel):
+class WireModel(BaseModel):
     """A message between our own processes: closed, immutable, and silent about values in its errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Empty(Wire):
+class Empty(WireModel):
     """An answer that says only that it was done."""
 
 
-Question = TypeVar("Question", bound=Wire)
-Answer = TypeVar("Answer", bound=Wire)
+Question = TypeVar("Question", bound=WireModel)
+Answer = TypeVar("Answer", bound=WireModel)
 
 
 @dataclass(frozen=True)

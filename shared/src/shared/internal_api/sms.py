@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.errors import ErrorCode
-from shared.internal_api.endpoint import Address, Client, Endpoint, Number, Wire
+from shared.internal_api.endpoint import Address, Client, Endpoint, Number, WireModel
 
 
 class Purpose(StrEnum):
@@ -29,7 +29,7 @@ class Language(StrEnum):
 CodeText = Annotated[str, Field(repr=False)]
 
 
-class IssueCode(Wire):
+class IssueCode(WireModel):
     """Send a code. The dialect brings its own cooldown (seconds) and cap (sends in a rolling 24 hours).
 
     ``refuse`` is what the gateway found out about the number (taken, or no account): it is answered after the
@@ -47,7 +47,7 @@ class IssueCode(Wire):
     language: Language = Language.CHINESE
 
 
-class CodeIssued(Wire):
+class CodeIssued(WireModel):
     """A message with the code is on its way. ``code`` is empty unless ``REVEAL_CODES`` is on (development)."""
 
     verification_id: UUID
@@ -56,7 +56,7 @@ class CodeIssued(Wire):
     code: CodeText = ""
 
 
-class CheckCode(Wire):
+class CheckCode(WireModel):
     """Is this the code? Asked by number, or by ``verification_id`` alone; ``address`` is where the guess comes from."""
 
     purpose: Purpose
@@ -67,7 +67,7 @@ class CheckCode(Wire):
     address: Address | None = None
 
 
-class CodeChecked(Wire):
+class CodeChecked(WireModel):
     """It is. The ticket says so to auth-service; checking again gives the same one. ``expires_in`` is seconds.
 
     ``again`` tells that the code was found right before: its ticket may have been spent since.
@@ -78,7 +78,7 @@ class CodeChecked(Wire):
     again: bool = True
 
 
-class AskStatus(Wire):
+class AskStatus(WireModel):
     """When did a code last go to this number? ``refuse`` as in ``IssueCode``."""
 
     phone: Number = Field(repr=False)
@@ -87,7 +87,7 @@ class AskStatus(Wire):
     refuse: ErrorCode | None = None
 
 
-class Status(Wire):
+class Status(WireModel):
     """No code went to the number within the cooldown: one may be asked for now."""
 
 
@@ -101,7 +101,7 @@ RECEIPT_HEADERS = (
 """What of a provider's callback is passed on, in lower case: what its signature may be made of."""
 
 
-class TakeReceipt(Wire):
+class TakeReceipt(WireModel):
     """A provider's callback as it came to the gateway. ``body`` is base64; ``query`` is as it was sent."""
 
     sender: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")
@@ -110,7 +110,7 @@ class TakeReceipt(Wire):
     body: str = Field(repr=False)
 
 
-class ReceiptTaken(Wire):
+class ReceiptTaken(WireModel):
     """It was understood. ``answer`` is the JSON that the provider wants to hear."""
 
     answer: str

@@ -7,7 +7,7 @@ SECONDS = 60.0
 MOST = 10_000
 
 
-class Sparing:
+class LogThrottle:
     """Who was spoken of within the last minute. When there are too many of them, the rest stay unspoken of."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = MOST) -> None:
@@ -15,7 +15,7 @@ class Sparing:
         self._most = most
         self._said: dict[str, float] = {}  # oldest first
 
-    def may_say(self, about: str) -> bool:
+    def allow(self, about: str) -> bool:
         """Whether it is the first time within a minute; it counts as said then."""
         now = self._clock()
         while self._said and next(iter(self._said.values())) <= now - SECONDS:

@@ -7,7 +7,7 @@ Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True)
-class Origin:
+class CallerNetworks:
     """Who is asking, as the limits see it: a subscriber's address, the network around it, and its site.
 
     A site is what one stranger is given for next to nothing: IPv6 comes by the /48, IPv4 has a price already.
@@ -18,7 +18,7 @@ class Origin:
     site: str
 
     @classmethod
-    def of(cls, address: Address) -> "Origin":
+    def of(cls, address: Address) -> "CallerNetworks":
         """IPv4 and its /24, a site as well; IPv6 by /64 (one subscriber's), /56 and /48. IPv4 in IPv6 is IPv4."""
         if isinstance(address, IPv6Address):
             if address.ipv4_mapped is None:

@@ -9,13 +9,13 @@ from redis.asyncio import Redis
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import ref_hex
 from shared.redis import Script
-from sms_service.callers.networks import Address, Origin
+from sms_service.callers.networks import Address, CallerNetworks
 
 DAY = 86_400
 HOUR = 3600
 MINUTE = 60
 
-DECIDING = Gauge("haoma_caller_limits_deciding", "1 while Redis answers for the limits on callers, else 0")
+DECIDING = Gauge("haoma_caller_limiter_up", "1 while Redis answers for the limits on callers, else 0")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ NUMBER_SENDS = Limit("number-sends", 4, DAY)
 ADDRESS_LOOKUPS = (Limit("lookups-minute", 30, MINUTE), Limit("lookups-hour", 300, HOUR))
 
 
-def key_of(origin: Origin, limit: Limit, who: str) -> str:
+def key_of(origin: CallerNetworks, limit: Limit, who: str) -> str:
     """Where a limit is counted. All keys of one caller share a slot of a Redis Cluster."""
     return f"{{callers:{origin.site}}}:{limit.name}:{who}"
 
@@ -49,7 +49,7 @@ class Callers:
 
     async def may_send(self, address: Address, phone_ref: int) -> None:
         """Charge the address, its networks, and what they may send to this number; or nothing of it."""
-        origin = Origin.of(address)
+        origin = CallerNetworks.of(address)
         limits = {
             key_of(origin, ADDRESS_SENDS, origin.address): ADDRESS_SENDS,
             key_of(origin, NETWORK_SENDS, origin.network): NETWORK_SENDS,
@@ -61,18 +61,18 @@ class Callers:
 
     async def not_sent(self, address: Address, phone_ref: int) -> None:
         """Give back the send to this number that did not happen; having asked stays charged. Never raises."""
-        key = key_of(Origin.of(address), NUMBER_SENDS, ref_hex(phone_ref))
+        key = key_of(CallerNetworks.of(address), NUMBER_SENDS, ref_hex(phone_ref))
         with suppress(ServiceError):  # the script has logged it, and the caller is owed the reason of his refusal
             await self._refund([key], [NUMBER_SENDS.allowed, NUMBER_SENDS.period])
 
     async def may_look_up(self, address: Address) -> None:
         """Charge the address with one look-up."""
-        origin = Origin.of(address)
+        origin = CallerNetworks.of(address)
         await self._charge({key_of(origin, limit, origin.address): limit for limit in ADDRESS_LOOKUPS})
 
-    def guesser(self, address: Address | None) -> str | None:
+    def source_network(self, address: Address | None) -> str | None:
         """The site that a guess is counted on. Needs no Redis: codes are checked without it."""
-        return None if address is None else Origin.of(address).site
+        return None if address is None else CallerNetworks.of(address).site
 
     async def _charge(self, limits: dict[str, Limit]) -> None:
         arguments = [value for limit in limits.values() for value in (limit.allowed, limit.period)]
@@ -98,6 +98,6 @@ class Unlimited:
     async def may_look_up(self, address: Address) -> None:
         """Whoever it is."""
 
-    def guesser(self, address: Address | None) -> str | None:  # noqa: ARG002  whoever it is
+    def source_network(self, address: Address | None) -> str | None:  # noqa: ARG002  whoever it is
         """Nobody: guesses are counted on the number alone."""
         return None

@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _CHARACTERS = re.compile(r"[^\s\x00-\x1f\x7f\\]+")
-LONGEST_NAME = 253
+MAX_NAME = 253
 
 
 def _is_ip(host: str) -> bool:
@@ -28,7 +28,7 @@ def _is_host(host: str) -> bool:
         labels = host.encode("idna").decode().removesuffix(".").split(".")
     except UnicodeError:
         return False
-    known = all(_LABEL.fullmatch(label) for label in labels) and len(".".join(labels)) <= LONGEST_NAME
+    known = all(_LABEL.fullmatch(label) for label in labels) and len(".".join(labels)) <= MAX_NAME
     return known and not labels[-1].isdigit()
 
 

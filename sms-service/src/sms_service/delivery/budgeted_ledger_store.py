@@ -7,14 +7,14 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from shared.batching import Gather
-from shared.events import Outgoing
+from shared.batching import Batcher
+from shared.events import OutboxMessage
 from shared.postgres import Pool, connection
-from sms_service.delivery.charge_statements import CLAIM, MOVE_ON, TAKE_BACK
-from sms_service.delivery.delivery import Ending, Entry, State, TooDearError
+from sms_service.delivery.charge_statements import CLAIM, FAIL_OVER, TAKE_BACK
+from sms_service.delivery.delivery import FinalState, LedgerMessage, MessageState, OverBudgetError
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.senders.port import Outcome
-from sms_service.spending.money import Budget, Charge
+from sms_service.spending.money import Budget, MessageCost
 from sms_service.spending.prefixes import calling_code
 
 SPENT = Counter("haoma_spent_micros_total", "Money charged for attempts, in millionths", ["sender", "country"])
@@ -30,12 +30,12 @@ class _Answer(Enum):
 
     PAID = "paid"
     CROWDED_OUT = "crowded out"
-    TOO_DEAR = "too dear"
+    OVER_BUDGET = "over budget"
     GONE = "gone"
     """Taken, done, or past its life."""
 
 
-class PaidLedger:
+class BudgetedLedger:
     """The ledger, with a price on every attempt. Entries that it is given to claim carry their charge.
 
     ``alarm`` is called when a block of numbers was given ``alarming`` messages within five minutes from which no code
@@ -50,29 +50,29 @@ class PaidLedger:
         self._alarm = alarm
         self._alarming = alarming
         self.find, self.stale = ledger.find, ledger.stale
-        self._claim = Gather(self._claim_all)
-        self._take_back = Gather(self._take_back_all)
+        self._claim = Batcher(self._claim_all)
+        self._take_back = Batcher(self._take_back_all)
 
-    async def claim(self, entry: Entry, sender: str) -> Entry | None:
-        """As the ledger's. Raises ``TooDearError`` when a budget of the number has no room for it."""
+    async def claim(self, entry: LedgerMessage, sender: str) -> LedgerMessage | None:
+        """As the ledger's. Raises ``OverBudgetError`` when a budget of the number has no room for it."""
         while (answer := await self._claim((entry, sender))) is _Answer.CROWDED_OUT:
             pass  # each statement pays somebody, or tells all of its batch that they are too dear
-        if answer is _Answer.TOO_DEAR:
-            raise TooDearError
+        if answer is _Answer.OVER_BUDGET:
+            raise OverBudgetError
         if answer is _Answer.GONE:
             return None
         charge = _charge(entry)
         SPENT.labels(sender, calling_code(charge.area.country)).inc(charge.micros)
         return entry.begun(sender)
 
-    async def _claim_all(self, wanted: Sequence[tuple[Entry, str]]) -> list[_Answer]:
-        first: dict[UUID, tuple[Entry, str]] = {}
+    async def _claim_all(self, wanted: Sequence[tuple[LedgerMessage, str]]) -> list[_Answer]:
+        first: dict[UUID, tuple[LedgerMessage, str]] = {}
         for entry, sender in wanted:
             first.setdefault(entry.message_id, (entry, sender))
         entries = [entry for entry, _ in first.values()]
         charges = [_charge(entry) for entry in entries]
-        async with connection(self._pool) as taken:
-            rows = await taken.fetch(
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(
                 CLAIM,
                 list(first),
                 [entry.version for entry in entries],
@@ -88,13 +88,13 @@ class PaidLedger:
         # Of two commands for one message that came together, the first has it.
         return [found.pop(entry.message_id, _Answer.GONE) for entry, _ in wanted]
 
-    async def move_on(self, entry: Entry, answer: Ending, sender: str) -> Entry | None:
-        """As the ledger's, and a first attempt that cost nothing is given back. Raises ``TooDearError``."""
+    async def fail_over(self, entry: LedgerMessage, answer: FinalState, sender: str) -> LedgerMessage | None:
+        """As the ledger's, and a first attempt that cost nothing is given back. Raises ``OverBudgetError``."""
         second = _charge(entry)
         back = entry.replaced.micros if entry.replaced is not None and _is_free(answer) else 0
-        async with connection(self._pool) as taken:
-            row = await taken.fetchrow(
-                MOVE_ON,
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(
+                FAIL_OVER,
                 entry.message_id,
                 entry.version,
                 sender,
@@ -110,20 +110,20 @@ class PaidLedger:
         if row is None or not row["held"]:
             return None
         if row["moved"] is None:
-            raise TooDearError
+            raise OverBudgetError
         country = calling_code(second.area.country)
         SPENT.labels(sender, country).inc(second.micros)
         GIVEN_BACK.labels(entry.sender, country).inc(back)
         return entry.begun(sender)
 
-    async def finish(self, entry: Entry, ending: Ending, told: Outgoing) -> bool:
+    async def finish(self, entry: LedgerMessage, ending: FinalState, told: OutboxMessage) -> bool:
         """As the ledger's. An attempt that failed is taken out of the counts, and given back if it cost nothing."""
         done = await self._ledger.finish(entry, ending, told)
-        if done and ending.state is State.FAILED and entry.charge is not None:
+        if done and ending.state is MessageState.FAILED and entry.charge is not None:
             await self._give_back(entry, entry.charge, entry.charge.micros if _is_free(ending) else 0)
         return done
 
-    async def _give_back(self, entry: Entry, charge: Charge, micros: int) -> None:
+    async def _give_back(self, entry: LedgerMessage, charge: MessageCost, micros: int) -> None:
         """After the end is recorded: a worker that dies in between leaves it charged, never the other way."""
         try:
             await self._take_back((entry, micros))
@@ -132,10 +132,10 @@ class PaidLedger:
         else:
             GIVEN_BACK.labels(entry.sender, calling_code(charge.area.country)).inc(micros)
 
-    async def _take_back_all(self, failed: Sequence[tuple[Entry, int]]) -> list[None]:
+    async def _take_back_all(self, failed: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         entries = [entry for entry, _ in failed]
-        async with connection(self._pool) as taken:
-            await taken.execute(
+        async with connection(self._pool) as conn:
+            await conn.execute(
                 TAKE_BACK,
                 [entry.message_id for entry in entries],
                 [entry.sender for entry in entries],
@@ -146,11 +146,11 @@ class PaidLedger:
         return [None] * len(failed)
 
 
-def _is_free(ending: Ending) -> bool:
+def _is_free(ending: FinalState) -> bool:
     return ending.failure in _FREE or ending.detail == "circuit_open"
 
 
-def _charge(entry: Entry) -> Charge:
+def _charge(entry: LedgerMessage) -> MessageCost:
     assert entry.charge is not None  # noqa: S101  whoever has prices has priced it
     return entry.charge
 
@@ -159,7 +159,7 @@ def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]
     return [[row[place] for row in rows] for place in range(width)]
 
 
-def _payers(entries: Sequence[Entry]) -> list[list[object]]:
+def _payers(entries: Sequence[LedgerMessage]) -> list[list[object]]:
     """The columns message and prefix of each budget of some messages, and then those of all these budgets."""
     pairs = [(entry.message_id, budget) for entry in entries for budget in _charge(entry).budgets]
     named = _columns([(message_id, budget.prefix) for message_id, budget in pairs], 2)

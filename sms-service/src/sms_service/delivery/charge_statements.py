@@ -18,7 +18,7 @@ CLAIM = f"""
         ) as wanted (message_id, version, sender, segments, price, block, network, country)
     ), locked as (
         select s.message_id, w.sender, w.segments, w.price, w.block, w.network, w.country
-        from sends s join wanted w using (message_id)
+        from messages s join wanted w using (message_id)
         where s.version = w.version and s.state = 'queued' and now() < s.expires_at
         order by s.message_id for update of s
     ), lines as (
@@ -48,7 +48,7 @@ CLAIM = f"""
     ), paid as (
         select l.* from locked l left join dear d using (message_id) where d.message_id is null
     ), claimed as (
-        update sends s set state = 'sending', sender = p.sender, claimed_at = now(), version = s.version + 1
+        update messages s set state = 'sending', sender = p.sender, claimed_at = now(), version = s.version + 1
         from paid p where s.message_id = p.message_id
         returning s.message_id, s.verification_id, s.phone_ref, s.created_at,
             p.sender, p.segments, p.price, p.block, p.network, p.country
@@ -62,23 +62,23 @@ CLAIM = f"""
         update budgets b set starts_at = greatest(b.starts_at, {_WINDOW}), spent = {_SO_FAR} + t.price
         from totals t where b.prefix = t.prefix and b.span = t.span
     ), counted as (
-        insert into traffic as t (starts_at, block, network, country, sent, spent)
+        insert into prefix_traffic as t (starts_at, block, network, country, sent, spent)
         select {_BUCKET.format("created_at")} as bucket, block, network, country, count(*), sum(price)
         from claimed group by bucket, block, network, country order by bucket, block
         on conflict (starts_at, block) do update set sent = t.sent + excluded.sent, spent = t.spent + excluded.spent
         returning t.sent - t.verified as waiting
     )
     select l.message_id, (select max(waiting) from counted) as busiest, case
-        when c.message_id is not null then 'paid' when h.message_id is not null then 'too dear' else 'crowded out'
+        when c.message_id is not null then 'paid' when h.message_id is not null then 'over budget' else 'crowded out'
     end as answer
     from locked l left join claimed c using (message_id) left join hopeless h using (message_id)
 """  # noqa: S608  put together from constants
 
 # As without money, and the first attempt's price is given back in the statement that charges the second's. What is
 # counted asks for the money, so that it is locked after that even where nothing has to be paid.
-MOVE_ON = f"""
+FAIL_OVER = f"""
     with held as (
-        select message_id, claimed_at, created_at from sends
+        select message_id, claimed_at, created_at from messages
         where message_id = $1 and version = $2 and state = 'sending' and now() < expires_at
         for update
     ), room as (
@@ -95,7 +95,7 @@ MOVE_ON = f"""
             select count(*) from room where so_far + $8::bigint <= most
         ) = cardinality($10::text[])
     ), moved as (
-        update sends s set sender = $3, claimed_at = now(), version = s.version + 1
+        update messages s set sender = $3, claimed_at = now(), version = s.version + 1
         from paid p where s.message_id = p.message_id
         returning s.message_id, s.verification_id, s.phone_ref
     ), ended as (
@@ -110,7 +110,7 @@ MOVE_ON = f"""
             starts_at = greatest(b.starts_at, {_WINDOW}), spent = greatest(r.so_far, 0) + $8::bigint
         from room r, paid where b.prefix = r.prefix and b.span = r.span
     ), counted as (
-        update traffic t set spent = t.spent + $8::bigint - $9::bigint
+        update prefix_traffic t set spent = t.spent + $8::bigint - $9::bigint
         from paid p cross join (select count(*) from room) as money
         where t.starts_at = {_BUCKET.format("p.created_at")} and t.block = $13
     )
@@ -122,7 +122,7 @@ TAKE_BACK = f"""
     with failed as (
         select a.message_id, a.sender, a.started_at, {_BUCKET.format("s.created_at")} as bucket, w.block, w.price
         from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[]) as w (message_id, sender, price, block)
-        join attempts a using (message_id, sender) join sends s using (message_id)
+        join attempts a using (message_id, sender) join messages s using (message_id)
         order by a.message_id for update of a
     ), freed as (
         update attempts a set price = a.price - f.price
@@ -147,13 +147,13 @@ TAKE_BACK = f"""
         from totals t where b.prefix = t.prefix and b.span = t.span
     ), counts as (
         select t.starts_at, t.block, f.failures, f.price
-        from traffic t
+        from prefix_traffic t
         join (
             select bucket, block, count(*) as failures, sum(price) as price from failed group by bucket, block
         ) f on t.starts_at = f.bucket and t.block = f.block
         cross join (select count(*) from held) as money
         order by t.starts_at, t.block for update of t
     )
-    update traffic t set sent = greatest(t.sent - c.failures, 0), spent = greatest(t.spent - c.price, 0)
+    update prefix_traffic t set sent = greatest(t.sent - c.failures, 0), spent = greatest(t.spent - c.price, 0)
     from counts c where t.starts_at = c.starts_at and t.block = c.block
 """  # noqa: S608

@@ -4,7 +4,7 @@ import structlog
 from circuitbreaker import CircuitBreaker
 from prometheus_client import Gauge
 
-from sms_service.senders.port import Answer, Message, Outcome, Sender
+from sms_service.senders.port import Message, Outcome, Sender, SendResult
 
 FAILURES = 5
 """How many in a row open the breaker."""
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 class _SickError(Exception):
     """Carries an answer out of the breaker that must count it as a failure."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: SendResult) -> None:
         super().__init__(answer.outcome)
         self.answer = answer
 
@@ -40,11 +40,11 @@ class Breakers:
         breaker = self._by_name.get(sender)
         return breaker is not None and breaker.opened
 
-    async def send(self, sender: Sender, message: Message) -> Answer:
+    async def send(self, sender: Sender, message: Message) -> SendResult:
         """Let a message through and count how it went. What the sender raises is raised."""
         breaker = self._of(sender.name)
         if breaker.opened:  # since it was chosen: the ledger must still be told something
-            return Answer(Outcome.TRANSIENT, "circuit_open")
+            return SendResult(Outcome.TRANSIENT, "circuit_open")
         was_open = breaker.state != "closed"
         try:
             with breaker:

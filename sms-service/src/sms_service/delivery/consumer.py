@@ -7,7 +7,7 @@ from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
 SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=64)
-"""Each names one message, or up to ``shared.outbox.MOST_JOINED`` that were asked for together."""
+"""Each names one message, or up to ``shared.outbox.MAX_JOINED`` that were asked for together."""
 
 
 def handler(delivery: Delivery) -> Handle:

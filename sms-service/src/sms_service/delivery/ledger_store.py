@@ -6,14 +6,14 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.batching import Gather
-from shared.events import Outgoing
+from shared.batching import Batcher
+from shared.events import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from shared.outbox import columns
 from shared.postgres import Pool, connection
 from shared.tickets import LIFETIME
-from sms_service.delivery.delivery import Ending, Entry, State
-from sms_service.delivery.routing import Past
+from sms_service.delivery.delivery import FinalState, LedgerMessage, MessageState
+from sms_service.delivery.routing import PreviousAttempt
 from sms_service.verification import audit_store
 from sms_service.verification.limits import WINDOW
 
@@ -27,26 +27,28 @@ _ENTRY = """
 # as its message: a sender's windows then never refuse what the cooldown, which counts from asking too, has allowed.
 FIND = f"""
     select {_ENTRY}, p.senders, p.verification_ids, p.outcomes, p.agos
-    from sends s, lateral (
+    from messages s, lateral (
         select
             array_agg(a.sender) as senders, array_agg(a.verification_id) as verification_ids,
             array_agg(case a.receipt when 'failed' then 'undelivered' else a.outcome end) as outcomes,
             array_agg(now() - asked.created_at) as agos
-        from attempts a join sends asked using (message_id)
+        from attempts a join messages asked using (message_id)
         where a.phone_ref = s.phone_ref and a.started_at > now() - interval '24 hours'
     ) p
     where s.message_id = any ($1::uuid[]) and s.state = 'queued'
 """  # noqa: S608  put together from constants
 
 # Rows of a batch are locked in the order of their keys before any is changed: batches of two workers may overlap.
-_LOCKED = "locked as (select message_id from sends where message_id = any ($1::uuid[]) order by message_id for update)"
+_LOCKED = (
+    "locked as (select message_id from messages where message_id = any ($1::uuid[]) order by message_id for update)"
+)
 
 CLAIM = f"""
     with wanted as (
         select * from unnest($1::uuid[], $2::int[], $3::text[], $4::int[])
         as wanted (message_id, version, sender, segments)
     ), {_LOCKED}, claimed as (
-        update sends s set state = 'sending', sender = w.sender, claimed_at = now(), version = s.version + 1
+        update messages s set state = 'sending', sender = w.sender, claimed_at = now(), version = s.version + 1
         from wanted w join locked using (message_id)
         where s.message_id = w.message_id and s.version = w.version and s.state = 'queued' and now() < s.expires_at
         returning s.message_id, s.verification_id, s.phone_ref, s.sender, w.segments
@@ -58,9 +60,9 @@ CLAIM = f"""
 """  # noqa: S608
 
 # The second attempt begins in the statement that ends the first: nothing can come between them.
-MOVE_ON = """
+FAIL_OVER = """
     with moved as (
-        update sends set sender = $3, claimed_at = now(), version = version + 1
+        update messages set sender = $3, claimed_at = now(), version = version + 1
         where message_id = $1 and version = $2 and state = 'sending' and now() < expires_at
         returning message_id, verification_id, phone_ref
     ), ended as (
@@ -74,7 +76,7 @@ MOVE_ON = """
 """
 
 STALE = f"""
-    select {_ENTRY} from sends s
+    select {_ENTRY} from messages s
     where s.state in ('queued', 'sending')
         and case s.state when 'queued' then s.expires_at <= now() else s.claimed_at <= now() - $1::interval end
     order by s.created_at limit $2
@@ -89,7 +91,7 @@ FINISH = f"""
             message_id, version, state, failure, outcome, detail, provider_id, event_id, exchange, routing_key, body
         )
     ), {_LOCKED}, finished as (
-        update sends s set
+        update messages s set
             state = e.state, failure = e.failure, finished_at = now(), phone_sealed = null, version = s.version + 1
         from ended e join locked using (message_id) where s.message_id = e.message_id and s.version = e.version
         returning e.*
@@ -105,8 +107,8 @@ FINISH = f"""
 
 PURGE_MESSAGES = """
     with gone as (
-        delete from sends where message_id in (
-            select message_id from sends
+        delete from messages where message_id in (
+            select message_id from messages
             where message_id < $1 and created_at < now() - make_interval(days => $2)
             order by message_id limit $3
         )
@@ -132,20 +134,20 @@ PURGE_VERIFICATIONS = """
 
 PURGE_NUMBERS = """
     with page as (
-        select phone_ref from numbers where phone_ref > $1 order by phone_ref limit $2
+        select phone_ref from number_activity where phone_ref > $1 order by phone_ref limit $2
     ), idle as (
-        select n.phone_ref from page join numbers n using (phone_ref)
+        select n.phone_ref from page join number_activity n using (phone_ref)
         where not exists (select from unnest(n.sends || n.failures) t where t > now() - $3::interval)
         for update of n skip locked
     ), gone as (
-        delete from numbers n using idle where n.phone_ref = idle.phone_ref
+        delete from number_activity n using idle where n.phone_ref = idle.phone_ref
     )
     select max(phone_ref) from page
 """
-PURGE_GUESSERS = """
+PURGE_CHECK_FAILURES = """
     with gone as (
-        delete from guessers where place in (
-            select place from guessers where resets_at < now() or failures = 0 limit $1 for update skip locked
+        delete from check_failures_by_network where place in (
+            select place from check_failures_by_network where resets_at < now() or failures = 0 limit $1 for update skip locked
         )
         returning 1
     )
@@ -160,27 +162,27 @@ class LedgerStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._find = Gather(self._find_all)
-        self._claim = Gather(self._claim_all)
-        self._finish = Gather(self._finish_all)
+        self._find = Batcher(self._find_all)
+        self._claim = Batcher(self._claim_all)
+        self._finish = Batcher(self._finish_all)
 
-    async def find(self, message_id: UUID) -> Entry | None:
+    async def find(self, message_id: UUID) -> LedgerMessage | None:
         """A message that nobody has claimed, with the last day of its number; None when there is none."""
         return await self._find(message_id)
 
-    async def _find_all(self, wanted: Sequence[UUID]) -> list[Entry | None]:
-        async with connection(self._pool) as taken:
-            found = {row["message_id"]: _entry(row) for row in await taken.fetch(FIND, wanted)}
+    async def _find_all(self, wanted: Sequence[UUID]) -> list[LedgerMessage | None]:
+        async with connection(self._pool) as conn:
+            found = {row["message_id"]: _entry(row) for row in await conn.fetch(FIND, wanted)}
         return [found.get(message_id) for message_id in wanted]
 
-    async def claim(self, entry: Entry, sender: str) -> Entry | None:
+    async def claim(self, entry: LedgerMessage, sender: str) -> LedgerMessage | None:
         """Begin the first attempt, once; None when the message is taken, done, or past its life."""
         return await self._claim((entry, sender))
 
-    async def _claim_all(self, wanted: Sequence[tuple[Entry, str]]) -> list[Entry | None]:
+    async def _claim_all(self, wanted: Sequence[tuple[LedgerMessage, str]]) -> list[LedgerMessage | None]:
         entries, senders = zip(*wanted, strict=True)
-        async with connection(self._pool) as taken:
-            rows = await taken.fetch(
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(
                 CLAIM,
                 [entry.message_id for entry in entries],
                 [entry.version for entry in entries],
@@ -190,11 +192,11 @@ class LedgerStore:
         claimed = {(row["message_id"], row["sender"]) for row in rows}
         return [_claimed(entry, sender, claimed) for entry, sender in wanted]
 
-    async def move_on(self, entry: Entry, answer: Ending, sender: str) -> Entry | None:
+    async def fail_over(self, entry: LedgerMessage, answer: FinalState, sender: str) -> LedgerMessage | None:
         """End the first attempt and begin the second; None when the code has died or the message was taken away."""
-        async with connection(self._pool) as taken:
-            moved = await taken.fetchval(
-                MOVE_ON,
+        async with connection(self._pool) as conn:
+            moved = await conn.fetchval(
+                FAIL_OVER,
                 entry.message_id,
                 entry.version,
                 sender,
@@ -205,19 +207,19 @@ class LedgerStore:
             )
         return entry.begun(sender) if moved else None
 
-    async def stale(self, abandoned_after: timedelta, limit: int) -> Sequence[Entry]:
+    async def stale(self, abandoned_after: timedelta, limit: int) -> Sequence[LedgerMessage]:
         """Messages claimed so long ago that their worker must be dead, and queued ones past their life."""
-        async with connection(self._pool) as taken:
-            return [_entry(row) for row in await taken.fetch(STALE, abandoned_after, limit)]
+        async with connection(self._pool) as conn:
+            return [_entry(row) for row in await conn.fetch(STALE, abandoned_after, limit)]
 
-    async def finish(self, entry: Entry, ending: Ending, told: Outgoing) -> bool:
+    async def finish(self, entry: LedgerMessage, ending: FinalState, told: OutboxMessage) -> bool:
         """Record how a message ended and tell it; False when somebody else has changed it since it was read."""
         return await self._finish((entry, ending, told))
 
-    async def _finish_all(self, ended: Sequence[tuple[Entry, Ending, Outgoing]]) -> list[bool]:
+    async def _finish_all(self, ended: Sequence[tuple[LedgerMessage, FinalState, OutboxMessage]]) -> list[bool]:
         entries, endings, told = zip(*ended, strict=True)
-        async with connection(self._pool) as taken:
-            rows = await taken.fetch(
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(
                 FINISH,
                 [entry.message_id for entry in entries],
                 [entry.version for entry in entries],
@@ -233,39 +235,41 @@ class LedgerStore:
 
     async def purge_messages(self, before: UUID, days: int, limit: int) -> int:
         """Delete finished and forgotten messages. Returns how many went."""
-        async with connection(self._pool) as taken:
-            return int(await taken.fetchval(PURGE_MESSAGES, before, days, limit))
+        async with connection(self._pool) as conn:
+            return int(await conn.fetchval(PURGE_MESSAGES, before, days, limit))
 
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int:
         """Delete verifications whose tickets are long dead. Returns how many went."""
-        async with connection(self._pool) as taken:
-            return int(await taken.fetchval(PURGE_VERIFICATIONS, before, days, limit, LIFETIME))
+        async with connection(self._pool) as conn:
+            return int(await conn.fetchval(PURGE_VERIFICATIONS, before, days, limit, LIFETIME))
 
-    async def purge_happenings(self, before: UUID, days: int, limit: int) -> int:
+    async def purge_verification_events(self, before: UUID, days: int, limit: int) -> int:
         """Delete what is told of numbers and no longer explains anything. Returns how many went."""
-        async with connection(self._pool) as taken:
-            return await audit_store.purge(taken, before, days, limit)
+        async with connection(self._pool) as conn:
+            return await audit_store.purge(conn, before, days, limit)
 
     async def purge_numbers(self, after: int, limit: int) -> int | None:
         """Delete the idle ones of the next numbers after a reference. Returns the last one looked at."""
-        async with connection(self._pool) as taken:
-            last: int | None = await taken.fetchval(PURGE_NUMBERS, after, limit, WINDOW)
+        async with connection(self._pool) as conn:
+            last: int | None = await conn.fetchval(PURGE_NUMBERS, after, limit, WINDOW)
         return last
 
-    async def purge_guessers(self, limit: int) -> int:
+    async def purge_check_failures(self, limit: int) -> int:
         """Delete what nobody is judged by any more of where guesses came from. Returns how many went."""
-        async with connection(self._pool) as taken:
-            return int(await taken.fetchval(PURGE_GUESSERS, limit))
+        async with connection(self._pool) as conn:
+            return int(await conn.fetchval(PURGE_CHECK_FAILURES, limit))
 
 
-def _entry(row: asyncpg.Record) -> Entry:
+def _entry(row: asyncpg.Record) -> LedgerMessage:
     fields = dict(row)
     past = zip(*(fields.pop(name, None) or () for name in _PAST), strict=True)
-    read = {"purpose": Purpose(fields["purpose"]), "state": State(fields["state"])}
-    return Entry(**fields | read | {"language": Language(fields["language"]), "past": tuple(Past(*p) for p in past)})
+    read = {"purpose": Purpose(fields["purpose"]), "state": MessageState(fields["state"])}
+    return LedgerMessage(
+        **fields | read | {"language": Language(fields["language"]), "past": tuple(PreviousAttempt(*p) for p in past)}
+    )
 
 
-def _claimed(entry: Entry, sender: str, claimed: set[tuple[UUID, str]]) -> Entry | None:
+def _claimed(entry: LedgerMessage, sender: str, claimed: set[tuple[UUID, str]]) -> LedgerMessage | None:
     """The entry if it was claimed; of two commands for one message that came together only one has it."""
     if (entry.message_id, sender) not in claimed:
         return None

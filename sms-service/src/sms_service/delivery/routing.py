@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.phone import E164
 from sms_service.senders.port import Outcome
-from sms_service.spending.money import Charge
+from sms_service.spending.money import MessageCost
 
 NO_ROUTE = "no_route"
 """The failure of a message to a number that no route serves."""
@@ -25,7 +25,7 @@ _MENDS = frozenset({Outcome.TRANSIENT, Outcome.RATE_LIMITED, "abandoned", "undel
 """Failures that may be over when the person asks again."""
 
 
-class Past(NamedTuple):
+class PreviousAttempt(NamedTuple):
     """An earlier attempt to reach a number. ``outcome`` is empty while it is open, ``undelivered`` by a receipt.
 
     ``ago`` is when its message was asked for.
@@ -79,7 +79,7 @@ class Choice:
 
     sender: str | None
     failure: str = ""
-    charge: Charge | None = None
+    charge: MessageCost | None = None
 
 
 class Router:
@@ -101,7 +101,7 @@ class Router:
         number: E164,
         message_id: UUID,
         verification_id: UUID,
-        past: Sequence[Past],
+        past: Sequence[PreviousAttempt],
         tried: str | None = None,
         *,
         without: Container[str] = (),
@@ -120,7 +120,7 @@ class Router:
             left = [sender for sender in order if failed[sender] in _MENDS]
         return self._first_able(left, past)
 
-    def _first_able(self, senders: Sequence[str], past: Sequence[Past]) -> Choice:
+    def _first_able(self, senders: Sequence[str], past: Sequence[PreviousAttempt]) -> Choice:
         failure = EXHAUSTED
         for sender in senders:
             if self._is_open(sender):
@@ -131,7 +131,7 @@ class Router:
                 return Choice(sender)
         return Choice(None, failure)
 
-    def _within_limits(self, sender: str, past: Sequence[Past]) -> bool:
+    def _within_limits(self, sender: str, past: Sequence[PreviousAttempt]) -> bool:
         limits = self._limits.get(sender)
         return limits is None or limits.allow([p.ago for p in past if p.sender == sender and p.outcome in _COUNTED])
 

@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import Counter
 
 from sms_service.delivery.circuit_breakers import Breakers
-from sms_service.delivery.routing import EXHAUSTED, Choice, Limits, Past, Route, Router
-from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, Sender, scrubbed
+from sms_service.delivery.routing import EXHAUSTED, Choice, Limits, PreviousAttempt, Route, Router
+from sms_service.senders.port import SEND_SECONDS, Message, Outcome, Sender, SendResult, redact
 from sms_service.spending.money import Tariff
 from sms_service.spending.refusals import CHEAPER_AWAY, SPENDING_STOPPED
 
@@ -20,7 +20,7 @@ ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by what they a
 log = structlog.get_logger()
 
 
-class Carriers:
+class SenderPool:
     """The senders of one settings file, its routes and limits."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Carriers:
         self._quoting: set[str] = set()
 
     @classmethod
-    def only(cls, sender: Sender) -> "Carriers":
+    def only(cls, sender: Sender) -> "SenderPool":
         """One sender for everybody."""
         return cls([sender], [Route("+", (sender.name,))], {})
 
@@ -46,7 +46,7 @@ class Carriers:
         self,
         message: Message,
         verification_id: UUID,
-        past: Sequence[Past],
+        past: Sequence[PreviousAttempt],
         tried: str | None = None,
         *,
         dear: str | None = None,
@@ -73,13 +73,13 @@ class Carriers:
         most = tariff.price(dear, message.to)
         return {name for name in self._senders if tariff.price(name, message.to) >= most}
 
-    async def send(self, name: str, message: Message, remaining: timedelta) -> Answer:
+    async def send(self, name: str, message: Message, remaining: timedelta) -> SendResult:
         """Ask one sender, while the code lives and no longer than ``SEND_SECONDS``. Raises nothing of the sender's.
 
         What is returned holds neither the code nor the number, whatever the provider quoted.
         """
         said = await self._ask(name, message, remaining)
-        answer = scrubbed(said, message)
+        answer = redact(said, message)
         if said.provider_id and not answer.provider_id and name not in self._quoting:
             self._quoting.add(name)
             log.warning("sender.id_withheld", sender=name)
@@ -94,14 +94,14 @@ class Carriers:
             )
         return answer
 
-    async def _ask(self, name: str, message: Message, remaining: timedelta) -> Answer:
+    async def _ask(self, name: str, message: Message, remaining: timedelta) -> SendResult:
         try:
             async with asyncio.timeout(min(SEND_SECONDS, remaining.total_seconds())):
                 return await self._breakers.send(self._senders[name], message)
         except TimeoutError:
-            return Answer(Outcome.TRANSIENT, "timeout")
+            return SendResult(Outcome.TRANSIENT, "timeout")
         except Exception as error:  # noqa: BLE001  a library may raise whatever it likes
             # The message may have left, so what must not happen is a second try by the same sender. The error's
             # text stays out of the log: a library may quote the number or the text in it.
             log.error("sender.failed", sender=name, message_id=str(message.message_id), error=type(error).__name__)
-            return Answer(Outcome.TRANSIENT, type(error).__name__)
+            return SendResult(Outcome.TRANSIENT, type(error).__name__)

@@ -5,11 +5,11 @@ from aiohttp import web
 from shared.internal_api.endpoint import Endpoint
 from shared.rpc import read, reply
 from sms_service.explain.explain import Explainer
-from sms_service.explain.report import Story
-from sms_service.explain.request import Explain
+from sms_service.explain.report import Report
+from sms_service.explain.request import ExplainRequest
 from sms_service.verification.api import EXPLAIN_PATH
 
-EXPLAIN = Endpoint(EXPLAIN_PATH, Explain, Story)
+EXPLAIN = Endpoint(EXPLAIN_PATH, ExplainRequest, Report)
 EXPLAINER: web.AppKey[Explainer] = web.AppKey("explainer", Explainer)
 routes = web.RouteTableDef()
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from shared.internal_api.auth import SpentTickets
 from sms_service.explain.diagnosis import judge, nothing_asked
-from sms_service.explain.history import Course, HappeningRow, Past
-from sms_service.explain.report import Story, Timeline, Verdict
-from sms_service.explain.steps import entries_of, limiter_of
+from sms_service.explain.history import Course, EventRow, History
+from sms_service.explain.report import Diagnosis, Report, Timeline
+from sms_service.explain.steps import limiter_of, steps_of
 from sms_service.spending.refusals import LIMITER
-from sms_service.verification.audit_events import CALLER, REFUSALS_A_DAY, What
+from sms_service.verification.audit_events import CALLER, REFUSALS_PER_DAY, EventKind
 
 AUTH_SILENT = "session: unknown: auth-service did not answer"
 AUTH_FORGOT = "session: no longer known: auth-service forgets a spent ticket after a day"
@@ -23,10 +23,10 @@ SAMPLED = {
     CALLER: "of refusals by a limit on callers one a minute is kept for each network: there may have been more",
     LIMITER: "of refusals by spending one a minute is kept for each number, of a flood few: there may have been more",
 }
-MOST_TOLD = 100
+MAX_TOLD = 100
 """How many timelines a story has: the newest. A number for tests may have a hundred of them a day."""
 LEFT_OUT = "of {all} timelines the newest {told} are told: of an older one ask by the id of its verification"
-FULL = f"of refusals {REFUSALS_A_DAY} in 24 hours are kept for one number: there may have been more"
+FULL = f"of refusals {REFUSALS_PER_DAY} in 24 hours are kept for one number: there may have been more"
 
 R = TypeVar("R")
 K = TypeVar("K", bound=Hashable)
@@ -36,26 +36,26 @@ K = TypeVar("K", bound=Hashable)
 class Chosen:
     """The courses that are told, and of how many."""
 
-    past: Past
+    past: History
     courses: Sequence[Course]
     of: int
 
 
-def choose(past: Past, verification_id: UUID | None = None) -> Chosen:
+def choose(past: History, verification_id: UUID | None = None) -> Chosen:
     """The newest courses of a number; or that of one verification alone, however old."""
     courses = courses_of(past)
     if verification_id is None:
-        return Chosen(past, courses[-MOST_TOLD:], len(courses))
+        return Chosen(past, courses[-MAX_TOLD:], len(courses))
     only = [course for course in courses if course.verification_id == verification_id]
     return Chosen(past, only, len(only))
 
 
-def tell(about: str, phone_ref: str, days: int, chosen: Chosen, spent: SpentTickets | None) -> Story:
+def tell(about: str, phone_ref: str, days: int, chosen: Chosen, spent: SpentTickets | None) -> Report:
     """The story of a number. ``spent`` is what auth-service knows of its tickets; None when it did not answer."""
     courses = [replace(course, spent=_of_course(spent, course)) for course in chosen.courses]
     sent = [message.created_at for message in chosen.past.messages]
     timelines = [_timeline(course, sent, chosen.past.now) for course in courses]
-    return Story(
+    return Report(
         about=about,
         phone_ref=phone_ref,
         days=days,
@@ -73,25 +73,25 @@ def _of_course(spent: SpentTickets | None, course: Course) -> SpentTickets | Non
     return spent.model_copy(update={"tickets": tickets})
 
 
-def courses_of(past: Past) -> list[Course]:
+def courses_of(past: History) -> list[Course]:
     """One course for each verification, with the refusals while it lived; the other refusals by themselves."""
     courses = _of_verifications(past)
     by_purpose = _grouped(courses, lambda course: course.purpose)
-    housed: defaultdict[UUID | None, list[HappeningRow]] = defaultdict(list)
-    alone: list[HappeningRow] = []
-    for row in past.happenings:
-        if row.what is What.REFUSED:
+    housed: defaultdict[UUID | None, list[EventRow]] = defaultdict(list)
+    alone: list[EventRow] = []
+    for row in past.verification_events:
+        if row.what is EventKind.REFUSED:
             home = _home(by_purpose[row.purpose], row.at)
             (housed[home.verification_id] if home else alone).append(row)
     whole = [replace(course, refusals=housed[course.verification_id]) for course in courses]
     return _in_order([*whole, *(Course(None, row.purpose, refusals=[row]) for row in alone)])
 
 
-def _of_verifications(past: Past) -> list[Course]:
+def _of_verifications(past: History) -> list[Course]:
     """In the order in which they were asked for."""
     verified = past.verified()
     attempts = _grouped(past.attempts, lambda row: row.message_id)
-    checks = _grouped(past.happenings, lambda row: row.verification_id)
+    checks = _grouped(past.verification_events, lambda row: row.verification_id)
     return [
         Course(
             verification_id,
@@ -137,7 +137,7 @@ def _timeline(course: Course, sent: Sequence[datetime], now: datetime) -> Timeli
         verification_id=course.verification_id,
         purpose=course.purpose,
         verdict=judge(course, now),
-        entries=entries_of(course, sent),
+        entries=steps_of(course, sent),
         notes=_notes(course),
     )
 
@@ -151,12 +151,12 @@ def _notes(course: Course) -> list[str]:
             notes.append(AUTH_FORGOT if course.verified_at < course.spent.known_since else NOT_SPENT)
     limiters = {limiter_of(row) for row in course.refusals}
     notes += [said for limiter, said in SAMPLED.items() if limiter in limiters]
-    if len(course.refusals) >= REFUSALS_A_DAY:
+    if len(course.refusals) >= REFUSALS_PER_DAY:
         notes.append(FULL)
     return notes
 
 
-def _answer(courses: Sequence[Course], timelines: Sequence[Timeline]) -> Verdict | None:
+def _answer(courses: Sequence[Course], timelines: Sequence[Timeline]) -> Diagnosis | None:
     """The verdict on what was asked for last."""
     if not courses:
         return None

@@ -7,15 +7,15 @@ from uuid import UUID
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 from shared.startup import UnreachableError
-from sms_service.explain.render_text import text_of
-from sms_service.explain.report import Story
+from sms_service.explain.render_text import render_text
+from sms_service.explain.report import Report
 from sms_service.explain.request import identity_of, number_of
 from sms_service.explain.setup import explainer
 from sms_service.settings import ExplainSettings
 
 NOT_ASKABLE = (
     "sms-service: this is no phone number and no id. A number is written as 13800138000 (of +86), +8613800138000 or "
-    "+85251234567; the gateway refuses all others, and those of countries that it does not serve (COUNTRIES)\n"
+    "+85251234567; the gateway refuses all others, and those of countries that it does not serve (SERVED_CALLING_CODES)\n"
 )
 
 
@@ -31,7 +31,7 @@ def explain(settings: ExplainSettings, asked: str, days: int, *, as_json: bool) 
         said = f"no message or verification {about} is kept" if unknown else "PostgreSQL does not answer, try again"
         _leave(1, f"sms-service: {said}\n")
     else:
-        sys.stdout.write(story.model_dump_json(indent=2) + "\n" if as_json else text_of(story))
+        sys.stdout.write(story.model_dump_json(indent=2) + "\n" if as_json else render_text(story))
 
 
 def _about(asked: str) -> UUID | E164:
@@ -42,7 +42,7 @@ def _about(asked: str) -> UUID | E164:
         raise
 
 
-async def _story(settings: ExplainSettings, about: UUID | E164, days: int) -> Story:
+async def _story(settings: ExplainSettings, about: UUID | E164, days: int) -> Report:
     async with explainer(settings) as opened:
         return await opened.explain(about, days)
 

@@ -12,9 +12,9 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import SpentTickets
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from sms_service.explain.build_report import choose, tell
-from sms_service.explain.history import Course, Past
-from sms_service.explain.report import Story
-from sms_service.explain.request import Explain
+from sms_service.explain.history import Course, History
+from sms_service.explain.report import Report
+from sms_service.explain.request import ExplainRequest
 from sms_service.retention import MESSAGE_DAYS
 
 UNKNOWN = "a number that no row can name any more"
@@ -22,7 +22,7 @@ UNKNOWN = "a number that no row can name any more"
 log = structlog.get_logger()
 
 
-class Owner(Protocol):
+class HistorySubject(Protocol):
     """Whose a message or verification is."""
 
     @property
@@ -31,11 +31,11 @@ class Owner(Protocol):
     def verification_id(self) -> UUID: ...
 
 
-class PastBook(Protocol):
+class HistoryRepository(Protocol):
     """Where the past is read."""
 
-    async def past(self, phone_ref: int, days: int) -> Past: ...
-    async def whose(self, identity: UUID) -> Owner | None: ...
+    async def past(self, phone_ref: int, days: int) -> History: ...
+    async def whose(self, identity: UUID) -> HistorySubject | None: ...
     async def sealed(self, phone_ref: int) -> bytes | None: ...
 
 
@@ -48,12 +48,12 @@ class Tickets(Protocol):
 class Explainer:
     """Tells stories. ``days`` is how far back, and never more than is kept."""
 
-    def __init__(self, book: PastBook, tickets: Tickets, phones: PhoneKeys) -> None:
-        self._book = book
+    def __init__(self, repository: HistoryRepository, tickets: Tickets, phones: PhoneKeys) -> None:
+        self._repository = repository
         self._tickets = tickets
         self._phones = phones
 
-    async def answer(self, call: Explain) -> Story:
+    async def answer(self, call: ExplainRequest) -> Report:
         """Answer an operator, and note that he asked."""
         story = await self.explain(call.about, call.days)
         by = "number" if call.phone is not None else "id"
@@ -61,7 +61,7 @@ class Explainer:
         log.warning("explain.answered", who="operator", by=by, phone_ref=story.phone_ref, masked=masked)
         return story
 
-    async def explain(self, about: E164 | UUID, days: int = MESSAGE_DAYS) -> Story:
+    async def explain(self, about: E164 | UUID, days: int = MESSAGE_DAYS) -> Report:
         """The story of a number, shown in full since whoever asks knows it; or of an id, with the number masked.
 
         An id is that of a verification or of a message of it. Raises ``NOT_FOUND`` for an unknown one.
@@ -70,14 +70,14 @@ class Explainer:
             return await self._of_identity(about, days)
         return await self._tell(self._phones.ref(about), about, days)
 
-    async def _of_identity(self, identity: UUID, days: int) -> Story:
-        owner = await self._book.whose(identity)
+    async def _of_identity(self, identity: UUID, days: int) -> Report:
+        owner = await self._repository.whose(identity)
         if owner is None:
             raise ServiceError(ErrorCode.NOT_FOUND)
         return await self._tell(owner.phone_ref, await self._masked(owner.phone_ref), days, owner.verification_id)
 
-    async def _tell(self, phone_ref: int, about: str, days: int, only: UUID | None = None) -> Story:
-        past = await self._book.past(phone_ref, min(days, MESSAGE_DAYS))
+    async def _tell(self, phone_ref: int, about: str, days: int, only: UUID | None = None) -> Report:
+        past = await self._repository.past(phone_ref, min(days, MESSAGE_DAYS))
         chosen = choose(past, only)
         spent = await self._spent(chosen.courses, past.now)
         return tell(about, ref_hex(phone_ref), min(days, MESSAGE_DAYS), chosen, spent)
@@ -93,7 +93,7 @@ class Explainer:
             return None
 
     async def _masked(self, phone_ref: int) -> str:
-        sealed = await self._book.sealed(phone_ref)
+        sealed = await self._repository.sealed(phone_ref)
         try:
             return mask(self._phones.open(sealed)) if sealed else UNKNOWN
         except InvalidTag:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from shared.internal_api.auth import SpentTickets
 from shared.internal_api.sms import Purpose
-from sms_service.delivery.delivery import State
-from sms_service.verification.audit_events import What
+from sms_service.delivery.delivery import MessageState
+from sms_service.verification.audit_events import EventKind
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class MessageRow:
     purpose: Purpose
     dialect: str
     language: str
-    state: State
+    state: MessageState
     sender: str
     failure: str
     created_at: datetime
@@ -45,12 +45,12 @@ class AttemptRow:
 
 
 @dataclass(frozen=True)
-class HappeningRow:
+class EventRow:
     """A refusal, or a code that came back."""
 
     verification_id: UUID | None
     at: datetime
-    what: What
+    what: EventKind
     purpose: Purpose
     dialect: str
     detail: str
@@ -67,19 +67,21 @@ class VerificationRow:
 
 
 @dataclass(frozen=True)
-class Past:
+class History:
     """All of it, each kind oldest first, as it was ``now`` by the database's clock."""
 
     now: datetime
     messages: Sequence[MessageRow] = ()
     attempts: Sequence[AttemptRow] = ()
-    happenings: Sequence[HappeningRow] = ()
+    verification_events: Sequence[EventRow] = ()
     verifications: Sequence[VerificationRow] = ()
 
     def verified(self) -> dict[UUID, datetime]:
         """When each verification's right code came back."""
         told = {
-            row.verification_id: row.at for row in self.happenings if row.verification_id and row.what is What.RIGHT
+            row.verification_id: row.at
+            for row in self.verification_events
+            if row.verification_id and row.what is EventKind.RIGHT
         }
         return {row.verification_id: row.verified_at for row in self.verifications if row.verified_at} | told
 
@@ -92,8 +94,8 @@ class Course:
     purpose: Purpose
     messages: Sequence[MessageRow] = ()
     attempts: Sequence[AttemptRow] = ()
-    refusals: Sequence[HappeningRow] = ()
-    checks: Sequence[HappeningRow] = ()
+    refusals: Sequence[EventRow] = ()
+    checks: Sequence[EventRow] = ()
     verified_at: datetime | None = None
     spent: SpentTickets | None = None
 

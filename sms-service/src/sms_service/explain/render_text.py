@@ -4,13 +4,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from sms_service.explain.report import Entry, Story, Timeline, Verdict
+from sms_service.explain.report import Diagnosis, Report, Step, Timeline
 from sms_service.explain.steps import seconds
 
 WIDTH = 100
 
 
-def text_of(story: Story) -> str:
+def render_text(story: Report) -> str:
     """The whole of it: the answer first, then each timeline, oldest first."""
     lines = [f"{story.about}  (reference {story.phone_ref}; the last {story.days} days; times are UTC)", ""]
     lines += _answer(story.verdict)
@@ -35,7 +35,7 @@ def _timeline(timeline: Timeline, number: int, *, alone: bool) -> Iterator[str]:
         yield from _wrapped(note, "   - ")
 
 
-def _answer(verdict: Verdict) -> Sequence[str]:
+def _answer(verdict: Diagnosis) -> Sequence[str]:
     return [*_wrapped(verdict.said, "=> "), *_wrapped(verdict.advice, "   ")]
 
 
@@ -53,5 +53,5 @@ def _gap(before: datetime | None, at: datetime) -> str:
     return "+" + seconds(at - before)
 
 
-def _facts(entry: Entry) -> str:
+def _facts(entry: Step) -> str:
     return f"  ({', '.join(f'{name} {value}' for name, value in entry.facts.items())})" if entry.facts else ""

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.internal_api.endpoint import Wire
+from shared.internal_api.endpoint import WireModel
 from shared.internal_api.sms import Purpose
 
 
-class Kind(StrEnum):
+class DiagnosisKind(StrEnum):
     """The answers there are to "why no code?"; programs may rely on them."""
 
     NOTHING_ASKED = "nothing_asked"
@@ -43,7 +43,7 @@ class Kind(StrEnum):
     ABANDONED = "abandoned"
 
 
-class Entry(Wire):
+class Step(WireModel):
     """One step: when, who, what in a sentence, and its particulars."""
 
     at: datetime
@@ -52,25 +52,25 @@ class Entry(Wire):
     facts: dict[str, str | int] = Field(default_factory=dict)
 
 
-class Verdict(Wire):
+class Diagnosis(WireModel):
     """The answer in one line, and what to do about it."""
 
-    kind: Kind
+    kind: DiagnosisKind
     said: str
     advice: str
 
 
-class Timeline(Wire):
+class Timeline(WireModel):
     """One verification, or refusals that led to none. ``notes`` are what is not known, or has no time."""
 
     verification_id: UUID | None
     purpose: Purpose
-    verdict: Verdict
-    entries: Sequence[Entry]
+    verdict: Diagnosis
+    entries: Sequence[Step]
     notes: Sequence[str] = ()
 
 
-class Story(Wire):
+class Report(WireModel):
     """What is known of a number, oldest first. ``about`` is the number, or its mask when it was asked for by id.
 
     ``notes`` say what is left out.
@@ -80,6 +80,6 @@ class Story(Wire):
     phone_ref: str
     days: int
     now: datetime
-    verdict: Verdict
+    verdict: Diagnosis
     notes: Sequence[str] = ()
     timelines: Sequence[Timeline]

@@ -6,12 +6,12 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.errors import ServiceError
-from shared.internal_api.endpoint import Wire
+from shared.internal_api.endpoint import WireModel
 from shared.phone import E164, parse
 from sms_service.retention import MESSAGE_DAYS
 
 
-class Explain(Wire):
+class ExplainRequest(WireModel):
     """Why no code? Asked by exactly one of the first three; the number is shown to who asks by number."""
 
     phone: str | None = Field(default=None, max_length=32, repr=False)

@@ -9,7 +9,7 @@ from shared import postgres, rpc
 from shared.phone import PhoneKeys
 from sms_service.explain import api
 from sms_service.explain.explain import Explainer
-from sms_service.explain.history_store import PastStore
+from sms_service.explain.history_store import HistoryStore
 from sms_service.explain.tickets import AuthTickets
 from sms_service.settings import ExplainSettings
 
@@ -20,9 +20,9 @@ async def explainer(settings: ExplainSettings) -> AsyncIterator[Explainer]:
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     async with (
         postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool,
-        rpc.peer(settings.auth_url, settings.service_token.get_secret_value()) as auth,
+        rpc.internal_client(settings.auth_url, settings.service_token.get_secret_value()) as auth,
     ):
-        yield Explainer(PastStore(pool), AuthTickets(auth), phones)
+        yield Explainer(HistoryStore(pool), AuthTickets(auth), phones)
 
 
 def mount(app: web.Application, settings: ExplainSettings) -> None:

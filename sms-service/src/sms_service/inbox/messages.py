@@ -10,14 +10,14 @@ from itertools import islice
 from pydantic import Field
 
 from shared.events import new_id
-from shared.internal_api.endpoint import Empty, Endpoint, Number, Wire
+from shared.internal_api.endpoint import Empty, Endpoint, Number, WireModel
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
 CAPACITY = 10_000
 
 
-class NewMessage(Wire):
+class NewMessage(WireModel):
     """What the sender hands in."""
 
     to: Number = Field(repr=False)
@@ -26,7 +26,7 @@ class NewMessage(Wire):
     purpose: Purpose
 
 
-class NewMessages(Wire):
+class NewMessages(WireModel):
     """Messages that go in together."""
 
     messages: list[NewMessage]
@@ -39,7 +39,7 @@ class StoredMessage(NewMessage):
     created_at: datetime
 
 
-class Messages(Wire):
+class Messages(WireModel):
     """A page of the inbox, newest first."""
 
     messages: list[StoredMessage]

@@ -8,10 +8,10 @@ from aiohttp import web
 from shared.internal_api.endpoint import Number
 from shared.pages.site import Site, reader_language
 from sms_service.inbox.messages import CAPACITY, Inbox, StoredMessage
-from sms_service.inbox.search import MOST_CHARACTERS, parse_search
+from sms_service.inbox.search import MAX_CHARACTERS, parse_search
 from sms_service.inbox.words import PURPOSES, WORDS
 
-MOST_ROWS = 200
+MAX_ROWS = 200
 WAIT_SECONDS = 25.0
 """How long a page waits for a change: below what proxies and browsers allow a silent request."""
 
@@ -59,7 +59,7 @@ class InboxPage:
             return web.Response(text=ABOUT)
         state = await self._inbox.state("", 0)
         number = _number(request.query.get("to", ""))
-        typed = request.query.get("q", "")[:MOST_CHARACTERS]
+        typed = request.query.get("q", "")[:MAX_CHARACTERS]
         found = self._find(number, typed)
         return self._site.page(
             request,
@@ -70,8 +70,8 @@ class InboxPage:
             shown_number=_spaced(number),
             q=typed,
             found=len(found),
-            most=MOST_ROWS,
-            rows=[_row(message, reader_language(request)) for message in found[:MOST_ROWS]],
+            most=MAX_ROWS,
+            rows=[_row(message, reader_language(request)) for message in found[:MAX_ROWS]],
         )
 
     async def tell_state(self, request: web.Request) -> web.Response:

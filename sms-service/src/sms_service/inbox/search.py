@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sms_service.inbox.messages import StoredMessage
 
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Search:
 def parse_search(text: str) -> Search:
     """A search as it is typed. An unknown prefix is a word like any other; too much text is cut."""
     to, purposes, words = [], [], []
-    for word in text[:MOST_CHARACTERS].casefold().split():
+    for word in text[:MAX_CHARACTERS].casefold().split():
         prefix, colon, rest = word.partition(":")
         if colon and prefix == "to":
             to.append(rest)

@@ -12,13 +12,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.messages.segments import segments
-from sms_service.messages.templates import PLACEHOLDERS, Autofill, Occasion, Scope, Texts, find
+from sms_service.messages.templates import PLACEHOLDERS, Autofill, MessageContext, Scope, Texts, find
 from sms_service.senders.config import Part
 from sms_service.verification.limits import CODE_LIFETIME
 
 RETRIEVER_BYTES = 140
 """The longest message that Android's SMS Retriever hands to an app; read strictly, as UTF-8."""
-MOST_SEGMENTS = 3
+MAX_SEGMENTS = 3
 ANY_CODE = "000000"
 
 Loc = tuple[str | int, ...]
@@ -135,13 +135,13 @@ class TextTables:
         for occasion in self._occasions():
             text = words.compose(ANY_CODE, occasion, CODE_LIFETIME)
             size, parts = len(text.encode()), segments(text)
-            if parts > MOST_SEGMENTS:
-                yield self._source(occasion), f"takes {parts} short messages; more than {MOST_SEGMENTS} are not sent"
+            if parts > MAX_SEGMENTS:
+                yield self._source(occasion), f"takes {parts} short messages; more than {MAX_SEGMENTS} are not sent"
             if size > RETRIEVER_BYTES and self._has_hash(occasion):
                 said = f"with app_hash, {_title(occasion)} has {size} bytes; an app is given {RETRIEVER_BYTES} at most"
                 yield self._source(occasion), said
 
-    def long(self) -> Iterator[tuple[str, Occasion, int]]:
+    def multi_segment(self) -> Iterator[tuple[str, MessageContext, int]]:
         """Texts of more than one short message: where they are written, one occasion for each, how many they take."""
         words, told = self.words, set[Loc]()
         for occasion in self._occasions():
@@ -150,14 +150,14 @@ class TextTables:
                 told.add(source)
                 yield f"{source[0]}[{source[1]}]", occasion, parts
 
-    def _occasions(self) -> Iterator[Occasion]:
+    def _occasions(self) -> Iterator[MessageContext]:
         """One for each text that the tables can make."""
-        meetings = self._meetings()
+        intersections = self._scope_intersections()
         clients = sorted({""} | {part.client for part in self.autofill})
-        lasts = {dialect: self._lasts(dialect, clients) for dialect in {dialect for _, dialect in meetings}}
+        lasts = {dialect: self._lasts(dialect, clients) for dialect in {dialect for _, dialect in intersections}}
         seen: set[tuple[object, ...]] = set()
-        for purpose, language, (prefix, dialect) in product(Purpose, Language, meetings):
-            occasion = Occasion(purpose, language, prefix, dialect)
+        for purpose, language, (prefix, dialect) in product(Purpose, Language, intersections):
+            occasion = MessageContext(purpose, language, prefix, dialect)
             template, signature = self._position("texts", occasion), self._position("signatures", occasion)
             first = (template, signature) if template is not None else (purpose, language, signature)
             for last, client in lasts[dialect].items():
@@ -165,7 +165,7 @@ class TextTables:
                     seen.add((*first, last))
                     yield replace(occasion, client=client)
 
-    def _meetings(self) -> list[tuple[str, str]]:
+    def _scope_intersections(self) -> list[tuple[str, str]]:
         """The prefixes and dialects at which entries of the three tables meet.
 
         Entries that together make a text anywhere also make one there: nothing is for that meeting which is not for
@@ -179,19 +179,19 @@ class TextTables:
 
     def _lasts(self, dialect: str, clients: Sequence[str]) -> dict[int | None, str]:
         """The entries of ``autofill`` that messages of a dialect can have, each with a client that has it."""
-        asked = [Occasion(Purpose.SIGN_UP, Language.CHINESE, "+", dialect, client) for client in clients]
+        asked = [MessageContext(Purpose.SIGN_UP, Language.CHINESE, "+", dialect, client) for client in clients]
         return {self._position("autofill", occasion): occasion.client for occasion in asked}
 
-    def _has_hash(self, occasion: Occasion) -> bool:
+    def _has_hash(self, occasion: MessageContext) -> bool:
         position = self._position("autofill", occasion)
         return position is not None and bool(self.autofill[position].app_hash)
 
-    def _source(self, occasion: Occasion) -> Loc:
+    def _source(self, occasion: MessageContext) -> Loc:
         """Which entry has most to do with a text: its template, else its autofill line, else its signature."""
         found = ((name, self._position(name, occasion)) for name in ("texts", "autofill", "signatures"))
         return next((name, position) for name, position in found if position is not None)
 
-    def _position(self, table: Table, occasion: Occasion) -> int | None:
+    def _position(self, table: Table, occasion: MessageContext) -> int | None:
         return find(self._scopes[table], occasion)
 
     @cached_property
@@ -207,11 +207,11 @@ class TextTables:
 
 def _meeting(one: tuple[str, str], other: tuple[str, str]) -> tuple[str, str] | None:
     """The prefix and the dialect that two entries are both for, if there is one."""
-    (short, long), dialects = sorted((one[0], other[0]), key=len), {one[1], other[1]} - {""}
-    if not long.startswith(short) or len(dialects) > 1:
+    (short, multi_segment), dialects = sorted((one[0], other[0]), key=len), {one[1], other[1]} - {""}
+    if not multi_segment.startswith(short) or len(dialects) > 1:
         return None
-    return long, max(dialects, default="")
+    return multi_segment, max(dialects, default="")
 
 
-def _title(occasion: Occasion) -> str:
+def _title(occasion: MessageContext) -> str:
     return f"the {occasion.language.value} text for {occasion.purpose.value}"

@@ -3,7 +3,7 @@
 from shared.internal_api.sms import Language, Purpose
 from shared.languages import language_of
 from sms_service.messages.segments import encoding, segments, units
-from sms_service.messages.templates import Occasion, Texts
+from sms_service.messages.templates import MessageContext, Texts
 from sms_service.verification.limits import CODE_LIFETIME
 
 CODE = "012345"
@@ -16,7 +16,7 @@ def preview(texts: Texts, number: str, language: Language | None = None, dialect
     """
     shown = []
     for purpose in Purpose:
-        occasion = Occasion(purpose, language or Language(language_of(number)), number, dialect, client)
+        occasion = MessageContext(purpose, language or Language(language_of(number)), number, dialect, client)
         text = texts.compose(CODE, occasion, CODE_LIFETIME)
         written, parts = encoding(text), segments(text)
         size = f"{units(text)} of {written.alone if parts == 1 else parts * written.part}"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Occasion:
+class MessageContext:
     """What a message is sent for, in which language, to whom, and for which app."""
 
     purpose: Purpose
@@ -36,7 +36,7 @@ class Scope:
     purpose: Purpose | None = None
     language: Language | None = None
 
-    def covers(self, occasion: Occasion) -> bool:
+    def covers(self, occasion: MessageContext) -> bool:
         """Whether it is for this occasion."""
         return (
             self.dialect in ("", occasion.dialect)
@@ -78,7 +78,7 @@ class Autofill:
 Scoped = Sequence[tuple[Scope, T]]
 
 
-def find(given: Scoped[T], occasion: Occasion) -> T | None:
+def find(given: Scoped[T], occasion: MessageContext) -> T | None:
     """Of what covers an occasion the most particular; None where nothing does."""
     fitting = [each for each in given if each[0].covers(occasion)]
     return max(fitting, key=lambda each: each[0].rank)[1] if fitting else None
@@ -94,7 +94,7 @@ class Texts:
         self._signatures = signatures
         self._autofills = autofills
 
-    def compose(self, code: str, occasion: Occasion, remaining: timedelta) -> str:
+    def compose(self, code: str, occasion: MessageContext, remaining: timedelta) -> str:
         """The text for a code that lives for ``remaining``, which a message sent again must not overstate."""
         template = find(self._templates, occasion) or TEMPLATES[occasion.language][occasion.purpose]
         signature = find(self._signatures, occasion)

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import TakeReceipt
-from sms_service.receipts.receipts import Callback, Fate, Reader, Reading, Receipt
+from sms_service.receipts.receipts import Callback, DeliveryStatus, Reader, Reading, Receipt
 from sms_service.senders.config import AliyunConfig, SenderConfig, TencentConfig, TwilioConfig, WebhookConfig
 from sms_service.senders.libraries import MissingLibraryError
-from sms_service.senders.port import identifier, word
+from sms_service.senders.port import provider_id_of, safe_error_code
 from sms_service.senders.webhook_signature import WebhookKey
 
 
@@ -40,7 +40,7 @@ def callback(call: TakeReceipt, callbacks: str) -> Callback:
         query = dict(parse_qsl(call.query, keep_blank_values=True, max_num_fields=10))
         body = base64.b64decode(call.body, validate=True)
     except ValueError:
-        raise _nonsense() from None
+        raise _malformed_response() from None
     url = f"{callbacks}/{call.sender}" + (f"?{call.query}" if call.query else "")
     return Callback(url, query, call.headers, body)
 
@@ -56,10 +56,12 @@ class WebhookReader:
         if not self._key.verifies(callback.headers, callback.body):
             raise _forged()
         given = _json(callback.body)
-        if not isinstance(given, dict) or given.get("status") not in tuple(Fate):
-            raise _nonsense()
+        if not isinstance(given, dict) or given.get("status") not in tuple(DeliveryStatus):
+            raise _malformed_response()
         message_id = _uuid(given.get("id"))
-        return Reading([Receipt(Fate(given["status"]), message_id, detail=word(given.get("detail") or ""))])
+        return Reading(
+            [Receipt(DeliveryStatus(given["status"]), message_id, detail=safe_error_code(given.get("detail") or ""))]
+        )
 
 
 class TwilioReader:
@@ -78,7 +80,7 @@ class TwilioReader:
         try:
             form = dict(parse_qsl(callback.body.decode(), keep_blank_values=True, max_num_fields=100))
         except ValueError:
-            raise _nonsense() from None
+            raise _malformed_response() from None
         signature = callback.headers.get("x-twilio-signature", "")
         if not signature.isascii() or not self._validator.validate(callback.url, form, signature):
             raise _forged()
@@ -86,10 +88,21 @@ class TwilioReader:
         if fate is None:
             return Reading([])
         message_id = _uuid(callback.query.get("m"))
-        return Reading([Receipt(fate, message_id, identifier(form.get("MessageSid")), word(form.get("ErrorCode", "")))])
+        return Reading(
+            [
+                Receipt(
+                    fate, message_id, provider_id_of(form.get("MessageSid")), safe_error_code(form.get("ErrorCode", ""))
+                )
+            ]
+        )
 
 
-_TWILIO = {"delivered": Fate.DELIVERED, "undelivered": Fate.FAILED, "failed": Fate.FAILED, "canceled": Fate.FAILED}
+_TWILIO = {
+    "delivered": DeliveryStatus.DELIVERED,
+    "undelivered": DeliveryStatus.FAILED,
+    "failed": DeliveryStatus.FAILED,
+    "canceled": DeliveryStatus.FAILED,
+}
 
 
 class AliyunReader:
@@ -103,10 +116,10 @@ class AliyunReader:
         _demand(self._key, callback)
         receipts = [
             Receipt(
-                Fate.DELIVERED if report.get("success") is True else Fate.FAILED,
+                DeliveryStatus.DELIVERED if report.get("success") is True else DeliveryStatus.FAILED,
                 _uuid(report.get("out_id")),
-                identifier(report.get("biz_id")),
-                word(report.get("err_code") or ""),
+                provider_id_of(report.get("biz_id")),
+                safe_error_code(report.get("err_code") or ""),
             )
             for report in _list(callback.body)
         ]
@@ -124,9 +137,9 @@ class TencentReader:
         _demand(self._key, callback)
         receipts = [
             Receipt(
-                Fate.DELIVERED if report.get("report_status") == "SUCCESS" else Fate.FAILED,
-                provider_id=identifier(report.get("sid")),
-                detail=word(report.get("errmsg") or ""),
+                DeliveryStatus.DELIVERED if report.get("report_status") == "SUCCESS" else DeliveryStatus.FAILED,
+                provider_id=provider_id_of(report.get("sid")),
+                detail=safe_error_code(report.get("errmsg") or ""),
             )
             for report in _list(callback.body)
         ]
@@ -142,7 +155,7 @@ def _demand(key: SecretStr, callback: Callback) -> None:
 def _list(body: bytes) -> list[dict[str, Any]]:
     given = _json(body)
     if not isinstance(given, list) or not all(isinstance(report, dict) for report in given):
-        raise _nonsense()
+        raise _malformed_response()
     return given
 
 
@@ -150,7 +163,7 @@ def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
-        raise _nonsense() from None
+        raise _malformed_response() from None
 
 
 def _uuid(text: object) -> UUID | None:
@@ -164,5 +177,5 @@ def _forged() -> ServiceError:
     return ServiceError(ErrorCode.UNAUTHENTICATED)
 
 
-def _nonsense() -> ServiceError:
+def _malformed_response() -> ServiceError:
     return ServiceError(ErrorCode.PARAMETER_INVALID, field="body")

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
-from shared.events import MessageDelivered, MessageFailed, Outgoing, event
+from shared.events import MessageDelivered, MessageFailed, OutboxMessage, new_event
 from sms_service.events import SOURCE
 
 UNDELIVERED = "undelivered"
@@ -22,14 +22,14 @@ RECEIPTS = Counter("haoma_receipts_total", "Receipts by what they changed", ["se
 log = structlog.get_logger()
 
 
-class Fate(StrEnum):
+class DeliveryStatus(StrEnum):
     """What a receipt says. Delivered has the last word: a telephone that has a message keeps it."""
 
     FAILED = "failed"
     DELIVERED = "delivered"
 
 
-_VERSIONS = {Fate.FAILED: 100, Fate.DELIVERED: 101}
+_VERSIONS = {DeliveryStatus.FAILED: 100, DeliveryStatus.DELIVERED: 101}
 """Versions of events told of receipts: above those of sending, and in the order of precedence."""
 
 
@@ -37,7 +37,7 @@ _VERSIONS = {Fate.FAILED: 100, Fate.DELIVERED: 101}
 class Receipt:
     """One message's fate. It is known by our id, where the provider gives it back, or else by the provider's."""
 
-    fate: Fate
+    fate: DeliveryStatus
     message_id: UUID | None = None
     provider_id: str = field(default="", repr=False)
     detail: str = ""
@@ -68,7 +68,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Attempt:
+class ReceiptTarget:
     """The attempt that a receipt is about."""
 
     message_id: UUID
@@ -77,10 +77,12 @@ class Attempt:
     receipt: str
 
 
-class Book(Protocol):
+class ReceiptRepository(Protocol):
     """Where attempts are kept."""
 
-    async def apply(self, sender: str, receipt: Receipt, decide: Callable[[Attempt], Outgoing | None]) -> bool | None:
+    async def apply(
+        self, sender: str, receipt: Receipt, decide: Callable[[ReceiptTarget], OutboxMessage | None]
+    ) -> bool | None:
         """Write a receipt with the event that ``decide`` makes of its attempt, which nobody else changes meanwhile.
 
         False when it makes none, and None when there is no such attempt.
@@ -90,8 +92,8 @@ class Book(Protocol):
 class Receipts:
     """Takes receipts. ``wake`` is called after something was committed for the outbox."""
 
-    def __init__(self, book: Book, readers: Mapping[str, Reader], wake: Callable[[], None]) -> None:
-        self._book = book
+    def __init__(self, repository: ReceiptRepository, readers: Mapping[str, Reader], wake: Callable[[], None]) -> None:
+        self._repository = repository
         self._readers = readers
         self._wake = wake
 
@@ -112,7 +114,7 @@ class Receipts:
 
     async def apply(self, sender: str, receipt: Receipt) -> bool:
         """Record one receipt and tell it, unless that changes nothing. False when its message is unknown."""
-        applied = await self._book.apply(sender, receipt, lambda attempt: _told(sender, receipt, attempt))
+        applied = await self._repository.apply(sender, receipt, lambda attempt: _told(sender, receipt, attempt))
         effect = {None: "unknown", False: "nothing", True: receipt.fate.value}[applied]
         RECEIPTS.labels(sender, effect).inc()
         log.info("receipt.taken", sender=sender, effect=effect, detail=receipt.detail)
@@ -121,12 +123,12 @@ class Receipts:
         return applied is not None
 
 
-def changes(known: str, fate: Fate) -> bool:
+def changes(known: str, fate: DeliveryStatus) -> bool:
     """Whether a receipt adds to what is known: nothing yet, or a failure that was none."""
-    return not known or (known == Fate.FAILED.value and fate is Fate.DELIVERED)
+    return not known or (known == DeliveryStatus.FAILED.value and fate is DeliveryStatus.DELIVERED)
 
 
-def _told(sender: str, receipt: Receipt, attempt: Attempt) -> Outgoing | None:
+def _told(sender: str, receipt: Receipt, attempt: ReceiptTarget) -> OutboxMessage | None:
     if not changes(attempt.receipt, receipt.fate):
         return None
     about = {
@@ -136,8 +138,8 @@ def _told(sender: str, receipt: Receipt, attempt: Attempt) -> Outgoing | None:
         "latency_ms": max(0, round(attempt.age.total_seconds() * 1000)),
     }
     fact: MessageDelivered | MessageFailed
-    if receipt.fate is Fate.DELIVERED:
+    if receipt.fate is DeliveryStatus.DELIVERED:
         fact = MessageDelivered.model_validate(about)
     else:
         fact = MessageFailed.model_validate(about | {"failure": UNDELIVERED})
-    return event(fact, source=SOURCE, subject=fact.message_id, version=_VERSIONS[receipt.fate])
+    return new_event(fact, source=SOURCE, subject=fact.message_id, version=_VERSIONS[receipt.fate])

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, transaction
-from sms_service.receipts.receipts import Attempt, Receipt
+from sms_service.receipts.receipts import Receipt, ReceiptTarget
 
 # The attempt may still be open: a receipt can be quicker than the answer. Finishing touches other columns.
 HOLD = """
     select a.message_id, a.verification_id, now() - s.created_at as age, a.receipt
-    from attempts a join sends s using (message_id)
+    from attempts a join messages s using (message_id)
     where a.sender = $1 and a.{key} = $2
     for update of a
 """
@@ -28,20 +28,22 @@ class ReceiptStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def apply(self, sender: str, receipt: Receipt, decide: Callable[[Attempt], Outgoing | None]) -> bool | None:
+    async def apply(
+        self, sender: str, receipt: Receipt, decide: Callable[[ReceiptTarget], OutboxMessage | None]
+    ) -> bool | None:
         """Hold the attempt, decide, and write receipt and event together."""
         if receipt.message_id is None and not receipt.provider_id:
             return None
         by_message = receipt.message_id is not None
         key = receipt.message_id if by_message else receipt.provider_id
-        async with transaction(self._pool) as taken:
-            row = await taken.fetchrow(BY_MESSAGE if by_message else BY_PROVIDER, sender, key)
+        async with transaction(self._pool) as conn:
+            row = await conn.fetchrow(BY_MESSAGE if by_message else BY_PROVIDER, sender, key)
             if row is None:
                 return None
-            attempt = Attempt(**row)
+            attempt = ReceiptTarget(**row)
             told = decide(attempt)
             if told is None:
                 return False
-            await taken.execute(SETTLE, attempt.message_id, sender, receipt.fate.value, receipt.detail)
-            await put(taken, [told])
+            await conn.execute(SETTLE, attempt.message_id, sender, receipt.fate.value, receipt.detail)
+            await put(conn, [told])
         return True

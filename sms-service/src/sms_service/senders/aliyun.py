@@ -12,7 +12,7 @@ from darabonba.exceptions import DaraException
 from darabonba.runtime import RuntimeOptions
 
 from sms_service.senders.config import AliyunConfig
-from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
+from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
 
 _BY_CODE = {
     "isv.BUSINESS_LIMIT_CONTROL": Outcome.RATE_LIMITED,
@@ -73,7 +73,7 @@ class AliyunSender:
         )
         yield cls(name, config, client)
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         """Send it once. The library's errors are answers too."""
         request = SendSmsRequest(
             phone_numbers=_number(message.to),
@@ -88,19 +88,19 @@ class AliyunSender:
             return read_code(getattr(error, "code", None) or "", getattr(error, "status_code", None))
         body = response.body
         if body is None or not body.code:
-            return Answer(Outcome.TRANSIENT, "nonsense")
+            return SendResult(Outcome.TRANSIENT, "nonsense")
         if body.code == "OK":
-            return Answer(Outcome.ACCEPTED, provider_id=identifier(body.biz_id))
+            return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(body.biz_id))
         return read_code(body.code)
 
 
-def read_code(code: object, status: object = None) -> Answer:
+def read_code(code: object, status: object = None) -> SendResult:
     """What one of its error codes means; ``status`` is that of the HTTP answer, where there was one."""
     text = str(code)
     outcome = _BY_CODE.get(text) or next((o for prefix, o in _BY_PREFIX if text.startswith(prefix)), None)
     if isinstance(status, int) and status >= 500:
         outcome = Outcome.TRANSIENT
-    return Answer(outcome or Outcome.TRANSIENT, word(text or "no_code"))
+    return SendResult(outcome or Outcome.TRANSIENT, safe_error_code(text or "no_code"))
 
 
 def _number(number: str) -> str:

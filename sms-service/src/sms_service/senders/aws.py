@@ -10,7 +10,7 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from sms_service.senders.config import AwsConfig
-from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
+from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
 
 _BY_CODE = {
     "Throttling": Outcome.RATE_LIMITED,
@@ -61,7 +61,7 @@ class AwsSender:
         ) as client:
             yield cls(name, config, client)
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         """Publish it once."""
         try:
             published = await self._client.publish(
@@ -70,26 +70,28 @@ class AwsSender:
         except ClientError as error:
             return _refusal(error.response)
         except NoCredentialsError:
-            return Answer(Outcome.MISCONFIGURED, "no_credentials")
+            return SendResult(Outcome.MISCONFIGURED, "no_credentials")
         except BotoCoreError as error:
-            return Answer(Outcome.TRANSIENT, word(type(error).__name__))
-        found = identifier(published.get("MessageId"))
-        return Answer(Outcome.ACCEPTED, provider_id=found) if found else Answer(Outcome.TRANSIENT, "nonsense")
+            return SendResult(Outcome.TRANSIENT, safe_error_code(type(error).__name__))
+        found = provider_id_of(published.get("MessageId"))
+        return SendResult(Outcome.ACCEPTED, provider_id=found) if found else SendResult(Outcome.TRANSIENT, "nonsense")
 
 
-def _refusal(response: Any) -> Answer:
+def _refusal(response: Any) -> SendResult:
     error = response.get("Error", {})
     code, said = str(error.get("Code", "")), str(error.get("Message", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status >= 500:
-        return Answer(Outcome.TRANSIENT, word(code or status))
+        return SendResult(Outcome.TRANSIENT, safe_error_code(code or status))
     if code.startswith("InvalidParameter") and "PhoneNumber" in said:
-        return Answer(Outcome.INVALID_NUMBER, word(code))
+        return SendResult(Outcome.INVALID_NUMBER, safe_error_code(code))
     if code in _BY_CODE:
-        return Answer(_BY_CODE[code], word(code))
+        return SendResult(_BY_CODE[code], safe_error_code(code))
     if status == 429:
-        return Answer(Outcome.RATE_LIMITED, word(code or status))
-    return Answer(Outcome.MISCONFIGURED if status in {400, 401, 403, 404} else Outcome.TRANSIENT, word(code or status))
+        return SendResult(Outcome.RATE_LIMITED, safe_error_code(code or status))
+    return SendResult(
+        Outcome.MISCONFIGURED if status in {400, 401, 403, 404} else Outcome.TRANSIENT, safe_error_code(code or status)
+    )
 
 
 def _text(value: str) -> dict[str, str]:

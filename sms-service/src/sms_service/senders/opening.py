@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from importlib import import_module
 
-from shared.rpc import Peer
+from shared.rpc import InternalClient
 from sms_service.receipts.receipts import Receipt
 from sms_service.senders.config import SenderConfig
 from sms_service.senders.inbox import InboxSender
@@ -40,7 +40,7 @@ def load(kind: str) -> Open:
 class Surroundings:
     """What some kinds need: the process that holds the inbox, where receipts are posted, and who takes them."""
 
-    inbox: Callable[[], AbstractAsyncContextManager[Peer]]
+    inbox: Callable[[], AbstractAsyncContextManager[InternalClient]]
     callbacks: str | None
     take: TakeReceipt
 

@@ -15,7 +15,7 @@ from sms_service.messages.segments import segments
 
 SEND_SECONDS = 4.0
 """What a sender is given. Below 5 s, in which a message that got no answer must be with the next sender."""
-LONGEST_WORD = 64
+MAX_WORD = 64
 
 
 class Outcome(StrEnum):
@@ -57,7 +57,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SendResult:
     """A sender's answer. ``provider_id`` is what receipts will call the message, where they do not use our id.
 
     ``detail`` is the provider's own word for it (an error code, an HTTP status), for the ledger and for people.
@@ -76,7 +76,7 @@ class Sender(Protocol):
 
     @property
     def name(self) -> str: ...
-    async def send(self, message: Message) -> Answer: ...
+    async def send(self, message: Message) -> SendResult: ...
 
 
 _WORD = re.compile(r"[^A-Za-z0-9_.:-]+")
@@ -84,20 +84,20 @@ _DIGITS = re.compile(r"[0-9](?:[_.:-]*[0-9]){5,}")
 """A code has six digits and a number more; what providers call their errors has five at most."""
 
 
-def word(text: object) -> str:
+def safe_error_code(text: object) -> str:
     """A provider's error code, fit to be kept: short, plain, and without what could be a number or a code."""
     plain = _WORD.sub("_", str(text)).strip("_")
-    return _DIGITS.sub("_", plain)[:LONGEST_WORD]
+    return _DIGITS.sub("_", plain)[:MAX_WORD]
 
 
-def identifier(text: object) -> str:
+def provider_id_of(text: object) -> str:
     """A provider's id for a message, as it is kept and looked up; empty when it is none."""
     return text if isinstance(text, str) and 0 < len(text) <= 128 and text.isprintable() else ""
 
 
-def scrubbed(answer: Answer, message: Message) -> Answer:
+def redact(answer: SendResult, message: Message) -> SendResult:
     """The answer as it may be kept: some providers quote the text or the number in it, also as their id."""
-    detail = word(answer.detail)
+    detail = safe_error_code(answer.detail)
     return replace(
         answer,
         detail=_WITHHELD if _quotes(detail, message) else detail,
@@ -106,10 +106,10 @@ def scrubbed(answer: Answer, message: Message) -> Answer:
 
 
 _WITHHELD = "withheld"
-_LONGEST_CALLING_CODE = 3
+_MAX_CALLING_CODE = 3
 
 
 def _quotes(text: str, message: Message) -> bool:
     """Whether the code or the number stands in a text, in whatever digits and with whatever between them."""
     bare = "".join(str(unicodedata.digit(one, one)) for one in text if one.isalnum())
-    return message.code in bare or message.to.lstrip("+")[_LONGEST_CALLING_CODE:] in bare
+    return message.code in bare or message.to.lstrip("+")[_MAX_CALLING_CODE:] in bare

@@ -17,9 +17,9 @@ from aiosmpplib.state import NPI, TON, SmppCommand, SmppSessionState
 from aiosmpplib.throttle import AbstractThrottleHandler
 from aiosmpplib.utils import detect_format
 
-from sms_service.receipts.receipts import Fate, Receipt
+from sms_service.receipts.receipts import DeliveryStatus, Receipt
 from sms_service.senders.config import SmppConfig
-from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
+from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
 
 STOP_SECONDS = 2.0
 RECEIPT_PAUSES = (0.2, 1.0, 3.0)
@@ -43,11 +43,11 @@ _BY_STATUS = {
 """Every other status says that what we ask is not right: our address, our parameters, our rights."""
 
 _FATES = {
-    "DELIVRD": Fate.DELIVERED,
-    "UNDELIV": Fate.FAILED,
-    "EXPIRED": Fate.FAILED,
-    "REJECTD": Fate.FAILED,
-    "DELETED": Fate.FAILED,
+    "DELIVRD": DeliveryStatus.DELIVERED,
+    "UNDELIV": DeliveryStatus.FAILED,
+    "EXPIRED": DeliveryStatus.FAILED,
+    "REJECTD": DeliveryStatus.FAILED,
+    "DELETED": DeliveryStatus.FAILED,
 }
 
 log = structlog.get_logger()
@@ -73,13 +73,13 @@ class _Session(AbstractBroker, AbstractHook, AbstractThrottleHandler, SimpleCorr
         self._name = name
         self._take = take
         self._waiting: asyncio.Queue[SubmitSm] = asyncio.Queue()
-        self._answers: dict[str, asyncio.Future[Answer]] = {}
+        self._answers: dict[str, asyncio.Future[SendResult]] = {}
         self._taking: set[asyncio.Task[None]] = set()
         self.bind_status = ""
 
-    async def submit(self, message: SubmitSm) -> Answer:
+    async def submit(self, message: SubmitSm) -> SendResult:
         """Send a message and wait for the answer. One that is given up while it waits is not sent any more."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[SendResult] = asyncio.get_running_loop().create_future()
         self._answers[message.log_id] = answer
         try:
             await self._waiting.put(message)
@@ -87,7 +87,7 @@ class _Session(AbstractBroker, AbstractHook, AbstractThrottleHandler, SimpleCorr
         finally:
             del self._answers[message.log_id]
 
-    def _settle(self, log_id: str, answer: Answer) -> None:
+    def _settle(self, log_id: str, answer: SendResult) -> None:
         waiting = self._answers.get(log_id)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
@@ -118,12 +118,12 @@ class _Session(AbstractBroker, AbstractHook, AbstractThrottleHandler, SimpleCorr
 
     async def send_error(self, smpp_message: SmppMessage, error: Exception, client_id: str) -> None:  # noqa: ARG002
         outcome = Outcome.MISCONFIGURED if isinstance(error, ValueError) else Outcome.TRANSIENT
-        self._settle(smpp_message.log_id, Answer(outcome, word(type(error).__name__)))
+        self._settle(smpp_message.log_id, SendResult(outcome, safe_error_code(type(error).__name__)))
 
     def _hear(self, said: dict[str, str]) -> None:
         fate = _FATES.get(said.get("stat", "").upper())
         if fate is not None:
-            receipt = Receipt(fate, None, identifier(said.get("id")), word(said.get("err", "")))
+            receipt = Receipt(fate, None, provider_id_of(said.get("id")), safe_error_code(said.get("err", "")))
             task = asyncio.create_task(self._take_in(receipt))
             self._taking.add(task)
             task.add_done_callback(self._taking.discard)
@@ -217,12 +217,12 @@ class SmppSender:
             await asyncio.gather(running, return_exceptions=True)
             esme.hang_up()
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         """Submit it once, with a receipt wanted."""
         if self._esme.session_state is not SmppSessionState.BOUND_TRX:
             refused = self._session.bind_status not in {"", "ESME_ROK", "ESME_RSYSERR", "ESME_RALYBND"}
             status = self._session.bind_status if refused else "not_bound"
-            return Answer(Outcome.MISCONFIGURED if refused else Outcome.TRANSIENT, word(status))
+            return SendResult(Outcome.MISCONFIGURED if refused else Outcome.TRANSIENT, safe_error_code(status))
         submit = SubmitSm(
             short_message=message.text,
             source=self._source,
@@ -235,10 +235,10 @@ class SmppSender:
         return await self._session.submit(submit)
 
 
-def _answer(status: str, smsc_id: str) -> Answer:
+def _answer(status: str, smsc_id: str) -> SendResult:
     if status == "ESME_ROK":
-        return Answer(Outcome.ACCEPTED, provider_id=identifier(smsc_id))
-    return Answer(_BY_STATUS.get(status, Outcome.MISCONFIGURED), word(status))
+        return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(smsc_id))
+    return SendResult(_BY_STATUS.get(status, Outcome.MISCONFIGURED), safe_error_code(status))
 
 
 def _address(source: str) -> PhoneNumber:

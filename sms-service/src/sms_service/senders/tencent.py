@@ -14,7 +14,7 @@ from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client_async import SmsClient
 
 from sms_service.senders.config import TencentConfig
-from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
+from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
 
 _BY_CODE = {
     "InvalidParameterValue.IncorrectPhoneNumber": Outcome.INVALID_NUMBER,
@@ -66,7 +66,7 @@ class TencentSender:
         async with SmsClient(credential, config.region, ClientProfile(httpProfile=http)) as client:
             yield cls(name, config, client)
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         """Send it once. The library's errors are answers too."""
         request = SendSmsRequest()
         request.PhoneNumberSet = [message.to]
@@ -81,22 +81,22 @@ class TencentSender:
         except TencentCloudSDKException as error:
             return read_code(error.get_code() or "")
         except httpx.HTTPError as error:
-            return Answer(Outcome.TRANSIENT, word(type(error).__name__))
+            return SendResult(Outcome.TRANSIENT, safe_error_code(type(error).__name__))
         except (ValueError, KeyError, TypeError, AttributeError):  # a page, or JSON that is not its own
-            return Answer(Outcome.TRANSIENT, "nonsense")
+            return SendResult(Outcome.TRANSIENT, "nonsense")
         return _status(response.SendStatusSet)
 
 
-def _status(statuses: object) -> Answer:
+def _status(statuses: object) -> SendResult:
     if not isinstance(statuses, list) or len(statuses) != 1:
-        return Answer(Outcome.TRANSIENT, "nonsense")
+        return SendResult(Outcome.TRANSIENT, "nonsense")
     if statuses[0].Code == "Ok":
-        return Answer(Outcome.ACCEPTED, provider_id=identifier(statuses[0].SerialNo))
+        return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(statuses[0].SerialNo))
     return read_code(statuses[0].Code)
 
 
-def read_code(code: object) -> Answer:
+def read_code(code: object) -> SendResult:
     """What one of its error codes means, of the whole request or of the one number."""
     text = str(code)
     outcome = _BY_CODE.get(text) or next((o for prefix, o in _BY_PREFIX if text.startswith(prefix)), None)
-    return Answer(outcome or Outcome.TRANSIENT, word(text or "no_code"))
+    return SendResult(outcome or Outcome.TRANSIENT, safe_error_code(text or "no_code"))

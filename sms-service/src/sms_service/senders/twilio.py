@@ -11,7 +11,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 
 from sms_service.senders.config import TwilioConfig
-from sms_service.senders.port import SEND_SECONDS, Answer, Message, Outcome, identifier, word
+from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
 
 _BY_CODE = {
     # The number (twilio.com/docs/api/errors)
@@ -82,7 +82,7 @@ class TwilioSender:
                 client.api.base_url = config.base_url
             yield cls(name, config, client, callback)
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         """Create the message. Nothing is sent again by the library."""
         more = dict(self._from)
         if self._callback is not None:
@@ -92,12 +92,14 @@ class TwilioSender:
         except TwilioException as error:
             return _refusal(error)
         except (aiohttp.ClientError, ValueError) as error:  # away, or a page instead of JSON
-            return Answer(Outcome.TRANSIENT, word(type(error).__name__))
+            return SendResult(Outcome.TRANSIENT, safe_error_code(type(error).__name__))
         if made.sid is None:
-            return Answer(Outcome.TRANSIENT, "nonsense")
+            return SendResult(Outcome.TRANSIENT, "nonsense")
         if made.status in _LOST:
-            return Answer(_BY_CODE.get(_number(made.error_code), Outcome.PERMANENT), word(made.error_code or ""))
-        return Answer(Outcome.ACCEPTED, provider_id=identifier(made.sid))
+            return SendResult(
+                _BY_CODE.get(_number(made.error_code), Outcome.PERMANENT), safe_error_code(made.error_code or "")
+            )
+        return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(made.sid))
 
 
 class _Basic:
@@ -115,12 +117,14 @@ class _Basic:
         return self._header
 
 
-def _refusal(error: TwilioException) -> Answer:
+def _refusal(error: TwilioException) -> SendResult:
     status, code = _number(getattr(error, "status", 0)), _number(getattr(error, "code", 0))
     if status >= 500:
-        return Answer(Outcome.TRANSIENT, word(code or status))
+        return SendResult(Outcome.TRANSIENT, safe_error_code(code or status))
     outcome = _BY_CODE.get(code) or _BY_STATUS.get(status)
-    return Answer(outcome or (Outcome.PERMANENT if status >= 400 else Outcome.TRANSIENT), word(code or status))
+    return SendResult(
+        outcome or (Outcome.PERMANENT if status >= 400 else Outcome.TRANSIENT), safe_error_code(code or status)
+    )
 
 
 def _number(given: object) -> int:

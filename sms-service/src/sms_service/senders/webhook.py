@@ -7,10 +7,10 @@ import aiohttp
 import orjson
 
 from sms_service.senders.config import WebhookConfig
-from sms_service.senders.port import Answer, Message, Outcome, identifier, word
+from sms_service.senders.port import Message, Outcome, SendResult, provider_id_of, safe_error_code
 from sms_service.senders.webhook_signature import WebhookKey
 
-LONGEST_ANSWER = 64 * 1024
+MAX_ANSWER = 64 * 1024
 
 _BY_STATUS = {
     400: Outcome.PERMANENT,
@@ -46,7 +46,7 @@ class WebhookSender:
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=jar) as http:
             yield cls(name, config, http)
 
-    async def send(self, message: Message) -> Answer:
+    async def send(self, message: Message) -> SendResult:
         """Post it once; redirects are not followed."""
         body = orjson.dumps(
             {
@@ -64,7 +64,7 @@ class WebhookSender:
             async with self._http.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 return read_answer(response.status, await _read(response))
         except aiohttp.ClientError as error:
-            return Answer(Outcome.TRANSIENT, word(type(error).__name__))
+            return SendResult(Outcome.TRANSIENT, safe_error_code(type(error).__name__))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -72,12 +72,12 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     taken = bytearray()
     async for chunk in response.content.iter_any():
         taken += chunk
-        if len(taken) > LONGEST_ANSWER:
+        if len(taken) > MAX_ANSWER:
             break
     return bytes(taken)
 
 
-def read_answer(status: int, body: bytes) -> Answer:
+def read_answer(status: int, body: bytes) -> SendResult:
     """What a status and a body mean. A body that is neither empty nor a JSON object is nonsense from a 2xx.
 
     An object may give ``outcome`` (one of ours), ``id``, ``detail``; one with ``error`` and no ``outcome`` refuses.
@@ -86,22 +86,24 @@ def read_answer(status: int, body: bytes) -> Answer:
     if given is not None and "outcome" in given:
         return _said(given, status)
     if not 200 <= status < 300:
-        return Answer(_BY_STATUS.get(status, Outcome.TRANSIENT), str(status))
+        return SendResult(_BY_STATUS.get(status, Outcome.TRANSIENT), str(status))
     if given is None:
-        return Answer(Outcome.TRANSIENT, "nonsense") if body.strip() else Answer(Outcome.ACCEPTED)
+        return SendResult(Outcome.TRANSIENT, "nonsense") if body.strip() else SendResult(Outcome.ACCEPTED)
     if given.get("error"):
-        return Answer(Outcome.REFUSED, word(given["error"]) if isinstance(given["error"], str) else "error")
-    return Answer(Outcome.ACCEPTED, provider_id=identifier(given.get("id")))
+        return SendResult(
+            Outcome.REFUSED, safe_error_code(given["error"]) if isinstance(given["error"], str) else "error"
+        )
+    return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(given.get("id")))
 
 
-def _said(given: dict[str, object], status: int) -> Answer:
+def _said(given: dict[str, object], status: int) -> SendResult:
     try:
         outcome = Outcome(str(given["outcome"]))
     except ValueError:
-        return Answer(Outcome.TRANSIENT, "unknown_outcome")
+        return SendResult(Outcome.TRANSIENT, "unknown_outcome")
     if outcome is Outcome.ACCEPTED and not 200 <= status < 300:
-        return Answer(Outcome.TRANSIENT, str(status))
-    return Answer(outcome, word(given.get("detail") or ""), identifier(given.get("id")))
+        return SendResult(Outcome.TRANSIENT, str(status))
+    return SendResult(outcome, safe_error_code(given.get("detail") or ""), provider_id_of(given.get("id")))
 
 
 def _object(body: bytes) -> dict[str, object] | None:

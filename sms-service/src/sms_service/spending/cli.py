@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from shared import postgres
 from shared.startup import UnreachableError
 from sms_service.settings import SpendingSettings
-from sms_service.spending.gate import Standing
+from sms_service.spending.gate import PrefixState
 from sms_service.spending.money import written
-from sms_service.spending.monitor import Judge, Window
+from sms_service.spending.monitor import PrefixMonitor, Window
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import STAGE_NAMES, Counts
 from sms_service.spending.store import SpendingStore
@@ -32,15 +32,15 @@ async def _answer(settings: SpendingSettings, plan: Plan, resume: str | None) ->
     async with postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool:
         store = SpendingStore(pool)
         if resume is None:
-            return shown(plan, (await store.find()).windows, await store.counts(1, 0), await store.standing())
-        if not await Judge(store, plan, lambda: None).resume(resume):
+            return shown(plan, (await store.find()).windows, await store.counts(1, 0), await store.state())
+        if not await PrefixMonitor(store, plan, lambda: None).resume(resume):
             sys.exit(f"{resume} is in no stage.")
         return f"{resume} is let go.\n"
 
 
-def shown(plan: Plan, windows: Sequence[Window], counts: Mapping[str, Counts], standing: Sequence[Standing]) -> str:
+def shown(plan: Plan, windows: Sequence[Window], counts: Mapping[str, Counts], state: Sequence[PrefixState]) -> str:
     """Everything as text, for people."""
-    return "\n".join([*_budgets(plan, windows), *_stages(counts, standing)]) + "\n"
+    return "\n".join([*_budgets(plan, windows), *_stages(counts, state)]) + "\n"
 
 
 def _budgets(plan: Plan, windows: Sequence[Window]) -> Iterator[str]:
@@ -53,9 +53,9 @@ def _budgets(plan: Plan, windows: Sequence[Window]) -> Iterator[str]:
             yield f"  {window.prefix} this {window.span}: {of}, anew in {_minutes(window.ends_in.total_seconds())}"
 
 
-def _stages(found: Mapping[str, Counts], standing: Sequence[Standing]) -> Iterator[str]:
-    yield "Stages" if standing else "No prefix is recorded, slowed or stopped"
-    for one in sorted(standing, key=lambda other: (-other.stage, other.scope)):
+def _stages(found: Mapping[str, Counts], state: Sequence[PrefixState]) -> Iterator[str]:
+    yield "Stages" if state else "No prefix is recorded, slowed or stopped"
+    for one in sorted(state, key=lambda other: (-other.stage, other.scope)):
         counts = found.get(one.scope, Counts())
         told = f"  {one.scope}: {STAGE_NAMES[one.stage]} for {_minutes(one.lasted)}"
         left = f", {_minutes(one.left)} left" if one.left > 0 else ""

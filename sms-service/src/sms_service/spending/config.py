@@ -48,7 +48,7 @@ class SpendingPart(Part):
 
 
 class BudgetPart(Part):
-    """What may be spent on numbers with a prefix in each hour and each day of the clock (UTC)."""
+    """What may be spent on number_activity with a prefix in each hour and each day of the clock (UTC)."""
 
     prefix: str = Field(pattern=r"^\+[0-9]{0,15}$")
     hour: Amount | None = None

@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from shared.phone import E164
 from sms_service.spending.plan import KINDS, SPANS, Plan
 from sms_service.spending.policy import STAGE_NAMES, Stage
-from sms_service.spending.prefixes import Area, area_of
+from sms_service.spending.prefixes import NumberPrefixes, prefixes_of
 from sms_service.spending.refusals import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
 
 REFRESH_SECONDS = 1.0
@@ -25,7 +25,7 @@ REFRESHED = Gauge("haoma_spending_refreshed_timestamp_seconds", "When the stages
 
 
 @dataclass(frozen=True)
-class Standing:
+class PrefixState:
     """A scope in a stage: since how many seconds, and for how many more."""
 
     scope: str
@@ -34,10 +34,10 @@ class Standing:
     left: float
 
 
-class StageBook(Protocol):
+class StageRepository(Protocol):
     """Where stages are kept."""
 
-    async def standing(self) -> Sequence[Standing]: ...
+    async def state(self) -> Sequence[PrefixState]: ...
     async def admit(self, scope: str, per_minute: int) -> float: ...
     async def give_back(self, scope: str) -> None: ...
 
@@ -50,11 +50,11 @@ class _Since:
     ends: float
 
 
-class Watch:
+class SpendingGate:
     """The view of one process. It is as old as the last time that it was refreshed."""
 
-    def __init__(self, book: StageBook, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
-        self._book = book
+    def __init__(self, repository: StageRepository, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
+        self._repository = repository
         self._rules = plan.rules
         self._enforced = plan.enforced
         self._clock = clock
@@ -63,16 +63,16 @@ class Watch:
         self._slowed: dict[str, _Since] = {}
         self._full: dict[str, float] = {}
 
-    def area(self, number: E164) -> Area:
+    def area(self, number: E164) -> NumberPrefixes:
         """Where what comes back of a number is counted."""
-        return area_of(number)
+        return prefixes_of(number)
 
     async def refresh(self) -> None:
         """Read the stages anew. When that fails the view stays as it is."""
-        standing = await self._book.standing()
+        state = await self._repository.state()
         now = self._clock()
         self._stopped, self._broke, self._slowed = {}, {}, {}
-        for one in standing:
+        for one in state:
             kind, _, prefix = one.scope.partition(":")
             since = _Since(now - one.lasted, now + one.left)
             if kind not in KINDS:
@@ -83,7 +83,7 @@ class Watch:
             elif self._enforced and one.stage is Stage.SLOW:
                 self._slowed[one.scope] = since
         self._full = {scope: until for scope, until in self._full.items() if until > now}
-        _show(standing)
+        _show(state)
 
     def refuse_stopped(self, number: E164) -> None:
         """Raise ``StoppedError`` for a number with a stopped prefix, or without money."""
@@ -97,10 +97,10 @@ class Watch:
         """Count one more message to a slowed prefix, and tell where. Raises ``StoppedError`` when a minute is full."""
         return await self._admit([scope for scope, _ in self._slow(number)])
 
-    async def give_back(self, places: Sequence[str]) -> None:
+    async def give_back(self, slots: Sequence[str]) -> None:
         """Take back what ``admit`` counted for a message that will not be sent."""
-        for scope in places:
-            await self._book.give_back(scope)
+        for scope in slots:
+            await self._repository.give_back(scope)
             self._full.pop(scope, None)
 
     async def admit_queued(self, number: E164, age: timedelta) -> None:
@@ -118,7 +118,7 @@ class Watch:
         if (left := max((self._full.get(scope, now) - now for scope in scopes), default=0.0)) > 0:
             raise StoppedError(math.ceil(left))
         for position, scope in enumerate(scopes):
-            if wait := await self._book.admit(scope, self._rules[scope.partition(":")[0]].per_minute):
+            if wait := await self._repository.admit(scope, self._rules[scope.partition(":")[0]].per_minute):
                 self._full[scope] = now + wait
                 await self.give_back(scopes[:position])
                 raise StoppedError(math.ceil(wait))
@@ -136,10 +136,10 @@ class Watch:
         return [(scope, slowed[scope]) for scope in _scopes(number) if scope in slowed] if slowed else []
 
 
-class Unwatched:
+class NoSpendingLimits:
     """Nothing is said of spending: nobody is stopped and nothing is counted."""
 
-    def area(self, number: E164) -> Area | None:  # noqa: ARG002  whoever it is
+    def area(self, number: E164) -> NumberPrefixes | None:  # noqa: ARG002  whoever it is
         """Nowhere."""
         return None
 
@@ -150,19 +150,19 @@ class Unwatched:
         """Whoever it is."""
         return ()
 
-    async def give_back(self, places: Sequence[str]) -> None:
+    async def give_back(self, slots: Sequence[str]) -> None:
         """Nothing was counted."""
 
     async def admit_queued(self, number: E164, age: timedelta) -> None:
         """Whoever it is."""
 
 
-UNWATCHED = Unwatched()
+NO_SPENDING_LIMITS = NoSpendingLimits()
 
 
-def _show(standing: Sequence[Standing]) -> None:
+def _show(state: Sequence[PrefixState]) -> None:
     """Counts only: who chooses the numbers would choose the series. Events and the command name the prefixes."""
-    there = Counter((one.scope.partition(":")[0], one.stage) for one in standing)
+    there = Counter((one.scope.partition(":")[0], one.stage) for one in state)
     for kind in (*KINDS, *SPANS):
         for stage, name in STAGE_NAMES.items():
             STAGES.labels(kind, name).set(there[kind, stage])
@@ -170,4 +170,4 @@ def _show(standing: Sequence[Standing]) -> None:
 
 
 def _scopes(number: E164) -> list[str]:
-    return [f"{kind}:{prefix}" for kind, prefix in zip(KINDS, area_of(number), strict=True)]
+    return [f"{kind}:{prefix}" for kind, prefix in zip(KINDS, prefixes_of(number), strict=True)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.phone import E164
-from sms_service.spending.prefixes import Area, area_of
+from sms_service.spending.prefixes import NumberPrefixes, prefixes_of
 
 MICROS = 1_000_000
 _AMOUNT = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,6}))?")
@@ -26,7 +26,7 @@ def written(amount: int) -> str:
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent on numbers with a prefix, in micros: in each hour and each day (UTC) of the clock."""
+    """What may be spent on number_activity with a prefix, in micros: in each hour and each day (UTC) of the clock."""
 
     prefix: str
     hour: int | None = None
@@ -39,12 +39,12 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Charge:
+class MessageCost:
     """What one attempt costs, on which budgets, and where it is counted."""
 
     micros: int
     budgets: tuple[Budget, ...]
-    area: Area
+    area: NumberPrefixes
 
 
 class Tariff:
@@ -58,10 +58,10 @@ class Tariff:
         """What one segment to a number costs by its longest priced prefix; nothing where there is no price."""
         return next((price for prefix, price in self._prices.get(sender, ()) if number.startswith(prefix)), 0)
 
-    def charge(self, sender: str, number: E164, segments: int) -> Charge:
+    def charge(self, sender: str, number: E164, segments: int) -> MessageCost:
         """What a message costs. All budgets with a prefix of its number are charged."""
         budgets = tuple(budget for budget in self._budgets if number.startswith(budget.prefix))
-        return Charge(self.price(sender, number) * segments, budgets, area_of(number))
+        return MessageCost(self.price(sender, number) * segments, budgets, prefixes_of(number))
 
     def cheapest(self, prefix: str) -> int:
         """The least that a message to any number with a prefix may cost: with less left, nothing can be sent."""

@@ -10,13 +10,13 @@ from typing import Protocol
 import structlog
 
 from shared.events import (
-    Outgoing,
+    OutboxMessage,
     SpendingFact,
     SpendingRecorded,
     SpendingResumed,
     SpendingSlowed,
     SpendingStopped,
-    event,
+    new_event,
 )
 from sms_service.events import SOURCE
 from sms_service.spending.money import Budget
@@ -37,7 +37,7 @@ JUDGE_SECONDS = 1.0
 ALARMED_SECONDS = 0.1
 REST = 20.0
 """With very many blocks counting takes a while: it shall not cost the database more than a twentieth of a core."""
-LONGEST_REST_SECONDS = 5.0
+MAX_REST_SECONDS = 5.0
 """However long counting takes, or fails to come to an end: nobody may pump unseen for longer."""
 
 _FACTS: Mapping[Stage, type[SpendingFact]] = {
@@ -81,17 +81,17 @@ class Change:
     limit: int
 
 
-class JudgeBook(Protocol):
+class PrefixRepository(Protocol):
     """Where stages are kept. Each call is atomic."""
 
     async def open_budgets(self, budgets: Sequence[Budget]) -> None: ...
     async def take_turn(self, every: timedelta) -> bool: ...
     async def find(self) -> Found: ...
     async def counts(self, least: int, percent: int) -> Mapping[str, Counts]: ...
-    async def change(self, change: Change, told: Outgoing) -> bool: ...
+    async def change(self, change: Change, told: OutboxMessage) -> bool: ...
 
 
-class Judge:
+class PrefixMonitor:
     """Judges in one process at a time, every ``every`` seconds, and rests ``rest`` times as long as counting takes.
 
     ``wake`` is called after something was told. ``clock`` gives seconds.
@@ -99,7 +99,7 @@ class Judge:
 
     def __init__(
         self,
-        book: JudgeBook,
+        repository: PrefixRepository,
         plan: Plan,
         wake: Callable[[], None],
         *,
@@ -107,7 +107,7 @@ class Judge:
         rest: float = REST,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._book = book
+        self._repository = repository
         self._plan = plan
         self._wake = wake
         self._every = every
@@ -123,10 +123,10 @@ class Judge:
         Budgets come first, and have their stages even when there is too much to count.
         """
         every = min(self._every, ALARMED_SECONDS) if alarmed else self._every
-        if not await self._book.take_turn(timedelta(seconds=max(every, self._resting))):
+        if not await self._repository.take_turn(timedelta(seconds=max(every, self._resting))):
             return 0
-        await self._book.open_budgets(self._plan.budgets)
-        found = await self._book.find()
+        await self._repository.open_budgets(self._plan.budgets)
+        found = await self._repository.find()
         entered = await self._enter_all(self._by_money(found))
         counts = await self._count()
         return entered + await self._enter_all(self._by_counts(found.held, counts))
@@ -134,13 +134,13 @@ class Judge:
     async def _count(self) -> Mapping[str, Counts]:
         began = self._clock()
         try:
-            return await self._book.counts(*self._suspects)
+            return await self._repository.counts(*self._suspects)
         finally:
-            self._resting = min((self._clock() - began) * self._rest, LONGEST_REST_SECONDS)
+            self._resting = min((self._clock() - began) * self._rest, MAX_REST_SECONDS)
 
     async def resume(self, scope: str) -> bool:
         """Let a prefix go at once, its stops forgotten; False when it is in no stage, or somebody was quicker."""
-        held = (await self._book.find()).held.get(scope, Held())
+        held = (await self._repository.find()).held.get(scope, Held())
         if held.stage is Stage.NONE:
             return False
         (change,) = self._changes(scope, replace(held, stops=0), [Stage.NONE], Counts())
@@ -150,7 +150,7 @@ class Judge:
         return sum([await self._enter(change) for change in changes])
 
     async def _enter(self, change: Change) -> bool:
-        if not await self._book.change(change, self._told(change)):
+        if not await self._repository.change(change, self._told(change)):
             return False
         self._wake()
         log.warning(
@@ -209,7 +209,7 @@ class Judge:
             return stop_seconds(self._plan.stop_seconds, held.stops)
         return {Stage.RECORD: WINDOW_SECONDS, Stage.SLOW: SLOW_SECONDS}.get(stage, 0)
 
-    def _told(self, change: Change) -> Outgoing:
+    def _told(self, change: Change) -> OutboxMessage:
         kind, _, prefix = change.scope.partition(":")
         fact = _FACTS[change.stage](
             scope=change.scope,
@@ -223,4 +223,4 @@ class Judge:
             enforced=kind not in KINDS or self._plan.enforced,
             seconds=change.seconds,
         )
-        return event(fact, source=SOURCE, subject=change.scope, version=change.version + 1)
+        return new_event(fact, source=SOURCE, subject=change.scope, version=change.version + 1)

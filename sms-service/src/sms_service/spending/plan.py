@@ -7,7 +7,7 @@ from sms_service.spending.money import Budget, Tariff
 from sms_service.spending.policy import Rule
 
 KINDS = ("block", "network", "country")
-"""What codes are counted by: the prefixes of an ``Area``, narrowest first."""
+"""What codes are counted by: the prefixes of an ``NumberPrefixes``, narrowest first."""
 SPANS = ("hour", "day")
 """The windows of budgets."""
 

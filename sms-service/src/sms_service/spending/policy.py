@@ -10,7 +10,7 @@ WINDOW_SECONDS = 3600
 """How far back a prefix is judged."""
 SLOW_SECONDS = 600
 """A slowed prefix stays so at least as long: it takes that to see whether its codes come back."""
-LONGEST_STOP_SECONDS = 86_400
+MAX_STOP_SECONDS = 86_400
 
 
 class Stage(IntEnum):
@@ -113,7 +113,7 @@ def steps(held: Held, deserved: Stage, rule: Rule) -> Sequence[Stage]:
 
 def stop_seconds(first: int, stops: int) -> int:
     """How long a prefix is stopped that has been so ``stops`` times before: twice as long each time, a day at most."""
-    return min(first << min(stops, 16), LONGEST_STOP_SECONDS)
+    return min(first << min(stops, 16), MAX_STOP_SECONDS)
 
 
 def deserved_by_money(spent: int, most: int, cheapest: int, warn_percent: int, held: Held) -> Stage:

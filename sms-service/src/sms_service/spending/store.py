@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.outbox import columns
 from shared.postgres import Pool, connection
 from sms_service.retention import PURGE_BATCH
-from sms_service.spending.gate import Standing
+from sms_service.spending.gate import PrefixState
 from sms_service.spending.money import Budget
 from sms_service.spending.monitor import Change, Found, Window
 from sms_service.spending.plan import KINDS
@@ -20,9 +20,9 @@ SETTLED = timedelta(seconds=BUCKET_SECONDS) + CODE_LIFETIME
 
 # Asked first: a refusal writes nothing, not even a lock.
 TAKE_TURN = """
-    insert into turns (work, taken_at) select 'spending', now()
-    where not exists (select from turns where work = 'spending' and taken_at > now() - $1::interval)
-    on conflict (work) do update set taken_at = now() where turns.taken_at <= now() - $1::interval
+    insert into job_leases (work, taken_at) select 'spending', now()
+    where not exists (select from job_leases where work = 'spending' and taken_at > now() - $1::interval)
+    on conflict (work) do update set taken_at = now() where job_leases.taken_at <= now() - $1::interval
     returning true
 """
 
@@ -62,7 +62,7 @@ COUNTS = f"""
     with held as materialized (
         select split_part(scope, ':', 1) as kind, split_part(scope, ':', 2) as prefix, resumed_at from spending_stages
     ), recent as not materialized (
-        select *, starts_at <= now() - $2::interval as is_settled from traffic where starts_at > now() - $1::interval
+        select *, starts_at <= now() - $2::interval as is_settled from prefix_traffic where starts_at > now() - $1::interval
     )
     {" union all ".join(_JUDGED.format(kind=kind) for kind in KINDS)}
 """  # noqa: S608  put together from constants
@@ -86,7 +86,7 @@ CHANGE = """
 """
 
 # A stop ends by itself when its time is over; a slowed prefix is let go by whoever judges.
-STANDING = """
+PREFIX_STATES = """
     select scope, stage, now() - since as lasted, until - now() as left from spending_stages
     where stage > 0 and (stage < 3 or until > now())
 """
@@ -110,8 +110,8 @@ GIVE_BACK = """
 
 PURGE_TRAFFIC = """
     with gone as (
-        delete from traffic where (starts_at, block) in (
-            select starts_at, block from traffic where starts_at < now() - make_interval(days => $1)
+        delete from prefix_traffic where (starts_at, block) in (
+            select starts_at, block from prefix_traffic where starts_at < now() - make_interval(days => $1)
             order by starts_at, block limit $2 for update skip locked
         )
         returning 1
@@ -147,9 +147,9 @@ class SpendingStore:
 
     async def find(self) -> Found:
         """Budgets, and the prefixes with a stage."""
-        async with connection(self._pool) as taken:
-            held = await taken.fetch(HELD)
-            windows = await taken.fetch(WINDOWS)
+        async with connection(self._pool) as conn:
+            held = await conn.fetch(HELD)
+            windows = await conn.fetch(WINDOWS)
         return Found(
             held={row["scope"]: Held(Stage(row["stage"]), row["over"], row["stops"], row["version"]) for row in held},
             windows=[Window(**row) for row in windows],
@@ -160,10 +160,10 @@ class SpendingStore:
         rows = await self._pool.fetch(COUNTS, timedelta(seconds=WINDOW_SECONDS), SETTLED, least, percent)
         return {row[0]: Counts(*row[1:]) for row in map(tuple, rows)}
 
-    async def change(self, change: Change, told: Outgoing) -> bool:
+    async def change(self, change: Change, told: OutboxMessage) -> bool:
         """Enter a stage and tell it; False when somebody else was quicker."""
-        async with connection(self._pool) as taken:
-            changed = await taken.fetchval(
+        async with connection(self._pool) as conn:
+            changed = await conn.fetchval(
                 CHANGE,
                 change.scope,
                 change.stage.value,
@@ -174,11 +174,11 @@ class SpendingStore:
             )
         return bool(changed)
 
-    async def standing(self) -> list[Standing]:
+    async def state(self) -> list[PrefixState]:
         """All prefixes in a stage, as they are now."""
-        rows = await self._pool.fetch(STANDING)
+        rows = await self._pool.fetch(PREFIX_STATES)
         return [
-            Standing(row["scope"], Stage(row["stage"]), row["lasted"].total_seconds(), row["left"].total_seconds())
+            PrefixState(row["scope"], Stage(row["stage"]), row["lasted"].total_seconds(), row["left"].total_seconds())
             for row in rows
         ]
 

@@ -6,16 +6,16 @@ from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, TAKE_REC
 from shared.rpc import read, reply
 from sms_service.receipts.readers import callback
 from sms_service.receipts.receipts import Receipts
-from sms_service.verification.codes import Codes
+from sms_service.verification.codes import Verifications
 
-CODES: web.AppKey[Codes] = web.AppKey("codes", Codes)
+CODES: web.AppKey[Verifications] = web.AppKey("codes", Verifications)
 RECEIPTS: web.AppKey[Receipts] = web.AppKey("receipts", Receipts)
 CALLBACKS: web.AppKey[str] = web.AppKey("callbacks", str)
 
 EXPLAIN_PATH = "/v1/explain"
 """For operators: their token opens it, and the services' does not. ``timeline.api`` answers there."""
 
-LONGEST_BODY = 128 * 1024
+MAX_BODY = 128 * 1024
 """A provider may report many messages in one callback; every other question is far shorter."""
 
 routes = web.RouteTableDef()

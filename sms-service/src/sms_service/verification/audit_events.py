@@ -6,14 +6,14 @@ from uuid import UUID
 
 from shared.internal_api.sms import Purpose
 
-REFUSALS_A_DAY = 40
-DEAD_GUESSES_A_DAY = 10
+REFUSALS_PER_DAY = 40
+UNUSABLE_CHECKS_PER_DAY = 10
 """How many are kept for one number in 24 hours, however many there are. Wrong tries have their own limits."""
 CALLER = "caller"
 """The limiter of callers who ask too often: of their refusals one a minute is kept."""
 
 
-class What(StrEnum):
+class EventKind(StrEnum):
     """The kinds of happenings."""
 
     REFUSED = "refused"
@@ -23,10 +23,10 @@ class What(StrEnum):
     RIGHT = "right"
     """The right code came back for the first time."""
     DEAD = "dead"
-    """A code came back for a verification that no code can open; ``detail`` is why, a ``Death``."""
+    """A code came back for a verification that no code can open; ``detail`` is why, a ``UnusableReason``."""
 
 
-class Death(StrEnum):
+class UnusableReason(StrEnum):
     """Why no code opens a verification."""
 
     REPLACED = "replaced"
@@ -38,11 +38,11 @@ class Death(StrEnum):
 
 
 @dataclass(frozen=True)
-class Happening:
+class VerificationEvent:
     """One of them, as it is written. A refusal belongs to no verification."""
 
     phone_ref: int
-    what: What
+    what: EventKind
     purpose: Purpose
     dialect: str
     verification_id: UUID | None = None

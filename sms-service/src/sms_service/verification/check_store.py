@@ -4,42 +4,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.sms import Purpose
 from shared.outbox import columns
 from shared.postgres import Connection
 from shared.tickets import LIFETIME
 from sms_service.spending.policy import BUCKET_SECONDS
-from sms_service.spending.prefixes import Area
+from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import (
-    FAILURES_FROM_ONE_PLACE,
+    FAILURES_FROM_ONE_NETWORK,
     FAILURES_PER_WINDOW,
-    GUESSER_FAILURES,
-    GUESSER_WINDOW,
+    NETWORK_FAILURE_WINDOW,
+    NETWORK_FAILURES,
     TRIES_PER_CODE,
     WINDOW,
 )
-from sms_service.verification.models import Passed, Try
+from sms_service.verification.models import CheckAttempt, Verified
 
 
 @dataclass(frozen=True)
-class Guess:
-    """Somebody's try at the code of a number, or of a verification alone. ``guesser`` is whom it is counted on."""
+class CodeCheck:
+    """Somebody's try at the code of a number, or of a verification alone. ``source_network`` is whom it is counted on."""
 
     phone_ref: int | None
     purpose: Purpose
     verification_id: UUID | None
-    guesser: str | None
+    source_network: str | None
 
 
 @dataclass(frozen=True)
-class Success:
+class SuccessfulCheck:
     """A try that was right, and what is to be told of it; ``area`` is where it is counted, if anywhere."""
 
-    attempt: Try
-    event: Outgoing
+    attempt: CheckAttempt
+    event: OutboxMessage
     dialect: str
-    area: Area | None
+    area: NumberPrefixes | None
 
 
 # Every statement that changes numbers takes their rows first, then those of guessers, then those of traffic, each
@@ -64,13 +64,13 @@ _COUNT_TRY = f"""
         select n.phone_ref, a.purpose, a.verification_id, a.guesser
         from asked a
         join verifications v on {{identity}} and v.purpose = a.purpose
-        join numbers n on n.phone_ref = v.phone_ref
+        join number_activity n on n.phone_ref = v.phone_ref
         where {_LIVE}
             and (select count(*) < $8 and count(*) filter (where f.place = a.guesser) < $9 from {_RECENT})
-            and not exists (select from guessers g where g.place = a.guesser and {_OPEN} and g.failures >= $10)
+            and not exists (select from check_failures_by_network g where g.place = a.guesser and {_OPEN} and g.failures >= $10)
         order by n.phone_ref for update of n
     ), charged as (
-        insert into guessers as g (place, failures, resets_at)
+        insert into check_failures_by_network as g (place, failures, resets_at)
         select guesser, 1, now() + $11::interval from held where guesser is not null order by guesser
         on conflict (place) do update set
             failures = case when {_OPEN} then g.failures + 1 else 1 end,
@@ -86,7 +86,7 @@ _COUNT_TRY = f"""
         returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.tries, v.version,
             h.guesser, c.resets_at
     ), counted as (
-        update numbers n set
+        update number_activity n set
             failures = array(select f.at from {_RECENT}) || now(),
             failed_from = array(select coalesce(f.place, '') from {_RECENT}) || coalesce(t.guesser, ''),
             version = n.version + 1
@@ -104,9 +104,9 @@ _LIMITS = (
     LIFETIME,
     WINDOW,
     FAILURES_PER_WINDOW,
-    FAILURES_FROM_ONE_PLACE,
-    GUESSER_FAILURES,
-    GUESSER_WINDOW,
+    FAILURES_FROM_ONE_NETWORK,
+    NETWORK_FAILURES,
+    NETWORK_FAILURE_WINDOW,
 )
 
 # The right code gives its try back: one mark leaves the number, one try the guesser and the verification. The event
@@ -121,9 +121,9 @@ SUCCEED = """
             block, network, country, event_id, exchange, routing_key, body
         )
     ), locked as (
-        select phone_ref from numbers where phone_ref = any ($1) order by phone_ref for update
+        select phone_ref from number_activity where phone_ref = any ($1) order by phone_ref for update
     ), number as (
-        update numbers n set
+        update number_activity n set
             failures = coalesce(
                 n.failures[:array_position(n.failures, r.at) - 1] || n.failures[array_position(n.failures, r.at) + 1:],
                 n.failures
@@ -138,10 +138,10 @@ SUCCEED = """
         where n.phone_ref = r.phone_ref
         returning r.*
     ), charged as (
-        select g.place from guessers g join number n on n.guesser = g.place and n.resets_at = g.resets_at
+        select g.place from check_failures_by_network g join number n on n.guesser = g.place and n.resets_at = g.resets_at
         order by g.place for update of g
     ), given_back as (
-        update guessers g set failures = g.failures - 1 from charged c where g.place = c.place and g.failures > 0
+        update check_failures_by_network g set failures = g.failures - 1 from charged c where g.place = c.place and g.failures > 0
     ), held as (
         select n.*, v.verified_at is null as first
         from number n join verifications v using (verification_id)
@@ -152,7 +152,7 @@ SUCCEED = """
         where v.verification_id = h.verification_id
         returning h.*, v.verified_at, v.purpose, v.created_at
     ), counted as (
-        insert into traffic as t (starts_at, block, network, country, verified)
+        insert into prefix_traffic as t (starts_at, block, network, country, verified)
         select to_timestamp(floor(extract(epoch from created_at) / $14) * $14) as bucket,
             block, network, country, count(*)
         from verified cross join (select count(*) from charged) as guessers
@@ -160,7 +160,7 @@ SUCCEED = """
         group by bucket, block, network, country order by bucket, block
         on conflict (starts_at, block) do update set verified = t.verified + excluded.verified
     ), noted as (
-        insert into happenings (id, phone_ref, verification_id, at, what, purpose, dialect)
+        insert into verification_events (id, phone_ref, verification_id, at, what, purpose, dialect)
         select event_id, phone_ref, verification_id, now(), 'right', purpose, dialect from verified where first
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
@@ -170,20 +170,20 @@ SUCCEED = """
 """
 
 
-async def count(connection: Connection, guesses: Sequence[Guess]) -> list[Try | None]:
+async def count(connection: Connection, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
     """Count guesses, of which no two share a number or a guesser. None for a code that may not be tried."""
-    rows = await connection.fetch(COUNT_TRY, *zip(*map(_asked, guesses), strict=True), *_LIMITS)
-    counted = {row["phone_ref"]: Try(**row) for row in rows}
-    return [counted.get(guess.phone_ref) for guess in guesses]
+    rows = await connection.fetch(COUNT_TRY, *zip(*map(_asked, checks), strict=True), *_LIMITS)
+    counted = {row["phone_ref"]: CheckAttempt(**row) for row in rows}
+    return [counted.get(check.phone_ref) for check in checks]
 
 
-async def count_by_id(connection: Connection, guess: Guess) -> Try | None:
+async def count_by_id(connection: Connection, check: CodeCheck) -> CheckAttempt | None:
     """As ``count``, for one guess that names no number."""
-    row = await connection.fetchrow(COUNT_TRY_BY_ID, *zip(_asked(guess), strict=True), *_LIMITS)
-    return Try(**row) if row else None
+    row = await connection.fetchrow(COUNT_TRY_BY_ID, *zip(_asked(check), strict=True), *_LIMITS)
+    return CheckAttempt(**row) if row else None
 
 
-async def succeed(connection: Connection, successes: Sequence[Success]) -> list[Passed | None]:
+async def succeed(connection: Connection, successes: Sequence[SuccessfulCheck]) -> list[Verified | None]:
     """Record right codes, of which no two share a number or a guesser. None where a newer one has taken its place."""
     rows = await connection.fetch(
         SUCCEED,
@@ -191,15 +191,15 @@ async def succeed(connection: Connection, successes: Sequence[Success]) -> list[
         *columns([right.event for right in successes]),
         BUCKET_SECONDS,
     )
-    passed = {row[0]: Passed(row[1], row[2]) for row in rows}
+    passed = {row[0]: Verified(row[1], row[2]) for row in rows}
     return [passed.get(right.attempt.verification_id) for right in successes]
 
 
-def _asked(guess: Guess) -> tuple[object, ...]:
-    return guess.phone_ref, guess.purpose.value, guess.verification_id, guess.guesser
+def _asked(check: CodeCheck) -> tuple[object, ...]:
+    return check.phone_ref, check.purpose.value, check.verification_id, check.source_network
 
 
-def _right(right: Success) -> tuple[object, ...]:
+def _right(right: SuccessfulCheck) -> tuple[object, ...]:
     attempt = right.attempt
-    who = (attempt.phone_ref, attempt.verification_id, attempt.at, attempt.guesser, attempt.resets_at)
+    who = (attempt.phone_ref, attempt.verification_id, attempt.at, attempt.source_network, attempt.resets_at)
     return (*who, right.dialect, *(right.area or (None, None, None)))

@@ -10,25 +10,25 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import Outgoing, new_id
+from shared.events import OutboxMessage, new_id
 from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Purpose, Status
 from shared.phone import E164, PhoneKeys, mask
-from shared.tickets import LIFETIME, Ticket, TicketBooth
+from shared.tickets import LIFETIME, Ticket, TicketCodec
 from sms_service import events
 from sms_service.callers.networks import Address
-from sms_service.otp import Deriver, same
+from sms_service.otp import CodeDeriver, same
 from sms_service.send_command import send_command
-from sms_service.spending.gate import UNWATCHED
-from sms_service.spending.prefixes import Area
-from sms_service.verification.audit_recorder import Diary, DiaryBook
+from sms_service.spending.gate import NO_SPENDING_LIMITS
+from sms_service.spending.prefixes import NumberPrefixes
+from sms_service.verification.audit_recorder import AuditRecorder, AuditRepository
 from sms_service.verification.limits import (
-    Standing,
+    NumberState,
     next_verification,
     refuse_capped,
     refuse_cooling,
     refuse_tested,
 )
-from sms_service.verification.models import Dispatch, Passed, Try
+from sms_service.verification.models import AcceptedRequest, CheckAttempt, Verified
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
 REDECISIONS = 20
@@ -40,41 +40,45 @@ CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["ou
 log = structlog.get_logger()
 
 
-class CodeBook(DiaryBook, Protocol):
+class VerificationRepository(AuditRepository, Protocol):
     """Where verifications are kept. Each call is atomic."""
 
-    async def standing(self, phone_ref: int, purpose: Purpose) -> Standing: ...
+    async def state(self, phone_ref: int, purpose: Purpose) -> NumberState: ...
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[datetime]]: ...
-    async def dispatch(self, dispatch: Dispatch) -> bool: ...
+    async def accept(self, accept: AcceptedRequest) -> bool: ...
     async def count_try(
-        self, phone_ref: int, purpose: Purpose, verification_id: UUID | None, guesser: str | None
-    ) -> Try | None: ...
-    async def count_try_by_id(self, verification_id: UUID, purpose: Purpose, guesser: str | None) -> Try | None: ...
-    async def succeed(self, attempt: Try, event: Outgoing, dialect: str, area: Area | None) -> Passed | None: ...
+        self, phone_ref: int, purpose: Purpose, verification_id: UUID | None, source_network: str | None
+    ) -> CheckAttempt | None: ...
+    async def count_try_by_id(
+        self, verification_id: UUID, purpose: Purpose, source_network: str | None
+    ) -> CheckAttempt | None: ...
+    async def succeed(
+        self, attempt: CheckAttempt, event: OutboxMessage, dialect: str, area: NumberPrefixes | None
+    ) -> Verified | None: ...
 
 
 class CallerLimits(Protocol):
     """How often one caller may ask: ``may_…`` raise ``CALLER_LIMIT``, or ``UNAVAILABLE`` when they cannot tell.
 
-    ``not_sent`` takes back what ``may_send`` counted on the number. ``guesser`` names whom a guess is counted on.
+    ``not_sent`` takes back what ``may_send`` counted on the number. ``source_network`` names whom a guess is counted on.
     """
 
     async def may_send(self, address: Address, phone_ref: int) -> None: ...
     async def not_sent(self, address: Address, phone_ref: int) -> None: ...
     async def may_look_up(self, address: Address) -> None: ...
-    def guesser(self, address: Address | None) -> str | None: ...
+    def source_network(self, address: Address | None) -> str | None: ...
 
 
-class Purse(Protocol):
+class SpendingGuard(Protocol):
     """Whether money may be spent on a number; if not, ``SENDING_PAUSED``. ``area`` is where a right code is counted.
 
     ``admit`` gives the places that it took of slowed prefixes; those of a message that is not sent are given back.
     """
 
-    def area(self, number: E164) -> Area | None: ...
+    def area(self, number: E164) -> NumberPrefixes | None: ...
     def refuse_stopped(self, number: E164) -> None: ...
     async def admit(self, number: E164) -> Sequence[str]: ...
-    async def give_back(self, places: Sequence[str]) -> None: ...
+    async def give_back(self, slots: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -89,26 +93,26 @@ class Switches:
 class Secrets:
     """What codes, references and tickets are made with."""
 
-    deriver: Deriver
+    deriver: CodeDeriver
     phones: PhoneKeys
-    booth: TicketBooth
+    booth: TicketCodec
 
 
-class Codes:
+class Verifications:
     """The whole life of a code. ``wake`` is called after something was committed for the outbox."""
 
     def __init__(
         self,
-        book: CodeBook,
+        repository: VerificationRepository,
         callers: CallerLimits,
         secrets: Secrets,
         wake: Callable[[], None],
         switches: Switches = Switches(),
         *,
         tests: TestNumbers = NO_TEST_NUMBERS,
-        purse: Purse = UNWATCHED,
+        spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
     ) -> None:
-        self._book = book
+        self._repository = repository
         self._callers = callers
         self._deriver = secrets.deriver
         self._phones = secrets.phones
@@ -116,8 +120,8 @@ class Codes:
         self._wake = wake
         self._switches = switches
         self._tests = tests
-        self._purse = purse
-        self._diary = Diary(book, secrets.phones, wake)
+        self._spending_guard = spending_guard
+        self._audit_recorder = AuditRecorder(repository, secrets.phones, wake)
 
     async def issue(self, call: IssueCode) -> CodeIssued:
         """Send a code. In order: ``CALLER_LIMIT``, ``call.refuse``, ``SENDING_PAUSED``, ``COOLDOWN``, ``DAILY_CAP``.
@@ -133,7 +137,7 @@ class Codes:
             return await self._send(call, number)
         except ServiceError as error:
             if error.code is not ErrorCode.UNAVAILABLE:
-                await self._diary.refused(call, number, error)
+                await self._audit_recorder.refused(call, number, error)
             raise
 
     async def _send_limited(self, call: IssueCode, number: E164) -> CodeIssued:
@@ -150,33 +154,33 @@ class Codes:
             raise ServiceError(call.refuse)
         ref, is_test = self._phones.ref(number), self._tests.find(number) is not None
         if not is_test:
-            self._purse.refuse_stopped(number)
-        places: Sequence[str] | None = None
+            self._spending_guard.refuse_stopped(number)
+        slots: Sequence[str] | None = None
         try:
             for _ in range(REDECISIONS):
-                standing = await self._book.standing(ref, call.purpose)
-                _refuse_frequent(call, standing, is_test=is_test)
-                if places is None and not is_test:
-                    places = await self._purse.admit(number)
-                dispatch = self._dispatch(call, number, ref, standing)
-                if await self._book.dispatch(dispatch):
+                state = await self._repository.state(ref, call.purpose)
+                _refuse_frequent(call, state, is_test=is_test)
+                if slots is None and not is_test:
+                    slots = await self._spending_guard.admit(number)
+                accept = self._accept(call, number, ref, state)
+                if await self._repository.accept(accept):
                     self._wake()
-                    return self._issued(call, number, dispatch)
+                    return self._issued(call, number, accept)
             raise unavailable()
         except ServiceError as error:
-            if places and error.code is not ErrorCode.UNAVAILABLE:  # it may have been sent, or nobody would answer
-                await self._purse.give_back(places)
+            if slots and error.code is not ErrorCode.UNAVAILABLE:  # it may have been sent, or nobody would answer
+                await self._spending_guard.give_back(slots)
             raise
 
-    def _dispatch(self, call: IssueCode, number: E164, ref: int, standing: Standing) -> Dispatch:
-        verification = next_verification(standing, new_id(), self._deriver.current_key_id)
+    def _accept(self, call: IssueCode, number: E164, ref: int, state: NumberState) -> AcceptedRequest:
+        verification = next_verification(state, new_id(), self._deriver.current_key_id)
         message_id = new_id()
         is_test = self._tests.find(number) is not None
         about = events.about(number, ref, call.purpose, call.dialect, verification.verification_id, is_test=is_test)
         told = events.requested(about, verification.version)
-        return Dispatch(
+        return AcceptedRequest(
             phone_ref=ref,
-            number_version=standing.version,
+            number_version=state.version,
             verification=verification,
             purpose=call.purpose,
             phone_sealed=self._phones.seal(number),
@@ -184,22 +188,22 @@ class Codes:
             client=call.client,
             language=call.language,
             message_id=message_id,
-            created_at=standing.now,
+            created_at=state.now,
             messages=[told] if is_test else [send_command(message_id), told],
             to_test_number=is_test,
         )
 
-    def _issued(self, call: IssueCode, number: E164, dispatch: Dispatch) -> CodeIssued:
-        made = dispatch.verification
+    def _issued(self, call: IssueCode, number: E164, accept: AcceptedRequest) -> CodeIssued:
+        made = accept.verification
         ISSUED.labels(call.purpose.value, call.dialect).inc()
         log.info(
             "code.issued",
             verification_id=str(made.verification_id),
-            message_id=str(dispatch.message_id),
+            message_id=str(accept.message_id),
             purpose=call.purpose.value,
             dialect=call.dialect,
             again=made.version > 1,
-            test_number=dispatch.to_test_number,
+            test_number=accept.to_test_number,
         )
         code = ""
         if self._switches.reveal_codes:
@@ -208,7 +212,7 @@ class Codes:
             code = derived if test is None else test.code
         return CodeIssued(
             verification_id=made.verification_id,
-            expires_in=int((made.expires_at - dispatch.created_at).total_seconds()),
+            expires_in=int((made.expires_at - accept.created_at).total_seconds()),
             resend_after=call.cooldown,
             code=code,
         )
@@ -221,7 +225,7 @@ class Codes:
         attempt = await self._count(call)
         if attempt is None:
             self._deriver.pretend(E164(call.phone or ""))
-            await self._diary.dead(call)
+            await self._audit_recorder.dead(call)
             self._refuse("not_live", call)
         number = E164(call.phone or self._phones.open(attempt.phone_sealed))
         test = self._tests.find(number)
@@ -229,10 +233,10 @@ class Codes:
             number, attempt.phone_ref, call.purpose, call.dialect, attempt.verification_id, is_test=test is not None
         )
         if not self._is_right(call, attempt, number, test):
-            await self._diary.wrong(call, attempt, about)
+            await self._audit_recorder.wrong(call, attempt, about)
             self._refuse("wrong", call)
-        area = self._purse.area(number) if test is None else None
-        passed = await self._book.succeed(attempt, events.succeeded(about, attempt.version), call.dialect, area)
+        area = self._spending_guard.area(number) if test is None else None
+        passed = await self._repository.succeed(attempt, events.succeeded(about, attempt.version), call.dialect, area)
         if passed is None:
             self._refuse("replaced", call)
         self._wake()
@@ -240,16 +244,16 @@ class Codes:
             log.warning("test_number.verified", masked=mask(number), purpose=call.purpose.value, dialect=call.dialect)
         return self._ticket(attempt, number, call.purpose, passed)
 
-    async def _count(self, call: CheckCode) -> Try | None:
-        guesser = self._callers.guesser(call.address)
+    async def _count(self, call: CheckCode) -> CheckAttempt | None:
+        source_network = self._callers.source_network(call.address)
         if call.phone is not None:
             ref = self._phones.ref(E164(call.phone))
-            return await self._book.count_try(ref, call.purpose, call.verification_id, guesser)
+            return await self._repository.count_try(ref, call.purpose, call.verification_id, source_network)
         if call.verification_id is not None:
-            return await self._book.count_try_by_id(call.verification_id, call.purpose, guesser)
+            return await self._repository.count_try_by_id(call.verification_id, call.purpose, source_network)
         raise ServiceError(ErrorCode.PARAMETER_MISSING, field="phone")
 
-    def _is_right(self, call: CheckCode, attempt: Try, number: E164, test: TestNumber | None) -> bool:
+    def _is_right(self, call: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None) -> bool:
         if test is not None:
             return same(call.code, test.code) and not test.is_over(datetime.now(UTC))
         identity = attempt.verification_id
@@ -266,7 +270,7 @@ class Codes:
         log.info("code.not_verified", outcome=outcome, purpose=call.purpose.value, dialect=call.dialect)
         raise ServiceError(ErrorCode.CODE_REFUSED)
 
-    def _ticket(self, attempt: Try, number: E164, purpose: Purpose, passed: Passed) -> CodeChecked:
+    def _ticket(self, attempt: CheckAttempt, number: E164, purpose: Purpose, passed: Verified) -> CodeChecked:
         CHECKED.labels("right").inc()
         log.info("code.verified", verification_id=str(attempt.verification_id), purpose=purpose.value)
         # Whole seconds from the first success: whoever checks again is given the very same text.
@@ -283,15 +287,15 @@ class Codes:
         await self._callers.may_look_up(call.address)
         if call.refuse is not None:
             raise ServiceError(call.refuse)
-        now, sends = await self._book.sends(self._phones.ref(E164(call.phone)))
+        now, sends = await self._repository.sends(self._phones.ref(E164(call.phone)))
         if self._tests.find(E164(call.phone)) is None:
             refuse_cooling(sends, call.cooldown, now)
         return Status()
 
 
-def _refuse_frequent(call: IssueCode, standing: Standing, *, is_test: bool) -> None:
+def _refuse_frequent(call: IssueCode, state: NumberState, *, is_test: bool) -> None:
     if is_test:
-        refuse_tested(standing.sends, standing.now)
+        refuse_tested(state.sends, state.now)
     else:
-        refuse_cooling(standing.sends, call.cooldown, standing.now)
-        refuse_capped(standing.sends, call.daily_cap, standing.now)
+        refuse_cooling(state.sends, call.cooldown, state.now)
+        refuse_capped(state.sends, call.daily_cap, state.now)

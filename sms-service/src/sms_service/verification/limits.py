@@ -12,10 +12,10 @@ CODE_LIFETIME = timedelta(minutes=5)
 WINDOW = timedelta(hours=24)
 TRIES_PER_CODE = 5
 FAILURES_PER_WINDOW = 10
-FAILURES_FROM_ONE_PLACE = 5
+FAILURES_FROM_ONE_NETWORK = 5
 """Of those ten, from one network: a stranger cannot use up what the number's owner may get wrong elsewhere."""
-GUESSER_FAILURES = 60
-GUESSER_WINDOW = timedelta(hours=1)
+NETWORK_FAILURES = 60
+NETWORK_FAILURE_WINDOW = timedelta(hours=1)
 """Wrong tries from one network, at whatever numbers."""
 SENDS_PER_WINDOW = 10
 """For one number over all dialects; a dialect may ask for fewer, never for more."""
@@ -41,7 +41,7 @@ class Verification:
 
 
 @dataclass(frozen=True)
-class Standing:
+class NumberState:
     """All that decides about a number and a purpose, read at one moment of the database's clock.
 
     ``version`` is the number's: whatever is decided here is written only if it has not changed since.
@@ -82,12 +82,12 @@ def _refuse_full(sends: Sequence[datetime], cap: int, now: datetime) -> None:
         raise ServiceError(ErrorCode.DAILY_CAP, retry_after=_seconds(inside[-cap] + WINDOW - now))
 
 
-def next_verification(standing: Standing, new_id: UUID, code_key_id: int) -> Verification:
+def next_verification(state: NumberState, new_id: UUID, code_key_id: int) -> Verification:
     """The live verification, whose same code goes out again, or a new one when there is none."""
-    current = standing.verification
-    if current is not None and current.is_live(standing.now):
+    current = state.verification
+    if current is not None and current.is_live(state.now):
         return replace(current, version=current.version + 1)
-    return Verification(new_id, code_key_id, standing.now, standing.now + CODE_LIFETIME, version=1)
+    return Verification(new_id, code_key_id, state.now, state.now + CODE_LIFETIME, version=1)
 
 
 def _seconds(left: timedelta) -> int:

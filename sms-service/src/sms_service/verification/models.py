@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.events import Outgoing
+from shared.events import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from sms_service.verification.limits import Verification
 
 
 @dataclass(frozen=True)
-class Dispatch:
+class AcceptedRequest:
     """One accepted request, to be written as a whole: number, verification, message and outbox."""
 
     phone_ref: int
@@ -24,15 +24,15 @@ class Dispatch:
     language: Language
     message_id: UUID
     created_at: datetime
-    messages: Sequence[Outgoing]
+    messages: Sequence[OutboxMessage]
     to_test_number: bool = False
 
 
 @dataclass(frozen=True)
-class Try:
+class CheckAttempt:
     """A try that has been counted and may now be compared. ``at`` is its mark on the number.
 
-    ``guesser`` is whom it was counted on besides, if anybody, in the window that ends at ``resets_at``.
+    ``source_network`` is whom it was counted on besides, if anybody, in the window that ends at ``resets_at``.
     """
 
     verification_id: UUID
@@ -42,12 +42,12 @@ class Try:
     tries: int
     version: int
     at: datetime
-    guesser: str | None = None
+    source_network: str | None = None
     resets_at: datetime | None = None
 
 
 @dataclass(frozen=True)
-class Passed:
+class Verified:
     """A verified number: since when, and what time it is now, by the database's clock."""
 
     verified_at: datetime

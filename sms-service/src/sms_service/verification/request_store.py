@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from shared.outbox import columns
 from shared.postgres import Connection
 from sms_service.verification.limits import WINDOW
-from sms_service.verification.models import Dispatch
+from sms_service.verification.models import AcceptedRequest
 from sms_service.verification.test_numbers import SENDER
 
 # A number's row decides for all that hangs on it: when it is no longer as it was read it does not change, and the
 # others have nothing to follow. Rows are taken in the order that ``check_store`` tells.
 # A message to a test number is finished as it is written: nobody carries it.
-DISPATCH = """
+ACCEPT = """
     with asked as (
         select * from unnest(
             $1::bigint[], $2::bigint[], $3::text[], $4::uuid[], $5::int[], $6::timestamptz[], $7::timestamptz[],
@@ -23,14 +23,14 @@ DISPATCH = """
             is_test
         )
     ), number as (
-        insert into numbers (phone_ref, sends, version)
+        insert into number_activity (phone_ref, sends, version)
         select phone_ref, array[asked_at], number_version + 1 from asked order by phone_ref
         on conflict (phone_ref) do update set
             sends = array(
-                select at from unnest(numbers.sends) as at where at > excluded.sends[1] - $22::interval order by at
+                select at from unnest(number_activity.sends) as at where at > excluded.sends[1] - $22::interval order by at
             ) || excluded.sends,
             version = excluded.version
-        where numbers.version = excluded.version - 1
+        where number_activity.version = excluded.version - 1
         returning phone_ref
     ), verification as (
         insert into verifications (
@@ -46,7 +46,7 @@ DISPATCH = """
             verified_at = null, version = excluded.version,
             phone_sealed = excluded.phone_sealed, dialect = excluded.dialect, client = excluded.client
     ), message as (
-        insert into sends (
+        insert into messages (
             message_id, verification_id, phone_ref, phone_sealed, purpose, code_key_id, dialect, state,
             created_at, expires_at, language, sender, finished_at, client
         )
@@ -66,39 +66,39 @@ DISPATCH = """
 """
 
 
-async def write(connection: Connection, dispatches: Sequence[Dispatch]) -> list[bool]:
+async def write(connection: Connection, requests: Sequence[AcceptedRequest]) -> list[bool]:
     """Write accepted requests, all for different numbers. Of each: False when its number has changed meanwhile."""
-    told = [(message, dispatch.phone_ref) for dispatch in dispatches for message in dispatch.messages]
+    told = [(message, accept.phone_ref) for accept in requests for message in accept.messages]
     rows = await connection.fetch(
-        DISPATCH,
-        *zip(*map(_row, dispatches), strict=True),
+        ACCEPT,
+        *zip(*map(_row, requests), strict=True),
         *columns([message for message, _ in told]),
         [ref for _, ref in told],
         WINDOW,
         SENDER,
     )
     written = {row[0] for row in rows}
-    return [dispatch.phone_ref in written for dispatch in dispatches]
+    return [accept.phone_ref in written for accept in requests]
 
 
-def _row(dispatch: Dispatch) -> tuple[object, ...]:
+def _row(accept: AcceptedRequest) -> tuple[object, ...]:
     """A request as a row of ``asked``."""
-    made = dispatch.verification
+    made = accept.verification
     return (
-        dispatch.phone_ref,
-        dispatch.number_version,
-        dispatch.purpose.value,
+        accept.phone_ref,
+        accept.number_version,
+        accept.purpose.value,
         made.verification_id,
         made.code_key_id,
         made.created_at,
         made.expires_at,
         made.tries,
         made.version,
-        dispatch.phone_sealed,
-        dispatch.dialect,
-        dispatch.client,
-        dispatch.language.value,
-        dispatch.message_id,
-        dispatch.created_at,
-        dispatch.to_test_number,
+        accept.phone_sealed,
+        accept.dialect,
+        accept.client,
+        accept.language.value,
+        accept.message_id,
+        accept.created_at,
+        accept.to_test_number,
     )

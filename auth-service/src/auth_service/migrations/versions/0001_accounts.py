@@ -10,12 +10,12 @@ revision = "0001"
 down_revision = None
 
 # A user id is random in [2^47, 2^53): exact in JavaScript, and telling nobody how many users there are.
-# The number's text is here and nowhere else; ``verifier`` is argon2id over a peppered digest.
+# The number's text is here and nowhere else; ``password_hash`` is argon2id over a peppered digest.
 ACCOUNTS = """
     create table accounts (
         user_id bigint primary key check (user_id >= 140737488355328 and user_id < 9007199254740992),
         phone text not null,
-        verifier text,
+        password_hash text,
         nickname text not null,
         avatar text not null default '',
         thumbnail text not null default '',
@@ -57,7 +57,7 @@ SPENT_TICKETS = """
 """
 
 AUDIT = """
-    create table audit (
+    create table audit_log (
         id uuid primary key,
         at timestamptz not null default now(),
         action text not null,
@@ -93,8 +93,8 @@ INDEXES = (
     "create index sessions_user_id on sessions (user_id)",
     "create index sessions_expires_at on sessions (expires_at)",
     "create index spent_tickets_spent_at on spent_tickets (spent_at)",
-    "create index audit_at on audit (at)",
-    "create index audit_user_id_at on audit (user_id, at)",
+    "create index audit_at on audit_log (at)",
+    "create index audit_user_id_at on audit_log (user_id, at)",
     "create index login_failures_resets_at on login_failures (resets_at)",
 )
 

@@ -22,7 +22,7 @@ INDEXES = (
     "create index refresh_tokens_session_id on refresh_tokens (session_id)",
     "create index refresh_tokens_expires_at on refresh_tokens (expires_at)",
     # Refusals that name a number and no user: erasing its account finds them.
-    "create index audit_phone_ref on audit (phone_ref) where user_id is null and phone_ref is not null",
+    "create index audit_phone_ref on audit_log (phone_ref) where user_id is null and phone_ref is not null",
 )
 
 

@@ -8,7 +8,7 @@ down_revision = None
 # A number's last 24 hours. `version` moves with whatever changes about the number or its verifications,
 # so a decision is written only if what it was made from still holds.
 NUMBERS = """
-    create table numbers (
+    create table number_activity (
         phone_ref bigint primary key,
         sends timestamptz[] not null default '{}',
         failures timestamptz[] not null default '{}',
@@ -37,7 +37,7 @@ VERIFICATIONS = """
 
 # The delivery ledger: what a worker needs to send is copied here, and the sealed number goes when it is done.
 SENDS = """
-    create table sends (
+    create table messages (
         message_id uuid primary key,
         verification_id uuid not null,
         phone_ref bigint not null,
@@ -56,7 +56,7 @@ SENDS = """
     )
 """
 
-UNFINISHED = "create index sends_unfinished on sends (created_at) where state in ('queued', 'sending')"
+UNFINISHED = "create index messages_unfinished on messages (created_at) where state in ('queued', 'sending')"
 
 OUTBOX = """
     create table outbox (

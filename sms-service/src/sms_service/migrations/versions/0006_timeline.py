@@ -7,7 +7,7 @@ down_revision = "0005"
 
 # Append-only. An id is that of the event which told the same, where there is one: in order of time either way.
 HAPPENINGS = """
-    create table happenings (
+    create table verification_events (
         id uuid primary key,
         phone_ref bigint not null,
         verification_id uuid,
@@ -20,17 +20,17 @@ HAPPENINGS = """
         tries_left int
     )
 """
-BY_NUMBER = "create index happenings_of_a_number on happenings (phone_ref, at)"
+BY_NUMBER = "create index happenings_of_a_number on verification_events (phone_ref, at)"
 
-# A message that a sender was asked to carry is found by its attempts, and one still waiting by sends_unfinished: only
+# A message that a sender was asked to carry is found by its attempts, and one still waiting by messages_unfinished: only
 # those that ended without an attempt are in this index, so that accepting a request writes nothing to it.
 # Building it reads the ledger, and requests for codes go on meanwhile.
 UNCARRIED = """
-    create index concurrently sends_uncarried on sends (phone_ref)
+    create index concurrently messages_uncarried on messages (phone_ref)
         where claimed_at is null and finished_at is not null
 """
 # A build that was interrupted leaves an index that nothing reads and every message writes to.
-HALF_BUILT = "drop index concurrently if exists sends_uncarried"
+HALF_BUILT = "drop index concurrently if exists messages_uncarried"
 
 
 def upgrade() -> None:

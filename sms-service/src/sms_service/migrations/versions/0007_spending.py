@@ -22,7 +22,7 @@ BUDGETS = """
 # By five minutes, in which the message was asked for, and block of numbers. Network and country are prefixes of the
 # block, and are summed up when they are judged: a row for a whole country would be fought over.
 TRAFFIC = """
-    create table traffic (
+    create table prefix_traffic (
         starts_at timestamptz not null,
         block text not null,
         network text not null,
@@ -51,7 +51,7 @@ STAGES = """
 """
 
 # Work that one process at a time does, and when it last did.
-TURNS = "create table turns (work text primary key, taken_at timestamptz not null)"
+TURNS = "create table job_leases (work text primary key, taken_at timestamptz not null)"
 
 
 def upgrade() -> None:

@@ -52,7 +52,7 @@ async def test_a_banned_user_is_out_and_an_unbanned_one_may_log_in_again(auth: A
     for question in (
         (RESET_PASSWORD, ResetPassword(ticket=auth.ticket(number, Purpose.RESET_PASSWORD), secret=secret, dialect="tel")),
         (CHANGE_PHONE, ChangePhone(
-            user_id=made.account.user_id, dialect="tel", old_ticket=auth.ticket(number, Purpose.CHANGE_PHONE),
+            user_id=made.account.user_id, session_id=made.session_id, dialect="tel", old_ticket=auth.ticket(number, Purpose.CHANGE_PHONE),
             new_ticket=auth.ticket(fresh_number(), Purpose.CHANGE_PHONE),
         )),
     ):  # fmt: skip

@@ -40,7 +40,7 @@ def changing(auth: Auth, made: LoggedIn, to: E164, **more: str) -> ChangePhone:
         "old_ticket": auth.ticket(E164(made.account.phone), CHANGE),
         "new_ticket": auth.ticket(to, CHANGE),
     }
-    return ChangePhone(user_id=made.account.user_id, **{**tickets, **more}, dialect="tel")
+    return ChangePhone(user_id=made.account.user_id, session_id=made.session_id, **{**tickets, **more}, dialect="tel")
 
 
 async def test_the_account_has_the_new_number_and_keeps_its_sessions(auth: Auth) -> None:

@@ -28,9 +28,9 @@ from sms_service.receipts.receipts import DeliveryStatus, Receipt, Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.retention import purge
 from sms_service.senders.port import Outcome
-from sms_service.spending.gate import NoSpendingLimits, NumberState, SpendingGate
+from sms_service.spending.gate import NoSpendingLimits, PrefixState, SpendingGate
 from sms_service.spending.policy import Stage
-from sms_service.spending.refusals import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER, BlockedError
 from sms_service.spending.store import SpendingStore
 from sms_service.verification.audit_events import CALLER, REFUSALS_PER_DAY, UNUSABLE_CHECKS_PER_DAY
 from sms_service.verification.codes import Secrets, Verifications
@@ -157,14 +157,14 @@ async def test_a_cooldown_of_another_purpose_is_a_timeline_of_its_own(sms: Sms) 
 
 
 @pytest.mark.parametrize(
-    ("why", "kind"), [(SPENDING_STOPPED, DiagnosisKind.BUDGET), (PREFIX_STOPPED, DiagnosisKind.PREFIX_STOPPED)]
+    ("why", "kind"), [(BUDGET_EXHAUSTED, DiagnosisKind.BUDGET), (PREFIX_BLOCKED, DiagnosisKind.PREFIX_BLOCKED)]
 )
 async def test_a_number_that_spending_refused_is_told_with_the_reason_and_when_to_ask_again(
     sms: Sms, why: str, kind: DiagnosisKind
 ) -> None:
     class Stopped(NoSpendingLimits):
-        def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
-            raise StoppedError(900, why)
+        def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  whoever it is
+            raise BlockedError(900, why)
 
     number = fresh_number()
     secrets = Secrets(sms.deriver, PHONES, BOOTH)
@@ -177,7 +177,7 @@ async def test_a_number_that_spending_refused_is_told_with_the_reason_and_when_t
     assert story.verdict.kind is kind
     assert story.verdict.said.startswith("Refused by spending until ")
     assert steps(story) == [ASKED[0], ("limits", "refused by spending")]
-    assert story.timelines[0].notes == [SAMPLED[LIMITER]]
+    assert story.timelines[0].notes == [SAMPLED[SPENDING_LIMITER]]
 
 
 async def test_a_message_that_the_budget_stopped_is_told(sms: Sms) -> None:
@@ -191,14 +191,14 @@ async def test_a_message_that_the_budget_stopped_is_told(sms: Sms) -> None:
     assert (await explained(sms, paid)).verdict.kind is DiagnosisKind.ACCEPTED
     story = await explained(sms, unpaid)
     assert story.verdict.kind is DiagnosisKind.BUDGET
-    assert story.timelines[0].entries[-1].facts == {"failure": SPENDING_STOPPED}
+    assert story.timelines[0].entries[-1].facts == {"failure": BUDGET_EXHAUSTED}
 
 
 @pytest.mark.parametrize(
-    ("standing", "kind"),
+    ("state", "kind"),
     [
-        ("block:{}", DiagnosisKind.PREFIX_STOPPED),
-        ("network:{:.6}", DiagnosisKind.PREFIX_STOPPED),
+        ("range:{}", DiagnosisKind.PREFIX_BLOCKED),
+        ("network:{:.6}", DiagnosisKind.PREFIX_BLOCKED),
         ("hour:{}", DiagnosisKind.BUDGET),
     ],
 )
@@ -206,8 +206,8 @@ async def test_a_message_that_was_held_back_after_it_was_queued_is_told_with_wha
     sms: Sms, state: str, kind: DiagnosisKind
 ) -> None:
     class Standings(SpendingStore):
-        async def state(self) -> list[NumberState]:
-            return [NumberState(state.format(block), Stage.STOP, 0, 900)]
+        async def state(self) -> list[PrefixState]:
+            return [PrefixState(state.format(block), Stage.BLOCKED, 0, 900)]
 
     block = block_of()
     number = number_in(block)

@@ -38,10 +38,10 @@ def somewhere() -> str:
     return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.7"
 
 
-async def failures(sms: Sms, place: str) -> int:
-    network = place.rpartition(".")[0] + ".0/24"
+async def failures(sms: Sms, network: str) -> int:
+    network = network.rpartition(".")[0] + ".0/24"
     return await sms.pool.fetchval(
-        "select coalesce((select failures from check_failures_by_network where place = $1), 0)", network
+        "select coalesce((select failures from check_failures_by_network where network = $1), 0)", network
     )
 
 
@@ -62,7 +62,7 @@ async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_r
     assert sms.deriver.compared == before
 
     row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
-    assert len(row["failures"]) == len(row["failed_from"]) == 5
+    assert len(row["failures"]) == len(row["failure_networks"]) == 5
     assert await failures(sms, stranger) == 5
     assert await codes.check(entering(number, issued.code, purpose, address=owner))
 
@@ -89,40 +89,40 @@ async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: S
 async def test_one_network_gets_sixty_wrong_tries_an_hour_at_all_numbers_also_at_once(
     sms: Sms, codes: Verifications
 ) -> None:
-    place, numbers = somewhere(), [fresh_number() for _ in range(13)]
+    network, numbers = somewhere(), [fresh_number() for _ in range(13)]
     issued = {number: await codes.issue(asking(number)) for number in numbers}
     before = sms.deriver.compared
-    checks = [entering(number, wrong(issued[number].code), address=place) for number in numbers for _ in range(5)]
+    checks = [entering(number, wrong(issued[number].code), address=network) for number in numbers for _ in range(5)]
 
     answers = await asyncio.gather(*map(codes.check, checks), return_exceptions=True)
 
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
-    assert (len(answers), sms.deriver.compared - before, await failures(sms, place)) == (65, 60, 60)
+    assert (len(answers), sms.deriver.compared - before, await failures(sms, network)) == (65, 60, 60)
     counted = "select sum(cardinality(failures)) from number_activity where phone_ref = any ($1::bigint[])"
     assert await sms.pool.fetchval(counted, [PHONES.ref(number) for number in numbers]) == 60
     fresh = fresh_number()
     code = (await codes.issue(asking(fresh))).code
-    assert await refusal(codes.check(entering(fresh, code, address=place)))
+    assert await refusal(codes.check(entering(fresh, code, address=network)))
     assert await codes.check(entering(fresh, code, address=somewhere()))
 
     await sms.pool.execute(
         "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)
     )
-    assert await codes.check(entering(fresh, code, address=place))
+    assert await codes.check(entering(fresh, code, address=network))
 
 
 async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: Verifications) -> None:
-    number, place = fresh_number(), somewhere()
+    number, network = fresh_number(), somewhere()
     issued = await codes.issue(asking(number))
     for _ in range(8):
-        assert await codes.check(entering(number, issued.code, address=place))
+        assert await codes.check(entering(number, issued.code, address=network))
     await asyncio.gather(
-        *(codes.check(entering(number, issued.code, address=place)) for _ in range(20)), return_exceptions=True
+        *(codes.check(entering(number, issued.code, address=network)) for _ in range(20)), return_exceptions=True
     )
 
-    assert await failures(sms, place) == 0
+    assert await failures(sms, network) == 0
     row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
-    assert (row["failures"], row["failed_from"]) == ([], [])
+    assert (row["failures"], row["failure_networks"]) == ([], [])
 
 
 async def test_a_site_of_ipv6_is_one_guesser(sms: Sms, codes: Verifications) -> None:
@@ -131,29 +131,29 @@ async def test_a_site_of_ipv6_is_one_guesser(sms: Sms, codes: Verifications) -> 
     for subnet in range(4):
         check = entering(number, wrong(issued.code), address=f"{site}:{subnet:x}00::1")
         await refusal(codes.check(check))
-    slots = "select failed_from from number_activity where phone_ref = $1"
+    slots = "select failure_networks from number_activity where phone_ref = $1"
     assert len(set(await sms.pool.fetchval(slots, PHONES.ref(number)))) == 1
 
 
 async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
-    number, place, codes = fresh_number(), somewhere(), sms.codes()
+    number, network, codes = fresh_number(), somewhere(), sms.codes()
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD):
         issued = await codes.issue(asking(number, purpose))
         await sms.age(number, seconds=61)
         for _ in range(5):
-            await refusal(codes.check(entering(number, wrong(issued.code), purpose, address=place)))
+            await refusal(codes.check(entering(number, wrong(issued.code), purpose, address=network)))
     tried = "select cardinality(failures) from number_activity where phone_ref = $1"
     assert await sms.pool.fetchval(tried, PHONES.ref(number)) == 10
-    assert await failures(sms, place) == 0
+    assert await failures(sms, network) == 0
 
 
 async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Verifications) -> None:
     number, old, young = fresh_number(), somewhere(), somewhere()
     issued = await codes.issue(asking(number))
-    for place in (old, young):
-        await refusal(codes.check(entering(number, wrong(issued.code), address=place)))
+    for network in (old, young):
+        await refusal(codes.check(entering(number, wrong(issued.code), address=network)))
     await sms.pool.execute(
-        "update check_failures_by_network set resets_at = now() - interval '1 s' where place = $1",
+        "update check_failures_by_network set resets_at = now() - interval '1 s' where network = $1",
         old.rpartition(".")[0] + ".0/24",
     )
 
@@ -163,7 +163,7 @@ async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Verificat
 
 
 async def test_right_codes_at_once_from_one_network_cost_it_nothing(sms: Sms, codes: Verifications) -> None:
-    place, numbers = somewhere(), [fresh_number() for _ in range(5)]
-    entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
+    network, numbers = somewhere(), [fresh_number() for _ in range(5)]
+    entered = [entering(number, (await codes.issue(asking(number))).code, address=network) for number in numbers]
     await asyncio.gather(*map(codes.check, entered))
-    assert await failures(sms, place) == 0
+    assert await failures(sms, network) == 0

@@ -29,7 +29,7 @@ from shared.errors import ErrorCode
 from shared.phone import E164
 from sms_service.senders.port import Outcome
 from sms_service.spending.monitor import PrefixMonitor
-from sms_service.spending.refusals import SPENDING_STOPPED, StoppedError
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, BlockedError
 from sms_service.spending.store import PURGE_TRAFFIC
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
@@ -42,7 +42,7 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 
 async def test_ten_thousand_numbers_of_one_prefix_cost_the_budget_and_nobody_else_notices(sms: Sms) -> None:
-    plan = a_plan(("+86", "9.00", None), ("+86170", "1.00", "2.00"), block={"record": 20, "slow": 0, "stop": 0})
+    plan = a_plan(("+86", "9.00", None), ("+86170", "1.00", "2.00"), range={"record": 20, "slow": 0, "stop": 0})
     mind = await Minding(sms, plan).open()
     codes, sender = mind.codes(), a_sender()
     delivery, block = mind.delivery(sender), "+861700013"
@@ -52,7 +52,7 @@ async def test_ten_thousand_numbers_of_one_prefix_cost_the_budget_and_nobody_els
         nonlocal busy
         try:
             await codes.issue(asking(E164(f"{block}{last:04d}")))
-        except StoppedError:
+        except BlockedError:
             busy += 1
 
     async def deliver_all() -> None:
@@ -76,7 +76,7 @@ async def test_ten_thousand_numbers_of_one_prefix_cost_the_budget_and_nobody_els
     assert busy > 9_000  # told so, with nothing written
     assert await mind.stages("hour:+86170") == ["recorded", "stopped"]
     assert await mind.stages("hour:+86") == []
-    assert (await mind.stages(f"block:{block}"))[:1] == ["recorded"]
+    assert (await mind.stages(f"range:{block}"))[:1] == ["recorded"]
 
 
 async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stopped_and_the_others_go_on(
@@ -91,7 +91,7 @@ async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stoppe
         for last in range(250):
             try:
                 await codes.issue(asking(E164(f"{block}{batch * 250 + last:04d}")))
-            except StoppedError as error:
+            except BlockedError as error:
                 told.add(error.code)
                 break  # the others of this minute would be told the same
         queued = await sms.pool.fetch("select message_id from messages where state = 'queued'")
@@ -101,13 +101,13 @@ async def test_with_one_budget_for_all_pumping_is_slowed_in_a_moment_then_stoppe
         await mind.age(minutes=1)
 
     assert told == {ErrorCode.SENDING_PAUSED}
-    assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped"]
+    assert await mind.stages(f"range:{block}") == ["recorded", "slowed", "stopped"]
     assert len(sender.messages) <= MAX_BATCH + 10 * 6
 
 
 async def test_a_prefix_is_recorded_then_slowed_then_stopped_and_each_is_told_once(sms: Sms, postgres_url: str) -> None:
-    mind, block = await Minding(sms, a_plan(("+86", "9.00", None), block=SOON)).open(), block_of()
-    scope = f"block:{block}"
+    mind, block = await Minding(sms, a_plan(("+86", "9.00", None), range=SOON)).open(), block_of()
+    scope = f"range:{block}"
 
     async with process(postgres_url, sms.database) as other:
         judges = [
@@ -126,7 +126,7 @@ async def test_a_prefix_is_recorded_then_slowed_then_stopped_and_each_is_told_on
     assert event["type"] == "sms.spending.stopped.v1"
     assert event["data"] == {
         "scope": scope,
-        "kind": "block",
+        "kind": "range",
         "prefix": block,
         "sent": 16,
         "verified": 0,
@@ -139,7 +139,7 @@ async def test_a_prefix_is_recorded_then_slowed_then_stopped_and_each_is_told_on
 
 
 async def test_a_stopped_prefix_is_told_to_come_later_and_nothing_is_written(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
@@ -148,7 +148,7 @@ async def test_a_stopped_prefix_is_told_to_come_later_and_nothing_is_written(sms
     counted = REGISTRY.get_sample_value("haoma_codes_refused_total", {"limiter": "spending"}) or 0
     refused = [await refusal(mind.codes().issue(asking(E164(f"{block}{last}")))) for last in (7001, 7002, 7003)]
 
-    assert {(error.code, type(error)) for error in refused} == {(ErrorCode.SENDING_PAUSED, StoppedError)}
+    assert {(error.code, type(error)) for error in refused} == {(ErrorCode.SENDING_PAUSED, BlockedError)}
     assert all(3590 <= (error.retry_after or 0) <= 3600 for error in refused)
     assert await rows(sms) == before
     told = [event for event in await sms.events("spending") if event["type"] == "sms.verification.refused.v1"]
@@ -164,8 +164,8 @@ async def rows(sms: Sms) -> tuple[int, ...]:
 
 
 async def test_a_flood_at_a_stopped_prefix_is_not_told_without_end(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sms_service.verification.audit_recorder.STOPPED_A_MINUTE", 5)
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    monkeypatch.setattr("sms_service.verification.audit_recorder.BLOCKED_PER_MINUTE", 5)
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
@@ -180,22 +180,22 @@ async def test_a_flood_at_a_stopped_prefix_is_not_told_without_end(sms: Sms, mon
 
 async def test_when_codes_come_back_a_slowed_prefix_is_let_go(sms: Sms) -> None:
     quick = SOON | {"per_minute": 50}
-    mind, block = await Minding(sms, a_plan(block=quick)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=quick)).open(), block_of()
     await pump_on(mind, block, 16)
     await mind.look()
     for last in range(100, 120):
         await send(mind, E164(f"{block}{last:04d}"), verify=True)
 
     await mind.look()
-    assert (await mind.stages(f"block:{block}"))[-1] == "slowed"  # it takes its time
+    assert (await mind.stages(f"range:{block}"))[-1] == "slowed"  # it takes its time
     await sms.pool.execute("update spending_stages set until = now()")
     await mind.look()
 
-    assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "resumed"]
+    assert await mind.stages(f"range:{block}") == ["recorded", "slowed", "resumed"]
 
 
 async def test_after_a_stop_a_few_are_let_through_and_who_still_pumps_is_stopped_twice_as_long(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON | {"per_minute": 8})).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON | {"per_minute": 8})).open(), block_of()
     await pump_on(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
@@ -205,18 +205,18 @@ async def test_after_a_stop_a_few_are_let_through_and_who_still_pumps_is_stopped
     for minute in range(100, 120):
         await mind.age(minutes=1)
         await mind.look()
-        if (await mind.stages(f"block:{block}"))[-1] == "stopped":
+        if (await mind.stages(f"range:{block}"))[-1] == "stopped":
             break
         for last in range(8):
             await send(mind, E164(f"{block}{minute}{last}"))
 
-    assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped", "slowed", "stopped"]
+    assert await mind.stages(f"range:{block}") == ["recorded", "slowed", "stopped", "slowed", "stopped"]
     refused = await refusal(mind.codes().issue(asking(number_in(block))))
     assert 7190 <= (refused.retry_after or 0) <= 7200
 
 
 async def test_after_a_stop_a_prefix_whose_users_sign_in_again_is_let_go(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump_on(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
@@ -228,7 +228,7 @@ async def test_after_a_stop_a_prefix_whose_users_sign_in_again_is_let_go(sms: Sm
     await mind.age(minutes=4)
     await mind.look()
 
-    assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped", "slowed", "resumed"]
+    assert await mind.stages(f"range:{block}") == ["recorded", "slowed", "stopped", "slowed", "resumed"]
 
 
 async def test_a_code_verified_twice_or_wrong_counts_once_and_beside_its_send(sms: Sms) -> None:
@@ -255,7 +255,7 @@ async def test_codes_that_come_back_together_are_all_counted(sms: Sms) -> None:
     codes = mind.codes()
     await asyncio.gather(*map(codes.check, entered))
 
-    assert await sms.pool.fetchval("select sum(verified) from prefix_traffic where block = $1", block) == len(numbers)
+    assert await sms.pool.fetchval("select sum(verified) from prefix_traffic where range = $1", block) == len(numbers)
 
 
 async def test_spread_over_many_blocks_the_network_is_slowed(sms: Sms) -> None:
@@ -273,7 +273,7 @@ async def test_spread_over_many_blocks_the_network_is_slowed(sms: Sms) -> None:
 
 
 async def test_a_prefix_whose_users_sign_in_is_never_touched(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 12)
     await sms.pool.execute("update prefix_traffic set verified = 3")
     await mind.age(minutes=10)
@@ -282,7 +282,7 @@ async def test_a_prefix_whose_users_sign_in_is_never_touched(sms: Sms) -> None:
 
 
 async def test_a_provider_that_fails_is_no_sign_of_pumping(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     for last in range(20):
         number = E164(f"{block}{last:04d}")
         await mind.codes().issue(asking(number))
@@ -294,24 +294,24 @@ async def test_a_provider_that_fails_is_no_sign_of_pumping(sms: Sms) -> None:
 
 
 async def test_where_it_only_records_prefixes_are_told_and_not_stopped_but_budgets_hold(sms: Sms) -> None:
-    mind = await Minding(sms, a_plan(("+1", "0.00", None), block=SOON, mode="record")).open()
+    mind = await Minding(sms, a_plan(("+1", "0.00", None), range=SOON, mode="record")).open()
     block = block_of()
     await pump(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
 
     await send(mind, number_in(block), verify=True)
-    told = await sms.events(f"block:{block}")
+    told = await sms.events(f"range:{block}")
     assert [(event["type"], event["data"]["enforced"]) for event in told] == [
         (f"sms.spending.{stage}.v1", False) for stage in ("recorded", "slowed", "stopped")
     ]
     refused = await refusal(mind.codes().issue(asking(E164("+14155550100"))))
-    assert isinstance(refused, StoppedError)
+    assert isinstance(refused, BlockedError)
     assert 1 <= (refused.retry_after or 0) <= 3600
 
 
 async def test_a_budget_that_is_used_up_is_told_and_let_go_with_the_next_window(sms: Sms) -> None:
-    mind = await Minding(sms, a_plan(("+86", "0.10", None), block={"record": 0, "slow": 0, "stop": 0})).open()
+    mind = await Minding(sms, a_plan(("+86", "0.10", None), range={"record": 0, "slow": 0, "stop": 0})).open()
     numbers = [fresh_number() for _ in range(12)]
     for number in numbers[:8]:
         await send(mind, number)
@@ -322,7 +322,7 @@ async def test_a_budget_that_is_used_up_is_told_and_let_go_with_the_next_window(
     await mind.look()
 
     assert await mind.stages("hour:+86") == ["recorded", "stopped"]
-    assert isinstance(await refusal(mind.codes().issue(asking(numbers[10]))), StoppedError)
+    assert isinstance(await refusal(mind.codes().issue(asking(numbers[10]))), BlockedError)
     *_, event = await sms.events("hour:+86")
     assert (event["data"]["spent_micros"], event["data"]["limit_micros"]) == (10 * CENT, 10 * CENT)
     await mind.age(hours=1)
@@ -341,7 +341,7 @@ async def test_a_budget_that_could_not_pay_a_dear_message_goes_on_paying_others(
         await mind.look()
 
     failures = [(await sms.sends(number))[0]["failure"] for number in numbers]
-    assert failures == [""] * 6 + [SPENDING_STOPPED, ""]
+    assert failures == [""] * 6 + [BUDGET_EXHAUSTED, ""]
     assert await mind.stages("hour:+") == []
 
 
@@ -352,7 +352,7 @@ async def test_a_budget_that_can_pay_nothing_any_more_stops_before_it_is_used_up
 
     assert await mind.spent("+86") == 6 * CENT
     assert await mind.stages("hour:+86") == ["recorded", "stopped"]
-    assert isinstance(await refusal(mind.codes().issue(asking(fresh_number()))), StoppedError)
+    assert isinstance(await refusal(mind.codes().issue(asking(fresh_number()))), BlockedError)
 
 
 async def test_a_budget_that_left_the_file_stops_nobody(sms: Sms) -> None:
@@ -371,7 +371,7 @@ async def test_test_numbers_cost_nothing_and_are_asked_whatever_is_stopped(sms: 
     tests = TestNumbers([TestNumber(number, "424242", date(2099, 1, 1))])
     mind = await Minding(sms, a_plan(("+86", "0.00", None))).open()
     await mind.look()
-    assert isinstance(await refusal(mind.codes().issue(asking(fresh_number()))), StoppedError)
+    assert isinstance(await refusal(mind.codes().issue(asking(fresh_number()))), BlockedError)
 
     await mind.codes(tests).issue(asking(number))
     await mind.codes(tests).check(entering(number, "424242"))
@@ -381,7 +381,7 @@ async def test_test_numbers_cost_nothing_and_are_asked_whatever_is_stopped(sms: 
 
 
 async def test_with_the_database_away_the_view_stays_as_it_was(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
@@ -389,11 +389,11 @@ async def test_with_the_database_away_the_view_stays_as_it_was(sms: Sms, monkeyp
     async def away() -> None:
         raise asyncpg.PostgresConnectionError
 
-    monkeypatch.setattr(mind.store, "standing", away)
+    monkeypatch.setattr(mind.store, "state", away)
     with pytest.raises(asyncpg.PostgresConnectionError):
         await mind.watch.refresh()
 
-    assert isinstance(await refusal(mind.codes().issue(asking(number_in(block)))), StoppedError)
+    assert isinstance(await refusal(mind.codes().issue(asking(number_in(block)))), BlockedError)
 
 
 async def test_judges_take_turns(sms: Sms, postgres_url: str) -> None:
@@ -419,26 +419,26 @@ async def test_old_counts_are_let_go_some_at_a_time(sms: Sms, monkeypatch: pytes
 
 
 async def test_an_operator_sees_what_is_spent_and_lets_a_prefix_go(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(("+86", "0.50", "2.00"), block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(("+86", "0.50", "2.00"), range=SOON)).open(), block_of()
     await pump(mind, block, 12)
     await mind.age(minutes=10)
     await mind.look()
     text = await mind.shown()
-    assert f"block:{block}: stopped for 0 min, 59 min left; 0 of 12 verified" in text
+    assert f"range:{block}: stopped for 0 min, 59 min left; 0 of 12 verified" in text
     assert "of 2.00 CNY, anew in" in text
 
-    assert not await mind.judge.resume(f"block:{block_of('+86139')}")
-    assert await mind.judge.resume(f"block:{block}")
-    assert not await mind.judge.resume(f"block:{block}")
+    assert not await mind.judge.resume(f"range:{block_of('+86139')}")
+    assert await mind.judge.resume(f"range:{block}")
+    assert not await mind.judge.resume(f"range:{block}")
     assert await mind.look() == 0
 
     await send(mind, number_in(block), verify=True)
-    assert await mind.stages(f"block:{block}") == ["recorded", "slowed", "stopped", "resumed"]
+    assert await mind.stages(f"range:{block}") == ["recorded", "slowed", "stopped", "resumed"]
     assert "No prefix is" in await mind.shown()
 
 
 async def test_a_busy_block_whose_codes_come_back_raises_no_alarm(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 2 * SOON["slow"] + 4, verify=True)
     await pump_on(mind, block, 2 * SOON["slow"] - 1)
     assert mind.alarms == 0
@@ -458,7 +458,7 @@ async def test_a_turn_that_is_refused_writes_nothing(sms: Sms) -> None:
 
 
 async def test_a_block_that_is_suddenly_busy_raises_the_alarm_and_is_judged_at_once(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     judge = PrefixMonitor(mind.store, mind.plan, lambda: None, every=3600)
     assert await judge.judge() == 0  # which was its turn
     await pump(mind, block, 2 * SOON["slow"] - 1)
@@ -470,4 +470,4 @@ async def test_a_block_that_is_suddenly_busy_raises_the_alarm_and_is_judged_at_o
     async with asyncio.timeout(1):
         while not await judge.judge(alarmed=True):
             pass
-    assert await mind.stages(f"block:{block}") == ["recorded", "slowed"]
+    assert await mind.stages(f"range:{block}") == ["recorded", "slowed"]

@@ -10,7 +10,7 @@ from shared.phone import E164
 from shared.rpc import problem
 from sms_service.callers.rate_limits import Unlimited
 from sms_service.spending.gate import NoSpendingLimits
-from sms_service.spending.refusals import StoppedError
+from sms_service.spending.refusals import BlockedError
 from sms_service.verification.codes import Secrets, Verifications
 from sms_service.verification.store import VerificationStore
 
@@ -34,8 +34,8 @@ class Refusing(Unlimited):
 class Stopped(NoSpendingLimits):
     """No money for anybody."""
 
-    def refuse_stopped(self, number: E164) -> None:  # noqa: ARG002  whoever it is
-        raise StoppedError(600)
+    def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  whoever it is
+        raise BlockedError(600)
 
 
 async def cooldown(sms: Sms) -> ServiceError:

@@ -14,7 +14,7 @@ from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.delivery import Delivery
 from sms_service.senders.port import Message, Outcome, SendResult
-from sms_service.spending.refusals import SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ async def test_workers_that_race_spend_no_more_than_the_budget(sms: Sms, postgre
     assert len(sender.messages) == 37
     assert await mind.spent("+86") == await mind.spent("+", "day") == await mind.paid(numbers) == 37 * CENT
     ended = await endings(sms, numbers)
-    assert (ended.count("sent"), ended.count(SPENDING_STOPPED)) == (37, 163)
+    assert (ended.count("sent"), ended.count(BUDGET_EXHAUSTED)) == (37, 163)
 
 
 async def test_batches_that_race_lock_budgets_in_one_order(sms: Sms, postgres_url: str) -> None:
@@ -85,8 +85,8 @@ async def test_each_budget_of_a_number_is_charged_and_the_tightest_decides(sms: 
     for number in (*inside, *outside):
         await delivery.deliver(await queue(sms, number))
 
-    assert await endings(sms, inside) == ["sent", "sent", SPENDING_STOPPED]
-    assert await endings(sms, outside) == ["sent", SPENDING_STOPPED]
+    assert await endings(sms, inside) == ["sent", "sent", BUDGET_EXHAUSTED]
+    assert await endings(sms, outside) == ["sent", BUDGET_EXHAUSTED]
     assert (await mind.spent(block), await mind.spent(block, "day")) == (2 * CENT, 2 * CENT)
     assert (await mind.spent("+86"), await mind.spent("+1")) == (3 * CENT, 0)
 
@@ -175,7 +175,7 @@ async def test_a_new_hour_has_new_money_and_the_day_goes_on(sms: Sms) -> None:
             await sms.pool.execute("update budgets set starts_at = starts_at - interval '1 hour' where span = 'hour'")
         await delivery.deliver(message_id)
 
-    assert await endings(sms, numbers) == ["sent", SPENDING_STOPPED, "sent", SPENDING_STOPPED]
+    assert await endings(sms, numbers) == ["sent", BUDGET_EXHAUSTED, "sent", BUDGET_EXHAUSTED]
     assert (await mind.spent("+86"), await mind.spent("+86", "day")) == (CENT, 2 * CENT)
 
 
@@ -189,7 +189,7 @@ async def test_without_money_for_one_sender_a_cheaper_one_is_asked(sms: Sms) -> 
         await mind.delivery(*senders).deliver(await queue(sms, number))
 
     assert [len(sender.messages) for sender in senders] == [1, 0, 1]
-    assert await endings(sms, numbers) == ["sent", "sent", SPENDING_STOPPED]
+    assert await endings(sms, numbers) == ["sent", "sent", BUDGET_EXHAUSTED]
     assert await mind.spent("+86") == 6 * CENT
 
 
@@ -250,7 +250,7 @@ async def test_a_budget_whose_row_is_gone_pays_nothing_until_it_is_back(sms: Sms
     await mind.judge.judge()
     await delivery.deliver(await queue(sms, numbers[1]))
 
-    assert await endings(sms, numbers) == [SPENDING_STOPPED, "sent"]
+    assert await endings(sms, numbers) == [BUDGET_EXHAUSTED, "sent"]
 
 
 async def test_without_a_plan_nothing_is_priced_or_counted(sms: Sms) -> None:

@@ -17,7 +17,7 @@ from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.delivery import LedgerMessage
 from sms_service.senders.port import Message, Outcome, SendResult
-from sms_service.spending.refusals import SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 PRICES = {"recorder": {"+1": 50 * CENT, "+86": CENT}}
 """Dear and cheap."""
@@ -68,7 +68,7 @@ async def test_dear_messages_that_cannot_be_paid_take_no_room_from_others_of_the
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
     assert await ended(sms, cheap) == {"sent": 10}
-    assert await ended(sms, dear) == Counter({"sent": paid, SPENDING_STOPPED: 30 - paid})
+    assert await ended(sms, dear) == Counter({"sent": paid, BUDGET_EXHAUSTED: 30 - paid})
     assert await mind.spent("+1") == paid * 50 * CENT
     assert await mind.spent("+") == paid * 50 * CENT + 10 * CENT == await mind.paid([*dear, *cheap])
 
@@ -86,7 +86,7 @@ async def test_what_cannot_be_paid_is_asked_for_once(sms: Sms, monkeypatch: pyte
     delivery = mind.delivery(a_sender())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
-    assert await ended(sms, numbers) == {"sent": 10, SPENDING_STOPPED: 30}
+    assert await ended(sms, numbers) == {"sent": 10, BUDGET_EXHAUSTED: 30}
     assert sorted(asked) == sorted(ids)
 
 

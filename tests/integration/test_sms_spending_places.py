@@ -21,7 +21,7 @@ from support.spending import (
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import CodeIssued
 from shared.phone import E164
-from sms_service.spending.refusals import PREFIX_STOPPED, StoppedError
+from sms_service.spending.refusals import PREFIX_BLOCKED, BlockedError
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 
 async def test_a_slowed_prefix_is_given_a_few_a_minute_over_all_processes(sms: Sms, postgres_url: str) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 16)
     await mind.look()
-    assert (await mind.stages(f"block:{block}"))[-1] == "slowed"
+    assert (await mind.stages(f"range:{block}"))[-1] == "slowed"
 
     async with process(postgres_url, sms.database) as other:
         second = Minding(other, mind.plan)
@@ -45,7 +45,7 @@ async def test_a_slowed_prefix_is_given_a_few_a_minute_over_all_processes(sms: S
         asked = [each.codes().issue(asking(number)) for number, each in zip(numbers, [mind, second] * 15, strict=True)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
 
-    refused = [answer for answer in answers if isinstance(answer, StoppedError)]
+    refused = [answer for answer in answers if isinstance(answer, BlockedError)]
     assert len(answers) - len(refused) == 3
     assert all(1 <= (error.retry_after or 0) <= 60 for error in refused)
     await mind.age(minutes=1)
@@ -60,7 +60,7 @@ async def admitted(sms: Sms) -> dict[str, int]:
 
 
 async def test_who_races_on_one_number_takes_one_place_of_a_slowed_prefix(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON | {"per_minute": 20})).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON | {"per_minute": 20})).open(), block_of()
     await pump(mind, block, 16)
     await mind.look()
     await clear_of_the_edge(sms.pool, MINUTE)
@@ -70,11 +70,11 @@ async def test_who_races_on_one_number_takes_one_place_of_a_slowed_prefix(sms: S
 
     assert [type(answer) for answer in answers].count(CodeIssued) == 1
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.COOLDOWN}
-    assert await admitted(sms) == {f"block:{block}": 1}
+    assert await admitted(sms) == {f"range:{block}": 1}
 
 
 async def test_who_is_refused_by_one_of_two_slowed_prefixes_takes_no_place_of_the_other(sms: Sms) -> None:
-    plan = a_plan(block=SOON, network={"record": 4, "slow": 8, "stop": 0, "per_minute": 2})
+    plan = a_plan(range=SOON, network={"record": 4, "slow": 8, "stop": 0, "per_minute": 2})
     mind, block = await Minding(sms, plan).open(), block_of()
     await pump(mind, block, 16)
     await mind.look()
@@ -84,15 +84,15 @@ async def test_who_is_refused_by_one_of_two_slowed_prefixes_takes_no_place_of_th
     answers = [await outcome(mind, E164(f"{block}{last}")) for last in range(7000, 7004)]
     other = Minding(sms, mind.plan)  # which does not remember that the minute is full
     await other.watch.refresh()
-    assert isinstance(await refusal(other.codes().issue(asking(E164(f"{block}7005")))), StoppedError)
-    assert isinstance(await refusal(codes.issue(asking(E164(f"{block}7006")))), StoppedError)
+    assert isinstance(await refusal(other.codes().issue(asking(E164(f"{block}7005")))), BlockedError)
+    assert isinstance(await refusal(codes.issue(asking(E164(f"{block}7006")))), BlockedError)
 
     assert answers == [None, None, ErrorCode.SENDING_PAUSED, ErrorCode.SENDING_PAUSED]
-    assert await admitted(sms) == {f"block:{block}": 2, "network:+86138": 2}
+    assert await admitted(sms) == {f"range:{block}": 2, "network:+86138": 2}
 
 
 async def test_what_was_queued_before_the_slowing_waits_for_the_same_few_a_minute(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     codes, sender = mind.codes(), a_sender()
     numbers = [E164(f"{block}{last:04d}") for last in range(30)]
     for number in numbers:
@@ -109,11 +109,11 @@ async def test_what_was_queued_before_the_slowing_waits_for_the_same_few_a_minut
 
     assert len(sender.messages) == 16 + 3
     failures = [(await sms.sends(number))[0]["failure"] for number in numbers[16:]]
-    assert failures == [""] * 3 + [PREFIX_STOPPED] * 11
+    assert failures == [""] * 3 + [PREFIX_BLOCKED] * 11
 
 
 async def test_who_asked_after_the_slowing_was_counted_then_and_is_not_counted_again(sms: Sms) -> None:
-    mind, block = await Minding(sms, a_plan(block=SOON)).open(), block_of()
+    mind, block = await Minding(sms, a_plan(range=SOON)).open(), block_of()
     await pump(mind, block, 16)
     await mind.look()
     await mind.age(seconds=10)  # since when it is slowed

@@ -101,8 +101,8 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
         await asyncio.to_thread(main, ["spending"])
         with pytest.raises(SystemExit, match=r"A budget is made larger in the file"):
             await asyncio.to_thread(main, ["spending", "unblock", "day:+86"])
-        with pytest.raises(SystemExit, match=r"block:\+861380013 is in no stage"):
-            await asyncio.to_thread(main, ["spending", "unblock", "block:+861380013"])
+        with pytest.raises(SystemExit, match=r"range:\+861380013 is in no stage"):
+            await asyncio.to_thread(main, ["spending", "unblock", "range:+861380013"])
 
     assert 1 <= (refused.retry_after or 0) <= 86_400
     assert 'haoma_spent_micros_total{country="86",sender="inbox"}' in metrics

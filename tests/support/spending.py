@@ -39,13 +39,13 @@ AGE = (
     """
     with moved as (delete from prefix_traffic returning *)
     insert into prefix_traffic
-    select starts_at - make_interval(secs => $1), block, network, country, sent, verified, spent from moved
+    select starts_at - make_interval(secs => $1), range, network, country, sent, verified, spent from moved
     order by starts_at
     """,
     """
     update spending_stages set
         since = since - make_interval(secs => $1), until = until - make_interval(secs => $1),
-        resumed_at = resumed_at - make_interval(secs => $1), minute = minute - make_interval(secs => $1)
+        cleared_at = cleared_at - make_interval(secs => $1), minute = minute - make_interval(secs => $1)
     """,
 )
 
@@ -108,7 +108,7 @@ class Minding:
         self.watch = SpendingGate(self.store, self.plan)
         self.judge = PrefixMonitor(self.store, self.plan, lambda: None, every=0, rest=0)
         self.ledger = BudgetedLedger(
-            self.sms.pool, LedgerStore(self.sms.pool), self._alarm, self.plan.rules["block"].alarming
+            self.sms.pool, LedgerStore(self.sms.pool), self._alarm, self.plan.rules["range"].alarming
         )
 
     def _alarm(self) -> None:
@@ -198,7 +198,7 @@ async def pump(mind: Minding, block: str, many: int, *, verify: bool = False) ->
 async def pump_on(mind: Minding, block: str, many: int) -> None:
     """Messages to numbers of a block that got none so far."""
     already = await mind.sms.pool.fetchval(
-        "select coalesce(sum(sent), 0)::int from prefix_traffic where block = $1", block
+        "select coalesce(sum(sent), 0)::int from prefix_traffic where range = $1", block
     )
     for last in range(already, already + many):
         await send(mind, E164(f"{block}{last:04d}"))

@@ -13,7 +13,7 @@ from sms_service.delivery.routing import Limits, PreviousAttempt, Route
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.port import Message
 from sms_service.spending.money import Tariff
-from sms_service.spending.refusals import CHEAPER_AWAY, SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE
 
 NUMBER, MESSAGE, VERIFICATION = E164("+8613800138000"), UUID(int=1), UUID(int=2)
 
@@ -39,9 +39,9 @@ def earlier(verification: UUID, outcome: str) -> tuple[PreviousAttempt, ...]:
     ("names", "past", "chosen"),
     [
         (("dear", "as-dear", "cheap"), (), ("cheap", "")),
-        (("dear", "as-dear"), (), (None, SPENDING_STOPPED)),
-        (("dear", "cheap"), earlier(UUID(int=3), "accepted"), (None, CHEAPER_AWAY)),
-        (("dear", "cheap"), earlier(VERIFICATION, "permanent"), (None, SPENDING_STOPPED)),
+        (("dear", "as-dear"), (), (None, BUDGET_EXHAUSTED)),
+        (("dear", "cheap"), earlier(UUID(int=3), "accepted"), (None, CHEAPER_UNAVAILABLE)),
+        (("dear", "cheap"), earlier(VERIFICATION, "permanent"), (None, BUDGET_EXHAUSTED)),
     ],
 )
 def test_that_money_is_short_is_the_whole_story_only_if_no_cheaper_sender_was_held_up(

@@ -14,7 +14,7 @@ GOOD = """\
 currency = "CNY"
 warn_percent = 90
 
-[spending.block]
+[spending.range]
 record = 10
 slow = 20
 stop = 30
@@ -56,9 +56,9 @@ def test_a_good_file_is_a_plan(file: Path) -> None:
     file.write_text(GOOD)
     plan = read(file, {"HOOK": "secret"}, inbox_allowed=True).plan
     assert plan is not None
-    assert (plan.currency, plan.enforced, plan.warn_percent, plan.stop_seconds) == ("CNY", True, 90, 3600)
+    assert (plan.currency, plan.enforced, plan.warn_percent, plan.block_seconds) == ("CNY", True, 90, 3600)
     assert plan.budgets == (Budget("+86", 50_000_000, 500_000_000), Budget("+", None, 600_000_000))
-    assert plan.rules["block"] == Rule(10, 20, 30, 6, 25)
+    assert plan.rules["range"] == Rule(10, 20, 30, 6, 25)
     assert plan.rules["network"] == Rule(200, 400, 0, 60, 25)
     assert (plan.tariff.price("main", "+8613800138000"), plan.tariff.price("main", "+1")) == (45_000, 400_000)
     assert plan.tariff.price("inbox", "+8613800138000") == 0
@@ -76,10 +76,10 @@ def test_without_the_table_there_is_no_plan() -> None:
         ("warn_percent = 90", "warn_percent = 0", "line 3: spending.warn_percent: "),
         ("warn_percent = 90", 'mode = "stop"', "line 3: spending.mode: "),
         ("warn_percent = 90", "budget = 3", "line 3: spending.budget: "),
-        ("slow = 20", "slow = 40", "line 5: spending.block: record, slow and stop must not fall"),
-        ("slow = 20", "slow = -1", "line 7: spending.block.slow: "),
-        ("slow = 20", "slow = true", "line 7: spending.block.slow: "),
-        ("slow = 20", "slow = 20\nper_minute = 99999999999", "line 8: spending.block.per_minute: "),
+        ("slow = 20", "slow = 40", "line 5: spending.range: record, slow and stop must not fall"),
+        ("slow = 20", "slow = -1", "line 7: spending.range.slow: "),
+        ("slow = 20", "slow = true", "line 7: spending.range.slow: "),
+        ("slow = 20", "slow = 20\nper_minute = 99999999999", "line 8: spending.range.per_minute: "),
         ('"+86" = "0.045"', '"+86" = 0.045', 'line 16: senders.main.prices.+86: expected an amount such as "0.045"'),
         ('"+86" = "0.045"', '"+86" = "0,045"', "line 16: senders.main.prices.+86: expected an amount"),
         ('"+86" = "0.045"', '"86" = "0.045"', "line 16: senders.main.prices.86: "),
@@ -104,7 +104,7 @@ def test_money_without_a_currency_is_refused(file: Path, what: str) -> None:
     text = GOOD[GOOD.index("[senders.main]") :]
     text = text[: text.index("[[budgets]]")] if what == "prices" else re.sub(r'"\+.*" = .*\n', "", text)
     file.write_text(text)
-    with pytest.raises(InvalidConfigError, match=rf"{what}: needs a \[spending\] table that names the currency"):
+    with pytest.raises(InvalidConfigError, match=rf"{kind}: needs a \[spending\] table that names the currency"):
         read(file, {"HOOK": "secret"}, inbox_allowed=True)
 
 

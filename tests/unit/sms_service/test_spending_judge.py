@@ -73,7 +73,7 @@ async def test_counting_is_followed_by_a_rest_of_twenty_times_as_long(judge: Pre
 
 async def test_a_thousand_stages_to_enter_are_no_reason_to_rest(judge: PrefixMonitor, book: Book) -> None:
     book.entering = 0.001
-    book.suspects = {f"block:+86138{place:04d}": Counts(settled=20) for place in range(1000)}
+    book.suspects = {f"range:+86138{place:04d}": Counts(settled=20) for place in range(1000)}
     assert await judge.judge() == 1001
     await judge.judge()
     assert book.turns == [1.0, 1.0]
@@ -93,7 +93,7 @@ async def test_budgets_have_their_stages_when_there_is_too_much_to_count(judge: 
     book.too_much = True
     with pytest.raises(ServiceError):
         await judge.judge()
-    assert book.entered == [("hour:+86", Stage.RECORD)]
+    assert book.entered == [("hour:+86", Stage.FLAGGED)]
 
 
 class Alarmed:

@@ -24,10 +24,10 @@ MAINLAND = E164("+8613800138000")
 )
 def test_a_number_belongs_to_a_block_in_a_network_in_a_country(number: str, area: NumberPrefixes) -> None:
     assert prefixes_of(E164(number)) == area
-    assert number.startswith(area.block)
-    assert area.block.startswith(area.network)
+    assert number.startswith(area.range)
+    assert area.range.startswith(area.network)
     assert area.network.startswith(area.country)
-    assert len(number) - len(area.block) >= 4  # a block is shown, a number never
+    assert len(number) - len(area.range) >= 4  # a block is shown, a number never
 
 
 def test_calling_codes_are_those_of_libphonenumber() -> None:

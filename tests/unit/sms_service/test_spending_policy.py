@@ -7,10 +7,10 @@ from sms_service.spending.policy import (
     Held,
     Rule,
     Stage,
+    block_seconds,
     deserved_by_money,
     steps,
     steps_of_money,
-    stop_seconds,
 )
 
 RULE = Rule(record=20, slow=40, stop=80, per_minute=6, percent=25)
@@ -92,7 +92,7 @@ def test_a_stop_of_a_rule_that_slows_nobody_just_ends() -> None:
 
 
 def test_each_stop_lasts_twice_as_long_as_the_one_before_up_to_a_day() -> None:
-    assert [stop_seconds(3600, stops) for stops in (0, 1, 2, 4, 5, 10_000)] == [3600, 7200, 14400, 57600, 86400, 86400]
+    assert [block_seconds(3600, stops) for stops in (0, 1, 2, 4, 5, 10_000)] == [3600, 7200, 14400, 57600, 86400, 86400]
 
 
 @pytest.mark.parametrize(

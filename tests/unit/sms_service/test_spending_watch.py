@@ -11,7 +11,7 @@ from shared.errors import ErrorCode
 from shared.phone import E164
 from sms_service.spending.gate import STAGES, NoSpendingLimits, PrefixState, SpendingGate
 from sms_service.spending.policy import Stage
-from sms_service.spending.refusals import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, BlockedError
 
 NUMBER, NEIGHBOUR, ELSEWHERE = E164("+8613800138000"), E164("+8613800149999"), E164("+14155550100")
 
@@ -28,14 +28,14 @@ class Book:
         return self.stages
 
     async def admit(self, scope: str, per_minute: int) -> float:
-        assert scope.startswith("block:")
+        assert scope.startswith("range:")
         assert per_minute == 6
         self.asked += 1
         self.slots -= 1
         return 0.0 if self.slots >= 0 else 20.5
 
     async def give_back(self, scope: str) -> None:
-        assert scope.startswith("block:")
+        assert scope.startswith("range:")
         self.slots += 1
 
 
@@ -49,8 +49,8 @@ class Clock:
 def refused(watch: SpendingGate, number: E164) -> int | None:
     """In how many seconds a number may ask again; None when it may now."""
     try:
-        watch.refuse_stopped(number)
-    except StoppedError as error:
+        watch.refuse_blocked(number)
+    except BlockedError as error:
         assert error.code is ErrorCode.SENDING_PAUSED
         return error.retry_after
     return None
@@ -69,7 +69,7 @@ def clock() -> Clock:
 async def test_a_stop_holds_for_its_prefix_until_it_ends_without_another_look(book: Book, clock: Clock) -> None:
     watch = SpendingGate(book, a_plan(), clock)
     assert refused(watch, NUMBER) is None
-    book.stages = [PrefixState("block:+861380013", Stage.STOP, 5, 60.2)]
+    book.stages = [PrefixState("range:+861380013", Stage.BLOCKED, 5, 60.2)]
     await watch.refresh()
 
     assert [refused(watch, number) for number in (NUMBER, NEIGHBOUR, ELSEWHERE)] == [61, None, None]
@@ -84,10 +84,10 @@ async def test_a_budget_without_money_stops_all_its_numbers_and_the_longest_wait
 ) -> None:
     watch = SpendingGate(book, a_plan(), clock)
     book.stages = [
-        PrefixState("hour:+86", Stage.STOP, 0, 90),
-        PrefixState("day:+86", Stage.STOP, 0, 9000),
-        PrefixState("block:+861380013", Stage.STOP, 0, 300),
-        PrefixState("day:+1", Stage.RECORD, 0, 9000),
+        PrefixState("hour:+86", Stage.BLOCKED, 0, 90),
+        PrefixState("day:+86", Stage.BLOCKED, 0, 9000),
+        PrefixState("range:+861380013", Stage.BLOCKED, 0, 300),
+        PrefixState("day:+1", Stage.FLAGGED, 0, 9000),
     ]
     await watch.refresh()
 
@@ -98,7 +98,7 @@ async def test_a_slowed_prefix_asks_for_a_place_until_the_minute_is_full_and_the
     book: Book, clock: Clock
 ) -> None:
     watch = SpendingGate(book, a_plan(), clock)
-    book.stages = [PrefixState("block:+861380013", Stage.SLOW, 5, 600)]
+    book.stages = [PrefixState("range:+861380013", Stage.THROTTLED, 5, 600)]
     await watch.refresh()
 
     await watch.admit(NEIGHBOUR)
@@ -106,7 +106,7 @@ async def test_a_slowed_prefix_asks_for_a_place_until_the_minute_is_full_and_the
     for _ in range(2):
         await watch.admit(NUMBER)
     for _ in range(5):
-        with pytest.raises(StoppedError) as stopped:
+        with pytest.raises(BlockedError) as stopped:
             await watch.admit(NUMBER)
         assert stopped.value.retry_after == 21
     assert book.asked == 3
@@ -121,7 +121,7 @@ async def test_a_queued_message_takes_a_place_if_it_was_asked_for_before_the_slo
     book: Book, clock: Clock, age: float, asked: int
 ) -> None:
     watch = SpendingGate(book, a_plan(), clock)
-    book.stages = [PrefixState("block:+861380013", Stage.SLOW, 10, 600)]
+    book.stages = [PrefixState("range:+861380013", Stage.THROTTLED, 10, 600)]
     await watch.refresh()
 
     await watch.admit_queued(NUMBER, timedelta(seconds=age))
@@ -129,25 +129,25 @@ async def test_a_queued_message_takes_a_place_if_it_was_asked_for_before_the_slo
 
 
 @pytest.mark.parametrize(
-    ("left", "why"), [((60, 90), SPENDING_STOPPED), ((90, 60), PREFIX_STOPPED), ((90, 0), PREFIX_STOPPED)]
+    ("left", "why"), [((60, 90), BUDGET_EXHAUSTED), ((90, 60), PREFIX_BLOCKED), ((90, 0), PREFIX_BLOCKED)]
 )
 async def test_who_is_refused_for_two_reasons_is_told_of_the_one_that_lasts_longer(
     book: Book, clock: Clock, left: tuple[float, float], why: str
 ) -> None:
     watch = SpendingGate(book, a_plan(), clock)
-    scopes = ("block:+861380013", "hour:+86")
-    book.stages = [PrefixState(scope, Stage.STOP, 0, most) for scope, most in zip(scopes, left, strict=True)]
+    scopes = ("range:+861380013", "hour:+86")
+    book.stages = [PrefixState(scope, Stage.BLOCKED, 0, most) for scope, most in zip(scopes, left, strict=True)]
     await watch.refresh()
-    with pytest.raises(StoppedError) as stopped:
-        watch.refuse_stopped(NUMBER)
+    with pytest.raises(BlockedError) as stopped:
+        watch.refuse_blocked(NUMBER)
     assert (stopped.value.why, stopped.value.retry_after) == (why, 90)
 
 
 async def test_a_queued_message_of_a_stopped_prefix_does_not_go(book: Book, clock: Clock) -> None:
     watch = SpendingGate(book, a_plan(), clock)
-    book.stages = [PrefixState("block:+861380013", Stage.STOP, 0, 60)]
+    book.stages = [PrefixState("range:+861380013", Stage.BLOCKED, 0, 60)]
     await watch.refresh()
-    with pytest.raises(StoppedError):
+    with pytest.raises(BlockedError):
         await watch.admit_queued(NUMBER, timedelta())
     await watch.admit_queued(NEIGHBOUR, timedelta())
 
@@ -155,9 +155,9 @@ async def test_a_queued_message_of_a_stopped_prefix_does_not_go(book: Book, cloc
 async def test_where_it_only_records_no_prefix_is_stopped_or_slowed_but_budgets_are(book: Book, clock: Clock) -> None:
     watch = SpendingGate(book, a_plan(mode="record"), clock)
     book.stages = [
-        PrefixState("block:+861380013", Stage.STOP, 0, 60),
-        PrefixState("network:+86138", Stage.SLOW, 0, 60),
-        PrefixState("hour:+1", Stage.STOP, 0, 60),
+        PrefixState("range:+861380013", Stage.BLOCKED, 0, 60),
+        PrefixState("network:+86138", Stage.THROTTLED, 0, 60),
+        PrefixState("hour:+1", Stage.BLOCKED, 0, 60),
     ]
     await watch.refresh()
     await watch.admit(NUMBER)
@@ -166,10 +166,10 @@ async def test_where_it_only_records_no_prefix_is_stopped_or_slowed_but_budgets_
 
 async def test_a_place_that_was_given_back_is_asked_for_at_once(book: Book, clock: Clock) -> None:
     watch = SpendingGate(book, a_plan(), clock)
-    book.stages = [PrefixState("block:+861380013", Stage.SLOW, 5, 600)]
+    book.stages = [PrefixState("range:+861380013", Stage.THROTTLED, 5, 600)]
     await watch.refresh()
     slots = [await watch.admit(NUMBER) for _ in range(2)]
-    with pytest.raises(StoppedError):
+    with pytest.raises(BlockedError):
         await watch.admit(NUMBER)
     book.slots = 0
 
@@ -180,15 +180,15 @@ async def test_a_place_that_was_given_back_is_asked_for_at_once(book: Book, cloc
 
 async def test_prefixes_are_counted_by_kind_and_stage_and_never_name_a_series(book: Book, clock: Clock) -> None:
     watch = SpendingGate(book, a_plan(), clock)
-    book.stages = [PrefixState(f"block:+86138{place:04d}", Stage.SLOW, 0, 60) for place in range(500)]
-    book.stages += [PrefixState("hour:+86", Stage.STOP, 0, 60)]
+    book.stages = [PrefixState(f"range:+86138{place:04d}", Stage.THROTTLED, 0, 60) for place in range(500)]
+    book.stages += [PrefixState("hour:+86", Stage.BLOCKED, 0, 60)]
     await watch.refresh()
-    assert stages("block") == {"recorded": 0, "slowed": 500, "stopped": 0}
+    assert stages("range") == {"recorded": 0, "slowed": 500, "stopped": 0}
     assert stages("hour") == {"recorded": 0, "slowed": 0, "stopped": 1}
     assert sum(len(family.samples) for family in STAGES.collect()) == 5 * 3
     book.stages = []
     await watch.refresh()
-    assert stages("block") == {"recorded": 0, "slowed": 0, "stopped": 0}
+    assert stages("range") == {"recorded": 0, "slowed": 0, "stopped": 0}
     assert REGISTRY.get_sample_value("haoma_spending_refreshed_timestamp_seconds")
 
 
@@ -200,7 +200,7 @@ def stages(kind: str) -> dict[str, float | None]:
 
 async def test_without_a_plan_everybody_may_and_nothing_is_counted() -> None:
     watch = NoSpendingLimits()
-    watch.refuse_stopped(NUMBER)
+    watch.refuse_blocked(NUMBER)
     assert await watch.admit(NUMBER) == ()
     await watch.give_back(())
     await watch.admit_queued(NUMBER, timedelta(days=1))

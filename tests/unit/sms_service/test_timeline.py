@@ -23,7 +23,7 @@ from sms_service.explain.history_store import Subject
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import DiagnosisKind, Report
 from sms_service.explain.steps import seconds
-from sms_service.spending.refusals import LIMITER
+from sms_service.spending.refusals import SPENDING_LIMITER
 from sms_service.verification.audit_events import REFUSALS_PER_DAY, EventKind, UnusableReason
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -56,10 +56,10 @@ def an_attempt(number: int = 1, sender: str = "mainland", begun: float = 0.5, **
 
 def a_refusal(when: float, limiter: str = "cooldown", wait: int | None = 60, **more: Any) -> EventRow:
     usual = {"verification_id": None, "purpose": Purpose.SIGN_UP, "dialect": "native", "tries_left": None}
-    return EventRow(at=at(when), what=EventKind.REFUSED, detail=limiter, retry_after=wait, **(usual | more))
+    return EventRow(at=at(when), kind=EventKind.REFUSED, detail=limiter, retry_after=wait, **(usual | more))
 
 
-def a_check(what: EventKind, when: float, left: int | None = None, detail: str = "", verification: int = 1) -> EventRow:
+def a_check(kind: EventKind, when: float, left: int | None = None, detail: str = "", verification: int = 1) -> EventRow:
     return EventRow(UUID(int=100 + verification), at(when), what, Purpose.SIGN_UP, "native", detail, None, left)
 
 
@@ -105,9 +105,9 @@ def test_what_the_last_sender_answered_is_the_verdict_in_its_own_words(
         ("exhausted", DiagnosisKind.FAILED),
         ("rate_limited", DiagnosisKind.SENDERS_LIMITED),
         ("misconfigured", DiagnosisKind.KEY_MISSING),
-        ("spending_stopped", DiagnosisKind.BUDGET),
-        ("cheaper_away", DiagnosisKind.BUDGET),
-        ("prefix_stopped", DiagnosisKind.PREFIX_STOPPED),
+        ("budget_exhausted", DiagnosisKind.BUDGET),
+        ("cheaper_unavailable", DiagnosisKind.BUDGET),
+        ("prefix_blocked", DiagnosisKind.PREFIX_BLOCKED),
         ("something_new", DiagnosisKind.FAILED),
     ],
 )
@@ -130,7 +130,7 @@ def test_a_receipt_has_the_last_word() -> None:
 
 def test_a_message_that_was_stopped_for_money_after_a_first_attempt_is_a_matter_of_budget() -> None:
     story = story_of(
-        messages=[a_message(state=MessageState.FAILED, failure="spending_stopped")],
+        messages=[a_message(state=MessageState.FAILED, failure="budget_exhausted")],
         attempts=[an_attempt(outcome="transient")],
     )
     assert story.verdict.kind is DiagnosisKind.BUDGET
@@ -155,8 +155,8 @@ def test_the_verdict_is_about_what_was_asked_for_last() -> None:
 @pytest.mark.parametrize(
     ("why", "kind", "remedy"),
     [
-        ("spending_stopped", DiagnosisKind.BUDGET, "raise one"),
-        ("prefix_stopped", DiagnosisKind.PREFIX_STOPPED, "spending unblock"),
+        ("budget_exhausted", DiagnosisKind.BUDGET, "raise one"),
+        ("prefix_blocked", DiagnosisKind.PREFIX_BLOCKED, "spending unblock"),
     ],
 )
 def test_what_spending_refused_for_is_told_with_the_command_that_helps(
@@ -166,7 +166,7 @@ def test_what_spending_refused_for_is_told_with_the_command_that_helps(
     assert story.verdict.kind is kind
     assert story.verdict.said.startswith("Refused by spending until ")
     assert remedy in story.verdict.advice
-    assert story.timelines[0].notes == [SAMPLED[LIMITER]]
+    assert story.timelines[0].notes == [SAMPLED[SPENDING_LIMITER]]
 
 
 def test_an_unknown_limiter_is_named() -> None:

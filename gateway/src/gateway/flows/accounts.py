@@ -62,6 +62,7 @@ class AccountFlows:
         changed = await self._services.auth.change_phone(
             ChangePhone(
                 user_id=account.user_id,
+                session_id=session.session_id,
                 old_ticket=old_ticket,
                 new_ticket=new_ticket,
                 dialect=caller.dialect,

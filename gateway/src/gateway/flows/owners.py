@@ -60,6 +60,7 @@ class OwnerFlows:
         changed = await self._services.auth.change_phone(
             ChangePhone(
                 user_id=user_id,
+                session_id=session.session_id,
                 old_ticket=old_ticket,
                 new_ticket=new_ticket,
                 dialect=caller.dialect,

@@ -120,6 +120,7 @@ class ChangePhone(WireModel):
     """Give a user another number, proven by two tickets for ``CHANGE_PHONE``: his number's and the new one's."""
 
     user_id: int
+    session_id: UUID
     old_ticket: Sealed
     new_ticket: Sealed
     dialect: str

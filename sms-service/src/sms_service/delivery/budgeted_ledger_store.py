@@ -105,7 +105,7 @@ class BudgetedLedger:
                 second.micros,
                 back,
                 *_limits(set(second.budgets)),
-                second.area.block,
+                second.area.range,
             )
         if row is None or not row["held"]:
             return None
@@ -140,7 +140,7 @@ class BudgetedLedger:
                 [entry.message_id for entry in entries],
                 [entry.sender for entry in entries],
                 [micros for _, micros in failed],
-                [_charge(entry).area.block for entry in entries],
+                [_charge(entry).area.range for entry in entries],
                 *_payers(entries),
             )
         return [None] * len(failed)

@@ -15,9 +15,9 @@ CLAIM = f"""
     with wanted as (
         select * from unnest(
             $1::uuid[], $2::int[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[], $8::text[]
-        ) as wanted (message_id, version, sender, segments, price, block, network, country)
+        ) as wanted (message_id, version, sender, segments, price, range, network, country)
     ), locked as (
-        select s.message_id, w.sender, w.segments, w.price, w.block, w.network, w.country
+        select s.message_id, w.sender, w.segments, w.price, w.range, w.network, w.country
         from messages s join wanted w using (message_id)
         where s.version = w.version and s.state = 'queued' and now() < s.expires_at
         order by s.message_id for update of s
@@ -51,7 +51,7 @@ CLAIM = f"""
         update messages s set state = 'sending', sender = p.sender, claimed_at = now(), version = s.version + 1
         from paid p where s.message_id = p.message_id
         returning s.message_id, s.verification_id, s.phone_ref, s.created_at,
-            p.sender, p.segments, p.price, p.block, p.network, p.country
+            p.sender, p.segments, p.price, p.range, p.network, p.country
     ), begun as (
         insert into attempts (message_id, number, verification_id, phone_ref, sender, segments, price, started_at)
         select message_id, 1, verification_id, phone_ref, sender, segments, price, now() from claimed
@@ -62,10 +62,10 @@ CLAIM = f"""
         update budgets b set starts_at = greatest(b.starts_at, {_WINDOW}), spent = {_SO_FAR} + t.price
         from totals t where b.prefix = t.prefix and b.span = t.span
     ), counted as (
-        insert into prefix_traffic as t (starts_at, block, network, country, sent, spent)
-        select {_BUCKET.format("created_at")} as bucket, block, network, country, count(*), sum(price)
-        from claimed group by bucket, block, network, country order by bucket, block
-        on conflict (starts_at, block) do update set sent = t.sent + excluded.sent, spent = t.spent + excluded.spent
+        insert into prefix_traffic as t (starts_at, range, network, country, sent, spent)
+        select {_BUCKET.format("created_at")} as bucket, range, network, country, count(*), sum(price)
+        from claimed group by bucket, range, network, country order by bucket, range
+        on conflict (starts_at, range) do update set sent = t.sent + excluded.sent, spent = t.spent + excluded.spent
         returning t.sent - t.verified as waiting
     )
     select l.message_id, (select max(waiting) from counted) as busiest, case
@@ -112,7 +112,7 @@ FAIL_OVER = f"""
     ), counted as (
         update prefix_traffic t set spent = t.spent + $8::bigint - $9::bigint
         from paid p cross join (select count(*) from room) as money
-        where t.starts_at = {_BUCKET.format("p.created_at")} and t.block = $13
+        where t.starts_at = {_BUCKET.format("p.created_at")} and t.range = $13
     )
     select (select message_id from moved) as moved, exists (select from held) as held
 """  # noqa: S608
@@ -120,8 +120,8 @@ FAIL_OVER = f"""
 # One that never left says nothing of the number's prefix: with a provider down, nobody is verified.
 TAKE_BACK = f"""
     with failed as (
-        select a.message_id, a.sender, a.started_at, {_BUCKET.format("s.created_at")} as bucket, w.block, w.price
-        from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[]) as w (message_id, sender, price, block)
+        select a.message_id, a.sender, a.started_at, {_BUCKET.format("s.created_at")} as bucket, w.range, w.price
+        from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[]) as w (message_id, sender, price, range)
         join attempts a using (message_id, sender) join messages s using (message_id)
         order by a.message_id for update of a
     ), freed as (
@@ -146,14 +146,14 @@ TAKE_BACK = f"""
         update budgets b set spent = greatest(b.spent - t.price, 0)
         from totals t where b.prefix = t.prefix and b.span = t.span
     ), counts as (
-        select t.starts_at, t.block, f.failures, f.price
+        select t.starts_at, t.range, f.failures, f.price
         from prefix_traffic t
         join (
-            select bucket, block, count(*) as failures, sum(price) as price from failed group by bucket, block
-        ) f on t.starts_at = f.bucket and t.block = f.block
+            select bucket, range, count(*) as failures, sum(price) as price from failed group by bucket, range
+        ) f on t.starts_at = f.bucket and t.range = f.range
         cross join (select count(*) from held) as money
-        order by t.starts_at, t.block for update of t
+        order by t.starts_at, t.range for update of t
     )
     update prefix_traffic t set sent = greatest(t.sent - c.failures, 0), spent = greatest(t.spent - c.price, 0)
-    from counts c where t.starts_at = c.starts_at and t.block = c.block
+    from counts c where t.starts_at = c.starts_at and t.range = c.range
 """  # noqa: S608

@@ -23,7 +23,7 @@ from sms_service.otp import CodeDeriver
 from sms_service.senders.port import Message, Outcome, SendResult
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.money import MessageCost
-from sms_service.spending.refusals import StoppedError
+from sms_service.spending.refusals import BlockedError
 
 ABANDONED_AFTER = timedelta(seconds=30)
 ABANDONED = "abandoned"
@@ -126,7 +126,7 @@ class Ledger(Protocol):
 
 
 class QueuedSpendingGuard(Protocol):
-    """Raises ``StoppedError`` for a message that was asked for so long ago: its prefix may have been stopped since."""
+    """Raises ``BlockedError`` for a message that was asked for so long ago: its prefix may have been stopped since."""
 
     async def admit_queued(self, number: E164, age: timedelta) -> None: ...
 
@@ -202,7 +202,7 @@ class Delivery:
     async def _begin(self, entry: LedgerMessage, message: Message) -> tuple[Choice, LedgerMessage | None]:
         try:
             await self._gate.admit_queued(message.to, entry.age)
-        except StoppedError as stopped:
+        except BlockedError as stopped:
             return Choice(None, stopped.why), None
         return await self._start(entry, message)
 

@@ -146,8 +146,8 @@ PURGE_NUMBERS = """
 """
 PURGE_CHECK_FAILURES = """
     with gone as (
-        delete from check_failures_by_network where place in (
-            select place from check_failures_by_network where resets_at < now() or failures = 0 limit $1 for update skip locked
+        delete from check_failures_by_network where network in (
+            select network from check_failures_by_network where resets_at < now() or failures = 0 limit $1 for update skip locked
         )
         returning 1
     )

@@ -13,7 +13,7 @@ from sms_service.delivery.circuit_breakers import Breakers
 from sms_service.delivery.routing import EXHAUSTED, Choice, Limits, PreviousAttempt, Route, Router
 from sms_service.senders.port import SEND_SECONDS, Message, Outcome, Sender, SendResult, redact
 from sms_service.spending.money import Tariff
-from sms_service.spending.refusals import CHEAPER_AWAY, SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE
 
 ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by what they answered", ["sender", "outcome"])
 
@@ -58,7 +58,7 @@ class SenderPool:
         without = self._as_dear(dear, message) if dear else ()
         choice = self._router.choose(message.to, message.message_id, verification_id, past, tried, without=without)
         if choice.sender is None and dear:
-            return Choice(None, SPENDING_STOPPED if choice.failure == EXHAUSTED else CHEAPER_AWAY)
+            return Choice(None, BUDGET_EXHAUSTED if choice.failure == EXHAUSTED else CHEAPER_UNAVAILABLE)
         if choice.sender is None:
             return choice
         if self._tariff is None:

@@ -1,15 +1,15 @@
 """What an operator can do about each verdict."""
 
 from sms_service.explain.report import DiagnosisKind
-from sms_service.spending.refusals import PREFIX_STOPPED, SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED
 from sms_service.verification.audit_events import CALLER
 
 REFUSALS = {
     "cooldown": DiagnosisKind.COOLDOWN,
     "daily_cap": DiagnosisKind.DAILY_CAP,
     CALLER: DiagnosisKind.CALLER_LIMIT,
-    SPENDING_STOPPED: DiagnosisKind.BUDGET,
-    PREFIX_STOPPED: DiagnosisKind.PREFIX_STOPPED,
+    BUDGET_EXHAUSTED: DiagnosisKind.BUDGET,
+    PREFIX_BLOCKED: DiagnosisKind.PREFIX_BLOCKED,
     "number_taken": DiagnosisKind.ACCOUNT,
     "no_account": DiagnosisKind.ACCOUNT,
     "number_refused": DiagnosisKind.TEST_NUMBER,
@@ -33,7 +33,7 @@ ADVICE = {
     DiagnosisKind.CALLER_LIMIT: "If many people share that address, look at TRUSTED_PROXIES; else it may be an attack.",
     DiagnosisKind.BUDGET: "`python -m sms_service spending` shows the budgets: raise one in the routes file (SMS_CONFIG_FILE), or "
     "let its window pass.",
-    DiagnosisKind.PREFIX_STOPPED: "Too few codes to such numbers came back. `python -m sms_service spending` names the prefix, "
+    DiagnosisKind.PREFIX_BLOCKED: "Too few codes to such numbers came back. `python -m sms_service spending` names the prefix, "
     "`spending unblock SCOPE` lets it go; a larger budget does not.",
     DiagnosisKind.ACCOUNT: "The person should log in or reset the password, or else register.",
     DiagnosisKind.REFUSED: "The limiter's name says where to look.",

@@ -13,7 +13,7 @@ from sms_service.explain.diagnosis import judge, nothing_asked
 from sms_service.explain.history import Course, EventRow, History
 from sms_service.explain.report import Diagnosis, Report, Timeline
 from sms_service.explain.steps import limiter_of, steps_of
-from sms_service.spending.refusals import LIMITER
+from sms_service.spending.refusals import SPENDING_LIMITER
 from sms_service.verification.audit_events import CALLER, REFUSALS_PER_DAY, EventKind
 
 AUTH_SILENT = "session: unknown: auth-service did not answer"
@@ -21,7 +21,7 @@ AUTH_FORGOT = "session: no longer known: auth-service forgets a spent ticket aft
 NOT_SPENT = "session: none: the ticket has not been spent"
 SAMPLED = {
     CALLER: "of refusals by a limit on callers one a minute is kept for each network: there may have been more",
-    LIMITER: "of refusals by spending one a minute is kept for each number, of a flood few: there may have been more",
+    SPENDING_LIMITER: "of refusals by spending one a minute is kept for each number, of a flood few: there may have been more",
 }
 MAX_TOLD = 100
 """How many timelines a story has: the newest. A number for tests may have a hundred of them a day."""
@@ -80,7 +80,7 @@ def courses_of(past: History) -> list[Course]:
     housed: defaultdict[UUID | None, list[EventRow]] = defaultdict(list)
     alone: list[EventRow] = []
     for row in past.verification_events:
-        if row.what is EventKind.REFUSED:
+        if row.kind is EventKind.REFUSED:
             home = _home(by_purpose[row.purpose], row.at)
             (housed[home.verification_id] if home else alone).append(row)
     whole = [replace(course, refusals=housed[course.verification_id]) for course in courses]

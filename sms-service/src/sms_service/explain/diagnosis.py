@@ -9,13 +9,13 @@ from sms_service.explain.history import AttemptRow, Course, EventRow, MessageRow
 from sms_service.explain.report import Diagnosis, DiagnosisKind
 from sms_service.explain.steps import death_of, limiter_of, reason_of, seconds
 from sms_service.senders.port import Outcome
-from sms_service.spending.refusals import CHEAPER_AWAY, PREFIX_STOPPED, SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE, PREFIX_BLOCKED
 from sms_service.verification.audit_events import EventKind
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
 
 _LEFT = frozenset({DiagnosisKind.DELIVERED, DiagnosisKind.ACCEPTED, DiagnosisKind.SENDING, DiagnosisKind.TEST_NUMBER})
 """What a message came to that a person may have."""
-_OF_SPENDING = frozenset({SPENDING_STOPPED, CHEAPER_AWAY, PREFIX_STOPPED})
+_OF_SPENDING = frozenset({BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE, PREFIX_BLOCKED})
 
 
 def judge(course: Course, now: datetime) -> Diagnosis:
@@ -48,10 +48,10 @@ def _sent(course: Course, now: datetime) -> Diagnosis:
 
 def _returned(checks: list[EventRow]) -> tuple[DiagnosisKind, str] | None:
     """What codes came back since the last message, none of them the right one."""
-    wrong = [row for row in checks if row.what is EventKind.WRONG]
+    wrong = [row for row in checks if row.kind is EventKind.WRONG]
     if wrong and wrong[-1].tries_left == 0:
         return DiagnosisKind.CODE_DEAD, "Too many wrong codes came back: the right one is dead."
-    if checks and checks[-1].what is EventKind.DEAD:
+    if checks and checks[-1].kind is EventKind.DEAD:
         return DiagnosisKind.CODE_DEAD, f"A code came back and opened nothing: {death_of(checks[-1])}."
     if wrong:
         times = "once" if len(wrong) == 1 else f"{len(wrong)} times"
@@ -113,13 +113,13 @@ def _uncarried(failure: str) -> Diagnosis:
             "Every sender of its route had reached its own limit for this number.",
         ),
         Outcome.MISCONFIGURED.value: (DiagnosisKind.KEY_MISSING, "The worker has no key to make this code with."),
-        SPENDING_STOPPED: (DiagnosisKind.BUDGET, "Stopped by budget: no money was left for messages to such numbers."),
-        CHEAPER_AWAY: (
+        BUDGET_EXHAUSTED: (DiagnosisKind.BUDGET, "Stopped by budget: no money was left for messages to such numbers."),
+        CHEAPER_UNAVAILABLE: (
             DiagnosisKind.BUDGET,
             "Stopped by budget: no money was left for whoever could be asked; cheaper ones were failing or at a limit.",
         ),
-        PREFIX_STOPPED: (
-            DiagnosisKind.PREFIX_STOPPED,
+        PREFIX_BLOCKED: (
+            DiagnosisKind.PREFIX_BLOCKED,
             "Held back: its prefix was slowed or stopped while the message waited.",
         ),
     }.get(failure, (DiagnosisKind.FAILED, f"The message was not sent: {failure}."))

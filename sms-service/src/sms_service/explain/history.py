@@ -50,7 +50,7 @@ class EventRow:
 
     verification_id: UUID | None
     at: datetime
-    what: EventKind
+    kind: EventKind
     purpose: Purpose
     dialect: str
     detail: str
@@ -81,7 +81,7 @@ class History:
         told = {
             row.verification_id: row.at
             for row in self.verification_events
-            if row.verification_id and row.what is EventKind.RIGHT
+            if row.verification_id and row.kind is EventKind.RIGHT
         }
         return {row.verification_id: row.verified_at for row in self.verifications if row.verified_at} | told
 

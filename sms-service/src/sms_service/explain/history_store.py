@@ -32,7 +32,7 @@ ATTEMPTS = """
     order by started_at, number
 """
 HAPPENINGS = """
-    select verification_id, at, what, purpose, dialect, detail, retry_after, tries_left
+    select verification_id, at, kind, purpose, dialect, detail, retry_after, tries_left
     from verification_events where phone_ref = $1 and at > now() - make_interval(days => $2)
     order by at, id
 """
@@ -107,7 +107,7 @@ class HistoryStore:
 _KINDS: dict[str, type[Purpose] | type[MessageState] | type[EventKind]] = {
     "purpose": Purpose,
     "state": MessageState,
-    "what": EventKind,
+    "kind": EventKind,
 }
 
 

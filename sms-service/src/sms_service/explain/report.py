@@ -29,7 +29,7 @@ class DiagnosisKind(StrEnum):
     DAILY_CAP = "daily_cap"
     CALLER_LIMIT = "caller_limit"
     BUDGET = "budget"
-    PREFIX_STOPPED = "prefix_stopped"
+    PREFIX_BLOCKED = "prefix_blocked"
     ACCOUNT = "account"
     REFUSED = "refused"
     INVALID_NUMBER = "invalid_number"

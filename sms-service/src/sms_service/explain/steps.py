@@ -9,7 +9,7 @@ from shared.internal_api.sms import Purpose
 from sms_service.delivery.delivery import MessageState
 from sms_service.explain.history import AttemptRow, Course, EventRow, MessageRow
 from sms_service.explain.report import Step
-from sms_service.spending.refusals import LIMITER, PREFIX_STOPPED, SPENDING_STOPPED
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER
 from sms_service.verification.audit_events import CALLER, EventKind, UnusableReason
 from sms_service.verification.limits import WINDOW
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
@@ -18,13 +18,13 @@ LIMITERS = {
     "cooldown": "a code went to this number moments before",
     "daily_cap": "as many codes as may be went to this number in 24 hours",
     CALLER: "too many requests came from its address or network, or from there for this number",
-    SPENDING_STOPPED: "no money is left for such numbers until the budget's next window",
-    PREFIX_STOPPED: "its prefix is slowed or stopped, because too few codes to such numbers came back",
+    BUDGET_EXHAUSTED: "no money is left for such numbers until the budget's next window",
+    PREFIX_BLOCKED: "its prefix is slowed or stopped, because too few codes to such numbers came back",
     "number_taken": "the number has an account already, and this is to open one",
     "no_account": "the number has no account, and this is for one that has",
     "number_refused": "it is a test number, and its last day is over",
 }
-SPENDINGS = frozenset({SPENDING_STOPPED, PREFIX_STOPPED})
+SPENDINGS = frozenset({BUDGET_EXHAUSTED, PREFIX_BLOCKED})
 """The two things that spending refuses for."""
 DEATHS: dict[str, str] = {
     UnusableReason.REPLACED: "it belonged to an earlier verification, which a newer one has replaced",
@@ -46,7 +46,7 @@ def steps_of(course: Course, sent: Sequence[datetime]) -> list[Step]:
     told = [entry for message in course.messages for entry in _of_message(message, course.attempts_of(message), sent)]
     told += [entry for row in course.refusals for entry in _of_refusal(row)]
     told += [_of_check(row) for row in course.checks]
-    if course.verified_at and not any(row.what is EventKind.RIGHT for row in course.checks):
+    if course.verified_at and not any(row.kind is EventKind.RIGHT for row in course.checks):
         told.append(Step(at=course.verified_at, by="check", said="the right code came back"))
     told += [_of_spending(ticket) for ticket in course.spent.tickets] if course.spent else []
     return sorted(told, key=lambda entry: entry.at)
@@ -106,7 +106,7 @@ def _of_refusal(row: EventRow) -> Iterator[Step]:
 
 def limiter_of(row: EventRow) -> str:
     """What refused."""
-    return LIMITER if row.detail in SPENDINGS else row.detail.replace("_", " ")
+    return SPENDING_LIMITER if row.detail in SPENDINGS else row.detail.replace("_", " ")
 
 
 def reason_of(row: EventRow) -> str:
@@ -115,9 +115,9 @@ def reason_of(row: EventRow) -> str:
 
 
 def _of_check(row: EventRow) -> Step:
-    if row.what is EventKind.RIGHT:
+    if row.kind is EventKind.RIGHT:
         said = "the right code came back"
-    elif row.what is EventKind.WRONG:
+    elif row.kind is EventKind.WRONG:
         said = f"a wrong code came back: {row.tries_left} tries left"
     else:
         said = f"a code came back that opens nothing: {death_of(row)}"

@@ -32,8 +32,8 @@ class SpendingPart(Part):
     mode: Literal["enforce", "record"] = "enforce"
     warn_percent: Percent = 80
     verified_percent: Percent = 25
-    stop_minutes: Whole = Field(default=60, ge=1, le=1440)
-    block: StagesPart = StagesPart(record=20, slow=40, stop=80)
+    block_minutes: Whole = Field(default=60, ge=1, le=1440)
+    range: StagesPart = StagesPart(record=20, slow=40, stop=80)
     network: StagesPart = StagesPart(record=200, slow=400, stop=0, per_minute=60)
     country: StagesPart = StagesPart(record=1000, slow=0, stop=0, per_minute=600)
 
@@ -64,7 +64,7 @@ def plan_of(spending: SpendingPart | None, budgets: Sequence[BudgetPart], prices
         currency=spending.currency,
         enforced=spending.mode == "enforce",
         warn_percent=spending.warn_percent,
-        stop_seconds=spending.stop_minutes * 60,
+        block_seconds=spending.block_minutes * 60,
         rules=spending.rules,
         budgets=known,
         tariff=Tariff(prices, known),

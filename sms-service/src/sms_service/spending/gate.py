@@ -14,7 +14,7 @@ from shared.phone import E164
 from sms_service.spending.plan import KINDS, SPANS, Plan
 from sms_service.spending.policy import STAGE_NAMES, Stage
 from sms_service.spending.prefixes import NumberPrefixes, prefixes_of
-from sms_service.spending.refusals import PREFIX_STOPPED, SPENDING_STOPPED, StoppedError
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, BlockedError
 
 REFRESH_SECONDS = 1.0
 LATE_SECONDS = 3.0
@@ -76,25 +76,25 @@ class SpendingGate:
             kind, _, prefix = one.scope.partition(":")
             since = _Since(now - one.lasted, now + one.left)
             if kind not in KINDS:
-                if one.stage is Stage.STOP:
+                if one.stage is Stage.BLOCKED:
                     self._broke[prefix] = max(since, self._broke.get(prefix, since), key=lambda other: other.ends)
-            elif self._enforced and one.stage is Stage.STOP:
+            elif self._enforced and one.stage is Stage.BLOCKED:
                 self._stopped[one.scope] = since
-            elif self._enforced and one.stage is Stage.SLOW:
+            elif self._enforced and one.stage is Stage.THROTTLED:
                 self._slowed[one.scope] = since
         self._full = {scope: until for scope, until in self._full.items() if until > now}
         _show(state)
 
-    def refuse_stopped(self, number: E164) -> None:
-        """Raise ``StoppedError`` for a number with a stopped prefix, or without money."""
+    def refuse_blocked(self, number: E164) -> None:
+        """Raise ``BlockedError`` for a number with a stopped prefix, or without money."""
         if self._stopped or self._broke:
             now = self._clock()
             until, why = max(self._ends(number), default=(now, ""))
             if until > now:
-                raise StoppedError(math.ceil(until - now), why)
+                raise BlockedError(math.ceil(until - now), why)
 
     async def admit(self, number: E164) -> Sequence[str]:
-        """Count one more message to a slowed prefix, and tell where. Raises ``StoppedError`` when a minute is full."""
+        """Count one more message to a slowed prefix, and tell where. Raises ``BlockedError`` when a minute is full."""
         return await self._admit([scope for scope, _ in self._slow(number)])
 
     async def give_back(self, slots: Sequence[str]) -> None:
@@ -104,11 +104,11 @@ class SpendingGate:
             self._full.pop(scope, None)
 
     async def admit_queued(self, number: E164, age: timedelta) -> None:
-        """Raise ``StoppedError`` if a message may not go that was asked for so long ago.
+        """Raise ``BlockedError`` if a message may not go that was asked for so long ago.
 
         Who asked after the slowing was counted then.
         """
-        self.refuse_stopped(number)
+        self.refuse_blocked(number)
         asked = self._clock() - age.total_seconds()
         await self._admit([scope for scope, since in self._slow(number) if since.began + LATE_SECONDS > asked])
 
@@ -116,19 +116,19 @@ class SpendingGate:
         """A place in each scope, or none at all."""
         now = self._clock()
         if (left := max((self._full.get(scope, now) - now for scope in scopes), default=0.0)) > 0:
-            raise StoppedError(math.ceil(left))
+            raise BlockedError(math.ceil(left))
         for position, scope in enumerate(scopes):
             if wait := await self._repository.admit(scope, self._rules[scope.partition(":")[0]].per_minute):
                 self._full[scope] = now + wait
                 await self.give_back(scopes[:position])
-                raise StoppedError(math.ceil(wait))
+                raise BlockedError(math.ceil(wait))
         return scopes
 
     def _ends(self, number: E164) -> list[tuple[float, str]]:
         """Until when a number is refused, and why, once for each reason."""
-        ends = [(since.ends, SPENDING_STOPPED) for prefix, since in self._broke.items() if number.startswith(prefix)]
+        ends = [(since.ends, BUDGET_EXHAUSTED) for prefix, since in self._broke.items() if number.startswith(prefix)]
         if self._stopped:
-            ends += [(self._stopped[one].ends, PREFIX_STOPPED) for one in _scopes(number) if one in self._stopped]
+            ends += [(self._stopped[one].ends, PREFIX_BLOCKED) for one in _scopes(number) if one in self._stopped]
         return ends
 
     def _slow(self, number: E164) -> list[tuple[str, _Since]]:
@@ -143,7 +143,7 @@ class NoSpendingLimits:
         """Nowhere."""
         return None
 
-    def refuse_stopped(self, number: E164) -> None:
+    def refuse_blocked(self, number: E164) -> None:
         """Whoever it is."""
 
     async def admit(self, number: E164) -> Sequence[str]:  # noqa: ARG002  as above

@@ -22,15 +22,15 @@ from sms_service.events import SOURCE
 from sms_service.spending.money import Budget
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import (
-    SLOW_SECONDS,
+    THROTTLE_SECONDS,
     WINDOW_SECONDS,
     Counts,
     Held,
     Stage,
+    block_seconds,
     deserved_by_money,
     steps,
     steps_of_money,
-    stop_seconds,
 )
 
 JUDGE_SECONDS = 1.0
@@ -42,9 +42,9 @@ MAX_REST_SECONDS = 5.0
 
 _FACTS: Mapping[Stage, type[SpendingFact]] = {
     Stage.NONE: SpendingResumed,
-    Stage.RECORD: SpendingRecorded,
-    Stage.SLOW: SpendingSlowed,
-    Stage.STOP: SpendingStopped,
+    Stage.FLAGGED: SpendingRecorded,
+    Stage.THROTTLED: SpendingSlowed,
+    Stage.BLOCKED: SpendingStopped,
 }
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Found:
-    """The stages that there are, by scope (``block:+861380013``, ``hour:+86``), and the windows of all budgets."""
+    """The stages that there are, by scope (``range:+861380013``, ``hour:+86``), and the windows of all budgets."""
 
     held: Mapping[str, Held]
     windows: Sequence[Window]
@@ -192,7 +192,7 @@ class PrefixMonitor:
         self, scope: str, held: Held, stages: Sequence[Stage], counts: Counts, *, seconds: int = 0, limit: int = 0
     ) -> Iterator[Change]:
         for stage in stages:
-            is_stop = stage is Stage.STOP
+            is_stop = stage is Stage.BLOCKED
             yield Change(
                 scope=scope,
                 stage=stage,
@@ -205,9 +205,9 @@ class PrefixMonitor:
             held = replace(held, version=held.version + 1)
 
     def _seconds(self, stage: Stage, held: Held) -> int:
-        if stage is Stage.STOP:
-            return stop_seconds(self._plan.stop_seconds, held.stops)
-        return {Stage.RECORD: WINDOW_SECONDS, Stage.SLOW: SLOW_SECONDS}.get(stage, 0)
+        if stage is Stage.BLOCKED:
+            return block_seconds(self._plan.block_seconds, held.stops)
+        return {Stage.FLAGGED: WINDOW_SECONDS, Stage.THROTTLED: THROTTLE_SECONDS}.get(stage, 0)
 
     def _told(self, change: Change) -> OutboxMessage:
         kind, _, prefix = change.scope.partition(":")

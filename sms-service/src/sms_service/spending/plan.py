@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sms_service.spending.money import Budget, Tariff
 from sms_service.spending.policy import Rule
 
-KINDS = ("block", "network", "country")
+KINDS = ("range", "network", "country")
 """What codes are counted by: the prefixes of an ``NumberPrefixes``, narrowest first."""
 SPANS = ("hour", "day")
 """The windows of budgets."""
@@ -19,7 +19,7 @@ class Plan:
     currency: str
     enforced: bool
     warn_percent: int
-    stop_seconds: int
+    block_seconds: int
     rules: Mapping[str, Rule]
     budgets: tuple[Budget, ...]
     tariff: Tariff

@@ -8,21 +8,21 @@ BUCKET_SECONDS = 300
 """Sends are counted by five minutes; with the life of a code, those of ten minutes ago are settled."""
 WINDOW_SECONDS = 3600
 """How far back a prefix is judged."""
-SLOW_SECONDS = 600
+THROTTLE_SECONDS = 600
 """A slowed prefix stays so at least as long: it takes that to see whether its codes come back."""
-MAX_STOP_SECONDS = 86_400
+MAX_BLOCK_SECONDS = 86_400
 
 
 class Stage(IntEnum):
     """What is done about a prefix; each one includes those before it."""
 
     NONE = 0
-    RECORD = 1
-    SLOW = 2
-    STOP = 3
+    FLAGGED = 1
+    THROTTLED = 2
+    BLOCKED = 3
 
 
-STAGE_NAMES = {Stage.RECORD: "recorded", Stage.SLOW: "slowed", Stage.STOP: "stopped"}
+STAGE_NAMES = {Stage.FLAGGED: "recorded", Stage.THROTTLED: "slowed", Stage.BLOCKED: "stopped"}
 """What people and metrics call them."""
 
 
@@ -79,10 +79,10 @@ class Rule:
         if not self._is_low(counts.weight, counts.verified):
             return Stage.NONE
         if self._is_low(counts.settled, counts.settled_verified) and 0 < self.stop <= counts.settled:
-            return Stage.STOP
+            return Stage.BLOCKED
         if 0 < self.slow <= counts.weight:
-            return Stage.SLOW
-        return Stage.RECORD if 0 < self.record <= counts.weight else Stage.NONE
+            return Stage.THROTTLED
+        return Stage.FLAGGED if 0 < self.record <= counts.weight else Stage.NONE
 
     def _is_low(self, sent: int, verified: int) -> bool:
         return verified * 100 < sent * self.percent
@@ -104,16 +104,16 @@ def steps(held: Held, deserved: Stage, rule: Rule) -> Sequence[Stage]:
     A stop lasts its time and becomes a slowing, so that whoever is still there shows himself; what came before is
     forgotten then.
     """
-    if held.stage is Stage.STOP:
-        return [Stage.SLOW if rule.slow else Stage.NONE] if held.over else []
+    if held.stage is Stage.BLOCKED:
+        return [Stage.THROTTLED if rule.slow else Stage.NONE] if held.over else []
     if deserved > held.stage:
         return [Stage(value) for value in range(held.stage + 1, deserved + 1)]
     return [deserved] if deserved < held.stage and held.over else []
 
 
-def stop_seconds(first: int, stops: int) -> int:
+def block_seconds(first: int, stops: int) -> int:
     """How long a prefix is stopped that has been so ``stops`` times before: twice as long each time, a day at most."""
-    return min(first << min(stops, 16), MAX_STOP_SECONDS)
+    return min(first << min(stops, 16), MAX_BLOCK_SECONDS)
 
 
 def deserved_by_money(spent: int, most: int, cheapest: int, warn_percent: int, held: Held) -> Stage:
@@ -122,10 +122,10 @@ def deserved_by_money(spent: int, most: int, cheapest: int, warn_percent: int, h
     Money given back within a window lifts a stop when it is a twentieth of the budget, not message by message.
     """
     room = most - spent
-    stopped = held.stage is Stage.STOP and not held.over
+    stopped = held.stage is Stage.BLOCKED and not held.over
     if room < max(1, cheapest) or (stopped and room * 20 < most):
-        return Stage.STOP
-    return Stage.RECORD if spent * 100 >= most * warn_percent else Stage.NONE
+        return Stage.BLOCKED
+    return Stage.FLAGGED if spent * 100 >= most * warn_percent else Stage.NONE
 
 
 def steps_of_money(held: Held, deserved: Stage) -> Sequence[Stage]:
@@ -136,5 +136,5 @@ def steps_of_money(held: Held, deserved: Stage) -> Sequence[Stage]:
     if held.over and held.stage is not Stage.NONE:
         return [Stage.NONE]
     if deserved > held.stage:
-        return [stage for stage in (Stage.RECORD, Stage.STOP) if held.stage < stage <= deserved]
+        return [stage for stage in (Stage.FLAGGED, Stage.BLOCKED) if held.stage < stage <= deserved]
     return [deserved] if deserved < held.stage else []

@@ -19,7 +19,7 @@ _OPEN_DIGITS = 4
 class NumberPrefixes(NamedTuple):
     """Three prefixes of one number, each within the one after it, as ``+861380013``, ``+86138`` and ``+86``."""
 
-    block: str
+    range: str
     network: str
     country: str
 

@@ -2,22 +2,22 @@
 
 from shared.errors import ErrorCode, ServiceError
 
-SPENDING_STOPPED = "spending_stopped"
+BUDGET_EXHAUSTED = "budget_exhausted"
 """The failure of a message for which there is no money; also why a number is refused."""
-CHEAPER_AWAY = "cheaper_away"
+CHEAPER_UNAVAILABLE = "cheaper_unavailable"
 """The failure of a message for which there is no money, unless by cheaper senders that cannot be asked just then."""
-PREFIX_STOPPED = "prefix_stopped"
+PREFIX_BLOCKED = "prefix_blocked"
 """The failure of a message whose prefix is slowed or stopped; also why a number is refused."""
-LIMITER = "spending"
+SPENDING_LIMITER = "spending"
 """What events and metrics call the one who refused."""
 
 
-class StoppedError(ServiceError):
+class BlockedError(ServiceError):
     """Nothing may be sent to a number for now. In most contracts it is "busy": the person can only come later.
 
-    ``why`` is ``PREFIX_STOPPED`` or ``SPENDING_STOPPED``, for the operator.
+    ``why`` is ``PREFIX_BLOCKED`` or ``BUDGET_EXHAUSTED``, for the operator.
     """
 
-    def __init__(self, retry_after: int, why: str = PREFIX_STOPPED) -> None:
+    def __init__(self, retry_after: int, why: str = PREFIX_BLOCKED) -> None:
         super().__init__(ErrorCode.SENDING_PAUSED, retry_after=max(1, retry_after))
         self.why = why

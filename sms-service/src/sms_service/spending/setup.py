@@ -37,7 +37,7 @@ async def minding(
     await store.open_budgets(plan.budgets)
     await stack.enter_async_context(judging(PrefixMonitor(store, plan, wake), watch, alarm))
     await stack.enter_async_context(regularly("spending purge", PURGE_SECONDS, store.purge))
-    return BudgetedLedger(pool, ledger, alarm.set, plan.rules["block"].alarming), watch
+    return BudgetedLedger(pool, ledger, alarm.set, plan.rules["range"].alarming), watch
 
 
 def judging(judge: PrefixMonitor, watch: SpendingGate, alarm: asyncio.Event) -> AbstractAsyncContextManager[None]:

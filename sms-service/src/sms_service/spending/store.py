@@ -20,9 +20,9 @@ SETTLED = timedelta(seconds=BUCKET_SECONDS) + CODE_LIFETIME
 
 # Asked first: a refusal writes nothing, not even a lock.
 TAKE_TURN = """
-    insert into job_leases (work, taken_at) select 'spending', now()
-    where not exists (select from job_leases where work = 'spending' and taken_at > now() - $1::interval)
-    on conflict (work) do update set taken_at = now() where job_leases.taken_at <= now() - $1::interval
+    insert into job_leases (job, taken_at) select 'spending', now()
+    where not exists (select from job_leases where job = 'spending' and taken_at > now() - $1::interval)
+    on conflict (job) do update set taken_at = now() where job_leases.taken_at <= now() - $1::interval
     returning true
 """
 
@@ -54,13 +54,13 @@ _JUDGED = """
         coalesce(sum(t.verified) filter (where not t.is_settled), 0)::bigint,
         sum(t.spent)::bigint
     from recent t left join held h on h.kind = '{kind}' and h.prefix = t.{kind}
-    where h.resumed_at is null or t.starts_at > h.resumed_at
+    where h.cleared_at is null or t.starts_at > h.cleared_at
     group by t.{kind}
     having (sum(t.sent) >= $3 and sum(t.verified) * 100 < sum(t.sent) * $4) or bool_or(h.kind is not null)
 """
 COUNTS = f"""
     with held as materialized (
-        select split_part(scope, ':', 1) as kind, split_part(scope, ':', 2) as prefix, resumed_at from spending_stages
+        select split_part(scope, ':', 1) as kind, split_part(scope, ':', 2) as prefix, cleared_at from spending_stages
     ), recent as not materialized (
         select *, starts_at <= now() - $2::interval as is_settled from prefix_traffic where starts_at > now() - $1::interval
     )
@@ -75,7 +75,7 @@ CHANGE = """
         on conflict (scope) do update set
             stage = excluded.stage, since = excluded.since, until = excluded.until, stops = excluded.stops,
             version = excluded.version,
-            resumed_at = case when s.stage = 3 or excluded.stage = 0 then now() else s.resumed_at end
+            cleared_at = case when s.stage = 3 or excluded.stage = 0 then now() else s.cleared_at end
         where s.version = $5::int
         returning s.scope
     ), told as (
@@ -110,9 +110,9 @@ GIVE_BACK = """
 
 PURGE_TRAFFIC = """
     with gone as (
-        delete from prefix_traffic where (starts_at, block) in (
-            select starts_at, block from prefix_traffic where starts_at < now() - make_interval(days => $1)
-            order by starts_at, block limit $2 for update skip locked
+        delete from prefix_traffic where (starts_at, range) in (
+            select starts_at, range from prefix_traffic where starts_at < now() - make_interval(days => $1)
+            order by starts_at, range limit $2 for update skip locked
         )
         returning 1
     )

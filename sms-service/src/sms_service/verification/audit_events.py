@@ -42,7 +42,7 @@ class VerificationEvent:
     """One of them, as it is written. A refusal belongs to no verification."""
 
     phone_ref: int
-    what: EventKind
+    kind: EventKind
     purpose: Purpose
     dialect: str
     verification_id: UUID | None = None

@@ -14,7 +14,7 @@ from shared.phone import E164, PhoneKeys
 from sms_service import events
 from sms_service.callers.log_throttle import LogThrottle
 from sms_service.callers.networks import CallerNetworks
-from sms_service.spending.refusals import LIMITER, StoppedError
+from sms_service.spending.refusals import SPENDING_LIMITER, BlockedError
 from sms_service.verification.audit_events import CALLER, EventKind, VerificationEvent
 from sms_service.verification.limits import TRIES_PER_CODE
 from sms_service.verification.models import CheckAttempt
@@ -60,10 +60,10 @@ class AuditRecorder:
         if limiter == CALLER:
             is_told = self._of_callers.allow(CallerNetworks.of(call.address).site)
         else:
-            is_told = limiter != LIMITER or self._of_stopped.allow(str(ref))
+            is_told = limiter != SPENDING_LIMITER or self._of_stopped.allow(str(ref))
         if is_told:
             about = events.about(number, ref, call.purpose, call.dialect)
-            why = error.why if isinstance(error, StoppedError) else limiter
+            why = error.why if isinstance(error, BlockedError) else limiter
             event = VerificationEvent(ref, EventKind.REFUSED, call.purpose, call.dialect, detail=why, retry_after=wait)
             await self._repository.tell([events.refused(about, limiter, wait)], event)
             self._wake()
@@ -87,6 +87,6 @@ class AuditRecorder:
 
 
 def _limiter(error: ServiceError) -> str:
-    if isinstance(error, StoppedError):
-        return LIMITER
+    if isinstance(error, BlockedError):
+        return SPENDING_LIMITER
     return CALLER if error.code is ErrorCode.CALLER_LIMIT else error.code.value

@@ -20,7 +20,7 @@ _FEW = """
     (
         select count(*) from (
             select from verification_events h
-            where h.phone_ref = {ref} and h.what = {what} and h.at > now() - interval '1 day' limit {most}
+            where h.phone_ref = {ref} and h.kind = {kind} and h.at > now() - interval '1 day' limit {most}
         ) as kept
     ) < {most}
 """
@@ -29,10 +29,10 @@ _FEW = """
 TELL = f"""
     with noted as (
         insert into verification_events (
-            id, phone_ref, verification_id, at, what, purpose, dialect, detail, retry_after, tries_left
+            id, phone_ref, verification_id, at, kind, purpose, dialect, detail, retry_after, tries_left
         )
         select ($1::uuid[])[1], $5, $6, now(), $7, $8, $9, $10, $11, $12
-        where $7::text <> 'refused' or {_FEW.format(ref="$5", what="'refused'", most=REFUSALS_PER_DAY)}
+        where $7::text <> 'refused' or {_FEW.format(ref="$5", kind="'refused'", most=REFUSALS_PER_DAY)}
     )
     insert into outbox (id, exchange, routing_key, body)
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
@@ -40,7 +40,7 @@ TELL = f"""
 
 # Nothing is kept of guesses at numbers that asked for no code.
 _RECORD_UNUSABLE = f"""
-    insert into verification_events (id, phone_ref, verification_id, at, what, purpose, dialect, detail)
+    insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect, detail)
     select $1, v.phone_ref, v.verification_id, now(), 'dead', v.purpose, $4,
         case
             when v.verification_id <> $5 then '{UnusableReason.REPLACED}'
@@ -51,7 +51,7 @@ _RECORD_UNUSABLE = f"""
         end
     from verifications v
     where {{identity}} and v.purpose = $3
-        and {_FEW.format(ref="v.phone_ref", what="'dead'", most=UNUSABLE_CHECKS_PER_DAY)}
+        and {_FEW.format(ref="v.phone_ref", kind="'dead'", most=UNUSABLE_CHECKS_PER_DAY)}
 """  # noqa: S608  put together from constants
 RECORD_UNUSABLE = _RECORD_UNUSABLE.format(identity="v.phone_ref = $2")
 RECORD_UNUSABLE_BY_ID = _RECORD_UNUSABLE.format(identity="v.verification_id = $2")
@@ -74,7 +74,7 @@ async def tell(conn: Connection, messages: Sequence[OutboxMessage], event: Verif
         *columns(messages),
         event.phone_ref,
         event.verification_id,
-        event.what.value,
+        event.kind.value,
         event.purpose.value,
         event.dialect,
         event.detail,

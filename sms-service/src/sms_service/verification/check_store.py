@@ -49,46 +49,46 @@ class SuccessfulCheck:
 # The try is counted on both rows or on neither. A lock that had to be waited for is judged by what the row
 # has become meanwhile: guesses sent at once are counted one after the other. A code that is already dead is
 # seen without a lock, so that a flood of guesses at it writes nothing.
-# A guesser (where guesses come from) is refused before anything is counted on the number: mostly by what is
+# A source_network (where guesses come from) is refused before anything is counted on the number: mostly by what is
 # read, and by what his row has become where many of his guesses race.
 _LIVE = (
     "v.tries < $5 and now() < case when v.verified_at is null then v.expires_at else v.verified_at + $6::interval end"
 )
-_RECENT = "unnest(n.failures, n.failed_from) as f (at, place) where f.at > now() - $7::interval"
+_RECENT = "unnest(n.failures, n.failure_networks) as f (at, network) where f.at > now() - $7::interval"
 _OPEN = "g.failures > 0 and g.resets_at > now()"
 _COUNT_TRY = f"""
     with asked as (
         select * from unnest($1::bigint[], $2::text[], $3::uuid[], $4::text[])
-        as asked (phone_ref, purpose, verification_id, guesser)
+        as asked (phone_ref, purpose, verification_id, source_network)
     ), held as (
-        select n.phone_ref, a.purpose, a.verification_id, a.guesser
+        select n.phone_ref, a.purpose, a.verification_id, a.source_network
         from asked a
         join verifications v on {{identity}} and v.purpose = a.purpose
         join number_activity n on n.phone_ref = v.phone_ref
         where {_LIVE}
-            and (select count(*) < $8 and count(*) filter (where f.place = a.guesser) < $9 from {_RECENT})
-            and not exists (select from check_failures_by_network g where g.place = a.guesser and {_OPEN} and g.failures >= $10)
+            and (select count(*) < $8 and count(*) filter (where f.network = a.source_network) < $9 from {_RECENT})
+            and not exists (select from check_failures_by_network g where g.network = a.source_network and {_OPEN} and g.failures >= $10)
         order by n.phone_ref for update of n
     ), charged as (
-        insert into check_failures_by_network as g (place, failures, resets_at)
-        select guesser, 1, now() + $11::interval from held where guesser is not null order by guesser
-        on conflict (place) do update set
+        insert into check_failures_by_network as g (network, failures, resets_at)
+        select source_network, 1, now() + $11::interval from held where source_network is not null order by source_network
+        on conflict (network) do update set
             failures = case when {_OPEN} then g.failures + 1 else 1 end,
             resets_at = case when {_OPEN} then g.resets_at else excluded.resets_at end
         where not ({_OPEN}) or g.failures < $10
-        returning place, resets_at
+        returning network, resets_at
     ), tried as (
         update verifications v set tries = v.tries + 1, version = v.version + 1
-        from held h left join charged c on c.place = h.guesser
+        from held h left join charged c on c.network = h.source_network
         where v.phone_ref = h.phone_ref and v.purpose = h.purpose
             and v.verification_id = coalesce(h.verification_id, v.verification_id)
-            and {_LIVE} and (h.guesser is null or c.place is not null)
+            and {_LIVE} and (h.source_network is null or c.network is not null)
         returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.tries, v.version,
-            h.guesser, c.resets_at
+            h.source_network, c.resets_at
     ), counted as (
         update number_activity n set
             failures = array(select f.at from {_RECENT}) || now(),
-            failed_from = array(select coalesce(f.place, '') from {_RECENT}) || coalesce(t.guesser, ''),
+            failure_networks = array(select coalesce(f.network, '') from {_RECENT}) || coalesce(t.source_network, ''),
             version = n.version + 1
         from tried t
         where n.phone_ref = t.phone_ref
@@ -109,7 +109,7 @@ _LIMITS = (
     NETWORK_FAILURE_WINDOW,
 )
 
-# The right code gives its try back: one mark leaves the number, one try the guesser and the verification. The event
+# The right code gives its try back: one mark leaves the number, one try the source_network and the verification. The event
 # is told, and kept as a happening, by whoever came first.
 SUCCEED = """
     with right_ones as (
@@ -117,8 +117,8 @@ SUCCEED = """
             $1::bigint[], $2::uuid[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::text[],
             $7::text[], $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[], $13::bytea[]
         ) as r (
-            phone_ref, verification_id, at, guesser, resets_at, dialect,
-            block, network, country, event_id, exchange, routing_key, body
+            phone_ref, verification_id, at, source_network, resets_at, dialect,
+            range, network, country, event_id, exchange, routing_key, body
         )
     ), locked as (
         select phone_ref from number_activity where phone_ref = any ($1) order by phone_ref for update
@@ -128,20 +128,20 @@ SUCCEED = """
                 n.failures[:array_position(n.failures, r.at) - 1] || n.failures[array_position(n.failures, r.at) + 1:],
                 n.failures
             ),
-            failed_from = coalesce(
-                n.failed_from[:array_position(n.failures, r.at) - 1]
-                    || n.failed_from[array_position(n.failures, r.at) + 1:],
-                n.failed_from
+            failure_networks = coalesce(
+                n.failure_networks[:array_position(n.failures, r.at) - 1]
+                    || n.failure_networks[array_position(n.failures, r.at) + 1:],
+                n.failure_networks
             ),
             version = n.version + 1
         from right_ones r join locked using (phone_ref)
         where n.phone_ref = r.phone_ref
         returning r.*
     ), charged as (
-        select g.place from check_failures_by_network g join number n on n.guesser = g.place and n.resets_at = g.resets_at
-        order by g.place for update of g
+        select g.network from check_failures_by_network g join number n on n.source_network = g.network and n.resets_at = g.resets_at
+        order by g.network for update of g
     ), given_back as (
-        update check_failures_by_network g set failures = g.failures - 1 from charged c where g.place = c.place and g.failures > 0
+        update check_failures_by_network g set failures = g.failures - 1 from charged c where g.network = c.network and g.failures > 0
     ), held as (
         select n.*, v.verified_at is null as first
         from number n join verifications v using (verification_id)
@@ -152,15 +152,15 @@ SUCCEED = """
         where v.verification_id = h.verification_id
         returning h.*, v.verified_at, v.purpose, v.created_at
     ), counted as (
-        insert into prefix_traffic as t (starts_at, block, network, country, verified)
+        insert into prefix_traffic as t (starts_at, range, network, country, verified)
         select to_timestamp(floor(extract(epoch from created_at) / $14) * $14) as bucket,
-            block, network, country, count(*)
+            range, network, country, count(*)
         from verified cross join (select count(*) from charged) as guessers
-        where first and block is not null
-        group by bucket, block, network, country order by bucket, block
-        on conflict (starts_at, block) do update set verified = t.verified + excluded.verified
+        where first and range is not null
+        group by bucket, range, network, country order by bucket, range
+        on conflict (starts_at, range) do update set verified = t.verified + excluded.verified
     ), noted as (
-        insert into verification_events (id, phone_ref, verification_id, at, what, purpose, dialect)
+        insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect)
         select event_id, phone_ref, verification_id, now(), 'right', purpose, dialect from verified where first
     ), told as (
         insert into outbox (id, exchange, routing_key, body)
@@ -171,7 +171,7 @@ SUCCEED = """
 
 
 async def count(connection: Connection, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
-    """Count guesses, of which no two share a number or a guesser. None for a code that may not be tried."""
+    """Count guesses, of which no two share a number or a source_network. None for a code that may not be tried."""
     rows = await connection.fetch(COUNT_TRY, *zip(*map(_asked, checks), strict=True), *_LIMITS)
     counted = {row["phone_ref"]: CheckAttempt(**row) for row in rows}
     return [counted.get(check.phone_ref) for check in checks]
@@ -184,7 +184,7 @@ async def count_by_id(connection: Connection, check: CodeCheck) -> CheckAttempt 
 
 
 async def succeed(connection: Connection, successes: Sequence[SuccessfulCheck]) -> list[Verified | None]:
-    """Record right codes, of which no two share a number or a guesser. None where a newer one has taken its place."""
+    """Record right codes, of which no two share a number or a source_network. None where a newer one has taken its place."""
     rows = await connection.fetch(
         SUCCEED,
         *zip(*map(_right, successes), strict=True),

@@ -76,7 +76,7 @@ class SpendingGuard(Protocol):
     """
 
     def area(self, number: E164) -> NumberPrefixes | None: ...
-    def refuse_stopped(self, number: E164) -> None: ...
+    def refuse_blocked(self, number: E164) -> None: ...
     async def admit(self, number: E164) -> Sequence[str]: ...
     async def give_back(self, slots: Sequence[str]) -> None: ...
 
@@ -154,7 +154,7 @@ class Verifications:
             raise ServiceError(call.refuse)
         ref, is_test = self._phones.ref(number), self._tests.find(number) is not None
         if not is_test:
-            self._spending_guard.refuse_stopped(number)
+            self._spending_guard.refuse_blocked(number)
         slots: Sequence[str] | None = None
         try:
             for _ in range(REDECISIONS):

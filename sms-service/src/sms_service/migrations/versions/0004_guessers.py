@@ -6,15 +6,15 @@ revision = "0004"
 down_revision = "0003"
 
 # As long as `failures`, and in its order; empty where the place is unknown or not limited.
-FAILED_FROM = "alter table number_activity add column failed_from text[] not null default '{}'"
+FAILED_FROM = "alter table number_activity add column failure_networks text[] not null default '{}'"
 FILL = """
-    update number_activity set failed_from = array_fill(''::text, array[cardinality(failures)]) where failures <> '{}'
+    update number_activity set failure_networks = array_fill(''::text, array[cardinality(failures)]) where failures <> '{}'
 """
 
 # A window opens with the first wrong try; one without any is closed.
 GUESSERS = """
     create table check_failures_by_network (
-        place text primary key,
+        network text primary key,
         failures int not null,
         resets_at timestamptz not null
     )

@@ -12,7 +12,7 @@ HAPPENINGS = """
         phone_ref bigint not null,
         verification_id uuid,
         at timestamptz not null,
-        what text not null check (what in ('refused', 'wrong', 'right', 'dead')),
+        kind text not null check (kind in ('refused', 'wrong', 'right', 'dead')),
         purpose text not null,
         dialect text not null,
         detail text not null default '',

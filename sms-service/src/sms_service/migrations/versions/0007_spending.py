@@ -24,25 +24,25 @@ BUDGETS = """
 TRAFFIC = """
     create table prefix_traffic (
         starts_at timestamptz not null,
-        block text not null,
+        range text not null,
         network text not null,
         country text not null,
         sent bigint not null default 0,
         verified bigint not null default 0,
         spent bigint not null default 0,
-        primary key (starts_at, block)
+        primary key (starts_at, range)
     )
 """
 
-# The stage of each scope (`block:+861380013`, `hour:+86`) that is or was in one. `minute` and `admitted` count what a
-# slowed one was given. What came before `resumed_at` is no longer held against it.
+# The stage of each scope (`range:+861380013`, `hour:+86`) that is or was in one. `minute` and `admitted` count what a
+# slowed one was given. What came before `cleared_at` is no longer held against it.
 STAGES = """
     create table spending_stages (
         scope text primary key,
         stage int not null check (stage between 0 and 3),
         since timestamptz not null,
         until timestamptz not null,
-        resumed_at timestamptz,
+        cleared_at timestamptz,
         stops int not null,
         minute timestamptz not null default 'epoch',
         admitted int not null default 0,
@@ -51,7 +51,7 @@ STAGES = """
 """
 
 # Work that one process at a time does, and when it last did.
-TURNS = "create table job_leases (work text primary key, taken_at timestamptz not null)"
+TURNS = "create table job_leases (job text primary key, taken_at timestamptz not null)"
 
 
 def upgrade() -> None:

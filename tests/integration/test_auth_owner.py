@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from hashlib import md5
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running
+from support.patience import until_taken
 
 from auth_service import limits
 from auth_service.code_sign_in import MOST_REPEATS
 from auth_service.passwords import Passwords
 from auth_service.session_store import MOST_SESSIONS
-from shared import rpc
 from shared.contracts.auth import (
     CHANGE_PASSWORD,
     CHANGE_PROFILE,
@@ -113,16 +114,9 @@ async def test_a_hundred_registrations_at_once_without_a_password_make_one_accou
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    async def register(peer: rpc.Peer) -> LoggedIn:
-        """Once more for whom the queue was too long: a service that sheds load says so, and a client repeats."""
-        while True:
-            try:
-                return await peer.ask(REGISTER, registering(ticket, None))
-            except ServiceError as error:
-                if error.code is not ErrorCode.UNAVAILABLE:
-                    raise
-
-    made = await asyncio.gather(*(register(auth.peers[i % 2]) for i in range(100)))
+    made = await asyncio.gather(
+        *(until_taken(partial(auth.peers[i % 2].ask, REGISTER, registering(ticket, None))) for i in range(100))
+    )
 
     assert len({each.account.user_id for each in made}) == 1
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
@@ -164,9 +158,8 @@ async def test_guesses_at_the_current_password_are_limited_as_log_ins_are(auth: 
     user = await auth.register(number, secret)
 
     async def guess(place: int) -> ErrorCode:
-        return await refusal(
-            auth.peers[place % 2].ask(CHANGE_PASSWORD, changing(user, fresh_secret(), secret, address))
-        )
+        question = changing(user, fresh_secret(), secret, address)
+        return await refusal(until_taken(lambda: auth.peers[place % 2].ask(CHANGE_PASSWORD, question)))
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
@@ -190,7 +183,8 @@ async def test_of_two_changes_at_once_one_wins(auth: Auth) -> None:
 
     async def change(place: int) -> bool:
         try:
-            await auth.peers[place].ask(CHANGE_PASSWORD, changing(user, old, new[place]))
+            question = changing(user, old, new[place])
+            await until_taken(lambda: auth.peers[place].ask(CHANGE_PASSWORD, question))
         except ServiceError as refused:
             assert refused.code is ErrorCode.CREDENTIALS_REFUSED
             return False

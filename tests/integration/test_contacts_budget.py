@@ -193,9 +193,7 @@ async def test_with_redis_away_nobody_is_charged_and_the_call_is_refused(user_id
     async with silent_server() as port:
         for url in (f"redis://127.0.0.1:{port}", "redis://127.0.0.1:1"):
             away = Redis.from_url(url, socket_timeout=0.15, socket_connect_timeout=0.15, retry=Retry(NoBackoff(), 0))
-            started = time.monotonic()
             with pytest.raises(ServiceError) as refusal:
                 await Budget(script(away), numbers=10, per_hour=2).charge(user_id, refs(1))
             await away.aclose()
             assert refusal.value.code is ErrorCode.UNAVAILABLE
-            assert time.monotonic() - started < 1

@@ -65,7 +65,7 @@ async def test_batches_that_race_lock_budgets_in_one_order(sms: Sms, postgres_ur
         async with other.transaction():
             await other.execute(lock, "+")
             claiming = asyncio.create_task(mind.delivery(a_sender()).deliver(message_id))
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(30):
                 while not await sms.pool.fetchval(waits):
                     await asyncio.sleep(0)
             await other.execute(lock, "+86")  # which was written down first, and has not been taken

@@ -64,7 +64,7 @@ async def found(app: App, token: str, number: str) -> bool:
     return bool(matched.body["matches"])
 
 
-async def eventually(question: Any, seconds: float = 5.0) -> None:
+async def eventually(question: Any, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not await question():
         assert time.monotonic() < end, "it did not come true in time"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from support.patience import until_taken
 from support.sms import Sms, asking, process, refusal, running
 from support.spending import (
     MINUTE,
@@ -66,7 +67,9 @@ async def test_who_races_on_one_number_takes_one_place_of_a_slowed_prefix(sms: S
     await clear_of_the_edge(sms.pool, MINUTE)
     codes, number = mind.codes(), E164(f"{block}7000")
 
-    answers = await asyncio.gather(*(codes.issue(asking(number)) for _ in range(12)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(until_taken(lambda: codes.issue(asking(number))) for _ in range(12)), return_exceptions=True
+    )
 
     assert [type(answer) for answer in answers].count(CodeIssued) == 1
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.COOLDOWN}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from support.patience import until_taken
@@ -43,7 +44,10 @@ async def test_a_slowed_prefix_is_given_a_few_a_minute_over_all_processes(sms: S
         await second.watch.refresh()
         await clear_of_the_edge(sms.pool, MINUTE)
         numbers = [E164(f"{block}{last:04d}") for last in range(100, 130)]
-        asked = [each.codes().issue(asking(number)) for number, each in zip(numbers, [mind, second] * 15, strict=True)]
+        asked = [
+            until_taken(partial(each.codes().issue, asking(number)))
+            for number, each in zip(numbers, [mind, second] * 15, strict=True)
+        ]
         answers = await asyncio.gather(*asked, return_exceptions=True)
 
     refused = [answer for answer in answers if isinstance(answer, StoppedError)]

@@ -3,12 +3,18 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from stack.signals import heed_interrupts
 from stack.system import Stack
 from support.app import App
 from support.database import Tables
 
 EVERYTHING_ON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "LOG_LEVEL": "info"}
 """All load comes from one address here, so limits on a caller's address are off; limits on a number hold."""
+
+
+def pytest_configure() -> None:
+    """The tests as a background job of a script: what they start must not inherit that SIGINT is ignored."""
+    heed_interrupts()
 
 
 @pytest.fixture(scope="session")

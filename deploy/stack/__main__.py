@@ -4,13 +4,13 @@ import argparse
 import shutil
 import sys
 
-from stack import folder
-from stack.inside import inside
-from stack.run import run
+from stack.signals import StopRequest
 
 
 def clean() -> int:
     """Remove the data of every stack of this checkout, unless one runs."""
+    from stack import folder  # noqa: PLC0415  see ``main``
+
     main = folder.MAIN_FOLDER
     busy = [path for path in (main, *main.glob("test-*")) if folder.is_taken(path)]
     if busy:
@@ -28,9 +28,16 @@ def main() -> int:
     within = commands.add_parser("inside", help="run a command with the settings of the stack that runs here")
     within.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     chosen = parser.parse_args()
+    if chosen.command == "run":
+        stop = StopRequest()  # before the imports of the stack, which take most of a start's first moments
+        from stack.run import run  # noqa: PLC0415
+
+        return run(stop)
     if chosen.command == "inside":
+        from stack.inside import inside  # noqa: PLC0415
+
         return inside(chosen.words) if chosen.words else parser.error("inside: which command?")
-    return run() if chosen.command == "run" else clean()
+    return clean()
 
 
 if __name__ == "__main__":

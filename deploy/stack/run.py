@@ -1,63 +1,43 @@
 """``make run``: the whole system on this terminal, until Ctrl-C."""
 
-import ctypes
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
 
 from stack import leftovers
 from stack.folder import MAIN_FOLDER, ROOT, StackError
 from stack.follow import Follower
+from stack.signals import StopRequest
 from stack.system import Stack
 
 SERVERS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
-PR_SET_PDEATHSIG = 1
 
 
-def run() -> int:
-    """Start everything, show the logs, stop at SIGINT or SIGTERM. Returns the exit status."""
+def run(stop: StopRequest) -> int:
+    """Start everything, show the logs, stop when asked to. Returns the exit status."""
     began = time.monotonic()
     stack = Stack(
         MAIN_FOLDER,
         named={name: os.environ.get(name, "") for name in SERVERS},
         say=lambda text: _say(began, text),
     )
-    wish = _Wish(stack)
+    stop.on_repeat = lambda: leftovers.kill(stack.folder.path)
     try:
         stack.open()
     except StackError as error:
         return _fail(str(error))
     try:
-        return _serve(stack, wish, began)
+        return _serve(stack, stop, began)
     finally:
         stack.stop()
         _say(began, "everything is stopped")
 
 
-class _Wish:
-    """Whether somebody asked us to stop: Ctrl-C, SIGTERM, a closed terminal or our parent's end."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self.event = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self.event.is_set():
-            leftovers.kill(self._stack.folder.path)  # asked twice: no more patience
-        self.event.set()
-
-
-def _serve(stack: Stack, wish: _Wish, began: float) -> int:
-    failure = _start(stack, wish)
-    if wish.event.is_set():
+def _serve(stack: Stack, stop: StopRequest, began: float) -> int:
+    failure = _start(stack, stop)
+    if stop.event.is_set():
         _say(began, "stopping")
         return 0
     if failure:
@@ -70,10 +50,10 @@ def _serve(stack: Stack, wish: _Wish, began: float) -> int:
         coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
     )
     try:
-        while not (dead := stack.dead()) and not wish.event.wait(0.2):
+        while not (dead := stack.dead()) and not stop.event.wait(0.2):
             pass
         file.unlink(missing_ok=True)
-        if dead and not wish.event.is_set():
+        if dead and not stop.event.is_set():
             return _fail("\n".join(dead))
         _say(began, "stopping")
         stack.stop()
@@ -82,13 +62,13 @@ def _serve(stack: Stack, wish: _Wish, began: float) -> int:
         follower.stop()
 
 
-def _start(stack: Stack, wish: _Wish) -> str:
-    """Start the stack beside the main thread, which listens for the wish to stop. Returns what failed."""
+def _start(stack: Stack, stop: StopRequest) -> str:
+    """Start the stack beside the main thread, which listens for the request to stop. Returns what failed."""
     failures: list[str] = []
     starter = threading.Thread(target=_note_failure, args=(stack.start, failures), name="starter")
     starter.start()
     while starter.is_alive():
-        if wish.event.wait(0.05):
+        if stop.event.wait(0.05):
             stack.folder.interrupt()
             starter.join()
     return "\n".join(failures)

@@ -96,7 +96,7 @@ async def test_killed_workers_send_nothing_twice_and_lose_nothing(
             await asyncio.to_thread(worker.wait_ready)
             seen = sum(len(service.asked) for service in services)
             await asyncio.gather(*(app.send_code(fresh_number()) for _ in range(MESSAGES_PER_KILL)))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while sum(len(service.asked) for service in services) == seen:
                     await asyncio.sleep(0.005)
             await asyncio.sleep(random.uniform(0, 0.15))

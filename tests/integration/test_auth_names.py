@@ -4,9 +4,11 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.patience import until_taken
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import REGISTER, Register
@@ -74,7 +76,7 @@ async def test_accounts_without_a_name_are_as_many_as_you_like(auth: Auth) -> No
 
 async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None:
     name = fresh_name()
-    asked = [auth.clients[turn % 2].call(REGISTER, named(auth, name)) for turn in range(8)]
+    asked = [until_taken(partial(auth.clients[turn % 2].call, REGISTER, named(auth, name))) for turn in range(8)]
 
     outcomes = Counter(
         getattr(outcome, "code", "made") for outcome in await asyncio.gather(*asked, return_exceptions=True)
@@ -86,7 +88,9 @@ async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None
 async def test_one_registration_with_a_name_sent_many_times_at_once_makes_one_account(auth: Auth) -> None:
     question = named(auth, fresh_name())
 
-    made = await asyncio.gather(*(auth.clients[turn % 2].call(REGISTER, question) for turn in range(8)))
+    made = await asyncio.gather(
+        *(until_taken(partial(auth.clients[turn % 2].call, REGISTER, question)) for turn in range(8))
+    )
 
     assert len({each.account.user_id for each in made}) == 1
 

@@ -4,11 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.patience import until_taken
 
 from auth_service.lifecycle.registration import new_user_id
 from shared.errors import ErrorCode
@@ -82,7 +84,10 @@ async def test_a_repeat_succeeds_again_and_changes_nothing(auth: Auth) -> None:
 async def test_many_changes_at_once_make_one(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
     questions = [changing(auth, made, fresh_number()) for _ in range(6)]
-    asked = [auth.clients[turn % 2].call(CHANGE_PHONE, question) for turn, question in enumerate(questions)]
+    asked = [
+        until_taken(partial(auth.clients[turn % 2].call, CHANGE_PHONE, question))
+        for turn, question in enumerate(questions)
+    ]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -92,7 +97,10 @@ async def test_many_changes_at_once_make_one(auth: Auth) -> None:
 async def test_of_many_who_want_one_number_one_gets_it(auth: Auth) -> None:
     new = fresh_number()
     made = [await auth.register(fresh_number(), fresh_secret()) for _ in range(4)]
-    asked = [auth.clients[turn % 2].call(CHANGE_PHONE, changing(auth, one, new)) for turn, one in enumerate(made)]
+    asked = [
+        until_taken(partial(auth.clients[turn % 2].call, CHANGE_PHONE, changing(auth, one, new)))
+        for turn, one in enumerate(made)
+    ]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 

@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from hashlib import md5
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running
+from support.patience import until_taken
 
 from auth_service.passwords import failure_limits
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.code_login import MAX_REPEATS
 from auth_service.sessions.session_store import MAX_SESSIONS
-from shared import rpc
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import (
     CHANGE_PASSWORD,
@@ -113,16 +114,9 @@ async def test_a_hundred_registrations_at_once_without_a_password_make_one_accou
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    async def register(peer: rpc.InternalClient) -> LoggedIn:
-        """Once more for whom the queue was too long: a service that sheds load says so, and a client repeats."""
-        while True:
-            try:
-                return await peer.call(REGISTER, registering(ticket, None))
-            except ServiceError as error:
-                if error.code is not ErrorCode.UNAVAILABLE:
-                    raise
-
-    made = await asyncio.gather(*(register(auth.clients[i % 2]) for i in range(100)))
+    made = await asyncio.gather(
+        *(until_taken(partial(auth.clients[i % 2].call, REGISTER, registering(ticket, None))) for i in range(100))
+    )
 
     assert len({each.account.user_id for each in made}) == 1
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
@@ -164,9 +158,8 @@ async def test_guesses_at_the_current_password_are_limited_as_log_ins_are(auth: 
     user = await auth.register(number, secret)
 
     async def guess(place: int) -> ErrorCode:
-        return await refusal(
-            auth.clients[place % 2].call(CHANGE_PASSWORD, changing(user, fresh_secret(), secret, address))
-        )
+        question = changing(user, fresh_secret(), secret, address)
+        return await refusal(until_taken(lambda: auth.clients[place % 2].call(CHANGE_PASSWORD, question)))
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
@@ -190,7 +183,8 @@ async def test_of_two_changes_at_once_one_wins(auth: Auth) -> None:
 
     async def change(place: int) -> bool:
         try:
-            await auth.clients[place].call(CHANGE_PASSWORD, changing(user, old, new[place]))
+            question = changing(user, old, new[place])
+            await until_taken(lambda: auth.clients[place].call(CHANGE_PASSWORD, question))
         except ServiceError as refused:
             assert refused.code is ErrorCode.CREDENTIALS_REFUSED
             return False
@@ -284,9 +278,8 @@ async def test_a_log_in_never_outlives_an_erasure(auth: Auth) -> None:
 
     async def log_in(place: int) -> None:
         try:
-            await auth.clients[place % 2].call(
-                SIGN_IN, SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-            )
+            question = SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
+            await until_taken(lambda: auth.clients[place % 2].call(SIGN_IN, question))
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
 
@@ -322,7 +315,7 @@ async def test_a_ticket_opens_six_sessions_and_no_more(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
     question = SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-    asked = [auth.clients[place % 2].call(SIGN_IN, question) for place in range(10)]
+    asked = [until_taken(partial(auth.clients[place % 2].call, SIGN_IN, question)) for place in range(10)]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -369,7 +362,7 @@ async def test_sessions_opened_at_once_are_a_hundred_too(auth: Auth) -> None:
 
     entered = await asyncio.gather(
         *(
-            auth.clients[place % 2].call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
+            until_taken(partial(auth.clients[place % 2].call, SIGN_IN, SignIn(ticket=ticket, dialect="native")))
             for place, ticket in enumerate(tickets)
         )
     )

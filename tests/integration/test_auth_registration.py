@@ -4,12 +4,14 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.patience import until_taken
 
 from auth_service.lifecycle.registration import new_user_id
 from auth_service.tickets.verifier import UNOPENED
@@ -85,7 +87,8 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
 
     async def submit(place: int, secret: str) -> tuple[str, Any]:
         try:
-            return secret, await auth.clients[place % 2].call(REGISTER, registering(ticket, secret))
+            question = registering(ticket, secret)
+            return secret, await until_taken(lambda: auth.clients[place % 2].call(REGISTER, question))
         except ServiceError as error:
             return secret, error.code
 
@@ -108,7 +111,9 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
 async def test_the_same_call_sent_two_hundred_times_at_once_succeeds_every_time(auth: Auth) -> None:
     question = registering(auth.ticket(fresh_number()), fresh_secret())
 
-    made = await asyncio.gather(*(auth.clients[place % 2].call(REGISTER, question) for place in range(200)))
+    made = await asyncio.gather(
+        *(until_taken(partial(auth.clients[place % 2].call, REGISTER, question)) for place in range(200))
+    )
 
     assert len({answer.account.user_id for answer in made}) == 1
     assert len({answer.session_id for answer in made}) == 200
@@ -197,7 +202,10 @@ async def test_many_tickets_for_one_number_at_once_make_one_account(auth: Auth) 
     questions = [registering(auth.ticket(number), fresh_secret()) for _ in range(10)]
 
     outcomes = await asyncio.gather(
-        *(auth.clients[place % 2].call(REGISTER, question) for place, question in enumerate(questions)),
+        *(
+            until_taken(partial(auth.clients[place % 2].call, REGISTER, question))
+            for place, question in enumerate(questions)
+        ),
         return_exceptions=True,
     )
 
@@ -260,7 +268,7 @@ async def test_many_resets_of_one_ticket_at_once_set_one_password(auth: Auth) ->
 
     outcomes = await asyncio.gather(
         *(
-            auth.clients[place % 2].call(RESET_PASSWORD, resetting(ticket, secret))
+            until_taken(partial(auth.clients[place % 2].call, RESET_PASSWORD, resetting(ticket, secret)))
             for place, secret in enumerate(secrets)
         ),
         return_exceptions=True,
@@ -276,8 +284,8 @@ async def test_a_log_in_with_the_old_password_never_outlives_a_reset(auth: Auth)
     await auth.register(number, old)
 
     *opened, reset = await asyncio.gather(
-        *(auth.log_in(number, old) for _ in range(8)),
-        auth.clients[1].call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), new)),
+        *(until_taken(partial(auth.log_in, number, old)) for _ in range(8)),
+        until_taken(partial(auth.clients[1].call, RESET_PASSWORD, resetting(auth.ticket(number, RESET), new))),
         return_exceptions=True,
     )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.patience import until_taken
 
 from auth_service.accounts.model import hash_token
 from auth_service.retention import clear
@@ -45,7 +46,8 @@ async def entered(auth: Auth) -> tuple[LoggedIn, Granted]:
 
 
 async def refreshed(auth: Auth, token: str, place: int = 0) -> Granted:
-    granted: Granted = await auth.clients[place % 2].call(REFRESH, Refresh(refresh_token=token))
+    question = Refresh(refresh_token=token)
+    granted: Granted = await until_taken(lambda: auth.clients[place % 2].call(REFRESH, question))
     return granted
 
 

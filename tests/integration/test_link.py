@@ -107,7 +107,7 @@ async def heard_through(publisher: amqp.Publisher, heard: asyncio.Queue[bytes], 
     """Passes once a message sent now is heard; those of before may come first."""
     body = secrets.token_bytes(8)
     await publisher.publish(fact(queue, body))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while await heard.get() != body:
             pass
 
@@ -130,7 +130,7 @@ async def test_a_publisher_says_that_the_line_is_cut_and_works_again_when_it_is_
         wire.cut()
         with pytest.raises(ConnectionError):
             await publisher.publish(OutboxMessage(new_id(), EXCHANGE, "test.nobody.listens", b"x"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not await published(publisher):
                 await asyncio.sleep(0.01)
 
@@ -147,7 +147,7 @@ async def test_a_queue_that_was_deleted_is_declared_and_consumed_again(amqp_url:
     async with following(amqp_url, amqp_url, queue) as (publisher, heard), amqp.connect(amqp_url, "x") as other:
         channel = await other.channel()
         await channel.queue_delete(queue.name)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while heard.empty():
                 await publisher.publish(fact(queue, b"again"))  # lost while nobody has declared the queue
                 await asyncio.sleep(0.02)
@@ -170,7 +170,7 @@ async def test_what_was_not_acknowledged_when_the_line_was_cut_comes_again(
             await begun.wait()
             wire.cut()
             go_on.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while len(handled) < 2:
                     await asyncio.sleep(0.01)
     assert handled == [b"once more"] * 2
@@ -195,7 +195,7 @@ async def test_what_is_being_handled_when_the_line_is_cut_is_handled_to_its_end(
             await publisher.publish(fact(queue, b"half sent"))
             await begun.wait()
             wire.cut()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while not await is_consuming(consumer):
                     await asyncio.sleep(0.01)
             assert not ended
@@ -226,7 +226,7 @@ async def test_messages_handled_out_of_order_are_all_acknowledged(amqp_url: str,
         async with amqp.Consumer(queue, handle, publisher).running(opened):
             for number in range(30):
                 await publisher.publish(fact(queue, b"%d" % number))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(30):
                 while len(others) < 29:
                     await asyncio.sleep(0.01)
             first.set()

@@ -83,7 +83,7 @@ class Handler:
         self.handled.put_nowait(text)
 
     async def next(self) -> str:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.handled.get()
 
 
@@ -91,7 +91,7 @@ async def parked(bus: amqp.Connection, queue: Queue) -> aio_pika.abc.AbstractInc
     """The message that was parked, waiting for it."""
     channel = await bus.channel()
     found = await channel.get_queue(queue.parked)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (taken := await found.get(fail=False)) is None:
             await asyncio.sleep(0.02)
     await taken.ack()
@@ -107,7 +107,7 @@ async def put_and_fail(database: Pool) -> None:
 async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]:
     """The bodies in a queue: as many as expected, and then any that should not be there."""
     seen: list[bytes] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while len(seen) < expected:
             if (taken := await queue.get(fail=False, no_ack=True)) is not None:
                 seen.append(taken.body)
@@ -118,7 +118,7 @@ async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]
 
 async def taken_from(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
     """The next message of a queue, waiting for it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (taken := await queue.get(fail=False, no_ack=True)) is None:
             pass
     return taken
@@ -310,7 +310,7 @@ async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publi
 
     assert await publisher.publish_all([message("one"), message("two")]) == [False, False]
     channel = await publisher._channel.get_underlay_channel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while channel.confirmations:  # the broker still answers for some
             await asyncio.sleep(0.01)
     assert channel.message_id_delivery_tag == {}
@@ -337,6 +337,6 @@ async def test_who_waits_for_a_confirm_is_told_at_once_that_the_channel_has_ende
     while not channel.confirmations:
         await asyncio.sleep(0)
     await channel.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         with pytest.raises(ConnectionError):
             await waiting

@@ -50,7 +50,7 @@ async def ending(sms: Sms, message_id: UUID) -> tuple[str, str, dict[str, Any]]:
 async def waiting(sms: Sms) -> None:
     """Come back when a statement in this database waits for a row."""
     held = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         while not await sms.pool.fetchval(held):
             await asyncio.sleep(0)
 

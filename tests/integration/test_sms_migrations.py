@@ -84,7 +84,7 @@ async def writing(postgres_url: str, name: str) -> AsyncIterator[None]:
 
 async def seen(watcher: "asyncpg.Connection[asyncpg.Record]", query: str) -> None:
     """Wait until a session can be seen to do something."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while not await watcher.fetchval(query):
             await asyncio.sleep(0)
 

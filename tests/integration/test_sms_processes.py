@@ -146,7 +146,7 @@ async def test_nonsense_on_the_queue_is_parked_and_holds_nobody_up(processes: Pr
         await sent(processes)
         parked = await (await connection.channel()).get_queue(processes.queue.parked)
         found = set()
-        async with asyncio.timeout(10), parked.iterator(no_ack=True) as messages:
+        async with asyncio.timeout(30), parked.iterator(no_ack=True) as messages:
             async for message in messages:
                 found.add(message.body)
                 if len(found) == len(bodies):
@@ -254,7 +254,7 @@ async def test_messages_told_by_the_worker_reach_listeners(processes: Processes,
         await heard.bind("events", "sms.#")
         _, issued, _ = await sent(processes)
         kinds: list[str] = []
-        async with asyncio.timeout(10), heard.iterator(no_ack=True) as messages:
+        async with asyncio.timeout(30), heard.iterator(no_ack=True) as messages:
             async for message in messages:
                 if str(issued.verification_id).encode() in message.body:
                     kinds.append(str(message.routing_key))

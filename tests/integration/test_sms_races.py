@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
+from support.patience import until_taken
 from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
 from shared import postgres
@@ -25,9 +27,12 @@ async def processes(postgres_url: str) -> AsyncIterator[tuple[Sms, Sms]]:
         yield one, two
 
 
-async def outcomes(questions: list[Any]) -> tuple[list[Any], Counter[ErrorCode]]:
-    """All at once: what was answered, and the refusals by code. Anything else is a failure of the test."""
-    answers = await asyncio.gather(*questions, return_exceptions=True)
+async def outcomes(questions: list[Callable[[], Awaitable[Any]]]) -> tuple[list[Any], Counter[ErrorCode]]:
+    """All at once: what was answered, and the refusals by code. Anything else is a failure of the test.
+
+    A question that meets a busy service is put again, so what is counted is what was decided.
+    """
+    answers = await asyncio.gather(*map(until_taken, questions), return_exceptions=True)
     refused = Counter(answer.code for answer in answers if isinstance(answer, ServiceError))
     given = [answer for answer in answers if not isinstance(answer, ServiceError)]
     for answer in given:
@@ -49,12 +54,13 @@ async def test_of_a_thousand_guesses_at_once_five_are_compared_and_the_code_is_d
     before = sum(sms.deriver.compared for sms in processes)
 
     given, refused = await outcomes(
-        [both[turn % 2].check(entering(number, check)) for turn, check in enumerate(checks(issued.code, 1000))]
+        [partial(both[turn % 2].check, entering(number, check)) for turn, check in enumerate(checks(issued.code, 1000))]
     )
 
     assert given == []
-    assert set(refused) <= {ErrorCode.CODE_REFUSED, ErrorCode.UNAVAILABLE}
-    assert 1 <= sum(sms.deriver.compared for sms in processes) - before <= 5
+    assert set(refused) == {ErrorCode.CODE_REFUSED}
+    # Fewer where a try was counted and its answer then came too late: it is counted first.
+    assert sum(sms.deriver.compared for sms in processes) - before <= 5
     tries = "select tries from verifications where verification_id = $1"
     assert await processes[0].pool.fetchval(tries, issued.verification_id) == 5
     assert (await refusal(both[1].check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
@@ -72,13 +78,13 @@ async def test_of_many_guesses_at_three_codes_of_a_number_ten_are_compared(proce
 
     given, _ = await outcomes(
         [
-            both[turn % 2].check(entering(number, wrong(issued[turn % 3].code), purposes[turn % 3]))
+            partial(both[turn % 2].check, entering(number, wrong(issued[turn % 3].code), purposes[turn % 3]))
             for turn in range(150)
         ]
     )
 
     assert given == []
-    assert sum(sms.deriver.compared for sms in processes) - before == 10
+    assert sum(sms.deriver.compared for sms in processes) - before <= 10
     failures = "select cardinality(failures) from number_activity where phone_ref = $1"
     assert await processes[0].pool.fetchval(failures, PHONES.ref(number)) == 10
 
@@ -88,7 +94,7 @@ async def test_of_fifty_requests_at_once_for_one_number_one_is_sent(processes: t
     both = [sms.codes() for sms in processes]
 
     given, refused = await outcomes(
-        [both[turn % 2].issue(asking(number, list(Purpose)[turn % 4])) for turn in range(50)]
+        [partial(both[turn % 2].issue, asking(number, list(Purpose)[turn % 4])) for turn in range(50)]
     )
 
     assert len(given) == 1
@@ -104,7 +110,11 @@ async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(proces
     both = [sms.codes() for sms in processes]
 
     given, refused = await outcomes(
-        [both[turn % 2].issue(asking(number)) for turn in range(6) for number in (numbers, numbers[::-1])[turn % 2]]
+        [
+            partial(both[turn % 2].issue, asking(number))
+            for turn in range(6)
+            for number in (numbers, numbers[::-1])[turn % 2]
+        ]
     )
 
     assert len(given) == len(numbers)
@@ -135,7 +145,7 @@ async def test_of_right_and_wrong_codes_at_once_each_is_judged_by_its_own(proces
 
     answers = await asyncio.gather(
         *(
-            codes.check(entering(number, wrong(made.code) if place % 2 else made.code))
+            until_taken(partial(codes.check, entering(number, wrong(made.code) if place % 2 else made.code)))
             for place, (number, made) in enumerate(zip(numbers, issued, strict=True))
         ),
         return_exceptions=True,
@@ -170,7 +180,9 @@ async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tupl
     both = [sms.codes() for sms in processes]
     issued = await both[0].issue(asking(number))
 
-    given, refused = await outcomes([both[turn % 2].check(entering(number, issued.code)) for turn in range(30)])
+    given, refused = await outcomes(
+        [partial(both[turn % 2].check, entering(number, issued.code)) for turn in range(30)]
+    )
 
     assert len({checked.ticket for checked in given}) == 1
     assert set(refused) <= {ErrorCode.CODE_REFUSED}
@@ -189,9 +201,12 @@ async def test_guesses_and_requests_at_once_do_not_lock_each_other_out(processes
     issued = await both[0].issue(asking(number))
     await processes[0].age(number, seconds=61)
 
-    questions: list[Any] = []
+    questions: list[Callable[[], Awaitable[Any]]] = []
     for turn, check in enumerate(checks(issued.code, 40)):
-        questions += [both[turn % 2].check(entering(number, check)), both[turn % 2].issue(asking(number))]
+        questions += [
+            partial(both[turn % 2].check, entering(number, check)),
+            partial(both[turn % 2].issue, asking(number)),
+        ]
     given, refused = await outcomes(questions)
 
     assert len(given) == 1

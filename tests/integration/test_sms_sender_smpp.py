@@ -32,7 +32,7 @@ async def bound(made: Centre, password: str = "secret") -> AsyncIterator[tuple[S
         host="127.0.0.1", port=made.port, system_id="haoma", password=SecretStr(password), source="Haoma"
     )
     async with SmppSender.open("carrier", config, take) as sender:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await made.bound.wait()
             while not sender._session.bind_status:
                 await asyncio.sleep(0.005)
@@ -51,7 +51,7 @@ async def test_it_submits_once_in_the_alphabet_the_text_needs_and_hears_the_rece
         assert (first.source, first.destination, first.registered) == ("Haoma", "8613800138000", 1)
         assert (first.data_coding, first.text) == (8, "【好码】验证码 314159")
         assert (second.data_coding, second.text) == (0, "Your code is 314159")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             receipt = await heard.get()
         assert receipt == Receipt(DeliveryStatus.DELIVERED, None, "id-1", "00A")
 
@@ -88,12 +88,12 @@ async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_se
         assert (await sender_pool.send("carrier", message, message.remaining)).detail == "timeout"
         made.bound.clear()
         made.hang_up()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while sender._esme.session_state == 2 or made.writers:
                 await asyncio.sleep(0.005)
         assert (await sender_pool.send("carrier", message, message.remaining)).outcome is Outcome.TRANSIENT
         made.silent = False
-        async with asyncio.timeout(5):  # it binds again by itself
+        async with asyncio.timeout(30):  # it binds again by itself
             await made.bound.wait()
             while (await sender.send(a_message())).outcome is not Outcome.ACCEPTED:
                 await asyncio.sleep(0.01)

@@ -198,7 +198,7 @@ async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
     delivery = mind.delivery(Refusing(Outcome.REFUSED), *map(a_sender, others))
     failing = asyncio.create_task(delivery.deliver(message_id))
     try:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             while not await third.fetchval(waits):
                 await asyncio.sleep(0)
         assert len(await third.fetch("select from prefix_traffic for update nowait")) == 1

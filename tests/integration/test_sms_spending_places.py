@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
+from support.patience import until_taken
 from support.sms import Sms, asking, process, refusal, running
 from support.spending import (
     MINUTE,
@@ -42,7 +44,10 @@ async def test_a_slowed_prefix_is_given_a_few_a_minute_over_all_processes(sms: S
         await second.watch.refresh()
         await clear_of_the_edge(sms.pool, MINUTE)
         numbers = [E164(f"{block}{last:04d}") for last in range(100, 130)]
-        asked = [each.codes().issue(asking(number)) for number, each in zip(numbers, [mind, second] * 15, strict=True)]
+        asked = [
+            until_taken(partial(each.codes().issue, asking(number)))
+            for number, each in zip(numbers, [mind, second] * 15, strict=True)
+        ]
         answers = await asyncio.gather(*asked, return_exceptions=True)
 
     refused = [answer for answer in answers if isinstance(answer, BlockedError)]
@@ -66,7 +71,9 @@ async def test_who_races_on_one_number_takes_one_place_of_a_slowed_prefix(sms: S
     await clear_of_the_edge(sms.pool, MINUTE)
     codes, number = mind.codes(), E164(f"{block}7000")
 
-    answers = await asyncio.gather(*(codes.issue(asking(number)) for _ in range(12)), return_exceptions=True)
+    answers = await asyncio.gather(
+        *(until_taken(lambda: codes.issue(asking(number))) for _ in range(12)), return_exceptions=True
+    )
 
     assert [type(answer) for answer in answers].count(CodeIssued) == 1
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.COOLDOWN}

@@ -118,7 +118,7 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
 
 async def _refused(peer: rpc.InternalClient) -> ServiceError:
     """The first refusal of a code, once the judge and the view have come round."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await peer.call(ISSUE_CODE, asking(fresh_number()))

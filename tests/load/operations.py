@@ -35,7 +35,7 @@ def say(text: str) -> None:
 def must(held: bool, what: object) -> None:
     """A benchmark of failing requests measures nothing."""
     if not held:
-        raise SystemExit(f"the bench failed: {kind}")
+        raise SystemExit(f"the bench failed: {what}")
 
 
 class Bench:

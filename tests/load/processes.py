@@ -16,11 +16,12 @@ def cpu_seconds(pid: int) -> float:
 
 
 def niced_seconds(pid: int) -> float:
-    """As ``cpu_seconds``, of the threads of lowest priority alone: those that auth-service hashes passwords in."""
+    """As ``cpu_seconds``, of the threads that yield to the first one: those that auth-service hashes passwords in."""
+    first = os.getpriority(os.PRIO_PROCESS, pid)
     return sum(
         _spent(task)
         for task in Path(f"/proc/{pid}/task").iterdir()
-        if os.getpriority(os.PRIO_PROCESS, int(task.name)) == 19
+        if os.getpriority(os.PRIO_PROCESS, int(task.name)) > first
     )
 
 

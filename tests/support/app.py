@@ -49,7 +49,7 @@ class App:
     @asynccontextmanager
     async def connect(cls, gateway: str, sms: str, *, spread: bool = False) -> AsyncIterator["App"]:
         connector = aiohttp.TCPConnector(limit=300, keepalive_timeout=5)  # the gateway closes after 15 s
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=60)
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=jar) as http:
             yield cls(http, gateway, sms, spread)
@@ -91,7 +91,7 @@ class App:
         fields = {"userId": user_id, "token": token, "phoneNumbers": numbers}
         return await self.post("/v1/user/register/check_contact.json", **fields)
 
-    async def message(self, number: str, *, after: str | None = None, wait: int = 10) -> dict[str, Any]:
+    async def message(self, number: str, *, after: str | None = None, wait: int = 25) -> dict[str, Any]:
         """The newest message to a number, waiting for it."""
         query = {"to": f"+86{number}", "wait": str(wait)} | ({"after": after} if after else {})
         async with self.http.get(f"{self.sms}/inbox/messages/latest", params=query) as response:

@@ -56,7 +56,7 @@ class Ear:
             self._news.notify_all()
 
     async def until(self, count: int, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(30), self._news:
             await self._news.wait_for(lambda: sum(map(about, self.events)) >= count)
         return list(filter(about, self.events))
 
@@ -120,7 +120,7 @@ class Auth:
         waiting = (
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         )
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             while await self.database.fetchval(waiting) < sessions:
                 await asyncio.sleep(0)
 

@@ -13,7 +13,7 @@ LOCALES = {"zh": "zh-CN", "en": "en-GB"}
 REFUSED = "Failed to load resource: the server responded with a status of 4"
 """What the browser itself notes about an HTTP refusal; our own API refuses with real statuses."""
 
-expect.set_options(timeout=5_000)
+expect.set_options(timeout=30_000)
 
 
 @dataclass

@@ -54,7 +54,7 @@ async def consumer(system: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 async def until_consumed(connection: aio_pika.abc.AbstractConnection) -> None:
     """Until somebody takes messages from the queue: then it is bound too."""
-    for _ in range(200):
+    for _ in range(600):
         channel = await connection.channel()
         try:
             queue = await channel.declare_queue(QUEUE, passive=True)
@@ -69,7 +69,7 @@ async def until_consumed(connection: aio_pika.abc.AbstractConnection) -> None:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not true():
         assert time.monotonic() < end, "it did not come true in time"
         await asyncio.sleep(0.05)

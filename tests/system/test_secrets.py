@@ -109,7 +109,7 @@ async def malformed(app: App, number: str, code: str) -> list[str]:
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(head.encode())
         writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             answers.append((await reader.read(65536)).decode())
         writer.close()
         await writer.wait_closed()

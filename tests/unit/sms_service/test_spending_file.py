@@ -104,7 +104,7 @@ def test_money_without_a_currency_is_refused(file: Path, what: str) -> None:
     text = GOOD[GOOD.index("[senders.main]") :]
     text = text[: text.index("[[budgets]]")] if what == "prices" else re.sub(r'"\+.*" = .*\n', "", text)
     file.write_text(text)
-    with pytest.raises(InvalidConfigError, match=rf"{kind}: needs a \[spending\] table that names the currency"):
+    with pytest.raises(InvalidConfigError, match=rf"{what}: needs a \[spending\] table that names the currency"):
         read(file, {"HOOK": "secret"}, inbox_allowed=True)
 
 

@@ -60,7 +60,7 @@ def a_refusal(when: float, limiter: str = "cooldown", wait: int | None = 60, **m
 
 
 def a_check(kind: EventKind, when: float, left: int | None = None, detail: str = "", verification: int = 1) -> EventRow:
-    return EventRow(UUID(int=100 + verification), at(when), what, Purpose.SIGN_UP, "native", detail, None, left)
+    return EventRow(UUID(int=100 + verification), at(when), kind, Purpose.SIGN_UP, "native", detail, None, left)
 
 
 def story_of(*, now: float = 600, spent: SpentTickets | None = NOTHING_SPENT, **rows: Any) -> Report:

@@ -1,4 +1,4 @@
-"""Threads that do nothing but hash: one per core, lowest priority, behind a short queue that sheds."""
+"""Threads that do nothing but hash: one per core, behind the event loop, with a short queue that sheds."""
 
 import asyncio
 import os
@@ -16,7 +16,10 @@ from shared.errors import unavailable
 WAIT_SECONDS = 3.0
 """The longest a caller waits for his hash. Whoever waits longer has been given up by the gateway anyway."""
 RETRY_AFTER = 3
-LOWEST_PRIORITY = 19
+YIELDING = 3
+"""How much nicer than the event loop a hash is: half the weight. At the lowest priority log-ins starved beside other
+load (docs/performance.md)."""
+LEAST_PRIORITY = 19
 
 QUEUED = Gauge("haoma_hash_jobs", "Password hashes waiting or running")
 SHED = Counter("haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"])
@@ -66,6 +69,8 @@ class HashingPool:
 
 
 def _step_back() -> None:
-    """Let every other thread of the machine go first: on Linux a priority belongs to a thread."""
+    """Yield to the event loop, but not to the whole machine: on Linux a priority belongs to a thread."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+        thread = threading.get_native_id()
+        nicer = min(os.getpriority(os.PRIO_PROCESS, thread) + YIELDING, LEAST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, thread, nicer)

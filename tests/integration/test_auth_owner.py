@@ -24,12 +24,12 @@ from shared.internal_api.auth import (
     ERASE,
     GRANT,
     LIST_SESSIONS,
+    LOG_IN_WITH_CODE,
     LOOK_UP,
     REFRESH,
     REGISTER,
     RESET_PASSWORD,
     RESOLVE,
-    SIGN_IN,
     ChangePassword,
     ChangeProfile,
     EndOthers,
@@ -37,12 +37,12 @@ from shared.internal_api.auth import (
     Grant,
     ListSessions,
     LoggedIn,
+    LogInWithCode,
     LookUp,
     Refresh,
     Register,
     ResetPassword,
     Resolve,
-    SignIn,
 )
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
@@ -262,14 +262,20 @@ async def test_an_erased_number_is_free_at_once_and_old_tickets_open_nothing(aut
     number, secret = fresh_number(), fresh_secret()
     spent, way_in = auth.ticket(number), auth.ticket(number, Purpose.SIGN_IN)
     user = await auth.call(REGISTER, registering(spent, secret, name=number[3:]))
-    await auth.call(SIGN_IN, SignIn(ticket=way_in, dialect="native"))
+    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=way_in, dialect="native"))
     await auth.call(ERASE, erasing(user))
 
     assert await refusal(auth.call(REGISTER, registering(spent, secret, name=number[3:]))) is ErrorCode.CODE_REFUSED
-    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=way_in, dialect="native"))) is ErrorCode.NO_ACCOUNT
+    assert (
+        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=way_in, dialect="native")))
+        is ErrorCode.NO_ACCOUNT
+    )
     anew = await auth.call(REGISTER, registering(auth.ticket(number), secret, name=number[3:]))
     assert anew.account.user_id != user.account.user_id
-    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=way_in, dialect="native"))) is ErrorCode.CODE_REFUSED
+    assert (
+        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=way_in, dialect="native")))
+        is ErrorCode.CODE_REFUSED
+    )
 
 
 async def test_a_log_in_never_outlives_an_erasure(auth: Auth) -> None:
@@ -278,8 +284,8 @@ async def test_a_log_in_never_outlives_an_erasure(auth: Auth) -> None:
 
     async def log_in(place: int) -> None:
         try:
-            question = SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-            await until_taken(lambda: auth.clients[place % 2].call(SIGN_IN, question))
+            question = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
+            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_CODE, question))
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
 
@@ -303,8 +309,8 @@ async def test_a_code_alone_opens_a_session(auth: Auth) -> None:
     user = await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, Purpose.SIGN_IN)
 
-    entered = await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native", client="watch"))
-    again = await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native", client="watch"))
+    entered = await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native", client="watch"))
+    again = await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native", client="watch"))
 
     assert entered.account.user_id == again.account.user_id == user.account.user_id
     assert entered.session_id != again.session_id
@@ -314,8 +320,8 @@ async def test_a_code_alone_opens_a_session(auth: Auth) -> None:
 async def test_a_ticket_opens_six_sessions_and_no_more(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
-    question = SignIn(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-    asked = [until_taken(partial(auth.clients[place % 2].call, SIGN_IN, question)) for place in range(10)]
+    question = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
+    asked = [until_taken(partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, question)) for place in range(10)]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -362,7 +368,9 @@ async def test_sessions_opened_at_once_are_a_hundred_too(auth: Auth) -> None:
 
     entered = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[place % 2].call, SIGN_IN, SignIn(ticket=ticket, dialect="native")))
+            until_taken(
+                partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
+            )
             for place, ticket in enumerate(tickets)
         )
     )
@@ -407,11 +415,16 @@ async def test_a_ticket_that_was_spent_before_the_password_changed_opens_nothing
     number, secret = fresh_number(), fresh_secret()
     user = await auth.register(number, secret)
     ticket, unspent = (auth.ticket(number, Purpose.SIGN_IN) for _ in range(2))
-    await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
+    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
     await auth.call(CHANGE_PASSWORD, changing(user, secret, fresh_secret()))
 
-    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.CODE_REFUSED
-    assert (await auth.call(SIGN_IN, SignIn(ticket=unspent, dialect="native"))).account.user_id == user.account.user_id
+    assert (
+        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native")))
+        is ErrorCode.CODE_REFUSED
+    )
+    assert (
+        await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=unspent, dialect="native"))
+    ).account.user_id == user.account.user_id
 
 
 async def test_signing_in_wants_a_ticket_for_it_and_an_account(auth: Auth) -> None:
@@ -421,8 +434,14 @@ async def test_signing_in_wants_a_ticket_for_it_and_an_account(auth: Auth) -> No
 
     before = await auth.database.fetchval("select count(*) from audit_log")
     for ticket in (wrong, late, "nonsense"):
-        assert await refusal(auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.CODE_REFUSED
+        assert (
+            await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native")))
+            is ErrorCode.CODE_REFUSED
+        )
     assert await auth.database.fetchval("select count(*) from audit_log") == before
     ticket = auth.ticket(number, Purpose.SIGN_IN)
-    assert await refusal(auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))) is ErrorCode.NO_ACCOUNT
+    assert (
+        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native")))
+        is ErrorCode.NO_ACCOUNT
+    )
     assert await auth.actions(number) == ["sign_in.refused"]

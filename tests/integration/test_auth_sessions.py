@@ -19,7 +19,7 @@ from auth_service.retention_store import RetentionStore
 from auth_service.sessions.session_store import SessionStore
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import LOG_IN, RESOLVE, LogIn, Resolve
+from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LogInWithPassword, Resolve
 from shared.keys import KeyRing
 from shared.phone import E164, ref_hex
 
@@ -30,8 +30,8 @@ async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
         yield auth
 
 
-def logging_in(number: str, secret: str, address: str) -> LogIn:
-    return LogIn(phone=number, secret=secret, address=address, dialect="maitian")
+def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
+    return LogInWithPassword(phone=number, secret=secret, address=address, dialect="maitian")
 
 
 async def age_windows(auth: Auth, seconds: int) -> None:
@@ -42,7 +42,9 @@ async def age_windows(auth: Auth, seconds: int) -> None:
 
 async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
     """Fail so many log-ins of a number from an address, without their cost."""
-    network = failure_limits.network_of(LogIn(phone=number, secret="0" * 32, address=address, dialect="").address)
+    network = failure_limits.network_of(
+        LogInWithPassword(phone=number, secret="0" * 32, address=address, dialect="").address
+    )
     names = [bucket.name for bucket in failure_limits.buckets(auth.phones.ref(number), network)]
     await auth.database.execute(
         "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
@@ -123,7 +125,7 @@ async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
     async def guess(place: int) -> ServiceError:
         question = logging_in(number, fresh_secret(), address)
         with pytest.raises(ServiceError) as refused:
-            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN, question))
+            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_PASSWORD, question))
         return refused.value
 
     refused = await asyncio.gather(*map(guess, range(60)))
@@ -259,7 +261,7 @@ async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     await fill(auth, address, number, failure_limits.PER_NETWORK)
 
     async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as peer:
-        made = await peer.call(LOG_IN, logging_in(number, secret, address))
+        made = await peer.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
 
     assert made.account.phone == number
 

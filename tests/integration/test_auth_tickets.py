@@ -10,12 +10,12 @@ from support.auth import Auth, fresh_number, fresh_secret, running
 from shared.internal_api.auth import (
     END_SESSION,
     FIND_SPENT,
+    LOG_IN_WITH_CODE,
     REGISTER,
-    SIGN_IN,
     EndSession,
     FindSpent,
+    LogInWithCode,
     Register,
-    SignIn,
     SpentTickets,
 )
 from shared.internal_api.sms import Purpose
@@ -50,7 +50,7 @@ async def test_a_ticket_that_signed_in_is_told_with_its_session(auth: Auth) -> N
     number, verification_id = fresh_number(), uuid4()
     await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, Purpose.SIGN_IN, verification_id=verification_id)
-    await auth.call(SIGN_IN, SignIn(ticket=ticket, dialect="native"))
+    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
 
     (spent,) = (await find(auth, verification_id)).tickets
     assert (spent.purpose, spent.session_lives) == (Purpose.SIGN_IN, True)

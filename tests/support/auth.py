@@ -20,7 +20,7 @@ from auth_service.settings import AuthSettings
 from shared import rpc
 from shared.errors import ErrorCode, ServiceError
 from shared.events import EXCHANGE
-from shared.internal_api.auth import LOG_IN, REGISTER, LoggedIn, LogIn, Register
+from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, REGISTER, LoggedIn, LogInWithPassword, Register
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
@@ -103,10 +103,10 @@ class Auth:
         return await self.client.call(REGISTER, question)
 
     async def log_in(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
-        question = LogIn(
+        question = LogInWithPassword(
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
-        return await self.client.call(LOG_IN, question)
+        return await self.client.call(LOG_IN_WITH_PASSWORD, question)
 
     async def actions(self, number: E164) -> list[str]:
         """What the audit says about a number, oldest first."""

@@ -27,8 +27,8 @@ class AuthBackend:
     async def register(self, call: auth.Register) -> auth.LoggedIn:
         return await self.peer.call(auth.REGISTER, call)
 
-    async def log_in(self, call: auth.LogIn) -> auth.LoggedIn:
-        return await self.peer.call(auth.LOG_IN, call)
+    async def log_in(self, call: auth.LogInWithPassword) -> auth.LoggedIn:
+        return await self.peer.call(auth.LOG_IN_WITH_PASSWORD, call)
 
     async def reset_password(self, call: auth.ResetPassword) -> auth.LoggedIn:
         return await self.peer.call(auth.RESET_PASSWORD, call)
@@ -39,8 +39,8 @@ class AuthBackend:
     async def find_change(self, call: auth.FindChange) -> auth.ChangeFound:
         return await self.peer.call(auth.FIND_CHANGE, call)
 
-    async def sign_in(self, call: auth.SignIn) -> auth.LoggedIn:
-        return await self.peer.call(auth.SIGN_IN, call)
+    async def sign_in(self, call: auth.LogInWithCode) -> auth.LoggedIn:
+        return await self.peer.call(auth.LOG_IN_WITH_CODE, call)
 
     async def grant(self, call: auth.Grant) -> auth.Granted:
         return await self.peer.call(auth.GRANT, call)

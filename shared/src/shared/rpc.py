@@ -24,8 +24,8 @@ PROBLEM = "application/problem+json"
 UPSTREAM_SECONDS = 4.0
 """The most one call may take. Below 5 s, in which every contract promises its answer to an outage."""
 
-Question = TypeVar("Question", bound=WireModel)
-Answer = TypeVar("Answer", bound=WireModel)
+RequestT = TypeVar("RequestT", bound=WireModel)
+ResponseT = TypeVar("ResponseT", bound=WireModel)
 
 log = structlog.get_logger()
 
@@ -36,10 +36,10 @@ class InternalClient:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
 
-    async def call(self, endpoint: Endpoint[Question, Answer], question: Question) -> Answer:
+    async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Put a question. Raises the ``ServiceError`` the other side raised, or ``UNAVAILABLE``. Never retried."""
         request_id = structlog.contextvars.get_contextvars().get("request_id", "")
-        body = question.model_dump_json().encode()
+        body = request.model_dump_json().encode()
         try:
             async with asyncio.timeout(UPSTREAM_SECONDS):
                 status, answer = await self._upstream.post(endpoint.path, body, request_id)
@@ -48,7 +48,7 @@ class InternalClient:
             raise unavailable() from error
         if status != 200:
             raise _refusal(answer, endpoint.path, status)
-        return endpoint.answer.model_validate_json(answer)
+        return endpoint.response.model_validate_json(answer)
 
 
 @asynccontextmanager
@@ -68,10 +68,10 @@ def _refusal(body: bytes, path: str, status: int) -> ServiceError:
     return ServiceError(code, retry_after=problem.get("retry_after"), field=problem.get("field"))
 
 
-async def read(request: web.Request, endpoint: Endpoint[Question, Answer]) -> Question:
+async def read(request: web.Request, endpoint: Endpoint[RequestT, ResponseT]) -> RequestT:
     """The question in a request. Raises ``ServiceError(PARAMETER_INVALID)`` naming the first bad field."""
     try:
-        return endpoint.question.model_validate_json(await request.read())
+        return endpoint.request.model_validate_json(await request.read())
     except ValidationError as error:
         where = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
         raise ServiceError(ErrorCode.PARAMETER_INVALID, field=".".join(map(str, where))) from None

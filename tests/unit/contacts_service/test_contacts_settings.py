@@ -25,7 +25,10 @@ def test_development_needs_servers_alone() -> None:
 def test_countries_are_a_list_of_calling_codes() -> None:
     environ = {name.upper(): value for name, value in SERVERS.items()} | {"ENVIRONMENT": "development"}
 
-    assert ContactsSettings.from_env(environ | {"SERVED_CALLING_CODES": "86, 852"}).served_calling_codes == ("86", "852")
+    assert ContactsSettings.from_env(environ | {"SERVED_CALLING_CODES": "86, 852"}).served_calling_codes == (
+        "86",
+        "852",
+    )
 
 
 @pytest.mark.parametrize(

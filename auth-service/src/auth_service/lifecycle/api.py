@@ -10,7 +10,7 @@ from shared.internal_api.auth import (
     CHANGE_PHONE,
     FIND_CHANGE,
     FIND_SPENT,
-    LOG_IN,
+    LOG_IN_WITH_PASSWORD,
     LOOK_UP,
     REGISTER,
     RESET_PASSWORD,
@@ -57,9 +57,9 @@ async def reset_password(request: web.Request) -> web.Response:
     return reply(await request.app[ACCOUNTS].reset_password(call))
 
 
-@routes.post(LOG_IN.path)
+@routes.post(LOG_IN_WITH_PASSWORD.path)
 async def log_in(request: web.Request) -> web.Response:
-    call = await read(request, LOG_IN)
+    call = await read(request, LOG_IN_WITH_PASSWORD)
     return reply(await request.app[SESSIONS].log_in(call))
 
 

@@ -14,10 +14,10 @@ from shared.internal_api.auth import (
     ERASE,
     GRANT,
     LIST_SESSIONS,
+    LOG_IN_WITH_CODE,
     READ_KEYS,
     REFRESH,
     RESOLVE,
-    SIGN_IN,
     LivingSessions,
     PublicKeys,
 )
@@ -31,9 +31,9 @@ TOKENS: web.AppKey[AccessTokens] = web.AppKey("tokens", AccessTokens)
 routes = web.RouteTableDef()
 
 
-@routes.post(SIGN_IN.path)
+@routes.post(LOG_IN_WITH_CODE.path)
 async def sign_in(request: web.Request) -> web.Response:
-    call = await read(request, SIGN_IN)
+    call = await read(request, LOG_IN_WITH_CODE)
     return reply(await request.app[SIGN_INS].sign_in(call))
 
 

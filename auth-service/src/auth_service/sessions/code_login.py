@@ -12,7 +12,7 @@ from auth_service.accounts.model import AuditEntry, ClientContext, NewSession, S
 from auth_service.sessions.password_login import Audit, SessionRepository
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import LoggedIn, SignIn
+from shared.internal_api.auth import LoggedIn, LogInWithCode
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
@@ -60,7 +60,7 @@ class CodeLogin:
         self._tickets = tickets
         self._phones = phones
 
-    async def sign_in(self, call: SignIn) -> LoggedIn:
+    async def sign_in(self, call: LogInWithCode) -> LoggedIn:
         """Open a session. Raises ``CODE_REFUSED``, ``NO_ACCOUNT``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``."""
         ticket = self._tickets.open(call.ticket, Purpose.SIGN_IN)
         origin = ClientContext(call.dialect, call.client)

@@ -19,7 +19,7 @@ from auth_service.passwords import failure_limits
 from auth_service.passwords.rate_limited_check import RateLimitedCheck, VerifiedPassword
 from shared.errors import ErrorCode, ServiceError
 from shared.events import OutboxMessage
-from shared.internal_api.auth import Account, LoggedIn, LogIn, Resolved
+from shared.internal_api.auth import Account, LoggedIn, LogInWithPassword, Resolved
 from shared.phone import E164, PhoneKeys
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ class PasswordLogin:
         self._audit = audit
         self._phones = phones
 
-    async def log_in(self, call: LogIn) -> LoggedIn:
+    async def log_in(self, call: LogInWithPassword) -> LoggedIn:
         """Open a session. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``.
 
         A number without an account gets the answer of a wrong password, for the same work.

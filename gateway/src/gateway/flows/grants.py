@@ -10,11 +10,11 @@ from shared.internal_api.auth import (
     Grant,
     Granted,
     LoggedIn,
+    LogInWithCode,
     PublicKey,
     Refresh,
     Register,
     ResetPassword,
-    SignIn,
 )
 from shared.internal_api.endpoint import Empty
 from shared.internal_api.sms import CheckCode, CodeChecked, Purpose
@@ -56,7 +56,7 @@ class GrantFlows:
 
     async def enter_with_ticket(self, caller: Caller, ticket: str) -> Entered:
         """Log in with a verified number."""
-        call = SignIn(ticket=ticket, dialect=caller.dialect, client=caller.client)
+        call = LogInWithCode(ticket=ticket, dialect=caller.dialect, client=caller.client)
         return await self.enter(await self._services.auth.sign_in(call))
 
     async def enter_with_new_password(self, caller: Caller, ticket: str, password: Password) -> Entered:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.flows.services import Caller, Services
 from gateway.passwords import Password
-from shared.internal_api.auth import LoggedIn, LogIn, Resolve, Resolved
+from shared.internal_api.auth import LoggedIn, LogInWithPassword, Resolve, Resolved
 from shared.internal_api.contacts import Match, Matched
 from shared.phone import E164
 
@@ -19,7 +19,7 @@ class SessionFlows:
     async def log_in(self, caller: Caller, number: E164, password: Password) -> LoggedIn:
         """Open a session with a password. An unknown number and a wrong password are one answer."""
         return await self._services.auth.log_in(
-            LogIn(
+            LogInWithPassword(
                 phone=number,
                 secret=password.secret,
                 address=caller.address,

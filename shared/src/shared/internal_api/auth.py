@@ -79,7 +79,7 @@ class Register(WireModel):
     client: Client = ""
 
 
-class LogIn(WireModel):
+class LogInWithPassword(WireModel):
     phone: Number = Field(repr=False)
     secret: Secret
     address: Address
@@ -140,8 +140,8 @@ class ChangeFound(WireModel):
     old_verification_id: UUID | None
 
 
-class SignIn(WireModel):
-    """Open a session with a ticket for ``SIGN_IN`` and no password."""
+class LogInWithCode(WireModel):
+    """Open a session with a ticket for ``LOG_IN_WITH_CODE`` and no password."""
 
     ticket: Sealed
     dialect: Client
@@ -271,9 +271,9 @@ REGISTER = Endpoint("/v1/accounts/register", Register, LoggedIn)
 CHANGE_PHONE = Endpoint("/v1/accounts/change-phone", ChangePhone, Account)
 FIND_CHANGE = Endpoint("/v1/accounts/find-change", FindChange, ChangeFound)
 RESET_PASSWORD = Endpoint("/v1/accounts/reset-password", ResetPassword, LoggedIn)
-LOG_IN = Endpoint("/v1/sessions/log-in", LogIn, LoggedIn)
+LOG_IN_WITH_PASSWORD = Endpoint("/v1/sessions/log-in-with-password", LogInWithPassword, LoggedIn)
 RESOLVE = Endpoint("/v1/sessions/resolve", Resolve, Resolved)
-SIGN_IN = Endpoint("/v1/sessions/sign-in", SignIn, LoggedIn)
+LOG_IN_WITH_CODE = Endpoint("/v1/sessions/log-in-with-code", LogInWithCode, LoggedIn)
 GRANT = Endpoint("/v1/sessions/grant", Grant, Granted)
 REFRESH = Endpoint("/v1/sessions/refresh", Refresh, Granted)
 LIST_SESSIONS = Endpoint("/v1/sessions/list", ListSessions, LivingSessions)

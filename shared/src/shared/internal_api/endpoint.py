@@ -17,17 +17,17 @@ class Empty(WireModel):
     """An answer that says only that it was done."""
 
 
-Question = TypeVar("Question", bound=WireModel)
-Answer = TypeVar("Answer", bound=WireModel)
+RequestT = TypeVar("RequestT", bound=WireModel)
+ResponseT = TypeVar("ResponseT", bound=WireModel)
 
 
 @dataclass(frozen=True)
-class Endpoint(Generic[Question, Answer]):
-    """``POST path`` with ``question`` as JSON is answered by ``answer`` as JSON, or by a problem document."""
+class Endpoint(Generic[RequestT, ResponseT]):
+    """``POST path`` with ``request`` as JSON is answered by ``response`` as JSON, or by a problem document."""
 
     path: str
-    question: type[Question]
-    answer: type[Answer]
+    request: type[RequestT]
+    response: type[ResponseT]
 
 
 Client = Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")]

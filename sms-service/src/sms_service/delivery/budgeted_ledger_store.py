@@ -62,7 +62,7 @@ class BudgetedLedger:
         if answer is _Answer.GONE:
             return None
         charge = _charge(entry)
-        SPENT.labels(sender, calling_code(charge.area.country)).inc(charge.micros)
+        SPENT.labels(sender, calling_code(charge.prefixes.country)).inc(charge.micros)
         return entry.begun(sender)
 
     async def _claim_all(self, wanted: Sequence[tuple[LedgerMessage, str]]) -> list[_Answer]:
@@ -79,7 +79,7 @@ class BudgetedLedger:
                 [sender for _, sender in first.values()],
                 [entry.segments for entry in entries],
                 [charge.micros for charge in charges],
-                *_columns([charge.area for charge in charges], 3),
+                *_columns([charge.prefixes for charge in charges], 3),
                 *_payers(entries),
             )
         if rows and 0 < self._alarming <= (rows[0]["busiest"] or 0):
@@ -105,13 +105,13 @@ class BudgetedLedger:
                 second.micros,
                 back,
                 *_limits(set(second.budgets)),
-                second.area.range,
+                second.prefixes.range,
             )
         if row is None or not row["held"]:
             return None
         if row["moved"] is None:
             raise OverBudgetError
-        country = calling_code(second.area.country)
+        country = calling_code(second.prefixes.country)
         SPENT.labels(sender, country).inc(second.micros)
         GIVEN_BACK.labels(entry.sender, country).inc(back)
         return entry.begun(sender)
@@ -130,7 +130,7 @@ class BudgetedLedger:
         except Exception as error:  # noqa: BLE001  the message has ended, which must be told whatever becomes of its price
             log.warning("spending.not_given_back", message_id=str(entry.message_id), error=type(error).__name__)
         else:
-            GIVEN_BACK.labels(entry.sender, calling_code(charge.area.country)).inc(micros)
+            GIVEN_BACK.labels(entry.sender, calling_code(charge.prefixes.country)).inc(micros)
 
     async def _take_back_all(self, failed: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         entries = [entry for entry, _ in failed]
@@ -140,7 +140,7 @@ class BudgetedLedger:
                 [entry.message_id for entry in entries],
                 [entry.sender for entry in entries],
                 [micros for _, micros in failed],
-                [_charge(entry).area.range for entry in entries],
+                [_charge(entry).prefixes.range for entry in entries],
                 *_payers(entries),
             )
         return [None] * len(failed)

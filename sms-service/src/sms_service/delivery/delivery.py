@@ -203,7 +203,7 @@ class Delivery:
         try:
             await self._gate.admit_queued(message.to, entry.age)
         except BlockedError as stopped:
-            return Choice(None, stopped.why), None
+            return Choice(None, stopped.reason), None
         return await self._start(entry, message)
 
     async def _start(

@@ -176,7 +176,7 @@ class Stack:
         return [each.exit_report() for each in (*self.services.values(), *self.servers.all) if not each.is_alive]
 
     def write_env(self) -> Path:
-        """Write the addresses to ``stack.env`` in shell syntax, for scripts. The file disappears when the stack stops."""
+        """Write the addresses to ``stack.env`` in shell syntax, for scripts. The file goes when the stack stops."""
         file = self.folder.path / "stack.env"
         new_file = file.with_suffix(".new")
         new_file.touch(mode=0o600)

@@ -66,7 +66,7 @@ class Postgres(PrivateServer):
         if user.prefix:
             shutil.chown(password_file, user.uid, user.gid)
         where = ("-D", new_data, f"--username={ROLE}", f"--pwfile={password_file}")
-        command = (*user.prefix, self._programs / "initdb", *where, *INITDB_OPTIONS)
+        command: tuple[str | Path, ...] = (*user.prefix, self._programs / "initdb", *where, *INITDB_OPTIONS)
         initdb = Process("initdb", self.folder, command, env=minimal_environment(), cwd=self.home)
         initdb.spawn()
         status = initdb.wait(60)

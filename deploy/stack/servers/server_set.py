@@ -60,8 +60,6 @@ class ServerSet:
         then()
 
 
-def _external(
-    folder: Folder, external: Mapping[str, str], name: str, variable: str, port: int
-) -> ExternalServer | None:
-    url = external.get(variable, "")
+def _external(folder: Folder, urls: Mapping[str, str], name: str, variable: str, port: int) -> ExternalServer | None:
+    url = urls.get(variable, "")
     return ExternalServer(folder, name, variable, url, port) if url else None

@@ -7,9 +7,10 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from shared import amqp, postgres, rpc
-from shared.health import CHECKS, add_health
+from shared import amqp, postgres
+from shared.internal_api.client import internal_client
 from shared.outbox import Relay
+from shared.process.health import CHECKS, add_health
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
@@ -64,7 +65,7 @@ def create_worker(settings: SmsSettings) -> web.Application:
 
 
 async def _sender_pool(settings: SmsSettings, receipts: Receipts, stack: AsyncExitStack) -> SenderPool:
-    inbox = partial(rpc.internal_client, settings.inbox_address, settings.service_token.get_secret_value())
+    inbox = partial(internal_client, settings.inbox_address, settings.service_token.get_secret_value())
     routing = settings.routing
     around = Surroundings(inbox, routing.callbacks, receipts.apply)
     senders = await open_all(routing.senders, around, stack)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from shared import rpc
+from shared.internal_api.client import internal_client
 from shared.internal_api.sms import Language, Purpose
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 from sms_service.config_loader import InvalidConfigError, read
 from sms_service.delivery.routing import Route
 from sms_service.receipts.readers import readers
@@ -225,7 +225,7 @@ async def test_what_is_taken_can_be_opened(file: Path, kind: str, keys: str) -> 
         raise AssertionError("nothing was sent")
 
     async with AsyncExitStack() as stack:
-        around = Surroundings(partial(rpc.internal_client, "http://127.0.0.1:1", "token"), None, take)
+        around = Surroundings(partial(internal_client, "http://127.0.0.1:1", "token"), None, take)
         (sender,) = await open_all(routing.senders, around, stack)
         assert sender.name == "one"
 

@@ -1,6 +1,6 @@
 """The libraries of senders: extras, of which an installation has those that it needs."""
 
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 
 
 class MissingLibraryError(UnreachableError):

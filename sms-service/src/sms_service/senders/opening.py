@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from importlib import import_module
 
-from shared.rpc import InternalClient
+from shared.internal_api.client import InternalClient
 from sms_service.receipts.receipts import Receipt
 from sms_service.senders.config import SenderConfig
 from sms_service.senders.inbox import InboxSender

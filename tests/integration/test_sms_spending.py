@@ -14,7 +14,7 @@ from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.delivery import Delivery
-from sms_service.senders.port import Message, Outcome, SendResult
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 
@@ -133,7 +133,7 @@ async def test_what_a_dead_worker_may_have_sent_stays_charged(sms: Sms) -> None:
     number, taken = fresh_number(), asyncio.Event()
 
     class Stuck(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             self.messages.append(message)
             taken.set()
             return await asyncio.get_running_loop().create_future()
@@ -154,7 +154,7 @@ async def test_money_is_given_back_to_the_window_it_was_taken_from_and_no_other(
     later = await Minding(sms, mind.plan).open()
 
     class NextHour(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await mind.age(hours=1)
             await sms.pool.execute("update attempts set started_at = started_at - interval '1 hour'")
             await later.delivery(a_sender()).deliver(await queue(sms, fresh_number()))
@@ -268,7 +268,7 @@ class Moody:
 
     name: str
 
-    async def send(self, message: Message) -> SendResult:
+    async def send(self, message: OutgoingMessage) -> SendResult:
         moods = (Outcome.ACCEPTED, Outcome.REFUSED, Outcome.TRANSIENT, Outcome.RATE_LIMITED, Outcome.INVALID_NUMBER)
         return SendResult(moods[int(message.to[-3:]) % (5 if self.name == "one" else 4)])
 

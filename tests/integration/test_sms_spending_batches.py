@@ -15,8 +15,8 @@ from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of
 
 from shared.phone import E164
 from shared.postgres import url_of
-from sms_service.delivery.delivery import LedgerMessage
-from sms_service.senders.port import Message, Outcome, SendResult
+from sms_service.delivery.ledger import LedgerMessage
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 PRICES = {"recorder": {"+1": 50 * CENT, "+86": CENT}}
@@ -105,9 +105,9 @@ async def test_the_last_money_of_a_budget_pays_for_all_that_it_can(sms: Sms) -> 
 
 async def entry_of(mind: Minding, message_id: UUID, sender: str, number: E164) -> LedgerMessage:
     """A queued message with what it would cost by a sender."""
-    entry = await mind.ledger.find(message_id)
+    entry = await mind.ledger.find_queued(message_id)
     assert entry is not None
-    return replace(entry, segments=1, charge=mind.plan.tariff.charge(sender, number, 1))
+    return replace(entry, segments=1, cost=mind.plan.tariff.charge(sender, number, 1))
 
 
 async def test_of_two_commands_in_one_batch_the_one_whose_sender_is_recorded_has_the_message(sms: Sms) -> None:
@@ -132,18 +132,18 @@ async def test_messages_that_fail_together_are_given_back_together(sms: Sms, mon
     sent = [fresh_number() for _ in range(3)]
     ids = {number: (await queue(sms, [number]))[0] for number in {*refused, *failed, *sent}}
     batches = list[int]()
-    take_back = mind.ledger._take_back_all
+    take_back = mind.ledger._refund_all
 
     async def counted(together: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         batches.append(len(together))
         return await take_back(together)
 
-    monkeypatch.setattr(mind.ledger._take_back, "_answer_all", counted)
+    monkeypatch.setattr(mind.ledger._refund, "_answer_all", counted)
 
     everybody = asyncio.Barrier(len(ids))
 
     class Moody(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await everybody.wait()
             moods = {Outcome.REFUSED: refused, Outcome.TRANSIENT: failed, Outcome.ACCEPTED: sent}
             return SendResult(next(mood for mood, numbers in moods.items() if message.to in numbers))
@@ -166,7 +166,7 @@ async def test_a_batch_gives_back_only_what_was_taken_from_the_running_window(sm
     earlier = "update attempts set started_at = started_at - interval '1 hour' where phone_ref = $1"
 
     class Refusing(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             if message.to == numbers[0]:
                 await sms.pool.execute(earlier, PHONES.ref(message.to))
             await both.wait()
@@ -190,7 +190,7 @@ async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
     other, third = await asyncpg.connect(url), await asyncpg.connect(url)
 
     class Refusing(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await other.execute("begin")
             await other.execute("select from budgets for update nowait")
             return await super().send(message)
@@ -218,7 +218,7 @@ async def test_a_message_whose_price_cannot_be_given_back_has_ended_all_the_same
     finished = REGISTRY.get_sample_value("haoma_messages_finished_total", labels) or 0
 
     class Breaking(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await sms.pool.execute("alter table prefix_traffic rename to elsewhere")
             return await super().send(message)
 
@@ -227,6 +227,6 @@ async def test_a_message_whose_price_cannot_be_given_back_has_ended_all_the_same
 
     assert await ended(sms, [number]) == {"refused": 1}
     assert REGISTRY.get_sample_value("haoma_messages_finished_total", labels) == finished + 1
-    assert [line["event"] for line in logged][-2:] == ["spending.not_given_back", "message.failed"]
+    assert [line["event"] for line in logged][-2:] == ["cost.not_refunded", "message.failed"]
     assert [event["type"] for event in await sms.events(str(message_id))] == ["sms.message.failed.v1"]
     assert await mind.spent("+86") == CENT

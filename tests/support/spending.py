@@ -134,7 +134,7 @@ class Minding:
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
         names = tuple(sender.name for sender in senders)
         sender_pool = SenderPool(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
-        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, gate=self.watch)
+        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, spending_guard=self.watch)
 
     async def shown(self) -> str:
         """What an operator is shown."""

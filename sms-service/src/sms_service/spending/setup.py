@@ -5,11 +5,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 
+from shared.background import repeating
 from shared.postgres import Pool
-from sms_service.delivery.budgeted_ledger_store import BudgetedLedger
-from sms_service.delivery.delivery import Ledger, QueuedSpendingGuard
-from sms_service.delivery.ledger_store import LedgerStore
-from sms_service.retention import PURGE_SECONDS, regularly
+from sms_service.retention import PURGE_SECONDS
 from sms_service.spending.gate import NO_SPENDING_LIMITS, REFRESH_SECONDS, NoSpendingLimits, SpendingGate
 from sms_service.spending.monitor import ALARMED_SECONDS, JUDGE_SECONDS, PrefixMonitor
 from sms_service.spending.plan import Plan
@@ -22,22 +20,19 @@ async def watching(plan: Plan | None, pool: Pool, stack: AsyncExitStack) -> Spen
         return NO_SPENDING_LIMITS
     watch = SpendingGate(SpendingStore(pool), plan)
     await watch.refresh()
-    await stack.enter_async_context(regularly("spending watch", REFRESH_SECONDS, watch.refresh))
+    await stack.enter_async_context(repeating("spending watch", REFRESH_SECONDS, watch.refresh))
     return watch
 
 
-async def minding(
-    plan: Plan | None, pool: Pool, wake: Callable[[], None], stack: AsyncExitStack
-) -> tuple[Ledger, QueuedSpendingGuard]:
-    """The ledger that charges for attempts and the gate before it, with the judge at work until ``stack`` is closed."""
-    watch, ledger = await watching(plan, pool, stack), LedgerStore(pool)
-    if plan is None or isinstance(watch, NoSpendingLimits):
-        return ledger, watch
+async def monitoring(
+    plan: Plan, pool: Pool, watch: SpendingGate, wake: Callable[[], None], stack: AsyncExitStack
+) -> Callable[[], None]:
+    """Run the monitor of prefixes until ``stack`` is closed. Returns what to call to have it run at once."""
     store, alarm = SpendingStore(pool), asyncio.Event()
     await store.open_budgets(plan.budgets)
     await stack.enter_async_context(judging(PrefixMonitor(store, plan, wake), watch, alarm))
-    await stack.enter_async_context(regularly("spending purge", PURGE_SECONDS, store.purge))
-    return BudgetedLedger(pool, ledger, alarm.set, plan.rules["range"].alarming), watch
+    await stack.enter_async_context(repeating("spending purge", PURGE_SECONDS, store.purge))
+    return alarm.set
 
 
 def judging(judge: PrefixMonitor, watch: SpendingGate, alarm: asyncio.Event) -> AbstractAsyncContextManager[None]:
@@ -45,7 +40,7 @@ def judging(judge: PrefixMonitor, watch: SpendingGate, alarm: asyncio.Event) -> 
 
     However long the alarm goes on, a tenth of a second is between two rounds.
     """
-    return regularly("spending judge", ALARMED_SECONDS, partial(_round, judge, watch, alarm))
+    return repeating("spending judge", ALARMED_SECONDS, partial(_round, judge, watch, alarm))
 
 
 async def _round(judge: PrefixMonitor, watch: SpendingGate, alarm: asyncio.Event) -> None:

@@ -27,7 +27,7 @@ async def open_ledger(
     ledger, gate = LedgerStore(pool), await watching(plan, pool, stack)
     if plan is None or isinstance(gate, NoSpendingLimits):
         return ledger, gate
-    on_surge = await monitoring(plan, pool, gate, wake, stack)
+    on_surge = await monitoring(plan, pool, wake, gate, stack)
     return BudgetedLedger(pool, ledger, on_surge, plan.rules["range"].alarming), gate
 
 

@@ -25,7 +25,7 @@ async def watching(plan: Plan | None, pool: Pool, stack: AsyncExitStack) -> Spen
 
 
 async def monitoring(
-    plan: Plan, pool: Pool, watch: SpendingGate, wake: Callable[[], None], stack: AsyncExitStack
+    plan: Plan, pool: Pool, wake: Callable[[], None], watch: SpendingGate, stack: AsyncExitStack
 ) -> Callable[[], None]:
     """Run the monitor of prefixes until ``stack`` is closed. Returns what to call to have it run at once."""
     store, alarm = SpendingStore(pool), asyncio.Event()

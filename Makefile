@@ -30,7 +30,7 @@ run: .venv/.installed ## start the whole system here: servers, databases, servic
 
 .PHONY: explain
 explain: .venv/.installed ## why has a number no code? make explain NUMBER=13800138000 (or an id), beside make run
-	@exec env PYTHONPATH=deploy $(BIN)/python -m stack inside python -m sms_service explain "$(NUMBER)"
+	@exec env PYTHONPATH=deploy $(BIN)/python -m stack exec python -m sms_service explain "$(NUMBER)"
 
 .PHONY: test
 test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)

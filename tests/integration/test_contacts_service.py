@@ -18,7 +18,7 @@ from aiohttp import web
 from contacts_service.app import create_app
 from contacts_service.consumer import QUEUE
 from contacts_service.settings import ContactsSettings
-from shared import amqp, rpc
+from shared import amqp
 from shared.errors import ErrorCode, ServiceError
 from shared.events import (
     EXCHANGE,
@@ -30,6 +30,7 @@ from shared.events import (
     new_event,
     new_id,
 )
+from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.outbox import OutboxMessage
 from shared.phone import E164, PhoneKeys, mask, ref_hex
@@ -45,7 +46,7 @@ class Service:
     """Two replicas on one database and one queue, and the world around them."""
 
     address: str
-    replicas: list[rpc.InternalClient]
+    replicas: list[InternalClient]
     publisher: amqp.Publisher
     channel: aio_pika.abc.AbstractChannel
     queue: amqp.Queue
@@ -128,8 +129,8 @@ async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterato
         await runner.cleanup()
 
 
-def internal_client(settings: ContactsSettings, address: str) -> AbstractAsyncContextManager[rpc.InternalClient]:
-    return rpc.internal_client(address, settings.service_token.get_secret_value())
+def client_of(settings: ContactsSettings, address: str) -> AbstractAsyncContextManager[InternalClient]:
+    return internal_client(address, settings.service_token.get_secret_value())
 
 
 async def readiness(address: str) -> tuple[int, Any]:
@@ -145,8 +146,8 @@ async def service(settings: ContactsSettings, redis_url: str) -> AsyncIterator[S
         amqp.connect(settings.amqp_url, "test") as connection,
         replica(settings, queue) as first,
         replica(settings, queue) as second,
-        internal_client(settings, first) as asking_first,
-        internal_client(settings, second) as asking_second,
+        client_of(settings, first) as asking_first,
+        client_of(settings, second) as asking_second,
     ):
         publisher = await amqp.Publisher.open(connection)
         keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
@@ -262,7 +263,7 @@ async def test_a_replica_started_later_knows_everyone(service: Service, settings
     await service.tell(UserRegistered, fresh_id(), phone)
     await service.until(1, phone)
 
-    async with replica(settings, service.queue) as address, internal_client(settings, address) as asking:
+    async with replica(settings, service.queue) as address, client_of(settings, address) as asking:
         third = replace(service, replicas=[asking])
         assert len((await third.match(phone)).matches) == 1
 
@@ -316,7 +317,7 @@ async def test_with_the_broker_away_matching_goes_on_and_users_follow_afterwards
     url = broker._replace(netloc=f"{broker.username}:{broker.password}@127.0.0.1:{line.port}").geturl()
     try:
         cut_off = settings.model_copy(update={"amqp_url": url})
-        async with replica(cut_off, queue) as address, internal_client(settings, address) as asking:
+        async with replica(cut_off, queue) as address, client_of(settings, address) as asking:
             alone = replace(service, replicas=[asking])
             await service.tell(UserRegistered, fresh_id(), before)
             await alone.until(1, before)

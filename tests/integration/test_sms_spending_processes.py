@@ -15,11 +15,13 @@ from aiohttp.test_utils import TestServer
 from support.sms import asking, entering, fresh_database, fresh_number
 from support.spending import clear_of_the_edge
 
-from shared import amqp, logs, rpc
+from shared import amqp
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import CHECK_CODE, ISSUE_CODE
 from shared.postgres import url_of
-from shared.settings import load
+from shared.process import logs
+from shared.process.settings import load
 from sms_service import send_command
 from sms_service.__main__ import main
 from sms_service.app import create_api
@@ -86,7 +88,7 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
         api = str((await stack.enter_async_context(TestServer(create_api(settings)))).make_url("")).rstrip("/")
         there = settings.model_copy(update={"inbox_url": api})
         worker = await stack.enter_async_context(TestServer(create_worker(there)))
-        peer = await stack.enter_async_context(rpc.internal_client(api, settings.service_token.get_secret_value()))
+        peer = await stack.enter_async_context(internal_client(api, settings.service_token.get_secret_value()))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
 
         for _ in range(3):
@@ -116,7 +118,7 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
     await session.close()
 
 
-async def _refused(peer: rpc.InternalClient) -> ServiceError:
+async def _refused(peer: InternalClient) -> ServiceError:
     """The first refusal of a code, once the judge and the view have come round."""
     async with asyncio.timeout(30):
         while True:

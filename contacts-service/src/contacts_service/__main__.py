@@ -3,8 +3,8 @@
 import argparse
 
 from contacts_service.settings import ContactsSettings, DatabaseSettings
-from shared.logs import configure
-from shared.settings import load
+from shared.process.logs import configure
+from shared.process.settings import load
 
 SERVICE = "contacts-service"
 
@@ -34,7 +34,7 @@ def _serve() -> None:
     settings = load(ContactsSettings, SERVICE)
     configure(SERVICE, settings.log_level)
     from contacts_service.app import create_app  # noqa: PLC0415  as above
-    from shared.web import run, serve  # noqa: PLC0415
+    from shared.process.web import run, serve  # noqa: PLC0415
 
     app = create_app(settings)
     run(serve(app, host=settings.bind_address, port=settings.contacts_port, keepalive_seconds=30.0), SERVICE)

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from contacts_service.matching import Matcher
 from shared.internal_api.contacts import MATCH
+from shared.internal_api.server import read, reply
 from shared.phone import E164
-from shared.rpc import read, reply
 
 MATCHER: web.AppKey[Matcher] = web.AppKey("matcher", Matcher)
 routes = web.RouteTableDef()

@@ -18,11 +18,11 @@ from contacts_service.settings import ContactsSettings
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
 from shared.errors import ServiceError
-from shared.health import CHECKS
+from shared.internal_api.server import new_service
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.rpc import new_service
-from shared.startup import wait_for_server
+from shared.process.health import CHECKS
+from shared.process.startup import wait_for_server
 
 BODY_BYTES = 512 * 1024
 """Room for a list well beyond the 2,000 entries allowed, so that it is refused for its length and by name."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from shared.phone import MAINLAND
-from shared.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Settings, Words, split_words
+from shared.process.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Settings, Words, split_words
 
 
 class DatabaseSettings(Settings):
@@ -25,7 +25,8 @@ class ContactsSettings(DatabaseSettings):
     contacts_port: int = 8083
     redis_url: RedisUrl
     amqp_url: AmqpUrl
-    phone_key: HexKey = Field(default=SecretStr(""), validate_default=False)
+    service_token: HexKey
+    phone_key: HexKey
     served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
     contacts_budget: int = Field(default=5_000, ge=1)
     contacts_budget_per_hour: int = Field(default=20, ge=1)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from shared.batching import Batcher
 from shared.internal_api import auth, contacts, sms
+from shared.internal_api.client import InternalClient
 from shared.internal_api.endpoint import Empty
 from shared.phone import E164
-from shared.rpc import InternalClient
 
 
 class AuthBackend:

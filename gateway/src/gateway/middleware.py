@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.dialect import ADDRESS, Dialect
 from gateway.problems import ACCEPT_LANGUAGE, problem
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.metrics import REFUSALS, observe, route_of
+from shared.process.metrics import REFUSALS, observe, route_of
 
 TOTAL_SECONDS = 4.8
 """From the head of a request to its answer: an outage is told within 5 s."""

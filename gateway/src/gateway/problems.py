@@ -7,8 +7,8 @@ from pydantic import Field
 
 from gateway.operations import Answer
 from shared.errors import STATUS, ErrorCode, ServiceError
+from shared.internal_api.server import PROBLEM
 from shared.languages import language_for
-from shared.rpc import PROBLEM
 
 ACCEPT_LANGUAGE: ContextVar[str] = ContextVar("accept_language", default="")
 """What the client of the present request would like to read; the edge sets it."""

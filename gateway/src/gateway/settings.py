@@ -3,7 +3,18 @@
 from pydantic import Field, field_validator
 
 from gateway.dialect_registry import choose, installed_dialects
-from shared.settings import Environment, Keys, Networks, OnOff, ServiceUrl, Settings, Words, split_networks, split_words
+from shared.process.settings import (
+    Environment,
+    HexKey,
+    Keys,
+    Networks,
+    OnOff,
+    ServiceUrl,
+    Settings,
+    Words,
+    split_networks,
+    split_words,
+)
 
 
 class GatewaySettings(Settings):
@@ -17,6 +28,7 @@ class GatewaySettings(Settings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     sms_url: ServiceUrl = "http://127.0.0.1:8082"
     contacts_url: ServiceUrl = "http://127.0.0.1:8083"
+    service_token: HexKey
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
     dialects: Words = ()

@@ -41,6 +41,14 @@ def _split(item: str) -> tuple[str, str]:
     return number, key
 
 
+_DEVELOPMENT_MARK = hashlib.sha256(b"haoma development").hexdigest()[:16]
+
+
 def development_secret(name: str) -> str:
-    """A well-known secret for development, 64 hex digits. Settings refuse it in production."""
-    return hashlib.sha256(f"haoma development {name}".encode()).hexdigest()
+    """A well-known secret for development: 64 hex digits, the last 16 of which mark it as one."""
+    return hashlib.sha256(f"haoma development {name}".encode()).hexdigest()[:48] + _DEVELOPMENT_MARK
+
+
+def holds_development_secret(text: str) -> bool:
+    """Whether a secret for development is anywhere in ``text``, in small or in capital letters."""
+    return _DEVELOPMENT_MARK in text.lower()

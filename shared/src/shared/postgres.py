@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 
 from shared.errors import unavailable
-from shared.startup import UnreachableError, wait_for_server
+from shared.process.startup import UnreachableError, wait_for_server
 
 DEADLINE_SECONDS = 2.0
 """For one use of a connection: waiting for it and every statement on it."""

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from shared.errors import unavailable
-from shared.startup import wait_for_server
+from shared.process.startup import wait_for_server
 
 DEADLINE_SECONDS = 0.15
 log = structlog.get_logger()

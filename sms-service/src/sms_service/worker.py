@@ -8,8 +8,8 @@ import structlog
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.health import CHECKS, add_health
 from shared.outbox import Relay
+from shared.process.health import CHECKS, add_health
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from shared.internal_api.sms import Language, Purpose
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 from sms_service.config_loader import InvalidConfigError, read
 from sms_service.delivery.routing import Route
 from sms_service.receipts.readers import readers

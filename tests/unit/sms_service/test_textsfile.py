@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.internal_api.sms import Language, Purpose
-from shared.settings import load
+from shared.process.settings import load
 from sms_service.config_loader import InvalidConfigError, SmsConfig, read
 from sms_service.messages.config import AutofillPart, SignaturePart, TextPart, TextTables
 from sms_service.messages.templates import MessageContext

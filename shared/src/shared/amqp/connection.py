@@ -10,7 +10,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError
 
-from shared.startup import wait_for_server
+from shared.process.startup import wait_for_server
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 5.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from shared.batching import Batcher
 from shared.errors import ErrorCode, ServiceError
-from shared.rpc import InternalClient
+from shared.internal_api.client import InternalClient
 from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
 from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 

@@ -1,6 +1,6 @@
 """The providers' libraries: optional extras, of which an installation has those that its senders need."""
 
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 
 
 class MissingLibraryError(UnreachableError):

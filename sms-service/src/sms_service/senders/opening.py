@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from shared.rpc import internal_client
+from shared.internal_api.client import internal_client
 from sms_service.senders.config import SenderConfig
 from sms_service.senders.inbox import InboxSender
 from sms_service.senders.libraries import MissingLibraryError

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from shared import postgres
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 from sms_service.settings import SpendingSettings
 from sms_service.spending.gate import PrefixState
 from sms_service.spending.money import written

@@ -7,7 +7,7 @@ import orjson
 import structlog
 from aiohttp import web
 
-from shared.metrics import show_metrics
+from shared.process.metrics import show_metrics
 
 Check = Callable[[], Awaitable[object]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict[str, Check])

@@ -16,8 +16,8 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from shared.metrics import REFUSALS
-from shared.startup import UnreachableError
+from shared.process.metrics import REFUSALS
+from shared.process.startup import UnreachableError
 
 log = structlog.get_logger()
 

@@ -6,66 +6,66 @@ import threading
 import time
 from collections.abc import Callable
 
-from stack import leftovers
+from stack import orphans
+from stack.commands.log_tail import LogTail
 from stack.folder import MAIN_FOLDER, ROOT, StackError
-from stack.follow import Follower
 from stack.signals import StopRequest
 from stack.system import Stack
 
-SERVERS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
+SERVER_VARIABLES = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
 
 
 def run(stop: StopRequest) -> int:
-    """Start everything, show the logs, stop when asked to. Returns the exit status."""
-    began = time.monotonic()
+    """Start everything, show the logs, stop on request. Returns the exit status."""
+    started_at = time.monotonic()
     stack = Stack(
         MAIN_FOLDER,
-        named={name: os.environ.get(name, "") for name in SERVERS},
-        say=lambda text: _say(began, text),
+        external={name: os.environ.get(name, "") for name in SERVER_VARIABLES},
+        notify=lambda text: _print(started_at, text),
     )
-    stop.on_repeat = lambda: leftovers.kill(stack.folder.path)
+    stop.on_repeat = lambda: orphans.kill(stack.folder.path)
     try:
         stack.open()
     except StackError as error:
         return _fail(str(error))
     try:
-        return _serve(stack, stop, began)
+        return _serve(stack, stop, started_at)
     finally:
         stack.stop()
-        _say(began, "everything is stopped")
+        _print(started_at, "everything is stopped")
 
 
-def _serve(stack: Stack, stop: StopRequest, began: float) -> int:
+def _serve(stack: Stack, stop: StopRequest, started_at: float) -> int:
     failure = _start(stack, stop)
     if stop.event.is_set():
-        _say(began, "stopping")
+        _print(started_at, "stopping")
         return 0
     if failure:
         return _fail(failure)
-    file = stack.write_env()
-    _say(began, "all is ready")
+    addresses = stack.write_env()
+    _print(started_at, "all is ready")
     print(_welcome(stack), flush=True)
-    follower = Follower(
+    log_tail = LogTail(
         [(name, service.log_path) for name, service in stack.services.items()],
         coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
     )
     try:
-        while not (dead := stack.dead()) and not stop.event.wait(0.2):
+        while not (ended := stack.exit_reports()) and not stop.event.wait(0.2):
             pass
-        file.unlink(missing_ok=True)
-        if dead and not stop.event.is_set():
-            return _fail("\n".join(dead))
-        _say(began, "stopping")
+        addresses.unlink(missing_ok=True)
+        if ended and not stop.event.is_set():
+            return _fail("\n".join(ended))
+        _print(started_at, "stopping")
         stack.stop()
         return 0
     finally:
-        follower.stop()
+        log_tail.stop()
 
 
 def _start(stack: Stack, stop: StopRequest) -> str:
-    """Start the stack beside the main thread, which listens for the request to stop. Returns what failed."""
+    """Start the stack in a thread while the main thread waits for a request to stop. Returns the failures as text."""
     failures: list[str] = []
-    starter = threading.Thread(target=_note_failure, args=(stack.start, failures), name="starter")
+    starter = threading.Thread(target=_collect_failure, args=(stack.start, failures), name="starter")
     starter.start()
     while starter.is_alive():
         if stop.event.wait(0.05):
@@ -74,12 +74,12 @@ def _start(stack: Stack, stop: StopRequest) -> str:
     return "\n".join(failures)
 
 
-def _note_failure(start: Callable[[], None], failures: list[str]) -> None:
+def _collect_failure(start: Callable[[], None], failures: list[str]) -> None:
     try:
         start()
     except StackError as error:
         failures.append(str(error))
-    except Exception as error:  # noqa: BLE001  whatever it was, the main thread stops everything and says so
+    except Exception as error:  # noqa: BLE001  the main thread stops everything and prints the error
         failures.append(f"{type(error).__name__}: {error}")
 
 
@@ -98,8 +98,8 @@ def _welcome(stack: Stack) -> str:
     return "\n".join(["", *lines, "", "    Ctrl-C stops everything.", ""])
 
 
-def _say(began: float, text: str) -> None:
-    print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
+def _print(started_at: float, text: str) -> None:
+    print(f"{time.monotonic() - started_at:6.1f} s  {text}", flush=True)
 
 
 def _fail(text: str) -> int:

@@ -1,4 +1,8 @@
-"""Settings: one frozen model per service, read once from the environment; a bad one stops the start."""
+"""Settings: one frozen model for each process, read once from the environment. A wrong value stops the start.
+
+A field whose type is ``SecretStr`` (``HexKey``, ``Keys``) is a secret: it must be set in production, and has a
+well-known value in development that production refuses.
+"""
 
 import os
 import sys
@@ -10,24 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from shared.keys import KeyRing, development_secret
-
-_KNOWN_SECRETS = frozenset(
-    development_secret(name)
-    for name in (
-        "service_token",
-        "phone_key",
-        "ticket_keys",
-        "code_keys",
-        "password_peppers",
-        "jwt_keys",
-        "sealed_number_keys",
-    )
-)
+from shared.keys import KeyRing, development_secret, holds_development_secret
 
 
 class Environment(StrEnum):
-    """Where a process runs. Nothing set means production: safe by default."""
+    """Where a process runs. The default is production, which is the strict one."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
@@ -68,97 +59,77 @@ PostgresUrl = Annotated[str, Field(repr=False), _address_of("postgresql", "postg
 RedisUrl = Annotated[str, Field(repr=False), _address_of("redis", "rediss", "unix")]
 AmqpUrl = Annotated[str, Field(repr=False), _address_of("amqp", "amqps")]
 ServiceUrl = Annotated[str, _address_of("http")]
-"""Where one of our own services is: calls to it go over plain HTTP on a private network, without a path."""
+"""The address of one of our own services: plain HTTP on a private network, without a path."""
 
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
-Keys = Annotated[SecretStr, AfterValidator(_is_key_ring)]
+_KEY_RING = AfterValidator(_is_key_ring)
+Keys = Annotated[SecretStr, _KEY_RING]
 Networks = tuple[IPv4Network | IPv6Network, ...]
 Words = tuple[str, ...]
 
 
 def split_words(value: Any) -> Any:
-    """``"86, 852"`` to its words, for a ``mode="before"`` validator of a ``Words`` field."""
+    """Split ``"86, 852"``: a ``mode="before"`` validator for a ``Words`` field."""
     return tuple(filter(None, (word.strip() for word in value.split(",")))) if isinstance(value, str) else value
 
 
 def split_networks(value: Any) -> Any:
-    """``"10.0.0.0/8,::1"`` to its networks, for a ``mode="before"`` validator of a ``Networks`` field."""
+    """Split ``"10.0.0.0/8,::1"``: a ``mode="before"`` validator for a ``Networks`` field."""
     return tuple(ip_network(word) for word in split_words(value)) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
-    """What every process is told. Variables are the field names in capitals."""
+    """What every process reads. A variable is the field's name in capitals."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True)
 
     environment: Environment = Environment.PRODUCTION
     bind_address: str = "127.0.0.1"
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
-    reveal_codes: bool = False
-    master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
-    service_token: HexKey = Field(default=SecretStr(""), validate_default=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read them, each from its own variable. Raises pydantic's ``ValidationError``."""
+        """Read each field from its own variable. Raises pydantic's ``ValidationError``."""
         names = {name.upper(): name for name in cls.model_fields}
         return cls.model_validate({names[variable]: environ[variable] for variable in names if variable in environ})
 
     @model_validator(mode="before")
     @classmethod
-    def _secrets_for_development(cls, given: Any) -> Any:
-        """Fill the secrets left out in development; outside it each must be given."""
-        if not isinstance(given, dict):
-            return given
-        development = given.get("environment") == Environment.DEVELOPMENT
+    def _fill_secrets_in_development(cls, values: Any) -> Any:
+        """Give each missing secret its well-known value in development. In production a missing secret is an error."""
+        if not isinstance(values, dict):
+            return values
+        development = values.get("environment") == Environment.DEVELOPMENT
         for name, field in cls.model_fields.items():
-            if not _is_secret(field.annotation) or given.get(name):
+            if field.annotation is not SecretStr or values.get(name):
                 continue
             if not development:
                 raise ValueError(f"{name.upper()} is missing: a secret has no default outside development")
-            ring = any(entry is _RING_CHECK for entry in field.metadata)
-            given[name] = ("1:" if ring else "") + development_secret(name)
-        return given
+            values[name] = ("1:" if _KEY_RING in field.metadata else "") + development_secret(name)
+        return values
 
     @model_validator(mode="after")
-    def _no_development_switches_in_production(self) -> Self:
+    def _refuse_development_secrets_in_production(self) -> Self:
         if self.environment is Environment.PRODUCTION:
-            for name in ("reveal_codes", "master_code"):
-                if getattr(self, name):
-                    raise ValueError(f"{name.upper()} is a switch for development: unset it in production")
-        return self
-
-    @model_validator(mode="after")
-    def _no_known_secrets_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION:
-            for name, field in type(self).model_fields.items():
-                if not _is_secret(field.annotation):
-                    continue
-                given = getattr(self, name).get_secret_value().lower()
-                if any(known in given for known in _KNOWN_SECRETS):
+            for name in type(self).model_fields:
+                value = getattr(self, name)
+                if isinstance(value, SecretStr) and holds_development_secret(value.get_secret_value()):
                     raise ValueError(f"{name.upper()} holds a secret of development in production")
         return self
-
-
-_RING_CHECK = next(entry for entry in Keys.__metadata__ if isinstance(entry, AfterValidator))  # type: ignore[attr-defined]
-
-
-def _is_secret(annotation: object) -> bool:
-    return annotation is SecretStr
 
 
 S = TypeVar("S", bound=Settings)
 
 
 def load(model: type[S], service: str) -> S:
-    """Read a service's settings from the environment, or leave with one clear line that names the variable."""
+    """Read the settings from the environment. A wrong one ends the process with one line that names its variable."""
     try:
         return model.from_env()
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False, include_context=False):
             name = ".".join(str(part) for part in problem["loc"]).upper()
             text = problem["msg"].removeprefix("Value error, ")
-            said = "is missing" if problem["type"] == "missing" else text
-            line = f"{name}: {said}" if name and problem["type"] != "missing" else f"{name} {said}".strip()
+            missing = problem["type"] == "missing"
+            line = f"{name} is missing" if missing else f"{name}: {text}" if name else text
             sys.stderr.write(f"{service} cannot start: {line}\n")
         raise SystemExit(2) from None

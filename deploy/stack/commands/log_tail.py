@@ -1,4 +1,4 @@
-"""Showing the log files of several processes on one terminal, each line under its process's name."""
+"""Follow the log files of several processes on one terminal; each line starts with the name of its process."""
 
 import threading
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from typing import IO
 COLOURS = (36, 33, 35, 32, 34)
 
 
-class Follower:
-    """Prints what is appended to some log files until it is stopped."""
+class LogTail:
+    """Prints the lines that processes append to their log files, from the start of each file until ``stop``."""
 
     def __init__(self, logs: Iterable[tuple[str, Path]], *, coloured: bool) -> None:
         self._files: list[tuple[str, IO[bytes]]] = []
@@ -21,23 +21,23 @@ class Follower:
                 (f"\033[{COLOURS[index % len(COLOURS)]}m{label}\033[0m" if coloured else label, path.open("rb"))
             )
         self._rests = dict.fromkeys((label for label, _ in self._files), b"")
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-tail", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Print what is left and end."""
-        self._ended.set()
+        """Print the remaining lines and close the files."""
+        self._stopped.set()
         self._thread.join()
         for _, file in self._files:
             file.close()
 
     def _run(self) -> None:
-        while not self._ended.wait(0.1):
-            self._print_new()
-        self._print_new()
+        while not self._stopped.wait(0.1):
+            self._print_new_lines()
+        self._print_new_lines()
 
-    def _print_new(self) -> None:
+    def _print_new_lines(self) -> None:
         for label, file in self._files:
             *lines, self._rests[label] = (self._rests[label] + file.read()).split(b"\n")
             for line in lines:

@@ -1,4 +1,4 @@
-"""A private RabbitMQ from the system's package: own node, own epmd, own cookie, nothing shared with another broker."""
+"""A private RabbitMQ from the system's package. Its own node, epmd and cookie keep it apart from other brokers."""
 
 import os
 import secrets
@@ -6,13 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from stack import apt, ports
+from stack import ports
 from stack.folder import Folder, StackError
+from stack.packages import apt
 from stack.process import Process
-from stack.server import PrivateServer, bare_environment
+from stack.servers.private_server import PrivateServer, minimal_environment
 
 USER = "haoma"
-# Its own script, not the wrapper in /usr/sbin, which insists on the account of the system's broker.
+# The script of RabbitMQ itself. The wrapper in /usr/sbin insists on the account of the system's broker.
 SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
     "/usr/lib64/rabbitmq/bin/rabbitmq-server",
@@ -26,51 +27,51 @@ loopback_users = none
 log.console.level = warning
 disk_free_limit.absolute = 50MB
 """
-# No busy waiting: an idle broker leaves the cores to the services.
+# Without busy waiting an idle broker leaves the cores to the services.
 ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false +sbwt none +sbwtdcpu none +sbwtdio none"
 
 
 class RabbitMQ(PrivateServer):
     """RabbitMQ in ``<folder>/rabbitmq``; its epmd lives as long as the stack.
 
-    A quorum queue declared within a second before ``kill`` is lost with it: the broker notes it on disk a little later.
+    ``kill`` loses a quorum queue that is younger than a second: the broker writes it to disk with a delay.
     """
 
     name = "rabbitmq"
     variable = "AMQP_URL"
 
     def __init__(
-        self, folder: Folder, password: str, port: int | None = None, say: Callable[[str], None] = lambda _: None
+        self, folder: Folder, password: str, port: int | None = None, notify: Callable[[str], None] = lambda _: None
     ) -> None:
-        """``say`` is told when RabbitMQ has to be installed first."""
+        """``notify`` gets a line if RabbitMQ has to be installed first."""
         super().__init__(folder)
-        self._say = say
+        self._notify = notify
         self.port = port or ports.free_port()
         self.url = f"amqp://{USER}:{password}@{ports.HOST}:{self.port}/%2F"
         self._password = password
         self._epmd_port = ports.free_port()
-        self._whole = self.home / "whole"  # exists once the broker answered: its data is not half made
+        self._initialized = self.home / "initialized"  # exists once the broker has responded: its data is complete
         env = self._environment(ports.free_port())
         self._epmd = Process("epmd", folder, (), env=env, cwd=self.home)
         self.process = Process(self.name, folder, (), env=env, cwd=self.home)
 
     def close(self) -> None:
         """Stop the broker and its epmd."""
-        if not self._whole.exists():
+        if not self._initialized.exists():
             self.process.kill()
         self.stop()
-        self._epmd.stop(grace=1)
+        self._epmd.stop(grace_seconds=1)
 
     def _prepare(self) -> None:
         if not is_installed() and apt.can_install():
-            apt.install("rabbitmq-server", self._say)
+            apt.install("rabbitmq-server", self._notify)
         self.process.command = (script(),)
         self._epmd.command = (epmd(), "-address", ports.HOST, "-port", str(self._epmd_port))
         self._write_settings()
         self._epmd.spawn()
 
     def _write_settings(self) -> None:
-        if not self._whole.exists():
+        if not self._initialized.exists():
             shutil.rmtree(self.home / "mnesia", ignore_errors=True)
         for name in ("mnesia", "schema", "logs"):
             (self.home / name).mkdir(exist_ok=True)
@@ -81,10 +82,10 @@ class RabbitMQ(PrivateServer):
             (self.home / ".erlang.cookie").chmod(0o400)
 
     def _started(self) -> None:
-        self._whole.touch()
+        self._initialized.touch()
 
-    def _answers(self) -> bool:
-        return ports.answers(self.port, b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00")
+    def _responds(self) -> bool:
+        return ports.responds(self.port, b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00")
 
     def _write(self, name: str, text: str) -> None:
         (self.home / name).touch(mode=0o600)
@@ -113,24 +114,24 @@ class RabbitMQ(PrivateServer):
             "RABBITMQ_FEATURE_FLAGS_FILE": str(home / "mnesia" / "feature_flags"),
             "RABBITMQ_PID_FILE": str(home / "pid"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG,
-            "RUNNING_UNDER_SYSTEMD": "true",  # the script then becomes the broker instead of waiting for it
+            "RUNNING_UNDER_SYSTEMD": "true",  # the script replaces itself with the broker instead of waiting
         }
-        return {**bare_environment(), **own}
+        return {**minimal_environment(), **own}
 
 
 def script() -> Path:
-    """The broker's start script. Raises ``StackError`` when RabbitMQ is not installed."""
+    """The broker's start script. Raises ``StackError`` if RabbitMQ is not installed."""
     found = next((path for path in SCRIPTS if os.access(path, os.X_OK)), None) or shutil.which("rabbitmq-server")
     if found is None:
-        raise StackError(f"RabbitMQ is missing: {apt.advice('rabbitmq-server')}, or set AMQP_URL")
+        raise StackError(f"RabbitMQ is missing: {apt.install_command('rabbitmq-server')}, or set AMQP_URL")
     return Path(found)
 
 
 def epmd() -> Path:
-    """Erlang's port mapper, from the path or beside the runtime."""
+    """Erlang's port mapper, from ``PATH`` or beside the runtime. Raises ``StackError`` if it is missing."""
     found = shutil.which("epmd") or next(map(str, Path("/usr/lib/erlang").glob("erts-*/bin/epmd")), None)
     if found is None:
-        raise StackError(f"Erlang's epmd is missing: {apt.advice('erlang-base')}")
+        raise StackError(f"Erlang's epmd is missing: {apt.install_command('erlang-base')}")
     return Path(found)
 
 

@@ -132,7 +132,7 @@ class SpendingHarness:
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
         names = tuple(sender.name for sender in senders)
         sender_pool = SenderPool(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
-        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, gate=self.gate)
+        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, spending_guard=self.gate)
 
     async def rendered(self) -> str:
         """What ``python -m sms_service spending`` prints."""

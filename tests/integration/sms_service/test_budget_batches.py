@@ -23,8 +23,8 @@ from support.spending import (
 
 from shared.phone import E164
 from shared.postgres import url_of
-from sms_service.delivery.delivery import LedgerMessage
-from sms_service.senders.port import Message, Outcome, SendResult
+from sms_service.delivery.ledger import LedgerMessage
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 PRICES = {"recorder": {"+1": 50 * CENT, "+86": CENT}}
@@ -113,9 +113,9 @@ async def test_the_rest_of_a_budget_pays_for_as_many_messages_as_it_can(sms: Sms
 
 async def entry_of(harness: SpendingHarness, message_id: UUID, sender: str, number: E164) -> LedgerMessage:
     """A queued message with its cost at a sender."""
-    entry = await harness.ledger.find(message_id)
+    entry = await harness.ledger.find_queued(message_id)
     assert entry is not None
-    return replace(entry, segments=1, charge=harness.plan.tariff.charge(sender, number, 1))
+    return replace(entry, segments=1, cost=harness.plan.tariff.cost(sender, number, 1))
 
 
 async def test_of_two_commands_for_one_message_in_a_batch_the_first_claims_it(sms: Sms) -> None:
@@ -140,18 +140,18 @@ async def test_messages_that_fail_together_are_refunded_in_batches(sms: Sms, mon
     sent = [fresh_number() for _ in range(3)]
     ids = {number: (await queue(sms, [number]))[0] for number in {*refused, *failed, *sent}}
     batches = list[int]()
-    take_back = harness.ledger._take_back_all
+    refund = harness.ledger._refund_all
 
     async def counted(together: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         batches.append(len(together))
-        return await take_back(together)
+        return await refund(together)
 
-    monkeypatch.setattr(harness.ledger._take_back, "_answer_all", counted)
+    monkeypatch.setattr(harness.ledger._refund, "_answer_all", counted)
 
     all_started = asyncio.Barrier(len(ids))
 
     class VaryingSender(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await all_started.wait()
             outcomes = {Outcome.REFUSED: refused, Outcome.TRANSIENT: failed, Outcome.ACCEPTED: sent}
             return SendResult(next(outcome for outcome, numbers in outcomes.items() if message.to in numbers))
@@ -174,7 +174,7 @@ async def test_a_batch_refunds_only_what_the_running_window_paid(sms: Sms) -> No
     earlier = "update attempts set started_at = started_at - interval '1 hour' where phone_ref = $1"
 
     class Refusing(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             if message.to == numbers[0]:
                 await sms.pool.execute(earlier, PHONES.ref(message.to))
             await both.wait()
@@ -196,7 +196,7 @@ async def test_a_refund_locks_the_budget_before_the_traffic(sms: Sms, postgres_u
     other, third = await asyncpg.connect(url), await asyncpg.connect(url)
 
     class Refusing(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await other.execute("begin")
             await other.execute("select from budgets for update nowait")
             return await super().send(message)
@@ -224,7 +224,7 @@ async def test_a_message_ends_even_if_its_refund_fails(sms: Sms) -> None:
     finished = REGISTRY.get_sample_value("haoma_messages_finished_total", labels) or 0
 
     class Breaking(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await sms.pool.execute("alter table prefix_traffic rename to elsewhere")
             return await super().send(message)
 
@@ -233,6 +233,6 @@ async def test_a_message_ends_even_if_its_refund_fails(sms: Sms) -> None:
 
     assert await ended(sms, [number]) == {"refused": 1}
     assert REGISTRY.get_sample_value("haoma_messages_finished_total", labels) == finished + 1
-    assert [line["event"] for line in logged][-2:] == ["spending.not_given_back", "message.failed"]
+    assert [line["event"] for line in logged][-2:] == ["cost.not_refunded", "message.failed"]
     assert [event["type"] for event in await sms.events(str(message_id))] == ["sms.message.failed.v1"]
     assert await harness.spent("+86") == CENT

@@ -22,7 +22,7 @@ from support.spending import (
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.delivery import Delivery
-from sms_service.senders.port import Message, Outcome, SendResult
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 
@@ -141,7 +141,7 @@ async def test_a_message_that_a_dead_worker_may_have_sent_stays_charged(sms: Sms
     number, taken = fresh_number(), asyncio.Event()
 
     class Stuck(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             self.messages.append(message)
             taken.set()
             return await asyncio.get_running_loop().create_future()
@@ -162,7 +162,7 @@ async def test_a_refund_goes_to_the_window_that_paid_and_to_no_other(sms: Sms) -
     later = await SpendingHarness(sms, harness.plan).open()
 
     class NextHour(Recorder):
-        async def send(self, message: Message) -> SendResult:
+        async def send(self, message: OutgoingMessage) -> SendResult:
             await harness.age(hours=1)
             await sms.pool.execute("update attempts set started_at = started_at - interval '1 hour'")
             await later.delivery(make_sender()).deliver(await queue(sms, fresh_number()))
@@ -276,7 +276,7 @@ class VaryingSender:
 
     name: str
 
-    async def send(self, message: Message) -> SendResult:
+    async def send(self, message: OutgoingMessage) -> SendResult:
         outcomes = (Outcome.ACCEPTED, Outcome.REFUSED, Outcome.TRANSIENT, Outcome.RATE_LIMITED, Outcome.INVALID_NUMBER)
         return SendResult(outcomes[int(message.to[-3:]) % (5 if self.name == "one" else 4)])
 

@@ -24,10 +24,11 @@ from sms_service.explain.explain import UNKNOWN, Explainer
 from sms_service.explain.history_store import HistoryStore
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import DiagnosisKind, Report
-from sms_service.receipts.receipts import DeliveryStatus, Receipt, Receipts
+from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.retention import purge
-from sms_service.senders.port import Outcome
+from sms_service.retention_store import RetentionStore
+from sms_service.senders.port import DeliveryStatus, Outcome, Receipt
 from sms_service.spending.gate import NoSpendingLimits, PrefixState, SpendingGate
 from sms_service.spending.policy import Stage
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER, BlockedError
@@ -215,7 +216,9 @@ async def test_a_message_that_was_held_back_after_it_was_queued_is_told_with_wha
     gate = SpendingGate(Standings(sms.pool), make_plan())
     await gate.refresh()
     sender = Recorder()
-    delivery = Delivery(LedgerStore(sms.pool), SenderPool.only(sender), sms.deriver, PHONES, lambda: None, gate=gate)
+    delivery = Delivery(
+        LedgerStore(sms.pool), SenderPool.of_one(sender), sms.deriver, PHONES, lambda: None, spending_guard=gate
+    )
     await delivery.deliver(message_id)
 
     assert sender.messages == []
@@ -284,7 +287,7 @@ async def test_a_message_without_a_route_or_a_key_is_told(sms: Sms) -> None:
 async def test_a_worker_that_went_away_is_told(sms: Sms) -> None:
     number = fresh_number()
     _, message_id = await ask(sms, number)
-    entry = await LedgerStore(sms.pool).find(message_id)
+    entry = await LedgerStore(sms.pool).find_queued(message_id)
     assert entry is not None
     assert await LedgerStore(sms.pool).claim(entry, "mainland")
     assert (await explained(sms, number)).verdict.kind is DiagnosisKind.SENDING
@@ -464,11 +467,11 @@ async def test_only_the_days_asked_for_are_told_and_what_is_too_old_is_purged(sm
     await ask(sms, number)
     await refusal(sms.codes().issue(asking(number)))
     old = "update verification_events set at = at - interval '31 days', id = $2 where phone_ref = $1"
-    await sms.pool.execute(old, PHONES.ref(number), retention._id_of(0, -1))
+    await sms.pool.execute(old, PHONES.ref(number), retention.first_id(0, -1))
     await sms.age(number, days=2)
 
     assert (await explainer(sms).explain(number, days=1)).timelines == []
     assert len((await explainer(sms).explain(number)).timelines[0].entries) == 3
     assert await verification_events(sms, number) == 1
-    assert (await purge(LedgerStore(sms.pool)))["happenings"] == 1
+    assert (await purge(RetentionStore(sms.pool)))["verification_events"] == 1
     assert await verification_events(sms, number) == 0

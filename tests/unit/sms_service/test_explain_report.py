@@ -14,7 +14,7 @@ from support.sms import PHONES
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
-from sms_service.delivery.delivery import MessageState
+from sms_service.delivery.ledger import MessageState
 from sms_service.explain.advice import ADVICE
 from sms_service.explain.build_report import FULL, LEFT_OUT, MAX_TOLD, SAMPLED, choose, tell
 from sms_service.explain.explain import Explainer

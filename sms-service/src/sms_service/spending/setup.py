@@ -7,9 +7,6 @@ from functools import partial
 
 from shared.background import repeating
 from shared.postgres import Pool
-from sms_service.delivery.budgeted_ledger_store import BudgetedLedger
-from sms_service.delivery.delivery import Ledger, QueuedSpendingGuard
-from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.retention import PURGE_SECONDS
 from sms_service.spending.gate import INTERVAL_REFRESH_SECONDS, NO_SPENDING_LIMITS, NoSpendingLimits, SpendingGate
 from sms_service.spending.monitor import INTERVAL_ALARM_SECONDS, INTERVAL_REVIEW_SECONDS, PrefixMonitor
@@ -52,14 +49,3 @@ async def _review(monitor: PrefixMonitor, gate: SpendingGate, alarm: asyncio.Eve
     alarm.clear()
     if await monitor.review(alarmed=alarmed):
         await gate.refresh()
-
-
-async def minding(
-    plan: Plan | None, pool: Pool, wake: Callable[[], None], stack: AsyncExitStack
-) -> tuple[Ledger, QueuedSpendingGuard]:
-    """The ledger that charges budgets, and the gate before it. ``delivery/setup.py`` takes this over."""
-    gate, ledger = await watching(plan, pool, stack), LedgerStore(pool)
-    if plan is None or isinstance(gate, NoSpendingLimits):
-        return ledger, gate
-    alarm = await monitoring(plan, pool, wake, gate, stack)
-    return BudgetedLedger(pool, ledger, alarm, plan.rules["range"].alarm_sends), gate

@@ -1,4 +1,4 @@
-"""Signatures of Standard Webhooks: the published example, and every way to get one wrong."""
+"""Signatures of Standard Webhooks: the published example is verified, and any change to it is not."""
 
 import pytest
 
@@ -31,13 +31,13 @@ def test_the_published_example_is_signed_and_verified() -> None:
         {SIGNATURE: "v1,é"},
     ],
 )
-def test_anything_else_is_not(change: dict[str, str]) -> None:
+def test_a_changed_message_is_not_verified(change: dict[str, str]) -> None:
     assert not KEY.verifies(HEADERS | change, BODY, now=NOW)
     assert not KEY.verifies({}, BODY, now=NOW)
     assert not KEY.verifies(HEADERS, BODY + b" ", now=NOW)
     assert not WebhookKey("another").verifies(HEADERS, BODY, now=NOW)
 
 
-@pytest.mark.parametrize("later", [301, -301])
-def test_what_is_old_or_from_the_future_is_not(later: int) -> None:
-    assert not KEY.verifies(HEADERS, BODY, now=NOW + later)
+@pytest.mark.parametrize("seconds", [301, -301])
+def test_a_timestamp_more_than_five_minutes_away_is_not_verified(seconds: int) -> None:
+    assert not KEY.verifies(HEADERS, BODY, now=NOW + seconds)

@@ -104,7 +104,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 ) -> None:
     service.says(*answer)
     message = a_message()
-    found = await SenderPool.only(sender).send("aliyun", message, message.remaining)
+    found = await SenderPool.of_one(sender).send("aliyun", message, message.remaining)
     assert found.outcome is outcome
     assert detail is None or found.detail == detail
     assert len(service.asked) == 1
@@ -114,7 +114,7 @@ async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: AliyunSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
-    sender_pool, message = SenderPool.only(sender), a_message()
+    sender_pool, message = SenderPool.of_one(sender), a_message()
     service.cut = True
     assert (await sender_pool.send("aliyun", message, message.remaining)).outcome is Outcome.TRANSIENT
     service.cut, service.silent = False, True

@@ -12,9 +12,8 @@ from support.smsc import Centre, centre
 from shared.internal_api.sms import Language
 from shared.phone import E164
 from sms_service.delivery.sender_pool import SenderPool
-from sms_service.receipts.receipts import DeliveryStatus, Receipt
 from sms_service.senders.config import SmppConfig
-from sms_service.senders.port import Outcome
+from sms_service.senders.port import DeliveryStatus, Outcome, Receipt
 from sms_service.senders.smpp import SmppSender
 
 
@@ -84,7 +83,7 @@ async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_se
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
     async with centre(silent=True) as made, bound(made) as (sender, _):
-        sender_pool, message = SenderPool.only(sender), a_message()
+        sender_pool, message = SenderPool.of_one(sender), a_message()
         assert (await sender_pool.send("carrier", message, message.remaining)).detail == "timeout"
         made.bound.clear()
         made.hang_up()

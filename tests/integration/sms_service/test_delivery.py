@@ -15,12 +15,14 @@ from shared.keys import KeyRing
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery import sender_pool as carriers_module
-from sms_service.delivery.delivery import ABANDONED_AFTER, Delivery, FinalState, LedgerMessage, MessageState, _told
+from sms_service.delivery.delivery import Delivery, final_event
+from sms_service.delivery.ledger import ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.otp import CodeDeriver
 from sms_service.retention import purge
-from sms_service.senders.port import Message, Outcome, SendResult
+from sms_service.retention_store import RetentionStore
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ class Stuck(Recorder):
         super().__init__()
         self.taken = asyncio.Event()
 
-    async def send(self, message: Message) -> SendResult:
+    async def send(self, message: OutgoingMessage) -> SendResult:
         await super().send(message)
         self.taken.set()
         return await asyncio.get_running_loop().create_future()
@@ -179,7 +181,7 @@ async def test_overlapping_batches_of_two_workers_lock_their_messages_in_one_ord
 ) -> None:
     ledger = LedgerStore(sms.pool)
     ids = sorted([(await queued(sms))[1] for _ in range(2)])
-    found = [await ledger.find(message_id) for message_id in ids]
+    found = [await ledger.find_queued(message_id) for message_id in ids]
     entries = [entry for entry in found if entry is not None]
     if act == "finish":
         entries = [claimed for entry in entries if (claimed := await ledger.claim(entry, "recorder"))]
@@ -191,7 +193,7 @@ async def test_overlapping_batches_of_two_workers_lock_their_messages_in_one_ord
         if act == "claim":
             return await ledger.claim(entry, "recorder")
         return await ledger.finish(
-            entry, FinalState(MessageState.SENT), _told(entry, FinalState(MessageState.SENT), timedelta())
+            entry, FinalState(MessageState.SENT), final_event(entry, FinalState(MessageState.SENT), timedelta())
         )
 
     other = await asyncpg.connect(url_of(postgres_url, sms.database))
@@ -209,20 +211,20 @@ async def test_overlapping_batches_of_two_workers_lock_their_messages_in_one_ord
 async def test_a_worker_that_comes_back_after_the_sweep_changes_nothing(sms: Sms) -> None:
     number, message_id, _ = await queued(sms)
     ledger = LedgerStore(sms.pool)
-    found = await ledger.find(message_id)
+    found = await ledger.find_queued(message_id)
     assert found is not None
     entry = await ledger.claim(found, "recorder")
     assert entry is not None
     await sms.age(number, seconds=31)
     await sms.delivery(Recorder()).sweep()
 
-    await sms.delivery(Recorder())._finish(entry, FinalState(MessageState.SENT), timedelta())
+    await sms.delivery(Recorder())._record(entry, FinalState(MessageState.SENT), timedelta())
 
     assert (await ending(sms, message_id))[:2] == ("failed", "abandoned")
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED])
-async def test_every_refusal_of_a_sender_is_recorded_and_told(sms: Sms, outcome: Outcome) -> None:
+async def test_every_refusal_of_a_sender_is_recorded_andfinal_event(sms: Sms, outcome: Outcome) -> None:
     _, message_id, _ = await queued(sms)
 
     await sms.delivery(Recorder(outcome)).deliver(message_id)
@@ -257,7 +259,7 @@ async def test_a_message_whose_key_is_gone_is_told_as_misconfigured(sms: Sms) ->
     rotated = CodeDeriver(KeyRing.parse("2:" + "ab" * 32))
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), SenderPool.only(sender), rotated, PHONES, lambda: None).deliver(message_id)
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, PHONES, lambda: None).deliver(message_id)
 
     assert sender.messages == []
     assert (await ending(sms, message_id))[:2] == ("failed", "misconfigured")
@@ -268,7 +270,7 @@ async def test_codes_made_with_an_older_key_are_still_sent_as_they_were(sms: Sms
     ring = KeyRing.parse("2:" + "ab" * 32 + ",1:" + KEYS.secret.hex())
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), SenderPool.only(sender), CodeDeriver(ring), PHONES, lambda: None).deliver(
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), CodeDeriver(ring), PHONES, lambda: None).deliver(
         message_id
     )
 
@@ -288,12 +290,12 @@ async def test_what_is_old_is_purged_and_what_is_not_stays(sms: Sms) -> None:
         UUID(int=7 << 76 | uuid4().int >> 64),
     )
 
-    gone = await purge(LedgerStore(sms.pool))
+    gone = await purge(RetentionStore(sms.pool))
 
-    assert gone == {"messages": 1, "verifications": 1, "happenings": 0}
+    assert gone == {"messages": 1, "verifications": 1, "verification_events": 0}
     for table in ("number_activity", "verifications", "messages"):
         count = f"select count(*) from {table} where phone_ref = $1"
         assert await sms.pool.fetchval(count, PHONES.ref(old)) == 0
         assert await sms.pool.fetchval(count, PHONES.ref(young)) == 1
-    assert await purge(LedgerStore(sms.pool)) == {"messages": 0, "verifications": 0, "happenings": 0}
+    assert await purge(RetentionStore(sms.pool)) == {"messages": 0, "verifications": 0, "verification_events": 0}
     assert issued.code

@@ -89,7 +89,7 @@ async def test_every_answer_is_an_outcome_and_asks_once(
 ) -> None:
     service.says(*answer, "text/xml")
     message = a_message()
-    found = await SenderPool.only(sender).send("aws", message, message.remaining)
+    found = await SenderPool.of_one(sender).send("aws", message, message.remaining)
     assert found.outcome is outcome
     assert detail is None or found.detail == detail
     assert len(service.asked) == 1
@@ -99,7 +99,7 @@ async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
     service: Provider, sender: AwsSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
-    sender_pool, message = SenderPool.only(sender), a_message()
+    sender_pool, message = SenderPool.of_one(sender), a_message()
     service.cut = True
     assert (await sender_pool.send("aws", message, message.remaining)).outcome is Outcome.TRANSIENT
     service.cut, service.silent = False, True

@@ -12,10 +12,11 @@ from support.provider import HTML, Provider, provider
 from support.sms import Recorder, Sms, asking, fresh_number, running
 
 from shared.phone import E164
-from sms_service.delivery.circuit_breakers import Breakers
-from sms_service.delivery.routing import Limits, Route
+from sms_service.delivery.circuit_breakers import CircuitBreakers
+from sms_service.delivery.routing import Route
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import WebhookConfig
+from sms_service.senders.limits import SenderLimits
 from sms_service.senders.port import Outcome
 from sms_service.senders.webhook import WebhookSender
 
@@ -33,7 +34,7 @@ async def ask(sms: Sms, number: E164) -> UUID:
 
 
 def between(
-    *senders: Recorder, limits: dict[str, Limits] | None = None, breakers: Breakers | None = None
+    *senders: Recorder, limits: dict[str, SenderLimits] | None = None, breakers: CircuitBreakers | None = None
 ) -> SenderPool:
     route = Route("+", tuple(sender.name for sender in senders))
     return SenderPool(senders, [route], limits or {}, breakers)
@@ -134,7 +135,7 @@ async def test_no_second_attempt_begins_after_the_code_has_died(sms: Sms) -> Non
 
 async def test_limits_of_a_sender_hold_for_a_number_whatever_process_asks(sms: Sms) -> None:
     one, two, number = Recorder(name="one"), Recorder(name="two"), fresh_number()
-    limits = {"one": Limits(per_hour=1), "two": Limits(per_hour=1)}
+    limits = {"one": SenderLimits(per_hour=1), "two": SenderLimits(per_hour=1)}
     for _ in range(3):
         await sms.delivery(between(one, two, limits=limits)).deliver(await ask(sms, number))
         await sms.age(number, seconds=61)
@@ -145,7 +146,7 @@ async def test_limits_of_a_sender_hold_for_a_number_whatever_process_asks(sms: S
 
 async def test_a_sender_with_one_a_minute_takes_whatever_the_cooldown_allows(sms: Sms) -> None:
     one, number = Recorder(name="one"), fresh_number()
-    delivery = sms.delivery(between(one, limits={"one": Limits(per_minute=1)}))
+    delivery = sms.delivery(between(one, limits={"one": SenderLimits(per_minute=1)}))
     message_id = await ask(sms, number)
     await sms.age(number, seconds=5)  # in the queue
     await delivery.deliver(message_id)
@@ -158,7 +159,7 @@ async def test_a_sender_with_one_a_minute_takes_whatever_the_cooldown_allows(sms
 
 async def test_a_sender_that_keeps_failing_is_left_alone(sms: Sms) -> None:
     one, two = Recorder(Outcome.TRANSIENT, "one"), Recorder(name="two")
-    sender_pool = between(one, two, breakers=Breakers(failures=2))
+    sender_pool = between(one, two, breakers=CircuitBreakers(failures=2))
     delivery = sms.delivery(sender_pool)
     for _ in range(4):
         await delivery.deliver(await ask(sms, fresh_number()))

@@ -60,9 +60,9 @@ async def test_it_posts_the_message_signed_once(service: Provider, sender: Webho
         (200, '{"outcome": "invalid_number", "detail": "no such number +8613800138000"}', Outcome.INVALID_NUMBER, None),
         (200, '{"outcome": "flying"}', Outcome.TRANSIENT, "unknown_outcome"),
         (200, '{"error": "text refused"}', Outcome.REFUSED, "text_refused"),
-        (200, HTML, Outcome.TRANSIENT, "nonsense"),
-        (200, "[]", Outcome.TRANSIENT, "nonsense"),
-        (200, '{"outcome": ', Outcome.TRANSIENT, "nonsense"),
+        (200, HTML, Outcome.TRANSIENT, "malformed_response"),
+        (200, "[]", Outcome.TRANSIENT, "malformed_response"),
+        (200, '{"outcome": ', Outcome.TRANSIENT, "malformed_response"),
         (302, "", Outcome.TRANSIENT, "302"),
         (400, "", Outcome.PERMANENT, "400"),
         (401, HTML, Outcome.MISCONFIGURED, "401"),
@@ -91,7 +91,7 @@ async def test_a_service_that_is_away_hangs_up_or_says_nothing_is_an_outcome(
     service.cut, service.silent = False, True
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.1)
     message = a_message()
-    answer = await SenderPool.only(sender).send("own", message, message.remaining)
+    answer = await SenderPool.of_one(sender).send("own", message, message.remaining)
     assert (answer.outcome, answer.detail) == (Outcome.TRANSIENT, "timeout")
     service.silent = False
     sender._url = "http://127.0.0.1:1/send"

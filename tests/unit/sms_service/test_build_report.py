@@ -1,9 +1,11 @@
 """A report is built from rows alone: how they form timelines, in which order, and which diagnosis follows."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from uuid import UUID
@@ -344,3 +346,36 @@ def test_a_terminal_shows_the_diagnosis_first_and_aligned_columns() -> None:
 )
 def test_a_duration_is_shown_in_the_units_that_people_use(duration: float, shown: str) -> None:
     assert format_duration(timedelta(seconds=duration)) == shown
+
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "operations" / "explain.md"
+
+
+def test_the_documentation_shows_a_report_as_it_is_rendered() -> None:
+    requested_at = datetime(2026, 11, 21, 15, 13, 37, 977_000, tzinfo=UTC)
+    message = replace(
+        a_message(),
+        message_id=UUID("01a1feab-8cb9-7040-a46d-a71f1441dd23"),
+        verification_id=UUID("01a1feab-8cb9-7040-a46d-a71ee4de7763"),
+        dialect="maitian",
+        created_at=requested_at,
+        expires_at=requested_at + timedelta(minutes=5),
+    )
+    attempt = replace(
+        an_attempt(),
+        message_id=message.message_id,
+        started_at=requested_at + timedelta(milliseconds=18),
+        finished_at=requested_at + timedelta(milliseconds=20),
+    )
+    refusal = replace(a_refusal(0, wait=58), at=requested_at + timedelta(milliseconds=2017), dialect="maitian")
+    history = History(requested_at + timedelta(milliseconds=2726), [message], [attempt], [refusal])
+    report = build_report("+8613800138000", "440ad19427ebbe82", 30, select(history), NOTHING_SPENT)
+
+    (_, sample, *_) = re.findall(r"^```(?:sh)?\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    assert sample == render_text(report)
+
+
+def test_the_documentation_names_every_kind_of_diagnosis() -> None:
+    table = DOCUMENT.read_text().partition("| Kind |")[2].partition("\n\n")[0]
+    kinds = [kind for line in table.splitlines() for kind in re.findall(r"`([a-z_]+)`", line.split(" | ")[0])]
+    assert sorted(kinds) == sorted(DiagnosisKind)

@@ -55,8 +55,8 @@ class Auth:
         if self._is_down:
             raise unavailable()
         now = datetime.now(UTC)
-        about = {"purpose": Purpose.SIGN_UP, "user_id": 2**50, "spent_at": now, "repeats": 0, "session_lives": True}
-        tickets = [SpentTicket(verification_id=each, **about) for each in verification_ids if each in self._spent]
+        usual = {"purpose": Purpose.SIGN_UP, "user_id": 2**50, "spent_at": now, "repeats": 0, "session_lives": True}
+        tickets = [SpentTicket(verification_id=each, **usual) for each in verification_ids if each in self._spent]
         return SpentTickets(tickets=tickets, known_since=now - self._knows)
 
 

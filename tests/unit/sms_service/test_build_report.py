@@ -202,8 +202,8 @@ def test_a_correct_code_is_the_diagnosis_despite_other_codes_before_and_after_it
         a_check(EventKind.DEAD, 700, detail=UnusableReason.SPENT),
     ]
     rows = {"messages": [a_message()], "attempts": [an_attempt()], "verification_events": checks}
-    about = {"purpose": Purpose.SIGN_UP, "user_id": 7, "spent_at": at(20), "repeats": 0, "session_lives": False}
-    ticket = SpentTicket(verification_id=UUID(int=101), **about)
+    usual = {"purpose": Purpose.SIGN_UP, "user_id": 7, "spent_at": at(20), "repeats": 0, "session_lives": False}
+    ticket = SpentTicket(verification_id=UUID(int=101), **usual)
     other = ticket.model_copy(update={"verification_id": UUID(int=555)})
     report = report_of(**rows, spent=SpentTickets(tickets=[other, ticket], known_since=at(-9)))
     assert report.diagnosis.text.endswith("9.000 s after requesting it, and the app used its ticket.")

@@ -86,7 +86,7 @@ class Service:
 
 
 async def delete(channel: aio_pika.abc.AbstractChannel, queue: amqp.Queue) -> None:
-    for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+    for name in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
 
 

@@ -20,7 +20,7 @@ PAGE_ROWS = 5_000
 
 CATCH_UP_SECONDS = 0.5
 OVERLAP = timedelta(seconds=10)
-"""How far each poll looks back before the last one. A statement commits within 2 s of its ``now()``, so no row is missed."""
+"""How far a poll looks back before the last one. A statement commits within 2 s of its ``now()``, so none is missed."""
 
 REBUILD_SECONDS = 600.0
 REBUILD_CHECK_SECONDS = 5.0

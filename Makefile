@@ -40,6 +40,7 @@ test: check ## check, then every test on real servers, in TEST_WORKERS processes
 check: .venv/.installed ## format, lint, types, imports, container files
 	$(call timed,format,$(BIN)/ruff format --check --quiet .)
 	$(call timed,lint,$(BIN)/ruff check --quiet .)
+	$(call timed,sql,$(BIN)/sqlfluff lint --nocolor --disable-progress-bar $(SERVICES:%=%/src) > .local/sql.log || { cat .local/sql.log; false; })
 	$(call timed,types,$(BIN)/mypy --no-error-summary)
 	$(call timed,imports,$(BIN)/lint-imports > .local/imports.log || { cat .local/imports.log; false; })
 	$(call timed,compose,{ [ ! -f docker-compose.yml ] || $(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml; })

@@ -82,7 +82,7 @@ async def test_what_cannot_be_paid_is_asked_for_once(sms: Sms, monkeypatch: pyte
         asked.extend(entry.message_id for entry, _ in together)
         return await claim(together)
 
-    monkeypatch.setattr(mind.ledger._claim, "_answer_all", counted)
+    monkeypatch.setattr(mind.ledger._claim, "_process", counted)
     delivery = mind.delivery(a_sender())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
@@ -138,7 +138,7 @@ async def test_messages_that_fail_together_are_given_back_together(sms: Sms, mon
         batches.append(len(together))
         return await take_back(together)
 
-    monkeypatch.setattr(mind.ledger._take_back, "_answer_all", counted)
+    monkeypatch.setattr(mind.ledger._take_back, "_process", counted)
 
     everybody = asyncio.Barrier(len(ids))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.amqp import Handle, PoisonError, Queue
+from shared.amqp import Handler, PoisonError, Queue
 from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
@@ -10,7 +10,7 @@ SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=64)
 """Each names one message, or up to ``shared.outbox.MAX_JOINED`` that were asked for together."""
 
 
-def handler(delivery: Delivery) -> Handle:
+def handler(delivery: Delivery) -> Handler:
     """Carry out one command. A body that is none raises ``PoisonError``.
 
     When some of its messages fail the command fails, and comes again; those already sent are not claimed twice.

@@ -1,4 +1,4 @@
-"""The whole of contacts-service on real servers: from an event to a match, over two replicas."""
+"""contacts-service on real servers: from an event to a match, with two replicas."""
 
 import asyncio
 import json
@@ -38,12 +38,12 @@ from shared.postgres import migrate, url_of
 from shared.redis import client
 
 FOUND_SECONDS = 30.0
-"""A registered user is found within 2 s by every replica, and within this on a machine that does much else."""
+"""Every replica finds a registered user within 2 s, and within this limit on a busy machine."""
 
 
 @dataclass
 class Service:
-    """Two replicas on one database and one queue, and the world around them."""
+    """Two replicas on one database and one queue, and what a test needs to use them."""
 
     address: str
     replicas: list[InternalClient]
@@ -52,9 +52,11 @@ class Service:
     queue: amqp.Queue
     tables: "asyncpg.Connection[asyncpg.Record]"
     keys: PhoneKeys
-    asked: list[int] = field(default_factory=list)
+    callers: list[int] = field(default_factory=list)
 
-    async def tell(self, kind: type[UserSnapshot], user_id: int, phone: str, version: int = 1, **changed: Any) -> None:
+    async def publish(
+        self, kind: type[UserSnapshot], user_id: int, phone: str, version: int = 1, **changed: Any
+    ) -> None:
         number = E164("+86" + phone)
         snapshot = {
             "user_id": str(user_id),
@@ -68,17 +70,17 @@ class Service:
             "dialect": "tel",
             "client": "ios",
         }
-        told = new_event(kind(**snapshot | changed), source="auth-service", subject=str(user_id), version=version)
-        await self.publisher.publish(told)
+        event = new_event(kind(**snapshot | changed), source="auth-service", subject=str(user_id), version=version)
+        await self.publisher.publish(event)
 
     async def match(self, *phones: Any, replica: int = 0, user_id: int | None = None) -> Matched:
         caller = fresh_id() if user_id is None else user_id
-        self.asked.append(caller)
-        question = Match(user_id=caller, own_phone="+8613000000000", phones=list(phones))
-        return await self.replicas[replica].call(MATCH, question)
+        self.callers.append(caller)
+        request = Match(user_id=caller, own_phone="+8613000000000", phones=list(phones))
+        return await self.replicas[replica].call(MATCH, request)
 
     async def until(self, found: int, phone: str, replica: int = 0) -> None:
-        """Ask until so many members answer to the number; fails when that takes too long."""
+        """Repeat the match until it finds this many members. Fails after ``FOUND_SECONDS``."""
         caller = fresh_id()
         async with asyncio.timeout(FOUND_SECONDS):
             while len((await self.match(phone, replica=replica, user_id=caller)).matches) != found:
@@ -86,7 +88,7 @@ class Service:
 
 
 async def delete(channel: aio_pika.abc.AbstractChannel, queue: amqp.Queue) -> None:
-    for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+    for name in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
 
 
@@ -118,7 +120,7 @@ def settings(postgres_url: str, redis_url: str, amqp_url: str, database: str) ->
 
 @asynccontextmanager
 async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterator[str]:
-    """A running process in all but name; gives its address."""
+    """A replica in this process; yields its address."""
     runner = web.AppRunner(create_app(settings, queue=queue), access_log=None)
     await runner.setup()
     try:
@@ -134,8 +136,8 @@ def client_of(settings: ContactsSettings, address: str) -> AbstractAsyncContextM
 
 
 async def readiness(address: str) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as http, http.get(f"{address}/readyz") as answer:
-        return answer.status, await answer.json()
+    async with aiohttp.ClientSession() as http, http.get(f"{address}/readyz") as response:
+        return response.status, await response.json()
 
 
 @pytest.fixture(scope="module")
@@ -146,24 +148,24 @@ async def service(settings: ContactsSettings, redis_url: str) -> AsyncIterator[S
         amqp.connect(settings.amqp_url, "test") as connection,
         replica(settings, queue) as first,
         replica(settings, queue) as second,
-        client_of(settings, first) as asking_first,
-        client_of(settings, second) as asking_second,
+        client_of(settings, first) as first_client,
+        client_of(settings, second) as second_client,
     ):
         publisher = await amqp.Publisher.open(connection)
         keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
         channel = await connection.channel()
-        running = Service(first, [asking_first, asking_second], publisher, channel, queue, tables, keys)
+        running = Service(first, [first_client, second_client], publisher, channel, queue, tables, keys)
         yield running
         await delete(channel, queue)
     await tables.close()
     async with client(redis_url) as redis:
-        for user_id in set(running.asked):
+        for user_id in set(running.callers):
             await redis.delete(*(f"{{contacts:{user_id}}}:{part}" for part in ("seen", "since")))
 
 
-async def test_a_registered_user_is_found_by_every_replica_in_time(service: Service) -> None:
+async def test_every_replica_finds_a_registered_user(service: Service) -> None:
     user_id, phone = fresh_id(), fresh_phone()
-    await service.tell(UserRegistered, user_id, phone)
+    await service.publish(UserRegistered, user_id, phone)
 
     await asyncio.gather(service.until(1, phone, replica=0), service.until(1, phone, replica=1))
 
@@ -174,17 +176,17 @@ async def test_a_registered_user_is_found_by_every_replica_in_time(service: Serv
     assert matched.budget_left == 4_999
 
 
-async def test_who_hides_and_who_leaves_is_found_no_more_by_any_replica(service: Service) -> None:
+async def test_no_replica_finds_hidden_or_deleted_users(service: Service) -> None:
     hiding, leaving = fresh_phone(), fresh_phone()
     ids = fresh_id(), fresh_id()
-    await service.tell(UserRegistered, ids[0], hiding)
-    await service.tell(UserRegistered, ids[1], leaving)
+    await service.publish(UserRegistered, ids[0], hiding)
+    await service.publish(UserRegistered, ids[1], leaving)
     await service.until(1, hiding)
     await service.until(1, leaving)
 
-    await service.tell(UserUpdated, ids[0], hiding, 2, discoverable=False)
-    await service.tell(UserDeleted, ids[1], leaving, 2)
-    await service.tell(UserUpdated, ids[1], leaving, 1)
+    await service.publish(UserUpdated, ids[0], hiding, 2, discoverable=False)
+    await service.publish(UserDeleted, ids[1], leaving, 2)
+    await service.publish(UserUpdated, ids[1], leaving, 1)
 
     for number in (0, 1):
         await service.until(0, hiding, replica=number)
@@ -193,19 +195,19 @@ async def test_who_hides_and_who_leaves_is_found_no_more_by_any_replica(service:
 
 async def test_a_new_number_is_found_and_the_old_one_is_not(service: Service) -> None:
     user_id, old, new = fresh_id(), fresh_phone(), fresh_phone()
-    await service.tell(UserUpdated, user_id, new, 2)
-    await service.tell(UserRegistered, user_id, old, 1)
+    await service.publish(UserUpdated, user_id, new, 2)
+    await service.publish(UserRegistered, user_id, old, 1)
 
     await service.until(1, new)
     await service.until(0, old)
 
 
-async def test_poison_is_parked_and_holds_up_nobody(service: Service) -> None:
+async def test_a_poison_message_is_parked_and_does_not_delay_others(service: Service) -> None:
     user_id, phone = fresh_id(), fresh_phone()
     poison = [b"not json", b'{"specversion": "1.0"}']
     for body in poison:
         await service.publisher.publish(OutboxMessage(new_id(), EXCHANGE, UserRegistered.key, body))
-    await service.tell(UserRegistered, user_id, phone)
+    await service.publish(UserRegistered, user_id, phone)
     await service.until(1, phone)
 
     parked: list[bytes] = []
@@ -219,7 +221,7 @@ async def test_poison_is_parked_and_holds_up_nobody(service: Service) -> None:
     assert sorted(parked) == sorted(poison)
 
 
-async def test_a_match_is_told_to_the_world_in_counts(service: Service) -> None:
+async def test_a_match_is_published_as_counts(service: Service) -> None:
     queue = await service.channel.declare_queue(exclusive=True)
     await queue.bind(EXCHANGE, ContactsMatched.key)
     caller = fresh_id()
@@ -229,13 +231,13 @@ async def test_a_match_is_told_to_the_world_in_counts(service: Service) -> None:
     async with asyncio.timeout(30), queue.iterator() as messages:
         async for message in messages:
             await message.ack()
-            told = json.loads(message.body)
-            if told["subject"] == str(caller):
+            event = json.loads(message.body)
+            if event["subject"] == str(caller):
                 break
-    assert told["data"] == {"user_id": str(caller), "submitted": 2, "charged": 1, "matched": 0}
+    assert event["data"] == {"user_id": str(caller), "submitted": 2, "charged": 1, "matched": 0}
 
 
-async def test_a_long_list_is_refused_by_name(service: Service) -> None:
+async def test_a_list_that_is_too_long_has_its_own_error_code(service: Service) -> None:
     for count in (2_001, 10_000):
         with pytest.raises(ServiceError) as refusal:
             await service.match(*["+86 138 0013 8000"] * count)
@@ -244,9 +246,9 @@ async def test_a_long_list_is_refused_by_name(service: Service) -> None:
     assert (await service.match(*["+86 138 0013 8000"] * 2_000)).matches == []
 
 
-async def test_the_budget_holds_over_both_replicas(service: Service) -> None:
+async def test_both_replicas_share_a_users_budget(service: Service) -> None:
     caller = fresh_id()
-    books = [[f"139{at:08d}" for at in range(start, start + 2_000)] for start in (0, 2_000, 4_000)]
+    books = [[f"139{number:08d}" for number in range(start, start + 2_000)] for start in (0, 2_000, 4_000)]
 
     await service.match(*books[0], user_id=caller, replica=0)
     await service.match(*books[1], user_id=caller, replica=1)
@@ -258,18 +260,18 @@ async def test_the_budget_holds_over_both_replicas(service: Service) -> None:
     assert (await service.match(*books[0], user_id=caller, replica=1)).matches == []
 
 
-async def test_a_replica_started_later_knows_everyone(service: Service, settings: ContactsSettings) -> None:
+async def test_a_replica_started_later_finds_every_user(service: Service, settings: ContactsSettings) -> None:
     phone = fresh_phone()
-    await service.tell(UserRegistered, fresh_id(), phone)
+    await service.publish(UserRegistered, fresh_id(), phone)
     await service.until(1, phone)
 
-    async with replica(settings, service.queue) as address, client_of(settings, address) as asking:
-        third = replace(service, replicas=[asking])
+    async with replica(settings, service.queue) as address, client_of(settings, address) as replica_client:
+        third = replace(service, replicas=[replica_client])
         assert len((await third.match(phone)).matches) == 1
 
 
 class Line:
-    """A line to a server that a test can cut and mend."""
+    """A TCP proxy to a server that a test can cut and restore."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -277,7 +279,7 @@ class Line:
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -289,10 +291,10 @@ class Line:
         await self._server.wait_closed()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection(*self._target)
-        self._writers |= {writer, back}
-        await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
-        self._writers -= {writer, back}
+        server_reader, server_writer = await asyncio.open_connection(*self._target)
+        self._writers |= {writer, server_writer}
+        await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer))
+        self._writers -= {writer, server_writer}
 
     @staticmethod
     async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -301,74 +303,74 @@ class Line:
                 sink.write(data)
                 await sink.drain()
         except OSError:
-            pass  # the line was cut
+            pass  # the connection was cut
         finally:
             sink.close()
 
 
-async def test_with_the_broker_away_matching_goes_on_and_users_follow_afterwards(
+async def test_matching_works_without_the_broker_and_catches_up_afterwards(
     service: Service, settings: ContactsSettings
 ) -> None:
     before, meanwhile = fresh_phone(), fresh_phone()
     broker = urlsplit(settings.amqp_url)
     line = Line(broker.hostname or "127.0.0.1", broker.port or 5672)
-    await line.mend()
+    await line.restore()
     queue = replace(QUEUE, name=f"test.directory.{secrets.token_hex(4)}")
     url = broker._replace(netloc=f"{broker.username}:{broker.password}@127.0.0.1:{line.port}").geturl()
     try:
         cut_off = settings.model_copy(update={"amqp_url": url})
-        async with replica(cut_off, queue) as address, client_of(settings, address) as asking:
-            alone = replace(service, replicas=[asking])
-            await service.tell(UserRegistered, fresh_id(), before)
-            await alone.until(1, before)
+        async with replica(cut_off, queue) as address, client_of(settings, address) as replica_client:
+            single = replace(service, replicas=[replica_client])
+            await service.publish(UserRegistered, fresh_id(), before)
+            await single.until(1, before)
 
             await line.cut()
-            assert len((await alone.match(before)).matches) == 1
+            assert len((await single.match(before)).matches) == 1
             assert (await readiness(address))[0] == 200
-            # Another replica applies this one; the cut-off one learns of it from the table.
-            await service.tell(UserRegistered, fresh_id(), meanwhile)
-            await alone.until(1, meanwhile)
+            # Another replica applies this event; the disconnected one reads it from the table.
+            await service.publish(UserRegistered, fresh_id(), meanwhile)
+            await single.until(1, meanwhile)
 
-            await line.mend()
+            await line.restore()
             async with asyncio.timeout(30):
                 while not await consumed(service, queue):
                     await asyncio.sleep(0.05)
-            assert len((await alone.match(before, meanwhile)).matches) == 2
+            assert len((await single.match(before, meanwhile)).matches) == 2
     finally:
         await line.cut()
         await delete(service.channel, queue)
 
 
 async def consumed(service: Service, queue: amqp.Queue) -> bool:
-    """Whether everything was taken from the queue by a consumer that is back."""
-    asking = await service.channel.get_underlay_channel()
-    state = await asking.queue_declare(queue.name, passive=True)
+    """Whether the queue has a consumer again and is empty."""
+    channel = await service.channel.get_underlay_channel()
+    state = await channel.queue_declare(queue.name, passive=True)
     return bool(state.consumer_count) and not state.message_count
 
 
-async def test_no_clear_number_is_kept_anywhere(service: Service, redis_url: str) -> None:
+async def test_no_clear_number_is_stored(service: Service, redis_url: str) -> None:
     member, stranger, caller = fresh_phone(), fresh_phone(), fresh_id()
-    await service.tell(UserRegistered, fresh_id(), member)
+    await service.publish(UserRegistered, fresh_id(), member)
     await service.until(1, member)
     await service.match(member, stranger, user_id=caller)
 
-    kept = [
+    stored = [
         str([bytes(value) if isinstance(value, bytes) else value for value in row.values()])
         for (table,) in await service.tables.fetch("select tablename from pg_tables where schemaname = 'public'")
         for row in await service.tables.fetch(f'select * from "{table}"')
     ]
     async with client(redis_url) as redis:
-        kept += [str(await redis.get(key)) for key in await redis.keys(f"{{contacts:{caller}}}:*")]
+        stored += [str(await redis.get(key)) for key in await redis.keys(f"{{contacts:{caller}}}:*")]
 
-    assert kept
+    assert stored
     for phone in (member, stranger, "13000000000"):
-        assert not [text for text in kept if phone in text]
+        assert not [text for text in stored if phone in text]
 
 
-async def test_it_says_that_it_is_ready_and_needs_no_broker_for_that(service: Service) -> None:
+async def test_readiness_does_not_depend_on_the_broker(service: Service) -> None:
     assert await readiness(service.address) == (200, {"ready": True, "checks": {"postgresql": "ok", "redis": "ok"}})
 
 
-async def test_without_the_service_token_nobody_is_told_anything(service: Service) -> None:
-    async with aiohttp.ClientSession() as stranger, stranger.post(service.address + MATCH.path) as answer:
-        assert answer.status == 401
+async def test_calls_without_the_service_token_are_refused(service: Service) -> None:
+    async with aiohttp.ClientSession() as stranger, stranger.post(service.address + MATCH.path) as response:
+        assert response.status == 401

@@ -34,7 +34,7 @@ async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
     made = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
     yield made
     channel = await bus.channel()
-    for name in (made.name, made.parked, *(made.rung(seconds) for seconds in amqp.RETRY_DELAYS)):
+    for name in (made.name, made.parked, *(made.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
 
 

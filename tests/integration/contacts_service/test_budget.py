@@ -1,4 +1,4 @@
-"""The budget of new numbers, in a real Redis."""
+"""The budget of new numbers, on a real Redis server."""
 
 import asyncio
 import random
@@ -15,12 +15,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from support.patience import until_taken
 
-from contacts_service.budget import FORGOTTEN_SECONDS, Budget
+from contacts_service.budget import UNUSED_SECONDS, Budget
 from shared.errors import ErrorCode, ServiceError
 from shared.redis import Script, client
 
 TOLERANCE = 0.02
-"""HyperLogLog estimates; its standard error is 0.8 %."""
+"""HyperLogLog estimates with a standard error of 0.8 %."""
 
 
 def script(redis: Redis) -> Script:
@@ -56,47 +56,47 @@ def refs(count: int, seed: int = 1) -> list[int]:
 
 
 async def age(redis: Redis, user_id: int, seconds: int) -> None:
-    """Make the first use lie so far in the past."""
+    """Move the first use into the past."""
     await redis.set(f"{{contacts:{user_id}}}:since", int(time.time()) - seconds)
 
 
-async def test_small_books_are_counted_exactly(budget: Budget, user_id: int) -> None:
+async def test_small_address_books_are_counted_exactly(budget: Budget, user_id: int) -> None:
     charge = await budget.charge(user_id, refs(30))
 
-    assert (charge.taken, charge.left) == (30, 4_970)
+    assert (charge.charged, charge.left) == (30, 4_970)
 
 
 @pytest.mark.parametrize("count", [100, 1_000, 1_001, 2_000])
-async def test_large_books_are_counted_within_tolerance(budget: Budget, user_id: int, count: int) -> None:
+async def test_large_address_books_are_counted_within_tolerance(budget: Budget, user_id: int, count: int) -> None:
     charge = await budget.charge(user_id, refs(count))
 
-    assert charge.taken == pytest.approx(count, rel=TOLERANCE)
-    assert charge.taken + charge.left == 5_000
+    assert charge.charged == pytest.approx(count, rel=TOLERANCE)
+    assert charge.charged + charge.left == 5_000
 
 
-async def test_asking_again_is_free(budget: Budget, user_id: int) -> None:
+async def test_repeats_are_free(budget: Budget, user_id: int) -> None:
     first = await budget.charge(user_id, refs(2_000))
     again = await budget.charge(user_id, refs(2_000))
     half = await budget.charge(user_id, refs(2_000)[::2])
 
-    assert (again.taken, half.taken) == (0, 0)
+    assert (again.charged, half.charged) == (0, 0)
     assert first.left == again.left == half.left
 
 
-async def test_only_the_new_ones_of_a_book_are_charged(budget: Budget, user_id: int) -> None:
+async def test_only_new_numbers_are_charged(budget: Budget, user_id: int) -> None:
     await budget.charge(user_id, refs(1_000))
     grown = await budget.charge(user_id, refs(1_000) + refs(50, seed=2))
 
-    assert grown.taken == pytest.approx(50, abs=1_050 * TOLERANCE)
+    assert grown.charged == pytest.approx(50, abs=1_050 * TOLERANCE)
 
 
-async def test_an_empty_book_costs_nothing(budget: Budget, user_id: int) -> None:
+async def test_an_empty_address_book_is_free(budget: Budget, user_id: int) -> None:
     charge = await budget.charge(user_id, refs(0))
 
-    assert (charge.taken, charge.left) == (0, 5_000)
+    assert (charge.charged, charge.left) == (0, 5_000)
 
 
-async def test_a_call_beyond_the_budget_is_refused_whole_and_not_charged(small: Budget, user_id: int) -> None:
+async def test_a_call_beyond_the_budget_is_refused_and_not_charged(small: Budget, user_id: int) -> None:
     await small.charge(user_id, refs(8))
 
     with pytest.raises(ServiceError) as refusal:
@@ -107,15 +107,15 @@ async def test_a_call_beyond_the_budget_is_refused_whole_and_not_charged(small: 
     assert (await small.charge(user_id, refs(2, seed=3))).left == 0
 
 
-async def test_with_the_budget_used_up_repeats_are_still_free(small: Budget, user_id: int) -> None:
+async def test_repeats_are_free_when_the_budget_is_used_up(small: Budget, user_id: int) -> None:
     await small.charge(user_id, refs(10))
 
-    assert (await small.charge(user_id, refs(10))).taken == 0
+    assert (await small.charge(user_id, refs(10))).charged == 0
     with pytest.raises(ServiceError):
         await small.charge(user_id, refs(1, seed=2))
 
 
-async def test_the_budget_grows_by_the_hour_since_first_use(small: Budget, redis: Redis, user_id: int) -> None:
+async def test_the_budget_grows_with_each_hour_since_the_first_use(small: Budget, redis: Redis, user_id: int) -> None:
     await small.charge(user_id, refs(10))
     await age(redis, user_id, 3 * 3_600)
 
@@ -124,7 +124,7 @@ async def test_the_budget_grows_by_the_hour_since_first_use(small: Budget, redis
         await small.charge(user_id, refs(1, seed=3))
 
 
-async def test_after_the_time_told_the_same_call_is_accepted(small: Budget, redis: Redis, user_id: int) -> None:
+async def test_the_same_call_is_accepted_after_retry_after(small: Budget, redis: Redis, user_id: int) -> None:
     with pytest.raises(ServiceError) as refusal:
         await small.charge(user_id, refs(15))
     assert refusal.value.retry_after is not None
@@ -133,10 +133,10 @@ async def test_after_the_time_told_the_same_call_is_accepted(small: Budget, redi
     with pytest.raises(ServiceError):
         await small.charge(user_id, refs(15))
     await age(redis, user_id, refusal.value.retry_after)
-    assert (await small.charge(user_id, refs(15))).taken == 15
+    assert (await small.charge(user_id, refs(15))).charged == 15
 
 
-async def test_the_sum_never_exceeds_the_budget_whatever_is_asked_at_once(budget: Budget, user_id: int) -> None:
+async def test_simultaneous_calls_never_exceed_the_budget(budget: Budget, user_id: int) -> None:
     books = [refs(1_000, seed=seed) for seed in range(12)]
     outcomes = await asyncio.gather(
         *(until_taken(partial(budget.charge, user_id, book)) for book in books), return_exceptions=True
@@ -161,7 +161,7 @@ async def test_the_budget_holds_within_tolerance_over_many_small_calls(budget: B
     assert accepted == pytest.approx(5_000, rel=TOLERANCE)
 
 
-async def test_users_have_budgets_of_their_own(small: Budget, redis: Redis, user_id: int) -> None:
+async def test_each_user_has_their_own_budget(small: Budget, redis: Redis, user_id: int) -> None:
     await small.charge(user_id, refs(10))
     neighbour = user_id + 1
 
@@ -169,7 +169,7 @@ async def test_users_have_budgets_of_their_own(small: Budget, redis: Redis, user
     await redis.delete(f"{{contacts:{neighbour}}}:seen", f"{{contacts:{neighbour}}}:since")
 
 
-async def test_nothing_stays_forever_and_no_trial_copy_stays_at_all(small: Budget, redis: Redis, user_id: int) -> None:
+async def test_all_keys_expire_and_the_trial_copy_is_deleted(small: Budget, redis: Redis, user_id: int) -> None:
     await small.charge(user_id, refs(10))
     with pytest.raises(ServiceError):
         await small.charge(user_id, refs(1, seed=2))
@@ -177,12 +177,12 @@ async def test_nothing_stays_forever_and_no_trial_copy_stays_at_all(small: Budge
     keys = sorted(key.decode() for key in await redis.keys(f"{{contacts:{user_id}}}:*"))
     assert keys == [f"{{contacts:{user_id}}}:seen", f"{{contacts:{user_id}}}:since"]
     for key in keys:
-        assert 0 < await redis.ttl(key) <= FORGOTTEN_SECONDS
+        assert 0 < await redis.ttl(key) <= UNUSED_SECONDS
 
 
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[int]:
-    """A port that takes connections and never answers."""
+    """A port that accepts connections and never answers."""
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -193,11 +193,13 @@ async def silent_server() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_with_redis_away_nobody_is_charged_and_the_call_is_refused(user_id: int) -> None:
+async def test_calls_are_refused_without_redis(user_id: int) -> None:
     async with silent_server() as port:
         for url in (f"redis://127.0.0.1:{port}", "redis://127.0.0.1:1"):
-            away = Redis.from_url(url, socket_timeout=0.15, socket_connect_timeout=0.15, retry=Retry(NoBackoff(), 0))
+            unavailable = Redis.from_url(
+                url, socket_timeout=0.15, socket_connect_timeout=0.15, retry=Retry(NoBackoff(), 0)
+            )
             with pytest.raises(ServiceError) as refusal:
-                await Budget(script(away), numbers=10, per_hour=2).charge(user_id, refs(1))
-            await away.aclose()
+                await Budget(script(unavailable), numbers=10, per_hour=2).charge(user_id, refs(1))
+            await unavailable.aclose()
             assert refusal.value.code is ErrorCode.UNAVAILABLE

@@ -81,7 +81,7 @@ async def queue(amqp_url: str) -> AsyncIterator[amqp.Queue]:
     yield made
     async with amqp.connect(amqp_url, "tests") as opened:
         channel = await opened.channel()
-        for name in (made.name, made.parked, *map(made.rung, amqp.RETRY_DELAYS)):
+        for name in (made.name, made.parked, *map(made.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 

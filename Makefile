@@ -32,6 +32,10 @@ run: .venv/.installed ## start the whole system here: servers, databases, servic
 explain: .venv/.installed ## why has a number no code? make explain NUMBER=13800138000 (or an id), beside make run
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack inside python -m sms_service explain "$(NUMBER)"
 
+.PHONY: record
+record: .venv/.installed ## write the responses of a contract case, beside make run: make record CASE=tests/contract/cases/native/city.json
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m contract.record $(CASE) $(RECORD_ARGS)
+
 .PHONY: test
 test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
 	@exec env PYTHONPATH=deploy $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)

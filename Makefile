@@ -61,6 +61,10 @@ test-contacts: test-contacts-service
 test-shared $(SERVICES:%=test-%): .venv/.installed
 	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(call tests_of,$(subst -,_,$(@:test-%=%))) $(PYTEST_ARGS)
 
+.PHONY: record
+record: .venv/.installed ## write the responses of a contract case, beside make run: make record CASE=tests/contract/cases/native/city.json
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m contract.record $(CASE) $(RECORD_ARGS)
+
 .PHONY: test
 test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
 	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)

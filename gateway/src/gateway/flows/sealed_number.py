@@ -1,4 +1,4 @@
-"""Numbers sealed for a client to carry: opaque, tamper-proof, and good for one purpose and a short while."""
+"""Sealed numbers: opaque, tamper-proof text that carries a number through a client, for one purpose and ten minutes."""
 
 import hmac
 import secrets
@@ -20,7 +20,7 @@ _NONCE_BYTES = 8
 
 
 class NumberSeal:
-    """AES-SIV (RFC 5297) after one byte that names the key. Two seals of one number have nothing in common."""
+    """AES-SIV (RFC 5297) after one byte with the key's id. A random nonce makes two seals of one number differ."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._current = keys.current
@@ -29,13 +29,13 @@ class NumberSeal:
         }
 
     def seal(self, number: E164, purpose: Purpose, *, now: datetime) -> str:
-        """The number as URL-safe text, always of one length."""
+        """The number as URL-safe text of constant length."""
         plain = _EXPIRY.pack(int((now + LIFETIME).timestamp())) + secrets.token_bytes(_NONCE_BYTES) + block(number)
         sealed = self._ciphers[self._current].encrypt(plain, _context(purpose))
         return to_base64url(bytes([self._current]) + sealed)
 
-    def open(self, text: str, purpose: Purpose, *, now: datetime) -> E164:
-        """The number inside ``text``. Raises ``ServiceError(CODE_REFUSED)``: forged, expired, other purpose."""
+    def unseal(self, text: str, purpose: Purpose, *, now: datetime) -> E164:
+        """The sealed number. Raises ``CODE_REFUSED`` if the seal is forged, expired or for another purpose."""
         try:
             raw = from_base64url(text)
             plain = self._ciphers[raw[0]].decrypt(raw[1:], _context(purpose))

@@ -1,13 +1,14 @@
-"""Who is calling: only our own proxies are believed when they say for whom they speak."""
+"""The client's address: ``X-Forwarded-For`` counts only when one of our own proxies sends it."""
 
 from contextlib import nullcontext
 from ipaddress import ip_address, ip_network
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from gateway.dialect import ADDRESS
-from gateway.middleware import client_address, refuse_strangers
+from gateway.middleware import client_address, refuse_public_metrics
 from shared.errors import ServiceError
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
@@ -36,10 +37,8 @@ class _Transport:
         ("::ffff:203.0.113.9", [], "203.0.113.9"),
     ],
 )
-def test_the_right_most_hop_that_is_not_ours_is_the_caller(peer: str, forwarded: list[str], expected: str) -> None:
+def test_the_client_is_the_right_most_hop_that_is_not_our_proxy(peer: str, forwarded: list[str], expected: str) -> None:
     headers = [("X-Forwarded-For", value) for value in forwarded]
-    from multidict import CIMultiDict
-
     request = make_mocked_request("GET", "/", headers=CIMultiDict(headers), transport=_Transport(peer))
     assert client_address(request, PROXIES) == ip_address(expected)
 
@@ -54,8 +53,8 @@ def test_the_right_most_hop_that_is_not_ours_is_the_caller(peer: str, forwarded:
         ("8.8.8.8", "/livez", False),
     ],
 )
-def test_metrics_are_for_our_own_network(address: str, path: str, refused: bool) -> None:
+def test_metrics_are_served_to_private_networks_only(address: str, path: str, refused: bool) -> None:
     request = make_mocked_request("GET", path)
     request[ADDRESS] = ip_address(address)
     with pytest.raises(ServiceError) if refused else nullcontext():
-        refuse_strangers(request)
+        refuse_public_metrics(request)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.request_parsing import parse_json
+from gateway.http.request_parsing import parse_json
 from shared.errors import ErrorCode, ServiceError
 
 TRICKS = {

@@ -5,13 +5,13 @@ from contextvars import ContextVar
 from aiohttp import web
 from pydantic import Field
 
-from gateway.operations import Answer
+from gateway.http.operations import ResponseBody
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.server import PROBLEM
 from shared.languages import language_for
 
 ACCEPT_LANGUAGE: ContextVar[str] = ContextVar("accept_language", default="")
-"""What the client of the present request would like to read; the edge sets it."""
+"""The ``Accept-Language`` of the current request; the middleware sets it."""
 
 CHINESE: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.PARAMETER_MISSING: ("缺少参数", "请补全必填参数。"),
@@ -40,34 +40,37 @@ CHINESE: dict[ErrorCode, tuple[str, str]] = {
 
 ENGLISH: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.PARAMETER_MISSING: ("Parameter missing", "A required parameter is missing or empty."),
-    ErrorCode.PARAMETER_INVALID: ("Parameter invalid", "A parameter, or the body as a whole, is malformed."),
-    ErrorCode.NUMBER_REFUSED: ("Number refused", "This is not a phone number that is served here."),
-    ErrorCode.PASSWORD_CHARACTERS: ("Password characters", "A password consists of printable ASCII characters."),
-    ErrorCode.PASSWORD_LENGTH: ("Password length", "A password has 8 to 128 characters and is not the phone number."),
-    ErrorCode.NUMBER_TAKEN: ("Number taken", "This number already has an account."),
-    ErrorCode.NAME_TAKEN: ("Name taken", "Another account has this name."),
-    ErrorCode.NO_ACCOUNT: ("No account", "This number has no account."),
-    ErrorCode.CODE_REFUSED: ("Code refused", "The code, challenge or ticket is wrong, expired or spent."),
-    ErrorCode.CREDENTIALS_REFUSED: ("Credentials refused", "The number or the password is wrong."),
-    ErrorCode.ACCOUNT_BANNED: ("Account banned", "This account has been suspended."),
-    ErrorCode.UNAUTHENTICATED: ("Unauthenticated", "The token is missing, expired or revoked."),
-    ErrorCode.COOLDOWN: ("Cooldown", "A code went to this number moments ago."),
-    ErrorCode.DAILY_CAP: ("Daily cap", "No more codes go to this number for now."),
-    ErrorCode.CALLER_LIMIT: ("Too many requests", "Too many calls came from here."),
-    ErrorCode.SENDING_PAUSED: ("Sending is paused", "For now no codes are sent to numbers such as this one."),
-    ErrorCode.TOO_MANY_CONTACTS: ("Too many contacts", "One call takes at most 2,000 numbers."),
-    ErrorCode.CONTACT_BUDGET: ("Contact budget", "The budget of new numbers is used up for now."),
-    ErrorCode.NOT_FOUND: ("Not found", "There is nothing here."),
-    ErrorCode.METHOD_NOT_ALLOWED: ("Method not allowed", "This address does not take that method."),
-    ErrorCode.UNAVAILABLE: ("Unavailable", "The service is busy; try again shortly."),
-    ErrorCode.INTERNAL: ("Internal error", "Something went wrong on our side."),
+    ErrorCode.PARAMETER_INVALID: ("Parameter invalid", "A parameter or the request body is malformed."),
+    ErrorCode.NUMBER_REFUSED: ("Number refused", "Check the number. It must be a mobile number we support."),
+    ErrorCode.PASSWORD_CHARACTERS: (
+        "Password characters",
+        "Use only English letters, digits, spaces and common symbols.",
+    ),
+    ErrorCode.PASSWORD_LENGTH: ("Password length", "Use 8 to 128 characters, and not your phone number."),
+    ErrorCode.NUMBER_TAKEN: ("Number taken", "This number already has an account. Log in instead."),
+    ErrorCode.NAME_TAKEN: ("Name taken", "This name is already in use. Choose another one."),
+    ErrorCode.NO_ACCOUNT: ("No account", "This number has no account. Register first."),
+    ErrorCode.CODE_REFUSED: ("Code refused", "The code is incorrect, expired or already used. Request a new one."),
+    ErrorCode.CREDENTIALS_REFUSED: ("Credentials refused", "The number or the password is incorrect."),
+    ErrorCode.ACCOUNT_BANNED: ("Account banned", "This account is suspended. Contact support."),
+    ErrorCode.UNAUTHENTICATED: ("Unauthenticated", "You are not logged in, or your session has ended. Log in again."),
+    ErrorCode.COOLDOWN: ("Cooldown", "A code was sent to this number recently. Try again later."),
+    ErrorCode.DAILY_CAP: ("Daily cap", "This number has reached its daily limit of codes. Try again tomorrow."),
+    ErrorCode.CALLER_LIMIT: ("Too many requests", "Too many requests. Try again later."),
+    ErrorCode.SENDING_PAUSED: ("Sending is paused", "We cannot send codes to this number right now. Try again later."),
+    ErrorCode.TOO_MANY_CONTACTS: ("Too many contacts", "Send at most 2,000 numbers in one request."),
+    ErrorCode.CONTACT_BUDGET: ("Contact budget", "You have looked up too many new numbers. Try again later."),
+    ErrorCode.NOT_FOUND: ("Not found", "The requested resource does not exist."),
+    ErrorCode.METHOD_NOT_ALLOWED: ("Method not allowed", "This address does not support that method."),
+    ErrorCode.UNAVAILABLE: ("Unavailable", "The service is busy. Try again shortly."),
+    ErrorCode.INTERNAL: ("Internal error", "Something went wrong on our side. Try again later."),
 }
 
 TEXTS = {"zh": CHINESE, "en": ENGLISH}
 
 
-class Problem(Answer):
-    """Rely on ``code``; ``retry_after`` (seconds) and ``field`` (a parameter's name) are there where they apply."""
+class Problem(ResponseBody):
+    """Clients rely on ``code``. ``retry_after`` (seconds) and ``field`` (a parameter's name) are optional."""
 
     type: str
     title: str
@@ -79,7 +82,7 @@ class Problem(Answer):
 
 
 def problem(error: ServiceError) -> web.Response:
-    """The refusal with the status of its code; a throttle's wait is in the body too, for scripts of other origins."""
+    """Render a refusal. The body repeats ``Retry-After``, because cross-origin scripts cannot read that header."""
     language = language_for(ACCEPT_LANGUAGE.get())
     title, detail = TEXTS[language][error.code]
     headers = {"Content-Language": language, "Vary": "Accept-Language"}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.sealed_number import LIFETIME, NumberSeal
+from gateway.flows.sealed_number import LIFETIME, NumberSeal
 from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
@@ -23,7 +23,7 @@ def seal(ring: str = OLD) -> NumberSeal:
 
 def refused(text: str, *, by: NumberSeal | None = None, purpose: Purpose = SIGN_UP, now: datetime = NOW) -> bool:
     try:
-        (by or seal()).open(text, purpose, now=now)
+        (by or seal()).unseal(text, purpose, now=now)
     except ServiceError as refusal:
         return refusal.code is ErrorCode.CODE_REFUSED
     return False
@@ -31,14 +31,14 @@ def refused(text: str, *, by: NumberSeal | None = None, purpose: Purpose = SIGN_
 
 @pytest.mark.parametrize("number", ["+8613800138000", "+85251234567", "+6834000", "+491234567890123"])
 def test_what_was_sealed_is_opened_again(number: str) -> None:
-    assert seal().open(seal().seal(E164(number), SIGN_UP, now=NOW), SIGN_UP, now=NOW) == number
+    assert seal().unseal(seal().seal(E164(number), SIGN_UP, now=NOW), SIGN_UP, now=NOW) == number
 
 
 def test_a_seal_lasts_ten_minutes() -> None:
     text = seal().seal(NUMBER, SIGN_UP, now=NOW)
 
     assert timedelta(minutes=10) == LIFETIME
-    assert seal().open(text, SIGN_UP, now=NOW + LIFETIME - timedelta(seconds=1)) == NUMBER
+    assert seal().unseal(text, SIGN_UP, now=NOW + LIFETIME - timedelta(seconds=1)) == NUMBER
     assert refused(text, now=NOW + LIFETIME)
 
 
@@ -71,5 +71,5 @@ def test_two_seals_of_one_number_have_nothing_in_common_but_their_length() -> No
 def test_a_key_is_rotated_without_refusing_anybody() -> None:
     text = seal(OLD).seal(NUMBER, SIGN_UP, now=NOW)
 
-    assert seal(f"{NEW},{OLD}").open(text, SIGN_UP, now=NOW) == NUMBER
+    assert seal(f"{NEW},{OLD}").unseal(text, SIGN_UP, now=NOW) == NUMBER
     assert refused(text, by=seal(NEW))

@@ -76,7 +76,7 @@ async def settings(
         yield load(SmsSettings, "sms-service")
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+        for name in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 

@@ -190,7 +190,7 @@ async def test_when_codes_come_back_a_slowed_prefix_is_let_go(sms: Sms) -> None:
 
     await mind.look()
     assert (await mind.stages(f"range:{block}"))[-1] == "slowed"  # it takes its time
-    await sms.pool.execute("update spending_stages set until = now()")
+    await sms.pool.execute("update prefix_stages set until = now()")
     await mind.look()
 
     assert await mind.stages(f"range:{block}") == ["recorded", "slowed", "resumed"]

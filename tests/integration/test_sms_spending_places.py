@@ -60,7 +60,7 @@ async def test_a_slowed_prefix_is_given_a_few_a_minute_over_all_processes(sms: S
 
 async def admitted(sms: Sms) -> dict[str, int]:
     """How many places of this minute are taken, by slowed scope."""
-    rows = await sms.pool.fetch("select scope, admitted from spending_stages where stage = 2")
+    rows = await sms.pool.fetch("select scope, admitted from prefix_stages where stage = 2")
     return {row["scope"]: row["admitted"] for row in rows}
 
 

@@ -43,14 +43,14 @@ def create_worker(settings: SmsSettings) -> web.Application:
             await stack.enter_async_context(relay.running())
             secrets, ledger = secrets_of(settings), LedgerStore(pool)
             receipts = Receipts(ReceiptStore(pool), {}, relay.wake)
-            minded, gate = await minding(settings.routing.plan, pool, relay.wake, stack)
+            minded, gate = await minding(settings.sms_config.plan, pool, relay.wake, stack)
             delivery = Delivery(
                 minded,
                 await _sender_pool(settings, receipts, stack),
                 secrets.deriver,
                 secrets.phones,
                 relay.wake,
-                texts=settings.routing.wording.words,
+                texts=settings.sms_config.message_tables.composer,
                 gate=gate,
             )
             await stack.enter_async_context(regularly("sweep", SWEEP_SECONDS, delivery.sweep))
@@ -66,16 +66,16 @@ def create_worker(settings: SmsSettings) -> web.Application:
 
 async def _sender_pool(settings: SmsSettings, receipts: Receipts, stack: AsyncExitStack) -> SenderPool:
     inbox = partial(internal_client, settings.inbox_address, settings.service_token.get_secret_value())
-    routing = settings.routing
-    around = Surroundings(inbox, routing.callbacks, receipts.apply)
-    senders = await open_all(routing.senders, around, stack)
-    limits = {name: config.own_limits for name, config in routing.senders.items()}
-    return SenderPool(senders, routing.in_order, limits, tariff=routing.plan.tariff if routing.plan else None)
+    config = settings.sms_config
+    around = Surroundings(inbox, config.callback_url, receipts.apply)
+    senders = await open_all(config.senders, around, stack)
+    limits = {name: sender.own_limits for name, sender in config.senders.items()}
+    return SenderPool(senders, config.ordered_routes, limits, tariff=config.plan.tariff if config.plan else None)
 
 
 def _warn_of_long_texts(settings: SmsSettings) -> None:
     """A carrier bills every short message: who words a text learns at the start that it takes several."""
-    for where, occasion, segments in settings.routing.wording.multi_segment():
+    for where, occasion, segments in settings.sms_config.message_tables.multi_segment():
         log.warning(
             "text.long",
             where=where,

@@ -17,7 +17,7 @@ from sms_service.spending.store import SpendingStore
 
 def spending(settings: SpendingSettings, resume: str | None) -> None:
     """Show, or let go. Ends the program with 1 when nothing could be done."""
-    plan = settings.routing.plan
+    plan = settings.sms_config.plan
     if plan is None:
         sys.exit("There is no [spending] in the file of senders: nothing is counted and nobody is stopped.")
     if resume is not None and resume.partition(":")[0] not in KINDS:

@@ -6,13 +6,13 @@ from datetime import timedelta
 from shared.events import OutboxMessage
 from shared.outbox import columns
 from shared.postgres import Pool, connection
+from sms_service.otp import CODE_LIFETIME
 from sms_service.retention import PURGE_BATCH
 from sms_service.spending.gate import PrefixState
 from sms_service.spending.money import Budget
 from sms_service.spending.monitor import Change, Found, Window
 from sms_service.spending.plan import KINDS
 from sms_service.spending.policy import BUCKET_SECONDS, WINDOW_SECONDS, Counts, Held, Stage
-from sms_service.verification.limits import CODE_LIFETIME
 
 TRAFFIC_DAYS = 2
 STAGE_DAYS = 30
@@ -36,7 +36,7 @@ OPEN_BUDGETS = """
 HELD = """
     select scope, stage, version, until <= now() as over,
         case when since > now() - interval '7 days' then stops else 0 end as stops
-    from spending_stages
+    from prefix_stages
 """
 
 WINDOWS = """
@@ -60,7 +60,7 @@ _JUDGED = """
 """
 COUNTS = f"""
     with held as materialized (
-        select split_part(scope, ':', 1) as kind, split_part(scope, ':', 2) as prefix, cleared_at from spending_stages
+        select split_part(scope, ':', 1) as kind, split_part(scope, ':', 2) as prefix, cleared_at from prefix_stages
     ), recent as not materialized (
         select *, starts_at <= now() - $2::interval as is_settled from prefix_traffic where starts_at > now() - $1::interval
     )
@@ -70,7 +70,7 @@ COUNTS = f"""
 # Nothing happens when somebody else has changed the stage since it was read.
 CHANGE = """
     with changed as (
-        insert into spending_stages as s (scope, stage, since, until, stops, version)
+        insert into prefix_stages as s (scope, stage, since, until, stops, version)
         values ($1, $2, now(), now() + $3::interval, $4, $5::int + 1)
         on conflict (scope) do update set
             stage = excluded.stage, since = excluded.since, until = excluded.until, stops = excluded.stops,
@@ -87,14 +87,14 @@ CHANGE = """
 
 # A stop ends by itself when its time is over; a slowed prefix is let go by whoever judges.
 PREFIX_STATES = """
-    select scope, stage, now() - since as lasted, until - now() as left from spending_stages
+    select scope, stage, now() - since as lasted, until - now() as left from prefix_stages
     where stage > 0 and (stage < 3 or until > now())
 """
 
 # At most so many a minute; a refusal writes nothing.
 ADMIT = """
     with admitted as (
-        update spending_stages set
+        update prefix_stages set
             minute = greatest(minute, date_trunc('minute', now())),
             admitted = case when minute >= date_trunc('minute', now()) then admitted + 1 else 1 end
         where scope = $1 and stage = 2 and (minute < date_trunc('minute', now()) or admitted < $2)
@@ -104,7 +104,7 @@ ADMIT = """
 """
 
 GIVE_BACK = """
-    update spending_stages set admitted = admitted - 1
+    update prefix_stages set admitted = admitted - 1
     where scope = $1 and minute >= date_trunc('minute', now()) and admitted > 0
 """
 
@@ -120,8 +120,8 @@ PURGE_TRAFFIC = """
 """
 PURGE_STAGES = """
     with gone as (
-        delete from spending_stages where scope in (
-            select scope from spending_stages where stage = 0 and since < now() - make_interval(days => $1)
+        delete from prefix_stages where scope in (
+            select scope from prefix_stages where stage = 0 and since < now() - make_interval(days => $1)
             order by scope limit $2 for update skip locked
         )
         returning 1

@@ -177,10 +177,10 @@ def test_an_unknown_limiter_is_named() -> None:
 
 
 def test_rejected_codes_decide_the_diagnosis_unless_the_message_cannot_have_arrived() -> None:
-    wrong = [a_check(EventKind.WRONG, 10, 4), a_check(EventKind.WRONG, 11, 3)]
+    wrong = [a_check(EventKind.INCORRECT, 10, 4), a_check(EventKind.INCORRECT, 11, 3)]
     sent = {"messages": [a_message()], "attempts": [an_attempt()]}
     assert report_of(**sent, verification_events=wrong).diagnosis.kind is DiagnosisKind.INCORRECT_CODE
-    dead = [a_check(EventKind.DEAD, 400, detail=UnusableReason.EXPIRED)]
+    dead = [a_check(EventKind.UNUSABLE, 400, detail=UnusableReason.EXPIRED)]
     assert report_of(**sent, verification_events=dead).diagnosis.kind is DiagnosisKind.UNUSABLE_CODE
 
     report = report_of(messages=[a_message(state=MessageState.EXPIRED, sender="")], verification_events=wrong)
@@ -191,15 +191,15 @@ def test_rejected_codes_decide_the_diagnosis_unless_the_message_cannot_have_arri
 def test_an_incorrect_code_before_the_newest_message_does_not_count() -> None:
     messages = [a_message(), a_message(2, requested=90)]
     attempts = [an_attempt(), an_attempt(2, begun=90.5)]
-    report = report_of(messages=messages, attempts=attempts, verification_events=[a_check(EventKind.WRONG, 10, 4)])
+    report = report_of(messages=messages, attempts=attempts, verification_events=[a_check(EventKind.INCORRECT, 10, 4)])
     assert report.diagnosis.kind is DiagnosisKind.ACCEPTED
 
 
 def test_a_correct_code_is_the_diagnosis_despite_other_codes_before_and_after_it() -> None:
     checks = [
-        a_check(EventKind.WRONG, 5, 4),
-        a_check(EventKind.RIGHT, 9),
-        a_check(EventKind.DEAD, 700, detail=UnusableReason.SPENT),
+        a_check(EventKind.INCORRECT, 5, 4),
+        a_check(EventKind.CORRECT, 9),
+        a_check(EventKind.UNUSABLE, 700, detail=UnusableReason.SPENT),
     ]
     rows = {"messages": [a_message()], "attempts": [an_attempt()], "verification_events": checks}
     usual = {"purpose": Purpose.SIGN_UP, "user_id": 7, "spent_at": at(20), "repeats": 0, "session_lives": False}
@@ -256,7 +256,9 @@ def many(verifications: int) -> dict[str, Any]:
         "messages": [a_message(n, n, requested=600 * n) for n in each],
         "attempts": [an_attempt(n, begun=600 * n + 0.5) for n in each],
         "verification_events": [
-            row for n in each for row in (a_refusal(600 * n + 5), a_check(EventKind.RIGHT, 600 * n + 9, verification=n))
+            row
+            for n in each
+            for row in (a_refusal(600 * n + 5), a_check(EventKind.CORRECT, 600 * n + 9, verification=n))
         ],
     }
 

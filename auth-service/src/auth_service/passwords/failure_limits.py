@@ -9,13 +9,13 @@ guesses made at once, no more than the limit are judged.
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 from auth_service.accounts.model import Bucket
+from shared import networks
 from shared.phone import ref_hex
 
 PER_NUMBER = 10
 PER_NETWORK = 100
 """Failures in one window; the window (15 minutes) opens with the first failure."""
 
-SITE_PREFIX = 48
 PER_NUMBER_IN_SITE = 2 * PER_NUMBER
 PER_SITE = 4 * PER_NETWORK
 """The same for the /48 around an IPv6 network: anybody is given one for nothing, and it has 256 of those networks.
@@ -26,10 +26,7 @@ An IPv4 address has a price, and a /16 belongs to thousands of strangers: there 
 
 def network_of(address: IPv4Address | IPv6Address) -> str:
     """The network an address counts for: its /24, or its /56, which is what one household or host gets."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    prefix = 24 if isinstance(address, IPv4Address) else 56
-    return str(ip_network((address, prefix), strict=False))
+    return networks.network_of(address)
 
 
 def buckets(phone_ref: int, network: str) -> tuple[Bucket, ...]:
@@ -37,7 +34,9 @@ def buckets(phone_ref: int, network: str) -> tuple[Bucket, ...]:
     charged = _buckets(phone_ref, network, PER_NETWORK, PER_NUMBER)
     parsed = ip_network(network)
     if isinstance(parsed, IPv6Network):
-        charged += _buckets(phone_ref, str(parsed.supernet(new_prefix=SITE_PREFIX)), PER_SITE, PER_NUMBER_IN_SITE)
+        charged += _buckets(
+            phone_ref, str(parsed.supernet(new_prefix=networks.IPV6_SITE)), PER_SITE, PER_NUMBER_IN_SITE
+        )
     return tuple(sorted(charged, key=lambda bucket: bucket.name))
 
 

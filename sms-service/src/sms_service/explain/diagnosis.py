@@ -102,13 +102,13 @@ def _of_code(rows: TimelineRows, now: datetime) -> Diagnosis:
 
 def _of_checks(checks: list[EventRow]) -> tuple[DiagnosisKind, str] | None:
     """What the rejected codes since the last message mean."""
-    incorrect = [row for row in checks if row.kind is EventKind.WRONG]
+    incorrect = [row for row in checks if row.kind is EventKind.INCORRECT]
     if incorrect and incorrect[-1].tries_left == 0:
         return (
             DiagnosisKind.UNUSABLE_CODE,
             "Incorrect codes have used up the tries: the correct code is not accepted any more.",
         )
-    if checks and checks[-1].kind is EventKind.DEAD:
+    if checks and checks[-1].kind is EventKind.UNUSABLE:
         return DiagnosisKind.UNUSABLE_CODE, f"The user entered an unusable code: {unusable_reason(checks[-1])}."
     if incorrect:
         times = {1: "once", 2: "twice"}.get(len(incorrect), f"{len(incorrect)} times")

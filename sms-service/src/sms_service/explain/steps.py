@@ -45,7 +45,7 @@ def steps_of(rows: TimelineRows, sent_at: Sequence[datetime]) -> list[Step]:
     steps = [step for message in rows.messages for step in _of_message(message, rows.attempts_for(message), sent_at)]
     steps += [step for row in rows.refusals for step in _of_refusal(row)]
     steps += [_of_check(row) for row in rows.checks]
-    if rows.verified_at and not any(row.kind is EventKind.RIGHT for row in rows.checks):
+    if rows.verified_at and not any(row.kind is EventKind.CORRECT for row in rows.checks):
         steps.append(Step(at=rows.verified_at, actor="check", text=CORRECT_CODE))
     steps += [_of_ticket(ticket) for ticket in rows.spent.tickets] if rows.spent else []
     return sorted(steps, key=lambda step: step.at)
@@ -112,9 +112,9 @@ def refusal_reason(row: EventRow) -> str:
 
 
 def _of_check(row: EventRow) -> Step:
-    if row.kind is EventKind.RIGHT:
+    if row.kind is EventKind.CORRECT:
         text = CORRECT_CODE
-    elif row.kind is EventKind.WRONG:
+    elif row.kind is EventKind.INCORRECT:
         text = f"rejected an incorrect code: {tries_left(row.tries_left)}"
     else:
         text = f"rejected an unusable code: {unusable_reason(row)}"

@@ -29,7 +29,7 @@ async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
     try:
         if pinned:
             pin(process.pid, {0})
-        while not ports.answers(port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1."):
+        while not ports.responds(port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1."):
             await asyncio.sleep(0.05)
 
         async def ask(_: int) -> None:

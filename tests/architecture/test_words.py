@@ -51,7 +51,7 @@ def prose() -> Iterator[tuple[str, str]]:
 
 
 def everything() -> Iterator[Module]:
-    yield from modules()
+    yield from (module for module in modules() if module.package != "site")  # MkDocs has its own names
     yield from modules_of_tests()
 
 
@@ -96,5 +96,5 @@ def test_tables_have_the_words_of_their_field() -> None:
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_no_old_name_is_left(kind: str) -> None:
-    old = [(where, match[0]) for where, text in prose() for match in TEXTS[kind].finditer(text)]
-    assert old == []
+    current = ((where, text) for where, text in prose() if where != "CHANGELOG.md")
+    assert [(where, match[0]) for where, text in current for match in TEXTS[kind].finditer(text)] == []

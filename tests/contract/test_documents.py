@@ -21,8 +21,9 @@ from gateway.documents import routes as documents
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.http.operations import Operation
-from shared.events import EVENTS, EXCHANGE, CloudEvent
-from shared.version import VERSION
+from shared.event_catalogue import EVENTS
+from shared.events import EXCHANGE, CloudEvent
+from shared.process.version import VERSION
 
 CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from support.patience import until_taken
 from auth_service.lifecycle.registration import new_user_id
 from auth_service.tickets.verifier import UNOPENED
 from shared.errors import ErrorCode, ServiceError
-from shared.events import CloudEvent, PasswordChanged, SessionOpened, SessionRevoked, UserRegistered
+from shared.event_catalogue import PasswordChanged, SessionOpened, SessionRevoked, UserRegistered
+from shared.events import CloudEvent
 from shared.internal_api.auth import (
     LOOK_UP,
     REGISTER,

@@ -3,16 +3,15 @@
 from typing import Literal
 
 from auth_service.accounts.model import EndedSession, NewAccount, NewSession, StoredAccount
-from shared.events import (
-    OutboxMessage,
+from shared.event_catalogue import (
     PasswordChanged,
     SessionOpened,
     SessionRevoked,
     UserDeleted,
     UserRegistered,
     UserUpdated,
-    new_event,
 )
+from shared.events import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys, mask, ref_hex, split
 
 SOURCE = "auth-service"

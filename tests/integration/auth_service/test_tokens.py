@@ -10,9 +10,9 @@ import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 from support.patience import until_taken
 
-from auth_service.accounts.model import hash_token
-from auth_service.retention import clear
+from auth_service.retention import delete_all_expired
 from auth_service.retention_store import RetentionStore
+from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import AccessTokens
 from shared import postgres
 from shared.errors import ErrorCode
@@ -46,8 +46,8 @@ async def entered(auth: Auth) -> tuple[LoggedIn, Granted]:
 
 
 async def refreshed(auth: Auth, token: str, place: int = 0) -> Granted:
-    question = Refresh(refresh_token=token)
-    granted: Granted = await until_taken(lambda: auth.clients[place % 2].call(REFRESH, question))
+    request = Refresh(refresh_token=token)
+    granted: Granted = await until_taken(lambda: auth.clients[place % 2].call(REFRESH, request))
     return granted
 
 
@@ -78,7 +78,7 @@ async def revocation(auth: Auth, session_id: UUID) -> dict[str, Any]:
         told = event["type"] == "auth.session.revoked.v1"
         return told and event["data"]["session_id"] == str(session_id)
 
-    (event,) = await auth.ear.until(1, about)
+    (event,) = await auth.listener.wait_for(1, about)
     return dict(event["data"])
 
 
@@ -136,7 +136,7 @@ async def test_a_replay_after_the_grace_ends_the_family_and_tells(auth: Auth) ->
     assert await dead(auth, second.access_token)
     assert await dead(auth, opened.token)
     assert (await revocation(auth, opened.session_id))["cause"] == "refresh_reuse"
-    assert "refresh.reused" in await auth.database.fetchval(
+    assert "refresh_token.reused" in await auth.database.fetchval(
         "select array_agg(action) from audit_log where user_id = $1", opened.account.user_id
     )
 
@@ -233,7 +233,7 @@ async def test_tokens_nobody_can_use_any_more_are_cleared_away(auth: Auth, postg
     await auth.database.execute(past, hash_token(first.refresh_token))
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await clear(RetentionStore(pool, audit_days=180))
+        await delete_all_expired(RetentionStore(pool, audit_days=180))
 
     left = "select count(*) from refresh_tokens where session_id = $1"
     assert await auth.database.fetchval(left, opened.session_id) == 1

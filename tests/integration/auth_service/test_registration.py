@@ -13,7 +13,7 @@ from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 from support.patience import until_taken
 
-from auth_service.lifecycle.registration import new_user_id
+from auth_service.accounts.user_ids import new_user_id
 from auth_service.tickets.verifier import UNOPENED
 from shared.errors import ErrorCode, ServiceError
 from shared.events import CloudEvent, PasswordChanged, SessionOpened, SessionRevoked, UserRegistered
@@ -68,7 +68,7 @@ async def test_registration_is_told_without_the_number(auth: Auth) -> None:
     number = fresh_number()
     made = await auth.register(number, fresh_secret())
 
-    heard = {event["type"]: event for event in await auth.ear.of_user(made.account.user_id, 2)}
+    heard = {event["type"]: event for event in await auth.listener.of_user(made.account.user_id, 2)}
 
     registered = CloudEvent[UserRegistered].model_validate(heard["auth.user.registered.v1"])
     assert registered.subject == str(made.account.user_id)
@@ -87,8 +87,8 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
 
     async def submit(place: int, secret: str) -> tuple[str, Any]:
         try:
-            question = registering(ticket, secret)
-            return secret, await until_taken(lambda: auth.clients[place % 2].call(REGISTER, question))
+            request = registering(ticket, secret)
+            return secret, await until_taken(lambda: auth.clients[place % 2].call(REGISTER, request))
         except ServiceError as error:
             return secret, error.code
 
@@ -109,10 +109,10 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
 
 
 async def test_the_same_call_sent_two_hundred_times_at_once_succeeds_every_time(auth: Auth) -> None:
-    question = registering(auth.ticket(fresh_number()), fresh_secret())
+    request = registering(auth.ticket(fresh_number()), fresh_secret())
 
     made = await asyncio.gather(
-        *(until_taken(partial(auth.clients[place % 2].call, REGISTER, question)) for place in range(200))
+        *(until_taken(partial(auth.clients[place % 2].call, REGISTER, request)) for place in range(200))
     )
 
     assert len({answer.account.user_id for answer in made}) == 1
@@ -150,7 +150,7 @@ async def test_a_ticket_is_good_for_its_own_number_purpose_and_time_only(auth: A
         registering(auth.ticket(number)[:-2] + "AA", fresh_secret(), phone=number),
     ]
 
-    assert [await refusal(auth.call(REGISTER, question)) for question in bad] == [ErrorCode.CODE_REFUSED] * 5
+    assert [await refusal(auth.call(REGISTER, request)) for request in bad] == [ErrorCode.CODE_REFUSED] * 5
     assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
 
@@ -159,8 +159,8 @@ async def test_a_ticket_that_does_not_open_leaves_no_row_and_is_counted(auth: Au
     before, unopened = await auth.database.fetchval(rows), UNOPENED.labels(Purpose.SIGN_UP)._value.get()
 
     for forged in (auth.ticket(number, RESET), auth.ticket(number, left=timedelta(seconds=-1)), "AAAA"):
-        question = registering(forged, fresh_secret(), phone=number)
-        assert await refusal(auth.call(REGISTER, question)) is ErrorCode.CODE_REFUSED
+        request = registering(forged, fresh_secret(), phone=number)
+        assert await refusal(auth.call(REGISTER, request)) is ErrorCode.CODE_REFUSED
 
     assert await auth.database.fetchval(rows) == before
     assert UNOPENED.labels(Purpose.SIGN_UP)._value.get() == unopened + 3
@@ -178,7 +178,7 @@ async def test_a_lost_race_for_a_number_leaves_it_out_of_postgresqls_log(auth: A
             number,
         )
         racing = asyncio.create_task(refusal(auth.register(number, fresh_secret())))
-        await auth.blocked(1)
+        await auth.wait_for_locks(1)
 
     assert await racing is ErrorCode.NUMBER_TAKEN
     assert number[1:] not in servers.servers.postgres.process.logs()
@@ -188,9 +188,9 @@ async def test_a_taken_number_is_refused_and_the_ticket_is_not_spent(auth: Auth)
     number = fresh_number()
     await auth.register(number, fresh_secret())
     verification_id = uuid4()
-    question = registering(auth.ticket(number, verification_id=verification_id), fresh_secret())
+    request = registering(auth.ticket(number, verification_id=verification_id), fresh_secret())
 
-    assert await refusal(auth.call(REGISTER, question)) is ErrorCode.NUMBER_TAKEN
+    assert await refusal(auth.call(REGISTER, request)) is ErrorCode.NUMBER_TAKEN
     spent = await auth.database.fetchval(
         "select count(*) from spent_tickets where verification_id = $1", verification_id
     )
@@ -199,12 +199,12 @@ async def test_a_taken_number_is_refused_and_the_ticket_is_not_spent(auth: Auth)
 
 async def test_many_tickets_for_one_number_at_once_make_one_account(auth: Auth) -> None:
     number = fresh_number()
-    questions = [registering(auth.ticket(number), fresh_secret()) for _ in range(10)]
+    requests = [registering(auth.ticket(number), fresh_secret()) for _ in range(10)]
 
     outcomes = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[place % 2].call, REGISTER, question))
-            for place, question in enumerate(questions)
+            until_taken(partial(auth.clients[place % 2].call, REGISTER, request))
+            for place, request in enumerate(requests)
         ),
         return_exceptions=True,
     )
@@ -234,7 +234,7 @@ async def test_a_reset_is_told_with_every_session_it_ended(auth: Auth) -> None:
     second = await auth.log_in(number, old)
     reset = await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
 
-    heard = await auth.ear.of_user(first.account.user_id, 7)
+    heard = await auth.listener.of_user(first.account.user_id, 7)
 
     changed = [event for event in heard if event["type"] == PasswordChanged.key]
     data = CloudEvent[PasswordChanged].model_validate(changed[0])
@@ -298,21 +298,21 @@ async def test_a_log_in_with_the_old_password_never_outlives_a_reset(auth: Auth)
 
 
 async def test_a_reset_without_an_account_is_refused(auth: Auth) -> None:
-    question = resetting(auth.ticket(fresh_number(), RESET), fresh_secret())
+    request = resetting(auth.ticket(fresh_number(), RESET), fresh_secret())
 
-    assert await refusal(auth.call(RESET_PASSWORD, question)) is ErrorCode.NO_ACCOUNT
+    assert await refusal(auth.call(RESET_PASSWORD, request)) is ErrorCode.NO_ACCOUNT
 
 
 async def test_a_banned_account_cannot_reset_and_keeps_its_ticket(auth: Auth) -> None:
     number, new = fresh_number(), fresh_secret()
     await auth.register(number, fresh_secret())
-    question = resetting(auth.ticket(number, RESET), new)
+    request = resetting(auth.ticket(number, RESET), new)
     await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
-    assert await refusal(auth.call(RESET_PASSWORD, question)) is ErrorCode.ACCOUNT_BANNED
+    assert await refusal(auth.call(RESET_PASSWORD, request)) is ErrorCode.ACCOUNT_BANNED
 
     await auth.database.execute("update accounts set banned_at = null where phone = $1", number)
 
-    assert (await auth.call(RESET_PASSWORD, question)).account.version == 2
+    assert (await auth.call(RESET_PASSWORD, request)).account.version == 2
 
 
 async def test_no_table_holds_a_secret_a_token_or_a_ticket_and_only_accounts_hold_a_number(auth: Auth) -> None:

@@ -12,7 +12,7 @@ from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal, running
 from support.patience import until_taken
 
-from auth_service.lifecycle.registration import new_user_id
+from auth_service.accounts.user_ids import new_user_id
 from shared.errors import ErrorCode
 from shared.internal_api.auth import (
     CHANGE_PHONE,
@@ -63,7 +63,7 @@ async def test_the_world_is_told_the_new_reference(auth: Auth) -> None:
 
     await auth.call(CHANGE_PHONE, changing(auth, made, new))
 
-    told = await auth.ear.of_user(made.account.user_id, 3)
+    told = await auth.listener.of_user(made.account.user_id, 3)
     updated = [event for event in told if event["type"] == "auth.user.updated.v1"]
     assert [event["version"] for event in updated] == [2]
     assert updated[0]["data"]["phone_ref"] == ref_hex(auth.phones.ref(new))
@@ -74,19 +74,19 @@ async def test_the_world_is_told_the_new_reference(auth: Auth) -> None:
 
 async def test_a_repeat_succeeds_again_and_changes_nothing(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
-    question = changing(auth, made, fresh_number())
+    request = changing(auth, made, fresh_number())
 
-    first, *repeats = [await auth.clients[turn % 2].call(CHANGE_PHONE, question) for turn in range(3)]
+    first, *repeats = [await auth.clients[turn % 2].call(CHANGE_PHONE, request) for turn in range(3)]
 
     assert repeats == [first, first]
 
 
 async def test_many_changes_at_once_make_one(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
-    questions = [changing(auth, made, fresh_number()) for _ in range(6)]
+    requests = [changing(auth, made, fresh_number()) for _ in range(6)]
     asked = [
-        until_taken(partial(auth.clients[turn % 2].call, CHANGE_PHONE, question))
-        for turn, question in enumerate(questions)
+        until_taken(partial(auth.clients[turn % 2].call, CHANGE_PHONE, request))
+        for turn, request in enumerate(requests)
     ]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -116,7 +116,7 @@ async def test_a_lost_race_for_a_number_leaves_it_out_of_postgresqls_log(auth: A
             new,
         )
         racing = asyncio.create_task(refusal(auth.call(CHANGE_PHONE, changing(auth, made, new))))
-        await auth.blocked(1)
+        await auth.wait_for_locks(1)
 
     assert await racing is ErrorCode.NUMBER_TAKEN
     assert new[1:] not in servers.servers.postgres.process.logs()
@@ -127,9 +127,9 @@ async def test_a_registration_waits_for_a_change_to_its_number(auth: Auth, serve
     async with auth.database.acquire() as other, other.transaction():  # the change waits with its number reserved
         await other.execute("select from accounts where user_id = $1 for update", made.account.user_id)
         change = asyncio.create_task(auth.call(CHANGE_PHONE, changing(auth, made, new)))
-        await auth.blocked(1)
+        await auth.wait_for_locks(1)
         racing = asyncio.create_task(refusal(auth.register(new, fresh_secret())))
-        await auth.blocked(2)
+        await auth.wait_for_locks(2)
 
     assert (await change).phone == new
     assert await racing is ErrorCode.NUMBER_TAKEN
@@ -150,9 +150,9 @@ async def test_a_number_that_has_an_account_is_refused_and_spends_nothing(auth: 
 async def test_ones_own_number_is_taken(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
 
-    question = changing(auth, made, E164(made.account.phone))
+    request = changing(auth, made, E164(made.account.phone))
 
-    assert await refusal(auth.call(CHANGE_PHONE, question)) is ErrorCode.NUMBER_TAKEN
+    assert await refusal(auth.call(CHANGE_PHONE, request)) is ErrorCode.NUMBER_TAKEN
 
 
 async def test_both_tickets_are_judged(auth: Auth) -> None:
@@ -166,8 +166,8 @@ async def test_both_tickets_are_judged(auth: Auth) -> None:
         {"new_ticket": auth.ticket(new, CHANGE, left=timedelta(0))},
         {"new_ticket": "nothing"},
     ):
-        question = changing(auth, made, new, **more)
-        assert await refusal(auth.call(CHANGE_PHONE, question)) is ErrorCode.CODE_REFUSED
+        request = changing(auth, made, new, **more)
+        assert await refusal(auth.call(CHANGE_PHONE, request)) is ErrorCode.CODE_REFUSED
 
     refused = "select count(*) from audit_log where user_id = $1 and action = 'change_phone.refused'"
     assert await auth.database.fetchval(refused, made.account.user_id) == 1  # the genuine tickets of another number
@@ -176,11 +176,11 @@ async def test_both_tickets_are_judged(auth: Auth) -> None:
 
 async def test_a_ticket_that_made_one_change_makes_no_other(auth: Auth) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
-    question = changing(auth, made, new)
-    await auth.call(CHANGE_PHONE, question)
+    request = changing(auth, made, new)
+    await auth.call(CHANGE_PHONE, request)
 
-    back = question.model_copy(update={"old_ticket": question.new_ticket, "new_ticket": question.old_ticket})
-    elsewhere = question.model_copy(update={"new_ticket": auth.ticket(fresh_number(), CHANGE)})
+    back = request.model_copy(update={"old_ticket": request.new_ticket, "new_ticket": request.old_ticket})
+    elsewhere = request.model_copy(update={"new_ticket": auth.ticket(fresh_number(), CHANGE)})
 
     for spent in (elsewhere, back):
         assert await refusal(auth.call(CHANGE_PHONE, spent)) is ErrorCode.CODE_REFUSED
@@ -189,12 +189,12 @@ async def test_a_ticket_that_made_one_change_makes_no_other(auth: Auth) -> None:
 async def test_the_old_numbers_verification_is_found_by_the_ticket_of_the_new_one(auth: Auth) -> None:
     made, new, old_id = await auth.register(fresh_number(), fresh_secret()), fresh_number(), uuid4()
     old_ticket = auth.ticket(E164(made.account.phone), CHANGE, verification_id=old_id)
-    question = changing(auth, made, new, old_ticket=old_ticket)
-    asked = FindChange(user_id=made.account.user_id, new_ticket=question.new_ticket)
+    request = changing(auth, made, new, old_ticket=old_ticket)
+    asked = FindChange(user_id=made.account.user_id, new_ticket=request.new_ticket)
 
     assert (await auth.call(FIND_CHANGE, asked)).old_verification_id is None
-    await auth.call(CHANGE_PHONE, question)
+    await auth.call(CHANGE_PHONE, request)
 
     assert (await auth.call(FIND_CHANGE, asked)).old_verification_id == old_id
-    stranger = FindChange(user_id=made.account.user_id + 1, new_ticket=question.new_ticket)
+    stranger = FindChange(user_id=made.account.user_id + 1, new_ticket=request.new_ticket)
     assert (await auth.call(FIND_CHANGE, stranger)).old_verification_id is None

@@ -49,14 +49,14 @@ async def test_a_banned_user_is_out_and_an_unbanned_one_may_log_in_again(auth: A
     assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
-    for question in (
+    for request in (
         (RESET_PASSWORD, ResetPassword(ticket=auth.ticket(number, Purpose.RESET_PASSWORD), secret=secret, dialect="tel")),
         (CHANGE_PHONE, ChangePhone(
             user_id=made.account.user_id, session_id=made.session_id, dialect="tel", old_ticket=auth.ticket(number, Purpose.CHANGE_PHONE),
             new_ticket=auth.ticket(fresh_number(), Purpose.CHANGE_PHONE),
         )),
     ):  # fmt: skip
-        assert await refusal(auth.call(*question)) is ErrorCode.ACCOUNT_BANNED
+        assert await refusal(auth.call(*request)) is ErrorCode.ACCOUNT_BANNED
 
     assert await command(auth, "unban", user) == (0, f"user {user} is no longer banned\n")
 
@@ -73,9 +73,9 @@ async def test_everybody_is_told_once(auth: Auth) -> None:
     said = [await command(auth, *words) for words in (("ban", user), ("ban", user), ("unban", user), ("unban", user))]
 
     assert [status for status, _ in said] == [0, 0, 0, 0]
-    assert said[1][1] == f"user {user} was banned already\n"
-    assert said[3][1] == f"user {user} was not banned\n"
-    told = await auth.ear.of_user(made.account.user_id, 7)
+    assert said[1][1] == f"user {user} is already banned\n"
+    assert said[3][1] == f"user {user} is not banned\n"
+    told = await auth.listener.of_user(made.account.user_id, 7)
     updates = [event for event in told if event["type"] == "auth.user.updated.v1"]
     assert [(event["version"], event["data"]["disabled"]) for event in updates] == [(2, True), (3, False)]
     revoked = [event["data"] for event in told if event["type"] == "auth.session.revoked.v1"]

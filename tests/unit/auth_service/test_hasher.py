@@ -1,4 +1,4 @@
-"""Verifiers: what is stored, what fits, and how they stay up to date."""
+"""Password hashes: what is stored, which secret matches, and when a hash is replaced."""
 
 from collections.abc import Iterator
 
@@ -21,14 +21,14 @@ def pool() -> Iterator[HashingPool]:
     pool.close()
 
 
-async def test_a_verifier_names_its_pepper_and_the_cost_that_was_decided(pool: HashingPool) -> None:
+async def test_a_hash_names_its_pepper_and_the_recommended_cost(pool: HashingPool) -> None:
     password_hash = await PasswordHasher(KeyRing.parse(NEW), pool).hash(SECRET)
 
     assert password_hash.startswith("2$argon2id$v=19$m=19456,t=2,p=1$")
     assert SECRET not in password_hash
 
 
-async def test_only_the_right_secret_fits(pool: HashingPool) -> None:
+async def test_only_the_correct_secret_matches(pool: HashingPool) -> None:
     passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
     password_hash = await passwords.hash(SECRET)
 
@@ -36,20 +36,20 @@ async def test_only_the_right_secret_fits(pool: HashingPool) -> None:
     assert await passwords.verify(password_hash, OTHER) == PasswordCheck(matches=False)
 
 
-async def test_the_same_secret_never_gives_the_same_verifier_twice(pool: HashingPool) -> None:
+async def test_the_same_secret_never_gives_the_same_hash_twice(pool: HashingPool) -> None:
     passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
 
     assert await passwords.hash(SECRET) != await passwords.hash(SECRET)
 
 
-async def test_without_the_pepper_a_verifier_fits_nothing(pool: HashingPool) -> None:
+async def test_without_its_pepper_a_hash_matches_no_secret(pool: HashingPool) -> None:
     password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
-    stranger = PasswordHasher(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
+    other_hasher = PasswordHasher(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
 
-    assert not (await stranger.verify(password_hash, SECRET)).matches
+    assert not (await other_hasher.verify(password_hash, SECRET)).matches
 
 
-async def test_an_older_pepper_still_fits_and_is_replaced(pool: HashingPool) -> None:
+async def test_a_hash_with_an_older_pepper_matches_and_is_replaced(pool: HashingPool) -> None:
     password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
     passwords = PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
 
@@ -61,7 +61,7 @@ async def test_an_older_pepper_still_fits_and_is_replaced(pool: HashingPool) -> 
     assert await passwords.verify(check.new_hash, SECRET) == PasswordCheck(matches=True)
 
 
-async def test_a_wrong_secret_replaces_nothing(pool: HashingPool) -> None:
+async def test_a_wrong_secret_replaces_no_hash(pool: HashingPool) -> None:
     password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
 
     assert await PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP).verify(
@@ -69,7 +69,7 @@ async def test_a_wrong_secret_replaces_nothing(pool: HashingPool) -> None:
     ) == PasswordCheck(matches=False)
 
 
-async def test_another_cost_is_replaced_by_the_current_one(pool: HashingPool) -> None:
+async def test_a_hash_of_another_cost_is_replaced_by_one_of_the_current_cost(pool: HashingPool) -> None:
     password_hash = await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).hash(SECRET)
 
     check = await PasswordHasher(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(password_hash, SECRET)
@@ -78,7 +78,7 @@ async def test_another_cost_is_replaced_by_the_current_one(pool: HashingPool) ->
     assert "$m=128,t=1,p=1$" in check.new_hash
 
 
-async def test_a_verifier_whose_pepper_is_gone_fits_nothing(pool: HashingPool) -> None:
+async def test_a_hash_whose_pepper_was_removed_matches_no_secret(pool: HashingPool) -> None:
     password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
 
     assert await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).verify(password_hash, SECRET) == PasswordCheck(
@@ -86,19 +86,21 @@ async def test_a_verifier_whose_pepper_is_gone_fits_nothing(pool: HashingPool) -
     )
 
 
-async def test_no_verifier_means_the_same_work_and_no(pool: HashingPool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_hash_the_work_is_the_same_and_nothing_matches(
+    pool: HashingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
-    worked = []
+    compared = []
     real = passwords._verify
-    monkeypatch.setattr(passwords, "_verify", lambda *given: (worked.append(given[0]), real(*given))[1])
+    monkeypatch.setattr(passwords, "_verify", lambda *args: (compared.append(args[0]), real(*args))[1])
 
     assert await passwords.verify(None, SECRET) == PasswordCheck(matches=False)
-    assert [password_hash.rsplit("$", 2)[0] for password_hash in worked] == ["2$argon2id$v=19$m=64,t=1,p=1"]
+    assert [password_hash.rsplit("$", 2)[0] for password_hash in compared] == ["2$argon2id$v=19$m=64,t=1,p=1"]
 
 
-async def test_a_proof_tells_secrets_apart_and_is_not_the_secret(pool: HashingPool) -> None:
+async def test_a_digest_distinguishes_secrets_and_does_not_contain_them(pool: HashingPool) -> None:
     passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
 
-    assert passwords.proof(SECRET) == passwords.proof(SECRET) != passwords.proof(OTHER)
-    assert bytes.fromhex(SECRET) not in passwords.proof(SECRET)
+    assert passwords.digest(SECRET) == passwords.digest(SECRET) != passwords.digest(OTHER)
+    assert bytes.fromhex(SECRET) not in passwords.digest(SECRET)
     assert SECRET not in repr(PasswordCheck(matches=True, new_hash=SECRET))

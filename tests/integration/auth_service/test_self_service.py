@@ -84,7 +84,7 @@ async def living(auth: Auth, token: str) -> UUID:
 
 
 async def told(auth: Auth, kind: str, user_id: int, count: int = 1) -> list[dict[str, Any]]:
-    return await auth.ear.until(
+    return await auth.listener.wait_for(
         count, lambda event: event["type"] == kind and event["data"].get("user_id") == str(user_id)
     )
 
@@ -158,13 +158,13 @@ async def test_guesses_at_the_current_password_are_limited_as_log_ins_are(auth: 
     user = await auth.register(number, secret)
 
     async def guess(place: int) -> ErrorCode:
-        question = changing(user, fresh_secret(), secret, address)
-        return await refusal(until_taken(lambda: auth.clients[place % 2].call(CHANGE_PASSWORD, question)))
+        request = changing(user, fresh_secret(), secret, address)
+        return await refusal(until_taken(lambda: auth.clients[place % 2].call(CHANGE_PASSWORD, request)))
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
-    assert refusals.count(ErrorCode.CREDENTIALS_REFUSED) == failure_limits.PER_NUMBER
-    assert refusals.count(ErrorCode.CALLER_LIMIT) == 30 - failure_limits.PER_NUMBER
+    assert refusals.count(ErrorCode.CREDENTIALS_REFUSED) == failure_limits.MAX_PER_NUMBER
+    assert refusals.count(ErrorCode.CALLER_LIMIT) == 30 - failure_limits.MAX_PER_NUMBER
     assert await refusal(auth.call(CHANGE_PASSWORD, changing(user, secret, secret, address))) is ErrorCode.CALLER_LIMIT
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
@@ -173,7 +173,7 @@ async def test_a_right_current_password_gives_its_charge_back(auth: Auth) -> Non
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     user = await auth.register(number, secret)
 
-    for _ in range(failure_limits.PER_NUMBER + 2):
+    for _ in range(failure_limits.MAX_PER_NUMBER + 2):
         await auth.call(CHANGE_PASSWORD, changing(user, secret, secret, address))
 
 
@@ -183,8 +183,8 @@ async def test_of_two_changes_at_once_one_wins(auth: Auth) -> None:
 
     async def change(place: int) -> bool:
         try:
-            question = changing(user, old, new[place])
-            await until_taken(lambda: auth.clients[place].call(CHANGE_PASSWORD, question))
+            request = changing(user, old, new[place])
+            await until_taken(lambda: auth.clients[place].call(CHANGE_PASSWORD, request))
         except ServiceError as refused:
             assert refused.code is ErrorCode.CREDENTIALS_REFUSED
             return False
@@ -284,8 +284,8 @@ async def test_a_log_in_never_outlives_an_erasure(auth: Auth) -> None:
 
     async def log_in(place: int) -> None:
         try:
-            question = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_CODE, question))
+            request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
+            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_CODE, request))
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
 
@@ -314,14 +314,14 @@ async def test_a_code_alone_opens_a_session(auth: Auth) -> None:
 
     assert entered.account.user_id == again.account.user_id == user.account.user_id
     assert entered.session_id != again.session_id
-    assert (await auth.actions(number))[-2:] == ["sign_in.succeeded"] * 2
+    assert (await auth.actions(number))[-2:] == ["log_in_with_code.succeeded"] * 2
 
 
 async def test_a_ticket_opens_six_sessions_and_no_more(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
-    question = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-    asked = [until_taken(partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, question)) for place in range(10)]
+    request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
+    asked = [until_taken(partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, request)) for place in range(10)]
 
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
 
@@ -404,9 +404,9 @@ async def test_a_right_password_is_no_failure_when_the_new_one_is_not_hashed(
 
     with monkeypatch.context() as patch:
         patch.setattr(PasswordHasher, "hash", shed)
-        for _ in range(failure_limits.PER_NUMBER + 1):
-            question = changing(user, secret, fresh_secret(), address)
-            assert await refusal(auth.call(CHANGE_PASSWORD, question)) is ErrorCode.UNAVAILABLE
+        for _ in range(failure_limits.MAX_PER_NUMBER + 1):
+            request = changing(user, secret, fresh_secret(), address)
+            assert await refusal(auth.call(CHANGE_PASSWORD, request)) is ErrorCode.UNAVAILABLE
 
     await auth.call(CHANGE_PASSWORD, changing(user, secret, fresh_secret(), address))
 
@@ -444,4 +444,4 @@ async def test_signing_in_wants_a_ticket_for_it_and_an_account(auth: Auth) -> No
         await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native")))
         is ErrorCode.NO_ACCOUNT
     )
-    assert await auth.actions(number) == ["sign_in.refused"]
+    assert await auth.actions(number) == ["log_in_with_code.refused"]

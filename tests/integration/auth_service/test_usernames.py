@@ -64,8 +64,8 @@ async def test_a_repeat_succeeds_with_the_same_name_only(auth: Auth) -> None:
 
     assert again.account.user_id == made.account.user_id
     for other in (fresh_name(), name.upper(), None):
-        question = named(auth, other, ticket=ticket, secret=secret)
-        assert await refusal(auth.call(REGISTER, question)) is ErrorCode.CODE_REFUSED
+        request = named(auth, other, ticket=ticket, secret=secret)
+        assert await refusal(auth.call(REGISTER, request)) is ErrorCode.CODE_REFUSED
 
 
 async def test_accounts_without_a_name_are_as_many_as_you_like(auth: Auth) -> None:
@@ -86,10 +86,10 @@ async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None
 
 
 async def test_one_registration_with_a_name_sent_many_times_at_once_makes_one_account(auth: Auth) -> None:
-    question = named(auth, fresh_name())
+    request = named(auth, fresh_name())
 
     made = await asyncio.gather(
-        *(until_taken(partial(auth.clients[turn % 2].call, REGISTER, question)) for turn in range(8))
+        *(until_taken(partial(auth.clients[turn % 2].call, REGISTER, request)) for turn in range(8))
     )
 
     assert len({each.account.user_id for each in made}) == 1
@@ -97,9 +97,9 @@ async def test_one_registration_with_a_name_sent_many_times_at_once_makes_one_ac
 
 @pytest.mark.parametrize("name", ["", "n" * 33, "a\nb", "a\x00b", "a\x7fb", "a\x85b"])
 async def test_a_name_that_is_none_is_refused(auth: Auth, name: str) -> None:
-    question = named(auth, None).model_copy(update={"name": name})
+    request = named(auth, None).model_copy(update={"name": name})
 
     with pytest.raises(ServiceError) as refused:
-        await auth.call(REGISTER, question)
+        await auth.call(REGISTER, request)
 
     assert (refused.value.code, refused.value.field) == (ErrorCode.PARAMETER_INVALID, "name")

@@ -64,7 +64,7 @@ async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
     assert logged_in.account.version == 1
     assert (await auth.call(RESOLVE, Resolve(token=logged_in.token))).session_id == logged_in.session_id
     assert (await auth.call(RESOLVE, Resolve(token=made.token))).session_id == made.session_id
-    assert await auth.actions(number) == ["register.succeeded", "log_in.succeeded"]
+    assert await auth.actions(number) == ["register.succeeded", "log_in_with_password.succeeded"]
 
 
 async def test_an_unknown_number_gets_the_answer_of_a_wrong_password_for_the_same_work(
@@ -85,7 +85,7 @@ async def test_an_unknown_number_gets_the_answer_of_a_wrong_password_for_the_sam
 
     assert answers == [ErrorCode.CREDENTIALS_REFUSED] * 2
     assert costs == ["1$argon2id$v=19$m=19456,t=2,p=1"] * 2
-    assert await auth.actions(unknown) == ["log_in.refused"]
+    assert await auth.actions(unknown) == ["log_in_with_password.refused"]
 
 
 async def test_a_ban_is_told_after_the_right_password_only(auth: Auth) -> None:
@@ -96,7 +96,11 @@ async def test_a_ban_is_told_after_the_right_password_only(auth: Auth) -> None:
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
     assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
-    assert await auth.actions(number) == ["register.succeeded", "log_in.refused", "log_in.banned"]
+    assert await auth.actions(number) == [
+        "register.succeeded",
+        "log_in_with_password.refused",
+        "log_in_with_password.banned",
+    ]
 
 
 async def test_an_older_verifier_is_brought_up_to_date_by_a_log_in(auth: Auth) -> None:
@@ -123,18 +127,18 @@ async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
     await auth.register(number, fresh_secret())
 
     async def guess(place: int) -> ServiceError:
-        question = logging_in(number, fresh_secret(), address)
+        request = logging_in(number, fresh_secret(), address)
         with pytest.raises(ServiceError) as refused:
-            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_PASSWORD, question))
+            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_PASSWORD, request))
         return refused.value
 
     refused = await asyncio.gather(*map(guess, range(60)))
 
-    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == failure_limits.PER_NUMBER
+    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == failure_limits.MAX_PER_NUMBER
     limited = [error for error in refused if error.code is ErrorCode.CALLER_LIMIT]
     assert len(limited) == 50
     assert all(1 <= (error.retry_after or 0) <= 900 for error in limited)
-    assert (await auth.actions(number)).count("log_in.limited") == 50
+    assert (await auth.actions(number)).count("log_in_with_password.limited") == 50
 
 
 async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, postgres_url: str) -> None:
@@ -145,17 +149,17 @@ async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, po
         async with other.transaction():  # another process opens the window and has not committed yet
             names = [bucket.name for bucket in buckets]
             await other.execute("insert into login_failures select unnest($1::text[]), 9, now() + '15 minutes'", names)
-            racing = [asyncio.create_task(LoginFailureStore(pool).begin(number, buckets)) for _ in range(5)]
-            await auth.blocked(5)
+            racing = [asyncio.create_task(LoginFailureStore(pool).start(number, buckets)) for _ in range(5)]
+            await auth.wait_for_locks(5)
         begun = await asyncio.gather(*racing)
 
-    assert sum(answer.wait == 0 for answer in begun) == 1
+    assert sum(answer.retry_after == 0 for answer in begun) == 1
 
 
 async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     made = await auth.register(number, secret)
-    await fill(auth, address, number, failure_limits.PER_NUMBER)
+    await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
     assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
@@ -164,7 +168,7 @@ async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth
 async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, failure_limits.PER_NUMBER)
+    await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
 
     with pytest.raises(ServiceError) as refused:
         await auth.log_in(number, secret, address)
@@ -177,7 +181,7 @@ async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth
 async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, fresh_number(), failure_limits.PER_NETWORK)
+    await fill(auth, address, fresh_number(), failure_limits.MAX_PER_NETWORK)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
@@ -185,9 +189,9 @@ async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) ->
 async def test_refused_attempts_at_one_number_do_not_use_up_the_networks_count(auth: Auth) -> None:
     victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, victim, failure_limits.PER_NUMBER)
+    await fill(auth, address, victim, failure_limits.MAX_PER_NUMBER)
 
-    for _ in range(failure_limits.PER_NETWORK):
+    for _ in range(failure_limits.MAX_PER_NETWORK):
         assert await refusal(auth.log_in(victim, fresh_secret(), address)) is ErrorCode.CALLER_LIMIT
 
     assert (await auth.log_in(number, secret, address)).account.phone == number
@@ -197,7 +201,7 @@ async def test_right_passwords_never_use_up_a_limit(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
 
-    for _ in range(failure_limits.PER_NUMBER + 2):
+    for _ in range(failure_limits.MAX_PER_NUMBER + 2):
         await auth.log_in(number, secret, address)
 
     network = failure_limits.network_of(logging_in(number, secret, address).address)
@@ -213,7 +217,10 @@ async def test_the_networks_of_one_ipv6_site_are_no_way_around_the_limit(auth: A
 
     refused = [await refusal(attempt) for attempt in asked]
 
-    assert refused == [ErrorCode.CREDENTIALS_REFUSED] * failure_limits.PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
+    assert (
+        refused
+        == [ErrorCode.CREDENTIALS_REFUSED] * failure_limits.MAX_PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
+    )
     assert (await auth.log_in(number, secret)).account.phone == number
 
 
@@ -244,13 +251,13 @@ async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth,
     buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
         log_ins = LoginFailureStore(pool)
-        begun = [await log_ins.begin(number, buckets) for _ in range(3)]
+        begun = [await log_ins.start(number, buckets) for _ in range(3)]
         async with auth.database.acquire() as other, other.transaction():
             await other.execute("lock table login_failures in access exclusive mode")
-            await log_ins.refund([*begun[0].charges, *begun[1].charges])
+            await log_ins.refund([*begun[0].counted, *begun[1].counted])
         assert await failures(auth, number) == 6
 
-        await log_ins.begin(number, buckets)
+        await log_ins.start(number, buckets)
 
     assert await failures(auth, number) == 4
 
@@ -258,7 +265,7 @@ async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth,
 async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, failure_limits.PER_NETWORK)
+    await fill(auth, address, number, failure_limits.MAX_PER_NETWORK)
 
     async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as peer:
         made = await peer.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
@@ -274,11 +281,11 @@ async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(PasswordHasher, "verify", shed)
-        for _ in range(failure_limits.PER_NUMBER + 1):
+        for _ in range(failure_limits.MAX_PER_NUMBER + 1):
             assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
 
     assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
-    assert await auth.actions(number) == ["log_in.refused"]
+    assert await auth.actions(number) == ["log_in_with_password.refused"]
 
 
 async def test_a_token_nobody_was_given_is_refused(auth: Auth) -> None:
@@ -330,7 +337,7 @@ async def test_what_is_over_is_cleared_away_and_nothing_else(auth: Auth, postgre
     await age_windows(auth, 901)
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await retention.clear(RetentionStore(pool, audit_days=1))
+        await retention.delete_all_expired(RetentionStore(pool, audit_days=1))
 
     count = "select count(*) from {} where user_id = $1"
     left = {
@@ -348,6 +355,6 @@ async def test_clearing_away_goes_on_until_a_batch_is_not_full(auth: Auth, postg
     )
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await retention.clear(RetentionStore(pool, audit_days=1))
+        await retention.delete_all_expired(RetentionStore(pool, audit_days=1))
 
     assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0

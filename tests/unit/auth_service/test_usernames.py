@@ -1,4 +1,4 @@
-"""When two login names are one."""
+"""When two spellings are the same username."""
 
 import pytest
 
@@ -16,15 +16,15 @@ from auth_service.accounts.usernames import name_key
         ("ﬁn", "FIN"),
     ],
 )
-def test_case_and_form_make_no_other_name(one: str, other: str) -> None:
+def test_names_that_differ_in_case_or_form_only_are_the_same(one: str, other: str) -> None:
     assert name_key(one) == name_key(other)
 
 
 @pytest.mark.parametrize(("one", "other"), [("eric", "erik"), ("eric", "eric "), ("用户", "用戶")])
-def test_other_letters_do(one: str, other: str) -> None:
+def test_names_with_different_letters_are_different(one: str, other: str) -> None:
     assert name_key(one) != name_key(other)
 
 
-def test_the_key_of_the_key_is_the_key() -> None:
+def test_the_key_of_a_key_is_the_same_key() -> None:
     for name in ("İstanbul", "ﷺ" * 32, "ǅ", "ᾳ", "ß"):
         assert name_key(name_key(name)) == name_key(name)

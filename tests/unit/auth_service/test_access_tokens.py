@@ -1,4 +1,4 @@
-"""Access tokens: which are believed, and with which keys."""
+"""Access tokens: which ones are accepted, and with which keys."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def refused(token: str, *, by: AccessTokens | None = None, now: datetime = NOW) 
 
 
 def forged(change: Callable[[dict[str, Any]], None], key: Any = None, **header: Any) -> str:
-    """A token signed with the current key, or another, after its claims were changed."""
+    """A token with changed claims, signed with the current key or another one."""
     signer = tokens()
     claims = jwt.decode(signer.sign(USER, SESSION, now=NOW), signer._keys, registry=_OneAlgorithm()).claims
     change(claims)
@@ -40,7 +40,7 @@ def forged(change: Callable[[dict[str, Any]], None], key: Any = None, **header: 
     return jwt.encode(head, claims, key or signer._current, algorithms=[head["alg"]], registry=registry)
 
 
-def test_a_token_speaks_for_its_session_for_a_quarter_of_an_hour() -> None:
+def test_a_token_is_valid_for_its_session_for_fifteen_minutes() -> None:
     token = tokens().sign(USER, SESSION, now=NOW)
 
     assert tokens().session_of(token, now=NOW) == SESSION
@@ -49,7 +49,7 @@ def test_a_token_speaks_for_its_session_for_a_quarter_of_an_hour() -> None:
     assert timedelta(minutes=15) == LIFETIME
 
 
-def test_what_is_unchanged_is_believed_so_the_forgeries_below_fail_for_their_own_reasons() -> None:
+def test_an_unchanged_token_is_accepted_so_each_forgery_below_fails_for_its_own_reason() -> None:
     assert tokens().session_of(forged(lambda _: None), now=NOW) == SESSION
 
 
@@ -61,7 +61,7 @@ def test_a_token_without_one_of_its_claims_is_refused(claim: str) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"iss": "somebody"},
+        {"iss": "another"},
         {"exp": "tomorrow"},
         {"exp": None},
         {"exp": int(NOW.timestamp()) - 1},
@@ -82,7 +82,7 @@ def test_a_token_of_another_issuer_with_the_same_keys_is_refused() -> None:
     assert refused(tokens(issuer="elsewhere").sign(USER, SESSION, now=NOW))
 
 
-def test_a_token_that_names_no_key_an_unknown_key_or_the_wrong_key_is_refused() -> None:
+def test_a_token_with_no_key_id_an_unknown_one_or_the_wrong_one_is_refused() -> None:
     assert refused(forged(lambda _: None, kid="unknown"))
     assert refused(forged(lambda _: None, kid=tokens(OLD)._current.kid))
     assert refused(forged(lambda _: None, kid=None))
@@ -104,7 +104,7 @@ def test_a_token_with_another_algorithm_is_refused_even_when_its_key_is_our_publ
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "é.é.é", "." * 400, "a.b.c.d.e"])
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_malformed_text_is_refused(text: str) -> None:
     assert refused(text)
 
 
@@ -115,19 +115,19 @@ def test_a_token_changed_by_one_character_is_refused() -> None:
         assert refused(token[:place] + other + token[place + 1 :])
 
 
-def test_keys_rotate_without_a_moment_in_which_a_token_is_refused() -> None:
-    before, told, moved, after = OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW
+def test_keys_are_rotated_without_refusing_a_valid_token() -> None:
+    before, added, rotated, after = OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW
     old = tokens(before).sign(USER, SESSION, now=NOW)
-    new = tokens(moved).sign(USER, SESSION, now=NOW)
+    new = tokens(rotated).sign(USER, SESSION, now=NOW)
 
-    for ring in (before, told, moved):
+    for ring in (before, added, rotated):
         assert tokens(ring).session_of(old, now=NOW) == SESSION
-    for ring in (told, moved, after):
+    for ring in (added, rotated, after):
         assert tokens(ring).session_of(new, now=NOW) == SESSION
     assert refused(old, by=tokens(after))
 
 
-def test_public_keys_verify_what_the_current_key_signs_and_hold_nothing_private() -> None:
+def test_public_keys_verify_tokens_and_contain_nothing_private() -> None:
     published = tokens().public_keys()
 
     assert [set(key.model_dump()) for key in published] == [{"kty", "crv", "x", "kid", "use", "alg"}] * 2

@@ -20,7 +20,17 @@ from auth_service.settings import AuthSettings
 from shared import rpc
 from shared.errors import ErrorCode, ServiceError
 from shared.events import EXCHANGE
-from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, REGISTER, LoggedIn, LogInWithPassword, Register
+from shared.internal_api.auth import (
+    LOG_IN_WITH_PASSWORD,
+    REGISTER,
+    RESOLVE,
+    ChangePassword,
+    LoggedIn,
+    LogInWithPassword,
+    Register,
+    ResetPassword,
+    Resolve,
+)
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
@@ -41,6 +51,29 @@ def fresh_secret() -> str:
 def fresh_address() -> str:
     """An address in a /56 that no other test uses, in 2001:db8::/32, which is reserved for examples."""
     return f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
+
+
+def registration(ticket: str, secret: str | None, **more: Any) -> Register:
+    """A request to register."""
+    return Register(ticket=ticket, secret=secret, **{"dialect": "maitian", "client": "test"} | more)
+
+
+def password_reset(ticket: str, secret: str, **more: Any) -> ResetPassword:
+    """A request to reset a password."""
+    return ResetPassword(ticket=ticket, secret=secret, **{"dialect": "tel", "client": "test"} | more)
+
+
+def password_change(user: LoggedIn, current: str, secret: str, address: str | None = None) -> ChangePassword:
+    """A request to change a password."""
+    return ChangePassword(
+        user_id=user.account.user_id,
+        session_id=user.session_id,
+        phone=user.account.phone,
+        current=current,
+        secret=secret,
+        address=address or fresh_address(),
+        dialect="native",
+    )
 
 
 @dataclass
@@ -103,14 +136,22 @@ class Auth:
         return codec.seal(Ticket(verification_id or uuid4(), number, purpose, datetime.now(UTC) + left))
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
-        request = Register(ticket=self.ticket(number), secret=secret, dialect="maitian", client="test")
-        return await self.client.call(REGISTER, request)
+        return await self.client.call(REGISTER, registration(self.ticket(number), secret))
 
     async def log_in(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
         request = LogInWithPassword(
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
         return await self.client.call(LOG_IN_WITH_PASSWORD, request)
+
+    async def session_of(self, token: str) -> UUID:
+        """The session of a token. Raises ``UNAUTHENTICATED`` when it has ended."""
+        session_id: UUID = (await self.call(RESOLVE, Resolve(token=token))).session_id
+        return session_id
+
+    async def has_ended(self, token: str) -> bool:
+        """Whether the session of a token has ended."""
+        return await refusal(self.session_of(token)) is ErrorCode.UNAUTHENTICATED
 
     async def actions(self, number: E164) -> list[str]:
         """The actions in the audit log about a number, oldest first."""

@@ -1,33 +1,24 @@
-"""Log-in, its limits, and the life of a session on a real PostgreSQL."""
+"""Log-in with a password and its limits, on a real PostgreSQL."""
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from ipaddress import ip_address
 
 import argon2
 import pytest
-from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, running, serving
+from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
 from support.patience import until_taken
 
-from auth_service import retention
 from auth_service.passwords import failure_limits
 from auth_service.passwords.failure_store import LoginFailureStore
 from auth_service.passwords.hasher import PasswordHasher
-from auth_service.retention_store import RetentionStore
 from auth_service.sessions.session_store import SessionStore
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LogInWithPassword, Resolve
 from shared.keys import KeyRing
 from shared.phone import E164, ref_hex
-
-
-@pytest.fixture(scope="module")
-async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    async with running(postgres_url, amqp_url) as auth:
-        yield auth
 
 
 def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
@@ -53,6 +44,12 @@ async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
     )
 
 
+async def failures(auth: Auth, number: str) -> int:
+    """The failures counted for a number, in all its counters."""
+    counted = "select coalesce(sum(failures), 0) from login_failures where bucket like $1"
+    return int(await auth.database.fetchval(counted, f"number {ref_hex(auth.phones.ref(E164(number)))} %"))
+
+
 async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     made = await auth.register(number, secret)
@@ -67,7 +64,7 @@ async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
     assert await auth.actions(number) == ["register.succeeded", "log_in_with_password.succeeded"]
 
 
-async def test_an_unknown_number_gets_the_answer_of_a_wrong_password_for_the_same_work(
+async def test_an_unknown_number_is_refused_as_a_wrong_password_is_after_the_same_work(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, unknown = fresh_number(), fresh_number()
@@ -88,7 +85,7 @@ async def test_an_unknown_number_gets_the_answer_of_a_wrong_password_for_the_sam
     assert await auth.actions(unknown) == ["log_in_with_password.refused"]
 
 
-async def test_a_ban_is_told_after_the_right_password_only(auth: Auth) -> None:
+async def test_a_ban_is_revealed_only_after_the_correct_password(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     made = await auth.register(number, secret)
     await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
@@ -103,7 +100,7 @@ async def test_a_ban_is_told_after_the_right_password_only(auth: Auth) -> None:
     ]
 
 
-async def test_an_older_verifier_is_brought_up_to_date_by_a_log_in(auth: Auth) -> None:
+async def test_a_log_in_replaces_an_outdated_hash(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     made = await auth.register(number, secret)
     read = "select password_hash, version from accounts where phone = $1"
@@ -122,7 +119,7 @@ async def test_an_older_verifier_is_brought_up_to_date_by_a_log_in(auth: Auth) -
     assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
 
 
-async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
+async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
     number, address = fresh_number(), fresh_address()
     await auth.register(number, fresh_secret())
 
@@ -141,7 +138,7 @@ async def test_of_many_guesses_at_once_only_ten_are_judged(auth: Auth) -> None:
     assert (await auth.actions(number)).count("log_in_with_password.limited") == 50
 
 
-async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, postgres_url: str) -> None:
+async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
     buckets = failure_limits.buckets(auth.phones.ref(number), fresh_address())
 
@@ -156,7 +153,7 @@ async def test_guesses_that_race_to_open_a_window_are_counted_too(auth: Auth, po
     assert sum(answer.retry_after == 0 for answer in begun) == 1
 
 
-async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth: Auth) -> None:
+async def test_the_owner_logs_in_from_another_network_while_a_guesser_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     made = await auth.register(number, secret)
     await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
@@ -165,7 +162,7 @@ async def test_the_owner_logs_in_from_elsewhere_while_a_guesser_is_shut_out(auth
     assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
 
 
-async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth) -> None:
+async def test_a_refusal_lasts_for_the_rest_of_the_window(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
     await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
@@ -178,7 +175,7 @@ async def test_the_wait_is_the_rest_of_the_window_and_then_it_is_over(auth: Auth
     assert (await auth.log_in(number, secret, address)).account.phone == number
 
 
-async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) -> None:
+async def test_a_network_that_guesses_at_many_numbers_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
     await fill(auth, address, fresh_number(), failure_limits.MAX_PER_NETWORK)
@@ -186,7 +183,7 @@ async def test_a_network_that_guesses_at_many_numbers_is_shut_out(auth: Auth) ->
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
 
-async def test_refused_attempts_at_one_number_do_not_use_up_the_networks_count(auth: Auth) -> None:
+async def test_refused_attempts_at_one_number_do_not_use_up_the_limit_of_the_network(auth: Auth) -> None:
     victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
     await fill(auth, address, victim, failure_limits.MAX_PER_NUMBER)
@@ -197,7 +194,7 @@ async def test_refused_attempts_at_one_number_do_not_use_up_the_networks_count(a
     assert (await auth.log_in(number, secret, address)).account.phone == number
 
 
-async def test_right_passwords_never_use_up_a_limit(auth: Auth) -> None:
+async def test_correct_passwords_never_use_up_a_limit(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
 
@@ -209,7 +206,7 @@ async def test_right_passwords_never_use_up_a_limit(auth: Auth) -> None:
     assert [row["failures"] for row in left] == [0, 0]
 
 
-async def test_the_networks_of_one_ipv6_site_are_no_way_around_the_limit(auth: Auth) -> None:
+async def test_changing_networks_within_an_ipv6_site_does_not_evade_the_limit(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     await auth.register(number, secret)
     site = fresh_address().removesuffix("::1").rpartition(":")[0]
@@ -224,13 +221,7 @@ async def test_the_networks_of_one_ipv6_site_are_no_way_around_the_limit(auth: A
     assert (await auth.log_in(number, secret)).account.phone == number
 
 
-async def failures(auth: Auth, number: str) -> int:
-    """The failures counted for a number, in all its counters."""
-    counted = "select coalesce(sum(failures), 0) from login_failures where bucket like $1"
-    return int(await auth.database.fetchval(counted, f"number {ref_hex(auth.phones.ref(E164(number)))} %"))
-
-
-async def test_a_right_password_is_no_failure_when_the_store_goes_away_after_it(
+async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fails(
     auth: Auth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, secret = fresh_number(), fresh_secret()
@@ -246,7 +237,7 @@ async def test_a_right_password_is_no_failure_when_the_store_goes_away_after_it(
     assert await failures(auth, number) == 0
 
 
-async def test_what_cannot_be_given_back_at_once_is_given_back_later(auth: Auth, postgres_url: str) -> None:
+async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
     buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
@@ -273,7 +264,7 @@ async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     assert made.account.phone == number
 
 
-async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attempt_that_is_shed_does_not_count_as_a_failure(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     number, address = fresh_number(), fresh_address()
 
     async def shed(*_: object) -> None:
@@ -286,75 +277,3 @@ async def test_an_attempt_that_is_shed_counts_as_no_failure(auth: Auth, monkeypa
 
     assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
     assert await auth.actions(number) == ["log_in_with_password.refused"]
-
-
-async def test_a_token_nobody_was_given_is_refused(auth: Auth) -> None:
-    for token in ("", "x", "\0", "字", "A" * 256):
-        assert await refusal(auth.call(RESOLVE, Resolve(token=token))) is ErrorCode.UNAUTHENTICATED
-
-
-async def _expires_in(auth: Auth, session_id: object) -> timedelta:
-    found = await auth.database.fetchval("select expires_at - now() from sessions where session_id = $1", session_id)
-    assert isinstance(found, timedelta)
-    return found
-
-
-async def _age(auth: Auth, session_id: object, past: timedelta) -> None:
-    await auth.database.execute(
-        "update sessions set expires_at = expires_at - $2::interval where session_id = $1", session_id, past
-    )
-
-
-async def test_a_session_in_use_lives_on_and_is_written_at_most_once_a_day(auth: Auth) -> None:
-    made = await auth.register(fresh_number(), fresh_secret())
-
-    await _age(auth, made.session_id, timedelta(hours=23))
-    await auth.call(RESOLVE, Resolve(token=made.token))
-    assert await _expires_in(auth, made.session_id) < timedelta(days=29, hours=2)
-
-    await _age(auth, made.session_id, timedelta(hours=2))
-    await auth.call(RESOLVE, Resolve(token=made.token))
-    assert await _expires_in(auth, made.session_id) > timedelta(days=29, hours=23)
-
-
-async def test_a_session_unused_for_thirty_days_is_over(auth: Auth) -> None:
-    made = await auth.register(fresh_number(), fresh_secret())
-
-    await _age(auth, made.session_id, timedelta(days=30))
-
-    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
-
-
-async def test_what_is_over_is_cleared_away_and_nothing_else(auth: Auth, postgres_url: str) -> None:
-    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
-    made = await auth.register(number, secret)
-    kept = await auth.log_in(number, secret)
-    await fill(auth, address, number, 1)
-    await _age(auth, made.session_id, timedelta(days=31))
-    old = "interval '2 days' where user_id = $1"
-    await auth.database.execute(f"update spent_tickets set spent_at = spent_at - {old}", made.account.user_id)
-    await auth.database.execute(f"update audit_log set at = at - {old}", made.account.user_id)
-    await age_windows(auth, 901)
-
-    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await retention.delete_all_expired(RetentionStore(pool, audit_days=1))
-
-    count = "select count(*) from {} where user_id = $1"
-    left = {
-        table: await auth.database.fetchval(count.format(table), made.account.user_id)
-        for table in ("accounts", "sessions", "spent_tickets", "audit_log")
-    }
-    assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0, "audit_log": 0}
-    assert await auth.database.fetchval("select count(*) from login_failures where resets_at < now()") == 0
-    assert (await auth.call(RESOLVE, Resolve(token=kept.token))).session_id == kept.session_id
-
-
-async def test_clearing_away_goes_on_until_a_batch_is_not_full(auth: Auth, postgres_url: str) -> None:
-    await auth.database.execute(
-        "insert into login_failures select 'old ' || n, 1, now() - interval '1 day' from generate_series(1, 2500) n"
-    )
-
-    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await retention.delete_all_expired(RetentionStore(pool, audit_days=1))
-
-    assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0

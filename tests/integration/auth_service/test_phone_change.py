@@ -1,15 +1,13 @@
-"""Changing a number on a real PostgreSQL: two tickets, one change, told to everybody."""
+"""Change of number on a real PostgreSQL: two tickets, one change."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
-import pytest
 from stack.system import Stack
-from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.auth import Auth, fresh_number, fresh_secret, refusal
 from support.patience import until_taken
 
 from auth_service.accounts.user_ids import new_user_id
@@ -31,12 +29,6 @@ from shared.phone import E164, ref_hex
 CHANGE = Purpose.CHANGE_PHONE
 
 
-@pytest.fixture(scope="module")
-async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    async with running(postgres_url, amqp_url) as auth:
-        yield auth
-
-
 def changing(auth: Auth, made: LoggedIn, to: E164, **more: str) -> ChangePhone:
     tickets = {
         "old_ticket": auth.ticket(E164(made.account.phone), CHANGE),
@@ -45,7 +37,7 @@ def changing(auth: Auth, made: LoggedIn, to: E164, **more: str) -> ChangePhone:
     return ChangePhone(user_id=made.account.user_id, session_id=made.session_id, **{**tickets, **more}, dialect="tel")
 
 
-async def test_the_account_has_the_new_number_and_keeps_its_sessions(auth: Auth) -> None:
+async def test_the_account_has_the_new_number_and_the_session_that_asked(auth: Auth) -> None:
     old, new, secret = fresh_number(), fresh_number(), fresh_secret()
     made = await auth.register(old, secret)
 
@@ -58,7 +50,7 @@ async def test_the_account_has_the_new_number_and_keeps_its_sessions(auth: Auth)
     assert await refusal(auth.log_in(old, secret)) is ErrorCode.CREDENTIALS_REFUSED
 
 
-async def test_the_world_is_told_the_new_reference(auth: Auth) -> None:
+async def test_a_change_is_published_with_the_new_reference(auth: Auth) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
 
     await auth.call(CHANGE_PHONE, changing(auth, made, new))
@@ -81,7 +73,7 @@ async def test_a_repeat_succeeds_again_and_changes_nothing(auth: Auth) -> None:
     assert repeats == [first, first]
 
 
-async def test_many_changes_at_once_make_one(auth: Auth) -> None:
+async def test_one_of_many_concurrent_changes_succeeds(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
     requests = [changing(auth, made, fresh_number()) for _ in range(6)]
     asked = [
@@ -94,7 +86,7 @@ async def test_many_changes_at_once_make_one(auth: Auth) -> None:
     assert Counter(getattr(outcome, "code", "made") for outcome in outcomes) == {"made": 1, ErrorCode.CODE_REFUSED: 5}
 
 
-async def test_of_many_who_want_one_number_one_gets_it(auth: Auth) -> None:
+async def test_one_of_many_accounts_gets_the_same_new_number(auth: Auth) -> None:
     new = fresh_number()
     made = [await auth.register(fresh_number(), fresh_secret()) for _ in range(4)]
     asked = [
@@ -107,7 +99,9 @@ async def test_of_many_who_want_one_number_one_gets_it(auth: Auth) -> None:
     assert Counter(getattr(outcome, "code", "made") for outcome in outcomes) == {"made": 1, ErrorCode.NUMBER_TAKEN: 3}
 
 
-async def test_a_lost_race_for_a_number_leaves_it_out_of_postgresqls_log(auth: Auth, servers: Stack) -> None:
+async def test_a_lost_race_for_a_number_does_not_write_it_into_the_log_of_postgresql(
+    auth: Auth, servers: Stack
+) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
     async with auth.database.acquire() as other, other.transaction():
         await other.execute(
@@ -136,7 +130,7 @@ async def test_a_registration_waits_for_a_change_to_its_number(auth: Auth, serve
     assert new[1:] not in servers.servers.postgres.process.logs()
 
 
-async def test_a_number_that_has_an_account_is_refused_and_spends_nothing(auth: Auth) -> None:
+async def test_a_taken_number_is_refused_and_spends_no_ticket(auth: Auth) -> None:
     taken = fresh_number()
     await auth.register(taken, fresh_secret())
     made = await auth.register(fresh_number(), fresh_secret())
@@ -147,7 +141,7 @@ async def test_a_number_that_has_an_account_is_refused_and_spends_nothing(auth: 
     assert (await auth.call(CHANGE_PHONE, changing(auth, made, fresh_number(), old_ticket=old_ticket))).version == 2
 
 
-async def test_ones_own_number_is_taken(auth: Auth) -> None:
+async def test_the_present_number_is_refused_as_taken(auth: Auth) -> None:
     made = await auth.register(fresh_number(), fresh_secret())
 
     request = changing(auth, made, E164(made.account.phone))
@@ -155,7 +149,7 @@ async def test_ones_own_number_is_taken(auth: Auth) -> None:
     assert await refusal(auth.call(CHANGE_PHONE, request)) is ErrorCode.NUMBER_TAKEN
 
 
-async def test_both_tickets_are_judged(auth: Auth) -> None:
+async def test_both_tickets_are_verified(auth: Auth) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
     old = E164(made.account.phone)
     for more in (
@@ -174,7 +168,7 @@ async def test_both_tickets_are_judged(auth: Auth) -> None:
     assert (await auth.call(CHANGE_PHONE, changing(auth, made, new))).phone == new
 
 
-async def test_a_ticket_that_made_one_change_makes_no_other(auth: Auth) -> None:
+async def test_a_ticket_spent_on_one_change_is_refused_for_another(auth: Auth) -> None:
     made, new = await auth.register(fresh_number(), fresh_secret()), fresh_number()
     request = changing(auth, made, new)
     await auth.call(CHANGE_PHONE, request)
@@ -186,7 +180,7 @@ async def test_a_ticket_that_made_one_change_makes_no_other(auth: Auth) -> None:
         assert await refusal(auth.call(CHANGE_PHONE, spent)) is ErrorCode.CODE_REFUSED
 
 
-async def test_the_old_numbers_verification_is_found_by_the_ticket_of_the_new_one(auth: Auth) -> None:
+async def test_the_verification_of_the_old_number_is_found_by_the_ticket_of_the_new_one(auth: Auth) -> None:
     made, new, old_id = await auth.register(fresh_number(), fresh_secret()), fresh_number(), uuid4()
     old_ticket = auth.ticket(E164(made.account.phone), CHANGE, verification_id=old_id)
     request = changing(auth, made, new, old_ticket=old_ticket)

@@ -1,15 +1,13 @@
-"""auth-service as a process: its schema, its token, its health, and servers that are away."""
+"""auth-service as a process: its commands, its token, its health."""
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import aiohttp
 import asyncpg
-import pytest
-from support.auth import Auth, database, fresh_number, fresh_secret, refusal, running, token_of
+from support.auth import Auth, database, fresh_number, fresh_secret, refusal, token_of
 
 from shared import rpc
 from shared.errors import ErrorCode
@@ -17,13 +15,7 @@ from shared.internal_api.auth import LOOK_UP, LookUp
 from shared.postgres import url_of
 
 
-@pytest.fixture(scope="module")
-async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    async with running(postgres_url, amqp_url) as auth:
-        yield auth
-
-
-async def test_two_migrations_at_once_apply_once(postgres_url: str, amqp_url: str) -> None:
+async def test_two_concurrent_migrations_apply_once(postgres_url: str, amqp_url: str) -> None:
     async with database(postgres_url) as name:
         session = await asyncpg.connect(url_of(postgres_url, name))
         await session.execute("drop schema public cascade; create schema public")
@@ -49,7 +41,7 @@ async def test_two_migrations_at_once_apply_once(postgres_url: str, amqp_url: st
         await session.close()
 
 
-async def test_the_command_line_explains_itself() -> None:
+async def test_the_command_line_has_a_help_text() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", "--help", stdout=subprocess.PIPE
     )
@@ -72,12 +64,12 @@ async def test_a_missing_variable_is_named_in_one_line() -> None:
     assert "auth-service cannot start: POSTGRES_URL is missing" in said.decode().splitlines()
 
 
-async def test_without_the_service_token_nothing_is_answered(auth: Auth) -> None:
+async def test_a_request_without_the_service_token_is_refused(auth: Auth) -> None:
     async with rpc.internal_client(auth.url, "0" * 64) as stranger:
         assert await refusal(stranger.call(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
 
 
-async def test_a_malformed_question_is_refused_by_field_and_never_echoed(auth: Auth) -> None:
+async def test_a_malformed_request_is_refused_by_field_and_never_echoed(auth: Auth) -> None:
     secret = fresh_secret().upper()
     fields = {"ticket": "t", "secret": secret, "dialect": "maitian"}
     headers = {"Authorization": f"Bearer {token_of(auth.settings)}"}
@@ -91,7 +83,7 @@ async def test_a_malformed_question_is_refused_by_field_and_never_echoed(auth: A
     assert secret not in str(body)
 
 
-async def test_health_asks_postgresql(auth: Auth) -> None:
+async def test_readiness_depends_on_postgresql(auth: Auth) -> None:
     async with aiohttp.ClientSession(auth.url) as http:
         async with http.get("/readyz") as response:
             assert await response.json() == {"ready": True, "checks": {"postgresql": "ok"}}

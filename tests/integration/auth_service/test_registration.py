@@ -1,53 +1,36 @@
-"""Registration and reset on a real PostgreSQL: one ticket, one account, one password."""
+"""Registration on a real PostgreSQL: one ticket, one account, one password."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from hashlib import md5
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from stack.system import Stack
-from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.auth import Auth, fresh_number, fresh_secret, password_reset, refusal, registration
 from support.patience import until_taken
 
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.tickets.verifier import UNOPENED
 from shared.errors import ErrorCode, ServiceError
-from shared.events import CloudEvent, PasswordChanged, SessionOpened, SessionRevoked, UserRegistered
+from shared.events import CloudEvent, SessionOpened, UserRegistered
 from shared.internal_api.auth import (
     LOOK_UP,
     REGISTER,
     RESET_PASSWORD,
     RESOLVE,
     LookUp,
-    Register,
     ResetPassword,
     Resolve,
 )
 from shared.internal_api.sms import Purpose
 from shared.phone import ref_hex
 
-RESET = Purpose.RESET_PASSWORD
 
-
-@pytest.fixture(scope="module")
-async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    async with running(postgres_url, amqp_url) as auth:
-        yield auth
-
-
-def registering(ticket: str, secret: str, **more: Any) -> Register:
-    return Register(ticket=ticket, secret=secret, dialect="maitian", client="test", **more)
-
-
-def resetting(ticket: str, secret: str, **more: Any) -> ResetPassword:
-    return ResetPassword(ticket=ticket, secret=secret, dialect="tel", client="test", **more)
-
-
-async def test_a_ticket_opens_an_account_and_a_session(auth: Auth) -> None:
+async def test_a_registration_opens_an_account_and_a_session(auth: Auth) -> None:
     number = fresh_number()
     assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
@@ -64,7 +47,7 @@ async def test_a_ticket_opens_an_account_and_a_session(auth: Auth) -> None:
     assert await auth.actions(number) == ["register.succeeded"]
 
 
-async def test_registration_is_told_without_the_number(auth: Auth) -> None:
+async def test_a_registration_is_published_without_the_number(auth: Auth) -> None:
     number = fresh_number()
     made = await auth.register(number, fresh_secret())
 
@@ -80,14 +63,62 @@ async def test_registration_is_told_without_the_number(auth: Auth) -> None:
     assert number[3:] not in str(heard)
 
 
-async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_password(auth: Auth) -> None:
+async def test_an_account_may_have_no_password(auth: Auth) -> None:
+    number = fresh_number()
+    ticket = auth.ticket(number)
+
+    made = await auth.call(REGISTER, registration(ticket, None, nickname="Anna"))
+    again = await auth.call(REGISTER, registration(ticket, None, nickname="Anna"))
+
+    assert made.account.nickname == "Anna"
+    assert again.account.user_id == made.account.user_id
+    assert again.session_id != made.session_id
+    assert await refusal(auth.call(REGISTER, registration(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
+
+
+async def test_a_repeat_without_the_password_is_refused(auth: Auth) -> None:
+    ticket = auth.ticket(fresh_number())
+    await auth.call(REGISTER, registration(ticket, fresh_secret()))
+
+    assert await refusal(auth.call(REGISTER, registration(ticket, None))) is ErrorCode.CODE_REFUSED
+
+
+async def test_a_hundred_concurrent_registrations_without_a_password_make_one_account(auth: Auth) -> None:
+    number = fresh_number()
+    ticket = auth.ticket(number)
+
+    made = await asyncio.gather(
+        *(until_taken(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100))
+    )
+
+    assert len({each.account.user_id for each in made}) == 1
+    assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
+
+
+@pytest.mark.parametrize("spelling", ["{}", "+86{}", "86{}"])
+async def test_a_password_that_is_the_number_is_refused_and_does_not_spend_the_ticket(
+    auth: Auth, spelling: str
+) -> None:
+    number = fresh_number()
+    secret = md5(spelling.format(number[3:]).encode()).hexdigest()
+    up, back = auth.ticket(number), auth.ticket(number, Purpose.RESET_PASSWORD)
+
+    assert await refusal(auth.call(REGISTER, registration(up, secret))) is ErrorCode.PASSWORD_LENGTH
+    made = await auth.call(REGISTER, registration(up, fresh_secret()))
+    reset = ResetPassword(ticket=back, secret=secret, dialect="native")
+    assert await refusal(auth.call(RESET_PASSWORD, reset)) is ErrorCode.PASSWORD_LENGTH
+    assert await auth.session_of(made.token) == made.session_id
+
+
+async def test_two_hundred_concurrent_redemptions_of_one_ticket_make_one_account_with_one_password(auth: Auth) -> None:
     number = fresh_number()
     ticket = auth.ticket(number)
     secrets = [fresh_secret() for _ in range(100)]
 
     async def submit(place: int, secret: str) -> tuple[str, Any]:
         try:
-            request = registering(ticket, secret)
+            request = registration(ticket, secret)
             return secret, await until_taken(lambda: auth.clients[place % 2].call(REGISTER, request))
         except ServiceError as error:
             return secret, error.code
@@ -108,8 +139,8 @@ async def test_two_hundred_submissions_of_one_ticket_make_one_account_with_one_p
     assert len(await auth.actions(number)) == 202
 
 
-async def test_the_same_call_sent_two_hundred_times_at_once_succeeds_every_time(auth: Auth) -> None:
-    request = registering(auth.ticket(fresh_number()), fresh_secret())
+async def test_two_hundred_concurrent_repeats_of_one_request_all_succeed(auth: Auth) -> None:
+    request = registration(auth.ticket(fresh_number()), fresh_secret())
 
     made = await asyncio.gather(
         *(until_taken(partial(auth.clients[place % 2].call, REGISTER, request)) for place in range(200))
@@ -122,54 +153,60 @@ async def test_the_same_call_sent_two_hundred_times_at_once_succeeds_every_time(
 async def test_a_repeat_with_other_values_is_refused_and_changes_nothing(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    first = await auth.call(REGISTER, registering(ticket, secret))
+    first = await auth.call(REGISTER, registration(ticket, secret))
 
-    assert await refusal(auth.call(REGISTER, registering(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
-    again = await auth.call(REGISTER, registering(ticket, secret, phone=number))
+    assert await refusal(auth.call(REGISTER, registration(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
+    again = await auth.call(REGISTER, registration(ticket, secret, phone=number))
 
     assert again.account.user_id == first.account.user_id
     assert await auth.actions(number) == ["register.succeeded", "register.refused", "register.repeated"]
 
 
-async def test_a_repeat_after_the_password_was_changed_opens_nothing(auth: Auth) -> None:
+async def test_a_repeat_after_a_password_reset_is_refused(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    await auth.call(REGISTER, registering(ticket, secret))
-    await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
+    await auth.call(REGISTER, registration(ticket, secret))
+    await auth.call(RESET_PASSWORD, password_reset(auth.ticket(number, Purpose.RESET_PASSWORD), fresh_secret()))
 
-    assert await refusal(auth.call(REGISTER, registering(ticket, secret))) is ErrorCode.CODE_REFUSED
+    assert await refusal(auth.call(REGISTER, registration(ticket, secret))) is ErrorCode.CODE_REFUSED
 
 
-async def test_a_ticket_is_good_for_its_own_number_purpose_and_time_only(auth: Auth) -> None:
+async def test_a_ticket_is_valid_for_its_number_purpose_and_lifetime_only(auth: Auth) -> None:
     number = fresh_number()
     bad = [
-        registering(auth.ticket(number), fresh_secret(), phone=fresh_number()),
-        registering(auth.ticket(number, RESET), fresh_secret()),
-        registering(auth.ticket(number, left=timedelta(seconds=-1)), fresh_secret()),
-        registering("AAAA", fresh_secret()),
-        registering(auth.ticket(number)[:-2] + "AA", fresh_secret(), phone=number),
+        registration(auth.ticket(number), fresh_secret(), phone=fresh_number()),
+        registration(auth.ticket(number, Purpose.RESET_PASSWORD), fresh_secret()),
+        registration(auth.ticket(number, left=timedelta(seconds=-1)), fresh_secret()),
+        registration("AAAA", fresh_secret()),
+        registration(auth.ticket(number)[:-2] + "AA", fresh_secret(), phone=number),
     ]
 
     assert [await refusal(auth.call(REGISTER, request)) for request in bad] == [ErrorCode.CODE_REFUSED] * 5
     assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
 
-async def test_a_ticket_that_does_not_open_leaves_no_row_and_is_counted(auth: Auth) -> None:
+async def test_an_invalid_ticket_is_counted_and_not_audited(auth: Auth) -> None:
     number, rows = fresh_number(), "select count(*) from audit_log"
     before, unopened = await auth.database.fetchval(rows), UNOPENED.labels(Purpose.SIGN_UP)._value.get()
 
-    for forged in (auth.ticket(number, RESET), auth.ticket(number, left=timedelta(seconds=-1)), "AAAA"):
-        request = registering(forged, fresh_secret(), phone=number)
+    for forged in (
+        auth.ticket(number, Purpose.RESET_PASSWORD),
+        auth.ticket(number, left=timedelta(seconds=-1)),
+        "AAAA",
+    ):
+        request = registration(forged, fresh_secret(), phone=number)
         assert await refusal(auth.call(REGISTER, request)) is ErrorCode.CODE_REFUSED
 
     assert await auth.database.fetchval(rows) == before
     assert UNOPENED.labels(Purpose.SIGN_UP)._value.get() == unopened + 3
-    genuine = registering(auth.ticket(number), fresh_secret(), phone=fresh_number())
+    genuine = registration(auth.ticket(number), fresh_secret(), phone=fresh_number())
     assert await refusal(auth.call(REGISTER, genuine)) is ErrorCode.CODE_REFUSED
     assert await auth.actions(number) == ["register.refused"]
 
 
-async def test_a_lost_race_for_a_number_leaves_it_out_of_postgresqls_log(auth: Auth, servers: Stack) -> None:
+async def test_a_lost_race_for_a_number_does_not_write_it_into_the_log_of_postgresql(
+    auth: Auth, servers: Stack
+) -> None:
     number = fresh_number()
     async with auth.database.acquire() as other, other.transaction():
         await other.execute(
@@ -184,11 +221,11 @@ async def test_a_lost_race_for_a_number_leaves_it_out_of_postgresqls_log(auth: A
     assert number[1:] not in servers.servers.postgres.process.logs()
 
 
-async def test_a_taken_number_is_refused_and_the_ticket_is_not_spent(auth: Auth) -> None:
+async def test_a_taken_number_is_refused_and_does_not_spend_the_ticket(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
     verification_id = uuid4()
-    request = registering(auth.ticket(number, verification_id=verification_id), fresh_secret())
+    request = registration(auth.ticket(number, verification_id=verification_id), fresh_secret())
 
     assert await refusal(auth.call(REGISTER, request)) is ErrorCode.NUMBER_TAKEN
     spent = await auth.database.fetchval(
@@ -197,9 +234,9 @@ async def test_a_taken_number_is_refused_and_the_ticket_is_not_spent(auth: Auth)
     assert spent == 0
 
 
-async def test_many_tickets_for_one_number_at_once_make_one_account(auth: Auth) -> None:
+async def test_concurrent_tickets_for_one_number_make_one_account(auth: Auth) -> None:
     number = fresh_number()
-    requests = [registering(auth.ticket(number), fresh_secret()) for _ in range(10)]
+    requests = [registration(auth.ticket(number), fresh_secret()) for _ in range(10)]
 
     outcomes = await asyncio.gather(
         *(
@@ -213,115 +250,13 @@ async def test_many_tickets_for_one_number_at_once_make_one_account(auth: Auth) 
     assert refused == [ErrorCode.NUMBER_TAKEN] * 9
 
 
-async def test_a_reset_sets_the_password_and_ends_every_earlier_session(auth: Auth) -> None:
-    number, old, new = fresh_number(), fresh_secret(), fresh_secret()
-    first = await auth.register(number, old)
-    second = await auth.log_in(number, old)
-
-    reset = await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), new, phone=number))
-
-    for ended in (first, second):
-        assert await refusal(auth.call(RESOLVE, Resolve(token=ended.token))) is ErrorCode.UNAUTHENTICATED
-    assert (await auth.call(RESOLVE, Resolve(token=reset.token))).session_id == reset.session_id
-    assert reset.account.version == 2
-    assert await refusal(auth.log_in(number, old)) is ErrorCode.CREDENTIALS_REFUSED
-    assert (await auth.log_in(number, new)).account.user_id == first.account.user_id
-
-
-async def test_a_reset_is_told_with_every_session_it_ended(auth: Auth) -> None:
-    number, old = fresh_number(), fresh_secret()
-    first = await auth.register(number, old)
-    second = await auth.log_in(number, old)
-    reset = await auth.call(RESET_PASSWORD, resetting(auth.ticket(number, RESET), fresh_secret()))
-
-    heard = await auth.listener.of_user(first.account.user_id, 7)
-
-    changed = [event for event in heard if event["type"] == PasswordChanged.key]
-    data = CloudEvent[PasswordChanged].model_validate(changed[0])
-    assert (len(changed), data.version, data.data.cause, data.data.sessions_revoked) == (1, 2, "reset", 2)
-    revoked = [CloudEvent[SessionRevoked].model_validate(e) for e in heard if e["type"] == SessionRevoked.key]
-    assert {event.subject for event in revoked} == {str(first.session_id), str(second.session_id)}
-    assert {(event.version, event.data.cause) for event in revoked} == {(2, "reset_password")}
-    opened = {event["subject"] for event in heard if event["type"] == SessionOpened.key}
-    assert opened == {str(made.session_id) for made in (first, second, reset)}
-
-
-async def test_a_reset_repeats_like_a_registration(auth: Auth) -> None:
-    number, new = fresh_number(), fresh_secret()
-    await auth.register(number, fresh_secret())
-    ticket = auth.ticket(number, RESET)
-    first = await auth.call(RESET_PASSWORD, resetting(ticket, new))
-
-    again = await auth.clients[1].call(RESET_PASSWORD, resetting(ticket, new))
-
-    assert again.account.version == first.account.version == 2
-    assert (await auth.call(RESOLVE, Resolve(token=first.token))).session_id == first.session_id
-    other = resetting(ticket, fresh_secret())
-    assert await refusal(auth.call(RESET_PASSWORD, other)) is ErrorCode.CODE_REFUSED
-
-
-async def test_many_resets_of_one_ticket_at_once_set_one_password(auth: Auth) -> None:
-    number = fresh_number()
-    await auth.register(number, fresh_secret())
-    ticket = auth.ticket(number, RESET)
-    secrets = [fresh_secret() for _ in range(20)]
-
-    outcomes = await asyncio.gather(
-        *(
-            until_taken(partial(auth.clients[place % 2].call, RESET_PASSWORD, resetting(ticket, secret)))
-            for place, secret in enumerate(secrets)
-        ),
-        return_exceptions=True,
-    )
-
-    won = [secret for secret, made in zip(secrets, outcomes, strict=True) if not isinstance(made, ServiceError)]
-    assert len(won) == 1
-    assert (await auth.log_in(number, won[0])).account.version == 2
-
-
-async def test_a_log_in_with_the_old_password_never_outlives_a_reset(auth: Auth) -> None:
-    number, old, new = fresh_number(), fresh_secret(), fresh_secret()
-    await auth.register(number, old)
-
-    *opened, reset = await asyncio.gather(
-        *(until_taken(partial(auth.log_in, number, old)) for _ in range(8)),
-        until_taken(partial(auth.clients[1].call, RESET_PASSWORD, resetting(auth.ticket(number, RESET), new))),
-        return_exceptions=True,
-    )
-
-    for outcome in opened:
-        if isinstance(outcome, ServiceError):
-            assert outcome.code is ErrorCode.CREDENTIALS_REFUSED
-        else:
-            assert await refusal(auth.call(RESOLVE, Resolve(token=outcome.token))) is ErrorCode.UNAUTHENTICATED
-    assert (await auth.call(RESOLVE, Resolve(token=reset.token))).session_id == reset.session_id
-
-
-async def test_a_reset_without_an_account_is_refused(auth: Auth) -> None:
-    request = resetting(auth.ticket(fresh_number(), RESET), fresh_secret())
-
-    assert await refusal(auth.call(RESET_PASSWORD, request)) is ErrorCode.NO_ACCOUNT
-
-
-async def test_a_banned_account_cannot_reset_and_keeps_its_ticket(auth: Auth) -> None:
-    number, new = fresh_number(), fresh_secret()
-    await auth.register(number, fresh_secret())
-    request = resetting(auth.ticket(number, RESET), new)
-    await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
-    assert await refusal(auth.call(RESET_PASSWORD, request)) is ErrorCode.ACCOUNT_BANNED
-
-    await auth.database.execute("update accounts set banned_at = null where phone = $1", number)
-
-    assert (await auth.call(RESET_PASSWORD, request)).account.version == 2
-
-
-async def test_no_table_holds_a_secret_a_token_or_a_ticket_and_only_accounts_hold_a_number(auth: Auth) -> None:
+async def test_no_table_has_a_secret_a_token_or_a_ticket_and_only_accounts_has_a_number(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    made = await auth.call(REGISTER, registering(ticket, secret))
+    made = await auth.call(REGISTER, registration(ticket, secret))
     logged_in = await auth.log_in(number, secret)
     await refusal(auth.log_in(number, fresh_secret()))
-    await refusal(auth.call(REGISTER, registering(ticket, fresh_secret())))
+    await refusal(auth.call(REGISTER, registration(ticket, fresh_secret())))
 
     tables = [row[0] for row in await auth.database.fetch("select tablename from pg_tables where schemaname='public'")]
     found = {}

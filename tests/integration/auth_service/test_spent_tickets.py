@@ -1,11 +1,9 @@
-"""What auth-service tells of the tickets that verifications gave: spent or not, on what, and whether it lasts."""
+"""The spent tickets of verifications: on what each was spent, and whether its session lives."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-import pytest
-from support.auth import Auth, fresh_number, fresh_secret, running
+from support.auth import Auth, fresh_number, fresh_secret
 
 from shared.internal_api.auth import (
     END_SESSION,
@@ -21,18 +19,12 @@ from shared.internal_api.auth import (
 from shared.internal_api.sms import Purpose
 
 
-@pytest.fixture(scope="module")
-async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    async with running(postgres_url, amqp_url) as auth:
-        yield auth
-
-
 async def find(auth: Auth, *verification_ids: UUID) -> SpentTickets:
     answer: SpentTickets = await auth.call(FIND_SPENT, FindSpent(verification_ids=list(verification_ids)))
     return answer
 
 
-async def test_a_ticket_that_opened_an_account_is_told_with_its_session_until_that_ends(auth: Auth) -> None:
+async def test_a_ticket_spent_on_registration_is_listed_with_its_session_until_that_ends(auth: Auth) -> None:
     number, verification_id = fresh_number(), uuid4()
     ticket = auth.ticket(number, verification_id=verification_id)
     made = await auth.call(REGISTER, Register(ticket=ticket, secret=fresh_secret(), dialect="maitian"))
@@ -46,7 +38,7 @@ async def test_a_ticket_that_opened_an_account_is_told_with_its_session_until_th
     assert not spent.session_lives
 
 
-async def test_a_ticket_that_signed_in_is_told_with_its_session(auth: Auth) -> None:
+async def test_a_ticket_spent_on_a_log_in_is_listed_with_its_session(auth: Auth) -> None:
     number, verification_id = fresh_number(), uuid4()
     await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, Purpose.SIGN_IN, verification_id=verification_id)
@@ -56,7 +48,7 @@ async def test_a_ticket_that_signed_in_is_told_with_its_session(auth: Auth) -> N
     assert (spent.purpose, spent.session_lives) == (Purpose.SIGN_IN, True)
 
 
-async def test_a_ticket_that_nobody_spent_is_not_told_and_the_answer_says_how_far_back_it_knows(auth: Auth) -> None:
+async def test_an_unspent_ticket_is_not_listed_and_the_response_says_how_far_back_it_reaches(auth: Auth) -> None:
     answer = await find(auth, uuid4())
     assert answer.tickets == []
     assert abs(datetime.now(UTC) - timedelta(days=1) - answer.known_since) < timedelta(minutes=1)

@@ -1,23 +1,16 @@
-"""Login names on a real PostgreSQL: unique ignoring case, and no ticket is lost over one that is taken."""
+"""Usernames on a real PostgreSQL: unique ignoring case, and a taken one does not spend the ticket."""
 
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, refusal, running
+from support.auth import Auth, fresh_number, fresh_secret, refusal
 from support.patience import until_taken
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import REGISTER, Register
-
-
-@pytest.fixture(scope="module")
-async def auth(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    async with running(postgres_url, amqp_url) as auth:
-        yield auth
 
 
 def fresh_name() -> str:
@@ -30,7 +23,7 @@ def named(auth: Auth, name: str | None, *, ticket: str | None = None, secret: st
     )
 
 
-async def test_an_account_keeps_its_name_as_it_was_written(auth: Auth) -> None:
+async def test_a_name_is_stored_as_it_was_written(auth: Auth) -> None:
     name = fresh_name()
 
     made = await auth.call(REGISTER, named(auth, name))
@@ -39,7 +32,7 @@ async def test_an_account_keeps_its_name_as_it_was_written(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, str.swapcase, lambda name: name.replace("E", "Ｅ")])
-async def test_a_name_is_taken_however_it_is_written(auth: Auth, spell) -> None:
+async def test_a_name_is_taken_in_every_spelling(auth: Auth, spell) -> None:
     name = fresh_name()
     await auth.call(REGISTER, named(auth, name))
 
@@ -68,13 +61,13 @@ async def test_a_repeat_succeeds_with_the_same_name_only(auth: Auth) -> None:
         assert await refusal(auth.call(REGISTER, request)) is ErrorCode.CODE_REFUSED
 
 
-async def test_accounts_without_a_name_are_as_many_as_you_like(auth: Auth) -> None:
+async def test_any_number_of_accounts_has_no_name(auth: Auth) -> None:
     made = [await auth.call(REGISTER, named(auth, None)) for _ in range(2)]
 
     assert [each.account.name for each in made] == [None, None]
 
 
-async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None:
+async def test_one_of_many_concurrent_registrations_gets_the_name(auth: Auth) -> None:
     name = fresh_name()
     asked = [until_taken(partial(auth.clients[turn % 2].call, REGISTER, named(auth, name))) for turn in range(8)]
 
@@ -85,7 +78,7 @@ async def test_of_many_who_want_one_name_at_once_one_gets_it(auth: Auth) -> None
     assert outcomes == {"made": 1, ErrorCode.NAME_TAKEN: 7}
 
 
-async def test_one_registration_with_a_name_sent_many_times_at_once_makes_one_account(auth: Auth) -> None:
+async def test_concurrent_repeats_of_one_registration_with_a_name_make_one_account(auth: Auth) -> None:
     request = named(auth, fresh_name())
 
     made = await asyncio.gather(
@@ -96,7 +89,7 @@ async def test_one_registration_with_a_name_sent_many_times_at_once_makes_one_ac
 
 
 @pytest.mark.parametrize("name", ["", "n" * 33, "a\nb", "a\x00b", "a\x7fb", "a\x85b"])
-async def test_a_name_that_is_none_is_refused(auth: Auth, name: str) -> None:
+async def test_an_invalid_name_is_refused(auth: Auth, name: str) -> None:
     request = named(auth, None).model_copy(update={"name": name})
 
     with pytest.raises(ServiceError) as refused:

@@ -18,8 +18,8 @@ from auth_service.tickets.setup import add_tickets
 from auth_service.tokens import api as tokens
 from auth_service.tokens.setup import add_tokens
 from shared.background import repeating
-from shared.health import CHECKS
-from shared.rpc import new_service
+from shared.internal_api.server import new_service
+from shared.process.health import CHECKS
 
 
 def create_app(settings: AuthSettings) -> web.Application:

@@ -16,7 +16,7 @@ from shared import amqp, postgres
 from shared.keys import KeyRing
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.settings import OnOff
+from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.keys import KeyRing
-from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, Settings
+from shared.process.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, Settings
 
 SEED_BYTES = 32
 

@@ -9,9 +9,9 @@ import aiohttp
 import asyncpg
 from support.auth import Auth, database, fresh_number, fresh_secret, refusal, token_of
 
-from shared import rpc
 from shared.errors import ErrorCode
 from shared.internal_api.auth import LOOK_UP, LookUp
+from shared.internal_api.client import internal_client
 from shared.postgres import url_of
 
 
@@ -65,7 +65,7 @@ async def test_a_missing_variable_is_named_in_one_line() -> None:
 
 
 async def test_a_request_without_the_service_token_is_refused(auth: Auth) -> None:
-    async with rpc.internal_client(auth.url, "0" * 64) as stranger:
+    async with internal_client(auth.url, "0" * 64) as stranger:
         assert await refusal(stranger.call(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
 
 

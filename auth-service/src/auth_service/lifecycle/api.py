@@ -19,7 +19,7 @@ from shared.internal_api.auth import (
     LookedUp,
 )
 from shared.internal_api.endpoint import Empty
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 
 REGISTRATION: web.AppKey[Registration] = web.AppKey("registration", Registration)
 PASSWORD_RESET: web.AppKey[PasswordReset] = web.AppKey("password_reset", PasswordReset)

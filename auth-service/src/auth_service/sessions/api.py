@@ -14,7 +14,7 @@ from shared.internal_api.auth import (
     LivingSessions,
 )
 from shared.internal_api.endpoint import Empty
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 
 PASSWORD_LOGIN: web.AppKey[PasswordLogin] = web.AppKey("password_login", PasswordLogin)
 CODE_LOGIN: web.AppKey[CodeLogin] = web.AppKey("code_login", CodeLogin)

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from auth_service.tickets.spent_ticket_store import SpentTicketStore
 from shared.internal_api.auth import FIND_SPENT
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 
 SPENT_TICKETS: web.AppKey[SpentTicketStore] = web.AppKey("spent_tickets", SpentTicketStore)
 routes = web.RouteTableDef()

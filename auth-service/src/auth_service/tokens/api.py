@@ -6,7 +6,7 @@ from auth_service.tokens.access_tokens import AccessTokens
 from auth_service.tokens.refresh_tokens import RefreshTokens
 from auth_service.tokens.token_resolver import TokenResolver
 from shared.internal_api.auth import GRANT, READ_KEYS, REFRESH, RESOLVE, PublicKeys
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 
 ACCESS_TOKENS: web.AppKey[AccessTokens] = web.AppKey("access_tokens", AccessTokens)
 REFRESH_TOKENS: web.AppKey[RefreshTokens] = web.AppKey("refresh_tokens", RefreshTokens)

@@ -1,8 +1,8 @@
 """How the tests come by a browser, and what they say where there is none."""
 
 import pytest
-from stack import apt, chromium
 from stack.folder import StackError
+from stack.packages import apt, chromium
 
 
 @pytest.fixture(autouse=True)

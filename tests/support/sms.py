@@ -26,7 +26,7 @@ from sms_service.delivery.sender_pool import SenderPool
 from sms_service.keys import Secrets
 from sms_service.messages.templates import BUILT_IN, Texts
 from sms_service.otp import CodeDeriver
-from sms_service.senders.port import Message, Outcome, Sender, SendResult
+from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.code_checker import CodeChecker
@@ -115,16 +115,16 @@ class Recorder:
 
     outcome: Outcome | Exception = Outcome.ACCEPTED
     name: str = "recorder"
-    messages: list[Message] = field(default_factory=list)
+    messages: list[OutgoingMessage] = field(default_factory=list)
 
-    async def send(self, message: Message) -> SendResult:
+    async def send(self, message: OutgoingMessage) -> SendResult:
         self.messages.append(message)
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return SendResult(self.outcome)
 
 
-def a_message(number: E164 | None = None, **more: Any) -> Message:
+def a_message(number: E164 | None = None, **more: Any) -> OutgoingMessage:
     """A message as senders receive it."""
     defaults = {
         "text": "【好码】验证码 314159",
@@ -133,7 +133,7 @@ def a_message(number: E164 | None = None, **more: Any) -> Message:
         "language": Language.CHINESE,
     }
     fields = {"message_id": new_id(), "remaining": timedelta(minutes=5)} | defaults | more
-    return Message(to=number or fresh_number(), **fields)
+    return OutgoingMessage(to=number or fresh_number(), **fields)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Sms:
 
     def delivery(self, sender_pool: Sender | SenderPool, texts: Texts = BUILT_IN) -> Delivery:
         if not isinstance(sender_pool, SenderPool):
-            sender_pool = SenderPool.only(sender_pool)
+            sender_pool = SenderPool.of_one(sender_pool)
         return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, PHONES, lambda: None, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:

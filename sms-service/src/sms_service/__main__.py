@@ -85,7 +85,7 @@ def spending(arguments: argparse.Namespace) -> None:
     logs.configure(API, "error", to=sys.stderr)
     from sms_service.spending import cli  # noqa: PLC0415
 
-    cli.spending(settings, arguments.scope)
+    cli.spending(settings.sms_config.plan, settings.postgres_url, settings.sms_database, arguments.scope)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

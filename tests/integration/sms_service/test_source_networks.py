@@ -13,8 +13,8 @@ from support.sms import PHONES, Codes, Sms, asking, entering, fresh_number, refu
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
 from sms_service.callers.rate_limits import CallerRateLimits, NoCallerLimits
-from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.retention import purge
+from sms_service.retention_store import RetentionStore
 
 
 class OnlySourceNetworks(NoCallerLimits):
@@ -162,7 +162,7 @@ async def test_source_networks_are_purged_after_their_hour(sms: Sms, codes: Code
         old.rpartition(".")[0] + ".0/24",
     )
 
-    await purge(LedgerStore(sms.pool))
+    await purge(RetentionStore(sms.pool))
 
     assert (await failures(sms, old), await failures(sms, young)) == (0, 1)
 

@@ -55,7 +55,7 @@ class AuditRecorder:
         limiter, wait = _limiter(error), error.retry_after
         if self._is_sampled(limiter, request, ref):
             data = events.event_data(number, ref, request.purpose, request.dialect)
-            detail = error.why if isinstance(error, BlockedError) else limiter
+            detail = error.reason if isinstance(error, BlockedError) else limiter
             event = VerificationEvent(
                 ref, EventKind.REFUSED, request.purpose, request.dialect, detail=detail, retry_after=wait
             )

@@ -46,7 +46,7 @@ class SourceNetworks(Protocol):
 class PrefixCounting(Protocol):
     """Finds the prefixes that spending counts a correct code on; None if it counts nothing."""
 
-    def area(self, number: E164) -> NumberPrefixes | None: ...
+    def prefixes(self, number: E164) -> NumberPrefixes | None: ...
 
 
 class CodeChecker:
@@ -131,7 +131,7 @@ class CodeChecker:
     async def _succeed(
         self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None, data: dict[str, Any]
     ) -> Verified:
-        prefixes = self._prefix_counting.area(number) if test is None else None
+        prefixes = self._prefix_counting.prefixes(number) if test is None else None
         event = events.succeeded(data, attempt.version)
         verified = await self._repository.succeed(SuccessfulCheck(attempt, event, request.dialect, prefixes))
         if verified is None:

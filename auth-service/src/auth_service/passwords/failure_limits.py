@@ -7,13 +7,13 @@ log-in works with Redis stopped, and no limit may rise then.
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
 from auth_service.passwords.model import Bucket
+from shared import networks
 from shared.phone import ref_hex
 
 MAX_PER_NUMBER = 10
 MAX_PER_NETWORK = 100
 """Failures in one window. A window lasts 15 minutes from its first failure."""
 
-SITE_PREFIX = 48
 MAX_PER_NUMBER_IN_SITE = 2 * MAX_PER_NUMBER
 MAX_PER_SITE = 4 * MAX_PER_NETWORK
 """The limits of the /48 around an IPv6 network. A /48 costs nothing and has 256 networks, so it has counters too.
@@ -24,10 +24,7 @@ IPv4 needs none: an address has a price, and the /16 around it belongs to thousa
 
 def network_of(address: IPv4Address | IPv6Address) -> str:
     """The network that an address counts for: its /24, or its /56, which one household or host is given."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    prefix = 24 if isinstance(address, IPv4Address) else 56
-    return str(ip_network((address, prefix), strict=False))
+    return networks.network_of(address)
 
 
 def buckets(phone_ref: int, network: str) -> tuple[Bucket, ...]:
@@ -35,7 +32,7 @@ def buckets(phone_ref: int, network: str) -> tuple[Bucket, ...]:
     counters = _counters(phone_ref, network, MAX_PER_NETWORK, MAX_PER_NUMBER)
     parsed = ip_network(network)
     if isinstance(parsed, IPv6Network):
-        site = str(parsed.supernet(new_prefix=SITE_PREFIX))
+        site = str(parsed.supernet(new_prefix=networks.IPV6_SITE))
         counters += _counters(phone_ref, site, MAX_PER_SITE, MAX_PER_NUMBER_IN_SITE)
     return tuple(sorted(counters, key=lambda bucket: bucket.name))
 

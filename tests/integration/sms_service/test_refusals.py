@@ -1,18 +1,16 @@
-"""Whoever is refused a code is told which kind of refusal it is and when to try again, wherever that passes by itself."""
+"""A refused request for a code says why, and if waiting helps, for how long."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from support.sms import BOOTH, PHONES, Sms, asking, fresh_number, refusal, running
+from support.sms import Sms, asking, fresh_number, refusal, running
 
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.server import problem
 from shared.phone import E164
-from sms_service.callers.rate_limits import Unlimited
+from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.spending.gate import NoSpendingLimits
 from sms_service.spending.refusals import BlockedError
-from sms_service.verification.codes import Secrets, Verifications
-from sms_service.verification.store import VerificationStore
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +19,20 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
         yield sms
 
 
-class Refusing(Unlimited):
-    """Limits on callers that refuse, or cannot tell."""
+class Refusing(NoCallerLimits):
+    """Caller limits that refuse each send, or cannot decide."""
 
     def __init__(self, error: ServiceError) -> None:
         self._error = error
 
-    async def may_send(self, *_: object) -> None:
+    async def charge_send(self, *_: object) -> None:
         raise self._error
 
 
-class Stopped(NoSpendingLimits):
-    """No money for anybody."""
+class Blocked(NoSpendingLimits):
+    """A spending limit that refuses all numbers."""
 
-    def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  whoever it is
+    def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  the port names it
         raise BlockedError(600)
 
 
@@ -56,14 +54,12 @@ async def caller(sms: Sms) -> ServiceError:
     return await refusal(sms.codes(Refusing(error)).issue(asking(fresh_number())))
 
 
-async def limits_away(sms: Sms) -> ServiceError:
+async def limits_unavailable(sms: Sms) -> ServiceError:
     return await refusal(sms.codes(Refusing(unavailable())).issue(asking(fresh_number())))
 
 
 async def spending(sms: Sms) -> ServiceError:
-    secrets = Secrets(sms.deriver, PHONES, BOOTH)
-    codes = Verifications(VerificationStore(sms.pool), Unlimited(), secrets, lambda: None, spending_guard=Stopped())
-    return await refusal(codes.issue(asking(fresh_number())))
+    return await refusal(sms.codes(spending_guard=Blocked()).issue(asking(fresh_number())))
 
 
 @pytest.mark.parametrize(
@@ -72,11 +68,11 @@ async def spending(sms: Sms) -> ServiceError:
         (cooldown, ErrorCode.COOLDOWN, 429),
         (daily_cap, ErrorCode.DAILY_CAP, 429),
         (caller, ErrorCode.CALLER_LIMIT, 429),
-        (limits_away, ErrorCode.UNAVAILABLE, 503),
+        (limits_unavailable, ErrorCode.UNAVAILABLE, 503),
         (spending, ErrorCode.SENDING_PAUSED, 503),
     ],
 )
-async def test_a_refusal_that_passes_by_itself_says_when(
+async def test_a_refusal_that_waiting_resolves_says_for_how_long(
     sms: Sms, refused: Callable[[Sms], Awaitable[ServiceError]], code: ErrorCode, status: int
 ) -> None:
     error = await refused(sms)

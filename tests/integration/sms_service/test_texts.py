@@ -1,4 +1,4 @@
-"""Texts on a real ledger: what chooses their words survives the queue, and how many short messages they take is kept."""
+"""Texts on a real ledger: what chooses a template survives the queue, and the number of segments is stored."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -21,23 +21,23 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
         yield sms
 
 
-async def sent(sms: Sms, texts: Texts, **asked: Any) -> tuple[str, UUID]:
-    """The text of a message that was asked for like this, and its id."""
+async def sent(sms: Sms, texts: Texts, **fields: Any) -> tuple[str, UUID]:
+    """The text of the message for such a request, and its id."""
     number, sender = fresh_number(), Recorder()
-    await sms.codes().issue(asking(number, **asked))
+    await sms.codes().issue(asking(number, **fields))
     (row,) = await sms.sends(number)
     await sms.delivery(sender, texts).deliver(row["message_id"])
     (message,) = sender.messages
     return message.text.replace(message.code, "<code>"), row["message_id"]
 
 
-async def test_language_dialect_and_client_of_the_request_choose_the_words(sms: Sms) -> None:
+async def test_language_dialect_and_client_of_the_request_choose_the_text(sms: Sms) -> None:
     texts = Texts(
         [(Scope(dialect="tel", language=Language.ENGLISH), "{signature} {code}")],
         [(Scope(), "Acme")],
         [(Scope(client="ios"), Autofill(domain="example.com")), (Scope(dialect="native"), Autofill("FA+9qCX9VSu"))],
     )
-    chinese = "Acme验证码 <code>，用于注册，5 分钟内有效。请勿告诉他人。"
+    chinese = "Acme验证码 <code>，用于注册，5 分钟内有效，请勿泄露。"
     assert (await sent(sms, texts))[0] == chinese
     assert (await sent(sms, texts, language="en", dialect="tel"))[0] == "Acme <code>"
     assert (await sent(sms, texts, client="ios"))[0] == f"{chinese}\n@example.com #<code>"
@@ -45,9 +45,7 @@ async def test_language_dialect_and_client_of_the_request_choose_the_words(sms: 
 
 
 @pytest.mark.parametrize(("letters", "segments"), [(0, 1), (64, 1), (65, 2), (200, 4)])
-async def test_how_many_short_messages_a_text_takes_is_recorded_told_and_counted(
-    sms: Sms, letters: int, segments: int
-) -> None:
+async def test_the_number_of_segments_is_stored_published_and_counted(sms: Sms, letters: int, segments: int) -> None:
     counted = SEGMENTS.labels("recorder")._value.get()
     texts = Texts([(Scope(language=Language.CHINESE), "{code}" + "长" * letters)])
 
@@ -59,7 +57,7 @@ async def test_how_many_short_messages_a_text_takes_is_recorded_told_and_counted
     assert SEGMENTS.labels("recorder")._value.get() - counted == segments
 
 
-async def test_the_second_sender_is_billed_for_as_many_as_the_first(sms: Sms) -> None:
+async def test_the_second_sender_is_billed_for_as_many_segments_as_the_first(sms: Sms) -> None:
     number = fresh_number()
     await sms.codes().issue(asking(number))
     (row,) = await sms.sends(number)
@@ -72,9 +70,9 @@ async def test_the_second_sender_is_billed_for_as_many_as_the_first(sms: Sms) ->
     assert tried == [("first", 2), ("second", 2)]
 
 
-async def test_a_stranger_cannot_write_into_a_message(sms: Sms) -> None:
-    """Whatever a client calls itself, only what the operator configured is in the text."""
+async def test_a_client_cannot_write_into_a_message(sms: Sms) -> None:
+    """The client's name only chooses between the operator's texts; it is never part of one."""
     texts = Texts([], [], [(Scope(client="ios"), Autofill(domain="example.com"))])
     for client in ("@evil.example #1", "{code}", "FA+9qCX9VSu", "IOS", "ios "):
         text, _ = await sent(sms, texts, client=client)
-        assert text == "【好码】验证码 <code>，用于注册，5 分钟内有效。请勿告诉他人。"
+        assert text == "【好码】验证码 <code>，用于注册，5 分钟内有效，请勿泄露。"

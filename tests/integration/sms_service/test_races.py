@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.patience import until_taken
-from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
+from support.sms import PHONES, TICKETS, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
@@ -154,7 +154,7 @@ async def test_of_right_and_wrong_codes_at_once_each_is_judged_by_its_own(proces
     assert [isinstance(answer, ServiceError) for answer in answers] == [bool(place % 2) for place in range(40)]
     for number, made, answer in list(zip(numbers, issued, answers, strict=True))[::2]:
         assert isinstance(answer, CodeChecked)
-        ticket = BOOTH.open(answer.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
+        ticket = TICKETS.open(answer.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
         assert (ticket.number, ticket.verification_id) == (number, made.verification_id)
     state = "select verification_id, verified_at is not null, tries from verifications where phone_ref = any ($1)"
     rows = await processes[0].pool.fetch(state, [PHONES.ref(number) for number in numbers])

@@ -1,4 +1,4 @@
-"""Numbers for app review: a code of their own, nothing sent, a lane of their own, and an end."""
+"""Test numbers, for app review: a fixed code, no messages, limits of their own, and a last day."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -8,8 +8,9 @@ from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, l
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
+from shared.networks import IPv4OrIPv6
 from shared.phone import E164
-from sms_service.verification.codes import Verifications
+from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.verification.limits import TEST_SENDS_PER_WINDOW
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
@@ -31,25 +32,16 @@ def with_test(number: E164, until: date = NEXT_MONTH) -> TestNumbers:
     return TestNumbers([TestNumber(number, CODE, until)])
 
 
-class NobodyMay:
-    """Limits on callers that let nobody through."""
+class RefuseAllSends(NoCallerLimits):
+    """Caller limits that refuse each send."""
 
-    async def may_send(self, address: object, phone_ref: int) -> None:  # noqa: ARG002  whoever it is
+    async def charge_send(self, address: IPv4OrIPv6, phone_ref: int) -> None:  # noqa: ARG002  the port names them
         raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
 
-    async def not_sent(self, address: object, phone_ref: int) -> None:
-        """Nothing was charged."""
 
-    async def may_look_up(self, address: object) -> None:
-        """Whoever it is."""
-
-    def source_network(self, address: object) -> None:
-        """Nobody."""
-
-
-async def test_its_own_code_opens_a_ticket_and_nothing_is_sent(sms: Sms) -> None:
+async def test_the_fixed_code_gives_a_ticket_and_no_message_is_sent(sms: Sms) -> None:
     number = fresh_number()
-    codes = sms.codes(tests=with_test(number))
+    codes = sms.codes(test_numbers=with_test(number))
 
     issued = await codes.issue(asking(number))
 
@@ -72,24 +64,24 @@ async def test_its_own_code_opens_a_ticket_and_nothing_is_sent(sms: Sms) -> None
     assert CODE not in str(events)
 
 
-async def test_the_code_that_would_be_derived_does_not_work(sms: Sms) -> None:
+async def test_the_code_that_another_number_would_get_does_not_work(sms: Sms) -> None:
     number = fresh_number()
-    codes = sms.codes(tests=with_test(number))
+    codes = sms.codes(test_numbers=with_test(number))
     issued = await codes.issue(asking(number))
     derived = sms.deriver.code(1, issued.verification_id, number, Purpose.SIGN_UP)
     assert (await refusal(codes.check(entering(number, derived)))).code is ErrorCode.CODE_REFUSED
 
 
-async def test_no_code_works_before_one_was_asked_for(sms: Sms) -> None:
+async def test_the_fixed_code_does_not_work_before_a_code_is_requested(sms: Sms) -> None:
     number = fresh_number()
     assert (
-        await refusal(sms.codes(tests=with_test(number)).check(entering(number, CODE)))
+        await refusal(sms.codes(test_numbers=with_test(number)).check(entering(number, CODE)))
     ).code is ErrorCode.CODE_REFUSED
 
 
-async def test_it_waits_for_nobody_and_has_a_limit_of_its_own(sms: Sms) -> None:
+async def test_a_test_number_has_no_cooldown_and_no_caller_limit_but_its_own_daily_cap(sms: Sms) -> None:
     number = fresh_number()
-    codes = sms.codes(NobodyMay(), with_test(number))
+    codes = sms.codes(RefuseAllSends(), with_test(number))
     for _ in range(12):
         await codes.issue(asking(number))
     await codes.status(looking_up(number))
@@ -100,18 +92,18 @@ async def test_it_waits_for_nobody_and_has_a_limit_of_its_own(sms: Sms) -> None:
     assert (error.retry_after or 0) > 86_000
 
 
-async def test_after_its_last_day_it_is_refused(sms: Sms) -> None:
+async def test_a_test_number_is_refused_after_its_last_day(sms: Sms) -> None:
     number = fresh_number()
-    await sms.codes(tests=with_test(number, TODAY)).issue(asking(number))
-    codes: Verifications = sms.codes(tests=with_test(number, TODAY - timedelta(days=1)))
+    await sms.codes(test_numbers=with_test(number, TODAY)).issue(asking(number))
+    codes = sms.codes(test_numbers=with_test(number, TODAY - timedelta(days=1)))
     assert (await refusal(codes.check(entering(number, CODE)))).code is ErrorCode.CODE_REFUSED
     assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.NUMBER_REFUSED
     assert len(await sms.sends(number)) == 1
 
 
-async def test_other_numbers_are_as_they_were(sms: Sms) -> None:
+async def test_other_numbers_are_not_affected(sms: Sms) -> None:
     number = fresh_number()
-    codes = sms.codes(tests=with_test(fresh_number()))
+    codes = sms.codes(test_numbers=with_test(fresh_number()))
     issued = await codes.issue(asking(number))
     assert (await sms.sends(number))[0]["state"] == "queued"
     assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.COOLDOWN
@@ -119,10 +111,10 @@ async def test_other_numbers_are_as_they_were(sms: Sms) -> None:
         assert (await refusal(codes.check(entering(number, CODE)))).code is ErrorCode.CODE_REFUSED
 
 
-def test_each_is_announced_at_start_without_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_test_number_is_logged_at_the_start_without_its_code(capsys: pytest.CaptureFixture[str]) -> None:
     number = fresh_number()
-    with_test(number, TODAY - timedelta(days=1)).announce(datetime.now(UTC))
-    said = capsys.readouterr().out
-    assert "test_number.configured" in said
-    assert number not in said
-    assert CODE not in said
+    with_test(number, TODAY - timedelta(days=1)).log_configured(datetime.now(UTC))
+    logged = capsys.readouterr().out
+    assert "test_number.configured" in logged
+    assert number not in logged
+    assert CODE not in logged

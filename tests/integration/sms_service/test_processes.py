@@ -1,4 +1,4 @@
-"""The API and the delivery worker together, over HTTP and a real broker, down to the inbox."""
+"""The API and the delivery worker together, over HTTP and a real broker, up to the inbox."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ from sms_service.worker import create_worker
 
 @dataclass(frozen=True)
 class Processes:
-    """An API, a worker, and a broker with a queue of this test's own between them."""
+    """An API, a worker, and a broker with the test's own queue between them."""
 
     settings: SmsSettings
     api: str
@@ -92,7 +92,7 @@ async def _delete(amqp_url: str, queue: amqp.Queue) -> None:
 
 
 async def sent(processes: Processes) -> tuple[str, CodeIssued, dict[str, Any]]:
-    """A code asked for, and its message in the inbox."""
+    """Request a code, and wait for its message in the inbox."""
     number = fresh_number()
     issued = await processes.client.call(ISSUE_CODE, asking(number))
     status, message = await processes.latest(number, wait="10")
@@ -100,7 +100,7 @@ async def sent(processes: Processes) -> tuple[str, CodeIssued, dict[str, Any]]:
     return number, issued, message
 
 
-async def test_a_code_asked_for_arrives_in_the_inbox_and_opens_a_ticket(processes: Processes) -> None:
+async def test_a_requested_code_arrives_in_the_inbox_and_gives_a_ticket(processes: Processes) -> None:
     number, issued, message = await sent(processes)
 
     assert message["code"] == issued.code
@@ -112,25 +112,25 @@ async def test_a_code_asked_for_arrives_in_the_inbox_and_opens_a_ticket(processe
     assert (await processes.client.call(CHECK_CODE, entering(number, message["code"]))).ticket
 
 
-async def test_refusals_travel_with_their_seconds(processes: Processes) -> None:
+async def test_refusals_keep_their_seconds_on_the_wire(processes: Processes) -> None:
     number, _, _ = await sent(processes)
-    for question in (
+    for call in (
         processes.client.call(ISSUE_CODE, asking(number)),
         processes.client.call(ASK_STATUS, looking_up(number)),
     ):
-        error = await refusal(question)
+        error = await refusal(call)
         assert error.code is ErrorCode.COOLDOWN
         assert 50 <= (error.retry_after or 0) <= 60
 
 
-async def test_without_the_service_token_nobody_is_served(processes: Processes) -> None:
+async def test_calls_without_the_service_token_are_refused(processes: Processes) -> None:
     for path in (ISSUE_CODE.path, CHECK_CODE.path, ASK_STATUS.path, "/inbox/messages"):
         async with processes.browser.post(processes.api + path, data=b"{}") as response:
             assert response.status == 401
             assert (await response.json(content_type=None))["code"] == "unauthenticated"
 
 
-async def test_both_processes_say_that_they_are_ready(processes: Processes) -> None:
+async def test_both_processes_report_that_they_are_ready(processes: Processes) -> None:
     for base, checks in ((processes.api, {"postgresql"}), (processes.worker, {"postgresql", "rabbitmq"})):
         async with processes.browser.get(base + "/readyz") as response:
             assert (await response.json())["checks"] == dict.fromkeys(checks, "ok")
@@ -138,7 +138,7 @@ async def test_both_processes_say_that_they_are_ready(processes: Processes) -> N
             assert response.status == 200
 
 
-async def test_nonsense_on_the_queue_is_parked_and_holds_nobody_up(processes: Processes, amqp_url: str) -> None:
+async def test_malformed_commands_are_parked_and_delay_no_message(processes: Processes, amqp_url: str) -> None:
     bodies = (b"", b"{}", b"[]", b'{"message_id": 7}', b'{"message_id": "x"}', b"\xff")
     async with amqp.connect(amqp_url, "test") as connection:
         publisher = await amqp.Publisher.open(connection)
@@ -181,7 +181,7 @@ async def test_the_inbox_lists_newest_first_by_any_spelling_of_the_number(proces
     assert everything["messages"][0]["text"] == "second"
 
 
-async def test_latest_waits_for_a_message_newer_than_one_already_seen(processes: Processes) -> None:
+async def test_latest_waits_for_a_message_newer_than_the_one_already_read(processes: Processes) -> None:
     number, _, first = await sent(processes)
     assert (await processes.latest(number, after=first["id"]))[0] == 404
     waiting = asyncio.create_task(processes.latest(number, after=first["id"], wait="20"))
@@ -208,7 +208,7 @@ async def test_bad_parameters_are_named_and_not_echoed(processes: Processes, que
     assert (status, body["code"], body["field"]) == (400, "parameter_invalid", next(iter(query)))
 
 
-async def test_the_inbox_can_be_emptied_and_says_what_it_is(processes: Processes) -> None:
+async def test_the_inbox_can_be_emptied_and_describes_itself(processes: Processes) -> None:
     number, _, _ = await sent(processes)
     async with processes.browser.delete(processes.api + "/inbox/messages") as response:
         assert response.status == 204
@@ -228,17 +228,17 @@ async def test_in_production_there_is_no_inbox(processes: Processes) -> None:
             assert (await InboxSender(peer).send(a_message())).outcome is Outcome.MISCONFIGURED
 
 
-async def test_the_inbox_sender_tells_how_it_went(processes: Processes) -> None:
+async def test_the_inbox_sender_reports_its_outcome(processes: Processes) -> None:
     assert (await InboxSender(processes.client).send(a_message())).outcome is Outcome.ACCEPTED
     async with (
         internal_client(processes.api, "not the token") as stranger,
-        internal_client("http://127.0.0.1:1", "x") as nobody,
+        internal_client("http://127.0.0.1:1", "x") as unreachable,
     ):
         assert (await InboxSender(stranger).send(a_message())).outcome is Outcome.MISCONFIGURED
-        assert (await InboxSender(nobody).send(a_message())).outcome is Outcome.TRANSIENT
+        assert (await InboxSender(unreachable).send(a_message())).outcome is Outcome.TRANSIENT
 
 
-async def test_messages_sent_together_all_arrive_in_their_order(processes: Processes) -> None:
+async def test_messages_sent_at_once_arrive_in_order(processes: Processes) -> None:
     sender, messages = InboxSender(processes.client), [a_message() for _ in range(20)]
 
     answers = await asyncio.gather(*(sender.send(message) for message in messages))
@@ -248,7 +248,7 @@ async def test_messages_sent_together_all_arrive_in_their_order(processes: Proce
     assert [message["to"] for message in reversed(body["messages"])] == [message.to for message in messages]
 
 
-async def test_messages_told_by_the_worker_reach_listeners(processes: Processes, amqp_url: str) -> None:
+async def test_events_of_the_worker_reach_subscribers(processes: Processes, amqp_url: str) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         heard = await channel.declare_queue(exclusive=True, auto_delete=True)

@@ -1,11 +1,11 @@
-"""The life of a code on a real PostgreSQL: who gets one, when again, what it opens, and when it dies."""
+"""The life of a code on a real PostgreSQL: when it is sent, when it can be sent again, and what it proves."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from support.sms import BOOTH, PHONES, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
+from support.sms import PHONES, TICKETS, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
 
 from shared.errors import ErrorCode
 from shared.internal_api.sms import CodeIssued, Purpose
@@ -23,19 +23,19 @@ async def exhaust(sms: Sms, number: E164, issued: CodeIssued, purpose: Purpose =
         await refusal(sms.codes().check(entering(number, wrong(issued.code), purpose)))
 
 
-async def test_a_right_code_gives_a_ticket_for_its_number_and_purpose(sms: Sms) -> None:
+async def test_a_correct_code_gives_a_ticket_for_its_number_and_purpose(sms: Sms) -> None:
     number = fresh_number()
     issued = await sms.codes().issue(asking(number))
     assert (issued.expires_in, issued.resend_after) == (300, 60)
 
     checked = await sms.codes().check(entering(number, issued.code))
 
-    ticket = BOOTH.open(checked.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
+    ticket = TICKETS.open(checked.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
     assert (ticket.verification_id, ticket.number) == (issued.verification_id, number)
     assert 590 <= checked.expires_in <= 600
 
 
-async def test_the_right_code_again_gives_the_very_same_ticket_for_ten_minutes(sms: Sms) -> None:
+async def test_the_correct_code_gives_the_same_ticket_again_for_ten_minutes(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     issued = await codes.issue(asking(number))
@@ -51,7 +51,7 @@ async def test_the_right_code_again_gives_the_very_same_ticket_for_ten_minutes(s
     assert (await refusal(codes.check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
 
 
-async def test_right_codes_cost_no_try_and_are_told_once(sms: Sms) -> None:
+async def test_correct_codes_use_up_no_attempt_and_are_published_once(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     issued = await codes.issue(asking(number))
@@ -61,11 +61,11 @@ async def test_right_codes_cost_no_try_and_are_told_once(sms: Sms) -> None:
 
     row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
     assert len(row["failures"]) == 1
-    told = [event["type"] for event in await sms.events(ref_hex(PHONES.ref(number)))]
-    assert told == ["sms.verification.requested.v1", "sms.verification.failed.v1", "sms.verification.succeeded.v1"]
+    types = [event["type"] for event in await sms.events(ref_hex(PHONES.ref(number)))]
+    assert types == ["sms.verification.requested.v1", "sms.verification.failed.v1", "sms.verification.succeeded.v1"]
 
 
-async def test_a_wrong_code_is_told_with_the_tries_left(sms: Sms) -> None:
+async def test_an_incorrect_code_is_published_with_the_attempts_left(sms: Sms) -> None:
     number = fresh_number()
     issued = await sms.codes().issue(asking(number))
     await exhaust(sms, number, issued)
@@ -78,7 +78,7 @@ async def test_a_wrong_code_is_told_with_the_tries_left(sms: Sms) -> None:
     assert failed == [4, 3, 2, 1, 0]
 
 
-async def test_a_code_is_dead_after_five_wrong_tries(sms: Sms) -> None:
+async def test_a_code_is_unusable_after_five_incorrect_ones(sms: Sms) -> None:
     number = fresh_number()
     issued = await sms.codes().issue(asking(number))
     await exhaust(sms, number, issued)
@@ -86,23 +86,23 @@ async def test_a_code_is_dead_after_five_wrong_tries(sms: Sms) -> None:
     assert (await refusal(sms.codes().check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
 
 
-async def test_after_exhaustion_a_new_code_is_made(sms: Sms) -> None:
+async def test_a_new_code_is_made_when_the_attempts_are_used_up(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
-    dead = await codes.issue(asking(number))
-    await exhaust(sms, number, dead)
+    used_up = await codes.issue(asking(number))
+    await exhaust(sms, number, used_up)
     await sms.age(number, seconds=61)
 
     fresh = await codes.issue(asking(number))
 
-    assert fresh.verification_id != dead.verification_id
+    assert fresh.verification_id != used_up.verification_id
     assert fresh.expires_in == 300
-    if dead.code != fresh.code:
-        assert await refusal(codes.check(entering(number, dead.code)))
+    if used_up.code != fresh.code:
+        assert await refusal(codes.check(entering(number, used_up.code)))
     assert await codes.check(entering(number, fresh.code))
 
 
-async def test_a_resend_sends_the_same_code_and_restarts_nothing(sms: Sms) -> None:
+async def test_a_resend_sends_the_same_code_and_resets_neither_its_time_nor_its_attempts(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     first = await codes.issue(asking(number))
@@ -121,7 +121,7 @@ async def test_a_resend_sends_the_same_code_and_restarts_nothing(sms: Sms) -> No
 
 
 @pytest.mark.parametrize("end", ["expired", "verified"])
-async def test_a_new_code_takes_the_place_of_one_that_is(sms: Sms, end: str) -> None:
+async def test_a_new_code_replaces_one_that_is(sms: Sms, end: str) -> None:
     number = fresh_number()
     codes = sms.codes()
     old = await codes.issue(asking(number))
@@ -137,7 +137,7 @@ async def test_a_new_code_takes_the_place_of_one_that_is(sms: Sms, end: str) -> 
     assert await codes.check(entering(number, new.code))
 
 
-async def test_a_code_dies_after_five_minutes(sms: Sms) -> None:
+async def test_a_code_expires_after_five_minutes(sms: Sms) -> None:
     number = fresh_number()
     issued = await sms.codes().issue(asking(number))
     await sms.age(number, seconds=300)
@@ -145,7 +145,7 @@ async def test_a_code_dies_after_five_minutes(sms: Sms) -> None:
     assert (await refusal(sms.codes().check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
 
 
-async def test_a_code_opens_no_other_number_and_no_other_purpose(sms: Sms) -> None:
+async def test_a_code_works_for_no_other_number_and_no_other_purpose(sms: Sms) -> None:
     number, other = fresh_number(), fresh_number()
     codes = sms.codes()
     issued = await codes.issue(asking(number))
@@ -173,12 +173,12 @@ async def test_a_code_can_be_checked_by_its_verification_alone(sms: Sms) -> None
     assert by_id.ticket == by_number.ticket
 
 
-async def test_who_names_neither_number_nor_verification_is_told_so(sms: Sms) -> None:
+async def test_a_check_without_a_number_and_a_verification_is_a_missing_parameter(sms: Sms) -> None:
     error = await refusal(sms.codes().check(entering(None, "123456")))
     assert (error.code, error.field) == (ErrorCode.PARAMETER_MISSING, "phone")
 
 
-async def test_an_unknown_number_or_verification_is_refused_like_a_wrong_code(sms: Sms) -> None:
+async def test_an_unknown_number_or_verification_is_refused_like_an_incorrect_code(sms: Sms) -> None:
     codes = sms.codes()
     assert (await refusal(codes.check(entering(fresh_number(), "123456")))).code is ErrorCode.CODE_REFUSED
     assert (
@@ -187,7 +187,7 @@ async def test_an_unknown_number_or_verification_is_refused_like_a_wrong_code(sm
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "１２３４５６", "12345a", " 12345", "1" * 32])
-async def test_a_malformed_code_is_a_wrong_try(sms: Sms, code: str) -> None:
+async def test_a_malformed_code_uses_up_an_attempt(sms: Sms, code: str) -> None:
     number = fresh_number()
     await sms.codes().issue(asking(number))
 
@@ -197,7 +197,7 @@ async def test_a_malformed_code_is_a_wrong_try(sms: Sms, code: str) -> None:
     assert tries == 1
 
 
-async def test_ten_wrong_tries_close_a_number_for_every_purpose_until_they_are_a_day_old(sms: Sms) -> None:
+async def test_ten_incorrect_codes_lock_a_number_for_every_purpose_for_a_day(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD):
@@ -217,7 +217,7 @@ async def test_ten_wrong_tries_close_a_number_for_every_purpose_until_they_are_a
     assert await codes.check(entering(number, freed.code, Purpose.SIGN_IN))
 
 
-async def test_tries_on_a_dead_code_do_not_close_the_number(sms: Sms) -> None:
+async def test_attempts_at_an_unusable_code_do_not_lock_the_number(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     issued = await codes.issue(asking(number))
@@ -229,7 +229,7 @@ async def test_tries_on_a_dead_code_do_not_close_the_number(sms: Sms) -> None:
     assert await codes.check(entering(number, fresh.code))
 
 
-async def test_the_cooldown_belongs_to_who_asks_and_counts_from_the_last_send(sms: Sms) -> None:
+async def test_each_dialect_has_its_own_cooldown_since_the_last_send(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     await codes.issue(asking(number, dialect="phone_info", cooldown=120))
@@ -245,7 +245,7 @@ async def test_the_cooldown_belongs_to_who_asks_and_counts_from_the_last_send(sm
     assert await codes.issue(asking(number))
 
 
-async def test_ten_sends_in_a_rolling_day_are_the_most_for_a_number(sms: Sms) -> None:
+async def test_a_number_gets_at_most_ten_sends_in_a_rolling_day(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     for _ in range(10):
@@ -264,7 +264,7 @@ async def test_ten_sends_in_a_rolling_day_are_the_most_for_a_number(sms: Sms) ->
     assert (await refusal(codes.issue(asking(number)))).code is ErrorCode.DAILY_CAP
 
 
-async def test_a_dialect_with_a_smaller_cap_counts_the_sends_of_all(sms: Sms) -> None:
+async def test_a_dialect_with_a_lower_cap_counts_the_sends_of_all_dialects(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     for dialect in ("maitian", "tel", "native"):
@@ -275,7 +275,7 @@ async def test_a_dialect_with_a_smaller_cap_counts_the_sends_of_all(sms: Sms) ->
     assert await codes.issue(asking(number))
 
 
-async def test_what_the_gateway_refuses_is_answered_before_the_number_is_looked_at(sms: Sms) -> None:
+async def test_a_refusal_by_the_gateway_comes_before_the_limits_of_the_number(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     await codes.issue(asking(number))
@@ -286,7 +286,7 @@ async def test_what_the_gateway_refuses_is_answered_before_the_number_is_looked_
     assert len(await sms.sends(number)) == 1
 
 
-async def test_refusals_are_told_with_their_limiter(sms: Sms) -> None:
+async def test_refusals_are_published_with_their_limiter(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     await refusal(codes.issue(asking(number, refuse=ErrorCode.NUMBER_TAKEN)))
@@ -295,17 +295,17 @@ async def test_refusals_are_told_with_their_limiter(sms: Sms) -> None:
     await sms.age(number, seconds=61)
     await refusal(codes.issue(asking(number, daily_cap=1)))
 
-    told = [
+    refusals = [
         event["data"]
         for event in await sms.events(ref_hex(PHONES.ref(number)))
         if event["type"] == "sms.verification.refused.v1"
     ]
-    assert [fact["limiter"] for fact in told] == ["number_taken", "cooldown", "daily_cap"]
-    assert [fact["retry_after"] > 0 for fact in told] == [False, True, True]
-    assert {fact["verification_id"] for fact in told} == {""}
+    assert [event["limiter"] for event in refusals] == ["number_taken", "cooldown", "daily_cap"]
+    assert [event["retry_after"] > 0 for event in refusals] == [False, True, True]
+    assert {event["verification_id"] for event in refusals} == {""}
 
 
-async def test_status_answers_only_outside_the_cooldown(sms: Sms) -> None:
+async def test_the_status_is_refused_within_the_cooldown(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes()
     assert await codes.status(looking_up(number))
@@ -316,20 +316,22 @@ async def test_status_answers_only_outside_the_cooldown(sms: Sms) -> None:
     assert await codes.status(looking_up(number))
 
 
-async def test_codes_are_revealed_only_when_switched_on(sms: Sms) -> None:
+async def test_codes_are_revealed_only_if_the_switch_is_on(sms: Sms) -> None:
     assert (await sms.codes(reveal_codes=False).issue(asking(fresh_number()))).code == ""
 
 
-async def test_the_master_code_passes_in_tel_for_numbers_that_asked(sms: Sms) -> None:
+async def test_the_master_code_is_correct_in_calls_that_allow_it_for_numbers_with_a_code(sms: Sms) -> None:
     number = fresh_number()
     codes = sms.codes(master_code="909")
-    assert await refusal(codes.check(entering(number, "909", dialect="tel")))
-    issued = await codes.issue(asking(number, dialect="tel"))
+    by_master = entering(number, "909", allow_master_code=True)
+    assert (await refusal(codes.check(by_master))).code is ErrorCode.CODE_REFUSED
+    issued = await codes.issue(asking(number))
 
-    assert await refusal(codes.check(entering(number, "909")))
-    assert await refusal(sms.codes().check(entering(number, "909", dialect="tel")))
-    by_master = await codes.check(entering(number, "909", dialect="tel"))
-    assert by_master.ticket == (await codes.check(entering(number, issued.code))).ticket
+    assert (await refusal(codes.check(entering(number, "909")))).code is ErrorCode.CODE_REFUSED
+    assert (await refusal(sms.codes().check(by_master))).code is ErrorCode.CODE_REFUSED
+    padded = entering(number, "000909", allow_master_code=True)
+    tickets = [(await codes.check(check)).ticket for check in (by_master, padded, entering(number, issued.code))]
+    assert len(set(tickets)) == 1
 
 
 async def test_no_table_holds_a_code_or_a_clear_number(sms: Sms) -> None:

@@ -1,4 +1,4 @@
-"""Wrong tries by where they come from: one network cannot use up a number's ten, nor guess at many numbers."""
+"""Incorrect codes by source network: one network cannot use up the limit of a number, nor guess at many numbers."""
 
 import asyncio
 import secrets
@@ -8,20 +8,19 @@ from functools import partial
 
 import pytest
 from support.patience import until_taken
-from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running, wrong
+from support.sms import PHONES, Codes, Sms, asking, entering, fresh_number, refusal, running, wrong
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
-from sms_service.callers.rate_limits import Callers, Unlimited
+from sms_service.callers.rate_limits import CallerRateLimits, NoCallerLimits
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
-from sms_service.verification.codes import Verifications
 
 
-class Guarded(Unlimited):
-    """Guesses are counted by network; sends are not, for there is no Redis here."""
+class OnlySourceNetworks(NoCallerLimits):
+    """Counts incorrect codes by network, and no sends, because that would need Redis."""
 
-    source_network = Callers.source_network  # type: ignore[assignment]
+    source_network = CallerRateLimits.source_network  # type: ignore[assignment]
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +30,12 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 
 @pytest.fixture
-def codes(sms: Sms) -> Verifications:
-    return sms.codes(Guarded())
+def codes(sms: Sms) -> Codes:
+    return sms.codes(OnlySourceNetworks())
 
 
 def somewhere() -> str:
-    """An address in a network that nobody else uses."""
+    """An address in a network that no other test uses."""
     return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.7"
 
 
@@ -47,8 +46,8 @@ async def failures(sms: Sms, network: str) -> int:
     )
 
 
-async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_rest(
-    sms: Sms, codes: Verifications
+async def test_one_network_has_five_incorrect_codes_for_a_number_and_the_owner_has_the_rest(
+    sms: Sms, codes: Codes
 ) -> None:
     number, stranger, owner = fresh_number(), somewhere(), somewhere()
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
@@ -73,7 +72,9 @@ async def test_one_network_gets_five_wrong_tries_at_a_number_and_the_owner_the_r
     assert await codes.check(entering(number, issued.code, address=stranger))
 
 
-async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: Sms, codes: Verifications) -> None:
+async def test_many_networks_and_no_network_together_have_ten_incorrect_codes_for_a_number(
+    sms: Sms, codes: Codes
+) -> None:
     number, tried = fresh_number(), 0
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
         issued = await codes.issue(asking(number, purpose))
@@ -88,8 +89,8 @@ async def test_from_many_networks_and_from_nowhere_a_number_still_has_ten(sms: S
     assert await refusal(codes.check(entering(number, issued.code, purpose, address=somewhere())))
 
 
-async def test_one_network_gets_sixty_wrong_tries_an_hour_at_all_numbers_also_at_once(
-    sms: Sms, codes: Verifications
+async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_even_at_once(
+    sms: Sms, codes: Codes
 ) -> None:
     network, numbers = somewhere(), [fresh_number() for _ in range(13)]
     issued = {number: await codes.issue(asking(number)) for number in numbers}
@@ -115,7 +116,7 @@ async def test_one_network_gets_sixty_wrong_tries_an_hour_at_all_numbers_also_at
     assert await codes.check(entering(fresh, code, address=network))
 
 
-async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: Verifications) -> None:
+async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sms, codes: Codes) -> None:
     number, network = fresh_number(), somewhere()
     issued = await codes.issue(asking(number))
     for _ in range(8):
@@ -129,7 +130,7 @@ async def test_right_codes_cost_a_network_nothing_also_at_once(sms: Sms, codes: 
     assert (row["failures"], row["failure_networks"]) == ([], [])
 
 
-async def test_a_site_of_ipv6_is_one_guesser(sms: Sms, codes: Verifications) -> None:
+async def test_an_ipv6_site_is_one_source_network(sms: Sms, codes: Codes) -> None:
     number, site = fresh_number(), f"2001:db8:{secrets.randbelow(2**16):x}"
     issued = await codes.issue(asking(number))
     for subnet in range(4):
@@ -151,7 +152,7 @@ async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
     assert await failures(sms, network) == 0
 
 
-async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Verifications) -> None:
+async def test_source_networks_are_purged_after_their_hour(sms: Sms, codes: Codes) -> None:
     number, old, young = fresh_number(), somewhere(), somewhere()
     issued = await codes.issue(asking(number))
     for network in (old, young):
@@ -166,7 +167,9 @@ async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Verificat
     assert (await failures(sms, old), await failures(sms, young)) == (0, 1)
 
 
-async def test_right_codes_at_once_from_one_network_cost_it_nothing(sms: Sms, codes: Verifications) -> None:
+async def test_correct_codes_for_many_numbers_at_once_do_not_count_against_their_network(
+    sms: Sms, codes: Codes
+) -> None:
     place, numbers = somewhere(), [fresh_number() for _ in range(5)]
     entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
     await asyncio.gather(*(until_taken(partial(codes.check, each)) for each in entered))

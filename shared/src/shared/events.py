@@ -178,43 +178,72 @@ class MessageExpired(MessageData):
     key = "sms.message.expired.v1"
 
 
-class SpendingFact(EventData):
+class PrefixData(EventData):
     subject_field = "scope"
 
     scope: str
-    kind: str
+    kind: Literal["range", "network", "country"]
     prefix: str
     sent: int
     verified: int
     spent_micros: int
-    limit_micros: int
     currency: str
     enforced: bool
     seconds: int
 
 
-class SpendingRecorded(SpendingFact):
-    """Much of a budget is spent, or few of a prefix's codes came back in an hour; nothing is done about it yet."""
+class PrefixFlagged(PrefixData):
+    """Users verified too few of the codes that a prefix got in the last hour. Its messages still go out."""
 
-    key = "sms.spending.recorded.v1"
-
-
-class SpendingSlowed(SpendingFact):
-    """A few messages a minute are sent to a prefix, for ``seconds`` at least; all of them unless it is ``enforced``."""
-
-    key = "sms.spending.slowed.v1"
+    key = "sms.prefix.flagged.v1"
 
 
-class SpendingStopped(SpendingFact):
-    """No message is sent to a prefix for ``seconds``, unless this is not ``enforced``."""
+class PrefixThrottled(PrefixData):
+    """A prefix gets a few messages a minute for at least ``seconds``. Without ``enforced`` all of them still go out."""
 
-    key = "sms.spending.stopped.v1"
+    key = "sms.prefix.throttled.v1"
 
 
-class SpendingResumed(SpendingFact):
-    """A prefix is sent to like all others."""
+class PrefixBlocked(PrefixData):
+    """A prefix gets no messages for ``seconds``. Without ``enforced`` all of them still go out."""
 
-    key = "sms.spending.resumed.v1"
+    key = "sms.prefix.blocked.v1"
+
+
+class PrefixCleared(PrefixData):
+    """The stages of a prefix have ended: it gets messages like any other prefix."""
+
+    key = "sms.prefix.cleared.v1"
+
+
+class BudgetData(EventData):
+    subject_field = "scope"
+
+    scope: str
+    prefix: str
+    span: Literal["hour", "day"]
+    spent_micros: int
+    limit_micros: int
+    currency: str
+    seconds: int
+
+
+class BudgetWarned(BudgetData):
+    """A budget is spent up to its warning threshold. Its window ends in ``seconds``."""
+
+    key = "sms.budget.warned.v1"
+
+
+class BudgetExhausted(BudgetData):
+    """A budget cannot pay for the cheapest message: its prefix gets none for ``seconds``, when the window ends."""
+
+    key = "sms.budget.exhausted.v1"
+
+
+class BudgetRenewed(BudgetData):
+    """A warned or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
+
+    key = "sms.budget.renewed.v1"
 
 
 class ContactsMatched(EventData):
@@ -244,10 +273,13 @@ EVENTS: tuple[type[EventData], ...] = (
     MessageDelivered,
     MessageFailed,
     MessageExpired,
-    SpendingRecorded,
-    SpendingSlowed,
-    SpendingStopped,
-    SpendingResumed,
+    PrefixFlagged,
+    PrefixThrottled,
+    PrefixBlocked,
+    PrefixCleared,
+    BudgetWarned,
+    BudgetExhausted,
+    BudgetRenewed,
     ContactsMatched,
 )
 

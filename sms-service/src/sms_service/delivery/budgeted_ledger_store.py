@@ -69,7 +69,7 @@ class BudgetedLedger:
         if result is _ClaimResult.GONE:
             return None
         cost = _cost(message)
-        SPENT.labels(sender, calling_code(cost.area.country)).inc(cost.micros)
+        SPENT.labels(sender, calling_code(cost.prefixes.country)).inc(cost.micros)
         return message.with_attempt(sender)
 
     async def _claim_all(self, claims: Sequence[tuple[LedgerMessage, str]]) -> list[_ClaimResult]:
@@ -85,9 +85,9 @@ class BudgetedLedger:
             senders=[sender for _, sender in first_claims.values()],
             segments=[message.segments for message in messages],
             costs=[cost.micros for cost in costs],
-            ranges=[cost.area.range for cost in costs],
-            networks=[cost.area.network for cost in costs],
-            countries=[cost.area.country for cost in costs],
+            ranges=[cost.prefixes.range for cost in costs],
+            networks=[cost.prefixes.network for cost in costs],
+            countries=[cost.prefixes.country for cost in costs],
             bucket_seconds=BUCKET_SECONDS,
             **_charged_budgets(messages),
         )
@@ -112,7 +112,7 @@ class BudgetedLedger:
             segments=message.segments,
             cost=cost.micros,
             refund=refund,
-            range=cost.area.range,
+            range=cost.prefixes.range,
             bucket_seconds=BUCKET_SECONDS,
             **_budget_windows(set(cost.budgets)),
         )
@@ -122,7 +122,7 @@ class BudgetedLedger:
             return None
         if row["moved"] is None:
             raise OverBudgetError
-        country = calling_code(cost.area.country)
+        country = calling_code(cost.prefixes.country)
         SPENT.labels(sender, country).inc(cost.micros)
         REFUNDED.labels(message.sender, country).inc(refund)
         return message.with_attempt(sender)
@@ -141,7 +141,7 @@ class BudgetedLedger:
         except Exception as error:  # noqa: BLE001  the message has ended, and its event must not depend on the refund
             log.warning("cost.not_refunded", message_id=str(message.message_id), error=type(error).__name__)
         else:
-            REFUNDED.labels(message.sender, calling_code(cost.area.country)).inc(refund)
+            REFUNDED.labels(message.sender, calling_code(cost.prefixes.country)).inc(refund)
 
     async def _refund_all(self, refunds: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         messages = [message for message, _ in refunds]
@@ -149,7 +149,7 @@ class BudgetedLedger:
             message_ids=[message.message_id for message in messages],
             senders=[message.sender for message in messages],
             refunds=[refund for _, refund in refunds],
-            ranges=[_cost(message).area.range for message in messages],
+            ranges=[_cost(message).prefixes.range for message in messages],
             bucket_seconds=BUCKET_SECONDS,
             **_charged_budgets(messages),
         )

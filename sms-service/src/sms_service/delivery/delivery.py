@@ -136,7 +136,7 @@ class Delivery:
         try:
             await self._spending_guard.admit_queued(outgoing.to, message.age)
         except BlockedError as blocked:
-            raise UndeliverableError(blocked.why) from None
+            raise UndeliverableError(blocked.reason) from None
         return await self._begin_attempt(message, outgoing, self._ledger.claim)
 
     async def _send(self, message: LedgerMessage, outgoing: OutgoingMessage) -> tuple[LedgerMessage, SendResult]:

@@ -28,7 +28,7 @@ async def open_ledger(
     if plan is None or isinstance(gate, NoSpendingLimits):
         return ledger, gate
     on_surge = await monitoring(plan, pool, wake, gate, stack)
-    return BudgetedLedger(pool, ledger, on_surge, plan.rules["range"].alarming), gate
+    return BudgetedLedger(pool, ledger, on_surge, plan.rules["range"].alarm_sends), gate
 
 
 async def open_sender_pool(

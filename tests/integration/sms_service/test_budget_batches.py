@@ -1,4 +1,4 @@
-"""Messages that are claimed, or fail, in one batch: what one of them costs takes nothing from the others."""
+"""Messages that are claimed, or fail, in one batch: each is charged and refunded as if it were alone."""
 
 import asyncio
 from collections import Counter
@@ -11,7 +11,15 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from support.sms import PHONES, Recorder, Sms, asking, fresh_number, running
-from support.spending import CENT, Minding, a_plan, a_sender, block_of, clear_of_the_edge, number_in
+from support.spending import (
+    CENT,
+    SpendingHarness,
+    clear_of_the_edge,
+    make_plan,
+    make_sender,
+    random_number,
+    random_range,
+)
 
 from shared.phone import E164
 from shared.postgres import url_of
@@ -20,7 +28,7 @@ from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.refusals import BUDGET_EXHAUSTED
 
 PRICES = {"recorder": {"+1": 50 * CENT, "+86": CENT}}
-"""Dear and cheap."""
+"""Expensive in North America, cheap in China."""
 
 
 @pytest.fixture
@@ -35,7 +43,7 @@ def american(place: int) -> E164:
 
 
 async def queue(sms: Sms, numbers: Sequence[E164]) -> list[UUID]:
-    """Codes asked for, in this order; gives the messages that wait."""
+    """Request codes in this order. Returns the ids of the queued messages."""
     codes = sms.codes()
     for number in numbers:
         await codes.issue(asking(number))
@@ -52,115 +60,115 @@ async def ended(sms: Sms, numbers: Sequence[E164]) -> Counter[str]:
 @pytest.mark.parametrize(
     ("left", "paid"),
     [
-        ("0.00", 0),  # none of them can be paid
-        ("0.90", 1),  # each could be, by itself
+        ("0.00", 0),  # pays for none of them
+        ("0.90", 1),  # pays for any one of them
         ("1.70", 3),
     ],
 )
-async def test_dear_messages_that_cannot_be_paid_take_no_room_from_others_of_their_batch(
+async def test_expensive_messages_over_budget_take_no_money_from_others_of_their_batch(
     sms: Sms, left: str, paid: int
 ) -> None:
-    mind = await Minding(sms, a_plan(("+", "10.00", None), ("+1", left, None), prices=PRICES)).open()
-    dear, cheap = [american(place) for place in range(30)], [fresh_number() for _ in range(10)]
-    ids = await queue(sms, [*dear, *cheap])
-    delivery = mind.delivery(a_sender())
+    harness = await SpendingHarness(sms, make_plan(("+", "10.00", None), ("+1", left, None), prices=PRICES)).open()
+    expensive, cheap = [american(place) for place in range(30)], [fresh_number() for _ in range(10)]
+    ids = await queue(sms, [*expensive, *cheap])
+    delivery = harness.delivery(make_sender())
 
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
     assert await ended(sms, cheap) == {"sent": 10}
-    assert await ended(sms, dear) == Counter({"sent": paid, BUDGET_EXHAUSTED: 30 - paid})
-    assert await mind.spent("+1") == paid * 50 * CENT
-    assert await mind.spent("+") == paid * 50 * CENT + 10 * CENT == await mind.paid([*dear, *cheap])
+    assert await ended(sms, expensive) == Counter({"sent": paid, BUDGET_EXHAUSTED: 30 - paid})
+    assert await harness.spent("+1") == paid * 50 * CENT
+    assert await harness.spent("+") == paid * 50 * CENT + 10 * CENT == await harness.paid([*expensive, *cheap])
 
 
-async def test_what_cannot_be_paid_is_asked_for_once(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
-    mind = await Minding(sms, a_plan(("+", "0.10", None), ("+1", "0.00", None), prices=PRICES)).open()
+async def test_a_message_over_budget_is_claimed_once(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+", "0.10", None), ("+1", "0.00", None), prices=PRICES)).open()
     numbers = [*(american(place) for place in range(30)), *(fresh_number() for _ in range(10))]
-    ids, asked, claim = await queue(sms, numbers), list[UUID](), mind.ledger._claim_all
+    ids, claimed, claim = await queue(sms, numbers), list[UUID](), harness.ledger._claim_all
 
     async def counted(together: Sequence[tuple[LedgerMessage, str]]) -> Sequence[object]:
-        asked.extend(entry.message_id for entry, _ in together)
+        claimed.extend(entry.message_id for entry, _ in together)
         return await claim(together)
 
-    monkeypatch.setattr(mind.ledger._claim, "_answer_all", counted)
-    delivery = mind.delivery(a_sender())
+    monkeypatch.setattr(harness.ledger._claim, "_answer_all", counted)
+    delivery = harness.delivery(make_sender())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
     assert await ended(sms, numbers) == {"sent": 10, BUDGET_EXHAUSTED: 30}
-    assert sorted(asked) == sorted(ids)
+    assert sorted(claimed) == sorted(ids)
 
 
-async def test_the_last_money_of_a_budget_pays_for_all_that_it_can(sms: Sms) -> None:
-    mind = await Minding(sms, a_plan(("+", "1.03", None), prices=PRICES)).open()
-    dear, cheap = [american(place) for place in range(9)], [fresh_number() for _ in range(5)]
-    ids = await queue(sms, [*dear, *cheap])
-    delivery = mind.delivery(a_sender())
+async def test_the_rest_of_a_budget_pays_for_as_many_messages_as_it_can(sms: Sms) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+", "1.03", None), prices=PRICES)).open()
+    expensive, cheap = [american(place) for place in range(9)], [fresh_number() for _ in range(5)]
+    ids = await queue(sms, [*expensive, *cheap])
+    delivery = harness.delivery(make_sender())
 
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
-    assert (await ended(sms, dear))["sent"] == 2
+    assert (await ended(sms, expensive))["sent"] == 2
     assert (await ended(sms, cheap))["sent"] == 3
-    assert await mind.spent("+") == 103 * CENT
+    assert await harness.spent("+") == 103 * CENT
 
 
-async def entry_of(mind: Minding, message_id: UUID, sender: str, number: E164) -> LedgerMessage:
-    """A queued message with what it would cost by a sender."""
-    entry = await mind.ledger.find_queued(message_id)
+async def entry_of(harness: SpendingHarness, message_id: UUID, sender: str, number: E164) -> LedgerMessage:
+    """A queued message with its cost at a sender."""
+    entry = await harness.ledger.find_queued(message_id)
     assert entry is not None
-    return replace(entry, segments=1, cost=mind.plan.tariff.charge(sender, number, 1))
+    return replace(entry, segments=1, cost=harness.plan.tariff.charge(sender, number, 1))
 
 
-async def test_of_two_commands_in_one_batch_the_one_whose_sender_is_recorded_has_the_message(sms: Sms) -> None:
+async def test_of_two_commands_for_one_message_in_a_batch_the_first_claims_it(sms: Sms) -> None:
     prices = {"one": {"+": CENT}, "two": {"+": 3 * CENT}}
-    mind = await Minding(sms, a_plan(("+86", "1.00", None), prices=prices)).open()
+    harness = await SpendingHarness(sms, make_plan(("+86", "1.00", None), prices=prices)).open()
     number = fresh_number()
     (message_id,) = await queue(sms, [number])
-    entries = {sender: await entry_of(mind, message_id, sender, number) for sender in prices}
+    entries = {sender: await entry_of(harness, message_id, sender, number) for sender in prices}
 
-    claimed = await asyncio.gather(*(mind.ledger.claim(entry, sender) for sender, entry in entries.items()))
+    claimed = await asyncio.gather(*(harness.ledger.claim(entry, sender) for sender, entry in entries.items()))
 
     (attempt,) = await sms.attempts(number)
     assert [entry.sender for entry in claimed if entry] == [attempt["sender"]] == ["one"]
-    assert attempt["price"] == await mind.spent("+86") == CENT
+    assert attempt["price"] == await harness.spent("+86") == CENT
 
 
-async def test_messages_that_fail_together_are_given_back_together(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = a_plan(("+86", "9.00", "9.00"), ("+", "9.00", None))
-    mind = await Minding(sms, plan).open()
-    blocks = [block_of("+86138"), block_of("+86139")]
-    refused, failed = [[number_in(blocks[place % 2]) for place in range(20)] for _ in range(2)]
+async def test_messages_that_fail_together_are_refunded_in_batches(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(("+86", "9.00", "9.00"), ("+", "9.00", None))
+    harness = await SpendingHarness(sms, plan).open()
+    number_ranges = [random_range("+86138"), random_range("+86139")]
+    refused, failed = [[random_number(number_ranges[place % 2]) for place in range(20)] for _ in range(2)]
     sent = [fresh_number() for _ in range(3)]
     ids = {number: (await queue(sms, [number]))[0] for number in {*refused, *failed, *sent}}
     batches = list[int]()
-    take_back = mind.ledger._refund_all
+    refund = harness.ledger._refund_all
 
     async def counted(together: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         batches.append(len(together))
-        return await take_back(together)
+        return await refund(together)
 
-    monkeypatch.setattr(mind.ledger._refund, "_answer_all", counted)
+    monkeypatch.setattr(harness.ledger._refund, "_answer_all", counted)
 
-    everybody = asyncio.Barrier(len(ids))
+    all_started = asyncio.Barrier(len(ids))
 
-    class Moody(Recorder):
+    class VaryingSender(Recorder):
         async def send(self, message: OutgoingMessage) -> SendResult:
-            await everybody.wait()
-            moods = {Outcome.REFUSED: refused, Outcome.TRANSIENT: failed, Outcome.ACCEPTED: sent}
-            return SendResult(next(mood for mood, numbers in moods.items() if message.to in numbers))
+            await all_started.wait()
+            outcomes = {Outcome.REFUSED: refused, Outcome.TRANSIENT: failed, Outcome.ACCEPTED: sent}
+            return SendResult(next(outcome for outcome, numbers in outcomes.items() if message.to in numbers))
 
-    delivery = mind.delivery(Moody())
+    delivery = harness.delivery(VaryingSender())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids.values()))
 
     kept = len({*failed, *sent}) * CENT
-    assert await mind.paid(list(ids)) == kept
-    assert [await mind.spent("+86"), await mind.spent("+86", "day"), await mind.spent("+")] == [kept] * 3
+    assert await harness.paid(list(ids)) == kept
+    assert [await harness.spent("+86"), await harness.spent("+86", "day"), await harness.spent("+")] == [kept] * 3
     totals = await sms.pool.fetchrow("select sum(sent)::int as sent, sum(spent)::int as spent from prefix_traffic")
     assert tuple(totals) == (len(sent), kept)
     assert sum(batches) == len({*refused, *failed}) > 3 * len(batches)
 
 
-async def test_a_batch_gives_back_only_what_was_taken_from_the_running_window(sms: Sms) -> None:
-    mind = await Minding(sms, a_plan(("+86", "9.00", None))).open()
+async def test_a_batch_refunds_only_what_the_running_window_paid(sms: Sms) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+86", "9.00", None))).open()
     numbers = [fresh_number() for _ in range(2)]
     ids, both = await queue(sms, numbers), asyncio.Barrier(2)
     earlier = "update attempts set started_at = started_at - interval '1 hour' where phone_ref = $1"
@@ -172,18 +180,16 @@ async def test_a_batch_gives_back_only_what_was_taken_from_the_running_window(sm
             await both.wait()
             return SendResult(Outcome.REFUSED)
 
-    delivery = mind.delivery(Refusing())
+    delivery = harness.delivery(Refusing())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
-    assert await mind.spent("+86") == CENT  # as if somebody else had spent it since
-    assert await mind.paid(numbers) == 0
+    assert await harness.spent("+86") == CENT  # the other refund belongs to the hour before
+    assert await harness.paid(numbers) == 0
 
 
-@pytest.mark.parametrize("others", [[], ["free"]], ids=["as it ends", "as it moves on"])
-async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
-    sms: Sms, postgres_url: str, others: list[str]
-) -> None:
-    mind = await Minding(sms, a_plan(("+86", "9.00", None))).open()
+@pytest.mark.parametrize("others", [[], ["free"]], ids=["at the end", "at failover"])
+async def test_a_refund_locks_the_budget_before_the_traffic(sms: Sms, postgres_url: str, others: list[str]) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+86", "9.00", None))).open()
     (message_id,) = await queue(sms, [fresh_number()])
     url = url_of(postgres_url, sms.database)
     waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
@@ -195,7 +201,7 @@ async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
             await other.execute("select from budgets for update nowait")
             return await super().send(message)
 
-    delivery = mind.delivery(Refusing(Outcome.REFUSED), *map(a_sender, others))
+    delivery = harness.delivery(Refusing(Outcome.REFUSED), *map(make_sender, others))
     failing = asyncio.create_task(delivery.deliver(message_id))
     try:
         async with asyncio.timeout(30):
@@ -207,11 +213,11 @@ async def test_giving_back_waits_for_money_before_it_touches_what_is_counted(
     finally:
         await other.close()
         await third.close()
-    assert await mind.spent("+86") == 0
+    assert await harness.spent("+86") == 0
 
 
-async def test_a_message_whose_price_cannot_be_given_back_has_ended_all_the_same(sms: Sms) -> None:
-    mind = await Minding(sms, a_plan(("+86", "9.00", None))).open()
+async def test_a_message_ends_even_if_its_refund_fails(sms: Sms) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+86", "9.00", None))).open()
     number = fresh_number()
     (message_id,) = await queue(sms, [number])
     labels = {"sender": "recorder", "outcome": "refused"}
@@ -223,10 +229,10 @@ async def test_a_message_whose_price_cannot_be_given_back_has_ended_all_the_same
             return await super().send(message)
 
     with capture_logs() as logged:
-        await mind.delivery(Breaking(Outcome.REFUSED)).deliver(message_id)
+        await harness.delivery(Breaking(Outcome.REFUSED)).deliver(message_id)
 
     assert await ended(sms, [number]) == {"refused": 1}
     assert REGISTRY.get_sample_value("haoma_messages_finished_total", labels) == finished + 1
     assert [line["event"] for line in logged][-2:] == ["cost.not_refunded", "message.failed"]
     assert [event["type"] for event in await sms.events(str(message_id))] == ["sms.message.failed.v1"]
-    assert await mind.spent("+86") == CENT
+    assert await harness.spent("+86") == CENT

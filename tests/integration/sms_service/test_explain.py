@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering, fresh_number, refusal, running, wrong
-from support.spending import Minding, a_plan, a_sender, block_of, number_in
+from support.spending import SpendingHarness, make_plan, make_sender, random_number, random_range
 
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events import new_id
@@ -182,12 +182,12 @@ async def test_a_number_that_spending_refused_is_told_with_the_reason_and_when_t
 
 
 async def test_a_message_that_the_budget_stopped_is_told(sms: Sms) -> None:
-    block = block_of()
-    paid, unpaid = number_in(block), number_in(block)
-    mind = await Minding(sms, a_plan((block, "0.01", None))).open()
+    number_range = random_range()
+    paid, unpaid = random_number(number_range), random_number(number_range)
+    harness = await SpendingHarness(sms, make_plan((number_range, "0.01", None))).open()
     for number in (paid, unpaid):
         _, message_id = await ask(sms, number)
-        await mind.delivery(a_sender()).deliver(message_id)
+        await harness.delivery(make_sender()).deliver(message_id)
 
     assert (await explained(sms, paid)).verdict.kind is DiagnosisKind.ACCEPTED
     story = await explained(sms, unpaid)
@@ -208,16 +208,16 @@ async def test_a_message_that_was_held_back_after_it_was_queued_is_told_with_wha
 ) -> None:
     class Standings(SpendingStore):
         async def state(self) -> list[PrefixState]:
-            return [PrefixState(state.format(block), Stage.BLOCKED, 0, 900)]
+            return [PrefixState(state.format(number_range), Stage.BLOCKED, 0, 900)]
 
-    block = block_of()
-    number = number_in(block)
+    number_range = random_range()
+    number = random_number(number_range)
     _, message_id = await ask(sms, number)
-    watch = SpendingGate(Standings(sms.pool), a_plan())
-    await watch.refresh()
+    gate = SpendingGate(Standings(sms.pool), make_plan())
+    await gate.refresh()
     sender = Recorder()
     delivery = Delivery(
-        LedgerStore(sms.pool), SenderPool.of_one(sender), sms.deriver, PHONES, lambda: None, spending_guard=watch
+        LedgerStore(sms.pool), SenderPool.of_one(sender), sms.deriver, PHONES, lambda: None, spending_guard=gate
     )
     await delivery.deliver(message_id)
 

@@ -1,4 +1,4 @@
-"""Spending in the processes themselves: the file is read, the worker charges and judges, the API refuses in time."""
+"""Spending in the real processes: they read the file, the worker charges and reviews, and the API refuses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,14 +80,16 @@ async def settings(
             await channel.queue_delete(name)
 
 
-async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_come_back(
+async def test_the_budget_is_spent_to_the_end_and_then_requests_are_refused_with_retry_after(
     settings: SmsSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)  # the command would do so for all tests after it
+    monkeypatch.setattr(
+        logs, "configure", lambda *_, **__: None
+    )  # the command would change it for the tests that follow
     async with AsyncExitStack() as stack:
         api = str((await stack.enter_async_context(TestServer(create_api(settings)))).make_url("")).rstrip("/")
-        there = settings.model_copy(update={"inbox_url": api})
-        worker = await stack.enter_async_context(TestServer(create_worker(there)))
+        worker_settings = settings.model_copy(update={"inbox_url": api})
+        worker = await stack.enter_async_context(TestServer(create_worker(worker_settings)))
         peer = await stack.enter_async_context(internal_client(api, settings.service_token.get_secret_value()))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
 
@@ -101,17 +103,17 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
         async with browser.get(worker.make_url("/metrics")) as answer:
             metrics = await answer.text()
         await asyncio.to_thread(main, ["spending"])
-        with pytest.raises(SystemExit, match=r"A budget is made larger in the file"):
+        with pytest.raises(SystemExit, match=r"To raise a budget, edit the settings file"):
             await asyncio.to_thread(main, ["spending", "unblock", "day:+86"])
-        with pytest.raises(SystemExit, match=r"range:\+861380013 is in no stage"):
+        with pytest.raises(SystemExit, match=r"range:\+861380013 is not flagged, throttled or blocked"):
             await asyncio.to_thread(main, ["spending", "unblock", "range:+861380013"])
 
     assert 1 <= (refused.retry_after or 0) <= 86_400
     assert 'haoma_spent_micros_total{country="86",sender="inbox"}' in metrics
-    assert 'haoma_spending_stages{kind="day",stage="stopped"} 1.0' in metrics
-    shown = capsys.readouterr().out
-    assert "+86 this day: 0.03 of 0.03 CNY, anew in " in shown
-    assert "day:+86: stopped for 0 min" in shown
+    assert 'haoma_budget_stages{span="day",stage="exhausted"} 1.0' in metrics
+    output = capsys.readouterr().out
+    assert "+86 this day: 0.03 of 0.03 CNY, renewed in " in output
+    assert "day:+86: exhausted for 0 min" in output
     session = await asyncpg.connect(url_of(settings.postgres_url, settings.sms_database))
     assert await session.fetchval("select sum(price)::int from attempts") == 30_000
     assert await session.fetchval("select sum(verified)::int from prefix_traffic") == 3
@@ -119,7 +121,7 @@ async def test_the_budget_is_spent_to_the_end_and_then_people_are_told_when_to_c
 
 
 async def _refused(peer: InternalClient) -> ServiceError:
-    """The first refusal of a code, once the judge and the view have come round."""
+    """The first refusal of a code, after the monitor's review and the gate's refresh."""
     async with asyncio.timeout(30):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What the settings file says of money: read, or refused with the line at fault."""
+"""The tables of the settings file about money: read, or refused with the line that is wrong."""
 
 import re
 from pathlib import Path
@@ -15,9 +15,9 @@ currency = "CNY"
 warn_percent = 90
 
 [spending.range]
-record = 10
-slow = 20
-stop = 30
+flag = 10
+throttle = 20
+block = 30
 
 [senders.main]
 type = "webhook"
@@ -52,7 +52,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "routes.toml"
 
 
-def test_a_good_file_is_a_plan(file: Path) -> None:
+def test_a_valid_file_makes_a_plan(file: Path) -> None:
     file.write_text(GOOD)
     plan = read(file, {"HOOK": "secret"}, inbox_allowed=True).plan
     assert plan is not None
@@ -69,38 +69,46 @@ def test_without_the_table_there_is_no_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "error"),
     [
         ('currency = "CNY"', 'currency = "yuan"', "line 2: spending.currency: "),
         ('currency = "CNY"\n', "", "line 1: spending.currency: Field required"),
         ("warn_percent = 90", "warn_percent = 0", "line 3: spending.warn_percent: "),
-        ("warn_percent = 90", 'mode = "stop"', "line 3: spending.mode: "),
+        ("warn_percent = 90", 'mode = "record"', "line 3: spending.mode: "),
         ("warn_percent = 90", "budget = 3", "line 3: spending.budget: "),
-        ("slow = 20", "slow = 40", "line 5: spending.range: record, slow and stop must not fall"),
-        ("slow = 20", "slow = -1", "line 7: spending.range.slow: "),
-        ("slow = 20", "slow = true", "line 7: spending.range.slow: "),
-        ("slow = 20", "slow = 20\nper_minute = 99999999999", "line 8: spending.range.per_minute: "),
+        (
+            "throttle = 20",
+            "throttle = 40",
+            "line 5: spending.range: throttle must not be below flag, nor block below throttle",
+        ),
+        ("throttle = 20", "throttle = -1", "line 7: spending.range.throttle: "),
+        ("throttle = 20", "throttle = true", "line 7: spending.range.throttle: "),
+        ("throttle = 20", "throttle = 20\nper_minute = 99999999999", "line 8: spending.range.per_minute: "),
         ('"+86" = "0.045"', '"+86" = 0.045', 'line 16: senders.main.prices.+86: expected an amount such as "0.045"'),
         ('"+86" = "0.045"', '"+86" = "0,045"', "line 16: senders.main.prices.+86: expected an amount"),
         ('"+86" = "0.045"', '"86" = "0.045"', "line 16: senders.main.prices.86: "),
         ('"+86" = "0.045"\n"+" = "0.4"', '"+1" = "0.4"', 'routes[0].senders: sender "main" has no price for +86'),
-        ('hour = "50.00"', 'hour = "501"', "line 28: budgets[0].hour: is more than the day's"),
+        ('hour = "50.00"', 'hour = "501"', "line 28: budgets[0].hour: must not exceed day"),
         ('hour = "50.00"', "hour = 50.0", 'line 28: budgets[0].hour: expected an amount such as "0.045"'),
         ('day = "600"\n', "", "line 31: budgets[1]: needs hour, day, or both"),
-        ('prefix = "+"\n', 'prefix = "+86"\n', "line 32: budgets[1].prefix: is given a second time"),
+        (
+            'prefix = "+"\n',
+            'prefix = "+86"\n',
+            "line 32: budgets[1].prefix: is already the prefix of an earlier budget",
+        ),
         ('prefix = "+"\n', 'prefix = "world"\n', "line 32: budgets[1].prefix: "),
     ],
 )
-def test_a_broken_file_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
+def test_an_invalid_file_is_refused_with_its_line(file: Path, old: str, new: str, error: str) -> None:
     assert old in GOOD
     file.write_text(GOOD.replace(old, new, 1))
     with pytest.raises(InvalidConfigError) as refused:
         read(file, {"HOOK": "secret"}, inbox_allowed=True)
-    assert said in str(refused.value)
+    assert error in str(refused.value)
 
 
 @pytest.mark.parametrize("what", ["prices", "budgets"])
-def test_money_without_a_currency_is_refused(file: Path, what: str) -> None:
+def test_amounts_without_a_currency_are_refused(file: Path, what: str) -> None:
     text = GOOD[GOOD.index("[senders.main]") :]
     text = text[: text.index("[[budgets]]")] if what == "prices" else re.sub(r'"\+.*" = .*\n', "", text)
     file.write_text(text)
@@ -108,7 +116,7 @@ def test_money_without_a_currency_is_refused(file: Path, what: str) -> None:
         read(file, {"HOOK": "secret"}, inbox_allowed=True)
 
 
-def test_the_example_of_the_documentation_is_a_good_file(file: Path) -> None:
+def test_the_example_in_the_documentation_is_valid(file: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     file.write_text(example)
     environ = dict.fromkeys(re.findall(r'_env = "([A-Z_]+)"', example), "123456")

@@ -115,7 +115,7 @@ async def entry_of(harness: SpendingHarness, message_id: UUID, sender: str, numb
     """A queued message with its cost at a sender."""
     entry = await harness.ledger.find_queued(message_id)
     assert entry is not None
-    return replace(entry, segments=1, cost=harness.plan.tariff.charge(sender, number, 1))
+    return replace(entry, segments=1, cost=harness.plan.tariff.cost(sender, number, 1))
 
 
 async def test_of_two_commands_for_one_message_in_a_batch_the_first_claims_it(sms: Sms) -> None:

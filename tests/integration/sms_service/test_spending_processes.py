@@ -76,16 +76,15 @@ async def settings(
         yield load(SmsSettings, "sms-service")
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+        for name in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 
 async def test_the_budget_is_spent_to_the_end_and_then_requests_are_refused_with_retry_after(
     settings: SmsSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        logs, "configure", lambda *_, **__: None
-    )  # the command would change it for the tests that follow
+    # The command would configure the log of the tests that follow.
+    monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
     async with AsyncExitStack() as stack:
         api = str((await stack.enter_async_context(TestServer(create_api(settings)))).make_url("")).rstrip("/")
         worker_settings = settings.model_copy(update={"inbox_url": api})

@@ -62,12 +62,12 @@ def test_the_longest_prefix_sets_the_price_of_each_segment() -> None:
     tariff = Tariff({"one": {"+": 9, "+86": 5, "+86138": 3}, "two": {"+1": 1}})
     assert [tariff.price("one", number) for number in (MAINLAND, "+8613900000000", "+14155550100")] == [3, 5, 9]
     assert tariff.price("two", MAINLAND) == 0
-    assert tariff.charge("one", MAINLAND, 2).micros == 6
+    assert tariff.cost("one", MAINLAND, 2).micros == 6
 
 
 def test_every_budget_of_a_number_pays_for_its_message() -> None:
     budgets = [Budget("+86", 5), Budget("+", day=9), Budget("+1", 1), Budget("+861380013", 1, 2)]
-    cost = Tariff({"one": {"+": 1}}, budgets).charge("one", MAINLAND, 1)
+    cost = Tariff({"one": {"+": 1}}, budgets).cost("one", MAINLAND, 1)
     assert cost == MessageCost(1, (budgets[1], budgets[0], budgets[3]), prefixes_of(MAINLAND))
     assert [budget.spans for budget in cost.budgets] == [[("day", 9)], [("hour", 5)], [("day", 2), ("hour", 1)]]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.amqp import Handle, PoisonError, Queue
+from shared.amqp import Handler, PoisonError, Queue
 from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
@@ -10,7 +10,7 @@ SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=64)
 """A command names one message, or up to ``shared.outbox.MAX_JOINED`` that were requested together."""
 
 
-def handler(delivery: Delivery) -> Handle:
+def handler(delivery: Delivery) -> Handler:
     """A handler that delivers the messages of a command. It raises ``PoisonError`` for a malformed body.
 
     If some messages fail, the command fails and is redelivered; the messages already claimed are not claimed again.

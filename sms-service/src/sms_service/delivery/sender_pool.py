@@ -69,7 +69,7 @@ class SenderPool:
             return SenderChoice(None, BUDGET_EXHAUSTED if choice.failure == EXHAUSTED else CHEAPER_UNAVAILABLE)
         if choice.sender is None or self._tariff is None:
             return choice
-        return replace(choice, cost=self._tariff.charge(choice.sender, outgoing.to, outgoing.segments))
+        return replace(choice, cost=self._tariff.cost(choice.sender, outgoing.to, outgoing.segments))
 
     def _not_cheaper_than(self, sender: str, outgoing: OutgoingMessage) -> Container[str]:
         tariff = self._tariff

@@ -73,7 +73,7 @@ class Tariff:
         """The price of one segment to a number: that of the longest matching prefix, or 0 if none matches."""
         return next((price for prefix, price in self._prices.get(sender, ()) if number.startswith(prefix)), 0)
 
-    def charge(self, sender: str, number: E164, segments: int) -> MessageCost:
+    def cost(self, sender: str, number: E164, segments: int) -> MessageCost:
         """What a message costs. Every budget whose prefix matches the number is charged."""
         budgets = tuple(budget for budget in self._budgets if number.startswith(budget.prefix))
         return MessageCost(self.price(sender, number) * segments, budgets, prefixes_of(number))

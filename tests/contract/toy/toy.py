@@ -1,4 +1,4 @@
-"""A dialect in one file, as anybody would add it: two calls, an envelope of its own, one table of refusals."""
+"""toy: a dialect in one file, with two calls, an envelope of its own and one format of refusals."""
 
 import re
 from typing import Literal
@@ -51,17 +51,17 @@ async def send(request: web.Request) -> web.Response:
 
 @routes.on("POST", "/toy/join", parameters=Join, responses=Joined, refusals=refusals.REGISTER)
 async def join(request: web.Request) -> web.Response:
-    """Open an account with the code."""
+    """Register with the code."""
     parameters = await read_parameters(request, Join)
     number, password = flows(request).numbers.parse(parameters.mobile), Password.from_plain(parameters.password)
-    opened = await flows(request).accounts.register_with_code(
+    logged_in = await flows(request).accounts.register_with_code(
         DIALECT.caller(request), number, password, parameters.code
     )
-    return json_response(Joined(user=opened.account.user_id))
+    return json_response(Joined(user=logged_in.account.user_id))
 
 
 def render_error(error: ServiceError, _: str) -> web.Response:
-    """The refusal by our own name for it."""
+    """Render the refusal with our own error code."""
     return json_response(Refusal(why=error.code.value), status=418, error=error)
 
 

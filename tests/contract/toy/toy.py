@@ -39,24 +39,22 @@ class Refusal(ResponseBody):
     why: str
 
 
-@routes.on("POST", "/toy/send", parameters=Send, responses=Done, refusals=refusals.SEND_REGISTRATION_CODE)
+@routes.on("POST", "/toy/send", takes=Send, returns=Done, refuses=refusals.SEND_REGISTER_CODE)
 async def send(request: web.Request) -> web.Response:
     """Send a code."""
-    parameters = await read_parameters(request, Send)
+    fields = await read_parameters(request, Send)
     await flows(request).codes.send(
-        DIALECT.caller(request), flows(request).numbers.parse(parameters.mobile), Purpose.SIGN_UP
+        DIALECT.caller(request), flows(request).numbers.parse(fields.mobile), Purpose.SIGN_UP
     )
     return json_response(Done())
 
 
-@routes.on("POST", "/toy/join", parameters=Join, responses=Joined, refusals=refusals.REGISTER)
+@routes.on("POST", "/toy/join", takes=Join, returns=Joined, refuses=refusals.REGISTER)
 async def join(request: web.Request) -> web.Response:
     """Register with the code."""
-    parameters = await read_parameters(request, Join)
-    number, password = flows(request).numbers.parse(parameters.mobile), Password.from_plain(parameters.password)
-    logged_in = await flows(request).accounts.register_with_code(
-        DIALECT.caller(request), number, password, parameters.code
-    )
+    fields = await read_parameters(request, Join)
+    number, password = flows(request).numbers.parse(fields.mobile), Password.from_plain(fields.password)
+    logged_in = await flows(request).accounts.register_with_code(DIALECT.caller(request), number, password, fields.code)
     return json_response(Joined(user=logged_in.account.user_id))
 
 

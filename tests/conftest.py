@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from stack.signals import heed_interrupts
+from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App
 from support.database import Tables
@@ -14,7 +14,7 @@ EVERYTHING_ON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "LOG_LEVE
 
 def pytest_configure() -> None:
     """The tests as a background job of a script: what they start must not inherit that SIGINT is ignored."""
-    heed_interrupts()
+    accept_interrupts()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1: free ones, wished ones, and whether somebody answers there."""
+"""Ports on 127.0.0.1: free ones, requested ones, and whether a server responds on one."""
 
 import os
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 from stack.folder import StackError
 
 HOST = "127.0.0.1"
-# Below the range the kernel hands to outgoing connections, so nobody takes a port while its server is restarted.
+# Below the kernel's range for outgoing connections: no client can occupy a port while its server restarts.
 LOWEST, HIGHEST = 15000, 30000
 
 
@@ -25,55 +25,58 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port nobody listens on, given to nobody else on this machine for as long as this process lives."""
+    """A port without a listener, reserved on this machine for as long as this process lives."""
     dice = random.Random(os.urandom(8))  # noqa: S311  a seed of its own, so a test's seed does not repeat ports
     lowest, highest = _range()
     while True:
         port = dice.randrange(lowest, highest)
-        if is_free(port) and claim(port):
+        if is_free(port) and reserve(port):
             return port
 
 
-def claim(port: int) -> bool:
-    """Whether a port could be claimed against other runs: it is given long before its server listens.
+def reserve(port: int) -> bool:
+    """Reserve a port against other runs, since its server listens much later. Returns whether it was available.
 
-    The claim ends with this process. (decision 30)
+    The reservation ends with this process (decision 30).
     """
     name = socket.socket(socket.AF_UNIX)
     try:
-        name.bind(f"\0haoma-port-{port}")  # in Linux's abstract namespace: no file is left behind
+        name.bind(f"\0haoma-port-{port}")  # in Linux's abstract namespace: it creates no file
     except OSError:
         name.close()
         return False
-    name.detach()  # it stays open until the end
+    name.detach()  # it stays open until this process ends
     return True
 
 
-def wished_port(variable: str, default: int, environ: Mapping[str, str], say: Callable[[str], None]) -> int:
-    """The port a variable names, else the default, else (the default being taken) a free one, said aloud."""
-    wish = environ.get(variable, "")
-    if not wish:
+def requested_port(variable: str, default: int, environ: Mapping[str, str], notify: Callable[[str], None]) -> int:
+    """The port that a variable names, else the default; if the default is in use, a free port and a notice.
+
+    Raises ``StackError`` if the variable names a port that is in use or no port at all.
+    """
+    text = environ.get(variable, "")
+    if not text:
         if is_free(default):
             return default
         port = free_port()
-        say(f"port {default} is taken: {variable} is {port} instead")
+        notify(f"port {default} is in use: {variable} is {port} instead")
         return port
-    if not wish.isdecimal() or not 0 < int(wish) < 65536:
-        raise StackError(f"{variable}={wish} is no port number")
-    if not is_free(int(wish)):
-        raise StackError(f"{variable}={wish}: the port is taken; set another one")
-    return int(wish)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise StackError(f"{variable}={text} is not a port number")
+    if not is_free(int(text)):
+        raise StackError(f"{variable}={text}: the port is in use; set another one")
+    return int(text)
 
 
-def answers(port: int, question: bytes, beginning: bytes) -> bool:
-    """Whether the server on a port replies to ``question`` with ``beginning``."""
+def responds(port: int, request: bytes, beginning: bytes) -> bool:
+    """Whether the server on a port answers ``request`` with ``beginning``, within a second."""
     try:
-        with socket.create_connection((HOST, port), timeout=1) as peer:
-            peer.sendall(question)
-            reply = b""
-            while len(reply) < len(beginning) and (piece := peer.recv(4096)):
-                reply += piece
-            return reply.startswith(beginning)
+        with socket.create_connection((HOST, port), timeout=1) as connection:
+            connection.sendall(request)
+            response = b""
+            while len(response) < len(beginning) and (piece := connection.recv(4096)):
+                response += piece
+            return response.startswith(beginning)
     except OSError:
         return False
 

@@ -1,4 +1,4 @@
-"""One process of the stack that can be started, stopped, killed, frozen and started again."""
+"""One process of the stack that callers can start, stop, kill, freeze and start again."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stack import leftovers
+from stack import orphans
 from stack.folder import Folder, StackError
 
 
 class Process:
-    """A command in a data folder. Its output goes to ``log``, emptied when the object is made."""
+    """A command in a data folder. Its output goes to ``log``, which the constructor empties."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Process:
     @property
     def pid(self) -> int:
         if self._popen is None:
-            raise StackError(f"{self.name} was not started")
+            raise StackError(f"{self.name} is not started")
         return self._popen.pid
 
     @property
@@ -51,60 +51,60 @@ class Process:
         return self._popen.poll() if self._popen else None
 
     def spawn(self) -> None:
-        """Start it and return at once."""
+        """Start it without waiting. Does nothing while it runs."""
         if not self.is_alive:
             self._popen = self.folder.spawn(self.command, env=self.env, log=self.log_path, cwd=self.cwd)
 
-    def stop(self, grace: float = 10.0, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """Ask it to end, kill it after ``grace`` seconds; returns its exit status."""
+    def stop(self, grace_seconds: float = 10.0, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """Send the signal, kill the process after ``grace_seconds``, and return its exit status."""
         if self._popen is None or not self.is_alive:
             return self.returncode
         self.resume()
         self._popen.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._popen.wait(grace)
+            return self._popen.wait(grace_seconds)
         self.kill()
         return self.returncode
 
     def kill(self) -> None:
-        """``kill -9``, then wait until it and its children are gone."""
+        """Send SIGKILL, then wait until the process and its descendants are gone."""
         if self._popen is None or not self.is_alive:
             return
-        members = leftovers.family(self.pid)
+        members = orphans.process_tree(self.pid)
         self._popen.kill()
         self._popen.wait()
         deadline = time.monotonic() + 5
-        while any(leftovers.is_alive(pid) for pid in members):
+        while any(orphans.is_alive(pid) for pid in members):
             if time.monotonic() > deadline:
                 self._signal(members, signal.SIGKILL)
             time.sleep(0.01)
 
     def pause(self) -> None:
-        """Freeze it and its children: connections stay open, nobody answers."""
-        self._signal(leftovers.family(self.pid), signal.SIGSTOP)
+        """Freeze it and its descendants: connections stay open and nothing responds."""
+        self._signal(orphans.process_tree(self.pid), signal.SIGSTOP)
 
     def resume(self) -> None:
         """Undo ``pause``."""
-        self._signal(leftovers.family(self.pid), signal.SIGCONT)
+        self._signal(orphans.process_tree(self.pid), signal.SIGCONT)
 
     def wait(self, seconds: float) -> int:
-        """Wait for it to end by itself; returns its exit status, raises ``StackError`` when it does not."""
-        self.folder.await_ready(lambda: not self.is_alive, seconds, f"{self.name} did not end in {seconds:.0f} s")
+        """Wait until it ends and return its exit status. Raises ``StackError`` after ``seconds``."""
+        self.folder.wait_until(lambda: not self.is_alive, seconds, f"{self.name} did not end within {seconds:.0f} s")
         return self.returncode or 0
 
     def logs(self) -> str:
-        """All it has written so far."""
+        """All output so far."""
         return self.log_path.read_text(errors="replace")
 
-    def obituary(self) -> str:
-        """How it ended, with its last lines."""
+    def exit_report(self) -> str:
+        """Its exit status and the last lines of its log."""
         last = "\n".join(f"    {line}" for line in self.logs().splitlines()[-15:])
         return f"{self.name} ended with status {self.returncode}; {self.log_path} ends with:\n{last}"
 
-    def fail_if_dead(self) -> None:
-        """Raise ``StackError`` with its last lines when it has ended."""
+    def raise_if_ended(self) -> None:
+        """Raise ``StackError`` with the exit report if the process has ended."""
         if not self.is_alive:
-            raise StackError(self.obituary())
+            raise StackError(self.exit_report())
 
     @staticmethod
     def _signal(pids: Sequence[int], number: signal.Signals) -> None:

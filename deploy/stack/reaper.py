@@ -1,7 +1,7 @@
-"""The guard of a data folder: when the process that started the stack is gone, it ends what is left.
+"""The reaper of a data folder: once the process that started the stack is gone, it ends the stack's processes.
 
-It reads a pipe that only the starter holds open, so it wakes however the starter ended, ``kill -9`` included.
-It shares the folder's lock, so nobody starts a new stack while it still cleans.
+It reads a pipe that only the starting process keeps open, so it wakes however that process ends, even by SIGKILL.
+It shares the lock of the folder, so no new stack can start there before it has finished.
 """
 
 import contextlib
@@ -10,18 +10,18 @@ import signal
 import sys
 from pathlib import Path
 
-from stack import leftovers
+from stack import orphans
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    folder, throwaway = Path(sys.argv[1]), sys.argv[2] == "throwaway"
+    folder, temporary = Path(sys.argv[1]), sys.argv[2] == "remove"
     sys.stdin.buffer.read()
     with contextlib.suppress(OSError):
         (folder / "stack.env").unlink(missing_ok=True)
-    leftovers.end(folder)
-    if throwaway:
+    orphans.end(folder)
+    if temporary:
         shutil.rmtree(folder, ignore_errors=True)
 
 

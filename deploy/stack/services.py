@@ -1,4 +1,4 @@
-"""Our own processes: which there are, how each is started, and when it is ready."""
+"""Our own processes: their names, how each one starts, and when it is ready."""
 
 import http.client
 import signal
@@ -17,14 +17,14 @@ DRAIN_SECONDS = 25.0
 
 @dataclass(frozen=True)
 class Program:
-    """One kind of process. ``address`` is the variable in which the others find it."""
+    """One kind of process. ``url_variable`` is where the other processes find its address."""
 
     name: str
     module: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     port_variable: str
     default_port: int
-    address: str | None
+    url_variable: str | None
 
 
 PROGRAMS = {
@@ -37,11 +37,11 @@ PROGRAMS = {
         Program("sms-worker", "sms_service", ("worker",), "SMS_WORKER_PORT", 8084, None),
     )
 }
-MIGRATED = ("auth_service", "sms_service", "contacts_service")
+MIGRATED_MODULES = ("auth_service", "sms_service", "contacts_service")
 
 
 class Service(Process):
-    """One of our processes on a port of its own."""
+    """One of our processes on its own port."""
 
     def __init__(
         self, program: Program, folder: Folder, port: int, env: Mapping[str, str], label: str | None = None
@@ -52,28 +52,28 @@ class Service(Process):
         super().__init__(
             label or program.name,
             folder,
-            (sys.executable, "-m", program.module, *program.words),
+            (sys.executable, "-m", program.module, *program.arguments),
             env={**env, program.port_variable: str(port)},
             cwd=ROOT,
         )
 
     def start(self, seconds: float = STARTUP_TIMEOUT_SECONDS) -> None:
-        """Start it (again, on the same port) and wait until it is ready."""
+        """Start it, or start it again on the same port, and wait until it is ready."""
         self.spawn()
         self.wait_ready(seconds)
 
     def wait_ready(self, seconds: float = STARTUP_TIMEOUT_SECONDS) -> None:
-        """Wait until it is ready. Raises ``StackError`` with its last lines when it ends instead."""
+        """Wait until it is ready. Raises ``StackError`` with its exit report if it ends instead."""
         late = f"{self.name} was not ready within {seconds:.0f} s, see {self.log_path}"
-        self.folder.await_ready(self._has_come_up, seconds, late)
+        self.folder.wait_until(self._has_started, seconds, late)
 
     @property
     def is_ready(self) -> bool:
-        """Whether ``GET /readyz`` says 200."""
+        """Whether ``GET /readyz`` returns 200."""
         return self.status("/readyz") == 200
 
     def status(self, path: str) -> int | None:
-        """The HTTP status of a GET, ``None`` when nobody answers."""
+        """The HTTP status of a GET, ``None`` if the process does not respond."""
         connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=3)
         try:
             connection.request("GET", path)
@@ -83,22 +83,22 @@ class Service(Process):
         finally:
             connection.close()
 
-    def stop(self, grace: float = DRAIN_SECONDS, number: signal.Signals = signal.SIGTERM) -> int | None:
-        """It drains and ends; returns its exit status."""
-        return super().stop(grace, number)
+    def stop(self, grace_seconds: float = DRAIN_SECONDS, number: signal.Signals = signal.SIGTERM) -> int | None:
+        """Let it drain and end; returns its exit status."""
+        return super().stop(grace_seconds, number)
 
-    def _has_come_up(self) -> bool:
-        self.fail_if_dead()
+    def _has_started(self) -> bool:
+        self.raise_if_ended()
         return self.is_ready
 
 
 def migration(module: str, folder: Folder, env: Mapping[str, str]) -> Process:
-    """The process that makes a service's database and brings its tables up to date."""
+    """The process that creates a service's database and updates its tables."""
     name = f"{module.replace('_', '-')}-migrate"
     return Process(name, folder, (sys.executable, "-m", module, "migrate"), env=env, cwd=ROOT)
 
 
-def python_path(given: str) -> str:
+def python_path(caller_path: str) -> str:
     """The caller's PYTHONPATH without the folder of this package, which our processes must not see."""
     own = Path(__file__).resolve().parents[1]
-    return ":".join(word for word in given.split(":") if word and Path(word).resolve() != own)
+    return ":".join(word for word in caller_path.split(":") if word and Path(word).resolve() != own)

@@ -1,4 +1,4 @@
-"""The whole system on this machine: servers, databases and every process, as one thing to start and stop."""
+"""The whole system on this machine: servers, databases and every process, started and stopped together."""
 
 import os
 import secrets
@@ -11,10 +11,10 @@ from typing import Self
 
 from stack import keys, ports, services
 from stack.folder import MAIN_FOLDER, Folder, StackError
-from stack.servers import Servers
+from stack.servers.server_set import ServerSet
 from stack.services import PROGRAMS, Service
 
-Say = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class Stack:
@@ -22,12 +22,12 @@ class Stack:
 
     Tests::
 
-        with Stack.private(environ={"CALLER_LIMITS": "off"}) as stack:   # folder and processes go at the end
+        with Stack.private(environ={"CALLER_LIMITS": "off"}) as stack:   # ends its processes, removes its folder
             stack.start()                                # or start_servers(), migrate(), launch("gateway") ...
             stack.url("gateway")                         # http://127.0.0.1:<port>
             stack.servers.rabbitmq.stop()                # start(), kill(), pause(), resume(); port and data stay
-            stack.services["sms-service"].kill()         # start() brings it back on its port
-            stack.launch("sms-service", label="sms-2")   # one more, on a free port
+            stack.services["sms-service"].kill()         # start() restarts it on its port
+            stack.launch("sms-service", label="sms-2")   # another copy, on a free port
             stack.services["sms-2"].logs()
     """
 
@@ -36,30 +36,33 @@ class Stack:
         folder: Path = MAIN_FOLDER,
         *,
         environ: Mapping[str, str] | None = None,
-        named: Mapping[str, str] | None = None,
-        throwaway: bool = False,
+        external: Mapping[str, str] | None = None,
+        temporary: bool = False,
         free_ports: bool = False,
-        say: Say = lambda _: None,
+        notify: Notify = lambda _: None,
     ) -> None:
-        """``environ`` is what our processes are given besides; ``named`` may name servers that run already."""
-        self.folder = Folder(folder, throwaway=throwaway)
+        """Our processes get ``environ`` and the stack's own variables; ``external`` may name running servers.
+
+        ``notify`` gets a line of text at each step of a start.
+        """
+        self.folder = Folder(folder, temporary=temporary)
         self.services: dict[str, Service] = {}
-        self.servers: Servers
-        self._given = dict(os.environ if environ is None else environ)
-        self._named = named or {}
+        self.servers: ServerSet
+        self._caller_environ = dict(os.environ if environ is None else environ)
+        self._external = external or {}
         self._free_ports = free_ports
         self._ports: dict[str, int] = {}
-        self._say = say
+        self._notify = notify
 
     @classmethod
-    def private(cls, *, environ: Mapping[str, str] | None = None, say: Say = lambda _: None) -> Self:
-        """A system of one's own beside all others: own servers, free ports, a folder removed at the end.
+    def private(cls, *, environ: Mapping[str, str] | None = None, notify: Notify = lambda _: None) -> Self:
+        """A separate system: private servers, free ports, and a folder that is removed at the end.
 
-        ``environ`` is added to the caller's environment for our processes.
+        Our processes get the caller's environment and ``environ``.
         """
         folder = MAIN_FOLDER / f"test-{os.getpid()}-{secrets.token_hex(3)}"
-        around = {name: value for name, value in os.environ.items() if name not in _OWN_NAMES}
-        return cls(folder, environ={**around, **(environ or {})}, throwaway=True, free_ports=True, say=say)
+        inherited = {name: value for name, value in os.environ.items() if name not in _OWN_VARIABLES}
+        return cls(folder, environ={**inherited, **(environ or {})}, temporary=True, free_ports=True, notify=notify)
 
     def __enter__(self) -> Self:
         self.open()
@@ -69,14 +72,14 @@ class Stack:
         self.stop()
 
     def open(self) -> None:
-        """Take the data folder and settle ports and secrets; starts nothing. ``with`` does it."""
-        left = self.folder.open()
-        if left:
-            self._say(f"ended {len(left)} processes that a killed run had left")
+        """Lock the data folder, choose ports and load secrets; start nothing. A ``with`` statement calls this."""
+        ended = self.folder.open()
+        if ended:
+            self._notify(f"ended {len(ended)} processes of an earlier run that was killed")
         try:
-            self._kept = keys.keep(self.folder.path / "secrets.env")
+            self._secrets = keys.load_or_create(self.folder.path / "secrets.env")
             self._ports = {name: self._port(name) for name in PROGRAMS}
-            self.servers = Servers(self.folder, self._kept, self._named, self._say)
+            self.servers = ServerSet(self.folder, self._secrets, self._external, self._notify)
         except BaseException:
             self.folder.close()
             raise
@@ -87,24 +90,24 @@ class Stack:
         self.start_services()
 
     def start_servers(self, then: Callable[[], None] = lambda: None) -> None:
-        """Start the servers together; ``then`` runs as soon as PostgreSQL answers."""
+        """Start the servers together; ``then`` runs as soon as PostgreSQL responds."""
         self.servers.start(then)
 
-    def migrate(self, modules: Iterable[str] = services.MIGRATED) -> None:
-        """Make each service's database and tables, side by side. Raises ``StackError`` when one fails."""
+    def migrate(self, modules: Iterable[str] = services.MIGRATED_MODULES) -> None:
+        """Create or update each service's database, in parallel. Raises ``StackError`` if a migration fails."""
         runs = [services.migration(module, self.folder, self.environ) for module in modules]
         for run in runs:
             run.spawn()
         for run in runs:
             if run.wait(120) != 0:
-                raise StackError(run.obituary())
-        self._say("databases are up to date")
+                raise StackError(run.exit_report())
+        self._notify("the databases are up to date")
 
     def start_services(self, names: Iterable[str] = tuple(PROGRAMS)) -> None:
         """Start our processes together and wait until each is ready."""
         started = [self.launch(name, wait=False) for name in names]
         with ThreadPoolExecutor(max_workers=len(started)) as pool:
-            for wait in [pool.submit(self._await, service) for service in started]:
+            for wait in [pool.submit(self._wait_ready, service) for service in started]:
                 wait.result()
 
     def launch(
@@ -116,12 +119,12 @@ class Stack:
         env: Mapping[str, str] | None = None,
         wait: bool = True,
     ) -> Service:
-        """Start a process by its name in ``PROGRAMS``. With a ``label`` it is one more copy, on a free port.
+        """Start a process by its name in ``PROGRAMS``. A ``label`` starts another copy, on a free port.
 
-        It is then ``services[label or name]``. ``env`` is added to its environment.
+        The result is also ``services[label or name]``. ``env`` extends its environment.
         """
-        own = ports.free_port() if label else self._ports[name]
-        service = Service(PROGRAMS[name], self.folder, port or own, {**self.environ, **(env or {})}, label)
+        default = ports.free_port() if label else self._ports[name]
+        service = Service(PROGRAMS[name], self.folder, port or default, {**self.environ, **(env or {})}, label)
         self.services[service.name] = service
         service.spawn()
         if wait:
@@ -129,7 +132,7 @@ class Stack:
         return service
 
     def stop(self) -> None:
-        """Stop our processes (they drain), then the servers, then whatever is left; nothing survives this."""
+        """Let our processes drain, stop the servers, then end every process that still runs in the folder."""
         self.folder.interrupt()
         running = [service for service in self.services.values() if service.is_alive]
         if running:
@@ -140,59 +143,60 @@ class Stack:
         self.folder.close()
 
     def url(self, name: str) -> str:
-        """The address of a service, ``"gateway"`` and the like."""
+        """The address of a service, by its name in ``PROGRAMS``."""
         return f"http://{ports.HOST}:{self._ports[name]}"
 
     @property
     def addresses(self) -> dict[str, str]:
-        """What scripts need to find the system, by variable."""
-        found = {program.address: self.url(name) for name, program in PROGRAMS.items() if program.address}
-        return found | self.servers.environ
+        """The addresses of services and servers by variable: what a script needs to find the system."""
+        urls = {program.url_variable: self.url(name) for name, program in PROGRAMS.items() if program.url_variable}
+        return urls | self.servers.environ
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment of our processes."""
-        fixed = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
-        made = {"ENVIRONMENT": "development", **keys.ours(self._kept)}
-        ours = {name: self._given.get(name) or value for name, value in made.items()}
-        path = services.python_path(self._given.get("PYTHONPATH", ""))
-        rest = {name: value for name, value in self._given.items() if name != "PYTHONPATH"}
+        ports_by_variable = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
+        defaults = {"ENVIRONMENT": "development", **keys.for_services(self._secrets)}
+        chosen = {name: self._caller_environ.get(name) or value for name, value in defaults.items()}
+        path = services.python_path(self._caller_environ.get("PYTHONPATH", ""))
+        rest = {name: value for name, value in self._caller_environ.items() if name != "PYTHONPATH"}
         return {
             **rest,
             **({"PYTHONPATH": path} if path else {}),
-            **ours,
+            **chosen,
             **self.addresses,
-            **fixed,
+            **ports_by_variable,
             "BIND_ADDRESS": ports.HOST,
             "INBOX_URL": self.url("sms-service"),
             "PYTHONUNBUFFERED": "1",
         }
 
-    def dead(self) -> list[str]:
-        """How each process that should run, but does not, ended."""
-        return [each.obituary() for each in (*self.services.values(), *self.servers.all) if not each.is_alive]
+    def exit_reports(self) -> list[str]:
+        """The exit report of each process and server that should run and does not."""
+        return [each.exit_report() for each in (*self.services.values(), *self.servers.all) if not each.is_alive]
 
     def write_env(self) -> Path:
-        """Write ``stack.env``: shell syntax, for scripts that look for the system. Gone when the stack is."""
+        """Write the addresses to ``stack.env`` in shell syntax, for scripts. The file goes when the stack stops."""
         file = self.folder.path / "stack.env"
-        fresh = file.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in self.addresses.items()))
-        return fresh.replace(file)
+        new_file = file.with_suffix(".new")
+        new_file.touch(mode=0o600)
+        new_file.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in self.addresses.items()))
+        return new_file.replace(file)
 
-    def _await(self, service: Service) -> None:
+    def _wait_ready(self, service: Service) -> None:
         service.wait_ready()
-        self._say(f"{service.name} is ready on port {service.port}")
+        self._notify(f"{service.name} is ready on port {service.port}")
 
     def _port(self, name: str) -> int:
         if self._free_ports:
             return ports.free_port()
-        return ports.wished_port(PROGRAMS[name].port_variable, PROGRAMS[name].default_port, self._given, self._say)
+        program = PROGRAMS[name]
+        return ports.requested_port(program.port_variable, program.default_port, self._caller_environ, self._notify)
 
 
-_OWN_NAMES = {
+_OWN_VARIABLES = {
     *(program.port_variable for program in PROGRAMS.values()),
-    *(program.address for program in PROGRAMS.values()),
+    *(program.url_variable for program in PROGRAMS.values()),
     *keys.KEYS,
     *keys.KEY_RINGS,
 }

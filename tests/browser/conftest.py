@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, async_playwright
-from stack import chromium
 from stack.folder import StackError
+from stack.packages import chromium
 from stack.system import Stack
 from support.app import App
 from support.browser import Visit, Visiting, visiting

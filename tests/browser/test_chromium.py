@@ -1,8 +1,8 @@
 """How the tests find a browser, and their message if there is none."""
 
 import pytest
-from stack import apt, chromium
 from stack.folder import StackError
+from stack.packages import apt, chromium
 
 
 @pytest.fixture(autouse=True)

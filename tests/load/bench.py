@@ -16,12 +16,12 @@ import time
 from collections.abc import Sequence
 
 import uvloop
+from load.baselines import argon2_ms, bare_aiohttp
 from load.delivery import deliver
 from load.operations import HIT_SHARE, REGISTERED, Bench, all_operations, say, seed_directory, storm
 from load.processes import ALL_CORES, machine, pin, resident_mib
 from load.results import Result, percentile
-from load.yardsticks import argon2_ms, bare_aiohttp
-from stack.signals import heed_interrupts
+from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App
 
@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of requests (default 1)")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel place processes")
     chosen = parser.parse_args()
-    heed_interrupts()
+    accept_interrupts()
     cores = os.sched_getaffinity(0)
     pinned = len(cores) > 1 and not chosen.no_pin
     if pinned:

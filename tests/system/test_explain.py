@@ -2,22 +2,18 @@
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-import pytest
-from stack import inside
-from stack.folder import ROOT
 from stack.system import Stack
 from support.app import App, fresh_number, wrong
 from support.database import Tables
 
 from shared.postgres import pool
-from sms_service.receipts.receipts import Fate, Receipt, Receipts
+from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
+from sms_service.senders.port import DeliveryStatus, Receipt
 
 
 async def typed(environ: Mapping[str, str], *words: str) -> str:
@@ -35,7 +31,9 @@ async def delivered(system: Stack, tables: Tables, number: str) -> None:
     newest = "select message_id, sender from attempts where phone_ref = $1 order by started_at desc limit 1"
     message_id, sender = await tables.connections["sms"].fetchrow(newest, tables.ref(number))
     async with pool(system.addresses["POSTGRES_URL"], "sms") as opened:
-        assert await Receipts(ReceiptStore(opened), {}, lambda: None).apply(sender, Receipt(Fate.DELIVERED, message_id))
+        assert await Receipts(ReceiptStore(opened), {}, lambda: None).apply(
+            sender, Receipt(DeliveryStatus.DELIVERED, message_id)
+        )
 
 
 async def test_a_code_is_followed_from_the_request_to_the_session(app: App, system: Stack, tables: Tables) -> None:
@@ -85,37 +83,3 @@ async def test_without_auth_service_the_story_says_what_it_does_not_know(app: Ap
     story = json.loads(await typed({**system.environ, "AUTH_URL": "http://127.0.0.1:1"}, number, "--json"))
     assert story["verdict"]["kind"] == "verified"
     assert story["timelines"][0]["notes"] == ["session: unknown: auth-service did not answer"]
-
-
-def test_a_command_within_the_stack_has_its_addresses_and_the_callers_secrets_before_those_that_are_kept() -> None:
-    kept = {"PHONE_KEY": "kept", "SERVICE_TOKEN": "kept", "CODE_KEYS": "kept"}
-    own = str(Path(inside.__file__).parents[1])
-    given = {"PHONE_KEY": "given", "POSTGRES_URL": "elsewhere", "PYTHONPATH": f"{own}:/else", "HOME": "h"}
-    services = {"SMS_CONFIG_FILE": "routes.toml", "HOME": "theirs", "PHONE_KEY": "theirs", "CODE_KEYS": "theirs"}
-    assert inside.environment(given, kept, "POSTGRES_URL='a b'\nAUTH_URL=c\n", services) == {
-        "SMS_CONFIG_FILE": "routes.toml",
-        "ENVIRONMENT": "development",
-        "PHONE_KEY": "given",
-        "SERVICE_TOKEN": "kept",
-        "CODE_KEYS": "theirs",
-        "POSTGRES_URL": "a b",
-        "AUTH_URL": "c",
-        "PYTHONPATH": "/else",
-        "HOME": "h",
-    }
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_a_command_runs_within_the_stack_that_runs_here_and_not_without_one(running: bool, tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from stack import inside\n"
-        f"inside.MAIN_FOLDER = Path({str(tmp_path)!r})\n"
-        "sys.exit(inside.inside(['python', '-c', 'import os; print(os.environ[\"GATEWAY_URL\"], len(os.environ[\"PHONE_KEY\"]))']))"
-    )
-    if running:
-        (tmp_path / "stack.env").write_text("GATEWAY_URL=http://here\n")
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "deploy")}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environ, check=False)
-    assert done.returncode == (0 if running else 1)
-    assert done.stdout == ("http://here 64\n" if running else "")
-    assert ("make run" in done.stderr) is not running

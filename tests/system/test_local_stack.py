@@ -1,4 +1,4 @@
-"""The local stack itself: what ``make run`` and the other tests start, keep, and leave behind (nothing)."""
+"""The local stack: what ``make run`` and the other tests start, what they keep, and that they leave nothing behind."""
 
 import asyncio
 import json
@@ -19,16 +19,18 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
-from stack import apt, folder, identity, leftovers, ports, postgres, rabbitmq
-from stack.folder import Folder, StackError
+from stack import orphans, ports
+from stack.folder import ROOT, Folder, StackError
+from stack.packages import apt
+from stack.servers import postgres, postgres_user, rabbitmq
+from stack.servers.valkey import Valkey
 from stack.system import Stack
-from stack.valkey import Valkey
 
 STAND_IN = """
 import http.server, os, sys
 name, word = {name!r}, sys.argv[1] if len(sys.argv) > 1 else ""
 if os.environ.get("BREAKS") == name + word:
-    sys.exit("no such luck")
+    sys.exit("planned failure")
 if word == "migrate":
     sys.exit()
 
@@ -47,36 +49,36 @@ MODULES = {
     "sms_service": "SMS_PORT",
     "contacts_service": "CONTACTS_PORT",
 }
-PATIENCE = 60
-"""Seconds for a start, a stop or an answer on a machine that does much else; quiet, most take one."""
+TIMEOUT_SECONDS = 60
+"""For a start, a stop or a response on a busy machine; on a quiet one most take a second."""
 
 
 class Checkout:
-    """A checkout of its own, so that its ``.local`` is nobody else's; ``run`` is what ``make run`` runs in it."""
+    """A separate checkout with a ``.local`` of its own; ``run`` starts in it what ``make run`` starts."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.local = self.root / ".local"
         self.runs: list[subprocess.Popen[str]] = []
-        shutil.copytree(Path(folder.__file__).parent, self.root / "deploy" / "stack")
+        shutil.copytree(ROOT / "deploy" / "stack", self.root / "deploy" / "stack")
 
-    def pretend(self) -> dict[str, str]:
-        """Stand-ins for our processes, for tests about the stack and not about them."""
+    def stand_ins(self) -> dict[str, str]:
+        """Replace our processes with stand-ins, for tests of the stack alone. Returns the variables for ``run``."""
         for module, port in MODULES.items():
-            (self.root / "pretended" / module).mkdir(parents=True, exist_ok=True)
-            (self.root / "pretended" / module / "__init__.py").touch()
-            program = self.root / "pretended" / module / "__main__.py"
+            (self.root / "stand-ins" / module).mkdir(parents=True, exist_ok=True)
+            (self.root / "stand-ins" / module / "__init__.py").touch()
+            program = self.root / "stand-ins" / module / "__main__.py"
             program.write_text(STAND_IN.format(name=module, port=port))
-        return {"PYTHONPATH": f"{self.root}/deploy:{self.root}/pretended"}
+        return {"PYTHONPATH": f"{self.root}/deploy:{self.root}/stand-ins"}
 
     def run(self, *, in_background: bool = False, **env: str) -> subprocess.Popen[str]:
-        """Start it; ``in_background`` as a script's ``make run &`` would, with SIGINT ignored from the beginning."""
-        wished = {name: str(ports.free_port()) for name in (*MODULES.values(), "SMS_WORKER_PORT") if name not in env}
+        """Start it; ``in_background`` starts it with SIGINT ignored, as ``make run &`` in a script does."""
+        free = {name: str(ports.free_port()) for name in (*MODULES.values(), "SMS_WORKER_PORT") if name not in env}
         ignoring = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh") if in_background else ()
         process = subprocess.Popen(
             [*ignoring, sys.executable, "-m", "stack", "run"],
             cwd=self.root,
-            env={**os.environ, "PYTHONPATH": str(self.root / "deploy"), **wished, **env},
+            env={**os.environ, "PYTHONPATH": str(self.root / "deploy"), **free, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -85,7 +87,7 @@ class Checkout:
         return process
 
     def addresses(self, process: subprocess.Popen[str]) -> dict[str, str]:
-        """Wait until all is ready; what ``stack.env`` says then."""
+        """Wait until everything is ready. Returns the variables in ``stack.env``."""
         file = self.local / "stack.env"
         while not file.exists():
             assert process.poll() is None, process.communicate()[0]
@@ -96,7 +98,7 @@ class Checkout:
         for process in self.runs:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                process.communicate(timeout=PATIENCE)
+                process.communicate(timeout=TIMEOUT_SECONDS)
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def checkout(tmp_path):
     checkout = Checkout(tmp_path / "a checkout")
     yield checkout
     checkout.end()
-    assert leftovers.find(checkout.local) == []
+    assert orphans.find(checkout.local) == []
 
 
 @pytest.fixture(scope="module")
@@ -122,34 +124,34 @@ def own_folder(tmp_path):
     own.close()
 
 
-def test_free_ports_are_free_and_never_given_twice():
-    given = [ports.free_port() for _ in range(100)]
+def test_free_ports_are_free_and_unique():
+    free = [ports.free_port() for _ in range(100)]
 
-    assert len(set(given)) == 100
-    assert ports.is_free(given[0])
+    assert len(set(free)) == 100
+    assert ports.is_free(free[0])
 
 
-def test_a_port_that_another_run_was_given_is_not_given():
+def test_two_runs_cannot_reserve_the_same_port():
     port = ports.free_port()
-    held = subprocess.run(
-        [sys.executable, "-c", f"from stack import ports; raise SystemExit(ports.claim({port}))"],
-        env={**os.environ, "PYTHONPATH": str(Path(folder.__file__).parents[1])},
+    other_run = subprocess.run(
+        [sys.executable, "-c", f"from stack import ports; raise SystemExit(ports.reserve({port}))"],
+        env=with_stack(),
         check=False,
     )
-    assert held.returncode == 0, "another process could claim it too"
+    assert other_run.returncode == 0, "another process could reserve it too"
 
 
-def test_a_taken_port_is_refused_by_the_name_of_its_variable_and_a_taken_default_is_replaced():
-    said: list[str] = []
+def test_a_port_in_use_is_refused_with_its_variable_and_a_default_in_use_is_replaced():
+    notices: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = other.getsockname()[1]
+        used = other.getsockname()[1]
 
-        with pytest.raises(StackError, match=f"AUTH_PORT={taken}: the port is taken"):
-            ports.wished_port("AUTH_PORT", 8081, {"AUTH_PORT": str(taken)}, said.append)
-        instead = ports.wished_port("AUTH_PORT", taken, {}, said.append)
+        with pytest.raises(StackError, match=f"AUTH_PORT={used}: the port is in use"):
+            ports.requested_port("AUTH_PORT", 8081, {"AUTH_PORT": str(used)}, notices.append)
+        replacement = ports.requested_port("AUTH_PORT", used, {}, notices.append)
 
-    assert instead != taken
-    assert said == [f"port {taken} is taken: AUTH_PORT is {instead} instead"]
+    assert replacement != used
+    assert notices == [f"port {used} is in use: AUTH_PORT is {replacement} instead"]
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -174,7 +176,7 @@ async def test_valkey_comes_back_on_its_port_with_its_data(running, how):
     server = running.servers.redis
     async with Redis.from_url(server.url) as client:
         await client.set(how, "kept")
-    await asyncio.sleep(1.1 if how == "kill" else 0)  # the file is synchronised every second
+    await asyncio.sleep(1.1 if how == "kill" else 0)  # Valkey synchronises its file every second
 
     getattr(server, how)()
     server.start()
@@ -189,28 +191,28 @@ async def test_rabbitmq_comes_back_on_its_port_with_its_messages(running, how):
     async with await aio_pika.connect(server.url) as connection, connection.channel() as channel:
         queue = await channel.declare_queue(how, durable=True, arguments={"x-queue-type": "quorum"})
         await channel.default_exchange.publish(aio_pika.Message(b"kept", delivery_mode=2), queue.name)
-    await asyncio.sleep(1 if how == "kill" else 0)  # the broker notes a new quorum queue half a second later
+    await asyncio.sleep(1 if how == "kill" else 0)  # the broker writes a new quorum queue to disk half a second later
 
     getattr(server, how)()
     server.start()
 
     async with await aio_pika.connect(server.url) as connection, connection.channel() as channel:
         queue = await channel.declare_queue(how, durable=True, arguments={"x-queue-type": "quorum"})
-        message = await queue.get(timeout=PATIENCE)
+        message = await queue.get(timeout=TIMEOUT_SECONDS)
         assert message.body == b"kept"
         await message.ack()
 
 
-def test_a_frozen_server_keeps_silent_until_it_is_resumed(running):
+def test_a_paused_server_is_silent_until_it_is_resumed(running):
     server = running.servers.redis
 
     server.pause()
-    assert not ports.answers(server.port, b"PING\r\n", b"-NOAUTH")
+    assert not ports.responds(server.port, b"PING\r\n", b"-NOAUTH")
     server.resume()
-    assert ports.answers(server.port, b"PING\r\n", b"-NOAUTH")
+    assert ports.responds(server.port, b"PING\r\n", b"-NOAUTH")
 
 
-async def test_every_server_wants_its_password(running):
+async def test_every_server_requires_its_password(running):
     guessed = {name: re.sub(r":[0-9a-f]+@", ":guessed@", url) for name, url in running.servers.environ.items()}
 
     with pytest.raises(asyncpg.InvalidPasswordError):
@@ -223,7 +225,7 @@ async def test_every_server_wants_its_password(running):
 
 
 def test_every_server_listens_on_loopback_only(running):
-    pids = leftovers.find(running.folder.path)
+    pids = orphans.find(running.folder.path)
     opened = [str(entry.readlink()) for pid in pids for entry in Path(f"/proc/{pid}/fd").iterdir()]
     sockets = {name[8:-1] for name in opened if name.startswith("socket:[")}
     tables = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
@@ -234,40 +236,40 @@ def test_every_server_listens_on_loopback_only(running):
     assert set(listening) <= {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1
 
 
-def test_stack_env_is_shell_syntax_whatever_an_address_holds(own_folder):
+def test_stack_env_quotes_shell_syntax_in_an_address(own_folder):
     hostile = "amqp://user:p'$(touch x) \"y@mq.example:5672/%2F"
-    stack = Stack(own_folder.path / "inner", named={"AMQP_URL": hostile}, free_ports=True)
+    stack = Stack(own_folder.path / "inner", external={"AMQP_URL": hostile}, free_ports=True)
     stack.open()
     try:
         file = stack.write_env()
-        told = subprocess.run(
+        printed = subprocess.run(
             ["sh", "-c", '. "$1"; printf %s "$AMQP_URL"', "sh", file], capture_output=True, text=True, check=True
         )
-        assert told.stdout == hostile
+        assert printed.stdout == hostile
         assert file.stat().st_mode & 0o777 == 0o600
     finally:
         stack.stop()
     assert not file.exists()
 
 
-def test_a_system_of_ones_own_leaves_no_process_and_no_folder():
+def test_a_private_system_leaves_no_process_and_no_folder():
     with Stack.private(environ={"REVEAL_CODES": "true"}) as stack:
         stack.servers.redis.start()
         stack.servers.postgres.start()
-        assert len(leftovers.find(stack.folder.path)) >= 2
+        assert len(orphans.find(stack.folder.path)) >= 2
         assert stack.environ["REVEAL_CODES"] == "true"
         assert stack.environ["INBOX_URL"] == stack.url("sms-service")
 
-    assert leftovers.find(stack.folder.path) == []
+    assert orphans.find(stack.folder.path) == []
     assert not stack.folder.path.exists()
 
 
-def test_the_guard_ends_what_a_killed_starter_leaves(tmp_path):
+def test_the_reaper_ends_the_processes_of_a_killed_starter(tmp_path):
     program = """
 import os, signal, sys
 from pathlib import Path
 from stack.folder import Folder
-from stack.valkey import Valkey
+from stack.servers.valkey import Valkey
 folder = Folder(Path(sys.argv[1]))
 folder.open()
 Valkey(folder, "secret").start()
@@ -275,12 +277,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=with_stack(), check=False)
 
-    own = Folder(tmp_path)  # waits for the guard, which holds the folder while it cleans
+    own = Folder(tmp_path)  # open() waits for the reaper, which keeps the lock until it has finished
     assert own.open() == []
     own.close()
 
 
-def test_what_nobody_guarded_is_ended_by_the_next_start(tmp_path):
+def test_the_next_start_ends_processes_that_have_no_reaper(tmp_path):
     old = Folder(tmp_path)
     (tmp_path / "logs").mkdir()
     server = Valkey(old, "secret")
@@ -296,14 +298,14 @@ def test_what_nobody_guarded_is_ended_by_the_next_start(tmp_path):
     assert not (tmp_path / "stack.env").exists()
 
 
-def test_a_stale_pid_file_does_not_hold_postgresql_back(own_folder):
+def test_a_stale_pid_file_does_not_prevent_a_start_of_postgresql(own_folder):
     server = postgres.Postgres(own_folder, "secret")
     server.start()
     file = own_folder.path / "postgres" / "data" / "postmaster.pid"
     stale = file.read_text().split("\n", 1)[1]
     server.kill()
     own_folder.close()
-    file.write_text(f"{os.getpid()}\n{stale}")  # the pid now belongs to somebody else
+    file.write_text(f"{os.getpid()}\n{stale}")  # this pid now belongs to another process
 
     again = Folder(own_folder.path)
     again.open()
@@ -316,21 +318,21 @@ def test_a_stale_pid_file_does_not_hold_postgresql_back(own_folder):
         again.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another name for PostgreSQL")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
 @pytest.mark.parametrize("way", range(3))
 def test_root_finds_a_way_to_run_postgresql(own_folder, monkeypatch, way):
-    candidates = identity._candidates()
-    if way == 0:  # the others pass pytest's own folders, closed to everybody else
+    candidates = postgres_user._candidates()
+    if way == 0:  # the other candidates may enter pytest's own folders, which are closed to other users
         for parent in own_folder.path.parents[:4]:
             parent.chmod(0o755)
     only = [candidates[way]]
-    monkeypatch.setattr(identity, "_candidates", lambda: only)
+    monkeypatch.setattr(postgres_user, "_candidates", lambda: only)
     server = postgres.Postgres(own_folder, "secret")
     try:
         server.start()
     except StackError as error:
         if "nor a user namespace works" in str(error):
-            pytest.skip(f"{only[0].name} cannot do it on this machine")
+            pytest.skip(f"{only[0].name} does not work on this machine")
         raise
 
     assert server.is_alive
@@ -338,7 +340,7 @@ def test_root_finds_a_way_to_run_postgresql(own_folder, monkeypatch, way):
     server.close()
 
 
-def test_without_rabbitmq_a_user_is_told_the_line_to_type(own_folder, monkeypatch):
+def test_without_rabbitmq_the_error_names_the_command_that_installs_it(own_folder, monkeypatch):
     monkeypatch.setattr(rabbitmq, "SCRIPTS", ())
     monkeypatch.setenv("PATH", "/nowhere")
 
@@ -346,35 +348,35 @@ def test_without_rabbitmq_a_user_is_told_the_line_to_type(own_folder, monkeypatc
         rabbitmq.RabbitMQ(own_folder, "secret").start()
 
 
-def test_root_installs_rabbitmq_without_a_service_being_started(tmp_path, monkeypatch):
+def test_root_installs_rabbitmq_without_starting_its_service(tmp_path, monkeypatch):
     policy = tmp_path / "policy-rc.d"
-    seen: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
     monkeypatch.setattr(apt, "POLICY", policy)
     monkeypatch.setattr(
-        apt, "_apt", lambda *words: seen.append((words[0], subprocess.run([policy], check=False).returncode))
+        apt, "_apt_get", lambda *words: calls.append((words[0], subprocess.run([policy], check=False).returncode))
     )
 
     apt.install("rabbitmq-server", lambda _: None)
 
-    assert seen == [("update", 101), ("install", 101)]
+    assert calls == [("update", 101), ("install", 101)]
     assert not policy.exists()
 
 
 def test_two_runs_in_one_checkout_and_a_later_one(checkout, running):
-    env = {**checkout.pretend(), "AMQP_URL": running.servers.environ["AMQP_URL"]}
+    env = {**checkout.stand_ins(), "AMQP_URL": running.servers.environ["AMQP_URL"]}
     first = checkout.run(**env)
     addresses = checkout.addresses(first)
     secrets = (checkout.local / "secrets.env").read_text()
     assert urllib.request.urlopen(addresses["GATEWAY_URL"] + "/readyz").status == 200
 
     second = checkout.run(**env)
-    assert second.wait(timeout=PATIENCE) == 1
+    assert second.wait(timeout=TIMEOUT_SECONDS) == 1
     assert f"already runs in {checkout.local} (process {first.pid})" in second.communicate()[0]
 
     first.send_signal(signal.SIGTERM)
-    said = first.communicate(timeout=PATIENCE)[0]
+    output = first.communicate(timeout=TIMEOUT_SECONDS)[0]
     assert first.returncode == 0
-    assert f"{addresses['SMS_URL']}/inbox" in said
+    assert f"{addresses['SMS_URL']}/inbox" in output
     assert not (checkout.local / "stack.env").exists()
 
     third = checkout.run(**env)
@@ -384,85 +386,85 @@ def test_two_runs_in_one_checkout_and_a_later_one(checkout, running):
 
 @pytest.mark.parametrize("in_background", [False, True])
 @pytest.mark.parametrize("seconds", [0, 0.6, 2.0])
-def test_ctrl_c_while_starting_leaves_nothing(checkout, seconds, in_background):
-    process = checkout.run(in_background=in_background, **checkout.pretend())
+def test_ctrl_c_during_a_start_leaves_nothing(checkout, seconds, in_background):
+    process = checkout.run(in_background=in_background, **checkout.stand_ins())
     while not listens_to(process, signal.SIGTERM):
         time.sleep(0.002)
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
 
-    said = process.communicate(timeout=PATIENCE)[0]
+    output = process.communicate(timeout=TIMEOUT_SECONDS)[0]
 
-    assert leftovers.find(checkout.local) == []
+    assert orphans.find(checkout.local) == []
     assert not (checkout.local / "stack.env").exists()
-    assert process.returncode == 0, said
-    assert "Traceback" not in said
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
 
 
-def test_ctrl_c_before_anything_listens_ends_the_start_too(checkout):
-    process = checkout.run(**checkout.pretend())
+def test_ctrl_c_before_the_start_listens_also_ends_it(checkout):
+    process = checkout.run(**checkout.stand_ins())
     process.send_signal(signal.SIGINT)
 
-    process.communicate(timeout=PATIENCE)
+    process.communicate(timeout=TIMEOUT_SECONDS)
 
-    assert leftovers.find(checkout.local) == []
+    assert orphans.find(checkout.local) == []
 
 
-def test_what_a_start_in_the_background_starts_does_not_ignore_ctrl_c(checkout, running):
-    process = checkout.run(in_background=True, **checkout.pretend(), **running.servers.environ)
+def test_the_processes_of_a_start_in_the_background_do_not_ignore_ctrl_c(checkout, running):
+    process = checkout.run(in_background=True, **checkout.stand_ins(), **running.servers.environ)
     checkout.addresses(process)
 
-    pids = [pid for pid in leftovers.find(checkout.local) if pid != process.pid]
+    pids = [pid for pid in orphans.find(checkout.local) if pid != process.pid]
 
     assert len(pids) >= len(MODULES)
     assert not any(signals(pid, "SigIgn") & {signal.SIGINT, signal.SIGTERM} for pid in pids)
 
 
 @pytest.mark.parametrize(
-    ("breaks", "name"), [("auth_servicemigrate", "auth-service-migrate"), ("sms_servicedeliver", "sms-worker")]
+    ("breaks", "name"), [("auth_servicemigrate", "auth-service-migrate"), ("sms_serviceworker", "sms-worker")]
 )
-def test_a_process_that_fails_ends_the_run_and_is_named_with_its_last_words(checkout, running, breaks, name):
-    process = checkout.run(**checkout.pretend(), **running.servers.environ, BREAKS=breaks)
+def test_a_failing_process_ends_the_run_with_its_name_and_its_last_lines(checkout, running, breaks, name):
+    process = checkout.run(**checkout.stand_ins(), **running.servers.environ, BREAKS=breaks)
 
-    said = process.communicate(timeout=PATIENCE)[0]
+    output = process.communicate(timeout=TIMEOUT_SECONDS)[0]
 
     assert process.returncode == 1
-    assert f"{name} ended with status 1" in said
-    assert "no such luck" in said
-    assert leftovers.find(checkout.local) == []
+    assert f"{name} ended with status 1" in output
+    assert "planned failure" in output
+    assert orphans.find(checkout.local) == []
 
 
-def test_a_process_that_dies_later_ends_the_run_too(checkout, running):
-    process = checkout.run(**checkout.pretend(), **running.servers.environ)
+def test_a_process_that_dies_later_also_ends_the_run(checkout, running):
+    process = checkout.run(**checkout.stand_ins(), **running.servers.environ)
     addresses = checkout.addresses(process)
     port = int(addresses["CONTACTS_URL"].rpartition(":")[2])
     os.kill(listener(checkout.local, "contacts_service", port), signal.SIGKILL)
 
-    said = process.communicate(timeout=PATIENCE)[0]
+    output = process.communicate(timeout=TIMEOUT_SECONDS)[0]
 
     assert process.returncode == 1
-    assert "contacts-service ended with status -9" in said
-    assert leftovers.find(checkout.local) == []
+    assert "contacts-service ended with status -9" in output
+    assert orphans.find(checkout.local) == []
 
 
-def test_make_run_brings_up_the_real_system_and_a_code_arrives(checkout):
+def test_make_run_starts_the_real_system_and_a_code_arrives(checkout):
     process = checkout.run()
     addresses = checkout.addresses(process)
     send = "/v1/user/register/verify_code.json?source=curl&phone_number=13800138000"
 
-    with urllib.request.urlopen(addresses["GATEWAY_URL"] + send, timeout=PATIENCE) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(addresses["GATEWAY_URL"] + send, timeout=TIMEOUT_SECONDS) as response:
+        assert response.status == 200
     inbox = "/inbox/messages/latest?to=%2B8613800138000&wait=10"
-    with urllib.request.urlopen(addresses["SMS_URL"] + inbox, timeout=PATIENCE) as answer:
-        assert json.load(answer)["code"].isdecimal()
+    with urllib.request.urlopen(addresses["SMS_URL"] + inbox, timeout=TIMEOUT_SECONDS) as response:
+        assert json.load(response)["code"].isdecimal()
 
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
+    process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 0
 
 
 def with_stack() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(folder.__file__).parents[1])}
+    return {**os.environ, "PYTHONPATH": str(ROOT / "deploy")}
 
 
 def signals(pid: int, kind: str) -> set[int]:
@@ -478,8 +480,8 @@ def listens_to(process: subprocess.Popen[str], number: signal.Signals) -> bool:
 
 
 def listener(local: Path, module: str, port: int) -> int:
-    for pid in leftovers.find(local):
+    for pid in orphans.find(local):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if module.encode() in words:
             return pid
-    raise AssertionError(f"nobody serves {module} on {port}")
+    raise AssertionError(f"no process serves {module} on {port}")

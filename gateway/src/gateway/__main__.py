@@ -4,8 +4,8 @@ import argparse
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from shared import logs, web
-from shared.settings import load
+from shared.process import logs, web
+from shared.process.settings import load
 
 KEEPALIVE_SECONDS = 15.0
 

@@ -13,10 +13,10 @@ from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.middleware import guard
 from gateway.pages import routes as pages
 from gateway.settings import GatewaySettings
-from shared.health import add_health
+from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
-from shared.rpc import internal_client
-from shared.settings import Environment
+from shared.process.health import add_health
+from shared.process.settings import Environment
 
 
 def create_app(settings: GatewaySettings) -> web.Application:

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.dialect import ADDRESS, Dialect
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.metrics import REFUSALS, observe, route_of
+from shared.process.metrics import REFUSALS, observe, route_of
 
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from gateway.http.request_parsing import read_body
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.client import InternalClient
 from shared.internal_api.sms import RECEIPT_HEADERS, TAKE_RECEIPT, TakeReceipt
-from shared.rpc import InternalClient
 
 MAX_RECEIPT_BYTES = 64 * 1024
 MAX_QUERY = 2048

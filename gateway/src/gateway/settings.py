@@ -1,9 +1,9 @@
 """The gateway's settings."""
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from gateway.dialect_registry import choose, installed_dialects
-from shared.settings import (
+from shared.process.settings import (
     Environment,
     HexKey,
     Keys,
@@ -29,7 +29,7 @@ class GatewaySettings(Settings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     sms_url: ServiceUrl = "http://127.0.0.1:8082"
     contacts_url: ServiceUrl = "http://127.0.0.1:8083"
-    service_token: HexKey = Field(default=SecretStr(""), validate_default=False)
+    service_token: HexKey
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
     dialects: Words = ()

@@ -60,7 +60,8 @@ EXAMPLES = {
     "sent": 86,
     "verified": 2,
     "spent_micros": 3_870_000,
-    "limit_micros": 0,
+    "span": "hour",
+    "limit_micros": 50_000_000,
     "currency": "CNY",
     "enforced": True,
     "seconds": 3600,
@@ -68,6 +69,10 @@ EXAMPLES = {
     "charged": 40,
     "matched": 7,
     "version": 3,
+} | {
+    f"{budget_event}.{field}": example
+    for budget_event in ("BudgetWarned", "BudgetExhausted", "BudgetRenewed")
+    for field, example in {"scope": "hour:+86", "prefix": "+86", "spent_micros": 42_500_000, "seconds": 840}.items()
 }
 
 

@@ -12,8 +12,8 @@ from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.documents.page import DocumentsPage
 from gateway.documents.schemas import Json
+from shared.version import VERSION
 
-VERSION = "0.1.0"
 CACHE = "public, max-age=300"
 
 

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from gateway.http.operations import ResponseBody
 from shared.errors import STATUS, ErrorCode, ServiceError
+from shared.internal_api.server import PROBLEM
 from shared.languages import language_for
-from shared.rpc import PROBLEM
 
 ACCEPT_LANGUAGE: ContextVar[str] = ContextVar("accept_language", default="")
 """The ``Accept-Language`` of the current request; the middleware sets it."""

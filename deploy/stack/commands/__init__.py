@@ -1,0 +1,1 @@
+"""What a developer types: ``python -m stack run``, ``exec`` and ``clean``."""

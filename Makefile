@@ -61,6 +61,10 @@ test-contacts: test-contacts-service
 test-shared $(SERVICES:%=test-%): .venv/.installed
 	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(call tests_of,$(subst -,_,$(@:test-%=%))) $(PYTEST_ARGS)
 
+.PHONY: record
+record: .venv/.installed ## write the responses of a contract case, beside make run: make record CASE=tests/contract/cases/native/city.json
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m contract.record $(CASE) $(RECORD_ARGS)
+
 .PHONY: test
 test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
 	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)
@@ -80,7 +84,7 @@ mutation: .venv/.quality ## the changes to the rules that unit tests notice (doc
 lint: .venv/.installed
 	$(call timed,format,$(BIN)/ruff format --check --quiet .)
 	$(call timed,lint,$(BIN)/ruff check --quiet .)
-	$(call timed,sql,$(BIN)/sqruff lint $(SOURCES) > .local/sql.log 2>&1 || { cat .local/sql.log; false; })
+	$(call timed,sql,$(BIN)/sqlfluff lint --nocolor --disable-progress-bar $(SERVICES:%=%/src) > .local/sql.log || { cat .local/sql.log; false; })
 
 .PHONY: types
 types: .venv/.installed

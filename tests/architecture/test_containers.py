@@ -12,7 +12,7 @@ from container import health, launch
 from ruamel.yaml import YAML
 
 from shared.keys import development_secret
-from shared.settings import Settings
+from shared.process.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / "deploy" / "example.env"

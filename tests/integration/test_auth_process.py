@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 from support.auth import Auth, database, fresh_number, fresh_secret, refusal, running, token_of
 
-from shared import rpc
 from shared.errors import ErrorCode
 from shared.internal_api.auth import LOOK_UP, LookUp
+from shared.internal_api.client import internal_client
 from shared.postgres import url_of
 
 
@@ -73,7 +73,7 @@ async def test_a_missing_variable_is_named_in_one_line() -> None:
 
 
 async def test_without_the_service_token_nothing_is_answered(auth: Auth) -> None:
-    async with rpc.internal_client(auth.url, "0" * 64) as stranger:
+    async with internal_client(auth.url, "0" * 64) as stranger:
         assert await refusal(stranger.call(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
 
 

@@ -14,11 +14,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from support.sms import a_message, asking, entering, fresh_database, fresh_number, looking_up, refusal, wrong
 
-from shared import amqp, rpc
+from shared import amqp
 from shared.errors import ErrorCode
 from shared.events import OutboxMessage, new_id
+from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
-from shared.settings import Environment
+from shared.process.settings import Environment
 from sms_service import send_command
 from sms_service.app import create_api
 from sms_service.delivery import consumer
@@ -36,7 +37,7 @@ class Processes:
     settings: SmsSettings
     api: str
     worker: str
-    client: rpc.InternalClient
+    client: InternalClient
     browser: aiohttp.ClientSession
     queue: amqp.Queue
 
@@ -78,7 +79,7 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
         api = url(await stack.enter_async_context(serving(create_api(settings))))
         worker_settings = settings.model_copy(update={"inbox_url": api})
         worker = url(await stack.enter_async_context(serving(create_worker(worker_settings))))
-        peer = await stack.enter_async_context(rpc.internal_client(api, settings.service_token.get_secret_value()))
+        peer = await stack.enter_async_context(internal_client(api, settings.service_token.get_secret_value()))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
         yield Processes(settings, api, worker, peer, browser, queue)
 
@@ -86,7 +87,7 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
 async def _delete(amqp_url: str, queue: amqp.Queue) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+        for name in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 
@@ -223,15 +224,15 @@ async def test_in_production_there_is_no_inbox(processes: Processes) -> None:
         for method, path in (("GET", ""), ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
             async with processes.browser.request(method, f"{url(server)}/inbox{path}") as response:
                 assert response.status == 404
-        async with rpc.internal_client(url(server), settings.service_token.get_secret_value()) as peer:
+        async with internal_client(url(server), settings.service_token.get_secret_value()) as peer:
             assert (await InboxSender(peer).send(a_message())).outcome is Outcome.MISCONFIGURED
 
 
 async def test_the_inbox_sender_tells_how_it_went(processes: Processes) -> None:
     assert (await InboxSender(processes.client).send(a_message())).outcome is Outcome.ACCEPTED
     async with (
-        rpc.internal_client(processes.api, "not the token") as stranger,
-        rpc.internal_client("http://127.0.0.1:1", "x") as nobody,
+        internal_client(processes.api, "not the token") as stranger,
+        internal_client("http://127.0.0.1:1", "x") as nobody,
     ):
         assert (await InboxSender(stranger).send(a_message())).outcome is Outcome.MISCONFIGURED
         assert (await InboxSender(nobody).send(a_message())).outcome is Outcome.TRANSIENT

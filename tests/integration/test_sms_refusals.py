@@ -6,8 +6,8 @@ import pytest
 from support.sms import BOOTH, PHONES, Sms, asking, fresh_number, refusal, running
 
 from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.internal_api.server import problem
 from shared.phone import E164
-from shared.rpc import problem
 from sms_service.callers.rate_limits import Unlimited
 from sms_service.spending.gate import NoSpendingLimits
 from sms_service.spending.refusals import BlockedError

@@ -17,10 +17,10 @@ from pydantic import SecretStr
 
 from auth_service.app import create_app
 from auth_service.settings import AuthSettings
-from shared import rpc
 from shared.errors import ErrorCode, ServiceError
 from shared.events import EXCHANGE
 from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, REGISTER, LoggedIn, LogInWithPassword, Register
+from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
@@ -70,12 +70,12 @@ class Auth:
 
     settings: AuthSettings
     url: str
-    clients: tuple[rpc.InternalClient, ...]
+    clients: tuple[InternalClient, ...]
     database: "asyncpg.Pool[asyncpg.Record]"
     ear: Ear
 
     @property
-    def client(self) -> rpc.InternalClient:
+    def client(self) -> InternalClient:
         return self.clients[0]
 
     @property
@@ -154,9 +154,9 @@ def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> Au
 
 
 @asynccontextmanager
-async def serving(settings: AuthSettings) -> AsyncIterator[rpc.InternalClient]:
+async def serving(settings: AuthSettings) -> AsyncIterator[InternalClient]:
     """One process's worth of auth-service, as a peer to ask."""
-    async with address_of(settings) as url, rpc.internal_client(url, token_of(settings)) as peer:
+    async with address_of(settings) as url, internal_client(url, token_of(settings)) as peer:
         yield peer
 
 
@@ -193,6 +193,6 @@ async def running(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
         settings = settings_for(postgres_url, amqp_url, name)
         ear = await stack.enter_async_context(listening(amqp_url))
         urls = [await stack.enter_async_context(address_of(settings)) for _ in range(2)]
-        clients = [await stack.enter_async_context(rpc.internal_client(url, token_of(settings))) for url in urls]
+        clients = [await stack.enter_async_context(internal_client(url, token_of(settings))) for url in urls]
         tables = await stack.enter_async_context(asyncpg.create_pool(url_of(postgres_url, name), min_size=1))
         yield Auth(settings, urls[0], tuple(clients), tables, ear)

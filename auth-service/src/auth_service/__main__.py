@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from auth_service import cli
 from auth_service.settings import AuthSettings, DatabaseSettings
-from shared import logs, web
 from shared.postgres import migrate
-from shared.settings import S, load
-from shared.startup import UnreachableError
+from shared.process import logs, web
+from shared.process.settings import S, load
+from shared.process.startup import UnreachableError
 
 SERVICE = "auth-service"
 KEEPALIVE_SECONDS = 75.0

@@ -31,12 +31,12 @@ from auth_service.tokens.access_tokens import AccessTokens, utc_now
 from auth_service.tokens.refresh_token_store import RefreshTokenStore
 from auth_service.tokens.refresh_tokens import RefreshTokens
 from shared import amqp, postgres
-from shared.health import CHECKS
+from shared.internal_api.server import new_service
 from shared.keys import KeyRing
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.rpc import new_service
-from shared.settings import OnOff
+from shared.process.health import CHECKS
+from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 

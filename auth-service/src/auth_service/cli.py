@@ -9,7 +9,7 @@ from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import PhoneKeys
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 
 
 def ban(settings: AuthSettings, user_id: int) -> None:

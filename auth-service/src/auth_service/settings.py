@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.keys import KeyRing
-from shared.settings import Environment, HexKey, Keys, OnOff, Settings
+from shared.process.settings import Environment, HexKey, Keys, OnOff, Settings
 
 SEED_BYTES = 32
 
@@ -23,6 +23,7 @@ class AuthSettings(DatabaseSettings):
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
     amqp_url: str = Field(repr=False)
+    service_token: HexKey
     postgres_connections: int = Field(default=10, ge=2, le=200)
     ticket_keys: Keys
     password_peppers: Keys

@@ -1,11 +1,11 @@
-"""The internal HTTP API: one question."""
+"""The internal HTTP API: one endpoint."""
 
 from aiohttp import web
 
 from contacts_service.matching import Matcher
 from shared.internal_api.contacts import MATCH
+from shared.internal_api.server import read, reply
 from shared.phone import E164
-from shared.rpc import read, reply
 
 MATCHER: web.AppKey[Matcher] = web.AppKey("matcher", Matcher)
 routes = web.RouteTableDef()
@@ -13,7 +13,6 @@ routes = web.RouteTableDef()
 
 @routes.post(MATCH.path)
 async def match(request: web.Request) -> web.Response:
-    """Which of these numbers are members?"""
-    call = await read(request, MATCH)
-    matched = await request.app[MATCHER].match(call.user_id, E164(call.own_phone), call.phones)
-    return reply(matched)
+    """Match an address book."""
+    book = await read(request, MATCH)
+    return reply(await request.app[MATCHER].match(book.user_id, E164(book.own_phone), book.phones))

@@ -1,4 +1,4 @@
-"""A whole address book to references: one regular expression for mainland numbers, libphonenumber for the rest."""
+"""Reads address books: one regular expression for mainland numbers, libphonenumber for all others."""
 
 import asyncio
 import re
@@ -8,16 +8,16 @@ from typing import Any
 from shared.errors import ServiceError
 from shared.phone import E164, MAINLAND, MAX_SPELLING, PhoneKeys, parse
 
-TURN = 100
-"""Numbers that go through libphonenumber (13 us each) before other requests have their turn."""
+YIELD_EVERY = 100
+"""How many numbers libphonenumber parses (13 µs each) before other requests may run."""
 
 _SEPARATORS = b" ().-"
 _MOBILE = "1[3-9][0-9]{9}"
-_NOTHING = "(?!)"
+_NO_MATCH = "(?!)"
 
 
 class NumberReader:
-    """Reads lists as clients send them; its verdict on each entry is that of ``shared.phone.parse``."""
+    """Reads lists as clients send them. It accepts exactly the entries that ``shared.phone.parse`` accepts."""
 
     def __init__(self, keys: PhoneKeys, served: Iterable[str] = (MAINLAND,)) -> None:
         self._keys = keys
@@ -25,27 +25,26 @@ class NumberReader:
         self._line = _line(self._served)
 
     def ref(self, number: E164) -> int:
-        """The reference of one canonical number."""
+        """The reference of a canonical number."""
         return self._keys.ref(number)
 
     async def read(self, entries: Sequence[Any]) -> dict[int, str]:
-        """References of all entries that are numbers, in order, each with its first spelling.
+        """The references of the numbers in a list, in its order, each with the first entry that spells it.
 
-        Entries that are no number, or no string, are skipped. Lets other tasks run while it works through
-        spellings that need libphonenumber.
+        Entries that are not phone numbers are skipped. Other tasks may run between entries that need libphonenumber.
         """
-        first: dict[E164, str] = {}
-        turn = 0
+        spellings: dict[E164, str] = {}
+        parsed = 0
         for entry, (plain, unclear) in zip(entries, self._line.findall(_lines(entries)), strict=True):
             if plain:
-                first.setdefault(E164("+86" + plain), entry)
+                spellings.setdefault(E164("+86" + plain), entry)
             elif unclear:
-                turn += 1
-                if turn % TURN == 0:
+                parsed += 1
+                if parsed % YIELD_EVERY == 0:
                     await asyncio.sleep(0)
                 if number := self._parse(entry):
-                    first.setdefault(number, entry)
-        return dict(zip(self._keys.refs(first), first.values(), strict=True))
+                    spellings.setdefault(number, entry)
+        return dict(zip(self._keys.refs(spellings), spellings.values(), strict=True))
 
     def _parse(self, entry: str) -> E164 | None:
         try:
@@ -55,20 +54,20 @@ class NumberReader:
 
 
 def _line(served: frozenset[str]) -> re.Pattern[str]:
-    """Matches any line: the first group is a plain mainland number, the second one that only ``parse`` can judge.
+    """Matches any line. The first group is a mainland number, the second an entry that ``parse`` has to decide.
 
-    ``parse`` removes prefixes and changes no digit, so where the mainland alone is served a spelling that does
-    not end like a mobile number cannot become one.
+    ``parse`` removes prefixes and changes no digit. So if only the mainland is served, an entry that does not end like
+    a mobile number cannot be one.
     """
-    plain = _MOBILE if MAINLAND in served else _NOTHING
+    plain = _MOBILE if MAINLAND in served else _NO_MATCH
     unclear = f"[0-9]*{_MOBILE}" if served == {MAINLAND} else "[0-9]+"
     return re.compile(rf"(?:\+86|0086|86)?({plain})\n|(\+?{unclear})\n|.*\n")
 
 
 def _lines(entries: Sequence[Any]) -> str:
-    """One line of ASCII per entry, without separators; it is empty, or holds a ``?``, where there is no number."""
-    fit = [
+    """One line of ASCII for each entry, without separators. A line is empty or contains ``?`` if there is no number."""
+    lines = [
         entry if isinstance(entry, str) and len(entry) <= MAX_SPELLING and "\n" not in entry else ""
         for entry in entries
     ]
-    return "\n".join([*fit, ""]).encode("ascii", "replace").translate(None, _SEPARATORS).decode()
+    return "\n".join([*lines, ""]).encode("ascii", "replace").translate(None, _SEPARATORS).decode()

@@ -1,31 +1,32 @@
-"""What contacts-service is told by its environment."""
+"""The settings of contacts-service."""
 
 from typing import Any
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 
 from shared.phone import MAINLAND
-from shared.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Settings, Words, split_words
+from shared.process.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Settings, Words, split_words
 
 
 class DatabaseSettings(Settings):
-    """Enough to migrate: the job that changes the schema is given no key."""
+    """The settings of ``migrate``, which needs no secret but the database's."""
 
     postgres_url: PostgresUrl
     contacts_database: str = "contacts"
 
 
 class ContactsSettings(DatabaseSettings):
-    """Variables are the field names in capitals; ``SERVED_CALLING_CODES`` is a list of calling codes such as ``86,852``.
+    """The settings of the server. ``SERVED_CALLING_CODES`` is a list such as ``86,852``.
 
-    A user may ask about ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each
-    hour since the first time.
+    A user may send ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each hour since the
+    first ones.
     """
 
     contacts_port: int = 8083
     redis_url: RedisUrl
     amqp_url: AmqpUrl
-    phone_key: HexKey = Field(default=SecretStr(""), validate_default=False)
+    service_token: HexKey
+    phone_key: HexKey
     served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
     contacts_budget: int = Field(default=5_000, ge=1)
     contacts_budget_per_hour: int = Field(default=20, ge=1)

@@ -5,9 +5,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from shared import logs
 from shared.internal_api.sms import Language
-from shared.settings import load
+from shared.process import logs
+from shared.process.settings import load
 from sms_service.retention import MESSAGE_DAYS
 from sms_service.settings import DatabaseSettings, ExplainSettings, RoutesSettings, SmsSettings, SpendingSettings
 
@@ -25,7 +25,7 @@ def serve(_: argparse.Namespace) -> None:
     # Before all else: the imports that follow fit into the 3 MiB which this one leaves behind.
     import redis.asyncio  # noqa: F401, PLC0415
 
-    from shared import web  # noqa: PLC0415  a bad setting is told before half a second of imports
+    from shared.process import web  # noqa: PLC0415  a bad setting is told before half a second of imports
     from sms_service.app import create_api  # noqa: PLC0415
 
     web.run(
@@ -43,7 +43,7 @@ def worker(_: argparse.Namespace) -> None:
     """Send the messages that were asked for."""
     settings = load(SmsSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
-    from shared import web  # noqa: PLC0415  as above
+    from shared.process import web  # noqa: PLC0415  as above
     from sms_service.worker import create_worker  # noqa: PLC0415
 
     web.run(
@@ -91,7 +91,7 @@ def spending(asked: argparse.Namespace) -> None:
     logs.configure(API, "error", to=sys.stderr)
     from sms_service.spending import cli  # noqa: PLC0415  as above
 
-    cli.spending(settings, asked.scope)
+    cli.spending(settings.routing.plan, settings.postgres_url, settings.sms_database, asked.scope)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -140,7 +140,7 @@ def _add_preview(parser: argparse.ArgumentParser) -> None:
 def _add_spending(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION")
     unblock = actions.add_parser("unblock", help="let a prefix go, and forget what came before")
-    unblock.add_argument("scope", metavar="SCOPE", help="as it is shown, such as block:+861380013")
+    unblock.add_argument("scope", metavar="SCOPE", help="as it is shown, such as range:+861380013")
     parser.set_defaults(scope=None)
 
 

@@ -7,10 +7,11 @@ from functools import partial
 
 from aiohttp import web
 
-from shared import amqp, postgres, rpc
-from shared.health import CHECKS
+from shared import amqp, postgres
+from shared.internal_api.server import new_service
 from shared.outbox import Relay
-from shared.settings import Environment, OnOff
+from shared.process.health import CHECKS
+from shared.process.settings import Environment, OnOff
 from sms_service.delivery import consumer
 from sms_service.keys import secrets_of
 from sms_service.receipts.readers import readers
@@ -28,7 +29,7 @@ def create_api(settings: SmsSettings) -> web.Application:
     """The process that issues and checks codes. Checking needs PostgreSQL alone, so readiness asks for no more."""
     token = settings.service_token.get_secret_value()
     operators = settings.operator_token.get_secret_value() if settings.operator_token else ""
-    app = rpc.new_service(token, api.routes, body_bytes=api.MAX_BODY, other_tokens={api.EXPLAIN_PATH: operators})
+    app = new_service(token, api.routes, body_bytes=api.MAX_BODY, other_tokens={api.EXPLAIN_PATH: operators})
     if operators:
         from sms_service.explain.setup import mount  # noqa: PLC0415  most have no need of it
 

@@ -6,7 +6,17 @@ from typing import Any, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from shared.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, RedisUrl, ServiceUrl, Settings
+from shared.process.settings import (
+    AmqpUrl,
+    Environment,
+    HexKey,
+    Keys,
+    OnOff,
+    PostgresUrl,
+    RedisUrl,
+    ServiceUrl,
+    Settings,
+)
 from sms_service import config_loader
 
 
@@ -21,6 +31,7 @@ class ExplainSettings(DatabaseSettings):
     """Enough to explain what happened to a number: nothing that makes or sends a code."""
 
     phone_key: HexKey
+    service_token: HexKey
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
 
 
@@ -69,6 +80,8 @@ class SmsSettings(ExplainSettings, SpendingSettings):
     operator_token: SecretStr | None = Field(default=None, min_length=32)
     inbox_url: str | None = None
     caller_limits: OnOff = OnOff.ON
+    reveal_codes: bool = False
+    master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
 
     @property
     def inbox_address(self) -> str:
@@ -79,6 +92,9 @@ class SmsSettings(ExplainSettings, SpendingSettings):
     def _nothing_for_development_in_production(self) -> Self:
         if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
             raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
+        if self.environment is Environment.PRODUCTION and (self.reveal_codes or self.master_code):
+            name = "REVEAL_CODES" if self.reveal_codes else "MASTER_CODE"
+            raise ValueError(f"{name} is a switch for development: unset it in production")
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,6 @@
 """Log lines cannot carry what is private, whoever logs it."""
 
-from shared.logs import PRIVATE, drop_private, scrub_exception
+from shared.process.logs import PRIVATE, drop_private, scrub_exception
 
 
 def test_private_names_are_blanked() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.settings import GatewaySettings
 from shared.keys import development_secret
-from shared.settings import load
+from shared.process.settings import load
 
 SECRET = "ab" * 32
 
@@ -36,8 +36,6 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "http://auth.internal/base"}, "AUTH_URL"),
         ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "nonsense"}, "AUTH_URL"),
         ({"SERVICE_TOKEN": SECRET, "DIALECTS": "maitian,klingon"}, "DIALECTS"),
-        ({"SERVICE_TOKEN": SECRET, "MASTER_CODE": "909"}, "MASTER_CODE"),
-        ({"SERVICE_TOKEN": SECRET, "REVEAL_CODES": "1"}, "REVEAL_CODES"),
         ({"SERVICE_TOKEN": SECRET, "ENVIRONMENT": "staging"}, "ENVIRONMENT"),
         ({"SERVICE_TOKEN": SECRET, "GATEWAY_PORT": "high"}, "GATEWAY_PORT"),
         ({"SERVICE_TOKEN": SECRET, "SERVED_CALLING_CODES": "china"}, "SERVED_CALLING_CODES"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared import startup
-from shared.startup import UnreachableError, wait_for_server
+from shared.process import startup
+from shared.process.startup import UnreachableError, wait_for_server
 
 URL = "amqp://somebody:secret@broker.internal:5672/"
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from shared.upstream import Upstream, upstream
+from shared.internal_api.upstream import Upstream, upstream
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from shared.settings import load
+from shared.process.settings import load
 from sms_service.settings import DatabaseSettings, ExplainSettings, SmsSettings
 
 SERVERS = {"POSTGRES_URL": "postgresql://db", "REDIS_URL": "redis://cache", "AMQP_URL": "amqp://broker"}
@@ -93,6 +93,12 @@ def test_callers_are_always_limited_in_production(say, tmp_path: Path) -> None:
     assert "cannot start: CALLER_LIMITS is off" in say(**given, CALLER_LIMITS="off")
 
 
+@pytest.mark.parametrize(("switch", "value"), [("MASTER_CODE", "909"), ("REVEAL_CODES", "1")])
+def test_switches_for_development_are_refused_in_production(say, tmp_path: Path, switch: str, value: str) -> None:
+    given = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
+    assert f"cannot start: {switch} is a switch for development" in say(**given, **{switch: value})
+
+
 def test_a_broken_settings_file_of_senders_is_named_with_its_line(say, tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text('[senders.pigeon]\ntype = "inbox"\ncolour = "grey"\n')
@@ -118,7 +124,7 @@ def a_file(folder: Path) -> Path:
     ("words", "needed", "shown"),
     [
         (["preview"], {}, "sign_up (zh)"),
-        (["spending"], {"POSTGRES_URL": SERVERS["POSTGRES_URL"]}, "There is no [spending]"),
+        (["spending"], {"POSTGRES_URL": SERVERS["POSTGRES_URL"]}, "The settings file has no [spending]"),
     ],
 )
 def test_a_command_that_only_shows_is_given_no_key_and_no_server_that_it_does_not_ask(

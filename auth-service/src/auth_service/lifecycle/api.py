@@ -17,7 +17,7 @@ from shared.internal_api.auth import (
     ChangeFound,
     LookedUp,
 )
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 
 ACCOUNTS: web.AppKey[Registration] = web.AppKey("accounts", Registration)
 SESSIONS: web.AppKey[PasswordLogin] = web.AppKey("sessions", PasswordLogin)

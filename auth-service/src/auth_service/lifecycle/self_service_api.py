@@ -22,7 +22,7 @@ from shared.internal_api.auth import (
     PublicKeys,
 )
 from shared.internal_api.endpoint import Empty
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 
 OWNERS: web.AppKey[SelfService] = web.AppKey("owners", SelfService)
 FAMILIES: web.AppKey[RefreshTokens] = web.AppKey("families", RefreshTokens)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from shared.internal_api.endpoint import Endpoint
-from shared.rpc import read, reply
+from shared.internal_api.server import read, reply
 from sms_service.explain.explain import Explainer
 from sms_service.explain.report import Report
 from sms_service.explain.request import ExplainRequest

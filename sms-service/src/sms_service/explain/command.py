@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
-from shared.startup import UnreachableError
+from shared.process.startup import UnreachableError
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import Report
 from sms_service.explain.request import identity_of, number_of

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from shared import postgres, rpc
+from shared import postgres
+from shared.internal_api.client import internal_client
 from shared.phone import PhoneKeys
 from sms_service.explain import api
 from sms_service.explain.explain import Explainer
@@ -20,7 +21,7 @@ async def explainer(settings: ExplainSettings) -> AsyncIterator[Explainer]:
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     async with (
         postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool,
-        rpc.internal_client(settings.auth_url, settings.service_token.get_secret_value()) as auth,
+        internal_client(settings.auth_url, settings.service_token.get_secret_value()) as auth,
     ):
         yield Explainer(HistoryStore(pool), AuthTickets(auth), phones)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from shared.internal_api.auth import FIND_SPENT, FindSpent, SpentTickets
-from shared.rpc import InternalClient
+from shared.internal_api.client import InternalClient
 
 
 class AuthTickets:

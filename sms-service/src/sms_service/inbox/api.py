@@ -9,8 +9,8 @@ from aiohttp import web
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.endpoint import Empty
+from shared.internal_api.server import read, reply
 from shared.phone import E164, parse
-from shared.rpc import read, reply
 from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages
 from sms_service.inbox.page import InboxPage
 

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
+from shared.internal_api.server import read, reply
 from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, TAKE_RECEIPT, ReceiptTaken
-from shared.rpc import read, reply
 from sms_service.receipts.readers import callback
 from sms_service.receipts.receipts import Receipts
 from sms_service.verification.codes import Verifications

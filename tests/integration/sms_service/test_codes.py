@@ -329,8 +329,9 @@ async def test_the_master_code_is_correct_in_calls_that_allow_it_for_numbers_wit
 
     assert (await refusal(codes.check(entering(number, "909")))).code is ErrorCode.CODE_REFUSED
     assert (await refusal(sms.codes().check(by_master))).code is ErrorCode.CODE_REFUSED
-    assert await codes.check(by_master) == await codes.check(entering(number, "000909", allow_master_code=True))
-    assert (await codes.check(by_master)).ticket == (await codes.check(entering(number, issued.code))).ticket
+    padded = entering(number, "000909", allow_master_code=True)
+    tickets = [(await codes.check(check)).ticket for check in (by_master, padded, entering(number, issued.code))]
+    assert len(set(tickets)) == 1
 
 
 async def test_no_table_holds_a_code_or_a_clear_number(sms: Sms) -> None:

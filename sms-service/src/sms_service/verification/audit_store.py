@@ -1,7 +1,6 @@
 """The SQL of verification events. Only the event of a correct code is written elsewhere: in ``succeed.sql``."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 from shared.events import OutboxMessage, new_id
 from shared.outbox import columns
@@ -14,18 +13,6 @@ from sms_service.verification.models import CodeCheck
 
 RECORD_EVENT = load_sql("sms_service.verification", "record_event.sql")
 RECORD_UNUSABLE = load_sql("sms_service.verification", "record_unusable.sql")
-
-PURGE = """
-    with deleted_events as (
-        delete from verification_events where id in (
-            select id from verification_events
-            where id < $1 and at < now() - make_interval(days => $2)
-            order by id limit $3
-        )
-        returning 1
-    )
-    select count(*) from deleted_events
-"""
 
 
 async def record_event(conn: Connection, event: VerificationEvent, messages: Sequence[OutboxMessage]) -> None:
@@ -66,8 +53,3 @@ async def record_unusable(conn: Connection, check: CodeCheck, dialect: str) -> N
             max_events=UNUSABLE_CHECKS_PER_DAY,
         ),
     )
-
-
-async def purge(conn: Connection, before: UUID, days: int, limit: int) -> int:
-    """Delete up to ``limit`` events older than ``days`` days. Returns how many were deleted."""
-    return int(await conn.fetchval(PURGE, before, days, limit))

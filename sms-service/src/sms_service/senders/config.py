@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
 from sms_service.senders.limits import SenderLimits
-from sms_service.spending.money import micros
+from sms_service.spending.amounts import Prices
 
 ENVIRON = "environ"
 """The key of the validation context under which the environment is."""
@@ -43,16 +43,6 @@ class LimitsPart(Part):
     per_minute: Most | None = None
     per_hour: Most | None = None
     per_day: Most | None = None
-
-
-def micros_of(amount: Any) -> int:
-    """An amount of money in the file: text, so that no fraction is rounded before we see it."""
-    return micros(amount if isinstance(amount, str) else "")
-
-
-Prefix = Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")]
-Prices = dict[Prefix, Annotated[int, BeforeValidator(micros_of)]]
-"""What one segment costs to numbers with a prefix; the longest decides."""
 
 
 class _Sender(Part):

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from sms_service.senders.config import Part, Prices, Whole, micros_of
+from sms_service.senders.config import Part, Whole
+from sms_service.spending.amounts import Amount, Prices
 from sms_service.spending.money import Budget, Tariff
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import Rule
 
 Loc = tuple[str | int, ...]
-Amount = Annotated[int, BeforeValidator(micros_of)]
 Sends = Annotated[Whole, Field(ge=0, le=1_000_000)]
 Percent = Annotated[Whole, Field(ge=1, le=100)]
 

@@ -12,7 +12,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from prometheus_client import Counter, Histogram
 
-from shared.events import MessageExpired, MessageFailed, MessageSent, OutboxMessage, new_event
+from shared.event_catalogue import MessageExpired, MessageFailed, MessageSent
+from shared.events import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys
 from sms_service.delivery.ledger import (
     ABANDONED,

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
+from sms_service.config_file.fields import Prefix
 from sms_service.spending.money import micros
 
 
@@ -13,5 +14,5 @@ def _parse_amount(amount: Any) -> int:
 
 Amount = Annotated[int, BeforeValidator(_parse_amount)]
 """An amount in micros. The file has it as text, so that no fraction is rounded on the way."""
-Prices = dict[Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")], Amount]
+Prices = dict[Prefix, Amount]
 """The price of one segment for numbers with a prefix; the longest prefix of a number decides."""

@@ -86,7 +86,7 @@ def main() -> None:
         "CONTACTS_BUDGET": "100000",
         "LOG_LEVEL": "info",
     }
-    with Stack.private(environ=environ, say=say) as stack:
+    with Stack.private(environ=environ, notify=say) as stack:
         uvloop.run(run(stack, chosen.scale, pinned=pinned))
 
 

@@ -2,15 +2,15 @@
 
 import re
 from itertools import product
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
-from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Prefix, Whole, Word
+from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Whole, Word
 from sms_service.senders.limits import SenderLimits
-from sms_service.spending.money import micros
+from sms_service.spending.config import Prices
 
 
 class LimitsPart(ConfigTable):
@@ -19,15 +19,6 @@ class LimitsPart(ConfigTable):
     per_minute: AtLeastOne | None = None
     per_hour: AtLeastOne | None = None
     per_day: AtLeastOne | None = None
-
-
-def micros_of(amount: Any) -> int:
-    """An amount of money in the file: text, so that no fraction is rounded before we see it."""
-    return micros(amount if isinstance(amount, str) else "")
-
-
-Prices = dict[Prefix, Annotated[int, BeforeValidator(micros_of)]]
-"""What one segment costs to numbers with a prefix; the longest decides."""
 
 
 class _Sender(ConfigTable):

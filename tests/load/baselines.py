@@ -37,7 +37,7 @@ async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
                 await response.read()
 
         meter = CpuMeter({"bare aiohttp": process.pid})
-        result = await bench.measure("bare aiohttp answer", bench.count, CLIENTS, request)
+        result = await bench.measure("bare aiohttp response", bench.count, CLIENTS, request)
         result.cpu = meter.spent()
         return result
     finally:

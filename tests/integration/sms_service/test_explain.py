@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering, fresh_number, refusal, running, wrong
+from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, refusal, running, wrong
 from support.spending import SpendingHarness, make_plan, make_sender, random_number, random_range
 
 from shared.errors import ErrorCode, ServiceError, unavailable
@@ -14,7 +14,6 @@ from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import CodeIssued, Purpose
 from shared.phone import E164, mask
 from sms_service import retention
-from sms_service.callers.rate_limits import Unlimited
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.routing import Route
@@ -34,8 +33,6 @@ from sms_service.spending.policy import Stage
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER, BlockedError
 from sms_service.spending.store import SpendingStore
 from sms_service.verification.audit_events import CALLER, REFUSALS_PER_DAY, UNUSABLE_CHECKS_PER_DAY
-from sms_service.verification.codes import Secrets, Verifications
-from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 
@@ -168,9 +165,7 @@ async def test_a_number_that_spending_refused_is_told_with_the_reason_and_when_t
             raise BlockedError(900, why)
 
     number = fresh_number()
-    secrets = Secrets(sms.deriver, PHONES, BOOTH)
-    codes = Verifications(VerificationStore(sms.pool), Unlimited(), secrets, lambda: None, spending_guard=Stopped())
-    error = await refusal(codes.issue(asking(number)))
+    error = await refusal(sms.codes(spending_guard=Stopped()).issue(asking(number)))
 
     story = await explained(sms, number)
 
@@ -300,7 +295,7 @@ async def test_a_worker_that_went_away_is_told(sms: Sms) -> None:
 async def test_a_test_number_is_told_as_one(sms: Sms) -> None:
     number = fresh_number()
     tests = TestNumbers([TestNumber(number, "246810", datetime.now(UTC).date())])
-    await sms.codes(tests=tests).issue(asking(number))
+    await sms.codes(test_numbers=tests).issue(asking(number))
     story = await explained(sms, number)
     assert (story.verdict.kind, len(story.timelines[0].entries)) == (DiagnosisKind.TEST_NUMBER, 3)
 
@@ -372,11 +367,11 @@ async def test_a_flood_of_refusals_and_of_guesses_keeps_a_bounded_number_of_rows
 
 async def test_callers_over_their_limit_are_kept_once_a_minute_and_the_story_says_so(sms: Sms) -> None:
     class Strict:
-        async def may_send(self, *_: object) -> None:
+        async def charge_send(self, *_: object) -> None:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
 
-        async def not_sent(self, *_: object) -> None: ...
-        async def may_look_up(self, *_: object) -> None: ...
+        async def refund_send(self, *_: object) -> None: ...
+        async def charge_lookup(self, *_: object) -> None: ...
         def source_network(self, *_: object) -> None:
             return None
 

@@ -176,10 +176,10 @@ def test_an_unknown_limiter_is_named() -> None:
 
 
 def test_what_came_back_says_more_than_what_was_sent_unless_nothing_can_have_arrived() -> None:
-    wrong = [a_check(EventKind.WRONG, 10, 4), a_check(EventKind.WRONG, 11, 3)]
+    wrong = [a_check(EventKind.INCORRECT, 10, 4), a_check(EventKind.INCORRECT, 11, 3)]
     sent = {"messages": [a_message()], "attempts": [an_attempt()]}
     assert story_of(**sent, verification_events=wrong).verdict.kind is DiagnosisKind.WRONG_CODE
-    dead = [a_check(EventKind.DEAD, 400, detail=UnusableReason.EXPIRED)]
+    dead = [a_check(EventKind.UNUSABLE, 400, detail=UnusableReason.EXPIRED)]
     assert story_of(**sent, verification_events=dead).verdict.kind is DiagnosisKind.CODE_DEAD
 
     story = story_of(messages=[a_message(state=MessageState.EXPIRED, sender="")], verification_events=wrong)
@@ -190,15 +190,15 @@ def test_what_came_back_says_more_than_what_was_sent_unless_nothing_can_have_arr
 def test_a_wrong_code_before_the_newest_message_is_history() -> None:
     messages = [a_message(), a_message(2, asked=90)]
     attempts = [an_attempt(), an_attempt(2, begun=90.5)]
-    story = story_of(messages=messages, attempts=attempts, verification_events=[a_check(EventKind.WRONG, 10, 4)])
+    story = story_of(messages=messages, attempts=attempts, verification_events=[a_check(EventKind.INCORRECT, 10, 4)])
     assert story.verdict.kind is DiagnosisKind.ACCEPTED
 
 
 def test_the_right_code_is_the_end_of_the_story_whatever_else_came_back() -> None:
     checks = [
-        a_check(EventKind.WRONG, 5, 4),
-        a_check(EventKind.RIGHT, 9),
-        a_check(EventKind.DEAD, 700, detail=UnusableReason.SPENT),
+        a_check(EventKind.INCORRECT, 5, 4),
+        a_check(EventKind.CORRECT, 9),
+        a_check(EventKind.UNUSABLE, 700, detail=UnusableReason.SPENT),
     ]
     rows = {"messages": [a_message()], "attempts": [an_attempt()], "verification_events": checks}
     about = {"purpose": Purpose.SIGN_UP, "user_id": 7, "spent_at": at(20), "repeats": 0, "session_lives": False}
@@ -255,7 +255,9 @@ def many(verifications: int) -> dict[str, Any]:
         "messages": [a_message(n, n, asked=600 * n) for n in each],
         "attempts": [an_attempt(n, begun=600 * n + 0.5) for n in each],
         "verification_events": [
-            row for n in each for row in (a_refusal(600 * n + 5), a_check(EventKind.RIGHT, 600 * n + 9, verification=n))
+            row
+            for n in each
+            for row in (a_refusal(600 * n + 5), a_check(EventKind.CORRECT, 600 * n + 9, verification=n))
         ],
     }
 

@@ -15,10 +15,11 @@ from pydantic import SecretStr
 
 from shared.internal_api.sms import Language, Purpose
 from shared.process.startup import UnreachableError
+from sms_service.config_file.fields import ConfigTable
 from sms_service.config_loader import InvalidConfigError, read
 from sms_service.delivery.routing import Route
 from sms_service.receipts.readers import readers
-from sms_service.senders.config import AliyunConfig, Part, SenderConfig, TwilioConfig
+from sms_service.senders.config import AliyunConfig, SenderConfig, TwilioConfig
 from sms_service.senders.opening import MissingLibraryError, SenderResources, open_senders, sender_opener
 from sms_service.senders.port import Receipt
 
@@ -81,7 +82,7 @@ def refusal(file: Path, text: str, *, inbox_allowed: bool = True) -> str:
 def test_a_good_file_is_read_with_its_secrets_from_the_environment(file: Path) -> None:
     file.write_text(GOOD)
     routes = read(file, ENVIRON, inbox_allowed=False)
-    assert routes.in_order == [Route("+86", ("main", "second"), (9, 1)), Route("+", ("second",))]
+    assert routes.ordered_routes == [Route("+86", ("main", "second"), (9, 1)), Route("+", ("second",))]
     main = routes.senders["main"]
     assert isinstance(main, AliyunConfig)
     assert main.access_key_secret.get_secret_value() == "shh"
@@ -122,9 +123,9 @@ def test_the_most_particular_template_is_used(file: Path, purpose: Purpose, lang
         ("per_hour = 3", "per_week = 3", "line 16: senders.second.limits.per_week: "),
         ('senders = ["second"]', 'senders = ["third"]', 'line 25: routes[1].senders: there is no sender "third"'),
         ('senders = ["second"]', "senders = []", "line 25: routes[1].senders: "),
-        ('["main", "second"]', '["main", "main"]', "line 20: routes[0].senders: a sender is named twice"),
+        ('["main", "second"]', '["main", "main"]', "line 20: routes[0].senders: names a sender twice"),
         ("[9, 1]", "[9]", "line 21: routes[0].weights: needs one weight for each sender"),
-        ('prefix = "+"', 'prefix = "+86"', "line 24: routes[1].prefix: is given a second time"),
+        ('prefix = "+"', 'prefix = "+86"', "line 24: routes[1].prefix: appears twice"),
         ('prefix = "+86"', 'prefix = "86"', "line 19: routes[0].prefix: "),
         ('"REVIEW_CODE"', '"BAD"', "line 29: test_numbers[0].code_env: the variable must hold six digits"),
         ("until = 2099-01-31", 'until = "soon"', "line 30: test_numbers[0].until: "),
@@ -171,7 +172,7 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
             "line 8: senders.one.templates.signup: expected a purpose",
         ),
         ("tencent", f'{TENCENT}\nparameters = ["minutes"]', 'line 7: senders.one.parameters: must contain "code"'),
-        ("tencent", f'{TENCENT}\nendpoint = "h:port"', "line 7: senders.one.endpoint: expected the name of a machine"),
+        ("tencent", f'{TENCENT}\nendpoint = "h:port"', "line 7: senders.one.endpoint: expected a host name"),
         ("aws", f'{AWS}\naccess_key_id_env = "ALIYUN_ID"', "line 1: senders.one: needs both of access_key_id_env and "),
         ("aws", f'{AWS}\nsecret_access_key_env = "ALIYUN_ID"', "line 1: senders.one: needs both of access_key_id_env"),
         ("aws", 'region = "no such region!"', "line 3: senders.one.region: "),
@@ -182,7 +183,7 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
             SMPP.replace("ALIYUN_SECRET", "HOOK"),
             "line 5: senders.one.password_env: the variable must contain at most 8",
         ),
-        ("smpp", SMPP.replace("smsc", "h h"), "line 3: senders.one.host: expected the name or the IP address"),
+        ("smpp", SMPP.replace("smsc", "h h"), "line 3: senders.one.host: expected a host name or an IP address"),
         ("smpp", SMPP.replace('"haoma"', '"码"'), "line 4: senders.one.system_id: "),
         ("smpp", SMPP.replace('"haoma"', '"sixteencharacter"'), "line 4: senders.one.system_id: "),
         ("smpp", SMPP.replace('"Haoma"', '"TwelveLetter"'), "line 6: senders.one.source: "),
@@ -253,9 +254,9 @@ def test_the_last_day_of_a_test_number_is_a_date(file: Path, until: str) -> None
         ("x = [1,\n2\n\n", 32, "at the end of the file"),
         ("[senders.two", 31, "at the end of the file"),
         ("x =", 31, "at the end of the file"),
-        (f"x = 1\ny = {'7' * 5000}", 32, "a number of too many digits"),
-        (f"\nx = {'[' * 3000}", 32, "nests too deep"),
-        (f"\nx = {'{a=' * 3000}", 32, "nests too deep"),
+        (f"x = 1\ny = {'7' * 5000}", 32, "a number has too many digits"),
+        (f"\nx = {'[' * 3000}", 32, "nested too deeply"),
+        (f"\nx = {'{a=' * 3000}", 32, "nested too deeply"),
     ],
 )
 def test_what_no_parser_reads_has_a_line_too(file: Path, end: str, line: int, said: str) -> None:
@@ -275,7 +276,7 @@ def test_what_no_parser_reads_has_a_line_too(file: Path, end: str, line: int, sa
 )
 def test_what_is_not_utf_8_is_named_with_its_line(file: Path, written: bytes, line: int) -> None:
     file.write_bytes(written)
-    with pytest.raises(InvalidConfigError, match=f"line {line}: is not written in UTF-8"):
+    with pytest.raises(InvalidConfigError, match=f"line {line}: is not UTF-8"):
         read(file, ENVIRON, inbox_allowed=True)
 
 
@@ -319,7 +320,7 @@ def test_whatever_is_done_to_a_file_it_is_read_or_its_line_is_named(
 
 def test_a_byte_order_mark_and_other_line_ends_are_nothing_wrong(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
-    assert read(file, ENVIRON, inbox_allowed=False).in_order
+    assert read(file, ENVIRON, inbox_allowed=False).ordered_routes
 
 
 def test_a_text_of_several_lines_shifts_no_line_after_it(file: Path) -> None:
@@ -360,7 +361,7 @@ def test_the_example_of_the_documentation_is_a_good_file(file: Path) -> None:
         assert f"`{kind}`" in document
 
 
-def _types(kinds: tuple[type[Part], ...]) -> set[str]:
+def _types(kinds: tuple[type[ConfigTable], ...]) -> set[str]:
     return {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
 
 

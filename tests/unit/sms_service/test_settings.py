@@ -1,4 +1,4 @@
-"""What stops the start, and that it says why."""
+"""Settings that stop the start, and the line that says why."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_operators_have_a_token_of_their_own_and_of_some_length(say) -> None:
     given = SERVERS | SECRETS | {"ENVIRONMENT": "development"}
-    assert "OPERATOR_TOKEN is SERVICE_TOKEN" in say(**given, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
+    assert "OPERATOR_TOKEN is the same as SERVICE_TOKEN" in say(**given, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
     said = say(**given, OPERATOR_TOKEN="short-and-secret")
     assert said.startswith("sms-service cannot start: OPERATOR_TOKEN: ")
     assert "short-and-secret" not in said

@@ -1,4 +1,4 @@
-"""What is said once a minute for each, and no more than so much in all."""
+"""Reports are limited to one a minute for each source, and to a number of sources."""
 
 from sms_service.callers.log_throttle import LogThrottle
 
@@ -10,19 +10,19 @@ class Clock:
         return self.now
 
 
-def test_a_thing_is_said_once_a_minute_for_each() -> None:
+def test_each_source_is_reported_once_a_minute() -> None:
     clock = Clock()
-    sparing = LogThrottle(clock)
-    assert [sparing.allow(who) for who in ("one", "one", "other", "one")] == [True, False, True, False]
+    throttle = LogThrottle(clock)
+    assert [throttle.allow(source) for source in ("one", "one", "other", "one")] == [True, False, True, False]
     clock.now += 59
-    assert not sparing.allow("one")
+    assert not throttle.allow("one")
     clock.now += 1
-    assert [sparing.allow("one") for _ in range(2)] == [True, False]
+    assert [throttle.allow("one") for _ in range(2)] == [True, False]
 
 
-def test_when_there_are_too_many_the_rest_stay_unsaid_until_the_minute_is_over() -> None:
+def test_too_many_sources_are_not_reported_until_the_minute_is_over() -> None:
     clock = Clock()
-    sparing = LogThrottle(clock, most=2)
-    assert [sparing.allow(who) for who in "abc"] == [True, True, False]
+    throttle = LogThrottle(clock, max_sources=2)
+    assert [throttle.allow(source) for source in "abc"] == [True, True, False]
     clock.now += 60
-    assert sparing.allow("c")
+    assert throttle.allow("c")

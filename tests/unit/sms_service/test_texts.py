@@ -8,8 +8,8 @@ import pytest
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.messages.segments import segments
-from sms_service.messages.templates import BUILT_IN, Autofill, MessageContext, Scope, Texts, find
-from sms_service.verification.limits import CODE_LIFETIME
+from sms_service.messages.templates import BUILT_IN, Autofill, MessageContext, Scope, Texts, most_specific
+from sms_service.otp import CODE_LIFETIME
 
 CHINESE, ENGLISH = Language.CHINESE, Language.ENGLISH
 HASH = "FA+9qCX9VSu"
@@ -61,7 +61,7 @@ def test_the_words_of_the_operator_come_before_ours() -> None:
     texts = Texts([(Scope(language=ENGLISH), "{signature}: {code} ({minutes})")], [(Scope(), "Acme")])
     assert said(texts) == "Acme: 012345 (5 minutes)"
     assert said(texts, seconds=59) == "Acme: 012345 (1 minute)"
-    assert said(texts, language=CHINESE) == "Acme验证码 012345，用于注册，5 分钟内有效。请勿告诉他人。"
+    assert said(texts, language=CHINESE) == "Acme验证码 012345，用于注册，5 分钟内有效，请勿泄露。"
 
 
 def test_a_signature_may_be_left_to_the_carrier() -> None:
@@ -95,9 +95,9 @@ FULL = MessageContext(Purpose.SIGN_UP, ENGLISH, "+8613800138000", "native", "ios
 
 @pytest.mark.parametrize("most", range(len(ORDER)))
 def test_the_most_particular_wins_wherever_it_stands_in_the_file(most: int) -> None:
-    given = [(scope, position) for position, scope in enumerate(ORDER[: most + 1])]
-    random.Random(most).shuffle(given)
-    assert find(given, FULL) == most
+    entries = [(scope, position) for position, scope in enumerate(ORDER[: most + 1])]
+    random.Random(most).shuffle(entries)
+    assert most_specific(entries, FULL) == most
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_the_most_particular_wins_wherever_it_stands_in_the_file(most: int) -> N
     ],
 )
 def test_what_is_for_others_is_never_taken(other: Scope) -> None:
-    assert find([(other, "theirs")], FULL) is None
-    assert find([(other, "theirs"), (Scope(), "ours")], FULL) == "ours"
+    assert most_specific([(other, "theirs")], FULL) is None
+    assert most_specific([(other, "theirs"), (Scope(), "ours")], FULL) == "ours"
 
 
 def test_of_two_that_cover_one_occasion_one_is_more_particular() -> None:
@@ -148,7 +148,7 @@ def test_a_chinese_text_with_hash_and_a_long_domain_takes_two_short_messages() -
     assert [segments(said(texts, language=language)) for language in (CHINESE, ENGLISH)] == [2, 1]
 
 
-@pytest.mark.parametrize(("app_hash", "longest"), [("", 23), (HASH, 11)])
+@pytest.mark.parametrize(("app_hash", "longest"), [("", 24), (HASH, 12)])
 def test_the_domain_may_be_as_long_as_the_documentation_says(app_hash: str, longest: int) -> None:
     for length, most in ((longest, 1), (longest + 1, 2)):
         texts = Texts(autofills=[(Scope(), Autofill(app_hash, "d" * (length - 4) + ".com"))])

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from shared.internal_api.sms import Language, Purpose
 from shared.process.settings import load
 from sms_service.config_loader import InvalidConfigError, SmsConfig, read
-from sms_service.messages.config import AutofillPart, SignaturePart, TextPart, TextTables
+from sms_service.messages.config import AutofillPart, MessageTables, SignaturePart, TextPart
 from sms_service.messages.templates import MessageContext
 from sms_service.settings import SmsSettings
 from sms_service.worker import create_worker
@@ -71,7 +71,7 @@ def refusal(file: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("occasion", "text"),
+    ("context", "text"),
     [
         (MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123", "tel"), "[Acme] 012345, good for 5 minutes"),
         (
@@ -84,49 +84,49 @@ def refusal(file: Path, text: str) -> str:
         ),
         (
             MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "tel"),
-            "【好码】验证码 012345，用于登录，5 分钟内有效。请勿告诉他人。",
+            "【好码】验证码 012345，用于登录，5 分钟内有效，请勿泄露。",
         ),
     ],
 )
-def test_a_good_file_says_what_is_sent(file: Path, occasion: MessageContext, text: str) -> None:
-    words = reading(file, GOOD).wording.words
-    assert words.compose("012345", occasion, timedelta(minutes=5)) == text
+def test_a_good_file_says_what_is_sent(file: Path, context: MessageContext, text: str) -> None:
+    words = reading(file, GOOD).message_tables.composer
+    assert words.compose("012345", context, timedelta(minutes=5)) == text
 
 
 def test_the_examples_of_the_documentation_are_good(file: Path) -> None:
     document = (Path(__file__).parents[3] / "docs" / "operations" / "texts.md").read_text()
     examples = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
-    tables = reading(file, "\n".join(examples)).wording
+    tables = reading(file, "\n".join(examples)).message_tables
     assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (2, 2, 2)
     hong_kong = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
-    assert tables.words.compose("012345", hong_kong, timedelta(minutes=5)).startswith(
+    assert tables.composer.compose("012345", hong_kong, timedelta(minutes=5)).startswith(
         "【某某】012345 是您的登录验证码，5 分钟内有效"
     )
     mainland = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
-    assert tables.words.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
+    assert tables.composer.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
 
 
 def test_a_file_without_texts_says_what_we_say(file: Path) -> None:
-    words = reading(file, "").wording.words
-    occasion = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+8613800138000")
-    assert words.compose("012345", occasion, timedelta(minutes=5)).startswith("[Haoma] 012345 is your code")
+    words = reading(file, "").message_tables.composer
+    context = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+8613800138000")
+    assert words.compose("012345", context, timedelta(minutes=5)).startswith("[Haoma] 012345 is your code")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("{minutes}", "{hours}", "line 13: texts[0].text: only {code}, {minutes} and {signature} are filled in"),
-        ("{minutes}", "{}", "line 13: texts[0].text: only {code}"),
-        ("{minutes}", "{code.__class__}", "line 13: texts[0].text: only {code}"),
-        ("{minutes}", "{minutes!r}", "line 13: texts[0].text: only {code}"),
-        ("{minutes}", "{minutes:>9}", "line 13: texts[0].text: only {code}"),
-        ("{minutes}", "{code", "line 13: texts[0].text: a brace is open or closed alone"),
-        ("{minutes}", "minutes}", "line 13: texts[0].text: a brace is open or closed alone"),
-        ("{code},", "Nothing,", "line 13: texts[0].text: needs {code}"),
-        ("{code},", "{{code}},", "line 13: texts[0].text: needs {code}"),
-        ("{code},", "{code}\\u0000,", "line 13: texts[0].text: holds a control character"),
+        ("{minutes}", "{hours}", "line 13: texts[0].text: the only placeholders are {code}, {minutes} and {signature}"),
+        ("{minutes}", "{}", "line 13: texts[0].text: the only placeholders"),
+        ("{minutes}", "{code.__class__}", "line 13: texts[0].text: the only placeholders"),
+        ("{minutes}", "{minutes!r}", "line 13: texts[0].text: the only placeholders"),
+        ("{minutes}", "{minutes:>9}", "line 13: texts[0].text: the only placeholders"),
+        ("{minutes}", "{code", "line 13: texts[0].text: a brace has no partner"),
+        ("{minutes}", "minutes}", "line 13: texts[0].text: a brace has no partner"),
+        ("{code},", "Nothing,", "line 13: texts[0].text: {code} is missing"),
+        ("{code},", "{{code}},", "line 13: texts[0].text: {code} is missing"),
+        ("{code},", "{code}\\u0000,", "line 13: texts[0].text: contains a control character"),
         ("good for", "good " * 95, "line 13: texts[0].text: "),
-        ("good for", "good " * 90, "line 11: texts[0]: takes 4 short messages; more than 3 are not sent"),
+        ("good for", "good " * 90, "line 11: texts[0]: takes 4 segments, and the maximum is 3"),
         ('text = "{signature} {code}, good for {minutes}"', "", "line 11: texts[0].text: Field required"),
         ('[[texts]]\nlanguage = "en"', "[[texts]]", "line 11: texts[0].language: Field required"),
         ('[[texts]]\nlanguage = "en"', '[[texts]]\nlanguage = "fr"', "line 12: texts[0].language: "),
@@ -148,7 +148,7 @@ def test_a_file_without_texts_says_what_we_say(file: Path) -> None:
         ('"example.com"', '"-a.example.com"', "line 29: autofill[1].domain: "),
         ('"example.com"', '"a..example.com"', "line 29: autofill[1].domain: "),
         ('"example.com"', f'"{"a." * 125}example"', "line 29: autofill[1].domain: "),
-        ('client = "android"\n', "", "line 26: autofill[1]: is for the same as one before it"),
+        ('client = "android"\n', "", "line 26: autofill[1]: applies to the same messages as an earlier entry"),
     ],
 )
 def test_a_broken_text_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
@@ -164,13 +164,13 @@ def test_a_broken_text_is_refused_with_its_line(file: Path, old: str, new: str, 
     ],
 )
 def test_two_for_the_same_are_refused(file: Path, table: str, line: str) -> None:
-    assert refusal(file, table * 2) == f"{line}: is for the same as one before it"
+    assert refusal(file, table * 2) == f"{line}: applies to the same messages as an earlier entry"
 
 
 def test_what_is_too_long_for_an_app_is_refused_where_an_app_is_named(file: Path) -> None:
     multi_segment = f'[[texts]]\nlanguage = "en"\npurpose = "sign_in"\ntext = "{{code}} {"is your code " * 10}"\n'
     reading(file, multi_segment)
-    said = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes; an app is given 140 at most"
+    said = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes, and Android passes at most 140 to an app"
     assert refusal(file, multi_segment + '[[autofill]]\napp_hash = "FA+9qCX9VSu"\n') == said
 
     domain = "a-very-long-name-of-a-domain.example.com"
@@ -195,18 +195,18 @@ def full(prefix: str, dialect: str) -> str:
     return "".join(parts)
 
 
-def occasions(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
+def contexts(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
     """How many texts a full file can make, and at how many meetings of its entries they are looked for."""
-    tables = reading(file, full(prefix, dialect)).wording
-    return len(list(tables._occasions())), len(tables._scope_intersections())
+    tables = reading(file, full(prefix, dialect)).message_tables
+    return len(list(tables._contexts())), len(tables._scope_intersections())
 
 
 def test_a_full_file_is_checked_where_its_entries_meet_and_nowhere_else(file: Path) -> None:
     texts, ours = 100, len(Purpose) * len(Language)
     # Each entry is for a dialect and a prefix of its own: none meets another.
-    assert occasions(file, "prefix", "dialect") == (texts + 20 * ours + 20 * ours + ours, 1 + 100 + 20 + 20)
+    assert contexts(file, "prefix", "dialect") == (texts + 20 * ours + 20 * ours + ours, 1 + 100 + 20 + 20)
     # Each line of autofill meets all others, and ours; templates and signatures are for numbers apart.
-    assert occasions(file, "prefix", "") == (21 * (texts + 20 * ours + ours), 21 * (1 + 100 + 20))
+    assert contexts(file, "prefix", "") == (21 * (texts + 20 * ours + ours), 21 * (1 + 100 + 20))
 
 
 def test_a_text_that_only_two_entries_make_together_is_looked_at(file: Path) -> None:
@@ -214,10 +214,10 @@ def test_a_text_that_only_two_entries_make_together_is_looked_at(file: Path) -> 
     signature = f'[[signatures]]\nsignature = "{"S" * 32}"\ndialect = "native"\nprefix = "+1202"\n'
     reading(file, template)
     reading(file, signature)
-    assert refusal(file, template + signature).endswith("texts[0]: takes 4 short messages; more than 3 are not sent")
+    assert refusal(file, template + signature).endswith("texts[0]: takes 4 segments, and the maximum is 3")
 
 
-def drawn(draw: Random) -> TextTables:
+def drawn(draw: Random) -> MessageTables:
     """Some entries, each for some of what there is, no two of a table for the same."""
 
     def scopes(most: int, **choices: list[Any]) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ def drawn(draw: Random) -> TextTables:
     texts = scopes(6, **place, purpose=["", *Purpose], language=list(Language))
     signatures = scopes(4, **place, language=["", *Language])
     autofill = scopes(4, dialect=["", "a", "b"], client=["", "x"])
-    return TextTables(
+    return MessageTables(
         [TextPart(text=f"{{signature}} {n} {{code}}", **scope) for n, scope in enumerate(texts)],
         [SignaturePart(signature=f"s{n}", **scope) for n, scope in enumerate(signatures)],
         [AutofillPart(domain=f"e{n}.com", **scope) for n, scope in enumerate(autofill)],
@@ -241,16 +241,16 @@ def test_every_text_that_the_tables_can_make_is_looked_at(seed: int) -> None:
     slots = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
     everywhere = [MessageContext(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in slots]
 
-    def texts(occasions: Iterable[MessageContext]) -> set[str]:
-        return {tables.words.compose("012345", occasion, timedelta(minutes=5)) for occasion in occasions}
+    def texts(contexts: Iterable[MessageContext]) -> set[str]:
+        return {tables.composer.compose("012345", context, timedelta(minutes=5)) for context in contexts}
 
-    assert texts(everywhere) == texts(tables._occasions())
+    assert texts(everywhere) == texts(tables._contexts())
 
 
 def test_a_brace_can_be_said(file: Path) -> None:
-    words = reading(file, '[[texts]]\nlanguage = "en"\ntext = "{{{code}}}"\n').wording.words
-    occasion = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123")
-    assert words.compose("012345", occasion, timedelta(minutes=5)) == "{012345}"
+    words = reading(file, '[[texts]]\nlanguage = "en"\ntext = "{{{code}}}"\n').message_tables.composer
+    context = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123")
+    assert words.compose("012345", context, timedelta(minutes=5)) == "{012345}"
 
 
 def test_the_worker_warns_once_of_each_text_that_takes_several_short_messages(

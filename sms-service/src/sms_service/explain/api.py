@@ -6,8 +6,7 @@ from shared.internal_api.endpoint import Endpoint
 from shared.internal_api.server import read, reply
 from sms_service.explain.explain import Explainer
 from sms_service.explain.report import Report
-from sms_service.explain.request import ExplainRequest
-from sms_service.verification.api import EXPLAIN_PATH
+from sms_service.explain.request import EXPLAIN_PATH, ExplainRequest
 
 EXPLAIN = Endpoint(EXPLAIN_PATH, ExplainRequest, Report)
 EXPLAINER: web.AppKey[Explainer] = web.AppKey("explainer", Explainer)

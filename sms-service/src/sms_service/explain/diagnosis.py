@@ -48,10 +48,10 @@ def _sent(course: Course, now: datetime) -> Diagnosis:
 
 def _returned(checks: list[EventRow]) -> tuple[DiagnosisKind, str] | None:
     """What codes came back since the last message, none of them the right one."""
-    wrong = [row for row in checks if row.kind is EventKind.WRONG]
+    wrong = [row for row in checks if row.kind is EventKind.INCORRECT]
     if wrong and wrong[-1].tries_left == 0:
         return DiagnosisKind.CODE_DEAD, "Too many wrong codes came back: the right one is dead."
-    if checks and checks[-1].kind is EventKind.DEAD:
+    if checks and checks[-1].kind is EventKind.UNUSABLE:
         return DiagnosisKind.CODE_DEAD, f"A code came back and opened nothing: {death_of(checks[-1])}."
     if wrong:
         times = "once" if len(wrong) == 1 else f"{len(wrong)} times"

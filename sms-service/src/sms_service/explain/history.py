@@ -81,7 +81,7 @@ class History:
         told = {
             row.verification_id: row.at
             for row in self.verification_events
-            if row.verification_id and row.kind is EventKind.RIGHT
+            if row.verification_id and row.kind is EventKind.CORRECT
         }
         return {row.verification_id: row.verified_at for row in self.verifications if row.verified_at} | told
 

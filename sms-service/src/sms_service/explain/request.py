@@ -10,6 +10,9 @@ from shared.internal_api.endpoint import WireModel
 from shared.phone import E164, parse
 from sms_service.retention import MESSAGE_DAYS
 
+EXPLAIN_PATH = "/v1/explain"
+"""The operator token opens this path, and the services' token does not."""
+
 
 class ExplainRequest(WireModel):
     """Why no code? Asked by exactly one of the first three; the number is shown to who asks by number."""

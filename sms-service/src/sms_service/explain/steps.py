@@ -46,7 +46,7 @@ def steps_of(course: Course, sent: Sequence[datetime]) -> list[Step]:
     told = [entry for message in course.messages for entry in _of_message(message, course.attempts_of(message), sent)]
     told += [entry for row in course.refusals for entry in _of_refusal(row)]
     told += [_of_check(row) for row in course.checks]
-    if course.verified_at and not any(row.kind is EventKind.RIGHT for row in course.checks):
+    if course.verified_at and not any(row.kind is EventKind.CORRECT for row in course.checks):
         told.append(Step(at=course.verified_at, by="check", said="the right code came back"))
     told += [_of_spending(ticket) for ticket in course.spent.tickets] if course.spent else []
     return sorted(told, key=lambda entry: entry.at)
@@ -115,9 +115,9 @@ def reason_of(row: EventRow) -> str:
 
 
 def _of_check(row: EventRow) -> Step:
-    if row.kind is EventKind.RIGHT:
+    if row.kind is EventKind.CORRECT:
         said = "the right code came back"
-    elif row.kind is EventKind.WRONG:
+    elif row.kind is EventKind.INCORRECT:
         said = f"a wrong code came back: {row.tries_left} tries left"
     else:
         said = f"a code came back that opens nothing: {death_of(row)}"

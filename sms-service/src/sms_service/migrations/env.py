@@ -1,4 +1,4 @@
-"""What alembic runs to apply the revisions."""
+"""Alembic runs this module to apply the revisions."""
 
 from shared.process.migrations import run
 

@@ -39,7 +39,7 @@ class ReceiptCallback:
 
 @dataclass(frozen=True)
 class ReceiptBatch:
-    """The receipts in a callback, and the JSON with which the provider expects to be answered."""
+    """The receipts in a callback, and the JSON reply that the provider expects."""
 
     receipts: Sequence[Receipt]
     reply: str = "{}"

@@ -4,45 +4,21 @@ import re
 from itertools import product
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
+from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Prefix, Whole, Word
 from sms_service.senders.limits import SenderLimits
 from sms_service.spending.money import micros
 
-ENVIRON = "environ"
-"""The key of the validation context under which the environment is."""
 
-
-def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
-        raise ValueError("expected the name of an environment variable, such as TWILIO_AUTH_TOKEN")
-    value = (info.context or {}).get(ENVIRON, {}).get(name, "")
-    if not value:
-        raise ValueError(f"{name} is not set in the environment")
-    return SecretStr(value)
-
-
-FromEnv = Annotated[SecretStr, BeforeValidator(_from_environ)]
-Word = Annotated[str, Field(min_length=1, max_length=128)]
-Whole = Annotated[int, Field(strict=True)]
-"""A number that is written as one: neither ``true`` nor ``"80"``."""
-Most = Annotated[Whole, Field(ge=1)]
-
-
-class Part(BaseModel):
-    """A table of the file: every key is known, and none is repeated in an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class LimitsPart(Part):
+class LimitsPart(ConfigTable):
     """Messages to one number, in rolling windows."""
 
-    per_minute: Most | None = None
-    per_hour: Most | None = None
-    per_day: Most | None = None
+    per_minute: AtLeastOne | None = None
+    per_hour: AtLeastOne | None = None
+    per_day: AtLeastOne | None = None
 
 
 def micros_of(amount: Any) -> int:
@@ -50,12 +26,11 @@ def micros_of(amount: Any) -> int:
     return micros(amount if isinstance(amount, str) else "")
 
 
-Prefix = Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")]
 Prices = dict[Prefix, Annotated[int, BeforeValidator(micros_of)]]
 """What one segment costs to numbers with a prefix; the longest decides."""
 
 
-class _Sender(Part):
+class _Sender(ConfigTable):
     limits: LimitsPart = LimitsPart()
     prices: Prices = Field(default_factory=dict)
 
@@ -101,7 +76,7 @@ _TEMPLATE_KEYS = frozenset(
 )
 
 
-class Templates(Part):
+class Templates(ConfigTable):
     """The provider's ids of approved templates: a ``default``, and more for a purpose, a language or both."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)

@@ -7,8 +7,8 @@ from support.auth import Auth, fresh_number, fresh_secret, password_reset, refus
 from support.patience import until_taken
 
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import PasswordChanged, SessionOpened, SessionRevoked
-from shared.events import CloudEvent
+from shared.events.catalogue import PasswordChanged, SessionOpened, SessionRevoked
+from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     RESET_PASSWORD,
     RESOLVE,

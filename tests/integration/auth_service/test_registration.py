@@ -16,8 +16,8 @@ from support.patience import until_taken
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.tickets.verifier import UNOPENED
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import SessionOpened, UserRegistered
-from shared.events import CloudEvent
+from shared.events.catalogue import SessionOpened, UserRegistered
+from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     LOOK_UP,
     REGISTER,

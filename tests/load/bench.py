@@ -85,7 +85,7 @@ def main() -> None:
         "CONTACTS_BUDGET": "100000",
         "LOG_LEVEL": "info",
     }
-    with Stack.private(environ=environ, say=say) as stack:
+    with Stack.private(environ=environ, notify=say) as stack:
         uvloop.run(run(stack, options.scale, pinned=pinned))
 
 

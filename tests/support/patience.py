@@ -13,7 +13,7 @@ MAX_SECONDS = 90
 ResultT = TypeVar("ResultT")
 
 
-async def until_taken(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+async def until_accepted(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Call a service, and repeat the call while it is unavailable. Raises every other refusal."""
     async with asyncio.timeout(MAX_SECONDS):
         while True:

@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from shared.errors import ServiceError
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.keys import KeyRing, development_secret
 from shared.phone import E164, PhoneKeys

@@ -14,8 +14,8 @@ import pytest
 from stack.system import Stack
 from support.app import App, fresh_number
 
-from shared.event_catalogue import EVENTS
-from shared.events import EXCHANGE
+from shared.events.catalogue import EVENTS
+from shared.events.envelope import EXCHANGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 QUEUE = "my-service.users"

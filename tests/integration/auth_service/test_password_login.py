@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import argon2
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.passwords import failure_limits
 from auth_service.passwords.failure_store import LoginFailureStore
@@ -126,7 +126,7 @@ async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
     async def guess(index: int) -> ServiceError:
         request = logging_in(number, fresh_secret(), address)
         with pytest.raises(ServiceError) as refused:
-            await until_taken(lambda: auth.clients[index % 2].call(LOG_IN_WITH_PASSWORD, request))
+            await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_PASSWORD, request))
         return refused.value
 
     refused = await asyncio.gather(*map(guess, range(60)))

@@ -4,11 +4,11 @@ import asyncio
 from functools import partial
 
 from support.auth import Auth, fresh_number, fresh_secret, password_reset, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import PasswordChanged, SessionOpened, SessionRevoked
-from shared.events import CloudEvent
+from shared.events.catalogue import PasswordChanged, SessionOpened, SessionRevoked
+from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     RESET_PASSWORD,
     RESOLVE,
@@ -74,7 +74,7 @@ async def test_concurrent_resets_with_one_ticket_set_one_password(auth: Auth) ->
 
     outcomes = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[index % 2].call, RESET_PASSWORD, password_reset(ticket, secret)))
+            until_accepted(partial(auth.clients[index % 2].call, RESET_PASSWORD, password_reset(ticket, secret)))
             for index, secret in enumerate(secrets)
         ),
         return_exceptions=True,
@@ -90,8 +90,8 @@ async def test_no_concurrent_log_in_with_the_old_password_survives_a_reset(auth:
     await auth.register(number, old)
 
     *opened, reset = await asyncio.gather(
-        *(until_taken(partial(auth.log_in, number, old)) for _ in range(8)),
-        until_taken(partial(auth.clients[1].call, RESET_PASSWORD, password_reset(auth.ticket(number, RESET), new))),
+        *(until_accepted(partial(auth.log_in, number, old)) for _ in range(8)),
+        until_accepted(partial(auth.clients[1].call, RESET_PASSWORD, password_reset(auth.ticket(number, RESET), new))),
         return_exceptions=True,
     )
 

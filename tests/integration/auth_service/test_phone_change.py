@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.accounts.user_ids import new_user_id
 from shared.errors import ErrorCode
@@ -77,7 +77,7 @@ async def test_one_of_many_concurrent_changes_succeeds(auth: Auth) -> None:
     user = await auth.register(fresh_number(), fresh_secret())
     requests = [changing(auth, user, fresh_number()) for _ in range(6)]
     calls = [
-        until_taken(partial(auth.clients[index % 2].call, CHANGE_PHONE, request))
+        until_accepted(partial(auth.clients[index % 2].call, CHANGE_PHONE, request))
         for index, request in enumerate(requests)
     ]
 
@@ -93,7 +93,7 @@ async def test_one_of_many_accounts_gets_the_same_new_number(auth: Auth) -> None
     new = fresh_number()
     users = [await auth.register(fresh_number(), fresh_secret()) for _ in range(4)]
     calls = [
-        until_taken(partial(auth.clients[index % 2].call, CHANGE_PHONE, changing(auth, user, new)))
+        until_accepted(partial(auth.clients[index % 2].call, CHANGE_PHONE, changing(auth, user, new)))
         for index, user in enumerate(users)
     ]
 

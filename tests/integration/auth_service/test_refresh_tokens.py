@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import AccessTokens
@@ -35,7 +35,7 @@ async def new_session(auth: Auth) -> tuple[LoggedIn, Granted]:
 
 async def refreshed(auth: Auth, token: str, index: int = 0) -> Granted:
     request = Refresh(refresh_token=token)
-    granted: Granted = await until_taken(lambda: auth.clients[index % 2].call(REFRESH, request))
+    granted: Granted = await until_accepted(lambda: auth.clients[index % 2].call(REFRESH, request))
     return granted
 
 

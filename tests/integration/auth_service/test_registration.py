@@ -11,13 +11,13 @@ from uuid import uuid4
 import pytest
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, password_reset, refusal, registration
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.tickets.verifier import UNOPENED
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import SessionOpened, UserRegistered
-from shared.events import CloudEvent
+from shared.events.catalogue import SessionOpened, UserRegistered
+from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     LOOK_UP,
     REGISTER,
@@ -89,7 +89,7 @@ async def test_a_hundred_concurrent_registrations_without_a_password_make_one_ac
     ticket = auth.ticket(number)
 
     users = await asyncio.gather(
-        *(until_taken(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100))
+        *(until_accepted(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100))
     )
 
     assert len({user.account.user_id for user in users}) == 1
@@ -119,7 +119,7 @@ async def test_two_hundred_concurrent_redemptions_of_one_ticket_make_one_account
     async def submit(index: int, secret: str) -> tuple[str, Any]:
         try:
             request = registration(ticket, secret)
-            return secret, await until_taken(lambda: auth.clients[index % 2].call(REGISTER, request))
+            return secret, await until_accepted(lambda: auth.clients[index % 2].call(REGISTER, request))
         except ServiceError as error:
             return secret, error.code
 
@@ -145,7 +145,7 @@ async def test_two_hundred_concurrent_repeats_of_one_request_all_succeed(auth: A
     request = registration(auth.ticket(fresh_number()), fresh_secret())
 
     users = await asyncio.gather(
-        *(until_taken(partial(auth.clients[index % 2].call, REGISTER, request)) for index in range(200))
+        *(until_accepted(partial(auth.clients[index % 2].call, REGISTER, request)) for index in range(200))
     )
 
     assert len({user.account.user_id for user in users}) == 1
@@ -242,7 +242,7 @@ async def test_concurrent_tickets_for_one_number_make_one_account(auth: Auth) ->
 
     outcomes = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[index % 2].call, REGISTER, request))
+            until_accepted(partial(auth.clients[index % 2].call, REGISTER, request))
             for index, request in enumerate(requests)
         ),
         return_exceptions=True,

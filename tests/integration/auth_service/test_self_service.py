@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, password_change, refusal, registration
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.passwords import failure_limits
 from auth_service.passwords.hasher import PasswordHasher
@@ -71,7 +71,7 @@ async def test_wrong_current_passwords_are_limited_as_failed_log_ins_are(auth: A
 
     async def guess(index: int) -> ErrorCode:
         request = password_change(user, fresh_secret(), secret, address)
-        return await refusal(until_taken(lambda: auth.clients[index % 2].call(CHANGE_PASSWORD, request)))
+        return await refusal(until_accepted(lambda: auth.clients[index % 2].call(CHANGE_PASSWORD, request)))
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
@@ -117,7 +117,7 @@ async def test_one_of_two_concurrent_password_changes_succeeds(auth: Auth) -> No
     async def change(index: int) -> bool:
         try:
             request = password_change(user, old, new[index])
-            await until_taken(lambda: auth.clients[index].call(CHANGE_PASSWORD, request))
+            await until_accepted(lambda: auth.clients[index].call(CHANGE_PASSWORD, request))
         except ServiceError as refused:
             assert refused.code is ErrorCode.CREDENTIALS_REFUSED
             return False
@@ -185,7 +185,7 @@ async def test_no_concurrent_log_in_survives_an_erasure(auth: Auth) -> None:
     async def log_in(index: int) -> None:
         try:
             request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-            await until_taken(lambda: auth.clients[index % 2].call(LOG_IN_WITH_CODE, request))
+            await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_CODE, request))
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.sessions.session_store import MAX_SESSIONS
 from shared.errors import ErrorCode
@@ -120,7 +120,7 @@ async def test_concurrent_log_ins_leave_a_hundred_sessions(auth: Auth) -> None:
 
     entered = await asyncio.gather(
         *(
-            until_taken(
+            until_accepted(
                 partial(auth.clients[index % 2].call, LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
             )
             for index, ticket in enumerate(tickets)

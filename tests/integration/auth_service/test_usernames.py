@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import REGISTER, Register
@@ -69,7 +69,7 @@ async def test_any_number_of_accounts_may_have_no_name(auth: Auth) -> None:
 
 async def test_one_of_many_concurrent_registrations_gets_the_name(auth: Auth) -> None:
     name = fresh_name()
-    calls = [until_taken(partial(auth.clients[index % 2].call, REGISTER, named(auth, name))) for index in range(8)]
+    calls = [until_accepted(partial(auth.clients[index % 2].call, REGISTER, named(auth, name))) for index in range(8)]
 
     outcomes = Counter(
         getattr(outcome, "code", "registered") for outcome in await asyncio.gather(*calls, return_exceptions=True)
@@ -82,7 +82,7 @@ async def test_concurrent_repeats_of_one_registration_with_a_name_make_one_accou
     request = named(auth, fresh_name())
 
     users = await asyncio.gather(
-        *(until_taken(partial(auth.clients[index % 2].call, REGISTER, request)) for index in range(8))
+        *(until_accepted(partial(auth.clients[index % 2].call, REGISTER, request)) for index in range(8))
     )
 
     assert len({user.account.user_id for user in users}) == 1

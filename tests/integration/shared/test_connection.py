@@ -11,7 +11,7 @@ from aio_pika.exceptions import AMQPError
 
 from shared import amqp
 from shared.amqp import connection
-from shared.events import EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 
 STEP_BYTES = 150
 """About one or two frames: how much further each new connection gets than the one before."""

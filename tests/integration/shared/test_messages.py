@@ -10,7 +10,7 @@ import pytest
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.amqp import publisher as publisher_module
-from shared.events import EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 from shared.outbox import MAX_JOINED, Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
 

@@ -9,7 +9,7 @@ from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, r
 from support.spending import SpendingHarness, make_plan, make_sender, random_number, random_range
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import CodeIssued, Purpose
 from shared.phone import E164, mask

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import PHONES, TICKETS, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
 from shared import postgres
@@ -32,7 +32,7 @@ async def outcomes(questions: list[Callable[[], Awaitable[Any]]]) -> tuple[list[
 
     A question that meets a busy service is put again, so what is counted is what was decided.
     """
-    answers = await asyncio.gather(*map(until_taken, questions), return_exceptions=True)
+    answers = await asyncio.gather(*map(until_accepted, questions), return_exceptions=True)
     refused = Counter(answer.code for answer in answers if isinstance(answer, ServiceError))
     given = [answer for answer in answers if not isinstance(answer, ServiceError)]
     for answer in given:
@@ -145,7 +145,7 @@ async def test_of_right_and_wrong_codes_at_once_each_is_judged_by_its_own(proces
 
     answers = await asyncio.gather(
         *(
-            until_taken(partial(codes.check, entering(number, wrong(made.code) if place % 2 else made.code)))
+            until_accepted(partial(codes.check, entering(number, wrong(made.code) if place % 2 else made.code)))
             for place, (number, made) in enumerate(zip(numbers, issued, strict=True))
         ),
         return_exceptions=True,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import PHONES, Codes, Sms, asking, entering, fresh_number, refusal, running, wrong
 
 from shared.errors import ErrorCode, ServiceError
@@ -98,7 +98,7 @@ async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_eve
     checks = [entering(number, wrong(issued[number].code), address=network) for number in numbers for _ in range(5)]
 
     answers = await asyncio.gather(
-        *(until_taken(partial(codes.check, check)) for check in checks), return_exceptions=True
+        *(until_accepted(partial(codes.check, check)) for check in checks), return_exceptions=True
     )
 
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
@@ -172,5 +172,5 @@ async def test_correct_codes_for_many_numbers_at_once_do_not_count_against_their
 ) -> None:
     place, numbers = somewhere(), [fresh_number() for _ in range(5)]
     entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
-    await asyncio.gather(*(until_taken(partial(codes.check, each)) for each in entered))
+    await asyncio.gather(*(until_accepted(partial(codes.check, each)) for each in entered))
     assert await failures(sms, place) == 0

@@ -6,8 +6,8 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as StandardEvent
 
-from shared.event_catalogue import EVENTS, UserRegistered
-from shared.events import CloudEvent, EventData, new_event
+from shared.events.catalogue import EVENTS, UserRegistered
+from shared.events.envelope import CloudEvent, EventData, new_event
 
 SNAPSHOT = UserRegistered(
     user_id="7",

@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.batching import Batcher
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.postgres import Pool, connection
 from shared.sql import load_sql
 from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState, OverBudgetError

@@ -12,8 +12,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from prometheus_client import Counter, Histogram
 
-from shared.event_catalogue import MessageExpired, MessageFailed, MessageSent
-from shared.events import OutboxMessage, new_event
+from shared.events.catalogue import MessageExpired, MessageFailed, MessageSent
+from shared.events.envelope import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys
 from sms_service.delivery.ledger import (
     ABANDONED,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import Verification

@@ -36,9 +36,9 @@ async def test_a_ticket_opens_six_sessions_and_no_more(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
     request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-    asked = [until_taken(partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, request)) for place in range(10)]
+    calls = [until_taken(partial(auth.clients[index % 2].call, LOG_IN_WITH_CODE, request)) for index in range(10)]
 
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
 
     refused = [outcome.code for outcome in outcomes if isinstance(outcome, ServiceError)]
     assert refused == [ErrorCode.CODE_REFUSED] * (9 - MAX_REPEATS)

@@ -40,16 +40,16 @@ async def test_a_reset_is_published_with_every_session_that_it_ended(auth: Auth)
     second = await auth.log_in(number, old)
     reset = await auth.call(RESET_PASSWORD, password_reset(auth.ticket(number, RESET), fresh_secret()))
 
-    heard = await auth.listener.of_user(first.account.user_id, 7)
+    events = await auth.listener.of_user(first.account.user_id, 7)
 
-    changed = [event for event in heard if event["type"] == PasswordChanged.key]
+    changed = [event for event in events if event["type"] == PasswordChanged.key]
     data = CloudEvent[PasswordChanged].model_validate(changed[0])
     assert (len(changed), data.version, data.data.cause, data.data.sessions_revoked) == (1, 2, "reset", 2)
-    revoked = [CloudEvent[SessionRevoked].model_validate(e) for e in heard if e["type"] == SessionRevoked.key]
+    revoked = [CloudEvent[SessionRevoked].model_validate(e) for e in events if e["type"] == SessionRevoked.key]
     assert {event.subject for event in revoked} == {str(first.session_id), str(second.session_id)}
     assert {(event.version, event.data.cause) for event in revoked} == {(2, "reset_password")}
-    opened = {event["subject"] for event in heard if event["type"] == SessionOpened.key}
-    assert opened == {str(made.session_id) for made in (first, second, reset)}
+    opened = {event["subject"] for event in events if event["type"] == SessionOpened.key}
+    assert opened == {str(opening.session_id) for opening in (first, second, reset)}
 
 
 async def test_a_repeat_of_a_reset_succeeds_with_the_same_password_only(auth: Auth) -> None:
@@ -74,13 +74,13 @@ async def test_concurrent_resets_with_one_ticket_set_one_password(auth: Auth) ->
 
     outcomes = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[place % 2].call, RESET_PASSWORD, password_reset(ticket, secret)))
-            for place, secret in enumerate(secrets)
+            until_taken(partial(auth.clients[index % 2].call, RESET_PASSWORD, password_reset(ticket, secret)))
+            for index, secret in enumerate(secrets)
         ),
         return_exceptions=True,
     )
 
-    won = [secret for secret, made in zip(secrets, outcomes, strict=True) if not isinstance(made, ServiceError)]
+    won = [secret for secret, opening in zip(secrets, outcomes, strict=True) if not isinstance(opening, ServiceError)]
     assert len(won) == 1
     assert (await auth.log_in(number, won[0])).account.version == 2
 

@@ -43,7 +43,7 @@ EXAMPLES = {
     "disabled": False,
     "dialect": "maitian",
     "client": "Android",
-    "cause": "log_in",
+    "cause": "log_in_with_password",
     "PasswordChanged.cause": "reset",
     "SessionRevoked.cause": "ended_by_user",
     "sessions_revoked": 2,

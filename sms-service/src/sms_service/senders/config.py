@@ -2,15 +2,15 @@
 
 import re
 from itertools import product
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
-from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Prefix, Whole, Word
+from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Whole, Word
 from sms_service.senders.limits import SenderLimits
-from sms_service.spending.money import micros
+from sms_service.spending.config import Prices
 
 
 class LimitsPart(ConfigTable):
@@ -21,16 +21,9 @@ class LimitsPart(ConfigTable):
     per_day: AtLeastOne | None = None
 
 
-def micros_of(amount: Any) -> int:
-    """An amount of money in the file: text, so that no fraction is rounded before we see it."""
-    return micros(amount if isinstance(amount, str) else "")
+class SenderTable(ConfigTable):
+    """The keys that all types of senders share."""
 
-
-Prices = dict[Prefix, Annotated[int, BeforeValidator(micros_of)]]
-"""What one segment costs to numbers with a prefix; the longest decides."""
-
-
-class _Sender(ConfigTable):
     limits: LimitsPart = LimitsPart()
     prices: Prices = Field(default_factory=dict)
 
@@ -40,13 +33,13 @@ class _Sender(ConfigTable):
         return SenderLimits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
 
 
-class InboxConfig(_Sender):
+class InboxConfig(SenderTable):
     """The SMS inbox, in development only."""
 
     type: Literal["inbox"]
 
 
-class WebhookConfig(_Sender):
+class WebhookConfig(SenderTable):
     """A signed POST to the operator's own service."""
 
     type: Literal["webhook"]
@@ -54,7 +47,7 @@ class WebhookConfig(_Sender):
     secret: FromEnv = Field(alias="secret_env")
 
 
-class TwilioConfig(_Sender):
+class TwilioConfig(SenderTable):
     """Twilio's Messages API, with either ``from_number`` or ``messaging_service_sid``."""
 
     type: Literal["twilio"]
@@ -95,7 +88,7 @@ GATEWAY_LIMITS = LimitsPart(per_minute=1, per_hour=5, per_day=10)
 """What mainland Chinese gateways allow per number and signature. They refuse more, and the account loses trust."""
 
 
-class AliyunConfig(_Sender):
+class AliyunConfig(SenderTable):
     """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host: another region's, or a test server's."""
 
     type: Literal["aliyun"]
@@ -116,7 +109,7 @@ def _contains_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
     return parameters
 
 
-class TencentConfig(_Sender):
+class TencentConfig(SenderTable):
     """Tencent Cloud SMS. ``parameters`` are those of the templates, in their order."""
 
     type: Literal["tencent"]
@@ -133,7 +126,7 @@ class TencentConfig(_Sender):
     limits: LimitsPart = LimitsPart(per_minute=2, per_day=10)
 
 
-class AwsConfig(_Sender):
+class AwsConfig(SenderTable):
     """Amazon SNS. Without the two keys, the credentials of the machine (role, profile) are used."""
 
     type: Literal["aws"]
@@ -150,7 +143,7 @@ def _smpp_password(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class SmppConfig(_Sender):
+class SmppConfig(SenderTable):
     """A carrier's SMS centre, by SMPP 3.4, whose fields are short ASCII strings."""
 
     type: Literal["smpp"]

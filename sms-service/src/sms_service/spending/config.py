@@ -5,14 +5,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sms_service.config_file.fields import ConfigTable, Whole
-from sms_service.senders.config import Prices, micros_of
-from sms_service.spending.money import Budget, Tariff
+from sms_service.config_file.fields import ConfigTable, Prefix, Whole
+from sms_service.spending.money import Budget, Tariff, micros
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import Rule
 
 Loc = tuple[str | int, ...]
-Amount = Annotated[int, BeforeValidator(micros_of)]
+
+
+def _micros(amount: Any) -> int:
+    """An amount is text in the file, because TOML would round the fraction of a number."""
+    return micros(amount if isinstance(amount, str) else "")
+
+
+Amount = Annotated[int, BeforeValidator(_micros)]
+Prices = dict[Prefix, Amount]
+"""The price of one segment to numbers with a prefix. The longest prefix decides."""
 Sends = Annotated[Whole, Field(ge=0, le=1_000_000)]
 Percent = Annotated[Whole, Field(ge=1, le=100)]
 
@@ -51,7 +59,7 @@ class SpendingPart(ConfigTable):
 class BudgetPart(ConfigTable):
     """How much may be spent on numbers with a prefix in each hour and each day of the clock (UTC)."""
 
-    prefix: str = Field(pattern=r"^\+[0-9]{0,15}$")
+    prefix: Prefix
     hour: Amount | None = None
     day: Amount | None = None
 

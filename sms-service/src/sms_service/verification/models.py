@@ -59,7 +59,7 @@ class CheckAttempt:
 
 @dataclass(frozen=True)
 class SuccessfulCheck:
-    """A correct code, and the event to publish for the first one. ``prefixes`` is where spending counts it, if it does."""
+    """A correct code, and the event to publish for the first one. Spending counts it under ``prefixes``, if any."""
 
     attempt: CheckAttempt
     event: OutboxMessage

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App
@@ -10,6 +11,9 @@ from support.database import Tables
 
 EVERYTHING_ON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "LOG_LEVEL": "info"}
 """All requests come from one address, so caller limits are off. Limits on numbers are on."""
+
+settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # an example may take long on a busy machine: pytest's own timeout is enough
 
 
 def pytest_configure() -> None:

@@ -478,11 +478,11 @@ async def test_a_lease_that_another_process_has_is_refused_without_a_write(sms: 
     store = SpendingHarness(sms, make_plan()).store
     row = "select xmin::text, xmax::text from job_leases"
     assert await store.take_lease(MINUTE)
-    taken = await sms.pool.fetchrow(row)
+    lease = await sms.pool.fetchrow(row)
 
     assert not await store.take_lease(MINUTE)
 
-    assert await sms.pool.fetchrow(row) == taken
+    assert await sms.pool.fetchrow(row) == lease
 
 
 async def test_a_range_that_is_suddenly_busy_raises_the_alarm_and_is_reviewed_at_once(sms: Sms) -> None:

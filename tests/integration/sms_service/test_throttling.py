@@ -44,11 +44,11 @@ async def test_a_throttled_prefix_gets_a_few_messages_a_minute_over_all_processe
         await second.gate.refresh()
         await clear_of_the_edge(sms.pool, MINUTE)
         numbers = [E164(f"{number_range}{last:04d}") for last in range(100, 130)]
-        asked = [
+        requests = [
             until_taken(partial(each.codes().issue, asking(number)))
             for number, each in zip(numbers, [harness, second] * 15, strict=True)
         ]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*requests, return_exceptions=True)
 
     refused = [answer for answer in answers if isinstance(answer, BlockedError)]
     assert len(answers) - len(refused) == 3

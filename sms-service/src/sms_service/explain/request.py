@@ -1,4 +1,4 @@
-"""What an operator asks about: a number in any spelling and of any country, or an id."""
+"""What an operator can ask about: a number in any format and of any country, or an id."""
 
 from typing import Self
 from uuid import UUID
@@ -15,7 +15,7 @@ EXPLAIN_PATH = "/v1/explain"
 
 
 class ExplainRequest(WireModel):
-    """Why no code? Asked by exactly one of the first three; the number is shown to who asks by number."""
+    """A request for a report by exactly one of number, verification id and message id."""
 
     phone: str | None = Field(default=None, max_length=32, repr=False)
     verification_id: UUID | None = None
@@ -23,29 +23,29 @@ class ExplainRequest(WireModel):
     days: int = Field(default=MESSAGE_DAYS, ge=1, le=MESSAGE_DAYS)
 
     @model_validator(mode="after")
-    def _is_one_question(self) -> Self:
+    def _has_one_subject(self) -> Self:
         if sum(each is not None for each in (self.phone, self.verification_id, self.message_id)) != 1:
             raise ValueError("exactly one of phone, verification_id and message_id")
         return self
 
     @property
-    def about(self) -> E164 | UUID:
-        """What it is about. Raises ``ServiceError(NUMBER_REFUSED)``."""
-        return self.verification_id or self.message_id or number_of(self.phone or "")
+    def subject(self) -> E164 | UUID:
+        """The number or the id. Raises ``ServiceError(NUMBER_REFUSED)`` for text that is no number."""
+        return self.verification_id or self.message_id or parse_number(self.phone or "")
 
 
-def number_of(text: str) -> E164:
-    """The number, whatever countries are served. Raises ``ServiceError(NUMBER_REFUSED)``."""
+def parse_number(text: str) -> E164:
+    """The number, even of a country that is not served. Raises ``ServiceError(NUMBER_REFUSED)``."""
     try:
         return parse(text)
     except ServiceError:
-        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  15 MiB that the quick path spares
+        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  it takes 15 MiB, and is rarely needed
 
         return parse(text, served=map(str, COUNTRY_CODE_TO_REGION_CODE))
 
 
-def identity_of(text: str) -> UUID | None:
-    """The id of a verification or message, if it is one."""
+def parse_id(text: str) -> UUID | None:
+    """The id of a verification or message; None if the text is none."""
     try:
         return UUID(text)
     except ValueError:

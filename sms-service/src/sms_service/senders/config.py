@@ -10,7 +10,7 @@ from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
 from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Whole, Word
 from sms_service.senders.limits import SenderLimits
-from sms_service.spending.amounts import Prices
+from sms_service.spending.config import Prices
 
 
 class LimitsPart(ConfigTable):

@@ -3,15 +3,24 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from sms_service.config_file.fields import ConfigTable, Whole
-from sms_service.spending.amounts import Amount, Prices
-from sms_service.spending.money import Budget, Tariff
+from sms_service.config_file.fields import ConfigTable, Prefix, Whole
+from sms_service.spending.money import Budget, Tariff, micros
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import Rule
 
 Loc = tuple[str | int, ...]
+
+
+def _micros_of(amount: Any) -> int:
+    """An amount of money, which the file writes as text so that TOML cannot round it."""
+    return micros(amount if isinstance(amount, str) else "")
+
+
+Amount = Annotated[int, BeforeValidator(_micros_of)]
+Prices = dict[Prefix, Amount]
+"""The price of one segment to numbers with a prefix. The longest prefix decides."""
 Sends = Annotated[Whole, Field(ge=0, le=1_000_000)]
 Percent = Annotated[Whole, Field(ge=1, le=100)]
 

@@ -59,7 +59,7 @@ class CheckAttempt:
 
 @dataclass(frozen=True)
 class SuccessfulCheck:
-    """A correct code, and the event to publish for the first one. ``prefixes`` is where spending counts it, if it does."""
+    """A correct code, the event to publish if it is the first, and the prefixes that spending counts it on, if any."""
 
     attempt: CheckAttempt
     event: OutboxMessage

@@ -14,7 +14,8 @@ import pytest
 from stack.system import Stack
 from support.app import App, fresh_number
 
-from shared.events import EVENTS, EXCHANGE
+from shared.event_catalogue import EVENTS
+from shared.events import EXCHANGE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 QUEUE = "my-service.users"

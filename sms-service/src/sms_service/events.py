@@ -3,14 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from shared.events import (
-    OutboxMessage,
-    VerificationFailed,
-    VerificationRefused,
-    VerificationRequested,
-    VerificationSucceeded,
-    new_event,
-)
+from shared.event_catalogue import VerificationFailed, VerificationRefused, VerificationRequested, VerificationSucceeded
+from shared.events import OutboxMessage, new_event
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, mask, ref_hex, split
 

@@ -211,7 +211,7 @@ async def test_without_an_operator_token_in_the_settings_the_path_does_not_exist
 
 async def test_the_command_line_shows_its_commands() -> None:
     for words, expected in (
-        (("--help",), (b"serve", b"worker", b"migrate", b"explain", b"Without a command it serves.")),
+        (("--help",), (b"serve", b"worker", b"migrate", b"explain", b"Without a command it serves the API.")),
         (("explain", "--help"), (b"NUMBER|ID", b"--days", b"--json")),
     ):
         started = await asyncio.create_subprocess_exec(

@@ -6,7 +6,8 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as StandardEvent
 
-from shared.events import EVENTS, CloudEvent, EventData, UserRegistered, new_event
+from shared.event_catalogue import EVENTS, UserRegistered
+from shared.events import CloudEvent, EventData, new_event
 
 SNAPSHOT = UserRegistered(
     user_id="7",

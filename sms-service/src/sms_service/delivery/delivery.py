@@ -1,4 +1,4 @@
-"""Delivers messages: claim, compose, send, record. A sender gets a message at most once, even if a worker dies."""
+"""Delivers messages: compose, claim, send, record. A sender gets a message at most once, even if a worker dies."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from prometheus_client import Counter, Histogram
 
-from shared.events import MessageExpired, MessageFailed, MessageSent, OutboxMessage, new_event
+from shared.event_catalogue import MessageExpired, MessageFailed, MessageSent
+from shared.events import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys
 from sms_service.delivery.ledger import (
     ABANDONED,
@@ -55,7 +56,7 @@ class QueuedSpendingGuard(Protocol):
 
 
 class UndeliverableError(Exception):
-    """A message that no sender can be given. ``failure`` goes into the ledger and into the event."""
+    """The message cannot be given to any sender. ``failure`` goes into the ledger and into the event."""
 
     def __init__(self, failure: str, detail: str = "") -> None:
         super().__init__(failure)

@@ -1,4 +1,4 @@
-"""Everything at once, over two processes: what may happen five times, ten times or once, happens no more often."""
+"""Many calls at once to two processes: what may happen five times, ten times or once happens no more often."""
 
 import asyncio
 from collections import Counter
@@ -27,25 +27,25 @@ async def processes(postgres_url: str) -> AsyncIterator[tuple[Sms, Sms]]:
         yield one, two
 
 
-async def outcomes(questions: list[Callable[[], Awaitable[Any]]]) -> tuple[list[Any], Counter[ErrorCode]]:
-    """All at once: what was answered, and the refusals by code. Anything else is a failure of the test.
+async def outcomes(calls: list[Callable[[], Awaitable[Any]]]) -> tuple[list[Any], Counter[ErrorCode]]:
+    """Make all calls at once: the results, and the refusals by code. Any other error fails the test.
 
-    A question that meets a busy service is put again, so what is counted is what was decided.
+    A call to a busy service is repeated, so that each call is decided and counted.
     """
-    answers = await asyncio.gather(*map(until_accepted, questions), return_exceptions=True)
+    answers = await asyncio.gather(*map(until_accepted, calls), return_exceptions=True)
     refused = Counter(answer.code for answer in answers if isinstance(answer, ServiceError))
-    given = [answer for answer in answers if not isinstance(answer, ServiceError)]
-    for answer in given:
+    results = [answer for answer in answers if not isinstance(answer, ServiceError)]
+    for answer in results:
         if isinstance(answer, BaseException):
             raise answer
-    return given, refused
+    return results, refused
 
 
 def checks(right: str, count: int) -> list[str]:
     return [f"{(int(right) + 1 + step) % 10**6:06d}" for step in range(count)]
 
 
-async def test_of_a_thousand_guesses_at_once_five_are_compared_and_the_code_is_dead(
+async def test_of_a_thousand_attempts_at_once_five_are_compared_and_the_code_is_unusable(
     processes: tuple[Sms, Sms],
 ) -> None:
     number = fresh_number()
@@ -53,20 +53,20 @@ async def test_of_a_thousand_guesses_at_once_five_are_compared_and_the_code_is_d
     both = [sms.codes() for sms in processes]
     before = sum(sms.deriver.compared for sms in processes)
 
-    given, refused = await outcomes(
+    results, refused = await outcomes(
         [partial(both[turn % 2].check, entering(number, check)) for turn, check in enumerate(checks(issued.code, 1000))]
     )
 
-    assert given == []
+    assert results == []
     assert set(refused) == {ErrorCode.CODE_REFUSED}
-    # Fewer where a try was counted and its answer then came too late: it is counted first.
+    # Fewer if a response came too late: an attempt is counted before its code is compared.
     assert sum(sms.deriver.compared for sms in processes) - before <= 5
     tries = "select tries from verifications where verification_id = $1"
     assert await processes[0].pool.fetchval(tries, issued.verification_id) == 5
     assert (await refusal(both[1].check(entering(number, issued.code)))).code is ErrorCode.CODE_REFUSED
 
 
-async def test_of_many_guesses_at_three_codes_of_a_number_ten_are_compared(processes: tuple[Sms, Sms]) -> None:
+async def test_of_many_attempts_at_three_codes_of_a_number_ten_are_compared(processes: tuple[Sms, Sms]) -> None:
     number = fresh_number()
     both = [sms.codes() for sms in processes]
     purposes = (Purpose.SIGN_UP, Purpose.SIGN_IN, Purpose.RESET_PASSWORD)
@@ -76,14 +76,14 @@ async def test_of_many_guesses_at_three_codes_of_a_number_ten_are_compared(proce
         await processes[0].age(number, seconds=61)
     before = sum(sms.deriver.compared for sms in processes)
 
-    given, _ = await outcomes(
+    results, _ = await outcomes(
         [
             partial(both[turn % 2].check, entering(number, wrong(issued[turn % 3].code), purposes[turn % 3]))
             for turn in range(150)
         ]
     )
 
-    assert given == []
+    assert results == []
     assert sum(sms.deriver.compared for sms in processes) - before <= 10
     failures = "select cardinality(failures) from number_activity where phone_ref = $1"
     assert await processes[0].pool.fetchval(failures, PHONES.ref(number)) == 10
@@ -93,11 +93,11 @@ async def test_of_fifty_requests_at_once_for_one_number_one_is_sent(processes: t
     number = fresh_number()
     both = [sms.codes() for sms in processes]
 
-    given, refused = await outcomes(
+    results, refused = await outcomes(
         [partial(both[turn % 2].issue, asking(number, list(Purpose)[turn % 4])) for turn in range(50)]
     )
 
-    assert len(given) == 1
+    assert len(results) == 1
     assert refused == {ErrorCode.COOLDOWN: 49}
     assert len(await processes[0].sends(number)) == 1
     commands = "select count(*) from outbox where routing_key = 'sms.send' and body::text like '%' || $1 || '%'"
@@ -105,11 +105,13 @@ async def test_of_fifty_requests_at_once_for_one_number_one_is_sent(processes: t
     assert await processes[0].pool.fetchval(commands, str(message_id).encode().hex()) == 1
 
 
-async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(processes: tuple[Sms, Sms]) -> None:
+async def test_of_many_requests_at_once_for_some_numbers_each_number_gets_one_message(
+    processes: tuple[Sms, Sms],
+) -> None:
     numbers = [fresh_number() for _ in range(30)]
     both = [sms.codes() for sms in processes]
 
-    given, refused = await outcomes(
+    results, refused = await outcomes(
         [
             partial(both[turn % 2].issue, asking(number))
             for turn in range(6)
@@ -117,11 +119,11 @@ async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(proces
         ]
     )
 
-    assert len(given) == len(numbers)
+    assert len(results) == len(numbers)
     assert refused == {ErrorCode.COOLDOWN: 5 * len(numbers)}
     sends = [await processes[0].sends(number) for number in numbers]
     assert [len(made) for made in sends] == [1] * len(numbers)
-    assert {answer.verification_id for answer in given} == {made[0]["verification_id"] for made in sends}
+    assert {answer.verification_id for answer in results} == {made[0]["verification_id"] for made in sends}
     stamps = "select cardinality(sends) from number_activity where phone_ref = any ($1)"
     refs = [PHONES.ref(number) for number in numbers]
     assert set(await processes[0].pool.fetch(stamps, refs)) == {(1,)}
@@ -138,7 +140,7 @@ async def test_of_many_requests_at_once_for_some_numbers_each_is_sent_one(proces
     assert await processes[0].pool.fetchval(astray) == 0
 
 
-async def test_of_right_and_wrong_codes_at_once_each_is_judged_by_its_own(processes: tuple[Sms, Sms]) -> None:
+async def test_of_correct_and_incorrect_codes_at_once_each_gets_its_own_result(processes: tuple[Sms, Sms]) -> None:
     numbers = [fresh_number() for _ in range(40)]
     codes = processes[0].codes()
     issued = [await codes.issue(asking(number)) for number in numbers]
@@ -163,7 +165,7 @@ async def test_of_right_and_wrong_codes_at_once_each_is_judged_by_its_own(proces
     }
 
 
-async def test_a_number_keeps_no_stamp_that_is_older_than_a_day(processes: tuple[Sms, Sms]) -> None:
+async def test_a_number_keeps_no_send_older_than_a_day(processes: tuple[Sms, Sms]) -> None:
     number, sms = fresh_number(), processes[0]
     for hours in (25, 2, 1):
         await sms.codes().issue(asking(number))
@@ -175,19 +177,19 @@ async def test_a_number_keeps_no_stamp_that_is_older_than_a_day(processes: tuple
     ) == [3, 1, 0]
 
 
-async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tuple[Sms, Sms]) -> None:
+async def test_correct_codes_at_once_give_one_ticket_and_one_event(processes: tuple[Sms, Sms]) -> None:
     number = fresh_number()
     both = [sms.codes() for sms in processes]
     issued = await both[0].issue(asking(number))
 
-    given, refused = await outcomes(
+    results, refused = await outcomes(
         [partial(both[turn % 2].check, entering(number, issued.code)) for turn in range(30)]
     )
 
-    assert len({checked.ticket for checked in given}) == 1
+    assert len({checked.ticket for checked in results}) == 1
     assert set(refused) <= {ErrorCode.CODE_REFUSED}
-    told = await processes[0].events(str(issued.verification_id))
-    assert [event["type"] for event in told].count("sms.verification.succeeded.v1") == 1
+    events = await processes[0].events(str(issued.verification_id))
+    assert [event["type"] for event in events].count("sms.verification.succeeded.v1") == 1
     row = await processes[0].pool.fetchrow(
         "select failures, tries from number_activity join verifications using (phone_ref) where phone_ref = $1",
         PHONES.ref(number),
@@ -195,33 +197,36 @@ async def test_right_codes_at_once_give_one_ticket_and_one_event(processes: tupl
     assert tuple(row) == ([], 0)
 
 
-async def test_guesses_and_requests_at_once_do_not_lock_each_other_out(processes: tuple[Sms, Sms]) -> None:
+async def test_attempts_and_requests_at_once_do_not_block_each_other(processes: tuple[Sms, Sms]) -> None:
     number = fresh_number()
     both = [sms.codes() for sms in processes]
     issued = await both[0].issue(asking(number))
     await processes[0].age(number, seconds=61)
 
-    questions: list[Callable[[], Awaitable[Any]]] = []
+    calls: list[Callable[[], Awaitable[Any]]] = []
     for turn, check in enumerate(checks(issued.code, 40)):
-        questions += [
+        calls += [
             partial(both[turn % 2].check, entering(number, check)),
             partial(both[turn % 2].issue, asking(number)),
         ]
-    given, refused = await outcomes(questions)
+    results, refused = await outcomes(calls)
 
-    assert len(given) == 1
+    assert len(results) == 1
     assert set(refused) == {ErrorCode.CODE_REFUSED, ErrorCode.COOLDOWN}
 
 
-async def test_a_number_whose_row_is_held_is_refused_and_nobody_else(
+async def test_a_locked_row_fails_its_own_number_and_no_other(
     postgres_url: str, processes: tuple[Sms, Sms], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(postgres.SERVER_SETTINGS, "lock_timeout", "200")
     numbers = [fresh_number() for _ in range(5)]
-    async with process(postgres_url, processes[0].database) as sms, postgres.transaction(processes[0].pool, 10) as held:
+    async with (
+        process(postgres_url, processes[0].database) as sms,
+        postgres.transaction(processes[0].pool, 10) as locking,
+    ):
         codes = sms.codes()
         issued = [await codes.issue(asking(number)) for number in numbers]
-        await held.execute("select from number_activity where phone_ref = $1 for update", PHONES.ref(numbers[2]))
+        await locking.execute("select from number_activity where phone_ref = $1 for update", PHONES.ref(numbers[2]))
         answers = await asyncio.gather(
             *(codes.check(entering(number, wrong(code.code))) for number, code in zip(numbers, issued, strict=True)),
             return_exceptions=True,

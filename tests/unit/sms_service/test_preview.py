@@ -10,7 +10,7 @@ from sms_service.messages.templates import BUILT_IN, Autofill, Scope, Texts
 AMERICA, HONG_KONG = "+12025550123", "+852"
 
 
-def test_each_purpose_is_shown_as_it_will_be_sent() -> None:
+def test_each_purpose_is_shown_as_it_would_be_sent() -> None:
     texts = Texts(autofills=[(Scope(dialect="native", client="ios"), Autofill(domain="example.com"))])
     shown = preview(texts, AMERICA, None, "native", "ios").split("\n\n")
     assert len(shown) == 4
@@ -21,17 +21,17 @@ def test_each_purpose_is_shown_as_it_will_be_sent() -> None:
     )
 
 
-def test_the_language_is_that_of_the_country_unless_it_is_named() -> None:
+def test_the_language_is_that_of_the_country_unless_it_is_passed() -> None:
     assert preview(BUILT_IN, HONG_KONG).startswith("sign_up (zh): UCS-2, 33 of 70, 1 segment\n    【好码】")
     assert preview(BUILT_IN, HONG_KONG, Language.ENGLISH).startswith("sign_up (en): GSM-7, ")
 
 
-def test_a_long_text_is_shown_with_what_it_costs() -> None:
+def test_a_long_text_is_shown_with_its_segments() -> None:
     texts = Texts([(Scope(), "{code}" + "长" * 70)])
     assert preview(texts, HONG_KONG).startswith("sign_up (zh): UCS-2, 76 of 134, 2 segments\n")
 
 
-def test_the_command_shows_what_the_settings_say(
+def test_the_command_shows_the_texts_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, address in (("POSTGRES_URL", "postgresql://db"), ("REDIS_URL", "redis://c"), ("AMQP_URL", "amqp://b")):

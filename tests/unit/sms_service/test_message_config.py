@@ -1,4 +1,4 @@
-"""Texts in the settings file: what may be said there, the line that is named when it may not, what is warned of."""
+"""The tables of texts in the settings file: what they may contain, the line of each error, and the warnings."""
 
 import re
 from collections.abc import Iterable
@@ -88,12 +88,12 @@ def refusal(file: Path, text: str) -> str:
         ),
     ],
 )
-def test_a_good_file_says_what_is_sent(file: Path, context: MessageContext, text: str) -> None:
+def test_a_valid_file_determines_the_text(file: Path, context: MessageContext, text: str) -> None:
     words = reading(file, GOOD).message_tables.composer
     assert words.compose("012345", context, timedelta(minutes=5)) == text
 
 
-def test_the_examples_of_the_documentation_are_good(file: Path) -> None:
+def test_the_examples_in_the_documentation_are_valid(file: Path) -> None:
     document = (Path(__file__).parents[3] / "docs" / "operations" / "texts.md").read_text()
     examples = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
     tables = reading(file, "\n".join(examples)).message_tables
@@ -106,7 +106,7 @@ def test_the_examples_of_the_documentation_are_good(file: Path) -> None:
     assert tables.composer.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
 
 
-def test_a_file_without_texts_says_what_we_say(file: Path) -> None:
+def test_a_file_without_texts_uses_the_built_in_templates(file: Path) -> None:
     words = reading(file, "").message_tables.composer
     context = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+8613800138000")
     assert words.compose("012345", context, timedelta(minutes=5)).startswith("[Haoma] 012345 is your code")
@@ -151,7 +151,7 @@ def test_a_file_without_texts_says_what_we_say(file: Path) -> None:
         ('client = "android"\n', "", "line 26: autofill[1]: applies to the same messages as an earlier entry"),
     ],
 )
-def test_a_broken_text_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
+def test_an_invalid_text_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
     assert old in GOOD
     assert said in refusal(file, GOOD.replace(old, new, 1))
 
@@ -163,11 +163,11 @@ def test_a_broken_text_is_refused_with_its_line(file: Path, old: str, new: str, 
         ('[[signatures]]\nsignature = "A"\nprefix = "+86"\n', "line 9: signatures[1]"),
     ],
 )
-def test_two_for_the_same_are_refused(file: Path, table: str, line: str) -> None:
+def test_two_entries_for_the_same_messages_are_refused(file: Path, table: str, line: str) -> None:
     assert refusal(file, table * 2) == f"{line}: applies to the same messages as an earlier entry"
 
 
-def test_what_is_too_long_for_an_app_is_refused_where_an_app_is_named(file: Path) -> None:
+def test_a_text_too_long_for_an_android_app_is_refused_if_there_is_an_app(file: Path) -> None:
     multi_segment = f'[[texts]]\nlanguage = "en"\npurpose = "sign_in"\ntext = "{{code}} {"is your code " * 10}"\n'
     reading(file, multi_segment)
     said = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes, and Android passes at most 140 to an app"
@@ -180,7 +180,7 @@ def test_what_is_too_long_for_an_app_is_refused_where_an_app_is_named(file: Path
 
 
 def full(prefix: str, dialect: str) -> str:
-    """A file with as many texts, signatures and autofill lines as it may have, each for something of its own."""
+    """A file with the maximum of texts, signatures and autofill lines, each with its own scope."""
     parts = [
         f'[[{table}]]\n{key} = "{value}"\n' + (f'dialect = "{name}{n}"\n' if dialect or table == "autofill" else "")
         + (f'prefix = "+{digit}{n:03}"\n' if prefix and table != "autofill" else "")
@@ -196,20 +196,20 @@ def full(prefix: str, dialect: str) -> str:
 
 
 def contexts(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
-    """How many texts a full file can make, and at how many meetings of its entries they are looked for."""
+    """How many texts a full file can make, and how many intersections of its scopes are checked."""
     tables = reading(file, full(prefix, dialect)).message_tables
     return len(list(tables._contexts())), len(tables._scope_intersections())
 
 
-def test_a_full_file_is_checked_where_its_entries_meet_and_nowhere_else(file: Path) -> None:
+def test_a_full_file_is_checked_at_the_intersections_of_its_scopes_only(file: Path) -> None:
     texts, ours = 100, len(Purpose) * len(Language)
-    # Each entry is for a dialect and a prefix of its own: none meets another.
+    # Each entry has its own dialect and prefix, so no two scopes intersect.
     assert contexts(file, "prefix", "dialect") == (texts + 20 * ours + 20 * ours + ours, 1 + 100 + 20 + 20)
-    # Each line of autofill meets all others, and ours; templates and signatures are for numbers apart.
+    # Each autofill line intersects all templates and signatures, and those have their own numbers.
     assert contexts(file, "prefix", "") == (21 * (texts + 20 * ours + ours), 21 * (1 + 100 + 20))
 
 
-def test_a_text_that_only_two_entries_make_together_is_looked_at(file: Path) -> None:
+def test_a_text_that_only_two_entries_make_together_is_checked(file: Path) -> None:
     template = f'[[texts]]\nlanguage = "en"\nprefix = "+1"\ntext = "{{signature}}{{code}}{"a" * 440}"\n'
     signature = f'[[signatures]]\nsignature = "{"S" * 32}"\ndialect = "native"\nprefix = "+1202"\n'
     reading(file, template)
@@ -218,7 +218,7 @@ def test_a_text_that_only_two_entries_make_together_is_looked_at(file: Path) -> 
 
 
 def drawn(draw: Random) -> MessageTables:
-    """Some entries, each for some of what there is, no two of a table for the same."""
+    """Random entries, no two of one table with the same scope."""
 
     def scopes(most: int, **choices: list[Any]) -> list[dict[str, Any]]:
         every = [dict(zip(choices, values, strict=True)) for values in product(*choices.values())]
@@ -236,7 +236,7 @@ def drawn(draw: Random) -> MessageTables:
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_every_text_that_the_tables_can_make_is_looked_at(seed: int) -> None:
+def test_every_text_that_the_tables_can_make_is_checked(seed: int) -> None:
     tables = drawn(Random(seed))
     slots = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
     everywhere = [MessageContext(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in slots]
@@ -247,13 +247,13 @@ def test_every_text_that_the_tables_can_make_is_looked_at(seed: int) -> None:
     assert texts(everywhere) == texts(tables._contexts())
 
 
-def test_a_brace_can_be_said(file: Path) -> None:
+def test_a_template_can_contain_a_brace(file: Path) -> None:
     words = reading(file, '[[texts]]\nlanguage = "en"\ntext = "{{{code}}}"\n').message_tables.composer
     context = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123")
     assert words.compose("012345", context, timedelta(minutes=5)) == "{012345}"
 
 
-def test_the_worker_warns_once_of_each_text_that_takes_several_short_messages(
+def test_the_worker_logs_once_each_text_that_takes_several_segments(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text(HEAD + f'[[texts]]\nlanguage = "zh"\ntext = "{{code}}{"长" * 70}"\n')

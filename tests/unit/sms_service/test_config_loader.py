@@ -1,4 +1,4 @@
-"""The settings file of senders and routes: what it may say, and the line that is named when it may not."""
+"""The settings file of senders and routes: what it may contain, and the line of each error."""
 
 import re
 import sys
@@ -79,19 +79,19 @@ def refusal(file: Path, text: str, *, inbox_allowed: bool = True) -> str:
     return said.removeprefix(f"{file}: ")
 
 
-def test_a_good_file_is_read_with_its_secrets_from_the_environment(file: Path) -> None:
+def test_a_valid_file_is_read_with_its_secrets_from_the_environment(file: Path) -> None:
     file.write_text(GOOD)
-    routes = read(file, ENVIRON, inbox_allowed=False)
-    assert routes.ordered_routes == [Route("+86", ("main", "second"), (9, 1)), Route("+", ("second",))]
-    main = routes.senders["main"]
+    config = read(file, ENVIRON, inbox_allowed=False)
+    assert config.ordered_routes == [Route("+86", ("main", "second"), (9, 1)), Route("+", ("second",))]
+    main = config.senders["main"]
     assert isinstance(main, AliyunConfig)
     assert main.access_key_secret.get_secret_value() == "shh"
     assert (main.sender_limits.per_minute, main.sender_limits.per_hour, main.sender_limits.per_day) == (1, 5, 10)
-    assert routes.senders["second"].sender_limits.per_hour == 3
-    (number,) = routes.test_numbers
+    assert config.senders["second"].sender_limits.per_hour == 3
+    (number,) = config.test_numbers
     assert (number.until, number.code.get_secret_value()) == (date(2099, 1, 31), "424242")
-    assert "shh" not in repr(routes)
-    assert "424242" not in repr(routes)
+    assert "shh" not in repr(config)
+    assert "424242" not in repr(config)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_good_file_is_read_with_its_secrets_from_the_environment(file: Path) -
         (Purpose.SIGN_IN, Language.CHINESE, "SMS_1"),
     ],
 )
-def test_the_most_particular_template_is_used(file: Path, purpose: Purpose, language: Language, expected: str) -> None:
+def test_the_most_specific_template_is_used(file: Path, purpose: Purpose, language: Language, expected: str) -> None:
     file.write_text(GOOD)
     main = read(file, ENVIRON, inbox_allowed=False).senders["main"]
     assert isinstance(main, AliyunConfig)
@@ -134,7 +134,7 @@ def test_the_most_particular_template_is_used(file: Path, purpose: Purpose, lang
         ('"https://sms', '"ftp://sms', "line 12: senders.second.url: "),
     ],
 )
-def test_a_broken_file_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
+def test_an_invalid_file_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
     assert old in GOOD
     assert said in refusal(file, GOOD.replace(old, new, 1))
 
@@ -191,7 +191,9 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
         ("aws", f'{AWS}\nlimits = {{ per_hour = "80" }}', "line 4: senders.one.limits.per_hour: "),
     ],
 )
-def test_what_a_library_would_not_take_is_refused_with_its_line(file: Path, kind: str, keys: str, said: str) -> None:
+def test_a_value_that_a_library_would_refuse_is_refused_with_its_line(
+    file: Path, kind: str, keys: str, said: str
+) -> None:
     assert refusal(file, ONE.format(kind, keys)).startswith(said)
 
 
@@ -216,7 +218,7 @@ def test_what_a_library_would_not_take_is_refused_with_its_line(file: Path, kind
         ("smpp", SMPP.replace('"Haoma"', '"+8610690000"')),
     ],
 )
-async def test_what_is_taken_can_be_opened(file: Path, kind: str, keys: str) -> None:
+async def test_a_sender_with_accepted_values_can_be_opened(file: Path, kind: str, keys: str) -> None:
     file.write_text(ONE.format(kind, keys))
     routing = read(file, ENVIRON, inbox_allowed=False)
 
@@ -259,7 +261,7 @@ def test_the_last_day_of_a_test_number_is_a_date(file: Path, until: str) -> None
         (f"\nx = {'{a=' * 3000}", 32, "nested too deeply"),
     ],
 )
-def test_what_no_parser_reads_has_a_line_too(file: Path, end: str, line: int, said: str) -> None:
+def test_a_file_that_the_parser_refuses_has_a_line_too(file: Path, end: str, line: int, said: str) -> None:
     told = refusal(file, GOOD + end)
     assert told.startswith(f"line {line}: ")
     assert told.endswith(said)
@@ -274,7 +276,7 @@ def test_what_no_parser_reads_has_a_line_too(file: Path, end: str, line: int, sa
         (GOOD.encode("gb18030"), 7),
     ],
 )
-def test_what_is_not_utf_8_is_named_with_its_line(file: Path, written: bytes, line: int) -> None:
+def test_a_file_that_is_not_utf_8_is_refused_with_its_line(file: Path, written: bytes, line: int) -> None:
     file.write_bytes(written)
     with pytest.raises(InvalidConfigError, match=f"line {line}: is not UTF-8"):
         read(file, ENVIRON, inbox_allowed=True)
@@ -319,12 +321,12 @@ def test_any_change_to_a_file_is_read_or_refused_with_its_line(
         assert 1 <= int(found[1]) <= text.count("\n") + 1
 
 
-def test_a_byte_order_mark_and_other_line_ends_are_nothing_wrong(file: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_ends_are_accepted(file: Path) -> None:
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert read(file, ENVIRON, inbox_allowed=False).ordered_routes
 
 
-def test_a_text_of_several_lines_shifts_no_line_after_it(file: Path) -> None:
+def test_a_multi_line_text_does_not_shift_later_lines(file: Path) -> None:
     text = '\n[[texts]] # \u2028\nlanguage = "en"\ntext = """\n[Haoma]\n[[budgets]]\n{code}"""\npurpose = "bad"\n'
     assert "line 38: texts[0].purpose: " in refusal(file, GOOD + text)
 
@@ -333,7 +335,7 @@ def test_a_text_of_several_lines_shifts_no_line_after_it(file: Path) -> None:
     ("where", "said"),
     [(".", "it is a directory"), ("none.toml", "there is no such file"), ("routes.toml/x", "there is no such file")],
 )
-def test_a_file_that_cannot_be_read_is_a_sentence(file: Path, where: str, said: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(file: Path, where: str, said: str) -> None:
     file.write_text(GOOD)
     wanted = file.parent / where
     with pytest.raises(InvalidConfigError) as refused:
@@ -350,14 +352,14 @@ def test_an_empty_file_a_missing_file_and_an_inbox_in_production_are_refused(fil
         read(file, ENVIRON, inbox_allowed=True)
 
 
-def test_the_example_of_the_documentation_is_a_good_file(file: Path) -> None:
+def test_the_example_in_the_documentation_is_a_valid_file(file: Path) -> None:
     document = (Path(__file__).parents[3] / "docs" / "operations" / "senders.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
     file.write_text(example)
     environ = dict.fromkeys(re.findall(r'_env = "([A-Z_]+)"', example), "123456")
-    routes = read(file, environ, inbox_allowed=False)
+    config = read(file, environ, inbox_allowed=False)
     kinds = get_args(SenderConfig)
-    assert {config.type for config in routes.senders.values()} == _types(kinds) - {"inbox"}
+    assert {config.type for config in config.senders.values()} == _types(kinds) - {"inbox"}
     for kind in _types(kinds):
         assert f"`{kind}`" in document
 
@@ -378,7 +380,7 @@ def test_every_kind_of_sender_has_its_module_and_its_extra() -> None:
             assert (root / "deploy" / "requirements" / f"sms-service-{kind}.txt").exists()
 
 
-def test_a_library_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "twilio.rest", None)
     monkeypatch.delitem(sys.modules, "sms_service.senders.twilio", raising=False)
     with pytest.raises(MissingLibraryError, match=r"need haoma-sms-service\[twilio\]"):

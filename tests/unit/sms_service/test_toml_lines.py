@@ -39,7 +39,7 @@ comments = st.sampled_from(["", " ", "# [x]", "# '''", '# """', "#\u2028 k = 1",
 
 
 class Writer:
-    """Writes a random document and keeps on which line each key of it is."""
+    """Writes a random document and remembers the line of each key."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -54,7 +54,7 @@ class Writer:
         self.lines[path] = self.text.count("\n") + 1
 
     def name(self) -> tuple[str, str]:
-        """A new key, and how it is written."""
+        """A new key, and its spelling in the file."""
         plain = f"k{next(self._names)}"
         odd = f"{plain} #[]='"
         return self.draw(st.sampled_from([(plain, plain), (odd, basic(odd)), (odd[:-1], literal(odd))]))
@@ -85,7 +85,7 @@ class Writer:
         return path
 
     def entries(self, path: Path, spelling: str) -> Path:
-        """Some entries, each with a table and a list of its own."""
+        """Some entries, each with its own table and list."""
         entry: Path = ()
         for place in range(self.draw(st.integers(1, 3))):
             entry = (*path, place)
@@ -167,15 +167,15 @@ def test_every_key_table_and_element_is_on_the_line_where_it_was_written(written
         ("", ("a",), 1),
     ],
 )
-def test_lines_that_were_once_told_wrong(text: str, path: Path, line: int) -> None:
+def test_lines_that_were_once_wrong(text: str, path: Path, line: int) -> None:
     assert Lines(text).of(path) == line
 
 
-def test_a_text_of_a_megabyte_takes_no_time_to_speak_of() -> None:
+def test_a_text_of_a_megabyte_is_read_quickly() -> None:
     text = f'a = """{"x" * 500_000}"""\nb = [{"1," * 100_000}]\n{"c = " + repr("y" * 400_000)}\n'
     assert Lines(text).of(("c",)) == 3
 
 
-def test_where_brackets_are_too_many_and_digits_too_long() -> None:
+def test_the_lines_of_too_many_brackets_and_too_many_digits() -> None:
     assert deepest('a = "' + "[" * 500 + '"\nb = 1\nc = ' + "[\n" * 50 + "{d=" * 51) == 53
     assert longest(f"# {'1' * 5000}\na = 1\nb = {'1' * 5000}") == 3

@@ -1,4 +1,4 @@
-"""The send command, and what a worker does with it and with nonsense."""
+"""The send command, and what a worker does with it and with malformed ones."""
 
 from uuid import UUID, uuid4
 
@@ -8,7 +8,7 @@ from shared.amqp import PoisonError
 from sms_service.delivery.consumer import SEND_COMMANDS, handler
 from sms_service.send_command import SEND_QUEUE, join_commands, parse_send_command, send_command
 
-NONSENSE = [
+MALFORMED = [
     b"",
     b"{}",
     b"[]",
@@ -33,7 +33,7 @@ class Delivered(list[UUID]):
         self.append(message_id)
 
 
-def test_a_command_names_a_message_and_nothing_else() -> None:
+def test_a_command_contains_the_message_id_and_nothing_else() -> None:
     message_id = uuid4()
     command = send_command(message_id)
     assert (command.exchange, command.routing_key) == ("", SEND_QUEUE)
@@ -42,41 +42,41 @@ def test_a_command_names_a_message_and_nothing_else() -> None:
     assert SEND_COMMANDS.name == SEND_QUEUE
 
 
-def test_commands_that_leave_together_leave_as_one() -> None:
+def test_commands_that_leave_together_are_joined_into_one() -> None:
     message_ids = [uuid4() for _ in range(3)]
     joined = join_commands([send_command(message_id).body for message_id in message_ids])
     assert parse_send_command(joined) == message_ids
 
 
-def test_a_command_of_before_joining_is_understood_and_joined() -> None:
+def test_a_command_with_a_single_message_id_is_parsed_and_joined() -> None:
     before, after = uuid4(), uuid4()
     old = f'{{"message_id":"{before}"}}'.encode()
     assert parse_send_command(old) == [before]
     assert parse_send_command(join_commands([old, send_command(after).body])) == [before, after]
 
 
-@pytest.mark.parametrize("body", NONSENSE)
-def test_nonsense_cannot_be_joined(body: bytes) -> None:
+@pytest.mark.parametrize("body", MALFORMED)
+def test_a_malformed_command_cannot_be_joined(body: bytes) -> None:
     with pytest.raises(ValueError, match="not a send command"):
         join_commands([send_command(uuid4()).body, body])
 
 
-@pytest.mark.parametrize("body", NONSENSE)
-async def test_nonsense_is_poison(body: bytes) -> None:
+@pytest.mark.parametrize("body", MALFORMED)
+async def test_a_malformed_command_is_poison(body: bytes) -> None:
     delivered = Delivered()
     with pytest.raises(PoisonError):
         await handler(delivered)(body)
     assert delivered == []
 
 
-async def test_every_message_of_a_command_is_delivered() -> None:
+async def test_each_message_of_a_command_is_delivered() -> None:
     delivered = Delivered()
     message_ids = [uuid4() for _ in range(3)]
     await handler(delivered)(join_commands([send_command(message_id).body for message_id in message_ids]))
     assert delivered == message_ids
 
 
-async def test_a_message_that_fails_holds_up_none_of_its_command_and_fails_it() -> None:
+async def test_a_message_that_fails_delays_no_other_message_and_fails_the_command() -> None:
     first, failing, last = (uuid4() for _ in range(3))
     delivered = Delivered(failing)
     command = join_commands([send_command(message_id).body for message_id in (first, failing, last)])

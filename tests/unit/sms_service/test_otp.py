@@ -24,8 +24,8 @@ def test_a_code_is_six_digits_and_always_the_same() -> None:
     assert code == CodeDeriver(RING).code(2, IDENTITY, NUMBER, Purpose.SIGN_UP)
 
 
-def test_codes_keep_to_what_was_agreed() -> None:
-    # A change of the derivation would kill every code that is on its way while releases overlap.
+def test_the_derivation_of_codes_does_not_change() -> None:
+    # A change would make every code unusable that is on its way while two releases run.
     assert DERIVER.code(1, IDENTITY, NUMBER, Purpose.SIGN_UP) == "899432"
 
 
@@ -50,19 +50,19 @@ def test_only_the_code_matches() -> None:
     code = DERIVER.code(2, IDENTITY, NUMBER, Purpose.SIGN_UP)
     assert DERIVER.matches(code, 2, IDENTITY, NUMBER, Purpose.SIGN_UP)
     full_width = "".join(chr(ord(digit) - ord("0") + ord("０")) for digit in code)
-    for given in ("", code[:5], code + "0", " " + code, full_width, f"{(int(code) + 1) % 10**6:06d}"):
-        assert not DERIVER.matches(given, 2, IDENTITY, NUMBER, Purpose.SIGN_UP)
+    for text in ("", code[:5], code + "0", " " + code, full_width, f"{(int(code) + 1) % 10**6:06d}"):
+        assert not DERIVER.matches(text, 2, IDENTITY, NUMBER, Purpose.SIGN_UP)
 
 
 def test_new_verifications_use_the_current_key() -> None:
     assert DERIVER.current_key_id == 2
 
 
-def test_a_key_that_is_gone_derives_nothing() -> None:
+def test_a_key_that_left_the_ring_derives_no_code() -> None:
     with pytest.raises(LookupError):
         DERIVER.code(3, IDENTITY, NUMBER, Purpose.SIGN_UP)
 
 
-def test_equality_takes_any_text() -> None:
+def test_the_comparison_accepts_any_text() -> None:
     assert same("909", "909")
     assert not same("９０９", "909")

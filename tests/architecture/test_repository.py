@@ -67,7 +67,7 @@ def test_every_package_takes_its_version_from_one_place(folder) -> None:
 
 def test_no_other_file_of_ours_repeats_the_version() -> None:
     repeated = re.compile(rf"""^\s*(version|VERSION)\s*=\s*["']{re.escape(VERSION)}["']""", re.MULTILINE)
-    assert [where for where, text in texts() if repeated.search(text)] == ["shared/src/shared/version.py"]
+    assert [where for where, text in texts() if repeated.search(text)] == ["shared/src/shared/process/version.py"]
 
 
 def test_the_newest_release_of_the_changelog_is_this_version() -> None:

@@ -145,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     except (RecordError, OSError) as error:
         print(f"record: {error}", file=sys.stderr)
         return 1
-    print(f"recorded {len(case['steps'])} steps: {options.case}")
+    print(f"recorded: {options.case}, steps: {len(case['steps'])}")
     return 0
 
 

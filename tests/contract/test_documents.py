@@ -22,8 +22,8 @@ from gateway.documents import routes as documents
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.http.operations import Operation
-from shared.event_catalogue import EVENTS
-from shared.events import EXCHANGE, CloudEvent
+from shared.events.catalogue import EVENTS
+from shared.events.envelope import EXCHANGE, CloudEvent
 from shared.process.version import VERSION
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from auth_service.app import create_app
 from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
-from shared.events import EXCHANGE
+from shared.events.envelope import EXCHANGE
 from shared.internal_api.auth import (
     LOG_IN_WITH_PASSWORD,
     REGISTER,

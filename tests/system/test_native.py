@@ -19,8 +19,8 @@ from support.database import Tables
 from support.patience import until_answered
 
 from auth_service.tokens.access_tokens import _OneAlgorithm
-from shared.event_catalogue import UserUpdated
-from shared.events import EXCHANGE, new_event
+from shared.events.catalogue import UserUpdated
+from shared.events.envelope import EXCHANGE, new_event
 from shared.phone import ref_hex
 
 PASSWORD = "correct horse"

@@ -1,7 +1,7 @@
 """The audit log in PostgreSQL: the table ``audit_log``."""
 
 from auth_service.audit import AuditEntry
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.postgres import Connection, Pool, connection
 
 ADD = """

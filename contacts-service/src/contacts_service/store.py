@@ -8,7 +8,7 @@ import asyncpg
 from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
 from shared.errors import ServiceError
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, connection
 from shared.process.startup import wait_for_server

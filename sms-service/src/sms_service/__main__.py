@@ -131,7 +131,7 @@ def _add_preview(parser: argparse.ArgumentParser) -> None:
 
 def _add_spending(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION")
-    unblock = actions.add_parser("unblock", help="unblock a prefix, and ignore its traffic up to now")
+    unblock = actions.add_parser("unblock", help="unblock a prefix, and forget its earlier blocks and traffic")
     unblock.add_argument("scope", metavar="SCOPE", help="as the command shows it, such as range:+861380013")
     parser.set_defaults(scope=None)
 

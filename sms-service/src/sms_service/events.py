@@ -3,8 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from shared.event_catalogue import VerificationFailed, VerificationRefused, VerificationRequested, VerificationSucceeded
-from shared.events import OutboxMessage, new_event
+from shared.events.catalogue import (
+    VerificationFailed,
+    VerificationRefused,
+    VerificationRequested,
+    VerificationSucceeded,
+)
+from shared.events.envelope import OutboxMessage, new_event
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, mask, ref_hex, split
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 
-from shared.events import OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, new_id
 
 SEND_QUEUE = "sms.send"
 

@@ -6,7 +6,7 @@ from functools import partial
 from uuid import uuid4
 
 from support.auth import Auth, fresh_number, fresh_secret, password_change, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.sessions.code_login import MAX_REPEATS
 from shared.errors import ErrorCode, ServiceError
@@ -36,9 +36,9 @@ async def test_a_ticket_opens_six_sessions_and_no_more(auth: Auth) -> None:
     number = fresh_number()
     await auth.register(number, fresh_secret())
     request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-    asked = [until_taken(partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, request)) for place in range(10)]
+    calls = [until_accepted(partial(auth.clients[index % 2].call, LOG_IN_WITH_CODE, request)) for index in range(10)]
 
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
 
     refused = [outcome.code for outcome in outcomes if isinstance(outcome, ServiceError)]
     assert refused == [ErrorCode.CODE_REFUSED] * (9 - MAX_REPEATS)

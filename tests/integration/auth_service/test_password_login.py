@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import argon2
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.passwords import failure_limits
 from auth_service.passwords.failure_store import LoginFailureStore
@@ -26,13 +26,13 @@ def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
 
 
 async def age_windows(auth: Auth, seconds: int) -> None:
-    """Make time pass for every counter of failures."""
+    """Let every window end this much earlier."""
     past = timedelta(seconds=seconds)
     await auth.database.execute("update login_failures set resets_at = resets_at - $1::interval", past)
 
 
 async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
-    """Fail so many log-ins of a number from an address, without their cost."""
+    """Count this many failed log-ins of a number from an address, without hashing."""
     network = failure_limits.network_of(
         LogInWithPassword(phone=number, secret="0" * 32, address=address, dialect="").address
     )
@@ -45,22 +45,22 @@ async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
 
 
 async def failures(auth: Auth, number: str) -> int:
-    """The failures counted for a number, in all its counters."""
+    """The failures counted for a number, in all of its counters."""
     counted = "select coalesce(sum(failures), 0) from login_failures where bucket like $1"
     return int(await auth.database.fetchval(counted, f"number {ref_hex(auth.phones.ref(E164(number)))} %"))
 
 
 async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
-    made = await auth.register(number, secret)
+    user = await auth.register(number, secret)
 
     logged_in = await auth.log_in(number, secret)
 
-    assert logged_in.account.user_id == made.account.user_id
-    assert logged_in.account.last_login_at > made.account.last_login_at
+    assert logged_in.account.user_id == user.account.user_id
+    assert logged_in.account.last_login_at > user.account.last_login_at
     assert logged_in.account.version == 1
     assert (await auth.call(RESOLVE, Resolve(token=logged_in.token))).session_id == logged_in.session_id
-    assert (await auth.call(RESOLVE, Resolve(token=made.token))).session_id == made.session_id
+    assert (await auth.call(RESOLVE, Resolve(token=user.token))).session_id == user.session_id
     assert await auth.actions(number) == ["register.succeeded", "log_in_with_password.succeeded"]
 
 
@@ -87,12 +87,12 @@ async def test_an_unknown_number_is_refused_as_a_wrong_password_is_after_the_sam
 
 async def test_a_ban_is_revealed_only_after_the_correct_password(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
-    made = await auth.register(number, secret)
+    user = await auth.register(number, secret)
     await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
 
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
-    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=user.token))) is ErrorCode.UNAUTHENTICATED
     assert await auth.actions(number) == [
         "register.succeeded",
         "log_in_with_password.refused",
@@ -102,7 +102,7 @@ async def test_a_ban_is_revealed_only_after_the_correct_password(auth: Auth) -> 
 
 async def test_a_log_in_replaces_an_outdated_hash(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
-    made = await auth.register(number, secret)
+    user = await auth.register(number, secret)
     read = "select password_hash, version from accounts where phone = $1"
     current, _ = await auth.database.fetchrow(read, number)
     peppers = KeyRing.parse(auth.settings.password_peppers.get_secret_value())
@@ -112,21 +112,21 @@ async def test_a_log_in_replaces_an_outdated_hash(auth: Auth) -> None:
     both = await asyncio.gather(auth.log_in(number, secret), auth.log_in(number, secret))
 
     password_hash, version = await auth.database.fetchrow(read, number)
-    assert {answer.account.user_id for answer in both} == {made.account.user_id}
+    assert {answer.account.user_id for answer in both} == {user.account.user_id}
     assert password_hash not in {current, f"1{weak}"}
     assert password_hash.startswith("1$argon2id$v=19$m=19456,t=2,p=1$")
     assert version == 1
-    assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
+    assert (await auth.log_in(number, secret)).account.user_id == user.account.user_id
 
 
 async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
     number, address = fresh_number(), fresh_address()
     await auth.register(number, fresh_secret())
 
-    async def guess(place: int) -> ServiceError:
+    async def guess(index: int) -> ServiceError:
         request = logging_in(number, fresh_secret(), address)
         with pytest.raises(ServiceError) as refused:
-            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_PASSWORD, request))
+            await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_PASSWORD, request))
         return refused.value
 
     refused = await asyncio.gather(*map(guess, range(60)))
@@ -143,23 +143,23 @@ async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postg
     buckets = failure_limits.buckets(auth.phones.ref(number), fresh_address())
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
-        async with other.transaction():  # another process opens the window and has not committed yet
+        async with other.transaction():  # another process starts the window and has not committed yet
             names = [bucket.name for bucket in buckets]
             await other.execute("insert into login_failures select unnest($1::text[]), 9, now() + '15 minutes'", names)
-            racing = [asyncio.create_task(LoginFailureStore(pool).start(number, buckets)) for _ in range(5)]
+            waiting = [asyncio.create_task(LoginFailureStore(pool).start(number, buckets)) for _ in range(5)]
             await auth.wait_for_locks(5)
-        begun = await asyncio.gather(*racing)
+        checks = await asyncio.gather(*waiting)
 
-    assert sum(answer.retry_after == 0 for answer in begun) == 1
+    assert sum(check.retry_after == 0 for check in checks) == 1
 
 
 async def test_the_owner_logs_in_from_another_network_while_a_guesser_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
-    made = await auth.register(number, secret)
+    user = await auth.register(number, secret)
     await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
-    assert (await auth.log_in(number, secret)).account.user_id == made.account.user_id
+    assert (await auth.log_in(number, secret)).account.user_id == user.account.user_id
 
 
 async def test_a_refusal_lasts_for_the_rest_of_the_window(auth: Auth) -> None:
@@ -210,9 +210,9 @@ async def test_changing_networks_within_an_ipv6_site_does_not_evade_the_limit(au
     number, secret = fresh_number(), fresh_secret()
     await auth.register(number, secret)
     site = fresh_address().removesuffix("::1").rpartition(":")[0]
-    asked = [auth.log_in(number, fresh_secret(), f"{site}:{network:02x}00::1") for network in range(24)]
+    calls = [auth.log_in(number, fresh_secret(), f"{site}:{network:02x}00::1") for network in range(24)]
 
-    refused = [await refusal(attempt) for attempt in asked]
+    refused = [await refusal(attempt) for attempt in calls]
 
     assert (
         refused
@@ -227,11 +227,11 @@ async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fail
     number, secret = fresh_number(), fresh_secret()
     await auth.register(number, secret)
 
-    async def away(*_: object, **__: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise ServiceError(ErrorCode.UNAVAILABLE)
 
     with monkeypatch.context() as patch:
-        patch.setattr(SessionStore, "open", away)
+        patch.setattr(SessionStore, "open", fail)
         assert await refusal(auth.log_in(number, secret)) is ErrorCode.UNAVAILABLE
 
     assert await failures(auth, number) == 0
@@ -241,14 +241,14 @@ async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) 
     number = fresh_number()
     buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        log_ins = LoginFailureStore(pool)
-        begun = [await log_ins.start(number, buckets) for _ in range(3)]
+        store = LoginFailureStore(pool)
+        checks = [await store.start(number, buckets) for _ in range(3)]
         async with auth.database.acquire() as other, other.transaction():
             await other.execute("lock table login_failures in access exclusive mode")
-            await log_ins.refund([*begun[0].counted, *begun[1].counted])
+            await store.refund([*checks[0].counted, *checks[1].counted])
         assert await failures(auth, number) == 6
 
-        await log_ins.start(number, buckets)
+        await store.start(number, buckets)
 
     assert await failures(auth, number) == 4
 
@@ -258,10 +258,10 @@ async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     await auth.register(number, secret)
     await fill(auth, address, number, failure_limits.MAX_PER_NETWORK)
 
-    async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as peer:
-        made = await peer.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
+    async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as client:
+        user = await client.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
 
-    assert made.account.phone == number
+    assert user.account.phone == number
 
 
 async def test_an_attempt_that_is_shed_does_not_count_as_a_failure(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,11 @@ import asyncio
 from functools import partial
 
 from support.auth import Auth, fresh_number, fresh_secret, password_reset, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import PasswordChanged, SessionOpened, SessionRevoked
-from shared.events import CloudEvent
+from shared.events.catalogue import PasswordChanged, SessionOpened, SessionRevoked
+from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     RESET_PASSWORD,
     RESOLVE,
@@ -40,16 +40,16 @@ async def test_a_reset_is_published_with_every_session_that_it_ended(auth: Auth)
     second = await auth.log_in(number, old)
     reset = await auth.call(RESET_PASSWORD, password_reset(auth.ticket(number, RESET), fresh_secret()))
 
-    heard = await auth.listener.of_user(first.account.user_id, 7)
+    events = await auth.listener.of_user(first.account.user_id, 7)
 
-    changed = [event for event in heard if event["type"] == PasswordChanged.key]
+    changed = [event for event in events if event["type"] == PasswordChanged.key]
     data = CloudEvent[PasswordChanged].model_validate(changed[0])
     assert (len(changed), data.version, data.data.cause, data.data.sessions_revoked) == (1, 2, "reset", 2)
-    revoked = [CloudEvent[SessionRevoked].model_validate(e) for e in heard if e["type"] == SessionRevoked.key]
+    revoked = [CloudEvent[SessionRevoked].model_validate(e) for e in events if e["type"] == SessionRevoked.key]
     assert {event.subject for event in revoked} == {str(first.session_id), str(second.session_id)}
     assert {(event.version, event.data.cause) for event in revoked} == {(2, "reset_password")}
-    opened = {event["subject"] for event in heard if event["type"] == SessionOpened.key}
-    assert opened == {str(made.session_id) for made in (first, second, reset)}
+    opened = {event["subject"] for event in events if event["type"] == SessionOpened.key}
+    assert opened == {str(opening.session_id) for opening in (first, second, reset)}
 
 
 async def test_a_repeat_of_a_reset_succeeds_with_the_same_password_only(auth: Auth) -> None:
@@ -74,13 +74,13 @@ async def test_concurrent_resets_with_one_ticket_set_one_password(auth: Auth) ->
 
     outcomes = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[place % 2].call, RESET_PASSWORD, password_reset(ticket, secret)))
-            for place, secret in enumerate(secrets)
+            until_accepted(partial(auth.clients[index % 2].call, RESET_PASSWORD, password_reset(ticket, secret)))
+            for index, secret in enumerate(secrets)
         ),
         return_exceptions=True,
     )
 
-    won = [secret for secret, made in zip(secrets, outcomes, strict=True) if not isinstance(made, ServiceError)]
+    won = [secret for secret, opening in zip(secrets, outcomes, strict=True) if not isinstance(opening, ServiceError)]
     assert len(won) == 1
     assert (await auth.log_in(number, won[0])).account.version == 2
 
@@ -90,8 +90,8 @@ async def test_no_concurrent_log_in_with_the_old_password_survives_a_reset(auth:
     await auth.register(number, old)
 
     *opened, reset = await asyncio.gather(
-        *(until_taken(partial(auth.log_in, number, old)) for _ in range(8)),
-        until_taken(partial(auth.clients[1].call, RESET_PASSWORD, password_reset(auth.ticket(number, RESET), new))),
+        *(until_accepted(partial(auth.log_in, number, old)) for _ in range(8)),
+        until_accepted(partial(auth.clients[1].call, RESET_PASSWORD, password_reset(auth.ticket(number, RESET), new))),
         return_exceptions=True,
     )
 

@@ -32,10 +32,10 @@ async def test_two_concurrent_migrations_apply_once(postgres_url: str, amqp_url:
             )
             for _ in range(2)
         ]
-        said = await asyncio.gather(*(process.communicate() for process in started))
+        outputs = await asyncio.gather(*(process.communicate() for process in started))
 
         assert [process.returncode for process in started] == [0, 0]
-        assert all(b"database.migrated" in out for out, _ in said)
+        assert all(b"database.migrated" in out for out, _ in outputs)
         assert await session.fetchval("select count(*) from alembic_version") == 1
         assert await session.fetchval("select count(*) from accounts") == 0
         await session.close()
@@ -58,15 +58,15 @@ async def test_a_missing_variable_is_named_in_one_line() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", env=environ | {"ENVIRONMENT": "development"}, stderr=subprocess.PIPE
     )
-    _, said = await process.communicate()
+    _, outputs = await process.communicate()
 
     assert process.returncode == 2
-    assert "auth-service cannot start: POSTGRES_URL is missing" in said.decode().splitlines()
+    assert "auth-service cannot start: POSTGRES_URL is missing" in outputs.decode().splitlines()
 
 
 async def test_a_request_without_the_service_token_is_refused(auth: Auth) -> None:
-    async with internal_client(auth.url, "0" * 64) as stranger:
-        assert await refusal(stranger.call(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
+    async with internal_client(auth.url, "0" * 64) as other_client:
+        assert await refusal(other_client.call(LOOK_UP, LookUp(phones=[fresh_number()]))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_a_malformed_request_is_refused_by_field_and_never_echoed(auth: Auth) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import AccessTokens
@@ -28,14 +28,14 @@ from shared.keys import KeyRing
 
 
 async def new_session(auth: Auth) -> tuple[LoggedIn, Granted]:
-    """A fresh user with a fresh session and its first tokens."""
+    """The session of a new user, and its first tokens."""
     opened = await auth.register(fresh_number(), fresh_secret())
     return opened, await auth.call(GRANT, Grant(token=opened.token))
 
 
-async def refreshed(auth: Auth, token: str, place: int = 0) -> Granted:
+async def refreshed(auth: Auth, token: str, index: int = 0) -> Granted:
     request = Refresh(refresh_token=token)
-    granted: Granted = await until_taken(lambda: auth.clients[place % 2].call(REFRESH, request))
+    granted: Granted = await until_accepted(lambda: auth.clients[index % 2].call(REFRESH, request))
     return granted
 
 
@@ -44,7 +44,7 @@ async def refused(auth: Auth, token: str) -> bool:
 
 
 async def age(auth: Auth, token: str, seconds: int) -> None:
-    """Make time pass since a refresh token was spent."""
+    """Let a refresh token be replaced this much earlier."""
     await auth.database.execute(
         "update refresh_tokens set spent_at = spent_at - $2::interval where token_hash = $1",
         hash_token(token),
@@ -53,11 +53,12 @@ async def age(auth: Auth, token: str, seconds: int) -> None:
 
 
 async def revocation(auth: Auth, session_id: UUID) -> dict[str, Any]:
-    def about(event: dict[str, Any]) -> bool:
-        told = event["type"] == "auth.session.revoked.v1"
-        return told and event["data"]["session_id"] == str(session_id)
+    """The data of the event that the session was revoked."""
 
-    (event,) = await auth.listener.wait_for(1, about)
+    def matches(event: dict[str, Any]) -> bool:
+        return event["type"] == "auth.session.revoked.v1" and event["subject"] == str(session_id)
+
+    (event,) = await auth.listener.wait_for(1, matches)
     return dict(event["data"])
 
 
@@ -84,7 +85,7 @@ async def test_a_refresh_gives_the_next_pair_and_keeps_the_session(auth: Auth) -
 async def test_a_hundred_concurrent_refreshes_of_one_token_leave_one_usable_token(auth: Auth) -> None:
     opened, first = await new_session(auth)
 
-    answers = await asyncio.gather(*(refreshed(auth, first.refresh_token, place) for place in range(100)))
+    answers = await asyncio.gather(*(refreshed(auth, first.refresh_token, index) for index in range(100)))
 
     assert len({answer.refresh_token for answer in answers}) == 1
     assert len({answer.access_token for answer in answers}) == 100

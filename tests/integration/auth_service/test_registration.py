@@ -11,20 +11,19 @@ from uuid import uuid4
 import pytest
 from stack.system import Stack
 from support.auth import Auth, fresh_number, fresh_secret, password_reset, refusal, registration
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.tickets.verifier import UNOPENED
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import SessionOpened, UserRegistered
-from shared.events import CloudEvent
+from shared.events.catalogue import SessionOpened, UserRegistered
+from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     LOOK_UP,
     REGISTER,
     RESET_PASSWORD,
     RESOLVE,
     LookUp,
-    ResetPassword,
     Resolve,
 )
 from shared.internal_api.sms import Purpose
@@ -35,45 +34,45 @@ async def test_a_registration_opens_an_account_and_a_session(auth: Auth) -> None
     number = fresh_number()
     assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
 
-    made = await auth.register(number, fresh_secret())
+    user = await auth.register(number, fresh_secret())
 
-    account = made.account
+    account = user.account
     assert account.phone == number
     assert 2**47 <= account.user_id < 2**53
     assert account.nickname == f"用户{account.user_id}"
     assert account.version == 1
     assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [True]
-    resolved = await auth.call(RESOLVE, Resolve(token=made.token))
-    assert (resolved.session_id, resolved.account) == (made.session_id, account)
+    resolved = await auth.call(RESOLVE, Resolve(token=user.token))
+    assert (resolved.session_id, resolved.account) == (user.session_id, account)
     assert await auth.actions(number) == ["register.succeeded"]
 
 
 async def test_a_registration_is_published_without_the_number(auth: Auth) -> None:
     number = fresh_number()
-    made = await auth.register(number, fresh_secret())
+    user = await auth.register(number, fresh_secret())
 
-    heard = {event["type"]: event for event in await auth.listener.of_user(made.account.user_id, 2)}
+    events = {event["type"]: event for event in await auth.listener.of_user(user.account.user_id, 2)}
 
-    registered = CloudEvent[UserRegistered].model_validate(heard["auth.user.registered.v1"])
-    assert registered.subject == str(made.account.user_id)
+    registered = CloudEvent[UserRegistered].model_validate(events["auth.user.registered.v1"])
+    assert registered.subject == str(user.account.user_id)
     assert registered.version == 1
     assert registered.data.phone_ref == ref_hex(auth.phones.ref(number))
     assert (registered.data.country, registered.data.discoverable, registered.data.disabled) == ("86", True, False)
-    opened = CloudEvent[SessionOpened].model_validate(heard["auth.session.opened.v1"])
-    assert (opened.subject, opened.version, opened.data.cause) == (str(made.session_id), 1, "register")
-    assert number[3:] not in str(heard)
+    opened = CloudEvent[SessionOpened].model_validate(events["auth.session.opened.v1"])
+    assert (opened.subject, opened.version, opened.data.cause) == (str(user.session_id), 1, "register")
+    assert number[3:] not in str(events)
 
 
 async def test_an_account_may_have_no_password(auth: Auth) -> None:
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    made = await auth.call(REGISTER, registration(ticket, None, nickname="Anna"))
+    user = await auth.call(REGISTER, registration(ticket, None, nickname="Anna"))
     again = await auth.call(REGISTER, registration(ticket, None, nickname="Anna"))
 
-    assert made.account.nickname == "Anna"
-    assert again.account.user_id == made.account.user_id
-    assert again.session_id != made.session_id
+    assert user.account.nickname == "Anna"
+    assert again.account.user_id == user.account.user_id
+    assert again.session_id != user.session_id
     assert await refusal(auth.call(REGISTER, registration(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
 
@@ -89,11 +88,11 @@ async def test_a_hundred_concurrent_registrations_without_a_password_make_one_ac
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    made = await asyncio.gather(
-        *(until_taken(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100))
+    users = await asyncio.gather(
+        *(until_accepted(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100))
     )
 
-    assert len({each.account.user_id for each in made}) == 1
+    assert len({user.account.user_id for user in users}) == 1
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
 
 
@@ -103,13 +102,13 @@ async def test_a_password_that_is_the_number_is_refused_and_does_not_spend_the_t
 ) -> None:
     number = fresh_number()
     secret = md5(spelling.format(number[3:]).encode()).hexdigest()
-    up, back = auth.ticket(number), auth.ticket(number, Purpose.RESET_PASSWORD)
+    ticket, reset_ticket = auth.ticket(number), auth.ticket(number, Purpose.RESET_PASSWORD)
 
-    assert await refusal(auth.call(REGISTER, registration(up, secret))) is ErrorCode.PASSWORD_LENGTH
-    made = await auth.call(REGISTER, registration(up, fresh_secret()))
-    reset = ResetPassword(ticket=back, secret=secret, dialect="native")
+    assert await refusal(auth.call(REGISTER, registration(ticket, secret))) is ErrorCode.PASSWORD_LENGTH
+    user = await auth.call(REGISTER, registration(ticket, fresh_secret()))
+    reset = password_reset(reset_ticket, secret)
     assert await refusal(auth.call(RESET_PASSWORD, reset)) is ErrorCode.PASSWORD_LENGTH
-    assert await auth.session_of(made.token) == made.session_id
+    assert await auth.session_of(user.token) == user.session_id
 
 
 async def test_two_hundred_concurrent_redemptions_of_one_ticket_make_one_account_with_one_password(auth: Auth) -> None:
@@ -117,22 +116,24 @@ async def test_two_hundred_concurrent_redemptions_of_one_ticket_make_one_account
     ticket = auth.ticket(number)
     secrets = [fresh_secret() for _ in range(100)]
 
-    async def submit(place: int, secret: str) -> tuple[str, Any]:
+    async def submit(index: int, secret: str) -> tuple[str, Any]:
         try:
             request = registration(ticket, secret)
-            return secret, await until_taken(lambda: auth.clients[place % 2].call(REGISTER, request))
+            return secret, await until_accepted(lambda: auth.clients[index % 2].call(REGISTER, request))
         except ServiceError as error:
             return secret, error.code
 
-    # Each password comes twice, once to each of two processes.
-    outcomes = await asyncio.gather(*(submit(place, secret) for secret in secrets for place in range(2)))
+    # Each password is submitted twice, once to each of the two services.
+    outcomes = await asyncio.gather(*(submit(index, secret) for secret in secrets for index in range(2)))
 
-    won = [(secret, made) for secret, made in outcomes if not isinstance(made, ErrorCode)]
+    won = [(secret, outcome) for secret, outcome in outcomes if not isinstance(outcome, ErrorCode)]
     winner = won[0][0]
     assert [secret for secret, _ in won] == [winner] * 2
-    assert len({made.account.user_id for _, made in won}) == 1
-    assert len({made.token for _, made in won}) == 2
-    assert Counter(made for _, made in outcomes if isinstance(made, ErrorCode)) == {ErrorCode.CODE_REFUSED: 198}
+    assert len({user.account.user_id for _, user in won}) == 1
+    assert len({user.token for _, user in won}) == 2
+    assert Counter(outcome for _, outcome in outcomes if isinstance(outcome, ErrorCode)) == {
+        ErrorCode.CODE_REFUSED: 198
+    }
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
     assert (await auth.log_in(number, winner)).account.user_id == won[0][1].account.user_id
     loser = next(secret for secret in secrets if secret != winner)
@@ -143,12 +144,12 @@ async def test_two_hundred_concurrent_redemptions_of_one_ticket_make_one_account
 async def test_two_hundred_concurrent_repeats_of_one_request_all_succeed(auth: Auth) -> None:
     request = registration(auth.ticket(fresh_number()), fresh_secret())
 
-    made = await asyncio.gather(
-        *(until_taken(partial(auth.clients[place % 2].call, REGISTER, request)) for place in range(200))
+    users = await asyncio.gather(
+        *(until_accepted(partial(auth.clients[index % 2].call, REGISTER, request)) for index in range(200))
     )
 
-    assert len({answer.account.user_id for answer in made}) == 1
-    assert len({answer.session_id for answer in made}) == 200
+    assert len({user.account.user_id for user in users}) == 1
+    assert len({user.session_id for user in users}) == 200
 
 
 async def test_a_repeat_with_other_values_is_refused_and_changes_nothing(auth: Auth) -> None:
@@ -215,10 +216,10 @@ async def test_a_lost_race_for_a_number_does_not_write_it_into_the_log_of_postgr
             new_user_id(),
             number,
         )
-        racing = asyncio.create_task(refusal(auth.register(number, fresh_secret())))
+        waiting = asyncio.create_task(refusal(auth.register(number, fresh_secret())))
         await auth.wait_for_locks(1)
 
-    assert await racing is ErrorCode.NUMBER_TAKEN
+    assert await waiting is ErrorCode.NUMBER_TAKEN
     assert number[1:] not in servers.servers.postgres.process.logs()
 
 
@@ -241,8 +242,8 @@ async def test_concurrent_tickets_for_one_number_make_one_account(auth: Auth) ->
 
     outcomes = await asyncio.gather(
         *(
-            until_taken(partial(auth.clients[place % 2].call, REGISTER, request))
-            for place, request in enumerate(requests)
+            until_accepted(partial(auth.clients[index % 2].call, REGISTER, request))
+            for index, request in enumerate(requests)
         ),
         return_exceptions=True,
     )
@@ -254,7 +255,7 @@ async def test_concurrent_tickets_for_one_number_make_one_account(auth: Auth) ->
 async def test_no_table_has_a_secret_a_token_or_a_ticket_and_only_accounts_has_a_number(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     ticket = auth.ticket(number)
-    made = await auth.call(REGISTER, registration(ticket, secret))
+    user = await auth.call(REGISTER, registration(ticket, secret))
     logged_in = await auth.log_in(number, secret)
     await refusal(auth.log_in(number, fresh_secret()))
     await refusal(auth.call(REGISTER, registration(ticket, fresh_secret())))
@@ -267,6 +268,6 @@ async def test_no_table_has_a_secret_a_token_or_a_ticket_and_only_accounts_has_a
             value.decode("latin1") if isinstance(value, bytes) else str(value) for row in rows for value in row.values()
         )
 
-    for planted in (secret, made.token, logged_in.token, ticket):
+    for planted in (secret, user.token, logged_in.token, ticket):
         assert not [table for table, text in found.items() if planted in text]
     assert [table for table, text in found.items() if number[3:] in text] == ["accounts"]

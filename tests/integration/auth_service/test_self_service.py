@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, password_change, refusal, registration
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.passwords import failure_limits
 from auth_service.passwords.hasher import PasswordHasher
@@ -50,13 +50,13 @@ async def test_a_profile_change_sets_the_given_fields_and_publishes_the_account_
 async def test_a_password_change_keeps_this_session_ends_the_others_and_is_published(auth: Auth) -> None:
     number, old, new = fresh_number(), fresh_secret(), fresh_secret()
     other, user = await auth.register(number, old), await auth.log_in(number, old)
-    theirs = await auth.call(GRANT, Grant(token=other.token))
+    other_tokens = await auth.call(GRANT, Grant(token=other.token))
 
     await auth.call(CHANGE_PASSWORD, password_change(user, old, new))
 
     assert await auth.session_of(user.token) == user.session_id
     assert await auth.has_ended(other.token)
-    assert await auth.has_ended(theirs.access_token)
+    assert await auth.has_ended(other_tokens.access_token)
     assert await refusal(auth.log_in(number, old)) is ErrorCode.CREDENTIALS_REFUSED
     assert (await auth.log_in(number, new)).account.version == 2
     (event,) = await auth.listener.of_user(user.account.user_id, 1, "auth.password.changed.v1")
@@ -69,9 +69,9 @@ async def test_wrong_current_passwords_are_limited_as_failed_log_ins_are(auth: A
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     user = await auth.register(number, secret)
 
-    async def guess(place: int) -> ErrorCode:
+    async def guess(index: int) -> ErrorCode:
         request = password_change(user, fresh_secret(), secret, address)
-        return await refusal(until_taken(lambda: auth.clients[place % 2].call(CHANGE_PASSWORD, request)))
+        return await refusal(until_accepted(lambda: auth.clients[index % 2].call(CHANGE_PASSWORD, request)))
 
     refusals = await asyncio.gather(*map(guess, range(30)))
 
@@ -114,10 +114,10 @@ async def test_one_of_two_concurrent_password_changes_succeeds(auth: Auth) -> No
     number, old, new = fresh_number(), fresh_secret(), [fresh_secret(), fresh_secret()]
     user = await auth.register(number, old)
 
-    async def change(place: int) -> bool:
+    async def change(index: int) -> bool:
         try:
-            request = password_change(user, old, new[place])
-            await until_taken(lambda: auth.clients[place].call(CHANGE_PASSWORD, request))
+            request = password_change(user, old, new[index])
+            await until_accepted(lambda: auth.clients[index].call(CHANGE_PASSWORD, request))
         except ServiceError as refused:
             assert refused.code is ErrorCode.CREDENTIALS_REFUSED
             return False
@@ -160,20 +160,20 @@ async def test_an_erased_account_leaves_no_personal_data(auth: Auth) -> None:
 
 async def test_an_erased_number_is_free_at_once_and_old_tickets_are_refused(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
-    spent, way_in = auth.ticket(number), auth.ticket(number, Purpose.SIGN_IN)
+    spent, login_ticket = auth.ticket(number), auth.ticket(number, Purpose.SIGN_IN)
     user = await auth.call(REGISTER, registration(spent, secret, name=number[3:]))
-    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=way_in, dialect="native"))
+    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=login_ticket, dialect="native"))
     await auth.call(ERASE, erasing(user))
 
     assert await refusal(auth.call(REGISTER, registration(spent, secret, name=number[3:]))) is ErrorCode.CODE_REFUSED
     assert (
-        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=way_in, dialect="native")))
+        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=login_ticket, dialect="native")))
         is ErrorCode.NO_ACCOUNT
     )
-    anew = await auth.call(REGISTER, registration(auth.ticket(number), secret, name=number[3:]))
-    assert anew.account.user_id != user.account.user_id
+    new_account = await auth.call(REGISTER, registration(auth.ticket(number), secret, name=number[3:]))
+    assert new_account.account.user_id != user.account.user_id
     assert (
-        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=way_in, dialect="native")))
+        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=login_ticket, dialect="native")))
         is ErrorCode.CODE_REFUSED
     )
 
@@ -182,10 +182,10 @@ async def test_no_concurrent_log_in_survives_an_erasure(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     user = await auth.register(number, secret)
 
-    async def log_in(place: int) -> None:
+    async def log_in(index: int) -> None:
         try:
             request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
-            await until_taken(lambda: auth.clients[place % 2].call(LOG_IN_WITH_CODE, request))
+            await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_CODE, request))
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
 

@@ -20,20 +20,20 @@ from shared.internal_api.sms import Purpose
 
 
 async def find(auth: Auth, *verification_ids: UUID) -> SpentTickets:
-    answer: SpentTickets = await auth.call(FIND_SPENT, FindSpent(verification_ids=list(verification_ids)))
-    return answer
+    found: SpentTickets = await auth.call(FIND_SPENT, FindSpent(verification_ids=list(verification_ids)))
+    return found
 
 
 async def test_a_ticket_spent_on_registration_is_listed_with_its_session_until_that_ends(auth: Auth) -> None:
     number, verification_id = fresh_number(), uuid4()
     ticket = auth.ticket(number, verification_id=verification_id)
-    made = await auth.call(REGISTER, Register(ticket=ticket, secret=fresh_secret(), dialect="maitian"))
+    user = await auth.call(REGISTER, Register(ticket=ticket, secret=fresh_secret(), dialect="maitian"))
 
     (spent,) = (await find(auth, verification_id, uuid4())).tickets
     assert (spent.verification_id, spent.purpose) == (verification_id, Purpose.SIGN_UP)
-    assert (spent.user_id, spent.repeats, spent.session_lives) == (made.account.user_id, 0, True)
+    assert (spent.user_id, spent.repeats, spent.session_lives) == (user.account.user_id, 0, True)
 
-    await auth.call(END_SESSION, EndSession(user_id=made.account.user_id, session_id=made.session_id))
+    await auth.call(END_SESSION, EndSession(user_id=user.account.user_id, session_id=user.session_id))
     (spent,) = (await find(auth, verification_id)).tickets
     assert not spent.session_lives
 
@@ -49,6 +49,6 @@ async def test_a_ticket_spent_on_a_log_in_is_listed_with_its_session(auth: Auth)
 
 
 async def test_an_unspent_ticket_is_not_listed_and_the_response_says_how_far_back_it_reaches(auth: Auth) -> None:
-    answer = await find(auth, uuid4())
-    assert answer.tickets == []
-    assert abs(datetime.now(UTC) - timedelta(days=1) - answer.known_since) < timedelta(minutes=1)
+    response = await find(auth, uuid4())
+    assert response.tickets == []
+    assert abs(datetime.now(UTC) - timedelta(days=1) - response.known_since) < timedelta(minutes=1)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from auth_service.sessions.session_store import MAX_SESSIONS
 from shared.errors import ErrorCode
@@ -45,23 +45,23 @@ async def _age(auth: Auth, session_id: object, past: timedelta) -> None:
 
 
 async def test_using_a_session_extends_it_at_most_once_a_day(auth: Auth) -> None:
-    made = await auth.register(fresh_number(), fresh_secret())
+    user = await auth.register(fresh_number(), fresh_secret())
 
-    await _age(auth, made.session_id, timedelta(hours=23))
-    await auth.call(RESOLVE, Resolve(token=made.token))
-    assert await _expires_in(auth, made.session_id) < timedelta(days=29, hours=2)
+    await _age(auth, user.session_id, timedelta(hours=23))
+    await auth.call(RESOLVE, Resolve(token=user.token))
+    assert await _expires_in(auth, user.session_id) < timedelta(days=29, hours=2)
 
-    await _age(auth, made.session_id, timedelta(hours=2))
-    await auth.call(RESOLVE, Resolve(token=made.token))
-    assert await _expires_in(auth, made.session_id) > timedelta(days=29, hours=23)
+    await _age(auth, user.session_id, timedelta(hours=2))
+    await auth.call(RESOLVE, Resolve(token=user.token))
+    assert await _expires_in(auth, user.session_id) > timedelta(days=29, hours=23)
 
 
 async def test_a_session_expires_after_thirty_days_without_use(auth: Auth) -> None:
-    made = await auth.register(fresh_number(), fresh_secret())
+    user = await auth.register(fresh_number(), fresh_secret())
 
-    await _age(auth, made.session_id, timedelta(days=30))
+    await _age(auth, user.session_id, timedelta(days=30))
 
-    assert await refusal(auth.call(RESOLVE, Resolve(token=made.token))) is ErrorCode.UNAUTHENTICATED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=user.token))) is ErrorCode.UNAUTHENTICATED
 
 
 async def test_sessions_are_listed_newest_first_and_all_others_can_be_ended(auth: Auth) -> None:
@@ -82,7 +82,7 @@ async def test_sessions_are_listed_newest_first_and_all_others_can_be_ended(auth
 
 
 async def crowd(auth: Auth, user: LoggedIn, sessions: int) -> None:
-    """Give the user so many sessions, each opened a minute before the one before it; the first a minute ago."""
+    """Give the user this many sessions, opened one, two, three… minutes ago."""
     await auth.database.execute(
         "insert into sessions (token_hash, session_id, user_id, client, dialect, opened_at, expires_at)"
         " select sha256(gen_random_uuid()::text::bytea), gen_random_uuid(), $1, 'crowd', 'native',"
@@ -120,10 +120,10 @@ async def test_concurrent_log_ins_leave_a_hundred_sessions(auth: Auth) -> None:
 
     entered = await asyncio.gather(
         *(
-            until_taken(
-                partial(auth.clients[place % 2].call, LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
+            until_accepted(
+                partial(auth.clients[index % 2].call, LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
             )
-            for place, ticket in enumerate(tickets)
+            for index, ticket in enumerate(tickets)
         )
     )
 

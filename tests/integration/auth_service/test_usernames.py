@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, refusal
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import REGISTER, Register
@@ -26,9 +26,9 @@ def named(auth: Auth, name: str | None, *, ticket: str | None = None, secret: st
 async def test_a_name_is_stored_as_it_was_written(auth: Auth) -> None:
     name = fresh_name()
 
-    made = await auth.call(REGISTER, named(auth, name))
+    user = await auth.call(REGISTER, named(auth, name))
 
-    assert made.account.name == name
+    assert user.account.name == name
 
 
 @pytest.mark.parametrize("spell", [str, str.upper, str.lower, str.swapcase, lambda name: name.replace("E", "Ｅ")])
@@ -44,48 +44,48 @@ async def test_a_taken_name_does_not_spend_the_ticket(auth: Auth) -> None:
     await auth.call(REGISTER, named(auth, name))
     assert await refusal(auth.call(REGISTER, named(auth, name, ticket=ticket))) is ErrorCode.NAME_TAKEN
 
-    made = await auth.call(REGISTER, named(auth, fresh_name(), ticket=ticket))
+    user = await auth.call(REGISTER, named(auth, fresh_name(), ticket=ticket))
 
-    assert made.account.version == 1
+    assert user.account.version == 1
 
 
 async def test_a_repeat_succeeds_with_the_same_name_only(auth: Auth) -> None:
     name, ticket, secret = fresh_name(), auth.ticket(fresh_number()), fresh_secret()
-    made = await auth.call(REGISTER, named(auth, name, ticket=ticket, secret=secret))
+    user = await auth.call(REGISTER, named(auth, name, ticket=ticket, secret=secret))
 
     again = await auth.call(REGISTER, named(auth, name, ticket=ticket, secret=secret))
 
-    assert again.account.user_id == made.account.user_id
+    assert again.account.user_id == user.account.user_id
     for other in (fresh_name(), name.upper(), None):
         request = named(auth, other, ticket=ticket, secret=secret)
         assert await refusal(auth.call(REGISTER, request)) is ErrorCode.CODE_REFUSED
 
 
-async def test_any_number_of_accounts_has_no_name(auth: Auth) -> None:
-    made = [await auth.call(REGISTER, named(auth, None)) for _ in range(2)]
+async def test_any_number_of_accounts_may_have_no_name(auth: Auth) -> None:
+    users = [await auth.call(REGISTER, named(auth, None)) for _ in range(2)]
 
-    assert [each.account.name for each in made] == [None, None]
+    assert [user.account.name for user in users] == [None, None]
 
 
 async def test_one_of_many_concurrent_registrations_gets_the_name(auth: Auth) -> None:
     name = fresh_name()
-    asked = [until_taken(partial(auth.clients[turn % 2].call, REGISTER, named(auth, name))) for turn in range(8)]
+    calls = [until_accepted(partial(auth.clients[index % 2].call, REGISTER, named(auth, name))) for index in range(8)]
 
     outcomes = Counter(
-        getattr(outcome, "code", "made") for outcome in await asyncio.gather(*asked, return_exceptions=True)
+        getattr(outcome, "code", "registered") for outcome in await asyncio.gather(*calls, return_exceptions=True)
     )
 
-    assert outcomes == {"made": 1, ErrorCode.NAME_TAKEN: 7}
+    assert outcomes == {"registered": 1, ErrorCode.NAME_TAKEN: 7}
 
 
 async def test_concurrent_repeats_of_one_registration_with_a_name_make_one_account(auth: Auth) -> None:
     request = named(auth, fresh_name())
 
-    made = await asyncio.gather(
-        *(until_taken(partial(auth.clients[turn % 2].call, REGISTER, request)) for turn in range(8))
+    users = await asyncio.gather(
+        *(until_accepted(partial(auth.clients[index % 2].call, REGISTER, request)) for index in range(8))
     )
 
-    assert len({each.account.user_id for each in made}) == 1
+    assert len({user.account.user_id for user in users}) == 1
 
 
 @pytest.mark.parametrize("name", ["", "n" * 33, "a\nb", "a\x00b", "a\x7fb", "a\x85b"])

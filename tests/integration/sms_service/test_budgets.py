@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, process, running
 from support.spending import (
     CENT,
@@ -293,10 +293,10 @@ async def test_budgets_attempts_and_traffic_agree_after_any_mix_of_concurrent_ou
         workers = [harness.delivery(VaryingSender("one"), VaryingSender("two")) for harness in harnesses]
 
         async def live(place: int, number: E164) -> None:
-            issued = await until_taken(lambda: harnesses[place % 4].codes().issue(asking(number)))
+            issued = await until_accepted(lambda: harnesses[place % 4].codes().issue(asking(number)))
             (row,) = await sms.sends(number)
             await asyncio.gather(*(worker.deliver(row["message_id"]) for worker in workers[:2]))
-            await until_taken(lambda: harnesses[place % 3].codes().check(entering(number, issued.code)))
+            await until_accepted(lambda: harnesses[place % 3].codes().check(entering(number, issued.code)))
 
         await asyncio.gather(*(live(place, number) for place, number in enumerate(numbers)))
 

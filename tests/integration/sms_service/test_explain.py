@@ -9,7 +9,7 @@ from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, r
 from support.spending import SpendingHarness, make_plan, make_sender, random_number, random_range
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import CodeIssued, Purpose
 from shared.phone import E164, mask
@@ -159,12 +159,12 @@ async def test_a_cooldown_of_another_purpose_has_a_timeline_of_its_own(sms: Sms)
     [(BUDGET_EXHAUSTED, DiagnosisKind.BUDGET_EXHAUSTED), (PREFIX_BLOCKED, DiagnosisKind.PREFIX_BLOCKED)],
 )
 async def test_a_refusal_by_spending_has_its_reason_and_its_end(sms: Sms, reason: str, kind: DiagnosisKind) -> None:
-    class Stopped(NoSpendingLimits):
+    class Blocking(NoSpendingLimits):
         def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  every number is refused
             raise BlockedError(900, reason)
 
     number = fresh_number()
-    error = await refusal(sms.codes(spending_guard=Stopped()).issue(asking(number)))
+    error = await refusal(sms.codes(spending_guard=Blocking()).issue(asking(number)))
 
     report = await explained(sms, number)
 

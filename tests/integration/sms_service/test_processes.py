@@ -16,7 +16,7 @@ from support.sms import a_message, asking, entering, fresh_database, fresh_numbe
 
 from shared import amqp
 from shared.errors import ErrorCode
-from shared.events import OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
 from shared.process.settings import Environment

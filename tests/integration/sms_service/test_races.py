@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import PHONES, TICKETS, Sms, asking, entering, fresh_database, fresh_number, process, refusal, wrong
 
 from shared import postgres
@@ -32,7 +32,7 @@ async def outcomes(calls: list[Callable[[], Awaitable[Any]]]) -> tuple[list[Any]
 
     A call to a busy service is repeated, so that each call is decided and counted.
     """
-    answers = await asyncio.gather(*map(until_taken, calls), return_exceptions=True)
+    answers = await asyncio.gather(*map(until_accepted, calls), return_exceptions=True)
     refused = Counter(answer.code for answer in answers if isinstance(answer, ServiceError))
     results = [answer for answer in answers if not isinstance(answer, ServiceError)]
     for answer in results:
@@ -147,7 +147,7 @@ async def test_of_correct_and_incorrect_codes_at_once_each_gets_its_own_result(p
 
     answers = await asyncio.gather(
         *(
-            until_taken(partial(codes.check, entering(number, wrong(made.code) if place % 2 else made.code)))
+            until_accepted(partial(codes.check, entering(number, wrong(made.code) if place % 2 else made.code)))
             for place, (number, made) in enumerate(zip(numbers, issued, strict=True))
         ),
         return_exceptions=True,

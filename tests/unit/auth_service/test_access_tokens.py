@@ -110,9 +110,9 @@ def test_malformed_text_is_refused(text: str) -> None:
 
 def test_a_token_changed_by_one_character_is_refused() -> None:
     token = tokens().sign(USER, SESSION, now=NOW)
-    for place in range(0, len(token), 7):
-        other = "A" if token[place] != "A" else "B"
-        assert refused(token[:place] + other + token[place + 1 :])
+    for index in range(0, len(token), 7):
+        other = "A" if token[index] != "A" else "B"
+        assert refused(token[:index] + other + token[index + 1 :])
 
 
 def test_keys_are_rotated_without_refusing_a_valid_token() -> None:

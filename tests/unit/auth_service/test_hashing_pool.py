@@ -70,9 +70,9 @@ async def test_an_exception_of_a_job_reaches_its_caller() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to the whole process")
 async def test_the_threads_have_a_slightly_lower_priority_than_the_event_loop() -> None:
     pool = HashingPool(threads=1, queue=1)
-    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    loop_niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    theirs = await pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    thread_niceness = await pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
-    assert own < theirs <= own + NICENESS_STEP
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own
+    assert loop_niceness < thread_niceness <= loop_niceness + NICENESS_STEP
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == loop_niceness

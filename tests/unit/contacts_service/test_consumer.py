@@ -7,8 +7,8 @@ import pytest
 
 from contacts_service.consumer import QUEUE, DirectoryEntry, DirectoryUpdater, read
 from shared.amqp import PoisonError
-from shared.event_catalogue import UserDeleted, UserRegistered, UserUpdated
-from shared.events import EventData, new_event
+from shared.events.catalogue import UserDeleted, UserRegistered, UserUpdated
+from shared.events.envelope import EventData, new_event
 
 SNAPSHOT: dict[str, Any] = {
     "user_id": "140737488355999",

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from support.spending import CENT, make_plan
 
 from shared.errors import ServiceError, unavailable
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from sms_service.spending import setup
 from sms_service.spending.gate import SpendingGate
 from sms_service.spending.money import Budget, BudgetWindow

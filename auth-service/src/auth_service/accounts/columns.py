@@ -1,4 +1,4 @@
-"""The columns of the table ``accounts``, derived from the models, and the values made of its rows.
+"""The columns of the table ``accounts``, derived from the models, and the conversion of its rows.
 
 A new field of ``Account`` is read by every statement here, and a new field of ``ChangeProfile`` can be changed.
 """

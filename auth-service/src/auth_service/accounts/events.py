@@ -3,8 +3,8 @@
 from typing import Literal
 
 from auth_service.accounts.model import NewAccount, StoredAccount
-from shared.event_catalogue import PasswordChanged, UserDeleted, UserRegistered, UserUpdated
-from shared.events import OutboxMessage, new_event
+from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserUpdated
+from shared.events.envelope import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys, mask, ref_hex, split
 
 SOURCE = "auth-service"

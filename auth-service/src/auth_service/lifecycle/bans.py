@@ -13,7 +13,7 @@ from auth_service.client_context import ClientContext
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.model import EndedSession
 from shared.errors import ErrorCode, ServiceError
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.phone import E164, PhoneKeys
 
 OPERATOR = ClientContext(dialect="", client="operator")

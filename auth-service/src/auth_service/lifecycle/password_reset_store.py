@@ -14,7 +14,7 @@ from auth_service.sessions.events import session_opened, session_revoked
 from auth_service.sessions.model import EndedSession, NewSession
 from auth_service.sessions.session_store import add_session, end_sessions
 from shared import outbox
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, transaction

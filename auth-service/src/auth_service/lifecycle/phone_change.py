@@ -13,7 +13,7 @@ from auth_service.client_context import ClientContext
 from auth_service.lifecycle.redemption import ConflictError
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, ChangePhone, FindChange
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys

@@ -14,7 +14,7 @@ from auth_service.lifecycle.redemption import ConflictError
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
 from shared import outbox
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164

@@ -16,7 +16,7 @@ from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.events import session_opened
 from auth_service.sessions.model import NewSession
 from shared.errors import ErrorCode, ServiceError
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, LoggedIn, Register
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys

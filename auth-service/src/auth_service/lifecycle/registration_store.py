@@ -12,7 +12,7 @@ from auth_service.audit import AuditEntry
 from auth_service.lifecycle.redemption import ConflictError, TicketState
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_store import session_arguments
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164

@@ -2,8 +2,8 @@
 
 from auth_service.accounts.events import SOURCE
 from auth_service.sessions.model import EndedSession, NewSession
-from shared.event_catalogue import SessionOpened, SessionRevoked
-from shared.events import OutboxMessage, new_event
+from shared.events.catalogue import SessionOpened, SessionRevoked
+from shared.events.envelope import OutboxMessage, new_event
 
 OPENED, REVOKED = 1, 2
 """The two versions of a session: it opens, and it ends."""

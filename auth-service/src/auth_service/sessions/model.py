@@ -6,7 +6,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from auth_service.client_context import ClientContext
-from shared.events import new_id
+from shared.events.envelope import new_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from auth_service.passwords.model import CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import NewSession
 from shared.errors import ErrorCode, ServiceError
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, LoggedIn
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ from auth_service.passwords.model import CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import EndedSession, NewSession
 from shared import outbox
-from shared.events import OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.auth import Account, LivingSession, Resolved
 from shared.postgres import Connection, Pool, connection, transaction
 from shared.sql import load_sql

@@ -12,7 +12,7 @@ from joserfc.jws import JWSRegistry
 
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.auth import PublicKey
 from shared.keys import KeyRing
 

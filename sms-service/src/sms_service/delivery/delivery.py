@@ -12,8 +12,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from prometheus_client import Counter, Histogram
 
-from shared.event_catalogue import MessageExpired, MessageFailed, MessageSent
-from shared.events import OutboxMessage, new_event
+from shared.events.catalogue import MessageExpired, MessageFailed, MessageSent
+from shared.events.envelope import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys
 from sms_service.delivery.ledger import (
     ABANDONED,
@@ -197,10 +197,7 @@ class Delivery:
             log.warning("message.finished_elsewhere", message_id=str(message.message_id), state=final_state.state.value)
             return
         self._wake()
-        FINISHED.labels(message.sender, final_state.failure or final_state.state.value).inc()
-        if final_state.state is MessageState.SENT:
-            LATENCY.labels(message.sender).observe(took.total_seconds())
-            SEGMENTS.labels(message.sender).inc(message.segments)
+        _count(message, final_state, took)
         log.info(
             f"message.{final_state.state.value}",
             message_id=str(message.message_id),
@@ -208,6 +205,13 @@ class Delivery:
             sender=message.sender,
             failure=final_state.failure,
         )
+
+
+def _count(message: LedgerMessage, final_state: FinalState, took: timedelta) -> None:
+    FINISHED.labels(message.sender, final_state.failure or final_state.state.value).inc()
+    if final_state.state is MessageState.SENT:
+        LATENCY.labels(message.sender).observe(took.total_seconds())
+        SEGMENTS.labels(message.sender).inc(message.segments)
 
 
 def final_event(message: LedgerMessage, final_state: FinalState, took: timedelta) -> OutboxMessage:

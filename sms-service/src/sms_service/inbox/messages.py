@@ -9,7 +9,7 @@ from itertools import islice
 
 from pydantic import Field
 
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.endpoint import Empty, Endpoint, Number, WireModel
 from shared.internal_api.sms import Purpose
 from shared.phone import E164

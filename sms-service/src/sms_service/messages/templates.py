@@ -48,7 +48,7 @@ class Scope:
 
     @property
     def rank(self) -> tuple[bool, bool, int, bool, bool]:
-        """Greater for a more specific scope. Different scopes that cover the same message have different ranks."""
+        """Greater for a more specific scope. Two scopes that cover the same message never have equal ranks."""
         return (
             bool(self.dialect),
             bool(self.client),

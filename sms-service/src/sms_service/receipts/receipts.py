@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
-from shared.event_catalogue import MessageDelivered, MessageFailed
-from shared.events import OutboxMessage, new_event
+from shared.events.catalogue import MessageDelivered, MessageFailed
+from shared.events.envelope import OutboxMessage, new_event
 from sms_service.events import SOURCE
 from sms_service.senders.port import DeliveryStatus, Receipt
 

@@ -21,7 +21,9 @@ class LimitsPart(ConfigTable):
     per_day: AtLeastOne | None = None
 
 
-class _Sender(ConfigTable):
+class SenderTable(ConfigTable):
+    """The keys that all types of senders share."""
+
     limits: LimitsPart = LimitsPart()
     prices: Prices = Field(default_factory=dict)
 
@@ -31,13 +33,13 @@ class _Sender(ConfigTable):
         return SenderLimits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
 
 
-class InboxConfig(_Sender):
+class InboxConfig(SenderTable):
     """The SMS inbox, in development only."""
 
     type: Literal["inbox"]
 
 
-class WebhookConfig(_Sender):
+class WebhookConfig(SenderTable):
     """A signed POST to the operator's own service."""
 
     type: Literal["webhook"]
@@ -45,7 +47,7 @@ class WebhookConfig(_Sender):
     secret: FromEnv = Field(alias="secret_env")
 
 
-class TwilioConfig(_Sender):
+class TwilioConfig(SenderTable):
     """Twilio's Messages API, with either ``from_number`` or ``messaging_service_sid``."""
 
     type: Literal["twilio"]
@@ -86,7 +88,7 @@ GATEWAY_LIMITS = LimitsPart(per_minute=1, per_hour=5, per_day=10)
 """What mainland Chinese gateways allow per number and signature. They refuse more, and the account loses trust."""
 
 
-class AliyunConfig(_Sender):
+class AliyunConfig(SenderTable):
     """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host: another region's, or a test server's."""
 
     type: Literal["aliyun"]
@@ -107,7 +109,7 @@ def _contains_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
     return parameters
 
 
-class TencentConfig(_Sender):
+class TencentConfig(SenderTable):
     """Tencent Cloud SMS. ``parameters`` are those of the templates, in their order."""
 
     type: Literal["tencent"]
@@ -124,7 +126,7 @@ class TencentConfig(_Sender):
     limits: LimitsPart = LimitsPart(per_minute=2, per_day=10)
 
 
-class AwsConfig(_Sender):
+class AwsConfig(SenderTable):
     """Amazon SNS. Without the two keys, the credentials of the machine (role, profile) are used."""
 
     type: Literal["aws"]
@@ -141,7 +143,7 @@ def _smpp_password(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class SmppConfig(_Sender):
+class SmppConfig(SenderTable):
     """A carrier's SMS centre, by SMPP 3.4, whose fields are short ASCII strings."""
 
     type: Literal["smpp"]

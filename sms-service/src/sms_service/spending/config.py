@@ -13,12 +13,12 @@ from sms_service.spending.policy import Rule
 Loc = tuple[str | int, ...]
 
 
-def _micros_of(amount: Any) -> int:
-    """An amount of money, which the file writes as text so that TOML cannot round it."""
+def _micros(amount: Any) -> int:
+    """An amount is text in the file, because TOML would round the fraction of a number."""
     return micros(amount if isinstance(amount, str) else "")
 
 
-Amount = Annotated[int, BeforeValidator(_micros_of)]
+Amount = Annotated[int, BeforeValidator(_micros)]
 Prices = dict[Prefix, Amount]
 """The price of one segment to numbers with a prefix. The longest prefix decides."""
 Sends = Annotated[Whole, Field(ge=0, le=1_000_000)]
@@ -59,7 +59,7 @@ class SpendingPart(ConfigTable):
 class BudgetPart(ConfigTable):
     """How much may be spent on numbers with a prefix in each hour and each day of the clock (UTC)."""
 
-    prefix: str = Field(pattern=r"^\+[0-9]{0,15}$")
+    prefix: Prefix
     hour: Amount | None = None
     day: Amount | None = None
 

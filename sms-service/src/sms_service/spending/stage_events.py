@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shared.event_catalogue import (
+from shared.events.catalogue import (
     BudgetData,
     BudgetExhausted,
     BudgetRenewed,
@@ -13,7 +13,7 @@ from shared.event_catalogue import (
     PrefixFlagged,
     PrefixThrottled,
 )
-from shared.events import EventData
+from shared.events.envelope import EventData
 from sms_service.spending.money import BudgetWindow
 from sms_service.spending.plan import Plan
 from sms_service.spending.policy import PrefixTraffic, Stage

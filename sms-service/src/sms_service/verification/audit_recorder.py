@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import CheckCode, IssueCode
 from shared.networks import site_of
 from shared.phone import E164

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from shared.events import OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql

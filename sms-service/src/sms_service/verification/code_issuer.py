@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.sms import AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import IPv4OrIPv6
 from shared.phone import E164

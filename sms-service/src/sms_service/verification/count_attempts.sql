@@ -6,9 +6,9 @@
 -- rows below it first.)
 --
 -- Races. A row that had to be waited for is judged by what it has become: attempts made at once are counted one by one.
--- A code that is already unusable is found without a lock, so a flood of attempts at it writes nothing. A source network
--- over its limit is refused before anything counts on the number: mostly by the snapshot that is read first, and by
--- the locked row where many of its attempts race.
+-- A code that is already unusable is found without a lock, so a flood of attempts at it writes nothing. A source
+-- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
+-- and by the locked row where many of its attempts race.
 with checks as (
     select purpose, verification_id, source_network, coalesce(
         phone_ref, (select v.phone_ref from verifications v where v.verification_id = request.verification_id)

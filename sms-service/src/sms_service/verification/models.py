@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import Verification
@@ -59,7 +59,7 @@ class CheckAttempt:
 
 @dataclass(frozen=True)
 class SuccessfulCheck:
-    """A correct code, the event to publish if it is the first, and the prefixes that spending counts it on, if any."""
+    """A correct code, and the event to publish for the first one. Spending counts it under ``prefixes``, if any."""
 
     attempt: CheckAttempt
     event: OutboxMessage

@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 
 from shared.batching import Batcher, KeyedBatcher
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection, is_rolled_back
 from sms_service.verification import audit_store, check_store, request_store

@@ -57,7 +57,7 @@ with correct_checks as (
         range, network, country, count(*)
     from verified cross join (select count(*) from locked_networks) as after_networks
     where is_first and range is not null
-    group by bucket, range, network, country order by bucket, range
+    group by bucket, range, network, country order by bucket, verified.range
     on conflict (starts_at, range) do update set verified = t.verified + excluded.verified
 ), stored_events as (
     insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect)

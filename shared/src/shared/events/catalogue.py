@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from shared.events import EventData
+from shared.events.envelope import EventData
 
 
 class UserSnapshot(EventData):

@@ -1,4 +1,4 @@
-"""Events: CloudEvents 1.0 in structured JSON, and how they enter the outbox. ``event_catalogue`` has every event."""
+"""Events: CloudEvents 1.0 in structured JSON, and how they enter the outbox. ``catalogue`` has every event."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -115,7 +115,7 @@ async def test_a_lost_connection_shows_and_mends_itself(visit: Visiting, put) ->
     await page.route("**/inbox/state?*", lambda route: route.abort())
     await put(ANNE, "wakes the page")  # its next question fails
 
-    await expect(page.locator("#link.offline")).to_have_text("Disconnected, trying again")
+    await expect(page.locator("#link.offline")).to_have_text("Disconnected, reconnecting")
     await put(ANNE, "sent meanwhile")
     await page.unroute("**/inbox/state?*")
 

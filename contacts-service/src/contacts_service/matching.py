@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from shared.errors import ErrorCode, ServiceError
 from shared.events import ContactsMatched, Publish, new_event
 from shared.internal_api.contacts import MAX_NUMBERS, Contact, Matched
-from shared.phone import E164
+from shared.phone import E164, split
 
 SOURCE = "contacts-service"
 
@@ -32,8 +32,8 @@ class Charge:
 class Numbers(Protocol):
     def ref(self, number: E164) -> int: ...
 
-    async def read(self, entries: Sequence[Any]) -> dict[int, str]:
-        """Each number's reference, in order, with its first spelling."""
+    async def read(self, entries: Sequence[Any], calling_code: str) -> dict[int, str]:
+        """Each number's reference, in order, with its first spelling; ``calling_code`` is for national spellings."""
 
 
 class Allowance(Protocol):
@@ -71,7 +71,7 @@ class Matcher:
         """
         if len(phones) > MAX_NUMBERS:
             raise ServiceError(ErrorCode.TOO_MANY_CONTACTS)
-        asked = await self._numbers.read(phones)
+        asked = await self._numbers.read(phones, split(own_phone)[0])
         asked.pop(self._numbers.ref(own_phone), None)
         charge = await self._allowance.charge(user_id, asked)
         matches = await self._confirm(user_id, asked)

@@ -19,6 +19,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, Gender, LoggedIn, Resolved
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, split
+from shared.spelling import clean
 
 LARGEST_NUMBER = 10**15
 CODE_DIGITS = 6
@@ -35,8 +36,9 @@ routes = Routes()
 
 
 def _integer(value: Any) -> Any:
-    """Digits as text stand for their number."""
-    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value) else value
+    """Digits as text stand for their number, however they are spelled."""
+    digits = clean(value) if isinstance(value, str) else ""
+    return int(digits) if re.fullmatch(r"\+?[0-9]{1,20}", digits) else value
 
 
 def _code(value: Any) -> Any:
@@ -185,7 +187,12 @@ def _purpose(action: str) -> Purpose:
 
 
 def _number(request: web.Request, tel: Tel) -> E164:
-    return flows(request).number(str(tel.number), str(tel.dialCode))
+    """The number; a JSON number has lost its leading zeros, which some countries' mobile numbers have."""
+    calling_code = str(tel.dialCode)
+    try:
+        return flows(request).number(str(tel.number), calling_code)
+    except ServiceError:
+        return flows(request).number(f"0{tel.number}", calling_code)
 
 
 async def _session_if_any(request: web.Request) -> Resolved | None:

@@ -9,6 +9,9 @@ from shared.internal_api.auth import LoggedIn, LogInWithPassword, Resolve, Resol
 from shared.internal_api.contacts import Match, Matched
 from shared.phone import E164
 
+LARGEST_NUMBER = 10**20
+"""No number has more digits."""
+
 
 class SessionFlows:
     """What who has a password, or a token, can do."""
@@ -38,8 +41,19 @@ class SessionFlows:
         return resolved
 
     async def match_contacts(self, session: Resolved, phones: Sequence[Any]) -> Matched:
-        """Which of these numbers are members; entries that are no number are skipped."""
+        """Which of these numbers are members; entries that are no number are skipped.
+
+        A JSON number is matched, and shown again, as its decimal digits.
+        """
         account = session.account
-        entries = [entry if isinstance(entry, str) else "" for entry in phones]
+        entries = [entry if isinstance(entry, str) else _digits(entry) for entry in phones]
         call = Match(user_id=account.user_id, own_phone=account.phone, phones=entries)
         return await self._services.contacts.match(call)
+
+
+def _digits(entry: Any) -> str:
+    """The digits of a whole JSON number, which some clients write as ``1.3800138e10``; of anything else, none."""
+    if isinstance(entry, float) and entry.is_integer() and entry < LARGEST_NUMBER:
+        entry = int(entry)
+    is_number = isinstance(entry, int) and not isinstance(entry, bool) and 0 <= entry < LARGEST_NUMBER
+    return str(entry) if is_number else ""

@@ -5,11 +5,11 @@ import sys
 from uuid import UUID
 
 from shared.errors import ErrorCode, ServiceError
-from shared.phone import E164
+from shared.phone import E164, parse_any
 from shared.process.startup import UnreachableError
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import Report
-from sms_service.explain.request import identity_of, number_of
+from sms_service.explain.request import identity_of
 from sms_service.explain.setup import explainer
 from sms_service.settings import ExplainSettings
 
@@ -36,7 +36,7 @@ def explain(settings: ExplainSettings, asked: str, days: int, *, as_json: bool) 
 
 def _about(asked: str) -> UUID | E164:
     try:
-        return identity_of(asked) or number_of(asked)
+        return identity_of(asked) or parse_any(asked)
     except ServiceError:
         _leave(2, NOT_ASKABLE)
         raise

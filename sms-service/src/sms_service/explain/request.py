@@ -5,16 +5,16 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from shared.errors import ServiceError
 from shared.internal_api.endpoint import WireModel
-from shared.phone import E164, parse
+from shared.phone import E164, parse_any
+from shared.spelling import MAX_SPELLING
 from sms_service.retention import MESSAGE_DAYS
 
 
 class ExplainRequest(WireModel):
     """Why no code? Asked by exactly one of the first three; the number is shown to who asks by number."""
 
-    phone: str | None = Field(default=None, max_length=32, repr=False)
+    phone: str | None = Field(default=None, max_length=MAX_SPELLING, repr=False)
     verification_id: UUID | None = None
     message_id: UUID | None = None
     days: int = Field(default=MESSAGE_DAYS, ge=1, le=MESSAGE_DAYS)
@@ -28,17 +28,7 @@ class ExplainRequest(WireModel):
     @property
     def about(self) -> E164 | UUID:
         """What it is about. Raises ``ServiceError(NUMBER_REFUSED)``."""
-        return self.verification_id or self.message_id or number_of(self.phone or "")
-
-
-def number_of(text: str) -> E164:
-    """The number, whatever countries are served. Raises ``ServiceError(NUMBER_REFUSED)``."""
-    try:
-        return parse(text)
-    except ServiceError:
-        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  15 MiB that the quick path spares
-
-        return parse(text, served=map(str, COUNTRY_CODE_TO_REGION_CODE))
+        return self.verification_id or self.message_id or parse_any(self.phone or "")
 
 
 def identity_of(text: str) -> UUID | None:

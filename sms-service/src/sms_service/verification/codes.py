@@ -13,10 +13,11 @@ from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events import OutboxMessage, new_id
 from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Purpose, Status
 from shared.phone import E164, PhoneKeys, mask
+from shared.spelling import clean
 from shared.tickets import LIFETIME, Ticket, TicketCodec
 from sms_service import events
 from sms_service.callers.networks import Address
-from sms_service.otp import CodeDeriver, same
+from sms_service.otp import DIGITS, CodeDeriver, same
 from sms_service.send_command import send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.prefixes import NumberPrefixes
@@ -220,8 +221,10 @@ class Verifications:
     async def check(self, call: CheckCode) -> CodeChecked:
         """The ticket for the right code, the same one each time. Raises ``CODE_REFUSED`` without saying why.
 
-        The try is counted before anything is compared, so guesses sent at once are counted one by one.
+        A text that is no code once it is cleaned is refused without counting a try. The try is counted before anything
+        is compared, so guesses sent at once are counted one by one.
         """
+        call = self._cleaned(call)
         attempt = await self._count(call)
         if attempt is None:
             self._deriver.pretend(E164(call.phone or ""))
@@ -243,6 +246,14 @@ class Verifications:
         if test is not None:
             log.warning("test_number.verified", masked=mask(number), purpose=call.purpose.value, dialect=call.dialect)
         return self._ticket(attempt, number, call.purpose, passed)
+
+    def _cleaned(self, call: CheckCode) -> CheckCode:
+        """The call with its code in ASCII digits, as many as a code has, or as ``MASTER_CODE`` has in ``tel``."""
+        code, master = clean(call.code), self._switches.master_code
+        lengths = {DIGITS, len(master)} if master and call.dialect == "tel" else {DIGITS}
+        if len(code) not in lengths or not code.isdecimal():
+            self._refuse("malformed", call)
+        return call if code == call.code else call.model_copy(update={"code": code})
 
     async def _count(self, call: CheckCode) -> CheckAttempt | None:
         source_network = self._callers.source_network(call.address)

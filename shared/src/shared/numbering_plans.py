@@ -1,0 +1,80 @@
+"""Numbers outside the mainland: which can be a mobile, and the present form of those whose numbering plan changed.
+
+Importing this module imports libphonenumber, 15 MiB that a process which serves the mainland alone never needs.
+"""
+
+import re
+
+from phonenumbers import (
+    NumberParseException,
+    PhoneNumber,
+    PhoneNumberFormat,
+    PhoneNumberType,
+    format_number,
+    national_significant_number,
+    number_type,
+    parse,
+    region_code_for_country_code,
+)
+
+_MOBILE_TYPES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
+"""A personal number (UK 070) or VoIP number is no mobile: it is forwarded at the sender's expense, or has no SMS."""
+
+_ARGENTINA, _GABON = 54, 241
+_STILL_VALID = frozenset({_ARGENTINA, _GABON})
+"""Countries whose old forms libphonenumber calls valid; elsewhere only numbers that it does not know are changed."""
+
+_VIETNAM = dict(
+    zip("120 121 122 126 128 123 124 125 127 129".split(), "70 79 77 76 78 83 84 85 81 82".split(), strict=True),
+    **{f"16{digit}": f"3{digit}" for digit in range(2, 10)},
+    **{"186": "56", "188": "58", "199": "59"},
+)
+_CHANGES = {
+    20: [("1([069])(.{7})", r"10\1\2"), ("1([278])(.{7})", r"12\1\2"), ("1([14])(.{7})", r"11\1\2")],
+    52: [("(?:0?1|04[45])(.{10})", r"\1")],
+    _ARGENTINA: [("([1-368].{9})", r"9\1")],
+    55: [("([1-9][1-9])([689].{7})", r"\g<1>9\2")],
+    84: [(f"{old}(.{{7}})", rf"{new}\1") for old, new in _VIETNAM.items()],
+    225: [("([04-9][0-3].{6})", r"01\1"), ("([04-9][4-6].{6})", r"05\1"), ("([04-9][7-9].{6})", r"07\1")],
+    229: [("(.{8})", r"01\1")],
+    230: [("(.{7})", r"5\1")],
+    237: [("(.{8})", r"6\1")],
+    _GABON: [("0?([256].{6})", r"6\1"), ("0?([47].{6})", r"7\1")],
+    593: [("(.{8})", r"9\1")],
+}
+"""By calling code: national digits before a change, and after it.
+
+Egypt (2011), Mexico (the 1 after +52, 2019), Argentina (the 9 of mobiles), Brazil (the ninth digit, 2016), Vietnam
+(2018), Côte d'Ivoire (2021), Benin (2024), Mauritius (2013), Cameroon (2014), Gabon (2019), Ecuador (2012).
+"""
+_COMPILED = {code: [(re.compile(old), new) for old, new in changes] for code, changes in _CHANGES.items()}
+
+
+def read_mobile(digits: str, calling_code: str) -> tuple[str, str] | None:
+    """The calling code and E.164 of a mobile number in digits, with or without a plus sign; ``None`` if it is none.
+
+    ``calling_code`` is that of the country in whose national spelling digits without a plus sign are read.
+    """
+    try:
+        number = parse(digits, region_code_for_country_code(int(calling_code)))
+    except NumberParseException:
+        return None
+    mobile = _present_mobile(number)
+    return None if mobile is None else (str(mobile.country_code), format_number(mobile, PhoneNumberFormat.E164))
+
+
+def _present_mobile(number: PhoneNumber) -> PhoneNumber | None:
+    kind = number_type(number)
+    if kind == PhoneNumberType.UNKNOWN or number.country_code in _STILL_VALID:
+        changed = _changed(number)
+        if changed is not None and number_type(changed) in _MOBILE_TYPES:
+            return changed
+    return number if kind in _MOBILE_TYPES else None
+
+
+def _changed(number: PhoneNumber) -> PhoneNumber | None:
+    national = national_significant_number(number)
+    for old, new in _COMPILED.get(number.country_code or 0, ()):
+        if found := old.fullmatch(national):
+            return parse(f"+{number.country_code}{found.expand(new)}")
+    return None

@@ -1,0 +1,57 @@
+"""Numbers and codes as people and their phones write them, cleaned to ASCII."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+MAX_SPELLING = 1_000
+"""Characters of the longest text that is cleaned: address books pad their fields."""
+
+_DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Pd", "Ps", "Pe"})
+"""Control and invisible characters, spaces, line ends, dashes, and both sides of brackets (Unicode 3.0 and later)."""
+_DASHES = "\u02d7\u2043\u207b\u208b\u2212\u2500\u2501\u2796\u30fc"
+_DOTS = ".\u00b7\u02d9\u0387\u2022\u2024\u2027\u2219\u22c5\u25cf\u25e6\u2e31\u2e33\u30fb\u3002"
+_SLASHES = "/\\\u2044\u2215\u2571\u2572\u29f5\u29f8\u29f9"
+_TILDES = "~\u02dc\u223c\u223d\u2053"
+_UNDERSCORES = "_\u203f\u2040"
+_ANGLE_BRACKETS = "<>\u00ab\u00bb\u2039\u203a"
+_DROPPED = frozenset(_DASHES + _DOTS + _SLASHES + _TILDES + _UNDERSCORES + _ANGLE_BRACKETS)
+_PLUS_SIGNS = frozenset("+\u2795")
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u20e3\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""What shows nothing and has no category that says so: fillers, variation selectors, and the frame of a keycap."""
+
+
+def clean(text: str) -> str:
+    """The text in ASCII digits and plus signs; whatever is neither, nor dropped, stays in it for the caller to refuse.
+
+    Digits of every script and compatibility forms (full-width, superscript, circled) become ASCII digits. Spaces,
+    dashes, dots, brackets, slashes, underscores and tildes of every kind, and all invisible characters, are dropped.
+    A text of more than ``MAX_SPELLING`` characters is cleaned to the empty text.
+    """
+    if len(text) > MAX_SPELLING:
+        return ""
+    if text.isascii():
+        return text.encode().translate(None, ASCII_DROPPED).decode()
+    return "".join(map(clean_character, text))
+
+
+@lru_cache(maxsize=1024)
+def clean_character(character: str) -> str:
+    """What one character is cleaned to. The cache is bounded, because clients choose the characters."""
+    if character in _PLUS_SIGNS:
+        return "+"
+    if character in _DROPPED or unicodedata.category(character) in _DROPPED_CATEGORIES or _INVISIBLE.match(character):
+        return ""
+    digit = unicodedata.digit(character, None)
+    if digit is not None:
+        return str(digit)
+    compatible = unicodedata.normalize("NFKC", character)
+    if compatible == character or unicodedata.decomposition(character).startswith("<fraction>"):
+        return character
+    return "".join(map(clean_character, compatible))
+
+
+ASCII_DROPPED = bytes(code for code in range(0x80) if not clean_character(chr(code)))
+"""The ASCII characters that are dropped."""

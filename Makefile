@@ -6,62 +6,124 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 
 PYTHON ?=
+NUMBER ?=
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
 BENCH_ARGS ?=
+MUTATION_ARGS ?=
 BIN := .venv/bin
 SENDERS := aliyun aws smpp tencent twilio
 SERVICES := gateway auth-service sms-service contacts-service
 PYPROJECTS := pyproject.toml shared/pyproject.toml $(SERVICES:%=%/pyproject.toml)
+SOURCES := shared $(SERVICES)
 LOCKS := deploy/requirements
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-package haoma-shared
 
-# $(call timed,what it is,the command)
+PYTEST := PYTHONPATH=deploy $(BIN)/python -m pytest
+
+# $(call timed,name of the step,its command)
 timed = @SECONDS=0; $(2) && echo "$(1): ok, $$SECONDS s"
+
+# $(call tests_of,package): the folders with the tests of one package
+tests_of = $(wildcard tests/unit/$(1) tests/integration/$(1)) $(if $(filter gateway,$(1)),tests/contract)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^(# )?[a-z<>-]+:.*## / { sub("^# ", ""); printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- Run
 
 .PHONY: run
-run: .venv/.installed ## start the whole system here: servers, databases, services; Ctrl-C stops all of it
+run: .venv/.installed ## start the whole system on this machine: servers, databases, services; Ctrl-C stops all of it
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack run
 
 .PHONY: explain
-explain: .venv/.installed ## why has a number no code? make explain NUMBER=13800138000 (or an id), beside make run
+explain: .venv/.installed ## why did a number get no code? make explain NUMBER=13800138000 (or an id) while make run runs
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack exec python -m sms_service explain "$(NUMBER)"
+
+# --- Test
+
+.PHONY: check
+check: lint types imports settings ## format, lint, types, import rules, SQL, container files: seconds, no server
+
+.PHONY: unit
+unit: .venv/.installed ## unit and architecture tests: seconds, no server
+	@exec env $(PYTEST) -n $(TEST_WORKERS) tests/unit tests/architecture -q $(PYTEST_ARGS)
+
+# test-<service>: ## the tests of one service: gateway, auth-service, sms-service, contacts-service or shared
+.PHONY: test-auth test-sms test-contacts
+test-auth: test-auth-service
+test-sms: test-sms-service
+test-contacts: test-contacts-service
+
+.PHONY: test-shared $(SERVICES:%=test-%)
+test-shared $(SERVICES:%=test-%): .venv/.installed
+	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(call tests_of,$(subst -,_,$(@:test-%=%))) $(PYTEST_ARGS)
+
+.PHONY: record
+record: .venv/.installed ## write the responses of a contract case, beside make run: make record CASE=tests/contract/cases/native/city.json
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m contract.record $(CASE) $(RECORD_ARGS)
 
 .PHONY: test
 test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
-	@exec env PYTHONPATH=deploy $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)
+	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)
 
-.PHONY: check
-check: .venv/.installed ## format, lint, types, imports, container files
+.PHONY: coverage
+coverage: .venv/.quality ## the lines and branches of the rules that unit tests reach (docs/quality.md)
+	@exec env PYTHONPATH=deploy $(BIN)/coverage run -m pytest tests/unit -q -p no:randomly $(PYTEST_ARGS)
+	@$(BIN)/coverage report
+
+.PHONY: mutation
+mutation: .venv/.quality ## the changes to the rules that unit tests notice (docs/quality.md; MUTATION_ARGS=--show for the rest)
+	@exec $(BIN)/python tests/mutation/score.py $(MUTATION_ARGS)
+
+# --- The steps of make check
+
+.PHONY: lint
+lint: .venv/.installed
 	$(call timed,format,$(BIN)/ruff format --check --quiet .)
 	$(call timed,lint,$(BIN)/ruff check --quiet .)
+	$(call timed,sql,$(BIN)/sqlfluff lint --nocolor --disable-progress-bar $(SERVICES:%=%/src) > .local/sql.log || { cat .local/sql.log; false; })
+
+.PHONY: types
+types: .venv/.installed
 	$(call timed,types,$(BIN)/mypy --no-error-summary)
-	$(call timed,imports,$(BIN)/lint-imports > .local/imports.log || { cat .local/imports.log; false; })
-	$(call timed,compose,{ [ ! -f docker-compose.yml ] || $(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml; })
-	$(call timed,dockerfile,{ [ ! -f deploy/Dockerfile ] || $(BIN)/hadolint deploy/Dockerfile; })
+
+.PHONY: imports
+imports: .venv/.installed
+	$(call timed,imports,PYTHONPATH=deploy $(BIN)/lint-imports > .local/imports.log || { cat .local/imports.log; false; })
+
+.PHONY: settings
+settings: .venv/.installed
+	$(call timed,compose,$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml)
+	$(call timed,dockerfile,$(BIN)/hadolint deploy/Dockerfile)
+	$(call timed,renovate,$(BIN)/check-jsonschema --quiet --builtin-schema vendor.renovate renovate.json)
+
+# --- Write
 
 .PHONY: fmt
-fmt: .venv/.installed ## format the code and repair what the linter can
+fmt: .venv/.installed ## format the code and fix what the linter can fix
 	@$(BIN)/ruff check --fix --exit-zero .
 	@$(BIN)/ruff format .
 
+.PHONY: docs
+docs: .venv/.docs ## build the documentation site into .local/site; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "read it: $(BIN)/python -m http.server --bind 127.0.0.1 --directory .local/site 8090"
+
 .PHONY: fuzz
-fuzz: .venv/.installed ## the long fuzz of every call and field, over 20,000 requests (SEED to repeat one)
+fuzz: .venv/.installed ## fuzz every call and field with over 20,000 requests (SEED repeats a run)
 	@seed=$${SEED:-$$RANDOM$$RANDOM}; echo "fuzz: SEED=$$seed"; \
-	exec env FUZZ=long PYTHONPATH=deploy $(BIN)/python -m pytest tests/fuzz --timeout=900 -p no:randomly \
+	exec env FUZZ=long $(PYTEST) tests/fuzz --timeout=900 -p no:randomly \
 		--hypothesis-seed=$$seed $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: .venv/.installed ## measure every operation on a system of its own (BENCH_ARGS="--help")
+bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
 
 .PHONY: lock
-lock: .venv/.installed ## resolve the requirements again, into hashed locks
+lock: .venv/.installed ## resolve the requirements again and write the hashed locks
 	$(LOCK) --all-extras pyproject.toml --group pyproject.toml:dev $(SERVICES:%=%/pyproject.toml) -o $(LOCKS)/dev.txt
 	@for service in $(SERVICES); do \
 		$(LOCK) $$service/pyproject.toml -c $(LOCKS)/dev.txt -o $(LOCKS)/$$service.txt || exit 1; \
@@ -69,14 +131,23 @@ lock: .venv/.installed ## resolve the requirements again, into hashed locks
 	@for sender in $(SENDERS); do \
 		$(LOCK) sms-service/pyproject.toml --extra $$sender -c $(LOCKS)/dev.txt -o $(LOCKS)/sms-service-$$sender.txt || exit 1; \
 	done
+	@for group in docs quality; do \
+		$(LOCK) --group pyproject.toml:$$group -c $(LOCKS)/dev.txt -o $(LOCKS)/$$group.txt || exit 1; \
+	done
 	$(LOCK) $(LOCKS)/argon2.in -o $(LOCKS)/argon2.txt
 
 .PHONY: clean
-clean: ## remove the virtual environment, .local (data, secrets, logs) and caches; not while a stack runs
+clean: ## remove the virtual environment, .local (data, secrets, logs) and caches; refused while a stack runs
 	@PYTHONPATH=deploy $(or $(PYTHON),$(wildcard $(BIN)/python),python3) -B -m stack clean
 	@rm -rf .venv .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: $(LOCKS)/dev.txt $(PYPROJECTS)
 	@PYTHON="$(PYTHON)" bash deploy/stack/venv.sh
+	@touch $@
+
+# The tools of one group: .venv/.docs, .venv/.quality
+.venv/.docs .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
+	@echo "installing $(LOCKS)/$*.txt"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

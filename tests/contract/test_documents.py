@@ -5,7 +5,6 @@ import inspect
 import json
 import re
 import textwrap
-import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import validate
 from support.asyncapi import schema as asyncapi_schema
 
-from gateway import documents
 from gateway.dialect_registry import choose, installed_dialects
+from gateway.documents import routes as documents
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
-from gateway.operations import Operation
+from gateway.http.operations import Operation
 from shared.events import EVENTS, EXCHANGE, CloudEvent
+from shared.version import VERSION
 
 CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_every_example_fits_the_schema_beside_it(operation: Operation) -> None:
     shown = [
         (content["schema"], content["examples"]) for body in bodies for content in body.get("content", {}).values()
     ]
-    assert shown or operation.answers.keys() == {204}
+    assert shown or operation.responses.keys() == {204}
     for schema, examples in shown:
         for name, example in examples.items():
             assert accepts(schema, example["value"], calls()["components"]), (name, example)
@@ -95,14 +95,14 @@ def test_every_example_fits_the_schema_beside_it(operation: Operation) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_example_of_a_request_is_one_that_the_call_itself_takes(operation: Operation) -> None:
     told = described(operation)
-    if operation.asks is None:
+    if operation.parameters is None:
         assert "requestBody" not in told
         return
     if operation.method == "GET":
-        operation.asks.model_validate({each["name"]: each["example"] for each in told["parameters"]})
+        operation.parameters.model_validate({each["name"]: each["example"] for each in told["parameters"]})
         return
     for example in told["requestBody"]["content"]["application/json"]["examples"].values():
-        operation.asks.model_validate(example["value"])
+        operation.parameters.model_validate(example["value"])
 
 
 def test_every_field_has_an_example_of_its_own() -> None:
@@ -117,9 +117,9 @@ def test_a_handler_reads_what_its_description_says(operation: Operation) -> None
     read = [
         node.args[1].id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_call"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read_parameters"
     ]
-    assert read == ([operation.asks.__name__] if operation.asks else [])
+    assert read == ([operation.parameters.__name__] if operation.parameters else [])
 
 
 def steps() -> list[Any]:
@@ -177,7 +177,7 @@ def test_the_events_are_a_valid_asyncapi_document() -> None:
 
 def test_an_invalid_asyncapi_document_would_be_noticed() -> None:
     broken = json.loads(json.dumps(events()))
-    broken["operations"]["tell.auth.user.registered.v1"]["action"] = "publish"
+    broken["operations"]["publish.auth.user.registered.v1"]["action"] = "publish"
     assert not jsonschema.validators.validator_for(asyncapi_schema())(asyncapi_schema()).is_valid(broken)
 
 
@@ -212,17 +212,17 @@ def test_every_reference_of_a_document_leads_somewhere(document: Any) -> None:
             found = found[name]
 
 
-def test_the_documents_carry_the_version_of_the_gateway() -> None:
-    project = tomllib.loads((ROOT / "gateway" / "pyproject.toml").read_text())["project"]
-    assert project["version"] == documents.VERSION
-
-
 @pytest.fixture
 async def client() -> Any:
     app = web.Application()
     documents.mount(app, installed_dialects())
     async with TestClient(TestServer(app)) as client:
         yield client
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json"])
+async def test_a_document_has_the_version_of_the_release(client: Any, path: str) -> None:
+    assert (await (await client.get(path)).json())["info"]["version"] == VERSION
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", "/docs"])

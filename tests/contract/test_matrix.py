@@ -3,7 +3,7 @@
 import pytest
 from support.app import App, fresh_number
 from support.database import Tables
-from support.speakers import LOG_INS, RESETS, SPEAKERS, Speaker, World
+from support.dialect_clients import LOG_INS, RESETS, SPEAKERS, Speaker, World
 
 from gateway.dialect_registry import installed_dialects
 

@@ -9,7 +9,7 @@ import pytest
 from stack.system import Stack
 from support.app import App, fresh_number
 from support.database import Tables
-from support.speakers import RESETS, SPEAKERS, World
+from support.dialect_clients import RESETS, SPEAKERS, World
 
 ZH, EN = "【好码】", "[Haoma] "
 HEADERS = [

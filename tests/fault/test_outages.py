@@ -54,7 +54,7 @@ async def listening(stack: Stack, name: str, keys: list[str]) -> AsyncIterator[a
         async with amqp.Consumer(queue, hear, await amqp.Publisher.open(link)).running(link):
             yield heard
         channel = await link.channel()
-        for part in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+        for part in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(part)
 
 

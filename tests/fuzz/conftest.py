@@ -6,13 +6,13 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from fuzz.wire import WireModel
+from fuzz.wire import RawConnection
 from hypothesis import HealthCheck, settings
 from stack.system import Stack
 from support.app import App, fresh_number
 
 LONG = os.environ.get("FUZZ") == "long"
-COUNT = pytest.StashKey[WireModel]()
+COUNT = pytest.StashKey[RawConnection]()
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 settings.register_profile("quick", derandomize=True, deadline=None, database=None, suppress_health_check=SLOW)
@@ -25,11 +25,11 @@ def examples(quick: int, long: int) -> settings:
 
 
 @pytest.fixture(scope="session")
-def wire(system: Stack, pytestconfig: pytest.Config) -> Iterator[WireModel]:
+def wire(system: Stack, pytestconfig: pytest.Config) -> Iterator[RawConnection]:
     """A connection to the gateway that sends whatever it is told to, and counts."""
     address = urlsplit(system.url("gateway"))
     assert address.hostname is not None
-    wire = WireModel(HTTPConnection(address.hostname, address.port, timeout=20))
+    wire = RawConnection(HTTPConnection(address.hostname, address.port, timeout=20))
     pytestconfig.stash[COUNT] = wire
     yield wire
     wire.close()

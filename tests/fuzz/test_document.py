@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fuzz.conftest import examples
-from fuzz.wire import OPERATIONS, Reply, WireModel, check, document
+from fuzz.wire import OPERATIONS, RawConnection, Reply, check, document
 from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 from stack.system import Stack
 
 from gateway.dialect import Dialect
-from gateway.operations import Operation
+from gateway.http.operations import Operation
 
 CHECKS: list[Any] = [
     not_a_server_error,
@@ -38,7 +38,12 @@ SCHEMA = schemathesis.openapi.from_dict(document())
 @examples(quick=5, long=260)
 @given(data=st.data())
 def test_a_call_made_from_the_document_is_answered_as_the_document_says(
-    dialect: Dialect, operation: Operation, system: Stack, wire: WireModel, member: dict[str, str], data: st.DataObject
+    dialect: Dialect,
+    operation: Operation,
+    system: Stack,
+    wire: RawConnection,
+    member: dict[str, str],
+    data: st.DataObject,
 ) -> None:
     described = SCHEMA[operation.path][operation.method]
     mode = data.draw(st.sampled_from([GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE]))

@@ -7,13 +7,13 @@ from urllib.parse import quote
 import pytest
 from fuzz.conftest import examples
 from fuzz.values import anything, as_form, as_json, texts, values
-from fuzz.wire import MAX_LINE, OPERATIONS, WireModel, check, check_too_long, document
+from fuzz.wire import MAX_LINE, OPERATIONS, RawConnection, check, check_too_long, document
 from hypothesis import given
 from hypothesis import strategies as st
 from support.app import fresh_number
 
 from gateway.dialect import Dialect
-from gateway.operations import Operation
+from gateway.http.operations import Operation
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 OWN_NUMBER = {"phone", "phone_number", "mobile", "number"}
@@ -22,7 +22,7 @@ EACH = pytest.mark.parametrize(
     [
         pytest.param(dialect, operation, id=f"{operation.method} {operation.path}")
         for dialect, operation in OPERATIONS
-        if operation.asks or "{" in operation.path
+        if operation.parameters or "{" in operation.path
     ],
 )
 TAKING = pytest.mark.parametrize(
@@ -30,7 +30,7 @@ TAKING = pytest.mark.parametrize(
     [
         pytest.param(dialect, operation, id=f"{operation.method} {operation.path}")
         for dialect, operation in OPERATIONS
-        if operation.asks and operation.method != "GET"
+        if operation.parameters and operation.method != "GET"
     ],
 )
 
@@ -57,8 +57,8 @@ def good(operation: Operation, draw: Any) -> dict[str, Any]:
 
 def spoil(operation: Operation, fields: dict[str, Any], draw: Any) -> dict[str, Any]:
     """One field gone wrong, or gone, or one more; now and then a field inside a field."""
-    assert operation.asks is not None
-    names = [model.alias or name for name, model in operation.asks.model_fields.items()]
+    assert operation.parameters is not None
+    names = [model.alias or name for name, model in operation.parameters.model_fields.items()]
     name = draw(st.sampled_from([*names, *names, "unknown"]))
     if draw(st.integers(0, 9)) == 0:
         return {other: value for other, value in fields.items() if other != name}
@@ -72,7 +72,7 @@ def spoil(operation: Operation, fields: dict[str, Any], draw: Any) -> dict[str, 
 @examples(quick=14, long=450)
 @given(data=st.data())
 def test_a_field_gone_wrong_is_answered_in_the_contract(
-    dialect: Dialect, operation: Operation, wire: WireModel, member: dict[str, str], data: st.DataObject
+    dialect: Dialect, operation: Operation, wire: RawConnection, member: dict[str, str], data: st.DataObject
 ) -> None:
     draw = data.draw
     asked = re.sub(
@@ -80,9 +80,9 @@ def test_a_field_gone_wrong_is_answered_in_the_contract(
         lambda _: quote(draw(st.one_of(st.just(member["id"]), texts)).encode("utf-8", "surrogatepass"), safe=""),
         operation.path,
     )
-    fields = spoil(operation, good(operation, draw), draw) if operation.asks else {}
+    fields = spoil(operation, good(operation, draw), draw) if operation.parameters else {}
     headers = {"Authorization": "Bearer " + draw(st.sampled_from([member["token"], member["token"], "x", "a.b.c"]))}
-    if operation.method == "GET" or not operation.asks:
+    if operation.method == "GET" or not operation.parameters:
         asked += "?" + as_form(fields) if fields else ""
         reply = wire.send(operation.method, asked, **headers)
     elif FORM in told(operation)["requestBody"]["content"] and draw(st.integers(0, 3)) == 0:
@@ -108,7 +108,7 @@ def test_a_field_gone_wrong_is_answered_in_the_contract(
     ),
 )
 def test_a_body_that_makes_no_sense_is_answered_in_the_contract(
-    dialect: Dialect, operation: Operation, wire: WireModel, member: dict[str, str], body: bytes, kind: str
+    dialect: Dialect, operation: Operation, wire: RawConnection, member: dict[str, str], body: bytes, kind: str
 ) -> None:
     path = re.sub(r"\{\w+\}", member["id"], operation.path)
     headers = {"Authorization": f"Bearer {member['token']}"}

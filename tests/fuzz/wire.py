@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from gateway.dialect import Dialect
 from gateway.dialect_registry import installed_dialects
 from gateway.documents.openapi import openapi
-from gateway.operations import Operation
+from gateway.http.operations import Operation
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 MAX_LINE = 8190
@@ -31,7 +31,7 @@ class Reply:
 
 
 @dataclass
-class WireModel:
+class RawConnection:
     """One connection that is kept; what is sent is not looked at."""
 
     http: HTTPConnection

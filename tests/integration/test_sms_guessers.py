@@ -13,8 +13,8 @@ from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, ru
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
 from sms_service.callers.rate_limits import Callers, Unlimited
-from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.retention import purge
+from sms_service.retention_store import RetentionStore
 from sms_service.verification.codes import Verifications
 
 
@@ -161,7 +161,7 @@ async def test_guessers_whose_hour_is_over_are_purged(sms: Sms, codes: Verificat
         old.rpartition(".")[0] + ".0/24",
     )
 
-    await purge(LedgerStore(sms.pool))
+    await purge(RetentionStore(sms.pool))
 
     assert (await failures(sms, old), await failures(sms, young)) == (0, 1)
 

@@ -87,7 +87,7 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
 async def _delete(amqp_url: str, queue: amqp.Queue) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        for name in (queue.name, queue.parked, *map(queue.rung, amqp.RETRY_DELAYS)):
+        for name in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(name)
 
 

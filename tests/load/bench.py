@@ -16,11 +16,11 @@ import time
 from collections.abc import Sequence
 
 import uvloop
+from load.baselines import argon2_ms, bare_aiohttp
 from load.delivery import deliver
 from load.operations import HIT_SHARE, REGISTERED, Bench, all_operations, say, seed_directory, storm
 from load.processes import ALL_CORES, machine, pin, resident_mib
 from load.results import Result, percentile
-from load.yardsticks import argon2_ms, bare_aiohttp
 from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App

@@ -148,7 +148,7 @@ async def seed_directory(stack: Stack) -> list[str]:
     connection = await asyncpg.connect(url_of(stack.addresses["POSTGRES_URL"], "contacts"))
     try:
         await connection.executemany(
-            "insert into directory (user_id, phone_ref, nickname, avatar, visible, version, since, updated_at) "
+            "insert into directory (user_id, phone_ref, nickname, avatar, visible, version, occurred_at, updated_at) "
             "values ($1, $2, $3, $4, $5, $6, now(), now() - interval '1 minute')",
             rows,
         )

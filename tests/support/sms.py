@@ -25,7 +25,7 @@ from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.messages.templates import BUILT_IN, Texts
 from sms_service.otp import CodeDeriver
-from sms_service.senders.port import Message, Outcome, Sender, SendResult
+from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
 from sms_service.verification.codes import CallerLimits, Secrets, Switches, Verifications
 from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
@@ -110,16 +110,16 @@ class Recorder:
 
     outcome: Outcome | Exception = Outcome.ACCEPTED
     name: str = "recorder"
-    messages: list[Message] = field(default_factory=list)
+    messages: list[OutgoingMessage] = field(default_factory=list)
 
-    async def send(self, message: Message) -> SendResult:
+    async def send(self, message: OutgoingMessage) -> SendResult:
         self.messages.append(message)
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return SendResult(self.outcome)
 
 
-def a_message(number: E164 | None = None, **more: Any) -> Message:
+def a_message(number: E164 | None = None, **more: Any) -> OutgoingMessage:
     """A message as a sender is given it."""
     usual = {
         "text": "【好码】验证码 314159",
@@ -128,7 +128,7 @@ def a_message(number: E164 | None = None, **more: Any) -> Message:
         "language": Language.CHINESE,
     }
     given = {"message_id": new_id(), "remaining": timedelta(minutes=5)} | usual | more
-    return Message(to=number or fresh_number(), **given)
+    return OutgoingMessage(to=number or fresh_number(), **given)
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class Sms:
 
     def delivery(self, sender_pool: Sender | SenderPool, texts: Texts = BUILT_IN) -> Delivery:
         if not isinstance(sender_pool, SenderPool):
-            sender_pool = SenderPool.only(sender_pool)
+            sender_pool = SenderPool.of_one(sender_pool)
         return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, PHONES, lambda: None, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:

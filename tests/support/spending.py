@@ -1,4 +1,4 @@
-"""Spending as its tests see it: a plan, and processes that mind the money, over one database."""
+"""Spending in tests: a plan, and processes that charge, throttle and block over one database."""
 
 import asyncio
 import secrets
@@ -17,7 +17,7 @@ from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.routing import Route
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.port import Sender
-from sms_service.spending.cli import shown
+from sms_service.spending.cli import render
 from sms_service.spending.config import BudgetPart, SpendingPart, plan_of
 from sms_service.spending.gate import SpendingGate
 from sms_service.spending.monitor import PrefixMonitor
@@ -31,10 +31,10 @@ from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering
 CENT = 10_000
 """In micros."""
 MINUTE = timedelta(minutes=1)
-SOON = {"record": 4, "slow": 8, "stop": 12, "per_minute": 3}
+LOW_THRESHOLDS = {"flag": 4, "throttle": 8, "block": 12, "per_minute": 3}
 """Stages that a few messages reach."""
 
-AGE = (
+MAKE_OLDER = (
     "update budgets set starts_at = starts_at - make_interval(secs => $1)",
     """
     with moved as (delete from prefix_traffic returning *)
@@ -43,14 +43,13 @@ AGE = (
     order by starts_at
     """,
     """
-    update spending_stages set
+    update prefix_stages set
         since = since - make_interval(secs => $1), until = until - make_interval(secs => $1),
         cleared_at = cleared_at - make_interval(secs => $1), minute = minute - make_interval(secs => $1)
     """,
 )
 
-
-LEFT = """
+SECONDS_LEFT = """
     select extract(epoch from date_bin($1::interval, now(), 'epoch') + $1::interval - now())::float8
 """
 
@@ -58,20 +57,20 @@ LEFT = """
 async def clear_of_the_edge(
     database: "Pool | Connection", window: timedelta = timedelta(minutes=5), *, seconds: float = 10.0
 ) -> None:
-    """See that a window of the database's clock does not end within ``seconds``: if it would, begin with the next one.
+    """Wait for the next window of the database's clock if the current one ends within ``seconds``.
 
-    Those of five minutes end where hours and days do.
+    Windows of five minutes end where hours and days do.
     """
-    while (left := await database.fetchval(LEFT, window)) < seconds:
+    while (left := await database.fetchval(SECONDS_LEFT, window)) < seconds:
         await asyncio.sleep(left)
 
 
-def a_plan(
+def make_plan(
     *budgets: tuple[str, str | None, str | None],
     prices: Mapping[str, Mapping[str, int]] | None = None,
     **spending: Any,
 ) -> Plan:
-    """A plan in which the sender ``recorder`` asks a cent everywhere, unless other prices are given."""
+    """A plan with budgets of (prefix, hour, day). By default the sender ``recorder`` costs a cent everywhere."""
     plan = plan_of(
         SpendingPart.model_validate({"currency": "CNY"} | spending),
         [BudgetPart.model_validate({"prefix": prefix, "hour": hour, "day": day}) for prefix, hour, day in budgets],
@@ -81,41 +80,40 @@ def a_plan(
     return plan
 
 
-def block_of(prefix: str = "+86138") -> str:
-    """A block of mainland numbers that nobody else uses."""
+def random_range(prefix: str = "+86138") -> str:
+    """A number range in China that no other test uses."""
     return f"{prefix}{secrets.randbelow(10**4):04d}"
 
 
-def number_in(block: str) -> E164:
-    """A number of a block."""
-    return E164(f"{block}{secrets.randbelow(10**4):04d}")
+def random_number(number_range: str) -> E164:
+    return E164(f"{number_range}{secrets.randbelow(10**4):04d}")
 
 
 @dataclass
-class Minding:
-    """One process that minds the money: it asks, delivers, and judges whenever it is told to."""
+class SpendingHarness:
+    """One process that limits spending: a test requests, delivers and reviews through it, when it wants to."""
 
     sms: Sms
     plan: Plan
-    watch: SpendingGate = field(init=False)
-    judge: PrefixMonitor = field(init=False)
+    gate: SpendingGate = field(init=False)
+    monitor: PrefixMonitor = field(init=False)
     store: SpendingStore = field(init=False)
     ledger: BudgetedLedger = field(init=False)
     alarms: int = 0
 
     def __post_init__(self) -> None:
         self.store = SpendingStore(self.sms.pool)
-        self.watch = SpendingGate(self.store, self.plan)
-        self.judge = PrefixMonitor(self.store, self.plan, lambda: None, every=0, rest=0)
+        self.gate = SpendingGate(self.store, self.plan)
+        self.monitor = PrefixMonitor(self.store, self.plan, lambda: None, interval=0, rest_factor=0)
         self.ledger = BudgetedLedger(
-            self.sms.pool, LedgerStore(self.sms.pool), self._alarm, self.plan.rules["range"].alarming
+            self.sms.pool, LedgerStore(self.sms.pool), self._alarm, self.plan.rules["range"].alarm_sends
         )
 
     def _alarm(self) -> None:
         self.alarms += 1
 
-    async def open(self) -> "Minding":
-        """See that the budgets have their rows."""
+    async def open(self) -> "SpendingHarness":
+        """Add the rows of the budgets."""
         await self.store.open_budgets(self.plan.budgets)
         return self
 
@@ -128,33 +126,33 @@ class Minding:
             lambda: None,
             on,
             tests=tests,
-            spending_guard=self.watch,
+            spending_guard=self.gate,
         )
 
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
         names = tuple(sender.name for sender in senders)
         sender_pool = SenderPool(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
-        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, gate=self.watch)
+        return Delivery(self.ledger, sender_pool, self.sms.deriver, PHONES, lambda: None, spending_guard=self.gate)
 
-    async def shown(self) -> str:
-        """What an operator is shown."""
-        found, counts = await self.store.find(), await self.store.counts(1, 0)
-        return shown(self.plan, found.windows, counts, await self.store.state())
+    async def rendered(self) -> str:
+        """What ``python -m sms_service spending`` prints."""
+        state, traffic = await self.store.find(), await self.store.traffic(1, 0)
+        return render(self.plan, state.windows, traffic, await self.store.state())
 
-    async def look(self) -> int:
-        """Judge, and see what came of it. Returns how many stages were entered."""
-        entered = await self.judge.judge()
-        await self.watch.refresh()
+    async def review(self) -> int:
+        """Review, and refresh the gate. Returns how many stages were entered."""
+        entered = await self.monitor.review()
+        await self.gate.refresh()
         return entered
 
     async def age(self, **past: float) -> None:
-        """Make time pass for all that is spent, counted and judged."""
+        """Let time pass for everything that is spent, counted and reviewed."""
         seconds = past.get("seconds", 0.0) + past.get("minutes", 0.0) * 60 + past.get("hours", 0.0) * 3600
-        for statement in AGE:
+        for statement in MAKE_OLDER:
             await self.sms.pool.execute(statement, seconds)
 
     async def spent(self, prefix: str, span: str = "hour") -> int:
-        """What the running window of a budget says."""
+        """What the running window of a budget has spent."""
         return int(
             await self.sms.pool.fetchval("select spent from budgets where prefix = $1 and span = $2", prefix, span)
         )
@@ -169,45 +167,45 @@ class Minding:
         )
 
     async def stages(self, scope: str) -> list[str]:
-        """The stages of a scope that were told, in the order of their versions."""
+        """The stages of a scope for which there are events, in the order of their versions."""
         events = [event for event in await self.sms.events(scope) if event["subject"] == scope]
-        told = sorted((event["version"], event["type"].split(".")[2]) for event in events)
-        assert [version for version, _ in told] == list(range(1, len(told) + 1))
-        return [name for _, name in told]
+        stages = sorted((event["version"], event["type"].split(".")[2]) for event in events)
+        assert [version for version, _ in stages] == list(range(1, len(stages) + 1))
+        return [name for _, name in stages]
 
 
-def a_sender(name: str = "recorder", **more: Any) -> Recorder:
-    """One that takes everything at once."""
+def make_sender(name: str = "recorder", **more: Any) -> Recorder:
+    """A sender that accepts every message at once."""
     return Recorder(name=name, **more)
 
 
-async def send(mind: Minding, number: E164, *, verify: bool = False) -> None:
-    """A code asked for and delivered, and entered if it is."""
-    issued = await mind.codes().issue(asking(number))
-    await mind.delivery(a_sender()).deliver((await mind.sms.sends(number))[-1]["message_id"])
+async def send(harness: SpendingHarness, number: E164, *, verify: bool = False) -> None:
+    """Request a code, deliver it, and enter it if ``verify``."""
+    issued = await harness.codes().issue(asking(number))
+    await harness.delivery(make_sender()).deliver((await harness.sms.sends(number))[-1]["message_id"])
     if verify:
-        await mind.codes().check(entering(number, issued.code))
+        await harness.codes().check(entering(number, issued.code))
 
 
-async def pump(mind: Minding, block: str, many: int, *, verify: bool = False) -> None:
-    """Messages to so many numbers of a block."""
-    for last in range(many):
-        await send(mind, E164(f"{block}{last:04d}"), verify=verify)
+async def pump(harness: SpendingHarness, number_range: str, count: int, *, verify: bool = False) -> None:
+    """Send messages to ``count`` numbers of a range."""
+    for last in range(count):
+        await send(harness, E164(f"{number_range}{last:04d}"), verify=verify)
 
 
-async def pump_on(mind: Minding, block: str, many: int) -> None:
-    """Messages to numbers of a block that got none so far."""
-    already = await mind.sms.pool.fetchval(
-        "select coalesce(sum(sent), 0)::int from prefix_traffic where range = $1", block
+async def pump_on(harness: SpendingHarness, number_range: str, count: int) -> None:
+    """Send messages to ``count`` numbers of a range that got none so far."""
+    already = await harness.sms.pool.fetchval(
+        "select coalesce(sum(sent), 0)::int from prefix_traffic where range = $1", number_range
     )
-    for last in range(already, already + many):
-        await send(mind, E164(f"{block}{last:04d}"))
+    for last in range(already, already + count):
+        await send(harness, E164(f"{number_range}{last:04d}"))
 
 
-async def outcome(mind: Minding, number: E164) -> ErrorCode | None:
-    """How a request for a code is refused; None when it is not."""
+async def outcome(harness: SpendingHarness, number: E164) -> ErrorCode | None:
+    """The error code of a request for a code; None if the request is accepted."""
     try:
-        await mind.codes().issue(asking(number))
+        await harness.codes().issue(asking(number))
     except ServiceError as error:
         return error.code
     return None

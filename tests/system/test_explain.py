@@ -11,8 +11,9 @@ from support.app import App, fresh_number, wrong
 from support.database import Tables
 
 from shared.postgres import pool
-from sms_service.receipts.receipts import Fate, Receipt, Receipts
+from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
+from sms_service.senders.port import DeliveryStatus, Receipt
 
 
 async def typed(environ: Mapping[str, str], *words: str) -> str:
@@ -30,7 +31,9 @@ async def delivered(system: Stack, tables: Tables, number: str) -> None:
     newest = "select message_id, sender from attempts where phone_ref = $1 order by started_at desc limit 1"
     message_id, sender = await tables.connections["sms"].fetchrow(newest, tables.ref(number))
     async with pool(system.addresses["POSTGRES_URL"], "sms") as opened:
-        assert await Receipts(ReceiptStore(opened), {}, lambda: None).apply(sender, Receipt(Fate.DELIVERED, message_id))
+        assert await Receipts(ReceiptStore(opened), {}, lambda: None).apply(
+            sender, Receipt(DeliveryStatus.DELIVERED, message_id)
+        )
 
 
 async def test_a_code_is_followed_from_the_request_to_the_session(app: App, system: Stack, tables: Tables) -> None:

@@ -1,1 +1,1 @@
-"""Which of a user's contacts are members: a directory built from events, and a matcher."""
+"""Finds the members among a user's contacts: a directory built from events, and a matcher."""

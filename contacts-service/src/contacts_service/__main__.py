@@ -1,4 +1,4 @@
-"""``python -m contacts_service``: serve, or ``migrate`` the database."""
+"""``python -m contacts_service``: serve requests, or ``migrate`` the database."""
 
 import argparse
 
@@ -10,14 +10,14 @@ SERVICE = "contacts-service"
 
 
 def main() -> None:
-    """Read the command and the settings, then do what was asked."""
-    parser = argparse.ArgumentParser(prog="python -m contacts_service", description="Which contacts are members.")
+    """Parse the command line and run the command."""
+    parser = argparse.ArgumentParser(prog="python -m contacts_service", description="Finds members among contacts.")
     parser.add_argument(
         "command",
         nargs="?",
         choices=("serve", "migrate"),
         default="serve",
-        help="serve (default): answer matches and follow users; migrate: bring the database schema up to date",
+        help="serve (default): match contacts and keep the directory up to date; migrate: update the database schema",
     )
     (_migrate if parser.parse_args().command == "migrate" else _serve)()
 
@@ -25,7 +25,7 @@ def main() -> None:
 def _migrate() -> None:
     settings = load(DatabaseSettings, SERVICE)
     configure(SERVICE, settings.log_level)
-    from shared.postgres import migrate  # noqa: PLC0415  a command loads what it needs
+    from shared.postgres import migrate  # noqa: PLC0415  each command imports only what it needs
 
     migrate(settings.postgres_url, settings.contacts_database, "contacts_service")
 

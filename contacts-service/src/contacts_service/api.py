@@ -1,4 +1,4 @@
-"""The internal HTTP API: one question."""
+"""The internal HTTP API: one endpoint."""
 
 from aiohttp import web
 
@@ -13,7 +13,6 @@ routes = web.RouteTableDef()
 
 @routes.post(MATCH.path)
 async def match(request: web.Request) -> web.Response:
-    """Which of these numbers are members?"""
-    call = await read(request, MATCH)
-    matched = await request.app[MATCHER].match(call.user_id, E164(call.own_phone), call.phones)
-    return reply(matched)
+    """Match an address book."""
+    book = await read(request, MATCH)
+    return reply(await request.app[MATCHER].match(book.user_id, E164(book.own_phone), book.phones))

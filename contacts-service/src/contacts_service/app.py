@@ -1,4 +1,4 @@
-"""The composition root: what contacts-service is made of, in the order it comes up."""
+"""The composition root: builds contacts-service in the order in which its parts start."""
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from contacts_service import api
 from contacts_service.budget import Budget
-from contacts_service.consumer import QUEUE, Follower, watched
+from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
 from contacts_service.directory import Directory
 from contacts_service.matching import Matcher
 from contacts_service.numbers import NumberReader
@@ -25,11 +25,11 @@ from shared.process.health import CHECKS
 from shared.process.startup import wait_for_server
 
 BODY_BYTES = 512 * 1024
-"""Room for a list well beyond the 2,000 entries allowed, so that it is refused for its length and by name."""
+"""Larger than a list of 2,000 numbers, so that a list that is too long gets its own error code."""
 
 
 def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.Application:
-    """Build the service, following users by way of ``queue``. It reaches its servers when it starts, not here."""
+    """Build the service. It consumes user events from ``queue`` and connects to its servers when it starts."""
     app = new_service(settings.service_token.get_secret_value(), api.routes, body_bytes=BODY_BYTES)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
@@ -38,14 +38,13 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             client = await stack.enter_async_context(redis.client(settings.redis_url))
             store = Store(pool)
             directory = await _directory(stack, settings, store)
-            publisher, incoming = await _bus(stack, settings)
+            publisher, consuming = await _broker(stack, settings)
             await stack.enter_async_context(Relay(pool, publisher).running())
-            consumer = amqp.Consumer(queue, Follower(store, directory.learn).handle, publisher)
-            await stack.enter_async_context(consumer.running(incoming))
-            await stack.enter_async_context(watched(consumer, queue.name))
+            consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add).handle, publisher)
+            await stack.enter_async_context(consumer.running(consuming))
+            await stack.enter_async_context(monitored(consumer, queue.name))
             app[api.MATCHER] = _matcher(settings, client, store, directory)
-            # The broker is not among them: without it matching works, and taking every replica out would not
-            # bring it back. Its state is the gauge haoma_consuming.
+            # The broker is not checked: matching works without it. Its state is the gauge haoma_consuming.
             app[CHECKS]["postgresql"] = lambda: postgres.ping(pool)
             app[CHECKS]["redis"] = lambda: cast("Awaitable[Any]", client.ping())
             yield
@@ -55,7 +54,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
 
 
 async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: Store) -> Directory:
-    """The filter, loaded; first waiting for the migration where both are started at once."""
+    """Load the filter. The migration may still be running, so this waits for the tables."""
     await wait_for_server(
         "the contacts tables in PostgreSQL",
         "POSTGRES_URL",
@@ -68,11 +67,11 @@ async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: S
     return directory
 
 
-async def _bus(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[amqp.Publisher, amqp.Connection]:
-    """To publish with, and to consume from: each on a connection of its own."""
-    outgoing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service publisher"))
-    incoming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service consumer"))
-    return await amqp.Publisher.open(outgoing), incoming
+async def _broker(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[amqp.Publisher, amqp.Connection]:
+    """A publisher and a connection to consume from, on separate connections."""
+    publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service publisher"))
+    consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service consumer"))
+    return await amqp.Publisher.open(publishing), consuming
 
 
 def _matcher(settings: ContactsSettings, client: Redis, store: Store, directory: Directory) -> Matcher:
@@ -82,5 +81,5 @@ def _matcher(settings: ContactsSettings, client: Redis, store: Store, directory:
         per_hour=settings.contacts_budget_per_hour,
     )
     keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
-    # The relay's poll, not a wake-up, takes contacts.matched along: a second later, but many in one batch.
+    # Nothing wakes the relay for contacts.matched: its poll publishes them a second later, many in one batch.
     return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store, store.publish)

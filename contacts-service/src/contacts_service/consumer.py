@@ -1,4 +1,4 @@
-"""What we do when a user changed elsewhere: keep his entry of the directory as auth-service last told it."""
+"""The consumer of user events: keeps each user's directory entry as the newest event describes it."""
 
 import asyncio
 import contextlib
@@ -12,22 +12,23 @@ from prometheus_client import Counter, Gauge
 from pydantic import AwareDatetime, ValidationError
 
 from shared.amqp import Consumer, PoisonError, Queue
+from shared.background import running
 from shared.events import CloudEvent, UserDeleted, UserRegistered, UserSnapshot, UserUpdated
 from shared.phone import ref_from_hex, ref_hex
 
 QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key))
-WATCH_SECONDS = 5.0
+MONITOR_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 
-EVENTS = Counter("haoma_directory_events_total", "Snapshots of users that arrived", ["outcome"])
+EVENTS = Counter("haoma_directory_events_total", "User events received", ["outcome"])
 CONSUMING = Gauge("haoma_consuming", "1 while the broker counts a consumer on the queue", ["queue"])
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A user as the directory keeps him. ``since`` is when the fact happened; no ``phone_ref``: he is gone."""
+class DirectoryEntry:
+    """A user in the directory. ``occurred_at`` is the time of the event; a deleted user has no ``phone_ref``."""
 
     user_id: int
     phone_ref: int | None
@@ -35,105 +36,102 @@ class Entry:
     avatar: str
     visible: bool
     version: int
-    since: datetime
+    occurred_at: datetime
 
 
-class Entries(Protocol):
-    async def apply(self, entry: Entry) -> bool:
-        """Keep the entry if it is newer than the one held, and say whether it was."""
+class DirectoryRepository(Protocol):
+    async def apply(self, entry: DirectoryEntry) -> bool:
+        """Store the entry if it is newer than the stored one. Returns whether it was."""
 
 
 class _UserEvent(CloudEvent[UserSnapshot]):
     time: AwareDatetime
 
 
-class Follower:
-    """Applies snapshots of users, in whatever order and however often they come."""
+class DirectoryUpdater:
+    """Applies user events to the directory. They may arrive in any order and more than once."""
 
-    def __init__(self, entries: Entries, learn: Callable[[Sequence[int]], None]) -> None:
-        self._entries = entries
-        self._learn = learn
+    def __init__(self, directory: DirectoryRepository, add_to_filter: Callable[[Sequence[int]], None]) -> None:
+        self._directory = directory
+        self._add_to_filter = add_to_filter
 
     async def handle(self, body: bytes) -> None:
-        """Apply one event. Raises ``PoisonError`` for what can never be one."""
+        """Apply one event. Raises ``PoisonError`` for a message that is not a user event."""
         entry = read(body)
-        applied = await self._entries.apply(entry)
+        applied = await self._directory.apply(entry)
         EVENTS.labels("applied" if applied else "stale").inc()
         if applied and entry.visible and entry.phone_ref is not None:
-            self._learn([entry.phone_ref])
+            self._add_to_filter([entry.phone_ref])
 
 
-def read(body: bytes) -> Entry:
-    """The entry that an event asks for. Raises ``PoisonError`` without quoting the event."""
+def read(body: bytes) -> DirectoryEntry:
+    """The directory entry of an event. Raises ``PoisonError``, whose text does not quote the event."""
     try:
         return _entry(_UserEvent.model_validate_json(body))
     except ValidationError as error:
-        raise PoisonError(f"not a user event: {error.error_count()} fields do not fit") from None
+        raise PoisonError(f"not a user event: {error.error_count()} invalid fields") from None
     except ValueError as error:
         raise PoisonError(str(error)) from None
 
 
-def _entry(told: _UserEvent) -> Entry:
-    if told.type not in QUEUE.keys:
-        raise ValueError("not a kind of event this queue is for")
-    if not told.data.user_id.isdecimal() or not 0 <= int(told.data.user_id) < 2**63 or not 0 <= told.version < 2**31:
+def _entry(event: _UserEvent) -> DirectoryEntry:
+    user_id, version = event.data.user_id, event.version
+    if event.type not in QUEUE.keys:
+        raise ValueError("an event type that this queue does not consume")
+    if not user_id.isdecimal() or not 0 <= int(user_id) < 2**63 or not 0 <= version < 2**31:
         raise ValueError("a user id or version out of range")
-    if told.type == UserDeleted.key:
-        return Entry(int(told.data.user_id), None, "", "", visible=False, version=told.version, since=told.time)
-    return _living(told.data, told.version, told.time)
+    if event.type == UserDeleted.key:
+        return DirectoryEntry(int(user_id), None, "", "", visible=False, version=version, occurred_at=event.time)
+    return _active_entry(event.data, version, event.time)
 
 
-def _living(user: UserSnapshot, version: int, since: datetime) -> Entry:
+def _active_entry(user: UserSnapshot, version: int, occurred_at: datetime) -> DirectoryEntry:
     if "\0" in user.nickname + user.avatar:
-        raise ValueError("a zero byte in a text")
-    return Entry(
+        raise ValueError("a zero byte in the nickname or avatar")
+    return DirectoryEntry(
         user_id=int(user.user_id),
         phone_ref=_ref(user.phone_ref),
         nickname=user.nickname,
         avatar=user.avatar,
         visible=user.discoverable and not user.disabled,
         version=version,
-        since=since,
+        occurred_at=occurred_at,
     )
 
 
 def _ref(text: str) -> int:
     ref = ref_from_hex(text) if len(text) == 16 else None
     if ref is None or ref_hex(ref) != text.lower():
-        raise ValueError("not a reference")
+        raise ValueError("not a phone reference")
     return ref
 
 
 @contextlib.asynccontextmanager
-async def watched(consumer: Consumer, queue: str) -> AsyncIterator[None]:
-    """Show in a gauge, and log when it changes, whether the queue is being consumed.
+async def monitored(consumer: Consumer, queue: str) -> AsyncIterator[None]:
+    """Report in a gauge whether the broker counts a consumer on the queue, and log each change.
 
-    It is no part of readiness: with the broker away matching still answers, from a directory that waits.
+    This is not part of readiness: without the broker, matching works on the directory as it is.
     """
-    task = asyncio.create_task(_watch(consumer, queue))
-    try:
+    async with running(_monitor(consumer, queue), name="consumer-monitor"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
-async def _watch(consumer: Consumer, queue: str) -> None:
-    was = True
+async def _monitor(consumer: Consumer, queue: str) -> None:
+    before = True
     while True:
-        consuming = await _consuming(consumer)
+        consuming = await _is_consuming(consumer)
         CONSUMING.labels(queue).set(consuming)
-        if consuming is not was:
+        if consuming is not before:
             log.warning("consumer.changed", queue=queue, consuming=consuming)
-        was = consuming
-        await asyncio.sleep(WATCH_SECONDS)
+        before = consuming
+        await asyncio.sleep(MONITOR_SECONDS)
 
 
-async def _consuming(consumer: Consumer) -> bool:
+async def _is_consuming(consumer: Consumer) -> bool:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await consumer.check()
-    except Exception as error:  # noqa: BLE001  whatever the broker's client says, nobody consumes
-        log.debug("consumer.unchecked", error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001  any error means that the check did not succeed
+        log.debug("consumer.check_failed", error=type(error).__name__)
         return False
     return True

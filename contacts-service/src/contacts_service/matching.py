@@ -1,4 +1,4 @@
-"""The rule of finding friends: how many may be asked about, who is left out, who is shown."""
+"""Matching an address book with the directory: the limits, and which members are shown."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ SOURCE = "contacts-service"
 
 
 class Member(NamedTuple):
-    """A user whom others may find, by the reference of his number."""
+    """A user whom others may find, with the reference of their number."""
 
     ref: int
     user_id: int
@@ -22,73 +22,81 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Charge:
-    """What a call took from its user's budget of new numbers, and what is left of it."""
+class BudgetCharge:
+    """How many new numbers a call was charged for, and how many the user has left."""
 
-    taken: int
+    charged: int
     left: int
 
 
-class Numbers(Protocol):
+class AddressBookReader(Protocol):
     def ref(self, number: E164) -> int: ...
 
     async def read(self, entries: Sequence[Any], calling_code: str) -> dict[int, str]:
-        """Each number's reference, in order, with its first spelling; ``calling_code`` is for national spellings."""
+        """The references of the numbers in a list, in its order, each with the first entry that spells it.
+
+        ``calling_code`` is the country of entries in national spelling.
+        """
 
 
-class Allowance(Protocol):
-    async def charge(self, user_id: int, refs: Collection[int]) -> Charge:
-        """Count numbers the user has not asked about before. Raises ``ServiceError(CONTACT_BUDGET)``."""
+class ContactBudget(Protocol):
+    async def charge(self, user_id: int, refs: Collection[int]) -> BudgetCharge:
+        """Count the numbers that are new for the user. Raises ``ServiceError(CONTACT_BUDGET)``."""
 
 
-class Sieve(Protocol):
-    def likely(self, refs: Iterable[int]) -> list[int]:
-        """Those that may belong to a member, and few others."""
+class MemberFilter(Protocol):
+    def candidates(self, refs: Iterable[int]) -> list[int]:
+        """The references that may belong to a member, in their order: all of those that do, and few others."""
 
 
-class Members(Protocol):
+class MemberRepository(Protocol):
     async def find(self, refs: Sequence[int]) -> list[Member]:
-        """Who is visible under these references, in any order."""
+        """The visible users with these references, in any order."""
 
 
 class Matcher:
-    """Answers which numbers of an address book are members. Nothing of the book is kept."""
+    """Finds the members in an address book and stores nothing of the book."""
 
     def __init__(
-        self, numbers: Numbers, allowance: Allowance, sieve: Sieve, members: Members, publish: Publish
+        self,
+        reader: AddressBookReader,
+        budget: ContactBudget,
+        members_filter: MemberFilter,
+        members: MemberRepository,
+        publish: Publish,
     ) -> None:
-        self._numbers = numbers
-        self._allowance = allowance
-        self._sieve = sieve
+        self._reader = reader
+        self._budget = budget
+        self._filter = members_filter
         self._members = members
         self._publish = publish
 
     async def match(self, user_id: int, own_phone: E164, phones: Sequence[Any]) -> Matched:
-        """Members among ``phones``, in the order asked, each once, as spelled first; never the caller himself.
+        """The members among ``phones``, in the list's order, each once, with the spelling that comes first.
 
-        Raises ``ServiceError``: ``TOO_MANY_CONTACTS``; ``CONTACT_BUDGET`` with ``retry_after``, and then nothing
-        was charged; ``UNAVAILABLE``.
+        Users do not find themselves. Raises ``ServiceError``: ``TOO_MANY_CONTACTS``; ``CONTACT_BUDGET`` with
+        ``retry_after``, and then nothing is charged; ``UNAVAILABLE``.
         """
         if len(phones) > MAX_NUMBERS:
             raise ServiceError(ErrorCode.TOO_MANY_CONTACTS)
-        asked = await self._numbers.read(phones, split(own_phone)[0])
-        asked.pop(self._numbers.ref(own_phone), None)
-        charge = await self._allowance.charge(user_id, asked)
-        matches = await self._confirm(user_id, asked)
-        await self._tell(user_id, len(phones), charge, len(matches))
+        spellings = await self._reader.read(phones, split(own_phone)[0])
+        spellings.pop(self._reader.ref(own_phone), None)
+        charge = await self._budget.charge(user_id, spellings)
+        matches = await self._find(user_id, spellings)
+        await self._publish_counts(user_id, len(phones), charge, len(matches))
         return Matched(matches=matches, budget_left=charge.left)
 
-    async def _confirm(self, user_id: int, asked: Mapping[int, str]) -> list[Contact]:
-        likely = self._sieve.likely(asked)
-        if not likely:
+    async def _find(self, user_id: int, spellings: Mapping[int, str]) -> list[Contact]:
+        candidates = self._filter.candidates(spellings)
+        if not candidates:
             return []
-        members = {member.ref: member for member in await self._members.find(likely)}
+        members = {member.ref: member for member in await self._members.find(candidates)}
         return [
-            Contact(phone=asked[ref], user_id=member.user_id, nickname=member.nickname, avatar=member.avatar)
-            for ref in likely
+            Contact(phone=spellings[ref], user_id=member.user_id, nickname=member.nickname, avatar=member.avatar)
+            for ref in candidates
             if (member := members.get(ref)) is not None and member.user_id != user_id
         ]
 
-    async def _tell(self, user_id: int, submitted: int, charge: Charge, matched: int) -> None:
-        fact = ContactsMatched(user_id=str(user_id), submitted=submitted, charged=charge.taken, matched=matched)
-        await self._publish([new_event(fact, source=SOURCE, subject=str(user_id), version=1)])
+    async def _publish_counts(self, user_id: int, submitted: int, charge: BudgetCharge, matched: int) -> None:
+        counts = ContactsMatched(user_id=str(user_id), submitted=submitted, charged=charge.charged, matched=matched)
+        await self._publish([new_event(counts, source=SOURCE, subject=str(user_id), version=1)])

@@ -1,4 +1,4 @@
-"""What contacts-service is told by its environment."""
+"""The settings of contacts-service."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from shared.process.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Sett
 
 
 class DatabaseSettings(Settings):
-    """Enough to migrate: the job that changes the schema is given no key."""
+    """The settings of ``migrate``, which needs no secret but the database's."""
 
     postgres_url: PostgresUrl
     contacts_database: str = "contacts"
 
 
 class ContactsSettings(DatabaseSettings):
-    """Variables are the field names in capitals; ``SERVED_CALLING_CODES`` is a list of calling codes such as ``86,852``.
+    """The settings of the server. ``SERVED_CALLING_CODES`` is a list such as ``86,852``.
 
-    A user may ask about ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each
-    hour since the first time.
+    A user may send ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each hour since the
+    first ones.
     """
 
     contacts_port: int = 8083

@@ -1,33 +1,34 @@
-"""Every SQL statement of contacts-service."""
+"""The SQL statements of contacts-service."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from contacts_service.consumer import Entry
+from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
 from shared.events import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, connection
 
 APPLY = """
-    insert into directory as held (user_id, phone_ref, nickname, avatar, visible, version, since)
+    insert into directory as stored (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
     values ($1, $2, $3, $4, $5, $6, $7)
     on conflict (user_id) do update set
         phone_ref = excluded.phone_ref, nickname = excluded.nickname, avatar = excluded.avatar,
-        visible = excluded.visible, version = excluded.version, since = excluded.since, updated_at = now()
-    where held.version < excluded.version
+        visible = excluded.visible, version = excluded.version, occurred_at = excluded.occurred_at,
+        updated_at = now()
+    where stored.version < excluded.version
     returning true
 """
 
-# A number that has changed hands may stand under two users until both events are here: the later fact is the
-# true one, also when it says that its user hides.
+# A number that moved from one user to another belongs to both until both events are applied. The later event decides,
+# also when its user is hidden.
 FIND = """
     select phone_ref, user_id, nickname, avatar
     from (
         select distinct on (phone_ref) phone_ref, user_id, nickname, avatar, visible
         from directory
         where phone_ref = any($1::bigint[])
-        order by phone_ref, since desc, user_id
+        order by phone_ref, occurred_at desc, user_id
     ) as latest
     where visible
 """
@@ -47,15 +48,15 @@ CHANGED = """
 
 
 class Store:
-    """The directory and the outbox in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` when it is away."""
+    """The directory and the outbox in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` if PostgreSQL is down."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def apply(self, entry: Entry) -> bool:
-        """Keep the entry if it is newer than the one held, and say whether it was."""
-        async with connection(self._pool) as session:
-            applied = await session.fetchval(
+    async def apply(self, entry: DirectoryEntry) -> bool:
+        """Store the entry if it is newer than the stored one. Returns whether it was."""
+        async with connection(self._pool) as conn:
+            applied = await conn.fetchval(
                 APPLY,
                 entry.user_id,
                 entry.phone_ref,
@@ -63,35 +64,35 @@ class Store:
                 entry.avatar,
                 entry.visible,
                 entry.version,
-                entry.since,
+                entry.occurred_at,
             )
         return applied is not None
 
     async def find(self, refs: Sequence[int]) -> list[Member]:
-        """Who is visible under these references, in any order."""
-        async with connection(self._pool) as session:
-            rows = await session.fetch(FIND, refs)
+        """The visible users with these references, in any order."""
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(FIND, refs)
         return [Member(*row) for row in rows]
 
     async def now(self) -> datetime:
         """The database's clock."""
-        async with connection(self._pool) as session:
-            clock: datetime = await session.fetchval(NOW)
+        async with connection(self._pool) as conn:
+            clock: datetime = await conn.fetchval(NOW)
         return clock
 
     async def page(self, after: int, size: int) -> tuple[int, Sequence[int]]:
-        """References of the next ``size`` visible users, and the last of these users' id; (0, ()) at the end."""
-        async with connection(self._pool) as session:
-            last, refs = await session.fetchrow(PAGE, after, size) or (None, None)
+        """The last id and the references of the next ``size`` visible users; ``(0, ())`` at the end."""
+        async with connection(self._pool) as conn:
+            last, refs = await conn.fetchrow(PAGE, after, size) or (None, None)
         return last or 0, refs or ()
 
     async def changed(self, since: datetime) -> tuple[datetime, Sequence[int]]:
-        """The database's clock, and references of visible users whose rows changed after ``since``."""
-        async with connection(self._pool) as session:
-            clock, refs = await session.fetchrow(CHANGED, since) or (since, None)
+        """The database's clock, and the references of visible users whose rows changed after ``since``."""
+        async with connection(self._pool) as conn:
+            clock, refs = await conn.fetchrow(CHANGED, since) or (since, None)
         return clock, refs or ()
 
     async def publish(self, messages: Sequence[OutboxMessage]) -> None:
-        """Leave messages for the relay. One statement, so it is its own transaction."""
-        async with connection(self._pool) as session:
-            await put(session, messages)
+        """Add messages to the outbox. It is a single statement and so a transaction of its own."""
+        async with connection(self._pool) as conn:
+            await put(conn, messages)

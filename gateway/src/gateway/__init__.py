@@ -1,1 +1,1 @@
-"""The public face: dialects translate, flows decide, backends ask."""
+"""The public API: dialects translate each contract, flows act on it, and the services behind do the work."""

@@ -1,4 +1,4 @@
-"""``python -m gateway``: settings, then logs, then serve."""
+"""``python -m gateway``: read the settings, configure logs, and serve."""
 
 import argparse
 
@@ -11,9 +11,9 @@ KEEPALIVE_SECONDS = 15.0
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal ends the process."""
     argparse.ArgumentParser(
-        prog="python -m gateway", description="Haoma's public face. Settings come from the environment."
+        prog="python -m gateway", description="The public API of Haoma. Settings come from the environment."
     ).parse_args()
     settings = load(GatewaySettings, "gateway")
     logs.configure("gateway", settings.log_level)

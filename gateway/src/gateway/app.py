@@ -1,18 +1,17 @@
-"""The composition root: clients, flows, dialects and the guard around them."""
+"""The composition root: clients, flows, dialects, and the middleware around them."""
 
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from gateway import documents, receipt_webhook
-from gateway.backends import AuthBackend, ContactsBackend, SmsBackend
-from gateway.dialect import FLOWS, SECURE_COOKIES, mount
+from gateway import receipt_webhook
+from gateway.dialect import FLOWS, mount
 from gateway.dialect_registry import choose, installed_dialects
-from gateway.flows import Flows, Services
+from gateway.documents import routes as documents
+from gateway.flows.composition import compose_flows
+from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.middleware import guard
 from gateway.pages import routes as pages
-from gateway.sealed_number import NumberSeal
-from gateway.sessions import SessionCache
 from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
@@ -21,10 +20,10 @@ from shared.process.settings import Environment
 
 
 def create_app(settings: GatewaySettings) -> web.Application:
-    """The gateway, ready to be served.
+    """Build the gateway. It is ready as soon as it listens.
 
-    It is ready as soon as it listens: without a service behind it, it still says so in each contract's words,
-    which no load balancer could.
+    While the services behind it are unavailable, it still refuses in the format of each contract, which a load
+    balancer could not.
     """
     dialects = choose(installed_dialects(), settings.dialects)
     app = web.Application(middlewares=[guard(dialects, settings.trusted_proxies)])
@@ -43,16 +42,13 @@ def create_app(settings: GatewaySettings) -> web.Application:
             internal_client(settings.sms_url, token) as sms,
             internal_client(settings.contacts_url, token) as contacts,
         ):
-            app[receipt_webhook.SMS] = SmsBackend(sms)
-            app[FLOWS] = Flows(
-                Services(
-                    AuthBackend(auth),
-                    SmsBackend(sms),
-                    ContactsBackend(contacts),
-                    SessionCache(),
-                    NumberSeal(KeyRing.parse(settings.sealed_number_keys.get_secret_value())),
-                    settings.served_calling_codes,
-                )
+            app[receipt_webhook.SMS] = sms
+            app[FLOWS] = compose_flows(
+                auth=auth,
+                sms=sms,
+                contacts=contacts,
+                seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
+                served_calling_codes=settings.served_calling_codes,
             )
             yield
 

@@ -1,4 +1,4 @@
-"""Challenges: a verification as text for a client to come back with. Who holds one still needs the code."""
+"""Challenges: the id of a verification as text that a client sends back. It is worthless without the code."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ def challenge_of(purpose: Purpose, verification_id: UUID) -> str:
 
 
 def read_challenge(text: str) -> tuple[Purpose, UUID]:
-    """What ``challenge_of`` was given. Raises ``ServiceError(CODE_REFUSED)`` for anything else."""
+    """The purpose and the id in a challenge. Raises ``CODE_REFUSED`` if the text is not a challenge."""
     try:
         raw = from_base64url(text)
         return _PURPOSES[raw[0]], UUID(bytes=raw[1:])

@@ -1,4 +1,4 @@
-"""The hardened edge: every request is bounded and named here, and every outcome becomes an answer in its dialect."""
+"""The middleware around every route: it bounds and identifies a request, and renders every refusal in its dialect."""
 
 import asyncio
 import ipaddress
@@ -13,12 +13,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.dialect import ADDRESS, Dialect
-from gateway.problems import ACCEPT_LANGUAGE, problem
+from gateway.http.problems import ACCEPT_LANGUAGE, problem
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.metrics import REFUSALS, observe, route_of
 
 TOTAL_SECONDS = 4.8
-"""From the head of a request to its answer: an outage is told within 5 s."""
+"""Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
 
 HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
 
@@ -28,53 +28,64 @@ HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 
 def guard(dialects: Sequence[Dialect], proxies: Sequence[IPv4Network | IPv6Network]) -> Middleware:
-    """The one middleware around every route: identity, deadline, refusals, headers, one log line."""
+    """Build the middleware: client address, deadline, refusals, response headers, metrics and one log line."""
 
     @web.middleware
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = secrets.token_hex(12)
         structlog.contextvars.bind_contextvars(request_id=request_id)
         request[ADDRESS] = client_address(request, proxies)
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
-        said = ""
+        refusal = ""
         try:
-            refuse_strangers(request)
+            refuse_public_metrics(request)
             async with asyncio.timeout(TOTAL_SECONDS):
                 response = await handler(request)
-        except Exception as error:  # noqa: BLE001  the last resort: nothing may leave but an answer of the contract
-            refusal = _as_refusal(error, request)
-            said = refusal.code.value
-            REFUSALS.labels(said).inc()
-            response = _render(dialects, refusal, request)
-            if isinstance(error, web.HTTPMethodNotAllowed):
-                response.headers["Allow"] = ",".join(sorted(error.allowed_methods))
-        response.headers["X-Request-Id"] = request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Server"] = "haoma"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        response.headers.setdefault("Cache-Control", "no-store")
-        seconds = time.perf_counter() - started
-        observe(request, response.status, seconds)
-        log.log(
-            logging.DEBUG if request.path in HEALTH else logging.INFO,
-            "request",
-            method=request.method,
-            route=route_of(request),
-            status=response.status,
-            refusal=said,
-            ms=round(seconds * 1000, 1),
-        )
+        except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
+            response, refusal = _render_error(dialects, error, request)
+        _add_headers(response, request_id)
+        _record(request, response.status, refusal, time.perf_counter() - started)
         return response
 
-    return answer
+    return handle
 
 
-def refuse_strangers(request: web.Request) -> None:
-    """Figures of our own are for our own network. Raises ``NOT_FOUND``."""
+def _render_error(dialects: Sequence[Dialect], error: Exception, request: web.Request) -> tuple[web.Response, str]:
+    refusal = _as_refusal(error, request)
+    REFUSALS.labels(refusal.code.value).inc()
+    response = _render(dialects, refusal, request)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response.headers["Allow"] = ",".join(sorted(error.allowed_methods))
+    return response, refusal.code.value
+
+
+def _add_headers(response: web.StreamResponse, request_id: str) -> None:
+    response.headers["X-Request-Id"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Server"] = "haoma"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
+    observe(request, status, seconds)
+    log.log(
+        logging.DEBUG if request.path in HEALTH else logging.INFO,
+        "request.answered",
+        method=request.method,
+        route=route_of(request),
+        status=status,
+        refusal=refusal,
+        ms=round(seconds * 1000, 1),
+    )
+
+
+def refuse_public_metrics(request: web.Request) -> None:
+    """Serve ``/metrics`` to private networks only. Raises ``NOT_FOUND``."""
     address = request[ADDRESS]
-    ours = isinstance(address, IPv4Address | IPv6Address) and (address.is_private or address.is_loopback)
-    if request.path == "/metrics" and not ours:
+    private = isinstance(address, IPv4Address | IPv6Address) and (address.is_private or address.is_loopback)
+    if request.path == "/metrics" and not private:
         raise ServiceError(ErrorCode.NOT_FOUND)
 
 
@@ -84,14 +95,14 @@ def _as_refusal(error: Exception, request: web.Request) -> ServiceError:
     if isinstance(error, web.HTTPException):
         return ServiceError(HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID))
     if isinstance(error, TimeoutError):
-        log.warning("request.timeout", route=route_of(request))
+        log.warning("request.timed_out", route=route_of(request))
         return unavailable()
     log.error("request.failed", route=route_of(request), exc_info=error)
     return ServiceError(ErrorCode.INTERNAL, retry_after=1)
 
 
 def _render(dialects: Sequence[Dialect], refusal: ServiceError, request: web.Request) -> web.Response:
-    encoded = request.rel_url.raw_path  # decoded, a path may hold a line end, which no "." of an expression matches
+    encoded = request.rel_url.raw_path  # a decoded path may contain a line end, which "." does not match
     for dialect in dialects:
         if dialect.owns.fullmatch(encoded):
             return dialect.render_error(refusal, request.path)
@@ -99,18 +110,18 @@ def _render(dialects: Sequence[Dialect], refusal: ServiceError, request: web.Req
 
 
 def client_address(request: web.Request, proxies: Sequence[IPv4Network | IPv6Network]) -> IPv4Address | IPv6Address:
-    """The right-most hop that is not one of our proxies; a header from anybody else is not believed."""
-    address = _address(request.remote or "") or IPv6Address("::")
+    """The right-most hop that is not one of our proxies. ``X-Forwarded-For`` from any other peer is ignored."""
+    address = _parse_address(request.remote or "") or IPv6Address("::")
     hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
     while hops and any(address in network for network in proxies):
-        claimed = _address(hops.pop().strip())
-        if claimed is None:
+        hop = _parse_address(hops.pop().strip())
+        if hop is None:
             break
-        address = claimed
+        address = hop
     return address
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

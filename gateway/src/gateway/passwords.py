@@ -1,7 +1,7 @@
-"""Passwords as clients send them, and the one canonical secret that all dialects share.
+"""Passwords as clients send them, and the canonical secret that all dialects share.
 
-The secret is ``m = md5hex(utf8(password))``: one contract sends nothing else, so every contract is reduced to it
-and a user may move between them. It is an encoding for the wire; auth-service stores argon2id over a keyed digest.
+The secret is ``m = md5hex(utf8(password))``. One contract sends only this, so every password is reduced to it and
+users can log in through any contract. It is a wire encoding; auth-service stores argon2id over a keyed digest.
 """
 
 import hashlib
@@ -11,47 +11,47 @@ from dataclasses import dataclass, field
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164, parse, split
 
-SHORTEST = 6
-LONGEST = 128
+MIN_LENGTH = 6
+MAX_LENGTH = 128
 _PRINTABLE = re.compile(r"[ -~]*")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True)
 class Password:
-    """What a client sent: the plain text, or already its md5."""
+    """A password from a client: its secret, and its plain text unless the client sent the md5."""
 
     secret: str = field(repr=False)
     plain: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_plain(cls, text: str) -> "Password":
-        """A password in plain text."""
+        """From plain text."""
         return cls(_md5_hex(text), text)
 
     @classmethod
     def from_md5(cls, text: str) -> "Password":
-        """A password whose md5 hex the client sends. Raises ``PARAMETER_INVALID`` unless exactly 32 hex digits."""
+        """From its md5 hex. Raises ``PARAMETER_INVALID`` unless the text is exactly 32 hex digits."""
         if not _MD5.fullmatch(text):
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field="password")
         return cls(text.lower())
 
     @classmethod
     def from_either(cls, text: str) -> "Password":
-        """The md5 where it has that shape, else plain text."""
+        """From its md5 hex if the text has that shape, otherwise from plain text."""
         return cls.from_md5(text) if _MD5.fullmatch(text) else cls.from_plain(text)
 
-    def accepted_for(self, number: E164 | None, *, shortest: int = SHORTEST) -> str:
-        """The secret, once the rules for a *new* password are met; an md5 hides all but one of them.
+    def accepted_for(self, number: E164 | None, *, shortest: int = MIN_LENGTH) -> str:
+        """Check the rules for a *new* password and return its secret.
 
-        Raises ``PASSWORD_CHARACTERS`` for anything but printable ASCII and ``PASSWORD_LENGTH`` for under
-        ``shortest`` or over 128 characters, or a password that is the phone number itself. Without a number only
-        auth-service, which opens the ticket, can tell the last.
+        Raises ``PASSWORD_CHARACTERS`` unless all characters are printable ASCII, and ``PASSWORD_LENGTH`` unless the
+        length is ``shortest`` to 128 and the password differs from the phone number. An md5 allows only the last
+        check. Without a number, auth-service makes that check, because it can read the number in the ticket.
         """
         if self.plain is not None:
             if not _PRINTABLE.fullmatch(self.plain):
                 raise ServiceError(ErrorCode.PASSWORD_CHARACTERS, field="password")
-            if not shortest <= len(self.plain) <= LONGEST:
+            if not shortest <= len(self.plain) <= MAX_LENGTH:
                 raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
         if number and (self._is_md5_of(number) or self._spells(number)):
             raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")

@@ -1,4 +1,4 @@
-"""The gateway's environment."""
+"""The gateway's settings."""
 
 from pydantic import Field, field_validator
 
@@ -18,10 +18,11 @@ from shared.process.settings import (
 
 
 class GatewaySettings(Settings):
-    """``SERVED_CALLING_CODES`` are calling codes; ``TRUSTED_PROXIES`` are networks whose forwarded address is believed.
+    """The environment of the gateway.
 
-    ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are those
-    under ``/pages``; unless told, development has them and production has not.
+    ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted. ``SEALED_NUMBER_KEYS`` seal the numbers
+    that clients carry from one call to the next, for ten minutes. ``PAGES`` are the forms under ``/pages``; by default
+    they are served in development only.
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
@@ -35,19 +36,14 @@ class GatewaySettings(Settings):
     trusted_proxies: Networks = ()
     pages: OnOff | None = None
 
-    _countries = field_validator("served_calling_codes", "dialects", mode="before")(split_words)
-    _proxies = field_validator("trusted_proxies", mode="before")(split_networks)
+    _words = field_validator("served_calling_codes", "dialects", mode="before")(split_words)
+    _networks = field_validator("trusted_proxies", mode="before")(split_networks)
 
     @field_validator("dialects")
     @classmethod
-    def _installed(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_dialects(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         choose(installed_dialects(), names)
         return names
-
-    @property
-    def serves_pages(self) -> bool:
-        """Whether people find pages here."""
-        return self.pages is OnOff.ON or (self.pages is None and self.environment is Environment.DEVELOPMENT)
 
     @field_validator("served_calling_codes")
     @classmethod
@@ -55,3 +51,8 @@ class GatewaySettings(Settings):
         if not codes or any(not code.isascii() or not code.isdigit() or len(code) > 3 for code in codes):
             raise ValueError("expected calling codes such as 86,852")
         return codes
+
+    @property
+    def serves_pages(self) -> bool:
+        """Whether the forms under ``/pages`` are served."""
+        return self.pages is OnOff.ON or (self.pages is None and self.environment is Environment.DEVELOPMENT)

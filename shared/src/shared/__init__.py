@@ -1,1 +1,1 @@
-"""What crosses a process: contracts, events, errors, numbers, tickets; and thin plumbing for all of them."""
+"""What the services share: internal APIs, events, errors, numbers, tickets, and thin clients of their servers."""

@@ -1,4 +1,4 @@
-"""Work beside the requests: a task that lives as long as a block, once or again and again."""
+"""Background tasks that live as long as a block: one that runs, or one that repeats."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
-    """Run ``work`` in a task for as long as the block lasts; leaving the block cancels the task and waits for it."""
+    """Run ``work`` in a task. The end of the block cancels the task and waits for it."""
     task = asyncio.create_task(work, name=name)
     try:
         yield
@@ -25,9 +25,9 @@ async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterato
 async def repeating(
     name: str, seconds: float, work: Callable[[], Awaitable[object]], *, first_after: float = 0.0
 ) -> AsyncIterator[None]:
-    """Call ``work`` every ``seconds`` seconds, the first time after ``first_after``, for as long as the block lasts.
+    """Call ``work`` every ``seconds`` seconds until the block ends, the first time after ``first_after`` seconds.
 
-    A call that fails is logged as ``background.failed``, and the next one comes at its usual time.
+    A failure is logged as ``background.failed`` and does not delay the next call.
     """
     async with running(_repeat(name, seconds, work, first_after), name=name):
         yield
@@ -38,6 +38,6 @@ async def _repeat(name: str, seconds: float, work: Callable[[], Awaitable[object
     while True:
         try:
             await work()
-        except Exception as error:  # noqa: BLE001  a server may be unavailable; the next call makes up for this one
+        except Exception as error:  # noqa: BLE001  a server may be unavailable; the next call tries again
             log.warning("background.failed", task=name, error=type(error).__name__)
         await asyncio.sleep(seconds)

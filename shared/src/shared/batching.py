@@ -1,4 +1,4 @@
-"""Calls that come close together, answered as one: under load a store is asked for many rows in one statement."""
+"""Batching: calls that arrive while a statement runs share the next statement."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
@@ -6,88 +6,89 @@ from collections.abc import Set as AbstractSet
 from contextvars import Context
 from typing import Generic, TypeVar
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+RequestT = TypeVar("RequestT")
+ResultT = TypeVar("ResultT")
 
 MAX_BATCH = 256
 
 
-class Batcher(Generic[Q, A]):
-    """``await gather(question)`` answers one of the questions put to ``answer_all`` together.
+class Batcher(Generic[RequestT, ResultT]):
+    """``await batcher(request)`` returns the result of one request of a batch that ``process`` handles together.
 
-    No timer holds a call back: one that finds nobody asking goes at once, and those that come meanwhile go together
-    when it is done. ``answer_all`` gives the answers in the order of its questions; what it raises, each caller gets.
+    No timer delays a call. A call that finds no batch running starts one at once; calls that arrive meanwhile form the
+    next batch. ``process`` returns one result for each request, in their order. What it raises, every caller of the
+    batch receives.
     """
 
-    def __init__(self, answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
-        self._answer_all = answer_all
-        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
-        self._asking: asyncio.Task[None] | None = None
+    def __init__(self, process: Callable[[Sequence[RequestT]], Awaitable[Sequence[ResultT]]]) -> None:
+        self._process = process
+        self._waiting: list[tuple[RequestT, asyncio.Future[ResultT]]] = []
+        self._running: asyncio.Task[None] | None = None
 
-    async def __call__(self, question: Q) -> A:
-        """The answer to one question."""
-        answer: asyncio.Future[A] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, answer))
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), context=Context())  # no one caller's
-        return await answer
+    async def __call__(self, request: RequestT) -> ResultT:
+        """The result of one request."""
+        result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, result))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), context=Context())  # the batch belongs to many callers
+        return await result
 
-    async def _ask(self) -> None:
+    async def _run(self) -> None:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                wanted = [(question, waiting) for question, waiting in batch if not waiting.done()]  # some give up
-                if wanted:
-                    await self._ask_together(wanted)
+                pending = [(request, result) for request, result in batch if not result.done()]
+                if pending:
+                    await self._process_batch(pending)
         finally:
-            self._asking = None
+            self._running = None
 
-    async def _ask_together(self, batch: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+    async def _process_batch(self, batch: Sequence[tuple[RequestT, asyncio.Future[ResultT]]]) -> None:
         try:
-            answers = await self._answer_all([question for question, _ in batch])
+            values = await self._process([request for request, _ in batch])
         except BaseException as error:
-            for _, waiting in batch:
-                if not waiting.done():
-                    waiting.set_exception(error)
+            for _, result in batch:
+                if not result.done():
+                    result.set_exception(error)
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, waiting), answer in zip(batch, answers, strict=True):
-            if not waiting.done():  # its caller may have given up
-                waiting.set_result(answer)
+        for (_, result), value in zip(batch, values, strict=True):
+            if not result.done():  # its caller may have been cancelled
+                result.set_result(value)
 
 
-class KeyedBatcher(Generic[Q, A]):
-    """As ``Batcher``, for questions of which no two with a key in common may be asked together.
+class KeyedBatcher(Generic[RequestT, ResultT]):
+    """A ``Batcher`` whose batches hold no two requests with a common key: a statement can change a row only once.
 
-    (A statement changes a row once.) Whoever finds a key of his question waiting or being asked, asks alone, beside it.
-    So does, once more, whoever asked together in vain: a row that is locked for long is not to refuse everybody.
-    ``is_rolled_back`` says of an error that nothing has come of the questions that met it.
+    A call whose key is already in a pending batch runs on its own. If a batch is rolled back, each of its calls is
+    retried once on its own, so one locked row cannot fail the others. ``is_rolled_back`` tells whether an error means
+    that the batch changed nothing.
     """
 
     def __init__(
         self,
-        answer_all: Callable[[Sequence[Q]], Awaitable[Sequence[A]]],
-        keys: Callable[[Q], AbstractSet[Hashable]],
+        process: Callable[[Sequence[RequestT]], Awaitable[Sequence[ResultT]]],
+        keys: Callable[[RequestT], AbstractSet[Hashable]],
         is_rolled_back: Callable[[Exception], bool] = lambda _: False,
     ) -> None:
-        self._answer_all = answer_all
-        self._together = Batcher(answer_all)
+        self._process = process
+        self._batcher = Batcher(process)
         self._keys = keys
         self._is_rolled_back = is_rolled_back
-        self._taken: set[Hashable] = set()
+        self._pending_keys: set[Hashable] = set()
 
-    async def __call__(self, question: Q) -> A:
-        """The answer to one question."""
-        keys = self._keys(question)
-        if self._taken.isdisjoint(keys):
-            self._taken |= keys
+    async def __call__(self, request: RequestT) -> ResultT:
+        """The result of one request."""
+        keys = self._keys(request)
+        if self._pending_keys.isdisjoint(keys):
+            self._pending_keys |= keys
             try:
-                return await self._together(question)
+                return await self._batcher(request)
             except Exception as error:
                 if not self._is_rolled_back(error):
                     raise
             finally:
-                self._taken -= keys
-        (answer,) = await self._answer_all([question])
-        return answer
+                self._pending_keys -= keys
+        (result,) = await self._process([request])
+        return result

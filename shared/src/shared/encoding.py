@@ -1,4 +1,4 @@
-"""Base64url without padding, strict on the way in (RFC 4648 section 5)."""
+"""Base64url without padding (RFC 4648 section 5). Decoding is strict."""
 
 import base64
 import re
@@ -12,7 +12,7 @@ def to_base64url(raw: bytes) -> str:
 
 
 def from_base64url(text: str) -> bytes:
-    """The bytes of URL-safe text. Raises ``ValueError`` for anything but the one canonical spelling."""
+    """Decode URL-safe text. Raises ``ValueError`` unless it is the canonical encoding of its bytes."""
     if not _ALPHABET.fullmatch(text):
         raise ValueError("not base64url")
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,10 +1,10 @@
-"""The one vocabulary of expected refusals: raised by the domain, carried by rpc, rendered by each dialect."""
+"""The error codes of Haoma: the domain raises them, internal calls carry them, each dialect renders them."""
 
 from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Every reason for which Haoma says no. A dialect must be able to say each of them."""
+    """Every expected refusal. Each dialect must render all of them."""
 
     PARAMETER_MISSING = "parameter_missing"
     PARAMETER_INVALID = "parameter_invalid"
@@ -58,9 +58,9 @@ STATUS: dict[ErrorCode, int] = {
 
 
 class ServiceError(Exception):
-    """An expected refusal. Anything else that escapes a handler is a bug.
+    """An expected refusal. Any other exception that leaves a handler is a bug.
 
-    ``retry_after`` is in whole seconds, at least 1; ``field`` names the parameter at fault, never its value.
+    ``retry_after`` is in whole seconds, at least 1; ``field`` is the name of the wrong parameter, never its value.
     """
 
     def __init__(self, code: ErrorCode, *, retry_after: int | None = None, field: str | None = None) -> None:
@@ -71,5 +71,5 @@ class ServiceError(Exception):
 
 
 def unavailable(retry_after: int = 1) -> ServiceError:
-    """A dependency is down or the service sheds load."""
+    """The refusal for a dependency that is down, or for a service that sheds load."""
     return ServiceError(ErrorCode.UNAVAILABLE, retry_after=retry_after)

@@ -1,4 +1,4 @@
-"""Every event Haoma tells the world, declared once: CloudEvents 1.0 (structured JSON) under versioned keys."""
+"""Every event of Haoma, declared once: CloudEvents 1.0 in structured JSON, under versioned keys."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ import uuid_utils
 from pydantic import BaseModel, ConfigDict
 
 EXCHANGE = "events"
-"""The one durable topic exchange; the routing key is the event's type."""
+"""The durable topic exchange. The routing key is the event's type."""
 
 
 def new_id() -> UUID:
-    """A UUIDv7: unique, and roughly in order of time, which keeps indexes dense."""
+    """A UUIDv7 (RFC 9562). Its order in time keeps indexes dense."""
     return UUID(int=uuid_utils.uuid7().int)
 
 
 class EventData(BaseModel):
-    """The ``data`` of an event: something that happened, without codes, passwords, tokens or clear numbers.
+    """The ``data`` of an event. It contains no code, password, token or clear number.
 
-    A field may be added with a default; anything else is a new class under a new ``.v<n>`` key. ``subject_field`` is the field
-    that the envelope's ``subject`` repeats.
+    A new field needs a default; every other change is a new class with a new ``.v<n>`` key. ``subject_field`` names the
+    field that the envelope repeats as ``subject``.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -32,7 +32,7 @@ class EventData(BaseModel):
 
 
 class UserSnapshot(EventData):
-    """A user as other services may know him. Apply it only if its ``version`` is newer than what you hold."""
+    """A user as other services may know them. Apply it only if its ``version`` is newer than the one you have."""
 
     subject_field = "user_id"
 
@@ -49,25 +49,25 @@ class UserSnapshot(EventData):
 
 
 class UserRegistered(UserSnapshot):
-    """An account was opened."""
+    """An account was registered."""
 
     key = "auth.user.registered.v1"
 
 
 class UserUpdated(UserSnapshot):
-    """Profile, number, ``discoverable`` or ban changed."""
+    """The profile, the number, ``discoverable`` or a ban changed."""
 
     key = "auth.user.updated.v1"
 
 
 class UserDeleted(UserSnapshot):
-    """The account is gone and its number free again; no older event may revive it."""
+    """The account was deleted and its number is free. An older event must not restore it."""
 
     key = "auth.user.deleted.v1"
 
 
 class PasswordChanged(EventData):
-    """Reset with a code, or changed by who is logged in. The sessions that it ended are counted."""
+    """The password was reset with a code, or changed in a session. ``sessions_revoked`` sessions ended."""
 
     key = "auth.password.changed.v1"
     subject_field = "user_id"
@@ -87,13 +87,13 @@ class SessionData(EventData):
 
 
 class SessionOpened(SessionData):
-    """Somebody logged in; ``cause`` says how."""
+    """A user logged in. ``cause`` is how."""
 
     key = "auth.session.opened.v1"
 
 
 class SessionRevoked(SessionData):
-    """A session ended before its time; ``cause`` says why."""
+    """A session ended before it expired. ``cause`` is why."""
 
     key = "auth.session.revoked.v1"
 
@@ -111,13 +111,13 @@ class VerificationData(EventData):
 
 
 class VerificationRequested(VerificationData):
-    """A code was asked for, and its message queued."""
+    """A code was requested and its message was queued."""
 
     key = "sms.verification.requested.v1"
 
 
 class VerificationRefused(VerificationData):
-    """A code was asked for and not sent. ``verification_id`` is empty: none was made."""
+    """A request for a code was refused. ``verification_id`` is empty because there is no verification."""
 
     key = "sms.verification.refused.v1"
     subject_field = "phone_ref"
@@ -127,13 +127,13 @@ class VerificationRefused(VerificationData):
 
 
 class VerificationSucceeded(VerificationData):
-    """The right code came back: the number is verified."""
+    """The code was correct: the number is verified."""
 
     key = "sms.verification.succeeded.v1"
 
 
 class VerificationFailed(VerificationData):
-    """A wrong code came back."""
+    """The code was incorrect."""
 
     key = "sms.verification.failed.v1"
 
@@ -151,7 +151,7 @@ class MessageData(EventData):
 
 
 class MessageSent(MessageData):
-    """A sender took the message. ``segments`` is how many short messages its text is, as a carrier bills it."""
+    """A sender accepted the message. ``segments`` is its number of SMS segments, which carriers bill."""
 
     key = "sms.message.sent.v1"
 
@@ -159,13 +159,13 @@ class MessageSent(MessageData):
 
 
 class MessageDelivered(MessageData):
-    """The message reached the phone, as far as its sender can tell."""
+    """The sender reported that the message reached the phone."""
 
     key = "sms.message.delivered.v1"
 
 
 class MessageFailed(MessageData):
-    """The message was refused or lost; ``failure`` is the class of the reason."""
+    """The message was refused or lost. ``failure`` is the class of the reason."""
 
     key = "sms.message.failed.v1"
 
@@ -173,52 +173,81 @@ class MessageFailed(MessageData):
 
 
 class MessageExpired(MessageData):
-    """The code's life ended before the message could leave: it was not sent."""
+    """The code expired before the message could be sent."""
 
     key = "sms.message.expired.v1"
 
 
-class SpendingFact(EventData):
+class PrefixData(EventData):
     subject_field = "scope"
 
     scope: str
-    kind: str
+    kind: Literal["range", "network", "country"]
     prefix: str
     sent: int
     verified: int
     spent_micros: int
-    limit_micros: int
     currency: str
     enforced: bool
     seconds: int
 
 
-class SpendingRecorded(SpendingFact):
-    """Much of a budget is spent, or few of a prefix's codes came back in an hour; nothing is done about it yet."""
+class PrefixFlagged(PrefixData):
+    """Users verified too few of the codes that a prefix got in the last hour. Its messages still go out."""
 
-    key = "sms.spending.recorded.v1"
-
-
-class SpendingSlowed(SpendingFact):
-    """A few messages a minute are sent to a prefix, for ``seconds`` at least; all of them unless it is ``enforced``."""
-
-    key = "sms.spending.slowed.v1"
+    key = "sms.prefix.flagged.v1"
 
 
-class SpendingStopped(SpendingFact):
-    """No message is sent to a prefix for ``seconds``, unless this is not ``enforced``."""
+class PrefixThrottled(PrefixData):
+    """A prefix gets a few messages a minute for at least ``seconds``. Without ``enforced`` all of them still go out."""
 
-    key = "sms.spending.stopped.v1"
+    key = "sms.prefix.throttled.v1"
 
 
-class SpendingResumed(SpendingFact):
-    """A prefix is sent to like all others."""
+class PrefixBlocked(PrefixData):
+    """A prefix gets no messages for ``seconds``. Without ``enforced`` all of them still go out."""
 
-    key = "sms.spending.resumed.v1"
+    key = "sms.prefix.blocked.v1"
+
+
+class PrefixCleared(PrefixData):
+    """The stages of a prefix have ended: it gets messages like any other prefix."""
+
+    key = "sms.prefix.cleared.v1"
+
+
+class BudgetData(EventData):
+    subject_field = "scope"
+
+    scope: str
+    prefix: str
+    span: Literal["hour", "day"]
+    spent_micros: int
+    limit_micros: int
+    currency: str
+    seconds: int
+
+
+class BudgetWarned(BudgetData):
+    """A budget is spent up to its warning threshold. Its window ends in ``seconds``."""
+
+    key = "sms.budget.warned.v1"
+
+
+class BudgetExhausted(BudgetData):
+    """A budget cannot pay for the cheapest message: its prefix gets none for ``seconds``, when the window ends."""
+
+    key = "sms.budget.exhausted.v1"
+
+
+class BudgetRenewed(BudgetData):
+    """A warned or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
+
+    key = "sms.budget.renewed.v1"
 
 
 class ContactsMatched(EventData):
-    """A user looked for friends: how many numbers he sent, how many were new, how many are members."""
+    """A user sent an address book: how many numbers, how many of them new, how many of them members."""
 
     key = "contacts.matched.v1"
     subject_field = "user_id"
@@ -244,18 +273,21 @@ EVENTS: tuple[type[EventData], ...] = (
     MessageDelivered,
     MessageFailed,
     MessageExpired,
-    SpendingRecorded,
-    SpendingSlowed,
-    SpendingStopped,
-    SpendingResumed,
+    PrefixFlagged,
+    PrefixThrottled,
+    PrefixBlocked,
+    PrefixCleared,
+    BudgetWarned,
+    BudgetExhausted,
+    BudgetRenewed,
     ContactsMatched,
 )
 
-F = TypeVar("F", bound=EventData)
+DataT = TypeVar("DataT", bound=EventData)
 
 
-class CloudEvent(BaseModel, Generic[F]):
-    """The envelope (CloudEvents 1.0). ``version`` is an extension: the subject's version after this fact."""
+class CloudEvent(BaseModel, Generic[DataT]):
+    """The envelope (CloudEvents 1.0). ``version`` is an extension: the version of the subject after this event."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -267,12 +299,12 @@ class CloudEvent(BaseModel, Generic[F]):
     subject: str
     version: int
     datacontenttype: Literal["application/json"] = "application/json"
-    data: F
+    data: DataT
 
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """A message for the outbox: what the relay will publish, and where."""
+    """A message for the outbox: what the relay publishes, and where."""
 
     id: UUID
     exchange: str
@@ -282,19 +314,21 @@ class OutboxMessage:
 
 Publish = Callable[[Sequence[OutboxMessage]], Awaitable[None]]
 
-_ENVELOPE = CloudEvent[Any]  # held: pydantic forgets a parametrised class nobody holds, and building one takes 1 ms
+_ENVELOPE = CloudEvent[
+    Any
+]  # kept: pydantic caches a parametrised class only while it is referenced, and building one takes 1 ms
 
 
-def new_event(fact: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
-    """A fact in its envelope, ready for the outbox. ``source`` is the service's name."""
+def new_event(data: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
+    """An event in its envelope, ready for the outbox. ``source`` is the service's name."""
     identity = new_id()
     envelope = _ENVELOPE(
         id=str(identity),
         source=f"/{source}",
-        type=fact.key,
+        type=data.key,
         time=datetime.now(UTC),
         subject=subject,
         version=version,
-        data=fact,
+        data=data,
     )
-    return OutboxMessage(identity, EXCHANGE, fact.key, envelope.model_dump_json().encode())
+    return OutboxMessage(identity, EXCHANGE, data.key, envelope.model_dump_json().encode())

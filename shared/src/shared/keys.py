@@ -1,4 +1,4 @@
-"""Rings of secret keys: one current, older ones still accepted, so that a key can be rotated under load."""
+"""Key rings: a current key and older keys that are still accepted, so that a key can be replaced without downtime."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -7,16 +7,16 @@ from typing import Self
 
 @dataclass(frozen=True)
 class KeyRing:
-    """Keys by a small id (1-255). The first one written is current: it signs; all of them verify."""
+    """Keys by id (1 to 255). The current key, the first in the text, signs. All of them verify."""
 
     current: int
     by_id: dict[int, bytes] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``2:<hex>,1:<hex>``, the current key first.
+        """Parse ``2:<hex>,1:<hex>``, the current key first.
 
-        Raises ``ValueError`` without echoing the text when it is malformed or a key is under 32 bytes.
+        Raises ``ValueError``, without quoting the text, if it is malformed or a key is shorter than 32 bytes.
         """
         try:
             pairs = [(int(number), bytes.fromhex(key)) for number, key in map(_split, text.split(","))]
@@ -50,5 +50,5 @@ def development_secret(name: str) -> str:
 
 
 def holds_development_secret(text: str) -> bool:
-    """Whether a secret for development is anywhere in ``text``, in small or in capital letters."""
+    """Whether ``text`` contains a secret for development, in lower or upper case."""
     return _DEVELOPMENT_MARK in text.lower()

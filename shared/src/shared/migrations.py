@@ -1,4 +1,4 @@
-"""What each service's ``migrations/env.py`` runs: alembic over asyncpg, plain SQL, one transaction per revision."""
+"""What each ``migrations/env.py`` runs: alembic over asyncpg, with plain SQL and one transaction for each revision."""
 
 import asyncio
 
@@ -7,14 +7,14 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-TURN_SECONDS = 0.2
-"""Between two looks whether another migrator has ended."""
+LOCK_RETRY_SECONDS = 0.2
+"""The pause between two attempts to lock out other migrators."""
 
 log = structlog.get_logger()
 
 
 def run() -> None:
-    """Apply revisions to the database, or print their SQL (``alembic --sql``, for review by a DBA)."""
+    """Apply revisions to the database, or print their SQL for review (``alembic --sql``)."""
     url = context.config.attributes["url"].replace("postgresql://", "postgresql+asyncpg://", 1)
     if context.is_offline_mode():
         context.configure(url=url, literal_binds=True, transaction_per_migration=True)
@@ -27,17 +27,17 @@ def run() -> None:
 async def _online(url: str) -> None:
     engine = create_async_engine(url, poolclass=pool.NullPool)
     async with engine.connect() as connection:
-        await _take_turn(connection)
+        await _lock_out_others(connection)
         await connection.run_sync(_upgrade)
         await connection.commit()
     await engine.dispose()
 
 
-async def _take_turn(connection: AsyncConnection) -> None:
-    """Two migrators at once take turns; the second finds nothing to do. The turn ends with the connection.
+async def _lock_out_others(connection: AsyncConnection) -> None:
+    """Wait until no other migrator runs. The lock ends with the connection; the second migrator finds nothing to do.
 
-    Asked again and again, with no transaction in between: an index that is built concurrently waits for everybody who
-    is in a statement, and so for one that waited inside PostgreSQL for its builder.
+    It polls, without an open transaction: ``create index concurrently`` waits for every running statement, so a
+    statement that waited for the lock inside PostgreSQL would wait for the index and the index for it.
     """
     waiting = False
     while not (await connection.exec_driver_sql("select pg_try_advisory_lock(4862736140)")).scalar_one():
@@ -45,7 +45,7 @@ async def _take_turn(connection: AsyncConnection) -> None:
         if not waiting:
             log.info("migration.waiting")
         waiting = True
-        await asyncio.sleep(TURN_SECONDS)
+        await asyncio.sleep(LOCK_RETRY_SECONDS)
     await connection.commit()
 
 

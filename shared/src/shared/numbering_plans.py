@@ -24,17 +24,18 @@ _ARGENTINA, _GABON = 54, 241
 _STILL_VALID = frozenset({_ARGENTINA, _GABON})
 """Countries whose old forms libphonenumber calls valid; elsewhere only numbers that it does not know are changed."""
 
-_VIETNAM = dict(
-    zip("120 121 122 126 128 123 124 125 127 129".split(), "70 79 77 76 78 83 84 85 81 82".split(), strict=True),
-    **{f"16{digit}": f"3{digit}" for digit in range(2, 10)},
-    **{"186": "56", "188": "58", "199": "59"},
-)
+_VIETNAM = {
+    "12": dict(zip("0123456789", ["70", "79", "77", "83", "84", "85", "76", "81", "78", "82"], strict=True)),
+    "16": {digit: f"3{digit}" for digit in "23456789"},
+    "18": {"6": "56", "8": "58"},
+    "19": {"9": "59"},
+}
 _CHANGES = {
     20: [("1([069])(.{7})", r"10\1\2"), ("1([278])(.{7})", r"12\1\2"), ("1([14])(.{7})", r"11\1\2")],
     52: [("(?:0?1|04[45])(.{10})", r"\1")],
     _ARGENTINA: [("([1-368].{9})", r"9\1")],
     55: [("([1-9][1-9])([689].{7})", r"\g<1>9\2")],
-    84: [(f"{old}(.{{7}})", rf"{new}\1") for old, new in _VIETNAM.items()],
+    84: [(f"{old}{last}(.{{7}})", rf"{new}\1") for old, by_last in _VIETNAM.items() for last, new in by_last.items()],
     225: [("([04-9][0-3].{6})", r"01\1"), ("([04-9][4-6].{6})", r"05\1"), ("([04-9][7-9].{6})", r"07\1")],
     229: [("(.{8})", r"01\1")],
     230: [("(.{7})", r"5\1")],

@@ -1,4 +1,4 @@
-"""The transactional outbox: messages are committed with the state they tell of, then relayed at least once."""
+"""The transactional outbox: messages are committed with the rows they report, then published at least once."""
 
 import asyncio
 import contextlib
@@ -13,29 +13,30 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from shared.amqp import Publisher, raise_on_broker_loss
+from shared.background import running
 from shared.events import OutboxMessage
 from shared.postgres import Connection, Pool, transaction
 
 BATCH = 200
 POLL_SECONDS = 1.0
-GATHER_SECONDS = 0.01
-"""After the first news, so that commits close together leave in one batch."""
+COLLECT_SECONDS = 0.01
+"""The pause after the first wake-up, so that commits close together are published in one batch."""
 BATCH_SECONDS = 10.0
 PARK_AFTER = 5
 MAX_JOINED = 8
-"""So many messages may travel as one: few enough that several consumers share what comes at once."""
+"""How many messages may be joined into one: few enough that a burst is spread over several consumers."""
 
 Join = Callable[[Sequence[bytes]], bytes]
-"""The bodies of several messages as the body of one. Raises ``ValueError`` for those that cannot be."""
+"""Joins the bodies of several messages into one body. Raises ``ValueError`` for bodies that cannot be joined."""
 
 Parcel = tuple[OutboxMessage, Sequence[asyncpg.Record]]
-"""A message that is to be published, and the rows that travel in it."""
+"""A message to publish, and the rows that it carries."""
 
-ALL_ALONE: Mapping[str, Join] = MappingProxyType({})
+NO_JOINS: Mapping[str, Join] = MappingProxyType({})
 
 PUBLISHED = Counter("haoma_outbox_published_total", "Messages confirmed by the broker")
-PARKED = Counter("haoma_outbox_parked_total", "Messages set aside after repeated refusals")
-LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message when it was relayed")
+PARKED = Counter("haoma_outbox_parked_total", "Messages parked after repeated refusals")
+LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message of the last batch")
 
 log = structlog.get_logger()
 
@@ -44,8 +45,7 @@ INSERT = """
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
 """
 
-# The deletion becomes true only when the broker has confirmed: until then the rows are locked, not gone,
-# and another relay passes over them.
+# The transaction commits after the broker has confirmed. Until then the rows are locked, and other relays skip them.
 TAKE = """
     delete from outbox where id in (
         select id from outbox where parked_at is null order by id limit $1 for update skip locked
@@ -60,12 +60,12 @@ PUT_BACK = """
 
 
 async def put(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
-    """Add messages to the outbox inside the caller's transaction."""
+    """Add messages to the outbox in the caller's transaction."""
     await connection.execute(INSERT, *columns(messages))
 
 
 def columns(messages: Sequence[OutboxMessage]) -> tuple[list[object], list[str], list[str], list[bytes]]:
-    """The messages as the four arrays that ``INSERT`` takes, for statements that embed it."""
+    """The messages as the four arrays of ``INSERT``, for statements that insert them as part of something larger."""
     return (
         [message.id for message in messages],
         [message.exchange for message in messages],
@@ -74,52 +74,48 @@ def columns(messages: Sequence[OutboxMessage]) -> tuple[list[object], list[str],
     )
 
 
-class BrokerAwayError(Exception):
-    """The broker did not answer for a batch: nothing is known of it, and all of it stays."""
+class BrokerUnavailableError(Exception):
+    """The broker did not confirm a batch: its outcome is unknown, so every row stays."""
 
 
 class Relay:
-    """Moves committed messages to the broker: in batches, confirms in flight together, woken after a commit.
+    """Publishes committed messages in batches and deletes them when the broker has confirmed.
 
-    ``joins`` names the routing keys whose messages leave as one when they leave together.
+    ``joins`` maps a routing key to the function that joins its messages when several are published at once.
     """
 
-    def __init__(self, pool: Pool, publisher: Publisher, joins: Mapping[str, Join] = ALL_ALONE) -> None:
+    def __init__(self, pool: Pool, publisher: Publisher, joins: Mapping[str, Join] = NO_JOINS) -> None:
         self._pool = pool
         self._publisher = publisher
         self._joins = joins
-        self._news = asyncio.Event()
+        self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Say that something was committed. The poll is the guarantee; this only makes it quick."""
-        self._news.set()
+        """Publish soon: something was committed. Without a call the next poll finds it."""
+        self._woken.set()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Relay in the background for as long as the block lasts."""
-        task = asyncio.create_task(self._run(), name="outbox-relay")
-        try:
+        """Relay in the background until the block ends."""
+        async with running(self._run(), name="outbox-relay"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
-                    await self._news.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-            self._news.clear()
+                    await self._woken.wait()
+            await asyncio.sleep(COLLECT_SECONDS)
+            self._woken.clear()
             try:
                 while await raise_on_broker_loss(self.relay_batch()) == BATCH:
                     pass
-            except Exception as error:  # noqa: BLE001  whatever failed, the rows are still there
-                log.warning("outbox.waiting", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001  the rows are still there
+                log.warning("outbox.delayed", error=type(error).__name__)
                 await asyncio.sleep(POLL_SECONDS)
 
     async def relay_batch(self) -> int:
-        """Publish one batch and delete what was confirmed. Returns how many rows it took."""
+        """Publish one batch and delete what the broker confirmed. Returns the number of rows in the batch."""
         async with transaction(self._pool, BATCH_SECONDS) as connection:
             rows = await connection.fetch(TAKE, BATCH)
             if not rows:
@@ -132,37 +128,37 @@ class Relay:
         return len(rows)
 
     async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
-        """The rows that the broker refused. Raises ``BrokerAwayError``: undo the whole batch and try again."""
+        """Publish the rows; returns those that the broker refused. Raises ``BrokerUnavailableError``."""
         parcels = list(self._parcels(rows))
         try:
             refused = await self._publisher.publish_all([message for message, _ in parcels])
         except ConnectionError as error:
-            raise BrokerAwayError from error
-        return [row for _, packed in itertools.compress(parcels, refused) for row in packed]
+            raise BrokerUnavailableError from error
+        return [row for _, carried in itertools.compress(parcels, refused) for row in carried]
 
     def _parcels(self, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
-        """What is to be published for these rows."""
-        together: dict[str, list[asyncpg.Record]] = {}
+        """The messages to publish for these rows."""
+        joinable: dict[str, list[asyncpg.Record]] = {}
         for row in rows:
             if row["routing_key"] in self._joins:
-                together.setdefault(row["routing_key"], []).append(row)
+                joinable.setdefault(row["routing_key"], []).append(row)
             else:
                 yield _message(row), [row]
-        for key, alike in together.items():
-            for start in range(0, len(alike), MAX_JOINED):
-                yield from self._joined(key, alike[start : start + MAX_JOINED])
+        for key, same_key in joinable.items():
+            for start in range(0, len(same_key), MAX_JOINED):
+                yield from self._joined(key, same_key[start : start + MAX_JOINED])
 
     def _joined(self, key: str, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
         try:
             body = self._joins[key]([row["body"] for row in rows])
-        except ValueError:  # one that nobody understands holds up no other
-            log.warning("outbox.not_joined", routing_key=key)
+        except ValueError:  # a malformed message must not delay the others
+            log.warning("outbox.join_failed", routing_key=key)
             yield from ((_message(row), [row]) for row in rows)
         else:
             yield replace(_message(rows[0]), body=body), rows
 
     async def _put_back(self, connection: Connection, row: asyncpg.Record) -> None:
-        """Keep a refused row, parked when it was refused too often; a confirmed one is gone."""
+        """Keep a refused row, and park it after too many refusals."""
         attempts = row["attempts"] + 1
         if attempts >= PARK_AFTER:
             PARKED.inc()

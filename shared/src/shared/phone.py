@@ -1,4 +1,4 @@
-"""Phone numbers: every spelling to E.164, E.164 to a keyed reference, and a mask for people to read."""
+"""Phone numbers: parsing to E.164, keyed references and encryption for storage, and a mask for display."""
 
 import hmac
 import re
@@ -16,7 +16,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.spelling import clean
 
 E164 = NewType("E164", str)
-"""A canonical number: a plus sign and 7 to 15 ASCII digits. The key of every limit, code and account."""
+"""A canonical number: a plus sign and 7 to 15 ASCII digits. Limits, codes and accounts are keyed by it."""
 
 MAINLAND = "86"
 BLOCK = 16
@@ -91,7 +91,7 @@ def _read_abroad(bare: str, calling_code: str, served: Collection[str]) -> E164 
 
 
 def split(number: E164) -> tuple[str, str]:
-    """The calling code and the national digits of a canonical number, as in ``("86", "13800138000")``."""
+    """The calling code and the national digits, as in ``("86", "13800138000")``."""
     if number.startswith("+86"):
         return MAINLAND, number[3:]
     import phonenumbers  # noqa: PLC0415  as above
@@ -102,31 +102,31 @@ def split(number: E164) -> tuple[str, str]:
 
 
 def mask(number: E164) -> str:
-    """``138****8000``: enough for its owner to recognise, too little to call."""
+    """``138****8000``: its owner recognises it, others cannot call it."""
     _, national = split(number)
     shown = 3 if len(national) > 8 else 1
     return f"{national[:shown]}****{national[-4 if len(national) > 8 else -2 :]}"
 
 
 class PhoneKeys:
-    """Numbers under a secret key: a one-way-looking reference for tables and events, and a seal for storage.
+    """References of numbers for tables and events, and encryption of numbers for storage, under one secret key.
 
-    The reference is the first 8 bytes of AES over the number as one 16-byte block: a permutation cut in
-    half, so it is uniform (good as a hash) and meaningless without the key.
+    A reference is the first 8 bytes of AES over the number as one 16-byte block. It is uniformly distributed, like a
+    hash, and cannot be linked to a number without the key.
     """
 
     def __init__(self, secret: bytes) -> None:
         reference_key = hmac.digest(secret, b"phone reference", "sha256")[:16]
-        # ECB over one independent block is the permutation wanted here, not a mode of encryption.
+        # ECB of a single block is AES itself: a keyed permutation, not a mode for longer texts.
         self._reference = Cipher(AES(reference_key), ECB()).encryptor()  # noqa: S305
         self._seal = AESSIV(hmac.digest(secret, b"phone seal", "sha512"))
 
     def ref(self, number: E164) -> int:
-        """The reference of one number as PostgreSQL's signed ``bigint``."""
+        """The reference of a number as a signed 64-bit integer, PostgreSQL's ``bigint``."""
         return self.refs([number])[0]
 
     def refs(self, numbers: Iterable[E164]) -> list[int]:
-        """The references of many numbers, in order, by one call of AES."""
+        """The references of many numbers, in their order, with one call of AES."""
         blocks = "".join([number.ljust(BLOCK, "\0") for number in numbers])
         words = array("q", self._reference.update(blocks.encode("ascii")))
         if sys.byteorder == "little":
@@ -134,24 +134,24 @@ class PhoneKeys:
         return words[::2].tolist()
 
     def seal(self, number: E164) -> bytes:
-        """The number encrypted for storage; the same number seals to the same bytes."""
+        """Encrypt a number with AES-SIV (RFC 5297). The same number always gives the same bytes."""
         return self._seal.encrypt(number.encode(), None)
 
     def open(self, sealed: bytes) -> E164:
-        """The number that was sealed. Raises ``cryptography.exceptions.InvalidTag`` when tampered with."""
+        """Decrypt a sealed number. Raises ``cryptography.exceptions.InvalidTag`` if it was changed."""
         return E164(self._seal.decrypt(sealed, None).decode())
 
 
 def block(number: E164) -> bytes:
-    """A number as the 16-byte block that its reference is made of: ASCII, padded with zero bytes."""
+    """A number as the 16-byte block that ``PhoneKeys`` encrypts: ASCII, padded with zero bytes."""
     return number.encode().ljust(BLOCK, b"\0")
 
 
 def ref_hex(ref: int) -> str:
-    """A reference as it goes over the wire: 16 hex digits."""
+    """A reference as 16 hex digits, its form in events and internal calls."""
     return (ref & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "big").hex()
 
 
 def ref_from_hex(text: str) -> int:
-    """The signed ``bigint`` of a reference from the wire. Raises ``ValueError``."""
+    """The signed integer of a reference in hex. Raises ``ValueError``."""
     return int.from_bytes(bytes.fromhex(text), "big", signed=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool per process, a deadline on every use of it, and alembic for the schema."""
+"""PostgreSQL: one pool for each process, a deadline on every use of a connection, and migrations with alembic."""
 
 import asyncio
 import sys
@@ -14,7 +14,7 @@ from shared.errors import unavailable
 from shared.process.startup import UnreachableError, wait_for_server
 
 DEADLINE_SECONDS = 2.0
-"""For one use of a connection: waiting for it and every statement on it."""
+"""The limit of one use of a connection: waiting for it, and every statement on it."""
 
 # Quoted: the stubs know the class as generic, asyncpg itself does not.
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -27,7 +27,7 @@ SERVER_SETTINGS = {
 
 log = structlog.get_logger()
 
-_AWAY = (
+_UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -40,32 +40,32 @@ _AWAY = (
 
 
 class NotMigratedError(Exception):
-    """The server is there, the service's database is not: ``python -m <service> migrate`` makes it."""
+    """The server answers but has no database for the service: ``python -m <service> migrate`` creates it."""
 
 
-_NOT_YET = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMigratedError)
+_STARTING = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMigratedError)
 
 
 def url_of(server: str, database: str) -> str:
-    """``server`` with its database replaced: each service keeps to its own."""
+    """The URL of ``server`` with its database replaced: each service has a database of its own."""
     return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
 
 
 class Pool:
     """Up to ``size`` connections, the most recently used first.
 
-    asyncpg's own pool makes a task for every release and resets each session; a statement costs half without. Here no
-    code changes a session's state, and a connection that was left in the middle of anything is thrown away.
+    asyncpg's own pool starts a task for every release and resets the session, which doubles the cost of a statement.
+    Our code never changes a session's state, and a connection that was interrupted is discarded.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
         self._connect = connect
-        self._turns = asyncio.Semaphore(size)
+        self._slots = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
 
-    async def take(self) -> Connection:
-        """A connection of one's own, until it is given back; waits while all are taken."""
-        await self._turns.acquire()
+    async def acquire(self) -> Connection:
+        """A connection for exclusive use until it is released. Waits while all are in use."""
+        await self._slots.acquire()
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -73,19 +73,19 @@ class Pool:
                     return connection
             return await self._connect()
         except BaseException:
-            self._turns.release()
+            self._slots.release()
             raise
 
-    def give_back(self, connection: Connection, *, intact: bool) -> None:
-        """Return what was taken. Unless it is ``intact``, no statement running and no transaction open, it ends."""
+    def release(self, connection: Connection, *, intact: bool) -> None:
+        """Return a connection. It is closed unless it is ``intact``: no statement running, no transaction open."""
         if not intact or connection.is_in_transaction():
             connection.terminate()
         elif not connection.is_closed():
             self._idle.append(connection)
-        self._turns.release()
+        self._slots.release()
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """The rows of one statement, within the deadline of ``connection``; the other three are alike."""
+        """The rows of one statement, within the deadline and with the errors of ``connection``."""
         async with connection(self) as conn:
             return await conn.fetch(query, *arguments)
 
@@ -102,7 +102,7 @@ class Pool:
             await conn.execute(query, *arguments)
 
     async def close(self) -> None:
-        """Say goodbye on the idle connections; one that is taken ends with its use."""
+        """Close the idle connections."""
         while self._idle:
             connection = self._idle.pop()
             try:
@@ -113,7 +113,7 @@ class Pool:
 
 @asynccontextmanager
 async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[Pool]:
-    """Connections to a service's database, once it can be reached."""
+    """Open a pool on a service's database as soon as it can be reached."""
     settings = SERVER_SETTINGS | {"application_name": f"haoma-{database}"}
 
     async def connect() -> Connection:
@@ -123,7 +123,8 @@ async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[P
             raise NotMigratedError(f'there is no database "{database}" yet: run the migrations') from error
 
     opened = Pool(connect, size)
-    opened.give_back(await wait_for_server("PostgreSQL", "POSTGRES_URL", server, opened.take, on=_NOT_YET), intact=True)
+    first = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, opened.acquire, on=_STARTING)
+    opened.release(first, intact=True)
     try:
         yield opened
     finally:
@@ -132,38 +133,38 @@ async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[P
 
 @asynccontextmanager
 async def connection(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIterator[Connection]:
-    """A connection for a few statements, within the deadline.
+    """A connection for a few statements, within a deadline in seconds.
 
-    Raises ``ServiceError(UNAVAILABLE)`` when PostgreSQL is away, frozen or out of connections. A connection
-    whose statement was cut short is thrown away: waiting for its cancellation could take longer still.
+    Raises ``ServiceError(UNAVAILABLE)`` when PostgreSQL is down, hangs or has no connection left. A connection whose
+    statement was interrupted is discarded: waiting for the cancellation could take longer than the deadline.
     """
     conn: Connection | None = None
     intact = False
     try:
         async with asyncio.timeout(seconds):
-            conn = await pool.take()
+            conn = await pool.acquire()
             yield conn
         intact = True
     except TimeoutError as error:
-        log.warning("postgres.slow")
+        log.warning("postgres.timed_out")
         raise unavailable() from error
-    except _AWAY as error:
+    except _UNAVAILABLE as error:
         log.warning("postgres.unavailable", error=type(error).__name__)
         raise unavailable() from error
     except Exception:
-        intact = True  # a refusal of ours, or a statement that PostgreSQL refused: the session is well
+        intact = True  # our own refusal, or a statement that PostgreSQL rejected: the session is usable
         raise
     finally:
         if conn is not None:
-            pool.give_back(conn, intact=intact)
+            pool.release(conn, intact=intact)
 
 
 @asynccontextmanager
 async def transaction(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIterator[Connection]:
-    """As ``connection``, inside one transaction.
+    """A ``connection`` inside one transaction.
 
-    Written out, because asyncpg's own ends with a ROLLBACK that waits for a silent server, past every deadline. When
-    the deadline comes the connection is thrown away, which undoes everything too.
+    asyncpg's own transaction ends with a ROLLBACK that waits for a silent server beyond every deadline. Here an
+    interrupted connection is discarded, which also rolls back.
     """
     async with connection(pool, seconds) as conn:
         await conn.execute("begin")
@@ -175,9 +176,9 @@ async def transaction(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIte
         await conn.execute("commit")
 
 
-def is_rolled_back(refusal: BaseException) -> bool:
-    """Whether a refusal by ``connection`` was for a row that another session held: the statement has done nothing."""
-    return isinstance(refusal.__cause__, asyncpg.LockNotAvailableError | asyncpg.TransactionRollbackError)
+def is_rolled_back(error: BaseException) -> bool:
+    """Whether ``connection`` raised ``error`` for a row locked by another session: the statement changed nothing."""
+    return isinstance(error.__cause__, asyncpg.LockNotAvailableError | asyncpg.TransactionRollbackError)
 
 
 async def ping(pool: Pool) -> None:
@@ -186,12 +187,12 @@ async def ping(pool: Pool) -> None:
 
 
 async def ensure_database(server: str, database: str) -> None:
-    """Create a service's database on the server where it is missing. Safe to run at once from many places."""
+    """Create a service's database unless it exists. Several processes may do so at once."""
 
     async def connect() -> "asyncpg.Connection[Any]":
         return await asyncpg.connect(server, timeout=2)
 
-    session = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_NOT_YET)
+    session = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
     try:
         if not await session.fetchval("select true from pg_database where datname = $1", database):
             await session.execute(f'create database "{database}"')
@@ -203,8 +204,8 @@ async def ensure_database(server: str, database: str) -> None:
 
 
 def migrate(server: str, database: str, package: str) -> None:
-    """Bring a service's schema up to date with the revisions in ``<package>/migrations``."""
-    # SQLAlchemy and alembic weigh more than a whole service: only the migration command loads them.
+    """Apply the revisions in ``<package>/migrations`` to a service's database."""
+    # SQLAlchemy and alembic need more memory than a whole service, so only this command loads them.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
@@ -216,10 +217,5 @@ def migrate(server: str, database: str, package: str) -> None:
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
     config.attributes["url"] = url_of(server, database)
-    config.attributes["say"] = _say
     command.upgrade(config, "head")
     log.info("database.migrated", database=database)
-
-
-def _say(text: str) -> None:
-    log.info("migration", step=text)

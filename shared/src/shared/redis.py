@@ -1,4 +1,4 @@
-"""Redis (or Valkey): one client per process, a short deadline, no retry, scripts from ``.lua`` files."""
+"""Redis (or Valkey): one client for each process with a short deadline and no retries; scripts in ``.lua`` files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -21,10 +21,9 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
-    """A client once the server can be reached.
+    """Open a client as soon as the server can be reached.
 
-    Retries are off: redis-py's default would wait a minute for a silent server, and would run a script
-    again whose answer was lost.
+    Retries are off: by default redis-py waits a minute for a silent server, and repeats a script whose answer was lost.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -50,7 +49,7 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
 
 
 class Script:
-    """A Lua script that ships inside a package, run by its hash."""
+    """A Lua script from a package's ``.lua`` file, called by its hash."""
 
     def __init__(self, redis: Redis, package: str, name: str) -> None:
         self._redis = redis
@@ -58,11 +57,11 @@ class Script:
         self._digest = ""
 
     async def __call__(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
-        """Run it once. Raises ``ServiceError(UNAVAILABLE)`` when Redis is away; never runs it a second time."""
+        """Run the script at most once. Raises ``ServiceError(UNAVAILABLE)`` if Redis does not answer."""
         try:
             async with asyncio.timeout(DEADLINE_SECONDS * 2):
                 return await self._run(keys, arguments)
-        except Exception as error:  # redis-py raises more than its own family when a server fails over
+        except Exception as error:  # during a failover redis-py also raises errors that are not RedisError
             log.warning("redis.unavailable", error=type(error).__name__)
             raise unavailable() from error
 
@@ -71,6 +70,6 @@ class Script:
             self._digest = await self._redis.script_load(self._text)
         try:
             return await self._redis.evalsha(self._digest, len(keys), *keys, *arguments)
-        except NoScriptError:  # the server was restarted or flushed: nothing has run
+        except NoScriptError:  # the server was restarted or flushed, and the script has not run
             self._digest = await self._redis.script_load(self._text)
             return await self._redis.evalsha(self._digest, len(keys), *keys, *arguments)

@@ -7,6 +7,9 @@ from functools import lru_cache
 MAX_SPELLING = 1_000
 """Characters of the longest text that is cleaned: address books pad their fields."""
 
+MAX_NUMBER = 10**20
+"""A JSON number from here on has too many digits for a phone number."""
+
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Pd", "Ps", "Pe"})
 """Control and invisible characters, spaces, line ends, dashes, and both sides of brackets (Unicode 3.0 and later)."""
 _DASHES = "\u02d7\u2043\u207b\u208b\u2212\u2500\u2501\u2796\u30fc"
@@ -35,6 +38,19 @@ def clean(text: str) -> str:
     if text.isascii():
         return text.encode().translate(None, ASCII_DROPPED).decode()
     return "".join(map(clean_character, text))
+
+
+def text_of(value: object) -> str:
+    """A text, or the decimal digits of a whole JSON number; the empty text for any other value.
+
+    Some clients write a number as ``1.3800138e10``, which is whole; ``true`` is not a number.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_NUMBER
+    return str(value) if is_number else ""
 
 
 @lru_cache(maxsize=1024)

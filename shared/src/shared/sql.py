@@ -1,43 +1,59 @@
-"""Long SQL statements as ``.sql`` files with named parameters, which PostgreSQL wants numbered."""
+"""Long SQL statements in ``.sql`` files with named parameters, converted to PostgreSQL's numbered ones at import."""
 
 import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-# Comments, quoted text and casts are passed over: only a single colon before a name is a parameter.
-_TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|::|:(?P<name>[a-z_][a-z0-9_]*)")
+_TOKENS = re.compile(
+    r"""
+      (?P<comment> --[^\n]* | /\*.*?\*/ )
+    | (?P<quoted> (?<!\w)[eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" )
+    | (?P<dollar> \$(?P<tag>[A-Za-z_]\w*|)\$ .*? \$(?P=tag)\$ )
+    | (?P<number> \$[0-9]+ )
+    | ::
+    | (?<![\w\]]) : (?P<name> [a-z_][a-z0-9_]* )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What may contain a colon, in the order in which PostgreSQL reads it. A colon after a word or ``]`` is a slice."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement as asyncpg takes it: ``$1`` stands for ``parameters[0]``."""
+    """A statement as asyncpg takes it: ``$1`` in ``text`` is ``parameters[0]``."""
 
     text: str
     parameters: tuple[str, ...]
 
     def arguments(self, **values: object) -> list[object]:
-        """The values in the order of their numbers. Raises ``TypeError`` for a missing or an unknown name."""
-        if values.keys() != set(self.parameters):
-            wrong = sorted(values.keys() ^ set(self.parameters))
-            raise TypeError(f"missing or unknown parameters: {', '.join(wrong)}")
-        return [values[name] for name in self.parameters]
+        """The values in the order of their numbers. Raises ``TypeError`` for missing and for unknown names."""
+        try:
+            ordered = [values[name] for name in self.parameters]
+        except KeyError:
+            ordered = []
+        if len(ordered) != len(self.parameters) or len(ordered) != len(values):
+            missing = sorted(set(self.parameters) - values.keys())
+            unknown = sorted(values.keys() - set(self.parameters))
+            raise TypeError(f"missing parameters: {missing}, unknown parameters: {unknown}")
+        return ordered
 
 
 def load_sql(package: str, name: str) -> Statement:
-    """The statement in the file ``name`` of a package, as in ``load_sql("auth_service.lifecycle", "add_account.sql")``."""
-    return parse_sql(files(package).joinpath(name).read_text())
+    """Read a statement from a file of a package: ``load_sql("auth_service.lifecycle", "add_account.sql")``."""
+    return parse_sql(files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def parse_sql(text: str) -> Statement:
-    """A statement with ``:name`` for its parameters, each numbered where it stands first."""
-    names: list[str] = []
+    """Number each ``:name`` by its first occurrence and drop comments. Raises ``ValueError`` for a ``$1``."""
+    names: dict[str, int] = {}
 
-    def number(token: re.Match[str]) -> str:
-        name = token["name"]
-        if name is None:
-            return "" if token[0].startswith("--") else token[0]
-        if name not in names:
-            names.append(name)
-        return f"${names.index(name) + 1}"
+    def convert(token: re.Match[str]) -> str:
+        if token["comment"] is not None:
+            return " "
+        if token["number"] is not None:
+            raise ValueError(f"{token[0]} in a statement with named parameters")
+        if token["name"] is None:
+            return token[0]
+        return f"${names.setdefault(token['name'], len(names) + 1)}"
 
-    return Statement(_TOKEN.sub(number, text), tuple(names))
+    return Statement(_TOKENS.sub(convert, text).strip(), tuple(names))

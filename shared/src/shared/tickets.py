@@ -1,4 +1,4 @@
-"""Tickets: sms-service's proof to auth-service, carried by the client, that a number was verified."""
+"""Tickets prove that a number was verified: sms-service issues them, clients carry them, auth-service redeems them."""
 
 import hmac
 import struct
@@ -23,7 +23,7 @@ _CONTEXT = [b"haoma ticket v1"]
 
 @dataclass(frozen=True)
 class Ticket:
-    """One verified number for one purpose, redeemable once until ``expires_at``."""
+    """A verified number and its purpose. A ticket can be redeemed once, until ``expires_at``."""
 
     verification_id: UUID
     number: E164
@@ -32,10 +32,10 @@ class Ticket:
 
 
 class TicketCodec:
-    """Seals tickets and opens them.
+    """Encrypts and decrypts tickets with AES-SIV (RFC 5297), after one byte with the id of the key.
 
-    A sealed ticket is deterministic (the same verification always gives the same text), opaque (nothing about
-    the number can be read from it) and tamper-proof: AES-SIV, RFC 5297, after one byte that names the key.
+    A sealed ticket is deterministic (one verification always gives the same text), opaque (it reveals nothing about the
+    number) and tamper-proof.
     """
 
     def __init__(self, keys: KeyRing) -> None:
@@ -43,7 +43,7 @@ class TicketCodec:
         self._ciphers = {number: AESSIV(hmac.digest(key, b"ticket", "sha512")) for number, key in keys.by_id.items()}
 
     def seal(self, ticket: Ticket) -> str:
-        """The ticket as URL-safe text."""
+        """Encrypt a ticket. Returns URL-safe text."""
         head = _HEAD.pack(
             ticket.verification_id.bytes,
             _PURPOSES.index(ticket.purpose),
@@ -53,7 +53,7 @@ class TicketCodec:
         return to_base64url(bytes([self._current]) + sealed)
 
     def open(self, text: str, purpose: Purpose, *, now: datetime) -> Ticket:
-        """The ticket inside ``text``. Raises ``ServiceError(CODE_REFUSED)``: forged, expired, other purpose."""
+        """Decrypt a ticket. Raises ``ServiceError(CODE_REFUSED)`` if it is forged, expired or for another purpose."""
         ticket = self._decrypt(text)
         if ticket.purpose is not purpose or ticket.expires_at <= now:
             raise ServiceError(ErrorCode.CODE_REFUSED)

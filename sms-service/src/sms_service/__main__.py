@@ -91,7 +91,7 @@ def spending(asked: argparse.Namespace) -> None:
     logs.configure(API, "error", to=sys.stderr)
     from sms_service.spending import cli  # noqa: PLC0415  as above
 
-    cli.spending(settings, asked.scope)
+    cli.spending(settings.routing.plan, settings.postgres_url, settings.sms_database, asked.scope)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -140,7 +140,7 @@ def _add_preview(parser: argparse.ArgumentParser) -> None:
 def _add_spending(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION")
     unblock = actions.add_parser("unblock", help="let a prefix go, and forget what came before")
-    unblock.add_argument("scope", metavar="SCOPE", help="as it is shown, such as block:+861380013")
+    unblock.add_argument("scope", metavar="SCOPE", help="as it is shown, such as range:+861380013")
     parser.set_defaults(scope=None)
 
 

@@ -1,6 +1,7 @@
 """The code of a verification: derived whenever it is needed, stored nowhere."""
 
 import hmac
+from datetime import timedelta
 from uuid import UUID
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -11,6 +12,7 @@ from shared.keys import KeyRing
 from shared.phone import E164
 
 DIGITS = 6
+CODE_LIFETIME = timedelta(minutes=5)
 NO_VERIFICATION = UUID(int=0)
 
 

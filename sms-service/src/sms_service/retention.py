@@ -1,77 +1,64 @@
-"""What a worker does from time to time: sweep the ledger, and purge what nobody will ask for again."""
+"""What is purged, and when: the retention rules of this service."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-SWEEP_SECONDS = 10.0
+from shared.background import repeating
+
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 1000
 MESSAGE_DAYS = 30
-"""For as long as a message is kept, so is what explains it."""
+"""How long messages are kept, and the verification events that explain them."""
 VERIFICATION_DAYS = 1
+"""How long a verification is kept after its code, and the ticket for its correct code, have expired."""
 
 log = structlog.get_logger()
 
 
 class RetentionRepository(Protocol):
-    """Where old rows are let go, ``limit`` at a time. ``before`` bounds the time-ordered ids looked at."""
+    """Deletes old rows, at most ``limit`` in one call. ``before`` bounds the time-ordered ids that are examined."""
 
     async def purge_messages(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_verification_events(self, before: UUID, days: int, limit: int) -> int: ...
-    async def purge_numbers(self, after: int, limit: int) -> int | None: ...
+    async def purge_number_activity(self, after: int, limit: int) -> int | None: ...
     async def purge_check_failures(self, limit: int) -> int: ...
 
 
-@asynccontextmanager
-async def regularly(name: str, seconds: float, work: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """Do ``work`` at once and then every so often, for as long as the block lasts; a failure waits its turn."""
-
-    async def run() -> None:
-        while True:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001  a server is away: the next round does what this one could not
-                log.warning("housekeeping.failed", task=name, error=type(error).__name__)
-            await asyncio.sleep(seconds)
-
-    task = asyncio.create_task(run(), name=name)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+def purging(repository: RetentionRepository) -> AbstractAsyncContextManager[None]:
+    """Purge at once and then every hour, for as long as the block lasts."""
+    return repeating("purge", PURGE_SECONDS, partial(purge, repository))
 
 
-async def purge(archive: RetentionRepository, *, now: float | None = None) -> dict[str, int]:
-    """Delete messages and happenings after 30 days, verifications a day past their use, numbers without a past.
+async def purge(repository: RetentionRepository, *, now: float | None = None) -> dict[str, int]:
+    """Delete messages, verification events and verifications past their retention, and rows without effect.
 
-    Returns how many of the first three went. ``now`` is epoch seconds; the database's clock has the
-    last word on each row.
+    Returns how many of the first three were deleted. ``now`` is in epoch seconds; the database's clock decides on each
+    row.
     """
     now = time.time() if now is None else now
-    gone = {"messages": 0, "happenings": 0, "verifications": 0}
-    while taken := await archive.purge_messages(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
-        gone["messages"] += taken
-    while taken := await archive.purge_verification_events(_id_of(now, MESSAGE_DAYS), MESSAGE_DAYS, PURGE_BATCH):
-        gone["happenings"] += taken
-    while taken := await archive.purge_verifications(_id_of(now, VERIFICATION_DAYS), VERIFICATION_DAYS, PURGE_BATCH):
-        gone["verifications"] += taken
-    last: int | None = -(2**63)
-    while last is not None:
-        last = await archive.purge_numbers(last, PURGE_BATCH)
-    while await archive.purge_check_failures(PURGE_BATCH):
+    old, older = first_id(now, VERIFICATION_DAYS), first_id(now, MESSAGE_DAYS)
+    deleted = {"messages": 0, "verification_events": 0, "verifications": 0}
+    while count := await repository.purge_messages(older, MESSAGE_DAYS, PURGE_BATCH):
+        deleted["messages"] += count
+    while count := await repository.purge_verification_events(older, MESSAGE_DAYS, PURGE_BATCH):
+        deleted["verification_events"] += count
+    while count := await repository.purge_verifications(old, VERIFICATION_DAYS, PURGE_BATCH):
+        deleted["verifications"] += count
+    last_ref: int | None = -(2**63)
+    while last_ref is not None:
+        last_ref = await repository.purge_number_activity(last_ref, PURGE_BATCH)
+    while await repository.purge_check_failures(PURGE_BATCH):
         pass
-    log.info("housekeeping.purged", **gone)
-    return gone
+    log.info("rows.purged", **deleted)
+    return deleted
 
 
-def _id_of(now: float, days: int) -> UUID:
-    """The least UUIDv7 of a moment ``days`` ago: ids are in order of time, so the key finds what is old."""
+def first_id(now: float, days: int) -> UUID:
+    """The smallest UUIDv7 of the moment ``days`` ago. The ids are in time order, so an index on them finds old rows."""
     return UUID(int=int((now - days * 86_400) * 1000) << 80)

@@ -1,6 +1,6 @@
-"""The composition root of the delivery worker: who carries messages, and what that takes."""
+"""The composition root of the delivery worker: consumes send commands, and sweeps and purges in the background."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -8,30 +8,28 @@ import structlog
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.internal_api.client import internal_client
 from shared.outbox import Relay
 from shared.process.health import CHECKS, add_health
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
-from sms_service.delivery.ledger_store import LedgerStore
-from sms_service.delivery.sender_pool import SenderPool
+from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.keys import secrets_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
-from sms_service.retention import PURGE_SECONDS, SWEEP_SECONDS, purge, regularly
+from sms_service.retention import purging
+from sms_service.retention_store import RetentionStore
 from sms_service.send_command import SEND_QUEUE, join_commands
-from sms_service.senders.opening import Surroundings, open_all
+from sms_service.senders.opening import SenderResources
 from sms_service.settings import SmsSettings
-from sms_service.spending.setup import minding
 
 log = structlog.get_logger()
 
 
 def create_worker(settings: SmsSettings) -> web.Application:
-    """The process that delivers. Its HTTP serves only health and metrics."""
+    """The process that delivers messages. Over HTTP it serves only health and metrics."""
     app = web.Application()
     add_health(app)
-    _warn_of_long_texts(settings)
+    _warn_of_multi_segment_texts(settings)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -41,20 +39,9 @@ def create_worker(settings: SmsSettings) -> web.Application:
             publisher = await amqp.Publisher.open(publishing)
             relay = Relay(pool, publisher, {SEND_QUEUE: join_commands})
             await stack.enter_async_context(relay.running())
-            secrets, ledger = secrets_of(settings), LedgerStore(pool)
-            receipts = Receipts(ReceiptStore(pool), {}, relay.wake)
-            minded, gate = await minding(settings.routing.plan, pool, relay.wake, stack)
-            delivery = Delivery(
-                minded,
-                await _sender_pool(settings, receipts, stack),
-                secrets.deriver,
-                secrets.phones,
-                relay.wake,
-                texts=settings.routing.wording.words,
-                gate=gate,
-            )
-            await stack.enter_async_context(regularly("sweep", SWEEP_SECONDS, delivery.sweep))
-            await stack.enter_async_context(regularly("purge", PURGE_SECONDS, partial(purge, ledger)))
+            delivery = await _open_delivery(settings, pool, relay.wake, stack)
+            await stack.enter_async_context(sweeping(delivery))
+            await stack.enter_async_context(purging(RetentionStore(pool)))
             commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
             await stack.enter_async_context(commands.running(consuming))
             app[CHECKS] |= {"postgresql": partial(postgres.ping, pool), "rabbitmq": commands.check}
@@ -64,22 +51,35 @@ def create_worker(settings: SmsSettings) -> web.Application:
     return app
 
 
-async def _sender_pool(settings: SmsSettings, receipts: Receipts, stack: AsyncExitStack) -> SenderPool:
-    inbox = partial(internal_client, settings.inbox_address, settings.service_token.get_secret_value())
-    routing = settings.routing
-    around = Surroundings(inbox, routing.callbacks, receipts.apply)
-    senders = await open_all(routing.senders, around, stack)
-    limits = {name: config.own_limits for name, config in routing.senders.items()}
-    return SenderPool(senders, routing.in_order, limits, tariff=routing.plan.tariff if routing.plan else None)
+async def _open_delivery(
+    settings: SmsSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
+) -> Delivery:
+    secrets, routing = secrets_of(settings), settings.routing
+    ledger, spending_guard = await open_ledger(routing.plan, pool, wake, stack)
+    sender_resources = SenderResources(
+        inbox_url=settings.inbox_address,
+        service_token=settings.service_token.get_secret_value(),
+        receipts_url=routing.callbacks,
+        apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
+    )
+    return Delivery(
+        ledger,
+        await open_sender_pool(routing.senders, routing.in_order, routing.plan, sender_resources, stack),
+        secrets.deriver,
+        secrets.phones,
+        wake,
+        texts=routing.wording.words,
+        spending_guard=spending_guard,
+    )
 
 
-def _warn_of_long_texts(settings: SmsSettings) -> None:
-    """A carrier bills every short message: who words a text learns at the start that it takes several."""
-    for where, occasion, segments in settings.routing.wording.multi_segment():
+def _warn_of_multi_segment_texts(settings: SmsSettings) -> None:
+    """Carriers bill each SMS segment, so the log names every text that needs more than one."""
+    for where, context, segments in settings.routing.wording.multi_segment():
         log.warning(
-            "text.long",
+            "text.segmented",
             where=where,
-            purpose=occasion.purpose.value,
-            language=occasion.language.value,
+            purpose=context.purpose.value,
+            language=context.language.value,
             segments=segments,
         )

@@ -5,18 +5,19 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.dialect import Dialect, Text, flows, json_response
+from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.operations import Answer, Routes
+from gateway.http.operations import ResponseBody, Routes
+from gateway.http.request_parsing import Parameters, Text, read_parameters
+from gateway.http.responses import json_response
 from gateway.passwords import Password
-from gateway.request_parsing import Call, read_call
 from shared.errors import ServiceError
 from shared.internal_api.sms import Purpose
 
 routes = Routes()
 
 
-class Send(Call):
+class Send(Parameters):
     mobile: Text
 
 
@@ -25,7 +26,7 @@ class Join(Send):
     password: Text
 
 
-class Done(Answer):
+class Done(ResponseBody):
     ok: Literal[True] = True
 
 
@@ -33,25 +34,29 @@ class Joined(Done):
     user: int
 
 
-class Refusal(Answer):
+class Refusal(ResponseBody):
     ok: Literal[False] = False
     why: str
 
 
-@routes.on("POST", "/toy/send", asks=Send, answers=Done, refuses=refusals.SEND_SIGN_UP_CODE)
+@routes.on("POST", "/toy/send", parameters=Send, responses=Done, refusals=refusals.SEND_REGISTRATION_CODE)
 async def send(request: web.Request) -> web.Response:
     """Send a code."""
-    call = await read_call(request, Send)
-    await flows(request).send_code(DIALECT.caller(request), flows(request).number(call.mobile), Purpose.SIGN_UP)
+    parameters = await read_parameters(request, Send)
+    await flows(request).codes.send(
+        DIALECT.caller(request), flows(request).numbers.parse(parameters.mobile), Purpose.SIGN_UP
+    )
     return json_response(Done())
 
 
-@routes.on("POST", "/toy/join", asks=Join, answers=Joined, refuses=refusals.REGISTER)
+@routes.on("POST", "/toy/join", parameters=Join, responses=Joined, refusals=refusals.REGISTER)
 async def join(request: web.Request) -> web.Response:
     """Open an account with the code."""
-    call = await read_call(request, Join)
-    number, password = flows(request).number(call.mobile), Password.from_plain(call.password)
-    opened = await flows(request).register_with_code(DIALECT.caller(request), number, password, call.code)
+    parameters = await read_parameters(request, Join)
+    number, password = flows(request).numbers.parse(parameters.mobile), Password.from_plain(parameters.password)
+    opened = await flows(request).accounts.register_with_code(
+        DIALECT.caller(request), number, password, parameters.code
+    )
     return json_response(Joined(user=opened.account.user_id))
 
 

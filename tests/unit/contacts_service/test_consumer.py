@@ -1,11 +1,11 @@
-"""What an event asks of the directory, and what is no event at all."""
+"""User events become directory entries; other messages are poison."""
 
 import json
 from typing import Any
 
 import pytest
 
-from contacts_service.consumer import QUEUE, Entry, Follower, read
+from contacts_service.consumer import QUEUE, DirectoryEntry, DirectoryUpdater, read
 from shared.amqp import PoisonError
 from shared.events import EventData, UserDeleted, UserRegistered, UserUpdated, new_event
 
@@ -36,29 +36,29 @@ def broken_data(**changed: Any) -> bytes:
     return broken(data=SNAPSHOT | changed)
 
 
-def test_a_registered_user_is_visible_under_his_reference() -> None:
+def test_a_registered_user_is_visible_under_their_reference() -> None:
     entry = read(body())
 
     assert (entry.user_id, entry.phone_ref, entry.version) == (140737488355999, -0x123456789ABCDF0, 1)
     assert (entry.nickname, entry.avatar, entry.visible) == ("小明", "https://pictures/1", True)
-    assert entry.since.tzinfo is not None
+    assert entry.occurred_at.tzinfo is not None
 
 
 @pytest.mark.parametrize(
     ("discoverable", "disabled", "visible"),
     [(True, False, True), (False, False, False), (True, True, False), (False, True, False)],
 )
-def test_only_the_discoverable_and_enabled_are_visible(discoverable: bool, disabled: bool, visible: bool) -> None:
+def test_only_discoverable_and_enabled_users_are_visible(discoverable: bool, disabled: bool, visible: bool) -> None:
     assert read(body(UserUpdated, discoverable=discoverable, disabled=disabled)).visible is visible
 
 
-def test_of_a_deleted_user_nothing_is_kept_but_that_he_is_gone() -> None:
+def test_the_entry_of_a_deleted_user_has_no_personal_data() -> None:
     entry = read(body(UserDeleted, version=9, phone_ref=""))
 
     assert (entry.phone_ref, entry.nickname, entry.avatar, entry.visible, entry.version) == (None, "", "", False, 9)
 
 
-def test_unknown_fields_are_no_fault() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert read(broken(traceparent="00-x")).visible
     assert read(broken_data(new_field=1)).visible
 
@@ -95,7 +95,7 @@ def test_unknown_fields_are_no_fault() -> None:
         broken_data(discoverable="perhaps"),
     ],
 )
-def test_what_can_never_be_applied_is_poison_and_is_not_quoted(poison: bytes) -> None:
+def test_a_malformed_event_is_poison_and_is_not_quoted(poison: bytes) -> None:
     with pytest.raises(PoisonError) as refusal:
         read(poison)
 
@@ -103,32 +103,31 @@ def test_what_can_never_be_applied_is_poison_and_is_not_quoted(poison: bytes) ->
     assert "小明" not in str(refusal.value)
 
 
-class Held:
-    """Entries in memory."""
+class MemoryDirectory:
+    """Directory entries in memory."""
 
     def __init__(self) -> None:
-        self.by_user: dict[int, Entry] = {}
+        self.by_user: dict[int, DirectoryEntry] = {}
 
-    async def apply(self, entry: Entry) -> bool:
-        held = self.by_user.get(entry.user_id)
-        newer = held is None or held.version < entry.version
+    async def apply(self, entry: DirectoryEntry) -> bool:
+        stored = self.by_user.get(entry.user_id)
+        newer = stored is None or stored.version < entry.version
         if newer:
             self.by_user[entry.user_id] = entry
         return newer
 
 
-async def test_the_filter_learns_newer_visible_users_alone() -> None:
-    held = Held()
-    learnt: list[int] = []
-    follower = Follower(held, learnt.extend)
+async def test_only_newer_visible_users_are_added_to_the_filter() -> None:
+    added: list[int] = []
+    updater = DirectoryUpdater(MemoryDirectory(), added.extend)
 
-    await follower.handle(body(version=2))
-    await follower.handle(body(version=1, phone_ref="00" * 8))
-    await follower.handle(body(UserUpdated, version=3, discoverable=False))
-    await follower.handle(body(UserDeleted, version=4))
+    await updater.handle(body(version=2))
+    await updater.handle(body(version=1, phone_ref="00" * 8))
+    await updater.handle(body(UserUpdated, version=3, discoverable=False))
+    await updater.handle(body(UserDeleted, version=4))
 
-    assert learnt == [-0x123456789ABCDF0]
+    assert added == [-0x123456789ABCDF0]
 
 
-def test_the_queue_hears_of_every_change_of_a_user() -> None:
+def test_the_queue_is_bound_to_every_user_event() -> None:
     assert set(QUEUE.keys) == {"auth.user.registered.v1", "auth.user.updated.v1", "auth.user.deleted.v1"}

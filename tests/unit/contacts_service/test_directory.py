@@ -1,4 +1,4 @@
-"""The filter: it never loses a member, lets few strangers pass, and follows the table."""
+"""The filter never misses a member, has few false positives, and follows the table."""
 
 import random
 from array import array
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts_service.directory import FEWEST_SLOTS_LOG2, PAGE, SLOTS_PER_ENTRY, Directory, RefFilter
+from contacts_service.directory import MIN_SLOTS_LOG2, PAGE_ROWS, SLOTS_PER_ENTRY, Directory, RefFilter
 from shared.errors import ServiceError, unavailable
 
 BIGINTS = st.integers(-(2**63), 2**63 - 1)
@@ -25,64 +25,64 @@ def random_refs(count: int, seed: int) -> list[int]:
 
 @settings(deadline=None, max_examples=50, database=None)
 @given(refs=st.lists(BIGINTS, max_size=30))
-def test_whoever_was_added_passes(refs: list[int]) -> None:
-    held = RefFilter()
-    held.add(refs)
+def test_every_reference_that_was_added_is_a_candidate(refs: list[int]) -> None:
+    ref_filter = RefFilter()
+    ref_filter.add(refs)
 
-    assert held.likely(refs) == refs
+    assert ref_filter.candidates(refs) == refs
 
 
 def test_the_extremes_of_bigint_have_slots() -> None:
-    held = RefFilter()
-    held.add([-1, -(2**63)])
+    ref_filter = RefFilter()
+    ref_filter.add([-1, -(2**63)])
 
-    assert held.likely([-1, 0, 2**63 - 1, -(2**63)]) == [-1, -(2**63)]
+    assert ref_filter.candidates([-1, 0, 2**63 - 1, -(2**63)]) == [-1, -(2**63)]
 
 
-def test_a_slot_lets_none_of_its_neighbours_pass() -> None:
-    held = RefFilter()
-    width = 2**64 // held.slots
+def test_a_reference_in_a_neighbouring_slot_is_no_candidate() -> None:
+    ref_filter = RefFilter()
+    width = 2**64 // ref_filter.slots
     starts = (-(2**63), -32 * width, 2**63 - 64 * width)
     neighbours = [start + number * width for start in starts for number in range(64)]
     every_third = neighbours[::3]
-    held.add(every_third)
+    ref_filter.add(every_third)
 
-    assert held.likely(neighbours) == every_third
-    assert held.entries == len(every_third)
-
-
-def test_at_most_one_stranger_in_32_passes_a_full_filter() -> None:
-    entries = 2**FEWEST_SLOTS_LOG2 // SLOTS_PER_ENTRY
-    held = RefFilter(entries)
-    held.add(random_refs(entries, seed=1))
-
-    passed = held.likely(random_refs(200_000, seed=2))
-
-    assert not held.outgrown
-    assert len(passed) <= 200_000 / 31
+    assert ref_filter.candidates(neighbours) == every_third
+    assert ref_filter.entries == len(every_third)
 
 
-def test_adding_again_does_not_make_it_fuller() -> None:
-    held = RefFilter()
+def test_a_full_filter_has_at_most_one_false_positive_in_32() -> None:
+    entries = 2**MIN_SLOTS_LOG2 // SLOTS_PER_ENTRY
+    ref_filter = RefFilter(entries)
+    ref_filter.add(random_refs(entries, seed=1))
+
+    candidates = ref_filter.candidates(random_refs(200_000, seed=2))
+
+    assert not ref_filter.outgrown
+    assert len(candidates) <= 200_000 / 31
+
+
+def test_adding_references_again_does_not_fill_the_filter() -> None:
+    ref_filter = RefFilter()
     for _ in range(3):
-        held.add(random_refs(1000, seed=1))
+        ref_filter.add(random_refs(1000, seed=1))
 
-    assert held.entries <= 1000
+    assert ref_filter.entries <= 1000
 
 
-def test_a_filter_grows_with_what_it_is_made_for() -> None:
-    assert RefFilter(0).slots == 2**FEWEST_SLOTS_LOG2
+def test_a_filter_has_slots_for_the_expected_entries() -> None:
+    assert RefFilter(0).slots == 2**MIN_SLOTS_LOG2
     assert RefFilter(131_073).slots == 2**23
 
 
 @dataclass
 class Table:
-    """The directory table as a list, with a clock that a test moves."""
+    """The directory table as a list, with a clock that a test can move."""
 
     refs: list[int] = field(default_factory=list)
     changes: list[tuple[datetime, int]] = field(default_factory=list)
     clock: datetime = START
-    away: bool = False
+    is_down: bool = False
     pages: int = 0
 
     async def now(self) -> datetime:
@@ -94,7 +94,7 @@ class Table:
         return start + size - 1, self.refs[start : start + size]
 
     async def changed(self, since: datetime) -> tuple[datetime, Sequence[int]]:
-        if self.away:
+        if self.is_down:
             raise unavailable()
         return self.clock, [ref for moment, ref in self.changes if moment > since]
 
@@ -104,27 +104,27 @@ class Table:
 
 
 async def test_the_whole_table_is_loaded_page_by_page() -> None:
-    refs = random_refs(2 * PAGE + 1, seed=3)
+    refs = random_refs(2 * PAGE_ROWS + 1, seed=3)
     table = Table(refs)
     directory = Directory(table)
 
     await directory.build()
 
-    assert directory.likely(refs) == refs
+    assert directory.candidates(refs) == refs
     assert table.pages == 4
 
 
 async def test_a_table_larger_than_expected_gets_a_larger_filter() -> None:
-    refs = random_refs(2**FEWEST_SLOTS_LOG2 // SLOTS_PER_ENTRY + 5_000, seed=4)
+    refs = random_refs(2**MIN_SLOTS_LOG2 // SLOTS_PER_ENTRY + 5_000, seed=4)
     directory = Directory(Table(refs))
 
     await directory.build()
 
-    assert directory.likely(refs) == refs
-    assert directory._filter.slots == 2 ** (FEWEST_SLOTS_LOG2 + 1)
+    assert directory.candidates(refs) == refs
+    assert directory._filter.slots == 2 ** (MIN_SLOTS_LOG2 + 1)
 
 
-async def test_what_another_replica_wrote_is_learnt_at_the_next_turn() -> None:
+async def test_a_row_written_by_another_replica_is_added_at_the_next_poll() -> None:
     table = Table()
     directory = Directory(table)
     await directory.build()
@@ -133,57 +133,57 @@ async def test_what_another_replica_wrote_is_learnt_at_the_next_turn() -> None:
 
     await directory.catch_up()
 
-    assert directory.likely([ANNA]) == [ANNA]
+    assert directory.candidates([ANNA]) == [ANNA]
 
 
-async def test_a_row_committed_after_later_ones_is_still_learnt() -> None:
+async def test_a_row_committed_after_newer_rows_is_still_added() -> None:
     table = Table()
     directory = Directory(table)
     await directory.build()
-    began = table.clock
+    started = table.clock
     table.clock += timedelta(seconds=2)
     await directory.catch_up()
-    table.write(ANNA, began)
+    table.write(ANNA, started)
 
     await directory.catch_up()
 
-    assert directory.likely([ANNA]) == [ANNA]
+    assert directory.candidates([ANNA]) == [ANNA]
 
 
-async def test_nothing_is_missed_over_an_outage_of_the_database() -> None:
+async def test_no_row_is_missed_during_an_outage_of_the_database() -> None:
     table = Table()
     directory = Directory(table)
     await directory.build()
-    table.away = True
+    table.is_down = True
     with pytest.raises(ServiceError):
         await directory.catch_up()
     table.write(ANNA, table.clock + timedelta(seconds=1))
     table.clock += timedelta(hours=1)
-    table.away = False
+    table.is_down = False
 
     await directory.catch_up()
 
-    assert directory.likely([ANNA]) == [ANNA]
+    assert directory.candidates([ANNA]) == [ANNA]
 
 
-async def test_what_is_learnt_during_a_rebuild_outlives_it() -> None:
+async def test_a_reference_added_during_a_rebuild_is_in_the_new_filter() -> None:
     table = Table(refs=[ANNA])
     directory = Directory(table)
     await directory.build()
-    plain = table.page
+    read_page = table.page
 
-    async def page_and_news(after: int, size: int) -> tuple[int, Sequence[int]]:
-        found = await plain(after, size)
-        directory.learn([CLARA])
-        return found
+    async def read_page_and_add(after: int, size: int) -> tuple[int, Sequence[int]]:
+        page = await read_page(after, size)
+        directory.add([CLARA])
+        return page
 
-    table.page = page_and_news  # type: ignore[method-assign]
+    table.page = read_page_and_add  # type: ignore[method-assign]
     await directory.build()
 
-    assert directory.likely([ANNA, CLARA]) == [ANNA, CLARA]
+    assert directory.candidates([ANNA, CLARA]) == [ANNA, CLARA]
 
 
-async def test_a_rebuild_drops_who_has_left() -> None:
+async def test_a_rebuild_drops_deleted_users() -> None:
     table = Table(refs=[ANNA, BORIS])
     directory = Directory(table)
     await directory.build()
@@ -191,21 +191,21 @@ async def test_a_rebuild_drops_who_has_left() -> None:
 
     await directory.build()
 
-    assert directory.likely([ANNA, BORIS]) == [ANNA]
+    assert directory.candidates([ANNA, BORIS]) == [ANNA]
 
 
-async def test_a_failed_rebuild_leaves_the_filter_as_it_was() -> None:
+async def test_a_failed_rebuild_does_not_change_the_filter() -> None:
     table = Table(refs=[ANNA])
     directory = Directory(table)
     await directory.build()
 
-    async def away(after: int, size: int) -> tuple[int, Sequence[int]]:  # noqa: ARG001  as the port has it
+    async def unavailable_page(after: int, size: int) -> tuple[int, Sequence[int]]:  # noqa: ARG001  the signature of the protocol
         raise unavailable()
 
-    table.page = away  # type: ignore[method-assign]
+    table.page = unavailable_page  # type: ignore[method-assign]
     with pytest.raises(ServiceError):
         await directory.build()
-    directory.learn([BORIS])
+    directory.add([BORIS])
 
-    assert directory.likely([ANNA, BORIS]) == [ANNA, BORIS]
-    assert directory._growing is None
+    assert directory.candidates([ANNA, BORIS]) == [ANNA, BORIS]
+    assert directory._next_filter is None

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.problems import ACCEPT_LANGUAGE, TEXTS, problem
+from gateway.http.problems import ACCEPT_LANGUAGE, TEXTS, problem
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.languages import language_for
 

@@ -5,7 +5,6 @@ import sys
 import tomllib
 from contextlib import AsyncExitStack
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -14,15 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from shared.internal_api.client import internal_client
 from shared.internal_api.sms import Language, Purpose
 from shared.process.startup import UnreachableError
 from sms_service.config_loader import InvalidConfigError, read
 from sms_service.delivery.routing import Route
 from sms_service.receipts.readers import readers
-from sms_service.receipts.receipts import Receipt
 from sms_service.senders.config import AliyunConfig, Part, SenderConfig, TwilioConfig
-from sms_service.senders.opening import MissingLibraryError, Surroundings, load, open_all
+from sms_service.senders.opening import MissingLibraryError, SenderResources, open_senders, sender_opener
+from sms_service.senders.port import Receipt
 
 ENVIRON = {
     "ALIYUN_ID": "id-4711",
@@ -87,8 +85,8 @@ def test_a_good_file_is_read_with_its_secrets_from_the_environment(file: Path) -
     main = routes.senders["main"]
     assert isinstance(main, AliyunConfig)
     assert main.access_key_secret.get_secret_value() == "shh"
-    assert (main.own_limits.per_minute, main.own_limits.per_hour, main.own_limits.per_day) == (1, 5, 10)
-    assert routes.senders["second"].own_limits.per_hour == 3
+    assert (main.sender_limits.per_minute, main.sender_limits.per_hour, main.sender_limits.per_day) == (1, 5, 10)
+    assert routes.senders["second"].sender_limits.per_hour == 3
     (number,) = routes.test_numbers
     assert (number.until, number.code.get_secret_value()) == (date(2099, 1, 31), "424242")
     assert "shh" not in repr(routes)
@@ -108,7 +106,7 @@ def test_the_most_particular_template_is_used(file: Path, purpose: Purpose, lang
     file.write_text(GOOD)
     main = read(file, ENVIRON, inbox_allowed=False).senders["main"]
     assert isinstance(main, AliyunConfig)
-    assert main.templates.find(purpose, language) == expected
+    assert main.templates.template_for(purpose, language) == expected
 
 
 @pytest.mark.parametrize(
@@ -170,9 +168,9 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
         (
             "aliyun",
             f'{ALIYUN}\n[senders.one.templates]\ndefault = "1"\nsignup = "2"',
-            "line 8: senders.one.templates.signup: is no purpose",
+            "line 8: senders.one.templates.signup: expected a purpose",
         ),
-        ("tencent", f'{TENCENT}\nparameters = ["minutes"]', 'line 7: senders.one.parameters: needs "code"'),
+        ("tencent", f'{TENCENT}\nparameters = ["minutes"]', 'line 7: senders.one.parameters: must contain "code"'),
         ("tencent", f'{TENCENT}\nendpoint = "h:port"', "line 7: senders.one.endpoint: expected the name of a machine"),
         ("aws", f'{AWS}\naccess_key_id_env = "ALIYUN_ID"', "line 1: senders.one: needs both of access_key_id_env and "),
         ("aws", f'{AWS}\nsecret_access_key_env = "ALIYUN_ID"', "line 1: senders.one: needs both of access_key_id_env"),
@@ -182,7 +180,7 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
         (
             "smpp",
             SMPP.replace("ALIYUN_SECRET", "HOOK"),
-            "line 5: senders.one.password_env: the variable must hold 8 char",
+            "line 5: senders.one.password_env: the variable must contain at most 8",
         ),
         ("smpp", SMPP.replace("smsc", "h h"), "line 3: senders.one.host: expected the name or the IP address"),
         ("smpp", SMPP.replace('"haoma"', '"码"'), "line 4: senders.one.system_id: "),
@@ -225,8 +223,8 @@ async def test_what_is_taken_can_be_opened(file: Path, kind: str, keys: str) -> 
         raise AssertionError("nothing was sent")
 
     async with AsyncExitStack() as stack:
-        around = Surroundings(partial(internal_client, "http://127.0.0.1:1", "token"), None, take)
-        (sender,) = await open_all(routing.senders, around, stack)
+        resources = SenderResources("http://127.0.0.1:1", "token", None, take)
+        (sender,) = await open_senders(routing.senders, resources, stack)
         assert sender.name == "one"
 
 
@@ -371,7 +369,7 @@ def test_every_kind_of_sender_has_its_module_and_its_extra() -> None:
     extras = tomllib.loads((root / "sms-service" / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     makefile = (root / "Makefile").read_text()
     for kind in _types(get_args(SenderConfig)) - {"inbox"}:
-        assert callable(load(kind))
+        assert callable(sender_opener(kind))
         if kind != "webhook":
             assert kind in extras
             assert re.search(rf"^SENDERS :=.*\b{kind}\b", makefile, re.MULTILINE)
@@ -382,7 +380,7 @@ def test_a_library_that_is_not_there_is_named_with_its_extra(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "twilio.rest", None)
     monkeypatch.delitem(sys.modules, "sms_service.senders.twilio", raising=False)
     with pytest.raises(MissingLibraryError, match=r"need haoma-sms-service\[twilio\]"):
-        load("twilio")
+        sender_opener("twilio")
 
 
 def test_the_process_that_reads_receipts_names_the_missing_library_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def a_file(folder: Path) -> Path:
     ("words", "needed", "shown"),
     [
         (["preview"], {}, "sign_up (zh)"),
-        (["spending"], {"POSTGRES_URL": SERVERS["POSTGRES_URL"]}, "There is no [spending]"),
+        (["spending"], {"POSTGRES_URL": SERVERS["POSTGRES_URL"]}, "The settings file has no [spending]"),
     ],
 )
 def test_a_command_that_only_shows_is_given_no_key_and_no_server_that_it_does_not_ask(

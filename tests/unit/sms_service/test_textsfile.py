@@ -264,9 +264,9 @@ def test_the_worker_warns_once_of_each_text_that_takes_several_short_messages(
     with capture_logs() as logs:
         create_worker(load(SmsSettings, "sms-worker"))
 
-    (warning,) = [line for line in logs if line["event"] == "text.long"]
+    (warning,) = [line for line in logs if line["event"] == "text.segmented"]
     assert warning == {
-        "event": "text.long",
+        "event": "text.segmented",
         "log_level": "warning",
         "where": "texts[0]",
         "purpose": "sign_up",

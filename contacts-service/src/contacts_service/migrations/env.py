@@ -1,4 +1,4 @@
-"""Runs the revisions beside it."""
+"""Runs the revisions in ``versions``."""
 
 from shared.migrations import run
 

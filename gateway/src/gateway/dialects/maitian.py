@@ -1,6 +1,6 @@
 """maitian: GET or POST ``*.json``, ``"success": "true"`` as a string, HTTP 200 even for refusals, numbered errors.
 
-Two modules of one product: registration numbers its refusals 1xxxx, log-in 2xxxx. Passwords come as md5 hex.
+Registration numbers its refusals 1xxxx, log-in and password reset 2xxxx. Passwords are md5 hex.
 """
 
 import re
@@ -9,17 +9,19 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field
 
-from gateway.dialect import Client, Dialect, Text, bearer, flows, json_response, refuse_prefetch
+from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.operations import Answer, Routes
+from gateway.http.operations import ResponseBody, Routes
+from gateway.http.request_parsing import ClientName, Parameters, Text, read_parameters, refuse_prefetch
+from gateway.http.responses import json_response
+from gateway.http.session_tokens import bearer
 from gateway.passwords import Password
-from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoggedIn
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, split
 
-CONTACTS_BODY_BYTES = 256 * 1024
+MAX_CONTACTS_BYTES = 256 * 1024
 
 Digits = Annotated[str, Field(pattern="^[0-9]{1,16}$")]
 Md5 = Annotated[Text, Field(json_schema_extra={"pattern": "^[0-9a-fA-F]{32}$"})]
@@ -28,8 +30,8 @@ True_ = Literal["true"]
 routes = Routes()
 
 
-class SendCode(Call):
-    source: Client
+class SendCode(Parameters):
+    source: ClientName
     phone_number: Text
 
 
@@ -37,7 +39,7 @@ class CheckCode(SendCode):
     verify_code: Text
 
 
-class NewUser(SendCode):
+class Register(SendCode):
     pwd: Text
     tmp_token: Text
 
@@ -46,39 +48,40 @@ class LogIn(SendCode):
     password: Md5
 
 
-class Reset(LogIn):
+class ResetPassword(LogIn):
     verify_code: Text
 
 
-def _digits(value: Any) -> Any:
+def _integer(value: Any) -> Any:
+    """Accept an integer as text."""
     return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,16}", value) else value
 
 
-class CheckContact(Call):
-    source: Client
-    user_id: Annotated[int, BeforeValidator(_digits, json_schema_input_type=int | Digits), Field(alias="userId")]
+class CheckContact(Parameters):
+    source: ClientName
+    user_id: Annotated[int, BeforeValidator(_integer, json_schema_input_type=int | Digits), Field(alias="userId")]
     token: Annotated[Text | None, Field(examples=["sadfgasdgeradfx"])] = None
     phone_numbers: Annotated[list[Any], Field(alias="phoneNumbers")]
 
 
-class Refusal(Answer):
+class Refusal(ResponseBody):
     error_code: str
     error_message: str
 
 
-class Sent(Answer):
+class Done(ResponseBody):
     success: True_ = "true"
 
 
-class TmpToken(Answer):
+class TmpToken(ResponseBody):
     tmp_token: str
 
 
-class Checked(Sent):
+class Checked(Done):
     data: TmpToken
 
 
-class NewUserShown(Answer):
+class RegisteredUser(ResponseBody):
     userId: int
     nickName: str
     createTime: str
@@ -90,21 +93,21 @@ class NewUserShown(Answer):
     token: str
 
 
-class Registered(Sent):
-    data: NewUserShown
+class Registered(Done):
+    data: RegisteredUser
 
 
-class Contact(Answer):
+class Contact(ResponseBody):
     phone: str
     nickName: str
     portrait: str
 
 
-class Contacts(Sent):
+class Contacts(Done):
     data: list[Contact]
 
 
-class User(Answer):
+class User(ResponseBody):
     user_id: str
     nick_name: str
     create_time: str
@@ -115,133 +118,156 @@ class User(Answer):
     token: str
 
 
-class ResetSent(Answer):
+class ResetCodeSent(ResponseBody):
     verify_code: str
 
 
 @routes.on(
-    "GET POST", "/v1/user/register/verify_code.json", asks=SendCode, answers=Sent, refuses=refusals.SEND_SIGN_UP_CODE
+    "GET POST",
+    "/v1/user/register/verify_code.json",
+    parameters=SendCode,
+    responses=Done,
+    refusals=refusals.SEND_REGISTRATION_CODE,
 )
-async def send_sign_up_code(request: web.Request) -> web.Response:
-    """请求验证码: send a code to sign up with."""
+async def send_registration_code(request: web.Request) -> web.Response:
+    """请求验证码: send a code to register with."""
     refuse_prefetch(request)
-    call = await read_call(request, SendCode)
-    number = flows(request).number(call.phone_number)
-    await flows(request).send_code(DIALECT.caller(request, call.source), number, Purpose.SIGN_UP)
-    return json_response(Sent())
+    parameters = await read_parameters(request, SendCode)
+    number = flows(request).numbers.parse(parameters.phone_number)
+    await flows(request).codes.send(DIALECT.caller(request, parameters.source), number, Purpose.SIGN_UP)
+    return json_response(Done())
 
 
 @routes.on(
-    "GET POST", "/v1/user/register/verify.json", asks=CheckCode, answers=Checked, refuses=refusals.CHECK_SIGN_UP_CODE
+    "GET POST",
+    "/v1/user/register/verify.json",
+    parameters=CheckCode,
+    responses=Checked,
+    refusals=refusals.CHECK_REGISTRATION_CODE,
 )
-async def check_sign_up_code(request: web.Request) -> web.Response:
-    """校验验证码: trade the code for a ``tmp_token``, good for ten minutes and one account."""
+async def check_registration_code(request: web.Request) -> web.Response:
+    """校验验证码: exchange the code for a ``tmp_token``, valid for ten minutes and one account."""
     refuse_prefetch(request)
-    call = await read_call(request, CheckCode)
-    number = flows(request).number(call.phone_number)
-    checked = await flows(request).verify_sign_up(DIALECT.caller(request, call.source), number, call.verify_code)
+    parameters = await read_parameters(request, CheckCode)
+    number = flows(request).numbers.parse(parameters.phone_number)
+    checked = await flows(request).codes.check_before_registration(
+        DIALECT.caller(request, parameters.source), number, parameters.verify_code
+    )
     return json_response(Checked(data=TmpToken(tmp_token=checked.ticket)))
 
 
-@routes.on("POST", "/v1/user/register/new_user.json", asks=NewUser, answers=Registered, refuses=refusals.REGISTER)
+@routes.on(
+    "POST", "/v1/user/register/new_user.json", parameters=Register, responses=Registered, refusals=refusals.REGISTER
+)
 async def register(request: web.Request) -> web.Response:
-    """设置密码并创建用户: open the account. ``pwd`` is plain text, or its md5 hex."""
-    call = await read_call(request, NewUser)
-    number = flows(request).number(call.phone_number)
-    password = Password.from_either(call.pwd)
-    opened = await flows(request).register(DIALECT.caller(request, call.source), number, password, call.tmp_token)
-    return json_response(Registered(data=_new_user(opened)))
+    """设置密码并创建用户: create the account. ``pwd`` is the plain text or its md5 hex."""
+    parameters = await read_parameters(request, Register)
+    number = flows(request).numbers.parse(parameters.phone_number)
+    password = Password.from_either(parameters.pwd)
+    logged_in = await flows(request).accounts.register(
+        DIALECT.caller(request, parameters.source), number, password, parameters.tmp_token
+    )
+    return json_response(Registered(data=_new_user(logged_in)))
 
 
 @routes.on(
     "POST",
     "/v1/user/register/check_contact.json",
-    asks=CheckContact,
-    answers=Contacts,
-    refuses=refusals.MATCH,
+    parameters=CheckContact,
+    responses=Contacts,
+    refusals=refusals.MATCH_CONTACTS,
     login="optional",
 )
 async def check_contact(request: web.Request) -> web.Response:
-    """获取手机联系人中已注册用户信息: which of these numbers are members.
+    """获取手机联系人中已注册用户信息: find the registered numbers in a list.
 
-    In the order asked, each once, without the caller's own. The session's token is in ``token`` or a header.
+    Each is listed once, in the order of the request, without the user's own. The session's token is the parameter
+    ``token`` or the bearer token.
     """
-    call = await read_call(request, CheckContact, body_bytes=CONTACTS_BODY_BYTES)
-    token = call.token or bearer(request)
+    parameters = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES)
+    token = parameters.token or bearer(request)
     if token is None:
         raise ServiceError(ErrorCode.PARAMETER_MISSING, field="token")
-    session = await flows(request).session(token)
-    if session.account.user_id != call.user_id:
+    session = await flows(request).sessions.resolve(token)
+    if session.account.user_id != parameters.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
-    matched = await flows(request).match_contacts(session, call.phone_numbers)
+    matched = await flows(request).self_service.match_contacts(session, parameters.phone_numbers)
     data = [Contact(phone=m.phone, nickName=m.nickname, portrait=m.avatar) for m in matched.matches]
     return json_response(Contacts(data=data))
 
 
-@routes.on("POST", "/v1/user/login.json", asks=LogIn, answers=User, refuses=refusals.LOG_IN)
+@routes.on("POST", "/v1/user/login.json", parameters=LogIn, responses=User, refusals=refusals.LOG_IN_WITH_PASSWORD)
 async def log_in(request: web.Request) -> web.Response:
-    """登录: open a session. ``password`` is the md5 hex of the password."""
-    call = await read_call(request, LogIn)
-    password = Password.from_md5(call.password)
-    number = flows(request).number(call.phone_number)
-    opened = await flows(request).log_in(DIALECT.caller(request, call.source), number, password)
-    return json_response(_user(opened))
+    """登录: log in. ``password`` is the md5 hex of the password."""
+    parameters = await read_parameters(request, LogIn)
+    password = Password.from_md5(parameters.password)
+    number = flows(request).numbers.parse(parameters.phone_number)
+    logged_in = await flows(request).sessions.log_in_with_password(
+        DIALECT.caller(request, parameters.source), number, password
+    )
+    return json_response(_user(logged_in))
 
 
 @routes.on(
-    "GET POST", "/v1/user/forgot_password.json", asks=SendCode, answers=ResetSent, refuses=refusals.SEND_RESET_CODE
+    "GET POST",
+    "/v1/user/forgot_password.json",
+    parameters=SendCode,
+    responses=ResetCodeSent,
+    refusals=refusals.SEND_RESET_CODE,
 )
 async def send_reset_code(request: web.Request) -> web.Response:
-    """忘记密码: send a code to reset the password with. ``verify_code`` is empty outside development."""
+    """忘记密码: send a code to reset the password. ``verify_code`` is empty outside development."""
     refuse_prefetch(request)
-    call = await read_call(request, SendCode)
-    number = flows(request).number(call.phone_number)
-    issued = await flows(request).send_code(DIALECT.caller(request, call.source), number, Purpose.RESET_PASSWORD)
-    return json_response(ResetSent(verify_code=issued.code))
+    parameters = await read_parameters(request, SendCode)
+    number = flows(request).numbers.parse(parameters.phone_number)
+    issued = await flows(request).codes.send(DIALECT.caller(request, parameters.source), number, Purpose.RESET_PASSWORD)
+    return json_response(ResetCodeSent(verify_code=issued.code))
 
 
-@routes.on("POST", "/v1/user/reset_password.json", asks=Reset, answers=User, refuses=refusals.RESET_PASSWORD)
+@routes.on(
+    "POST", "/v1/user/reset_password.json", parameters=ResetPassword, responses=User, refusals=refusals.RESET_PASSWORD
+)
 async def reset_password(request: web.Request) -> web.Response:
-    """重置密码: set a new password, as md5 hex; every earlier session ends."""
-    call = await read_call(request, Reset)
-    password = Password.from_md5(call.password)
-    number = flows(request).number(call.phone_number)
-    caller = DIALECT.caller(request, call.source)
-    opened = await flows(request).reset_password(caller, number, password, call.verify_code)
-    return json_response(_user(opened))
+    """重置密码: set a new password, as md5 hex; all earlier sessions end."""
+    parameters = await read_parameters(request, ResetPassword)
+    password = Password.from_md5(parameters.password)
+    number = flows(request).numbers.parse(parameters.phone_number)
+    caller = DIALECT.caller(request, parameters.source)
+    logged_in = await flows(request).accounts.reset_password(caller, number, password, parameters.verify_code)
+    return json_response(_user(logged_in))
 
 
-def _new_user(opened: LoggedIn) -> NewUserShown:
-    account = opened.account
-    shown = _shown_number(account)
-    return NewUserShown(
+def _new_user(logged_in: LoggedIn) -> RegisteredUser:
+    account = logged_in.account
+    number = _national_number(account)
+    return RegisteredUser(
         userId=account.user_id,
         nickName=account.nickname,
         createTime=str(int(account.created_at.timestamp())),
         portraitSmall=account.thumbnail,
         portrait=account.avatar,
-        phone=shown,
-        phoneNumber=shown,
+        phone=number,
+        phoneNumber=number,
         coverImg=account.cover,
-        token=opened.token,
+        token=logged_in.token,
     )
 
 
-def _user(opened: LoggedIn) -> User:
-    account = opened.account
+def _user(logged_in: LoggedIn) -> User:
+    account = logged_in.account
     return User(
         user_id=str(account.user_id),
         nick_name=account.nickname,
         create_time=str(int(account.created_at.timestamp())),
         avatar_thumnail=account.thumbnail,
         avatar=account.avatar,
-        phone_number=_shown_number(account),
+        phone_number=_national_number(account),
         cover_img=account.cover,
-        token=opened.token,
+        token=logged_in.token,
     )
 
 
-def _shown_number(account: Account) -> str:
+def _national_number(account: Account) -> str:
     code, national = split(E164(account.phone))
     return national if code == "86" else account.phone
 
@@ -305,7 +331,7 @@ HTTP_STATUS = {
 
 
 def render_error(error: ServiceError, path: str) -> web.Response:
-    """The refusal in the numbers of the module that the path belongs to."""
+    """Render the refusal with the numbers of the module that owns the path."""
     table = REGISTRATION if path.startswith("/v1/user/register/") else LOG_IN
     number, text = table[error.code]
     body = Refusal(error_code=number, error_message=text)

@@ -1,6 +1,6 @@
 """native: our own API under ``/v2``. JSON in snake_case, E.164, real HTTP statuses, RFC 9457 problems in zh or en.
 
-A session is carried by an access token (a JWT, 15 minutes) and a refresh token; ``docs/contracts/native.md`` explains.
+A session has an access token (a JWT, valid for 15 minutes) and a refresh token; see ``docs/contracts/native.md``.
 """
 
 import re
@@ -11,23 +11,24 @@ from aiohttp import web
 from pydantic import Field, StringConstraints
 
 from gateway.challenges import challenge_of, read_challenge
-from gateway.dialect import Client, Dialect, Text, flows, id_in_path, json_response, session_of
+from gateway.dialect import Dialect, flows, session_of
 from gateway.flows import refusals
-from gateway.flows.grants import Entered
-from gateway.operations import Answer, Moment, Routes
+from gateway.flows.tokens import NewSession
+from gateway.http.operations import Moment, ResponseBody, Routes
+from gateway.http.problems import Problem, problem
+from gateway.http.request_parsing import ClientName, Parameters, Text, either, id_in_path, read_parameters, require
+from gateway.http.responses import json_response
 from gateway.passwords import Password
-from gateway.problems import Problem, problem
 from gateway.profiles import Motto, Nickname, Picture
-from gateway.request_parsing import Call, either, read_call, required
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Gender, PublicKeys
 from shared.internal_api.contacts import Matched
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
-CONTACTS_BODY_BYTES = 256 * 1024
-KEYS_SECONDS = 300
-"""How long a verifier may keep our public keys; a new one is told that long before it signs."""
+MAX_CONTACTS_BYTES = 256 * 1024
+KEYS_MAX_AGE = 300
+"""Seconds for which a verifier may cache our public keys. A new key is published that long before it signs."""
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$")]
 PurposeName = Annotated[Purpose, Field(strict=False)]
@@ -35,14 +36,14 @@ PurposeName = Annotated[Purpose, Field(strict=False)]
 routes = Routes()
 
 
-class Verify(Call):
+class SendCode(Parameters):
     phone: Text
     purpose: PurposeName
     locale: Locale | None = None
-    client: Client = "native"
+    client: ClientName = "native"
 
 
-class Check(Call):
+class CheckCode(Parameters):
     model_config = either("challenge", "phone purpose")
 
     code: Text
@@ -51,36 +52,36 @@ class Check(Call):
     purpose: PurposeName | None = None
 
 
-class OpenAccount(Call):
+class Register(Parameters):
     ticket: Text
     password: Text | None = None
     nickname: Nickname | None = None
-    client: Client = "native"
+    client: ClientName = "native"
 
 
-class Enter(Call):
+class LogIn(Parameters):
     model_config = either("ticket", "phone password")
 
     ticket: Text | None = None
     phone: Text | None = None
     password: Text | None = None
-    client: Client = "native"
+    client: ClientName = "native"
 
 
-class RefreshTokens(Call):
+class RefreshTokens(Parameters):
     refresh_token: Text
 
 
-class SetPassword(Call):
+class SetPassword(Parameters):
     model_config = either("ticket", "current")
 
     password: Text
     ticket: Text | None = None
     current: Text | None = None
-    client: Client = "native"
+    client: ClientName = "native"
 
 
-class ChangeMe(Call):
+class ChangeMe(Parameters):
     nickname: Nickname | None = None
     gender: Annotated[Gender | None, Field(strict=False)] = None
     motto: Motto | None = None
@@ -88,27 +89,27 @@ class ChangeMe(Call):
     discoverable: bool | None = None
 
 
-class ChangeNumber(Call):
+class ChangeNumber(Parameters):
     old_ticket: Text
     new_ticket: Text
 
 
-class MatchContacts(Call):
+class MatchContacts(Parameters):
     phones: list[Any]
 
 
-class Sent(Answer):
+class CodeSent(ResponseBody):
     challenge: str
     expires_in: int
     resend_after: int
 
 
-class Checked(Answer):
+class CodeChecked(ResponseBody):
     ticket: str
     expires_in: int
 
 
-class Account(Answer):
+class Account(ResponseBody):
     user_id: int
     phone: str
     nickname: str
@@ -119,19 +120,19 @@ class Account(Answer):
     created_at: Moment
 
 
-class Tokens(Answer):
+class Tokens(ResponseBody):
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the kind of token (RFC 6750)
     expires_in: int
     refresh_token: str
 
 
-class Opened(Answer):
+class Registered(ResponseBody):
     account: Account
     tokens: Tokens
 
 
-class Session(Answer):
+class Session(ResponseBody):
     id: UUID = Field(validation_alias="session_id")
     client: str
     dialect: str
@@ -139,178 +140,198 @@ class Session(Answer):
     current: bool
 
 
-class Sessions(Answer):
+class Sessions(ResponseBody):
     sessions: list[Session]
 
 
 @routes.on(
     "POST",
     "/v2/verifications",
-    asks=Verify,
-    answers={202: Sent},
-    refuses=refusals.SEND_ANY_CODE | refusals.SESSION,
+    parameters=SendCode,
+    responses={202: CodeSent},
+    refusals=refusals.SEND_ANY_CODE | refusals.SESSION,
     login="optional",
 )
 async def send_code(request: web.Request) -> web.Response:
-    """Send a code. ``change_phone`` is for who is logged in: to his present number, and to the new one."""
-    call = await read_call(request, Verify)
-    number = flows(request).number(call.phone)
-    session = await session_of(request) if call.purpose is Purpose.CHANGE_PHONE else None
-    caller = DIALECT.caller(request, call.client, call.locale)
-    issued = await flows(request).send_code(caller, number, call.purpose, session=session)
-    challenge = challenge_of(call.purpose, issued.verification_id)
-    sent = Sent(challenge=challenge, expires_in=issued.expires_in, resend_after=issued.resend_after)
+    """Send a code. ``change_phone`` requires a session: request one code for the current number and one for the new."""
+    parameters = await read_parameters(request, SendCode)
+    number = flows(request).numbers.parse(parameters.phone)
+    session = await session_of(request) if parameters.purpose is Purpose.CHANGE_PHONE else None
+    caller = DIALECT.caller(request, parameters.client, parameters.locale)
+    issued = await flows(request).codes.send(caller, number, parameters.purpose, session=session)
+    challenge = challenge_of(parameters.purpose, issued.verification_id)
+    sent = CodeSent(challenge=challenge, expires_in=issued.expires_in, resend_after=issued.resend_after)
     return json_response(sent, status=202)
 
 
-@routes.on("POST", "/v2/verifications/check", asks=Check, answers=Checked, refuses=refusals.CHECK_CODE)
+@routes.on("POST", "/v2/verifications/check", parameters=CheckCode, responses=CodeChecked, refusals=refusals.CHECK_CODE)
 async def check_code(request: web.Request) -> web.Response:
-    """Trade a code for a ticket, good for ten minutes and the purpose of the code."""
-    call = await read_call(request, Check)
-    purpose, where = _what_was_asked(request, call)
-    checked = await flows(request).check_code(DIALECT.caller(request), purpose, call.code, where)
-    return json_response(Checked.model_validate(checked))
+    """Exchange a code for a ticket, which is valid for ten minutes and for the purpose of the code."""
+    parameters = await read_parameters(request, CheckCode)
+    purpose, subject = _subject(request, parameters)
+    checked = await flows(request).codes.check(DIALECT.caller(request), purpose, parameters.code, subject)
+    return json_response(CodeChecked.model_validate(checked))
 
 
-@routes.on("POST", "/v2/accounts", asks=OpenAccount, answers={201: Opened}, refuses=refusals.REGISTER)
-async def open_account(request: web.Request) -> web.Response:
-    """Open an account with a ``sign_up`` ticket."""
-    call = await read_call(request, OpenAccount)
-    caller = DIALECT.caller(request, call.client)
-    password = None if call.password is None else Password.from_plain(call.password)
-    entered = await flows(request).open_account(caller, call.ticket, password, call.nickname)
-    return json_response(Opened.model_validate(entered), status=201)
+@routes.on("POST", "/v2/accounts", parameters=Register, responses={201: Registered}, refusals=refusals.REGISTER)
+async def register(request: web.Request) -> web.Response:
+    """Create an account with a ``sign_up`` ticket."""
+    parameters = await read_parameters(request, Register)
+    caller = DIALECT.caller(request, parameters.client)
+    password = None if parameters.password is None else Password.from_plain(parameters.password)
+    session = await flows(request).tokens.register(caller, parameters.ticket, password, parameters.nickname)
+    return json_response(Registered.model_validate(session), status=201)
 
 
-@routes.on("POST", "/v2/sessions", asks=Enter, answers=Tokens, refuses=refusals.LOG_IN | refusals.ENTER_WITH_TICKET)
-async def enter(request: web.Request) -> web.Response:
+@routes.on(
+    "POST",
+    "/v2/sessions",
+    parameters=LogIn,
+    responses=Tokens,
+    refusals=refusals.LOG_IN_WITH_PASSWORD | refusals.LOG_IN_WITH_CODE,
+)
+async def log_in(request: web.Request) -> web.Response:
     """Log in with a password, or with a ``sign_in`` ticket."""
-    call = await read_call(request, Enter)
-    return json_response(Tokens.model_validate((await _enter(request, call)).tokens))
+    parameters = await read_parameters(request, LogIn)
+    return json_response(Tokens.model_validate((await _log_in(request, parameters)).tokens))
 
 
-@routes.on("POST", "/v2/sessions/refresh", asks=RefreshTokens, answers=Tokens, refuses=refusals.SESSION)
+@routes.on("POST", "/v2/sessions/refresh", parameters=RefreshTokens, responses=Tokens, refusals=refusals.SESSION)
 async def refresh(request: web.Request) -> web.Response:
-    """The next pair of tokens. An old refresh token is good for 30 s more; used later, it ends the session."""
-    call = await read_call(request, RefreshTokens)
-    return json_response(Tokens.model_validate(await flows(request).refresh(call.refresh_token)))
+    """Get the next pair of tokens. The old refresh token works for 30 s more; using it later ends the session."""
+    parameters = await read_parameters(request, RefreshTokens)
+    return json_response(Tokens.model_validate(await flows(request).tokens.refresh(parameters.refresh_token)))
 
 
-@routes.on("GET", "/v2/sessions", answers=Sessions, login="required")
+@routes.on("GET", "/v2/sessions", responses=Sessions, login="required")
 async def list_sessions(request: web.Request) -> web.Response:
-    """The user's sessions, newest first."""
+    """List the user's sessions, newest first."""
     session = await session_of(request)
-    living = await flows(request).sessions(session)
-    shown = [{**each.model_dump(), "current": each.session_id == session.session_id} for each in living]
-    return json_response(Sessions.model_validate({"sessions": shown}))
+    sessions = await flows(request).self_service.list_sessions(session)
+    rows = [{**each.model_dump(), "current": each.session_id == session.session_id} for each in sessions]
+    return json_response(Sessions.model_validate({"sessions": rows}))
 
 
-@routes.on("DELETE", "/v2/sessions/{id}", answers=None, refuses=[ErrorCode.NOT_FOUND], login="required")
+@routes.on("DELETE", "/v2/sessions/{id}", responses=None, refusals=[ErrorCode.NOT_FOUND], login="required")
 async def end_session(request: web.Request) -> web.Response:
-    """End a session; the present one too, which is to log out."""
+    """End a session. Ending the current one logs the user out."""
     session = await session_of(request)
-    await flows(request).end_session(session, id_in_path(request))
+    await flows(request).self_service.end_session(session, id_in_path(request))
     return web.Response(status=204)
 
 
-@routes.on("DELETE", "/v2/sessions", answers=None, login="required")
+@routes.on("DELETE", "/v2/sessions", responses=None, login="required")
 async def end_other_sessions(request: web.Request) -> web.Response:
-    """End all sessions but this one."""
-    await flows(request).end_other_sessions(await session_of(request))
+    """End all sessions except the current one."""
+    await flows(request).self_service.end_other_sessions(await session_of(request))
     return web.Response(status=204)
 
 
 @routes.on(
     "PUT",
     "/v2/password",
-    asks=SetPassword,
-    answers={200: Tokens, 204: None},
-    refuses=refusals.PASSWORD,
+    parameters=SetPassword,
+    responses={200: Tokens, 204: None},
+    refusals=refusals.SET_PASSWORD,
     login="optional",
 )
 async def set_password(request: web.Request) -> web.Response:
-    """Set a new password: with a ``reset_password`` ticket, or logged in with the current one (204)."""
-    call = await read_call(request, SetPassword)
-    caller, password = DIALECT.caller(request, call.client), Password.from_plain(call.password)
-    if call.ticket is not None:
-        entered = await flows(request).enter_with_new_password(caller, call.ticket, password)
-        return json_response(Tokens.model_validate(entered.tokens))
+    """Set a new password: with a ``reset_password`` ticket (200), or with a session and the current password (204)."""
+    parameters = await read_parameters(request, SetPassword)
+    caller, password = DIALECT.caller(request, parameters.client), Password.from_plain(parameters.password)
+    if parameters.ticket is not None:
+        new_session = await flows(request).tokens.reset_password(caller, parameters.ticket, password)
+        return json_response(Tokens.model_validate(new_session.tokens))
     session = await session_of(request)
-    current = Password.from_plain(required(call.current, "current"))
-    await flows(request).change_password(caller, session, current, password)
+    current = Password.from_plain(require(parameters.current, "current"))
+    await flows(request).self_service.change_password(caller, session, current, password)
     return web.Response(status=204)
 
 
-@routes.on("GET", "/v2/me", answers=Account, login="required")
+@routes.on("GET", "/v2/me", responses=Account, login="required")
 async def show_me(request: web.Request) -> web.Response:
-    """The user's own account."""
+    """Get the user's own account."""
     return json_response(Account.model_validate((await session_of(request)).account))
 
 
-@routes.on("PATCH", "/v2/me", asks=ChangeMe, answers=Account, login="required")
+@routes.on("PATCH", "/v2/me", parameters=ChangeMe, responses=Account, login="required")
 async def change_me(request: web.Request) -> web.Response:
-    """Change what is given; the rest stays."""
+    """Change the given fields; the others stay."""
     session = await session_of(request)
-    call = await read_call(request, ChangeMe)
-    changed = await flows(request).change_profile(session, call.model_dump(exclude_none=True))
-    return json_response(Account.model_validate(changed))
+    parameters = await read_parameters(request, ChangeMe)
+    changes = parameters.model_dump(exclude_none=True)
+    return json_response(Account.model_validate(await flows(request).self_service.change_profile(session, changes)))
 
 
-@routes.on("DELETE", "/v2/me", answers=None, login="required")
+@routes.on("DELETE", "/v2/me", responses=None, login="required")
 async def erase_me(request: web.Request) -> web.Response:
-    """Erase the account, at once and for good; its number is free again."""
-    await flows(request).erase(DIALECT.caller(request), await session_of(request))
+    """Erase the account immediately and permanently. Its number is free again."""
+    await flows(request).self_service.erase(DIALECT.caller(request), await session_of(request))
     return web.Response(status=204)
 
 
-@routes.on("PUT", "/v2/me/phone", asks=ChangeNumber, answers=Account, refuses=refusals.CHANGE_NUMBER, login="required")
+@routes.on(
+    "PUT",
+    "/v2/me/phone",
+    parameters=ChangeNumber,
+    responses=Account,
+    refusals=refusals.CHANGE_NUMBER,
+    login="required",
+)
 async def change_number(request: web.Request) -> web.Response:
     """Change the number with two ``change_phone`` tickets."""
     session = await session_of(request)
-    call = await read_call(request, ChangeNumber)
-    changed = await flows(request).change_number_with_tickets(
-        DIALECT.caller(request), session, old_ticket=call.old_ticket, new_ticket=call.new_ticket
+    parameters = await read_parameters(request, ChangeNumber)
+    account = await flows(request).self_service.change_number(
+        DIALECT.caller(request), session, old_ticket=parameters.old_ticket, new_ticket=parameters.new_ticket
     )
-    return json_response(Account.model_validate(changed))
+    return json_response(Account.model_validate(account))
 
 
-@routes.on("POST", "/v2/contacts/match", asks=MatchContacts, answers=Matched, refuses=refusals.MATCH, login="required")
+@routes.on(
+    "POST",
+    "/v2/contacts/match",
+    parameters=MatchContacts,
+    responses=Matched,
+    refusals=refusals.MATCH_CONTACTS,
+    login="required",
+)
 async def match_contacts(request: web.Request) -> web.Response:
-    """Which of these numbers are members. Nothing that is sent is stored."""
+    """Find the registered numbers in a list. The list is not stored."""
     session = await session_of(request)
-    call = await read_call(request, MatchContacts, body_bytes=CONTACTS_BODY_BYTES)
-    matched = await flows(request).match_contacts(session, call.phones)
-    return json_response(matched)
+    parameters = await read_parameters(request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES)
+    return json_response(await flows(request).self_service.match_contacts(session, parameters.phones))
 
 
-@routes.on("GET", "/.well-known/jwks.json", answers=PublicKeys)
+@routes.on("GET", "/.well-known/jwks.json", responses=PublicKeys)
 async def show_keys(request: web.Request) -> web.Response:
-    """The keys that access tokens are verified with (RFC 7517)."""
-    keys = await flows(request).public_keys()
+    """Get the public keys that verify access tokens (RFC 7517)."""
+    keys = await flows(request).tokens.public_keys()
     response = json_response(PublicKeys(keys=keys))
-    response.headers["Cache-Control"] = f"public, max-age={KEYS_SECONDS}"
+    response.headers["Cache-Control"] = f"public, max-age={KEYS_MAX_AGE}"
     return response
 
 
-async def _enter(request: web.Request, call: Enter) -> Entered:
-    caller = DIALECT.caller(request, call.client)
-    if call.ticket is not None:
-        return await flows(request).enter_with_ticket(caller, call.ticket)
-    phone, password = required(call.phone, "phone"), required(call.password, "password")
-    number = flows(request).number(phone)
-    return await flows(request).enter(await flows(request).log_in(caller, number, Password.from_plain(password)))
+async def _log_in(request: web.Request, parameters: LogIn) -> NewSession:
+    caller = DIALECT.caller(request, parameters.client)
+    if parameters.ticket is not None:
+        return await flows(request).tokens.log_in_with_code(caller, parameters.ticket)
+    phone, password = require(parameters.phone, "phone"), require(parameters.password, "password")
+    number = flows(request).numbers.parse(phone)
+    return await flows(request).tokens.log_in_with_password(caller, number, Password.from_plain(password))
 
 
-def _what_was_asked(request: web.Request, call: Check) -> tuple[Purpose, E164 | UUID]:
-    if call.challenge is None:
-        if call.purpose is None:
-            raise ServiceError(ErrorCode.PARAMETER_MISSING, field="challenge" if call.phone is None else "purpose")
-        return call.purpose, flows(request).number(required(call.phone, "phone"))
-    return read_challenge(call.challenge)
+def _subject(request: web.Request, parameters: CheckCode) -> tuple[Purpose, E164 | UUID]:
+    """The purpose of the code, and its number or its verification."""
+    if parameters.challenge is not None:
+        return read_challenge(parameters.challenge)
+    if parameters.purpose is None:
+        raise ServiceError(ErrorCode.PARAMETER_MISSING, field="challenge" if parameters.phone is None else "purpose")
+    return parameters.purpose, flows(request).numbers.parse(require(parameters.phone, "phone"))
 
 
 def render_error(error: ServiceError, _: str) -> web.Response:
-    """The refusal as a problem document; every path says it alike."""
+    """Render the refusal as a problem document, the same one for every path."""
     return problem(error)
 
 

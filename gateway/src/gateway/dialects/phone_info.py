@@ -1,6 +1,6 @@
-"""phone_info: register in two steps, with the number carried from one to the other in a sealed ``phoneInfo``.
+"""phone_info: registration in two calls; a sealed ``phoneInfo`` carries the number from the first to the second.
 
-HTTP 200 for success, 400 for refusals and outages alike; each body repeats its status.
+HTTP 200 for success, 400 for refusals and for outages; each body repeats its status.
 """
 
 import re
@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from gateway.dialect import Dialect, Text, flows, json_response
+from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.operations import Answer, Routes
+from gateway.http.operations import ResponseBody, Routes
+from gateway.http.request_parsing import Parameters, Text, read_parameters
+from gateway.http.responses import json_response
 from gateway.passwords import Password
-from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoginName
 from shared.internal_api.sms import Purpose
@@ -31,19 +32,19 @@ CountryCode = Annotated[
 routes = Routes()
 
 
-class SendMessage(Call):
+class SendMessage(Parameters):
     countryCode: CountryCode | None = None
     phone: Text
 
 
-class Register(Call):
+class Register(Parameters):
     name: LoginName
     password: Text
     code: Text
     phoneInfo: Text
 
 
-class User(Answer):
+class User(ResponseBody):
     uuid: int
     name: str
     email: str
@@ -61,7 +62,7 @@ class User(Answer):
     version: int
 
 
-class Sent(Answer):
+class MessageSent(ResponseBody):
     status: Literal[200] = 200
     result: str
     code: Literal["OK"] = "OK"
@@ -69,7 +70,7 @@ class Sent(Answer):
     token: str
 
 
-class Registered(Answer):
+class Registered(ResponseBody):
     status: Literal[200] = 200
     result: User
     code: Literal["OK"] = "OK"
@@ -77,8 +78,8 @@ class Registered(Answer):
     token: str
 
 
-class Refusal(Answer):
-    """``token`` comes with ``SEND_MESSAGE_FREQUENTLY`` only, and is good for nothing."""
+class Refusal(ResponseBody):
+    """``token`` is present with ``SEND_MESSAGE_FREQUENTLY`` only; it is random and grants nothing."""
 
     success: Literal[False] = False
     message: str
@@ -87,34 +88,42 @@ class Refusal(Answer):
     token: str = Field(default="", exclude_if=lambda token: not token, examples=["..."])
 
 
-@routes.on("POST", "/v1/user/sendRegisterMessage", asks=SendMessage, answers=Sent, refuses=refusals.SEND_SIGN_UP_CODE)
+@routes.on(
+    "POST",
+    "/v1/user/sendRegisterMessage",
+    parameters=SendMessage,
+    responses=MessageSent,
+    refusals=refusals.SEND_REGISTRATION_CODE,
+)
 async def send_register_message(request: web.Request) -> web.Response:
-    """发送注册验证码: send a code to sign up with. ``result`` is the ``phoneInfo`` of the next call."""
-    call = await read_call(request, SendMessage)
-    number = flows(request).number(call.phone, _calling_code(call.countryCode))
-    await flows(request).send_code(DIALECT.caller(request), number, Purpose.SIGN_UP)
-    sealed = flows(request).seal_number(number, Purpose.SIGN_UP)
-    return json_response(Sent(result=sealed, token=_token_without_rights()))
+    """发送注册验证码: send a code to register with. ``result`` is the ``phoneInfo`` for the next call."""
+    parameters = await read_parameters(request, SendMessage)
+    number = flows(request).numbers.parse(parameters.phone, _calling_code(parameters.countryCode))
+    await flows(request).codes.send(DIALECT.caller(request), number, Purpose.SIGN_UP)
+    sealed = flows(request).numbers.seal(number, Purpose.SIGN_UP)
+    return json_response(MessageSent(result=sealed, token=_token_without_rights()))
 
 
-@routes.on("POST", "/v1/user/register", asks=Register, answers=Registered, refuses=refusals.REGISTER_WITH_NAME)
+@routes.on("POST", "/v1/user/register", parameters=Register, responses=Registered, refusals=refusals.REGISTER_WITH_NAME)
 async def register(request: web.Request) -> web.Response:
-    """注册新用户: open an account with the code and the ``phoneInfo``."""
-    call = await read_call(request, Register)
-    number = flows(request).open_number(call.phoneInfo, Purpose.SIGN_UP)
-    password = Password.from_plain(call.password)
+    """注册新用户: create an account with the code and the ``phoneInfo``."""
+    parameters = await read_parameters(request, Register)
+    number = flows(request).numbers.unseal(parameters.phoneInfo, Purpose.SIGN_UP)
+    password = Password.from_plain(parameters.password)
     caller = DIALECT.caller(request)
-    opened = await flows(request).register_with_code(caller, number, password, call.code, name=call.name)
-    return json_response(Registered(result=_user(opened.account), token=opened.token))
+    logged_in = await flows(request).accounts.register_with_code(
+        caller, number, password, parameters.code, name=parameters.name
+    )
+    return json_response(Registered(result=_user(logged_in.account), token=logged_in.token))
 
 
 def _calling_code(text: str | None) -> str:
-    """``86``, ``+86``, ``0086`` and nothing at all are one country."""
+    """``86``, ``+86``, ``0086``, empty and absent are the same country."""
     return (text or MAINLAND).removeprefix("+").removeprefix("00")
 
 
 def _token_without_rights() -> str:
-    """The contract shows a token before there is a user: it is random, kept nowhere, and good for nothing."""
+    """The contract returns a token before the user exists: it is random, not stored, and grants nothing."""
     return secrets.token_urlsafe(32)
 
 
@@ -123,7 +132,7 @@ def _user(account: Account) -> User:
         uuid=account.user_id,
         name=account.name or "",
         email=account.email,
-        phone=_shown_number(account),
+        phone=_national_number(account),
         createTime=_milliseconds(account.created_at),
         level=account.level,
         type=account.type,
@@ -139,7 +148,7 @@ def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _shown_number(account: Account) -> str:
+def _national_number(account: Account) -> str:
     code, national = split(E164(account.phone))
     return national if code == MAINLAND else account.phone
 
@@ -180,7 +189,7 @@ HTTP_STATUS = {ErrorCode.NOT_FOUND: 404, ErrorCode.METHOD_NOT_ALLOWED: 405}
 
 
 def render_error(error: ServiceError, path: str) -> web.Response:
-    """The refusal by its name; the number's and the missing field's are worded by the call."""
+    """Render the refusal with its name; a taken number and a missing field depend on the call."""
     code, message = REFUSALS[error.code]
     if error.code is ErrorCode.PARAMETER_MISSING and error.field:
         code = message = f"{error.field.upper()}_REQUIRED"
@@ -198,7 +207,7 @@ PHONE_INFO = (
 )
 EXAMPLES = {
     "phone": "13800138001",
-    "Sent.result": PHONE_INFO,
+    "MessageSent.result": PHONE_INFO,
     "phoneInfo": PHONE_INFO,
     "token": "...",
     "code": "119614",

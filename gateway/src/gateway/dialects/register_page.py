@@ -8,18 +8,19 @@ from typing import Literal
 
 from aiohttp import web
 
-from gateway.dialect import Dialect, Text, flows, json_response
+from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.operations import Answer, Routes
+from gateway.http.operations import ResponseBody, Routes
+from gateway.http.request_parsing import Parameters, Text, read_parameters
+from gateway.http.responses import json_response
 from gateway.passwords import Password
-from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
 
 routes = Routes()
 
 
-class Phone(Call):
+class Phone(Parameters):
     phone: Text
 
 
@@ -28,19 +29,19 @@ class Register(Phone):
     password: Text
 
 
-class Said(Answer):
+class Envelope(ResponseBody):
     success: Literal["true", "false"]
     errorCode: str
     msg: str
     data: None = None
 
 
-class Done(Said):
+class Done(Envelope):
     success: Literal["true"] = "true"
     errorCode: Literal["0000"] = "0000"
 
 
-class Refusal(Said):
+class Refusal(Envelope):
     success: Literal["false"] = "false"
 
 
@@ -49,38 +50,38 @@ FREE = Done(msg="手机号可用")
 REGISTERED = Done(msg="注册成功")
 
 
-@routes.on("POST", "/v1/register/sendCode", asks=Phone, answers=SENT, refuses=refusals.SEND_SIGN_UP_CODE)
+@routes.on("POST", "/v1/register/sendCode", parameters=Phone, responses=SENT, refusals=refusals.SEND_REGISTRATION_CODE)
 async def send_code(request: web.Request) -> web.Response:
-    """获取注册验证码: send a code to sign up with."""
-    call = await read_call(request, Phone)
-    number = flows(request).number(call.phone)
-    await flows(request).send_code(DIALECT.caller(request), number, Purpose.SIGN_UP)
+    """获取注册验证码: send a code to register with."""
+    parameters = await read_parameters(request, Phone)
+    number = flows(request).numbers.parse(parameters.phone)
+    await flows(request).codes.send(DIALECT.caller(request), number, Purpose.SIGN_UP)
     return json_response(SENT)
 
 
-@routes.on("POST", "/v1/register/checkPhone", asks=Phone, answers=FREE, refuses=refusals.CHECK_FREE)
+@routes.on("POST", "/v1/register/checkPhone", parameters=Phone, responses=FREE, refusals=refusals.CHECK_FREE)
 async def check_phone(request: web.Request) -> web.Response:
-    """验证手机号是否可用: may this number sign up now?"""
-    call = await read_call(request, Phone)
-    number = flows(request).number(call.phone)
-    await flows(request).check_free(DIALECT.caller(request), number)
+    """验证手机号是否可用: check whether this number can register now."""
+    parameters = await read_parameters(request, Phone)
+    number = flows(request).numbers.parse(parameters.phone)
+    await flows(request).codes.check_free(DIALECT.caller(request), number)
     return json_response(FREE)
 
 
-@routes.on("POST", "/v1/register", asks=Register, answers=REGISTERED, refuses=refusals.REGISTER)
+@routes.on("POST", "/v1/register", parameters=Register, responses=REGISTERED, refusals=refusals.REGISTER)
 async def register(request: web.Request) -> web.Response:
-    """使用手机号注册: open an account with the code."""
-    call = await read_call(request, Register)
-    number = flows(request).number(call.phone)
-    password = Password.from_plain(call.password)
-    await flows(request).register_with_code(DIALECT.caller(request), number, password, call.vcode)
+    """使用手机号注册: create an account with the code."""
+    parameters = await read_parameters(request, Register)
+    number = flows(request).numbers.parse(parameters.phone)
+    password = Password.from_plain(parameters.password)
+    await flows(request).accounts.register_with_code(DIALECT.caller(request), number, password, parameters.vcode)
     return json_response(REGISTERED)
 
 
 BAD_NUMBER = ("1001", "手机号格式不正确")
 TOO_SOON = ("1002", "同一手机号60秒内只能发送一次验证码")
 TAKEN = ("1003", "手机已注册")
-TAKEN_AT_THE_END = ("1003", "手机号已注册")
+TAKEN_AT_REGISTRATION = ("1003", "手机号已注册")
 WRONG_CODE = ("1004", "验证码不正确")
 DAILY_CAP = ("1005", "今日发送次数已达上限")
 BAD_PASSWORD = ("1006", "密码不符合要求")
@@ -123,10 +124,10 @@ HTTP_STATUS = {
 
 
 def render_error(error: ServiceError, path: str) -> web.Response:
-    """The refusal by its code; a taken number is worded by the call."""
+    """Render the refusal with its code; the text for a taken number depends on the call."""
     code, text = REFUSALS[error.code]
     if (code, text) == TAKEN and path == "/v1/register":
-        code, text = TAKEN_AT_THE_END
+        code, text = TAKEN_AT_REGISTRATION
     return json_response(Refusal(errorCode=code, msg=text), status=HTTP_STATUS.get(error.code, 200), error=error)
 
 

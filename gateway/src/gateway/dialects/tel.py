@@ -1,6 +1,6 @@
 """tel: numbers as ``{dialCode, number}``, bare bodies for success, HTTP status = body code, errors with a timestamp.
 
-Bodies have no place for a token: it goes out, and comes back, as an ``Authorization`` header or a cookie.
+Bodies have no field for a token: it travels both ways as an ``Authorization`` header and as a cookie.
 """
 
 import re
@@ -10,18 +10,20 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.dialect import Dialect, Text, bearer, cookie, flows, hand_token, json_response
+from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.operations import Answer, Routes
+from gateway.http.operations import ResponseBody, Routes
+from gateway.http.request_parsing import Parameters, Text, read_parameters
+from gateway.http.responses import json_response
+from gateway.http.session_tokens import add_token, bearer, cookie
 from gateway.passwords import Password
-from gateway.request_parsing import Call, read_call
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, Gender, LoggedIn, Resolved
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, split
 from shared.spelling import clean
 
-LARGEST_NUMBER = 10**15
+MAX_NUMBER = 10**15
 CODE_DIGITS = 6
 
 ACTIONS = {
@@ -30,19 +32,19 @@ ACTIONS = {
     "resetPhone": Purpose.CHANGE_PHONE,
 }
 GENDERS: dict[Gender, Literal["none", "m", "f"]] = {Gender.NONE: "none", Gender.FEMALE: "m", Gender.MALE: "f"}
-"""Not a slip of ours: in this contract ``m`` is female and ``f`` is male."""
+"""The contract defines it so: ``m`` is female and ``f`` is male."""
 
 routes = Routes()
 
 
 def _integer(value: Any) -> Any:
-    """Digits as text stand for their number, however they are spelled."""
+    """Accept an integer as text, in any spelling."""
     digits = clean(value) if isinstance(value, str) else ""
     return int(digits) if re.fullmatch(r"\+?[0-9]{1,20}", digits) else value
 
 
 def _code(value: Any) -> Any:
-    """A JSON number has lost its leading zeros."""
+    """Restore the leading zeros that a JSON number loses."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**CODE_DIGITS:
         return f"{value:0{CODE_DIGITS}d}"
     return value
@@ -53,18 +55,18 @@ Integer = Annotated[int, BeforeValidator(_integer, json_schema_input_type=int | 
 Captcha = Annotated[Text, BeforeValidator(_code, json_schema_input_type=Text | int)]
 
 
-class Tel(Call):
+class Tel(Parameters):
     dialCode: Annotated[Integer, Field(lt=1000)]
-    number: Annotated[Integer, Field(lt=LARGEST_NUMBER)]
+    number: Annotated[Integer, Field(lt=MAX_NUMBER)]
 
 
-class WithTel(Call):
+class WithTel(Parameters):
     tel: Tel
 
     @model_validator(mode="before")
     @classmethod
     def _from_a_form(cls, fields: Any) -> Any:
-        """A form writes the number as ``tel[dialCode]=86&tel[number]=…``."""
+        """Accept the number in a form: ``tel[dialCode]=86&tel[number]=…``."""
         if isinstance(fields, dict) and "tel" not in fields:
             parts = {name: fields[f"tel[{name}]"] for name in Tel.model_fields if f"tel[{name}]" in fields}
             return {**fields, "tel": parts} if parts else fields
@@ -79,26 +81,26 @@ class LogIn(WithTel):
     password: Text
 
 
-class NewPassword(LogIn):
+class PasswordWithCode(LogIn):
     captcha: Captcha
 
 
-class NewTel(WithTel):
+class ChangeNumber(WithTel):
     captcha: Captcha
     oldCaptcha: Captcha
 
 
-class Number(Answer):
+class Number(ResponseBody):
     dialCode: int
     number: int
 
 
-class Sent(Answer):
+class CodeSent(ResponseBody):
     tel: Number
     action: str
 
 
-class User(Answer):
+class User(ResponseBody):
     userId: int
     nickName: str
     tel: Number
@@ -107,77 +109,107 @@ class User(Answer):
     signature: str | None
 
 
-class Refusal(Answer):
+class Refusal(ResponseBody):
     timestamp: Annotated[int, Field(examples=[1449949634821])]
     code: int
     error: str
 
 
-@routes.on("POST", "/actions/sms", asks=SendCode, answers=Sent, refuses=refusals.SEND_ANY_CODE, login="optional")
+@routes.on(
+    "POST", "/actions/sms", parameters=SendCode, responses=CodeSent, refusals=refusals.SEND_ANY_CODE, login="optional"
+)
 async def send_code(request: web.Request) -> web.Response:
     """发送验证码: send a code. ``action`` is ``signup``, ``resetPassword`` or ``resetPhone``.
 
-    Logged in, ``resetPhone`` to a number that is not the user's own asks for the code of his new number.
+    With a session, ``resetPhone`` for a number other than the user's own sends the code for their new number.
     """
-    call = await read_call(request, SendCode)
-    purpose = _purpose(call.action)
-    number = _number(request, call.tel)
+    parameters = await read_parameters(request, SendCode)
+    purpose = _purpose(parameters.action)
+    number = _number(request, parameters.tel)
     session = await _session_if_any(request) if purpose is Purpose.CHANGE_PHONE else None
-    await flows(request).send_code(DIALECT.caller(request), number, purpose, session=session)
-    return json_response(Sent(tel=_shown(number), action=call.action))
+    await flows(request).codes.send(DIALECT.caller(request), number, purpose, session=session)
+    return json_response(CodeSent(tel=_tel(number), action=parameters.action))
 
 
-@routes.on("POST", "/users", asks=NewPassword, answers=User, refuses=refusals.REGISTER, gives_token=True)
+@routes.on(
+    "POST", "/users", parameters=PasswordWithCode, responses=User, refusals=refusals.REGISTER, returns_token=True
+)
 async def register(request: web.Request) -> web.Response:
-    """手机注册: open an account with the code."""
-    call = await read_call(request, NewPassword)
-    number = _number(request, call.tel)
-    password = Password.from_plain(call.password)
-    return _logged_in(
-        request, await flows(request).register_with_code(DIALECT.caller(request), number, password, call.captcha)
+    """手机注册: create an account with the code."""
+    parameters = await read_parameters(request, PasswordWithCode)
+    number = _number(request, parameters.tel)
+    password = Password.from_plain(parameters.password)
+    logged_in = await flows(request).accounts.register_with_code(
+        DIALECT.caller(request), number, password, parameters.captcha
     )
+    return _user_with_token(request, logged_in)
 
 
-@routes.on("POST", "/users/signin", asks=LogIn, answers=User, refuses=refusals.LOG_IN, gives_token=True)
+@routes.on(
+    "POST",
+    "/users/signin",
+    parameters=LogIn,
+    responses=User,
+    refusals=refusals.LOG_IN_WITH_PASSWORD,
+    returns_token=True,
+)
 async def log_in(request: web.Request) -> web.Response:
-    """手机登录: open a session."""
-    call = await read_call(request, LogIn)
-    number = _number(request, call.tel)
-    password = Password.from_plain(call.password)
-    return _logged_in(request, await flows(request).log_in(DIALECT.caller(request), number, password))
+    """手机登录: log in."""
+    parameters = await read_parameters(request, LogIn)
+    number = _number(request, parameters.tel)
+    password = Password.from_plain(parameters.password)
+    logged_in = await flows(request).sessions.log_in_with_password(DIALECT.caller(request), number, password)
+    return _user_with_token(request, logged_in)
 
 
-@routes.on("GET", "/users/{userId}", answers=User, refuses=[ErrorCode.NOT_FOUND], login="optional")
+@routes.on("GET", "/users/{userId}", responses=User, refusals=[ErrorCode.NOT_FOUND], login="optional")
 async def read_user(request: web.Request) -> web.Response:
-    """取得用户详情: the caller himself. Anybody else, and whoever is not logged in, finds nobody."""
+    """取得用户详情: get the user's own account. Any other id, and any call without a session, is 404."""
     session = await _session_if_any(request)
     if session is None or not _is_own(request, session):
         raise ServiceError(ErrorCode.NOT_FOUND)
     return json_response(_user(session.account))
 
 
-@routes.on("PUT", "/users/password", asks=NewPassword, answers=User, refuses=refusals.RESET_PASSWORD, gives_token=True)
+@routes.on(
+    "PUT",
+    "/users/password",
+    parameters=PasswordWithCode,
+    responses=User,
+    refusals=refusals.RESET_PASSWORD,
+    returns_token=True,
+)
 async def reset_password(request: web.Request) -> web.Response:
-    """重置密码: set a new password with a ``resetPassword`` code; every earlier session ends."""
-    call = await read_call(request, NewPassword)
-    number = _number(request, call.tel)
-    password = Password.from_plain(call.password)
-    return _logged_in(
-        request, await flows(request).reset_password(DIALECT.caller(request), number, password, call.captcha)
+    """重置密码: set a new password with a ``resetPassword`` code; all earlier sessions end."""
+    parameters = await read_parameters(request, PasswordWithCode)
+    number = _number(request, parameters.tel)
+    password = Password.from_plain(parameters.password)
+    logged_in = await flows(request).accounts.reset_password(
+        DIALECT.caller(request), number, password, parameters.captcha
     )
+    return _user_with_token(request, logged_in)
 
 
-@routes.on("PUT", "/users/{userId}/tel", asks=NewTel, answers=User, refuses=refusals.CHANGE_NUMBER, login="required")
+@routes.on(
+    "PUT",
+    "/users/{userId}/tel",
+    parameters=ChangeNumber,
+    responses=User,
+    refusals=refusals.CHANGE_NUMBER,
+    login="required",
+)
 async def change_number(request: web.Request) -> web.Response:
-    """绑定手机号: change the number with two ``resetPhone`` codes, one to the old number and one to the new."""
-    call = await read_call(request, NewTel)
-    number = _number(request, call.tel)
+    """绑定手机号: change the number with two ``resetPhone`` codes, one for the old and one for the new number."""
+    parameters = await read_parameters(request, ChangeNumber)
+    number = _number(request, parameters.tel)
     session = await _session_if_any(request)
     if session is None or not _is_own(request, session):
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     caller = DIALECT.caller(request)
-    changed = await flows(request).change_number(caller, session, number, call.captcha, old_code=call.oldCaptcha)
-    return json_response(_user(changed))
+    account = await flows(request).self_service.change_number_with_codes(
+        caller, session, number, old_code=parameters.oldCaptcha, new_code=parameters.captcha
+    )
+    return json_response(_user(account))
 
 
 def _purpose(action: str) -> Purpose:
@@ -187,21 +219,21 @@ def _purpose(action: str) -> Purpose:
 
 
 def _number(request: web.Request, tel: Tel) -> E164:
-    """The number; a JSON number has lost its leading zeros, which some countries' mobile numbers have."""
+    """The number. A JSON number loses leading zeros, which mobile numbers of some countries have."""
     calling_code = str(tel.dialCode)
     try:
-        return flows(request).number(str(tel.number), calling_code)
+        return flows(request).numbers.parse(str(tel.number), calling_code)
     except ServiceError:
-        return flows(request).number(f"0{tel.number}", calling_code)
+        return flows(request).numbers.parse(f"0{tel.number}", calling_code)
 
 
 async def _session_if_any(request: web.Request) -> Resolved | None:
-    """Who is logged in, by header or cookie; a token that is good for nothing is as good as none."""
+    """The session of the header's or the cookie's token. An invalid token counts as none."""
     for token in filter(None, (bearer(request), cookie(request))):
         try:
-            return await flows(request).session(token)
-        except ServiceError as refused:
-            if refused.code is not ErrorCode.UNAUTHENTICATED:
+            return await flows(request).sessions.resolve(token)
+        except ServiceError as error:
+            if error.code is not ErrorCode.UNAUTHENTICATED:
                 raise
     return None
 
@@ -210,9 +242,9 @@ def _is_own(request: web.Request, session: Resolved) -> bool:
     return request.match_info["userId"] == str(session.account.user_id)
 
 
-def _logged_in(request: web.Request, opened: LoggedIn) -> web.Response:
-    response = json_response(_user(opened.account))
-    hand_token(request, response, opened.token)
+def _user_with_token(request: web.Request, logged_in: LoggedIn) -> web.Response:
+    response = json_response(_user(logged_in.account))
+    add_token(request, response, logged_in.token)
     return response
 
 
@@ -220,14 +252,14 @@ def _user(account: Account) -> User:
     return User(
         userId=account.user_id,
         nickName=account.nickname,
-        tel=_shown(E164(account.phone)),
+        tel=_tel(E164(account.phone)),
         avatar=account.avatar or None,
         gender=GENDERS[account.gender],
         signature=account.motto or None,
     )
 
 
-def _shown(number: E164) -> Number:
+def _tel(number: E164) -> Number:
     code, national = split(number)
     return Number(dialCode=int(code), number=int(national))
 
@@ -271,14 +303,14 @@ BY_PATH: dict[ErrorCode, tuple[re.Pattern[str], str]] = {
     ErrorCode.NUMBER_TAKEN: (re.compile("/users"), USER_EXISTS),
     ErrorCode.NOT_FOUND: (re.compile("/users/[^/]*"), NO_SUCH_USER),
 }
-"""Refusals that some calls word otherwise."""
+"""Refusals whose text differs for some paths."""
 
 
 def render_error(error: ServiceError, path: str) -> web.Response:
-    """The refusal with its moment, its HTTP status once more, and its text."""
+    """Render the refusal with a timestamp (epoch milliseconds), its HTTP status and its text."""
     status, text = REFUSALS[error.code]
-    where, other_text = BY_PATH.get(error.code, (None, text))
-    if where is not None and where.fullmatch(path):
+    pattern, other_text = BY_PATH.get(error.code, (None, text))
+    if pattern is not None and pattern.fullmatch(path):
         text = other_text
     body = Refusal(timestamp=int(time.time() * 1000), code=status, error=text)
     return json_response(body, status=status, error=error)
@@ -308,4 +340,5 @@ DIALECT = Dialect(
     examples=EXAMPLES,
     tokens=("bearer", "cookie"),
     daily_cap=3,
+    allows_master_code=True,
 )

@@ -1,4 +1,4 @@
-"""AsyncAPI 3.0 for every event that Haoma tells, made of the models that the services publish with."""
+"""The AsyncAPI 3.0 document of every event, generated from the models that the services publish."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from gateway.documents.schemas import Json, schemas_of
 from shared.events import EVENTS, EXCHANGE, CloudEvent, EventData
 
 ABOUT = f"""\
-Facts on one durable topic exchange, `{EXCHANGE}`, as CloudEvents 1.0 in structured JSON. The routing key is the event's
-`type`; `v1` in it is the version of its shape. Bind a durable queue of your own to the keys you want, and acknowledge
-after your work.
+Services publish events to one durable topic exchange, `{EXCHANGE}`, as CloudEvents 1.0 in structured JSON. The routing
+key is the event's `type`; its suffix `v1` is the version of the schema. Bind your own durable queue to the keys you
+need, and acknowledge a message after you have processed it.
 
-* **Duplicates**: delivery is at least once. Keep the `id`s you handled, or make your effect an upsert.
-* **No order**: `version` is the subject's after this fact. Apply a snapshot only if it is newer than what you hold.
-* **New fields** may come within a version; anything else is a new `.v2` key beside the old one.
+* **Duplicates**: delivery is at least once. Record the `id`s you have processed, or make your effect an upsert.
+* **No order**: `version` is the subject's version after this event. Apply a snapshot only if it is newer than yours.
+* **New fields** may be added within a version; every other change is a new `.v2` key beside the old one.
 
-No event holds a code, a password, a token or a clear number."""
+No event contains a code, a password, a token or a phone number in clear text."""
 
 CONTENT_TYPE = "application/cloudevents+json"
 BINDING = {
@@ -25,9 +25,9 @@ BINDING = {
     "bindingVersion": "0.3.0",
 }
 SERVICES = {"auth": "auth-service", "sms": "sms-service", "contacts": "contacts-service"}
-"""Which service tells an event, by the first word of its key."""
+"""The service that publishes an event, by the first word of its key."""
 
-KNOWN = {
+EXAMPLES = {
     "id": "019da4e3-3a78-7092-a46a-1955c106d159",
     "user_id": "186423500912345",
     "session_id": "5b1ed0a8-6f3c-4a39-9df1-d2c1a3a6c3a4",
@@ -54,13 +54,14 @@ KNOWN = {
     "sender": "inbox",
     "latency_ms": 180,
     "failure": "rejected",
-    "scope": "block:+861380013",
-    "kind": "block",
+    "scope": "range:+861380013",
+    "kind": "range",
     "prefix": "+861380013",
     "sent": 86,
     "verified": 2,
     "spent_micros": 3_870_000,
-    "limit_micros": 0,
+    "span": "hour",
+    "limit_micros": 50_000_000,
     "currency": "CNY",
     "enforced": True,
     "seconds": 3600,
@@ -68,46 +69,54 @@ KNOWN = {
     "charged": 40,
     "matched": 7,
     "version": 3,
+} | {
+    f"{budget_event}.{field}": example
+    for budget_event in ("BudgetWarned", "BudgetExhausted", "BudgetRenewed")
+    for field, example in {"scope": "hour:+86", "prefix": "+86", "spent_micros": 42_500_000, "seconds": 840}.items()
 }
 
 
 def asyncapi(version: str) -> Json:
-    """The document."""
-    envelopes = [(CloudEvent[fact], "serialization") for fact in EVENTS]  # type: ignore[valid-type]
+    """The document as JSON."""
+    envelopes = [(CloudEvent[event], "serialization") for event in EVENTS]  # type: ignore[valid-type]
     return _document(version, *schemas_of(envelopes, ""))  # type: ignore[arg-type]
 
 
 def _document(version: str, references: dict[Any, Json], schemas: dict[str, Json]) -> Json:
-    examples = Examples(KNOWN, schemas)
-    by_fact = {envelope.model_fields["data"].annotation: reference for (envelope, _), reference in references.items()}
-    messages = {fact.key: _message(fact, by_fact[fact], examples) for fact in EVENTS}
-    for fact, reference in by_fact.items():
-        examples.follow(reference)["properties"]["type"]["const"] = fact.key
+    examples = Examples(EXAMPLES, schemas)
+    by_event = {envelope.model_fields["data"].annotation: reference for (envelope, _), reference in references.items()}
+    messages = {event.key: _message(event, by_event[event], examples) for event in EVENTS}
+    for event, reference in by_event.items():
+        examples.follow(reference)["properties"]["type"]["const"] = event.key
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Haoma 号码: events", "version": version, "description": ABOUT},
         "defaultContentType": CONTENT_TYPE,
         "servers": {"rabbitmq": {"host": "127.0.0.1:5672", "protocol": "amqp", "protocolVersion": "0.9.1"}},
         "channels": {key: _channel(key) for key in messages},
-        "operations": {f"tell.{key}": _operation(key) for key in messages},
+        "operations": {f"publish.{key}": _operation(key) for key in messages},
         "components": {"schemas": schemas, "messages": messages},
     }
 
 
-def _message(fact: type[EventData], payload: Json, examples: Examples) -> Json:
-    shown = examples.of(payload)
-    service = SERVICES[fact.key.partition(".")[0]]
-    told = {"source": f"/{service}", "type": fact.key, "subject": shown["data"][fact.subject_field]}
-    about = markdown(fact.__doc__ or "")
+def _message(event: type[EventData], payload: Json, examples: Examples) -> Json:
+    payload_example = examples.of(payload)
+    service = SERVICES[event.key.partition(".")[0]]
+    attributes = {
+        "source": f"/{service}",
+        "type": event.key,
+        "subject": payload_example["data"][event.subject_field],
+    }
+    about = markdown(event.__doc__ or "")
     return {
-        "name": fact.key,
-        "title": fact.__name__,
+        "name": event.key,
+        "title": event.__name__,
         "summary": about.partition("\n")[0],
-        "description": f"{about}\n\nTold by {service}. `subject` is the `{fact.subject_field}`.",
+        "description": f"{about}\n\nPublished by {service}. `subject` is the `{event.subject_field}`.",
         "contentType": CONTENT_TYPE,
         "payload": payload,
-        "bindings": {"amqp": {"contentEncoding": "utf-8", "messageType": fact.key, "bindingVersion": "0.3.0"}},
-        "examples": [{"name": fact.__name__, "payload": shown | told}],
+        "bindings": {"amqp": {"contentEncoding": "utf-8", "messageType": event.key, "bindingVersion": "0.3.0"}},
+        "examples": [{"name": event.__name__, "payload": payload_example | attributes}],
     }
 
 

@@ -1,4 +1,4 @@
-"""Example values: a field's own, else what its contract shows under its name, else anything of its type."""
+"""Example values: the field's own example, or the contract's example for that name, or a value of the field's type."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,38 +12,38 @@ BY_TYPE = {"boolean": True, "integer": 0, "number": 0, "null": None, "string": "
 
 @dataclass(frozen=True)
 class Examples:
-    """``known`` has values by ``field``, or by ``Model.field``; ``schemas`` are what a ``$ref`` may lead to.
+    """``known`` has values by ``field`` or by ``Model.field``; ``schemas`` are the targets of ``$ref``.
 
-    A name that is not known is shown like its last word: ``old_ticket`` like ``ticket``.
+    A name without a value uses that of its last word: ``old_ticket`` uses ``ticket``.
     """
 
     known: Mapping[str, Any]
     schemas: Mapping[str, Json]
 
     def of(self, schema: Json, name: str = "", model: str = "") -> Any:
-        """A value that fits the schema of the field ``name``."""
+        """An example value for the field ``name`` with this schema."""
         for known in (f"{model}.{name}", name, name.rpartition("_")[2]):
             if known in self.known and not schema.keys() & {"const", "examples"}:
                 return self.known[known]
-        return self._made(self.follow(schema))
+        return self._generate(self.follow(schema))
 
-    def asked(self, schema: Json) -> Iterator[tuple[str, Json]]:
-        """Bodies with what is required and no more: one for each alternative, titled by what sets it apart."""
+    def requests(self, schema: Json) -> Iterator[tuple[str, Json]]:
+        """Request bodies with required fields only: one for each alternative, titled by its distinguishing fields."""
         schema = self.follow(schema)
         properties = schema.get("properties", {})
-        own = [name for name, inner in properties.items() if "examples" in inner]
+        with_examples = [name for name, inner in properties.items() if "examples" in inner]
         for alternative in schema.get("anyOf", [{"required": []}]):
-            names = {*schema.get("required", ()), *alternative["required"], *own} or properties.keys()
+            names = {*schema.get("required", ()), *alternative["required"], *with_examples} or properties.keys()
             title = " + ".join(alternative["required"])
             yield title, self._fields(schema, [name for name in properties if name in names])
 
     def follow(self, schema: Json) -> Json:
-        """The schema itself, at the end of its references."""
+        """The schema that the references lead to."""
         while "$ref" in schema:
             schema = self.schemas[schema["$ref"].rpartition("/")[2]]
         return schema
 
-    def _made(self, schema: Json) -> Any:
+    def _generate(self, schema: Json) -> Any:
         if "examples" in schema:
             return schema["examples"][0]
         if "properties" in schema:
@@ -52,8 +52,8 @@ class Examples:
             return self.of(schema["anyOf"][0])
         if schema.get("type") == "array":
             return [self.of(schema["items"])]
-        likely = BY_FORMAT.get(schema.get("format", ""), BY_TYPE.get(schema.get("type", "string")))
-        return [*schema.get("enum", ()), schema.get("const", schema.get("default", likely))][0]
+        default = BY_FORMAT.get(schema.get("format", ""), BY_TYPE.get(schema.get("type", "string")))
+        return [*schema.get("enum", ()), schema.get("const", schema.get("default", default))][0]
 
     def _fields(self, schema: Json, names: list[str]) -> Json:
         model = schema.get("title", "")

@@ -1,40 +1,44 @@
-"""OpenAPI 3.1 for every call of every dialect that is on, made of what the calls are registered with."""
+"""The OpenAPI 3.1 document of every call, generated from the descriptions that the calls are registered with."""
 
 import re
 from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
-from gateway.dialect import SESSION_COOKIE, Dialect
+from gateway.dialect import Dialect
 from gateway.documents.examples import Examples
-from gateway.documents.refused import Refused, refusals_of
+from gateway.documents.refusal_examples import RefusalExample, refusal_examples
 from gateway.documents.schemas import Json, Mode, schemas_of
-from gateway.operations import Operation
+from gateway.http.operations import Operation
+from gateway.http.session_tokens import SESSION_COOKIE
 
 ABOUT = """\
-Phone-number identity for mobile apps. One core speaks every contract below: whoever registers through one of them
-logs in through any other. Each contract is a tag; its refusals are examples of the answer that carries them.
+Phone-number identity for mobile apps. All contracts below share one core: users who register through one of them can
+log in through any other. Each contract is a tag; its refusals are examples of the response that carries them.
 
-Every answer is `no-store` and carries `X-Request-Id`. A refusal that passes by itself carries `Retry-After`."""
+Responses carry `X-Request-Id` and are `no-store`, except documents and public keys. Temporary refusals carry
+`Retry-After`."""
 
 SECURITY: Json = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a session, of any contract."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a session, from any contract."},
     "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "The same token."},
 }
 HEADERS: Json = {
     "Retry-After": {
-        "description": "Whole seconds until it is worth trying again.",
+        "description": "Whole seconds to wait before trying again.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "Authorization": {"description": "`Bearer` and the token of the session.", "schema": {"type": "string"}},
-    "Set-Cookie": {"description": "The same token, out of reach of scripts.", "schema": {"type": "string"}},
+    "Set-Cookie": {"description": "The same token, not readable by scripts.", "schema": {"type": "string"}},
 }
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+SUCCESS = "success"
+"""The name of the example of a successful response."""
 
 
 def openapi(dialects: Iterable[Dialect], version: str) -> Json:
-    """The document."""
+    """The document as JSON."""
     contracts = [_Contract(dialect) for dialect in dialects]
     paths: Json = {}
     for contract in contracts:
@@ -68,7 +72,7 @@ class _Contract:
         return {"name": self.dialect.name, "description": about}
 
     def call(self, operation: Operation) -> Json:
-        summary, _, more = markdown(operation.text).partition("\n")
+        summary, _, more = markdown(operation.description).partition("\n")
         by_post = operation.method == "POST" and any(
             other.method == "GET" and other.handler is operation.handler for other in self.dialect.routes
         )
@@ -91,29 +95,27 @@ class _Contract:
             yield {"name": name, "in": "path", "required": True, "schema": schema, "example": example}
 
     def _in_query(self, operation: Operation) -> Iterator[Json]:
-        if operation.method != "GET" or operation.asks is None:
+        if operation.method != "GET" or operation.parameters is None:
             return
-        schema = self._examples.follow(self._reference(operation.asks, "validation"))
+        schema = self._examples.follow(self._reference(operation.parameters, "validation"))
         for name, inner in schema["properties"].items():
             required = name in schema.get("required", ())
             example = self._examples.of(inner, name)
             yield {"name": name, "in": "query", "required": required, "schema": inner, "example": example}
 
     def _body(self, operation: Operation) -> Json:
-        if operation.method == "GET" or operation.asks is None:
+        if operation.method == "GET" or operation.parameters is None:
             return {}
-        reference = self._reference(operation.asks, "validation")
+        reference = self._reference(operation.parameters, "validation")
         examples = {
             title or "request": {"value": value, **({"summary": title} if title else {})}
-            for title, value in self._examples.asked(reference)
+            for title, value in self._examples.requests(reference)
         }
         content: Json = {JSON: {"schema": reference, "examples": examples}}
         fields = self._examples.follow(reference)["properties"]
         if all(self._fits_a_form(inner) for inner in fields.values()):
-            nested = {
-                name: {"style": "deepObject", "explode": True} for name, inner in fields.items() if "$ref" in inner
-            }
-            nested = {name: how for name, how in nested.items() if "properties" in self._examples.follow(fields[name])}
+            objects = [name for name, inner in fields.items() if "properties" in self._examples.follow(inner)]
+            nested = {name: {"style": "deepObject", "explode": True} for name in objects}
             content[FORM] = {"schema": reference, "examples": examples, **({"encoding": nested} if nested else {})}
         return {"required": True, "content": content}
 
@@ -123,54 +125,56 @@ class _Contract:
         return not kinds & {"array", "boolean"}
 
     def _responses(self, operation: Operation) -> Json:
-        refused = refusals_of(self.dialect, operation)
+        refusals = refusal_examples(self.dialect, operation)
         responses = {}
-        for status in sorted({*operation.answers, *(each.status for each in refused)}):
-            here = [each for each in refused if each.status == status]
-            responses[str(status)] = self._response(operation, status, here)
+        for status in sorted({*operation.responses, *(each.status for each in refusals)}):
+            of_status = [each for each in refusals if each.status == status]
+            responses[str(status)] = self._response(operation, status, of_status)
         return responses
 
-    def _response(self, operation: Operation, status: int, refused: list[Refused]) -> Json:
+    def _response(self, operation: Operation, status: int, refusals: list[RefusalExample]) -> Json:
         content: Json = {}
-        headers = ["Retry-After"] if any(each.waits for each in refused) else []
-        said = ["Done."] if status in operation.answers else []
-        shown = operation.answers.get(status)
-        if shown is not None:
-            model = shown if isinstance(shown, type) else type(shown)
-            reference = self._reference(model, "serialization")
-            value = self._examples.of(reference) if isinstance(shown, type) else shown.model_dump(mode="json")
-            content[JSON] = {"schema": reference, "examples": {"done": {"summary": "Done.", "value": value}}}
-        if status in operation.answers and operation.gives_token:
+        headers = ["Retry-After"] if any(each.has_retry_after for each in refusals) else []
+        description = ["Success."] if status in operation.responses else []
+        body = operation.responses.get(status)
+        if body is not None:
+            content[JSON] = self._success(body)
+        if status in operation.responses and operation.returns_token:
             headers += ["Authorization", "Set-Cookie"]
-        for each in refused:
-            self._add(content, each)
-        if refused:
-            said.append("Refused: " + ", ".join(each.name for each in refused) + ".")
-        response: Json = {"description": " ".join(said)}
+        for each in refusals:
+            self._add_refusal(content, each)
+        if refusals:
+            description.append("Refusal: " + ", ".join(each.name for each in refusals) + ".")
+        response: Json = {"description": " ".join(description)}
         if headers:
             response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in headers}
         return response | ({"content": content} if content else {})
 
-    def _add(self, content: Json, refused: Refused) -> None:
-        """One more refusal among the answers of one status and kind."""
+    def _success(self, body: type[BaseModel] | BaseModel) -> Json:
+        reference = self._reference(body if isinstance(body, type) else type(body), "serialization")
+        value = self._examples.of(reference) if isinstance(body, type) else body.model_dump(mode="json")
+        return {"schema": reference, "examples": {SUCCESS: {"summary": "Success.", "value": value}}}
+
+    def _add_refusal(self, content: Json, refusal: RefusalExample) -> None:
+        """Add a refusal to the examples of its status and media type."""
         reference = self._reference(self.dialect.refusal, "serialization")
-        here = content.setdefault(refused.media, {"schema": reference, "examples": {}})
-        if here["schema"] != reference and "anyOf" not in here["schema"]:
-            here["schema"] = {"anyOf": [here["schema"], reference]}
-        here["examples"][refused.name] = {"summary": refused.when, "value": refused.body}
+        media = content.setdefault(refusal.media_type, {"schema": reference, "examples": {}})
+        if media["schema"] != reference and "anyOf" not in media["schema"]:
+            media["schema"] = {"anyOf": [media["schema"], reference]}
+        media["examples"][refusal.name] = {"summary": refusal.cause, "value": refusal.body}
 
     def _security(self, operation: Operation) -> list[Json]:
         if operation.login == "none":
             return []
-        ways: list[Json] = [{token: []} for token in self.dialect.tokens]
-        return ways if operation.login == "required" else [{}, *ways]
+        schemes: list[Json] = [{token: []} for token in self.dialect.tokens]
+        return schemes if operation.login == "required" else [{}, *schemes]
 
     def _reference(self, model: type[BaseModel], mode: Mode) -> Json:
         return self._references[model, mode]
 
 
 def markdown(text: str) -> str:
-    """A docstring as CommonMark: no indent, code in single backticks."""
+    """A docstring as CommonMark: without indentation, with code in single backticks."""
     lines = [line.strip() for line in text.strip().splitlines()]
     return "\n".join(lines).replace("``", "`")
 
@@ -178,8 +182,8 @@ def markdown(text: str) -> str:
 def _models(dialect: Dialect) -> Iterator[tuple[type[BaseModel], Mode]]:
     yield dialect.refusal, "serialization"
     for operation in dialect.routes:
-        if operation.asks is not None:
-            yield operation.asks, "validation"
-        for shown in operation.answers.values():
-            if shown is not None:
-                yield shown if isinstance(shown, type) else type(shown), "serialization"
+        if operation.parameters is not None:
+            yield operation.parameters, "validation"
+        for body in operation.responses.values():
+            if body is not None:
+                yield body if isinstance(body, type) else type(body), "serialization"

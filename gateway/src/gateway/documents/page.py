@@ -1,4 +1,4 @@
-"""/docs: both documents as one page to read, in the reader's language, without a word from elsewhere."""
+"""/docs: both documents as one page, in the reader's language, without resources from other hosts."""
 
 import gzip
 import re
@@ -16,23 +16,23 @@ PREFIX = "/docs"
 
 
 @dataclass(frozen=True)
-class Made:
-    """The page in one language, as it is and compressed."""
+class RenderedPage:
+    """The page in one language, uncompressed and compressed."""
 
     body: bytes
-    small: bytes
+    gzipped: bytes
     headers: dict[str, str]
 
 
-class Page:
-    """Made once for each language, when somebody first reads it."""
+class DocumentsPage:
+    """Renders the page once for each language, on the first request."""
 
     def __init__(self, openapi: Json, asyncapi: Json, cache: str) -> None:
         self._cache = cache
         self._openapi = openapi
         self._asyncapi = asyncapi
         self._site = Site("gateway.documents", PREFIX, WORDS)
-        self._made: dict[str, Made] = {}
+        self._rendered: dict[str, RenderedPage] = {}
 
     def mount(self, app: web.Application) -> None:
         """Add the page and its static files."""
@@ -41,15 +41,15 @@ class Page:
 
     async def _serve(self, request: web.Request) -> web.Response:
         language = reader_language(request)
-        if language not in self._made:
-            self._made[language] = self._make(request.clone(rel_url=f"{PREFIX}?lang={language}"))
-        made = self._made[language]
+        if language not in self._rendered:
+            self._rendered[language] = self._render(request.clone(rel_url=f"{PREFIX}?lang={language}"))
+        rendered = self._rendered[language]
         if "gzip" in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=made.small, headers={**made.headers, "Content-Encoding": "gzip"})
-        return web.Response(body=made.body, headers=made.headers)
+            return web.Response(body=rendered.gzipped, headers={**rendered.headers, "Content-Encoding": "gzip"})
+        return web.Response(body=rendered.body, headers=rendered.headers)
 
-    def _make(self, request: web.Request) -> Made:
-        """The page for a reader of one language; of the request only that counts, for everybody gets it."""
+    def _render(self, request: web.Request) -> RenderedPage:
+        """Render the page for all readers of one language. Only the language of the request matters."""
         page = self._site.page(
             request,
             "docs.html",
@@ -62,11 +62,11 @@ class Page:
         )
         page.headers.update({"Cache-Control": self._cache, "Vary": "Accept-Language, Accept-Encoding"})
         body = (page.text or "").encode()
-        return Made(body, gzip.compress(body), dict(page.headers))
+        return RenderedPage(body, gzip.compress(body), dict(page.headers))
 
 
 def rich(text: str) -> Markup:
-    """The little CommonMark that our descriptions use: paragraphs, lists, code, strong."""
+    """Render the subset of CommonMark that our descriptions use: paragraphs, lists, code, strong."""
     blocks = []
     for block in text.strip().split("\n\n"):
         items = re.split(r"^\* ", block, flags=re.MULTILINE)[1:]
@@ -76,6 +76,6 @@ def rich(text: str) -> Markup:
 
 
 def inline(text: str) -> Markup:
-    """One block of it."""
+    """Render one block: code and strong."""
     code = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     return Markup(re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", code))  # noqa: S704  escaped just above

@@ -1,4 +1,4 @@
-"""JSON Schema of the models that the code runs on, named for a document."""
+"""JSON Schema of the models that the code runs on."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, cast
@@ -13,7 +13,7 @@ Mode = Literal["validation", "serialization"]
 
 
 class _Untitled(GenerateJsonSchema):
-    """A field's title would only repeat its name."""
+    """Omits the titles of fields, which only repeat their names."""
 
     def field_title_should_be_set(self, schema: core_schema.CoreSchema | FieldInfo | Any) -> bool:  # noqa: ARG002
         return False
@@ -22,13 +22,13 @@ class _Untitled(GenerateJsonSchema):
 def schemas_of(
     models: Iterable[tuple[type[BaseModel], Mode]], prefix: str
 ) -> tuple[dict[tuple[type[BaseModel], Mode], Json], dict[str, Json]]:
-    """A reference to each model, and what the references lead to by name; each name begins with ``prefix``."""
+    """A reference for each model, and the referenced schemas by name. Each name starts with ``prefix``."""
     template = f"#/components/schemas/{prefix}{{model}}"
-    references, found = models_json_schema(
+    references, definitions = models_json_schema(
         sorted(set(models), key=lambda each: (each[0].__name__, each[1])),
         by_alias=True,
         ref_template=template,
         schema_generator=_Untitled,
     )
     by_model = cast("dict[tuple[type[BaseModel], Mode], Json]", references)
-    return by_model, {prefix + name: schema for name, schema in found.get("$defs", {}).items()}
+    return by_model, {prefix + name: schema for name, schema in definitions.get("$defs", {}).items()}

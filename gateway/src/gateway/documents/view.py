@@ -1,4 +1,4 @@
-"""The two documents as a page shows them: calls with their variants together, fields in rows, examples as text."""
+"""The documents as the page shows them: one entry for each call, fields as rows, examples as text."""
 
 import json
 import shlex
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from gateway.documents.openapi import SUCCESS
 from gateway.documents.schemas import Json
 
 GATEWAY = "$GATEWAY_URL"
@@ -14,8 +15,8 @@ FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
-class Row:
-    """One field. Nested ones are named with dots, those of an array's entries with ``[]``."""
+class FieldRow:
+    """One field. A dot separates nested names; ``[]`` marks the items of an array."""
 
     name: str
     type: str
@@ -24,25 +25,24 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ResponseView:
     status: str
-    rows: list[Row]
+    rows: list[FieldRow]
     example: str
     headers: list[str]
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusalView:
     status: str
     name: str
-    when: str
+    cause: str
     body: str
-    waits: bool
 
 
 @dataclass
-class Call:
-    """One call; ``methods`` are several where it may be made in several ways. ``taken`` says in which forms."""
+class CallView:
+    """One call, with all methods it can be made with. ``formats`` names how its parameters can be sent."""
 
     id: str
     path: str
@@ -50,53 +50,53 @@ class Call:
     description: str
     login: str
     methods: list[str] = field(default_factory=list)
-    taken: str = ""
-    rows: list[Row] = field(default_factory=list)
+    formats: str = ""
+    rows: list[FieldRow] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
-    answers: list[Answer] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
+    responses: list[ResponseView] = field(default_factory=list)
+    refusals: list[RefusalView] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Contract:
+class ContractView:
     name: str
     about: str
-    calls: list[Call]
+    calls: list[CallView]
 
 
 @dataclass(frozen=True)
-class Event:
+class EventView:
     key: str
     title: str
     about: str
-    rows: list[Row]
+    rows: list[FieldRow]
     example: str
 
 
-def contracts(document: Json) -> Iterator[Contract]:
+def contracts(document: Json) -> Iterator[ContractView]:
     """The contracts of an OpenAPI document, in its order."""
-    view = _View(document["components"])
+    reader = _DocumentReader(document["components"])
     for tag in document["tags"]:
-        calls: dict[str, Call] = {}
+        calls: dict[str, CallView] = {}
         for path, methods in document["paths"].items():
             for method, described in methods.items():
                 if tag["name"] in described["tags"]:
-                    view.add(calls, path, method, described)
-        yield Contract(tag["name"], tag["description"], [*calls.values()])
+                    reader.add(calls, path, method, described)
+        yield ContractView(tag["name"], tag["description"], [*calls.values()])
 
 
-def events(document: Json) -> Iterator[Event]:
+def events(document: Json) -> Iterator[EventView]:
     """The events of an AsyncAPI document, in its order."""
-    view = _View(document["components"])
+    reader = _DocumentReader(document["components"])
     for key, message in document["components"]["messages"].items():
-        payload = view.follow(message["payload"])
+        payload = reader.follow(message["payload"])
         example = message["examples"][0]["payload"]
-        rows = [*view.rows(payload["properties"]["data"])]
-        yield Event(key, message["title"], message["description"], rows, pretty(example))
+        rows = [*reader.rows(payload["properties"]["data"])]
+        yield EventView(key, message["title"], message["description"], rows, pretty(example))
 
 
-class _View:
-    """Reads a document with the components that its references lead to."""
+class _DocumentReader:
+    """Reads a document; its references lead to ``components``."""
 
     def __init__(self, components: Json) -> None:
         self._components = components
@@ -107,32 +107,32 @@ class _View:
             schema = self._components[kind][name]
         return schema
 
-    def add(self, calls: dict[str, Call], path: str, method: str, described: Json) -> None:
-        """Add a call, or one more way to make it."""
+    def add(self, calls: dict[str, CallView], path: str, method: str, described: Json) -> None:
+        """Add a call, or another method of one."""
         identity = described["operationId"].removesuffix(".post")
         call = calls.setdefault(
             identity,
-            Call(identity, path, described["summary"], described.get("description", ""), _login(described)),
+            CallView(identity, path, described["summary"], described.get("description", ""), _login(described)),
         )
         call.methods.append(method.upper())
         body = described.get("requestBody", {}).get("content", {})
         if len(call.methods) > 1:
-            call.taken = "query_or_body"
+            call.formats = "query_or_body"
         else:
-            call.taken = "json_or_form" if FORM in body else "json" if body else ""
-            call.rows = [*self._asked(described, body)]
-            call.answers, call.refusals = self._answers(described)
+            call.formats = "json_or_form" if FORM in body else "json" if body else ""
+            call.rows = [*self._parameters(described, body)]
+            call.responses, call.refusals = self._responses(described)
         call.requests += [*_requests(path, method.upper(), described, body)]
 
-    def rows(self, schema: Json, prefix: str = "") -> Iterator[Row]:
-        """The fields of an object, those inside it after it."""
+    def rows(self, schema: Json, prefix: str = "") -> Iterator[FieldRow]:
+        """The fields of an object, each followed by its nested fields."""
         schema = self.follow(schema)
         for name, inner in schema.get("properties", {}).items():
             yield from self._row(prefix + name, inner, required=name in schema.get("required", ()))
 
-    def _row(self, name: str, schema: Json, *, required: bool) -> Iterator[Row]:
+    def _row(self, name: str, schema: Json, *, required: bool) -> Iterator[FieldRow]:
         schema = self.follow(schema)
-        yield Row(name, self._type(schema), required, _rules(schema))
+        yield FieldRow(name, self._type(schema), required, _rules(schema))
         if schema.get("type") == "array":
             yield from self.rows(schema["items"], f"{name}[].")
         yield from self.rows(schema, f"{name}.")
@@ -145,65 +145,68 @@ class _View:
             return f"{self._type(schema['items'])}[]"
         return str(schema.get("type", "any"))
 
-    def _asked(self, described: Json, body: Json) -> Iterator[Row]:
+    def _parameters(self, described: Json, body: Json) -> Iterator[FieldRow]:
         for each in described.get("parameters", ()):
             yield from self._row(each["name"], each["schema"], required=each["required"])
         for content in [*body.values()][:1]:
             yield from self.rows(content["schema"])
 
-    def _answers(self, described: Json) -> tuple[list[Answer], list[Refusal]]:
-        answers, refusals = [], []
+    def _responses(self, described: Json) -> tuple[list[ResponseView], list[RefusalView]]:
+        successes: list[ResponseView] = []
+        refusals: list[RefusalView] = []
         for status, response in described["responses"].items():
-            waits = "Retry-After" in response.get("headers", {})
             content = response.get("content", {})
-            if response["description"].startswith("Done."):
+            if response["description"].startswith("Success."):
                 headers = [name for name in response.get("headers", {}) if name != "Retry-After"]
-                answers.append(self._answer(status, content.get("application/json"), headers))
-            for shown in content.values():
-                for name, example in shown["examples"].items():
-                    if name != "done":
-                        body = compact(example["value"])
-                        refusals.append(Refusal(status, name, example["summary"], body, waits))
-        return answers, refusals
+                successes.append(self._success(status, content.get("application/json"), headers))
+            refusals += _refusals(status, content)
+        return successes, refusals
 
-    def _answer(self, status: str, content: Json | None, headers: list[str]) -> Answer:
+    def _success(self, status: str, content: Json | None, headers: list[str]) -> ResponseView:
         if content is None:
-            return Answer(status, [], "", headers)
+            return ResponseView(status, [], "", headers)
         schema = content["schema"].get("anyOf", [content["schema"]])[0]
-        return Answer(status, [*self.rows(schema)], pretty(content["examples"]["done"]["value"]), headers)
+        return ResponseView(status, [*self.rows(schema)], pretty(content["examples"][SUCCESS]["value"]), headers)
+
+
+def _refusals(status: str, content: Json) -> Iterator[RefusalView]:
+    for media in content.values():
+        for name, example in media["examples"].items():
+            if name != SUCCESS:
+                yield RefusalView(status, name, example["summary"], compact(example["value"]))
 
 
 def pretty(value: Any) -> str:
-    """JSON for reading."""
+    """Indented JSON."""
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def compact(value: Any) -> str:
-    """JSON in one line."""
+    """JSON on one line."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _login(described: Json) -> str:
-    ways = described.get("security", [])
-    return "" if not ways else "login_optional" if {} in ways else "login_required"
+    schemes = described.get("security", [])
+    return "" if not schemes else "login_optional" if {} in schemes else "login_required"
 
 
 def _rules(schema: Json) -> str:
-    """What a value must look like, in short."""
+    """The constraints on a value, in short."""
     if "const" in schema:
         return f"= {compact(schema['const'])}"
-    said = [str(schema[key]) for key in ("pattern", "format") if key in schema]
+    rules = [str(schema[key]) for key in ("pattern", "format") if key in schema]
     if "maxLength" in schema:
-        said.append(f"{schema.get('minLength', 0)}…{schema['maxLength']}")
+        rules.append(f"{schema.get('minLength', 0)}…{schema['maxLength']}")
     if "enum" in schema:
-        said.append(" | ".join(str(each) for each in schema["enum"]))
+        rules.append(" | ".join(str(each) for each in schema["enum"]))
     if schema.get("default") not in (None, ""):
-        said.append(f"default {compact(schema['default'])}")
-    return ", ".join(said)
+        rules.append(f"default {compact(schema['default'])}")
+    return ", ".join(rules)
 
 
 def _requests(path: str, method: str, described: Json, body: Json) -> Iterator[tuple[str, str]]:
-    """A command for each example of a request, titled where there are several."""
+    """A title and a curl command for each example of a request."""
     for each in described.get("parameters", ()):
         if each["in"] == "path":
             path = path.replace(f"{{{each['name']}}}", str(each["example"]))

@@ -1,7 +1,7 @@
-"""RabbitMQ: a link that repairs itself, a publisher with confirms, consumers that retry on a ladder and then park."""
+"""RabbitMQ: connections that recover, a publisher with confirms, and consumers that retry and park."""
 
 from shared.amqp.connection import Connection, connect, raise_on_broker_loss
-from shared.amqp.consumer import Consumer, Handle, PoisonError
+from shared.amqp.consumer import Consumer, Handler, PoisonError
 from shared.amqp.publisher import Publisher, RefusedError
 from shared.amqp.queues import RETRY_DELAYS, Queue, declare
 
@@ -9,7 +9,7 @@ __all__ = [
     "RETRY_DELAYS",
     "Connection",
     "Consumer",
-    "Handle",
+    "Handler",
     "PoisonError",
     "Publisher",
     "Queue",

@@ -1,4 +1,4 @@
-"""Acknowledge what was handled on a channel: as many messages in one frame as became done together."""
+"""Acknowledgements of one channel. Deliveries that finish together are acknowledged in as few frames as possible."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,59 +11,59 @@ log = structlog.get_logger()
 
 
 class Acks:
-    """The unsettled deliveries of one channel. Dies with it: what was not acknowledged comes again."""
+    """The unsettled deliveries of one channel. When the channel ends, the broker delivers them again."""
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
-        self._done: dict[int, bool] = {}  # by delivery tag, in the order in which they came
+        self._done: dict[int, bool] = {}  # by delivery tag, in the order of delivery
         self._flushing: asyncio.Task[None] | None = None
 
     def begin(self, tag: int) -> None:
-        """A delivery has come."""
+        """Record a new delivery."""
         self._done[tag] = False
 
     def done(self, tag: int) -> None:
-        """It was handled: acknowledge it soon."""
+        """Acknowledge a handled delivery with the next flush."""
         self._done[tag] = True
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush())
 
-    async def give_back(self, tag: int) -> None:
-        """It was not handled: let the broker deliver it again."""
+    async def requeue(self, tag: int) -> None:
+        """Return a delivery that was not handled: the broker delivers it again."""
         del self._done[tag]
         await self._try(self._channel.basic_nack(tag, requeue=True, wait=False))
 
     async def flushed(self) -> None:
-        """Wait until everything that is done has been acknowledged."""
+        """Wait until every handled delivery is acknowledged."""
         if self._flushing is not None:
             await self._flushing
 
     async def _flush(self) -> None:
         self._flushing = None
-        upto = self._take_leading()
+        last_leading = self._take_leading()
         scattered = [tag for tag, done in self._done.items() if done]
         for tag in scattered:
             del self._done[tag]
-        if upto:
-            await self._ack(upto, multiple=True)
+        if last_leading:
+            await self._ack(last_leading, multiple=True)
         for tag in scattered:
             await self._ack(tag, multiple=False)
 
     def _take_leading(self) -> int:
-        """Take out the done ones that nobody unfinished precedes. The last one's tag, or 0."""
-        upto = 0
+        """Remove the handled deliveries before the first unhandled one. Returns the tag of the last of them, or 0."""
+        last = 0
         for tag, done in list(self._done.items()):
             if not done:
                 break
             del self._done[tag]
-            upto = tag
-        return upto
+            last = tag
+        return last
 
     async def _ack(self, tag: int, *, multiple: bool) -> None:
         await self._try(self._channel.basic_ack(tag, multiple=multiple, wait=False))
 
-    async def _try(self, saying: Awaitable[object]) -> None:
+    async def _try(self, sending: Awaitable[object]) -> None:
         try:
-            await saying
+            await sending
         except (AMQPError, OSError, RuntimeError) as error:
-            log.info("message.unsettled", error=type(error).__name__)
+            log.info("acknowledgement.failed", error=type(error).__name__)

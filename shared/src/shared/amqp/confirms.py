@@ -1,7 +1,7 @@
-"""Publish many messages in one write, and wait until the broker has confirmed each.
+"""Publish many messages in one write and wait until the broker has confirmed each of them.
 
-The frames are pamqp's and the channel aiormq's, but for its ``basic_publish``: made for one message at a time, it costs
-four times as much as all the rest. Decision 29 has what was measured.
+pamqp makes the frames and aiormq owns the channel. Its ``basic_publish`` is not used: it sends one message at a time
+and costs four times as much as everything else together. Decision 29 has the measurements.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from shared.events import OutboxMessage
 
 Confirm = asyncio.Future[object]
 Outcome = BaseException | None
-"""What the broker said against a message: ``PublishError`` (nobody is there to take it), ``DeliveryError``, nothing."""
+"""Why the broker refused a message: ``PublishError`` (no queue takes it) or ``DeliveryError``; None when confirmed."""
 
 
 async def publish_confirmed(
     channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]
 ) -> list[Outcome]:
-    """Publish persistent messages and tell of each what came of it. Raises ``ConnectionError`` when the channel ends.
+    """Publish persistent messages; the outcomes are in their order. Raises ``ConnectionError`` when the channel ends.
 
-    An event with no listener is no fault; a command (default exchange) must reach its queue.
+    An event may have no listener. A command (default exchange) must reach its queue.
     """
-    confirms = await _written(channel, messages, headers)
+    confirms = await _write(channel, messages, headers)
     settled = asyncio.gather(*confirms, return_exceptions=True)
     closing = channel.closing
     try:
@@ -45,8 +45,8 @@ async def publish_confirmed(
         _forget_ids(channel, messages)
 
 
-async def _written(channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Confirm]:
-    """Number the messages as the broker will, and put them where the connection writes from."""
+async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Confirm]:
+    """Number the messages as the broker does and queue them for the connection's writer. Returns their confirms."""
     payload = b"".join(_frames(channel, message, headers) for message in messages)
     async with channel.lock:
         first = channel.delivery_tag + 1
@@ -56,7 +56,7 @@ async def _written(channel: Channel, messages: Sequence[OutboxMessage], headers:
         channel.delivery_tag += len(messages)
         try:
             await channel.write_queue.put(ChannelFrame(payload, should_close=False))
-        except BaseException:  # the broker has seen none of them: their numbers are the next ones'
+        except BaseException:  # the broker has seen none of them, so the next messages take their numbers
             channel.delivery_tag -= len(messages)
             for tag in confirms:
                 del channel.confirmations[tag]
@@ -82,12 +82,12 @@ def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]
         message_id=str(message.id),
         message_type=message.routing_key,
     )
-    body, most = message.body, channel.max_content_size
+    body, size = message.body, channel.max_content_size
     return b"".join(
         (
             _method(channel.number, message.exchange, message.routing_key),
             marshal(ContentHeader(properties=properties, body_size=len(body)), channel.number),
-            *(marshal(ContentBody(body[at : at + most]), channel.number) for at in range(0, len(body), most)),
+            *(marshal(ContentBody(body[start : start + size]), channel.number) for start in range(0, len(body), size)),
         )
     )
 

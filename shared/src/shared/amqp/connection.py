@@ -1,4 +1,4 @@
-"""A connection to RabbitMQ that is made anew, with everything that was set up on it, whenever it breaks."""
+"""A connection to RabbitMQ that is replaced when it breaks, together with everything that was set up on it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,18 +10,19 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError
 
+from shared.background import running
 from shared.process.startup import wait_for_server
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 5.0
-REPAIR_SECONDS = 10.0
-"""For one try: to connect, and to set up everything again."""
+RECONNECT_SECONDS = 10.0
+"""The limit of one attempt to connect and to repeat every step."""
 
 RETRY_SECONDS = 1.0
-FAREWELL_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 
-NOT_YET = (AMQPError, OSError, TimeoutError, RuntimeError)
-"""What aio-pika and aiormq raise for a broker that is away, leaving, or still coming up."""
+BROKER_ERRORS = (AMQPError, OSError, TimeoutError, RuntimeError)
+"""What aio-pika and aiormq raise for a broker that is unavailable, shutting down or still starting."""
 
 log = structlog.get_logger()
 Step = Callable[[], Awaitable[None]]
@@ -29,10 +30,10 @@ T = TypeVar("T")
 
 
 class Connection:
-    """One connection at a time, and the steps that make it useful: each is taken again on every new connection.
+    """One connection at a time, and the steps that set it up. Every new connection repeats the steps.
 
-    Whatever breaks - connection, channel, consumer - breaks the whole, so there is one way to recover and no half
-    of it can be left behind. (Decision 27 tells why aio-pika's own robust connection is not used.)
+    A broken channel or consumer breaks the whole connection, so there is a single way to recover and nothing is left
+    half set up. (Decision 27 explains why aio-pika's own robust connection is not used.)
     """
 
     def __init__(self, url: str, name: str) -> None:
@@ -44,72 +45,70 @@ class Connection:
         self._changing = asyncio.Lock()
 
     async def on_connect(self, step: Step) -> None:
-        """Take a step, again while the broker is still coming up, and from then on with every new connection.
+        """Run a step now, and again on every new connection.
 
-        A broker that answers may yet be electing a leader for a queue it has just been told of, and then drops whoever
-        asks. Raises ``UnreachableError`` as ``connect`` does.
+        A broker that is starting may drop a client that declares a queue before the queue has a leader, so the first
+        run is retried. Raises ``UnreachableError`` as ``connect`` does.
         """
-        await wait_for_server("RabbitMQ", "AMQP_URL", self._url, lambda: self._begin(step), on=NOT_YET)
+        await wait_for_server("RabbitMQ", "AMQP_URL", self._url, lambda: self._first_run(step), on=BROKER_ERRORS)
 
     def remove_on_connect(self, step: Step) -> None:
-        """Leave a step out of what is set up next time."""
+        """Do not run this step on later connections."""
         self._steps.remove(step)
 
     async def channel(self, *, publisher_confirms: bool = True, on_return_raises: bool = False) -> AbstractChannel:
-        """A channel whose end, by whatever cause, is the end of this connection. Raises ``ConnectionError``."""
-        connection = self._alive()
+        """Open a channel. When it closes, for any reason, the connection is replaced. Raises ``ConnectionError``."""
+        connection = self._current()
         channel = connection.channel(publisher_confirms=publisher_confirms, on_return_raises=on_return_raises)
         await channel.initialize()
-        channel.close_callbacks.add(lambda *_: self._lost(connection))
+        channel.close_callbacks.add(lambda *_: self._on_close(connection))
         return channel
 
-    def give_up(self) -> None:
-        """Begin anew with another connection: something on this one is not as it should be."""
+    def reconnect(self) -> None:
+        """Replace the connection: something on this one has failed."""
         self._broken.set()
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator["Connection"]:
-        """Connected, and repaired for as long as the block lasts."""
-        await wait_for_server("RabbitMQ", "AMQP_URL", self._url, self._connect, on=NOT_YET)
-        keeper = asyncio.create_task(self._keep(), name=f"amqp-{self._name}")
+    async def maintained(self) -> AsyncIterator["Connection"]:
+        """Connect, and replace broken connections until the block ends."""
+        await wait_for_server("RabbitMQ", "AMQP_URL", self._url, self._connect, on=BROKER_ERRORS)
         try:
-            yield self
+            async with running(self._maintain(), name=f"amqp-{self._name}"):
+                yield self
         finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            await self._leave()
+            await self._disconnect()
 
-    async def _begin(self, step: Step) -> None:
+    async def _first_run(self, step: Step) -> None:
         async with self._changing:
-            self._alive()
+            self._current()
             try:
                 await raise_on_broker_loss(step())
             except BaseException:
-                self.give_up()  # what it had half done goes with the connection
+                self.reconnect()  # which also discards what the step left half done
                 raise
             self._steps.append(step)
 
-    async def _keep(self) -> None:
+    async def _maintain(self) -> None:
         while True:
             await self._broken.wait()
             async with self._changing:
-                await self._repair()
+                await self._recover()
 
-    async def _repair(self) -> None:
-        log.warning("rabbitmq.lost", connection=self._name)
+    async def _recover(self) -> None:
+        log.warning("rabbitmq.disconnected", connection=self._name)
         while True:
             try:
-                async with asyncio.timeout(REPAIR_SECONDS):
-                    await self._anew()
-            except Exception as error:  # noqa: BLE001  a keeper that ended would leave us deaf and dumb for good
-                log.warning("rabbitmq.awaited", connection=self._name, error=type(error).__name__)
+                async with asyncio.timeout(RECONNECT_SECONDS):
+                    await self._replace()
+            except Exception as error:  # noqa: BLE001  if this task ended, nothing would ever reconnect
+                log.warning("rabbitmq.unavailable", connection=self._name, error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                log.info("rabbitmq.back", connection=self._name)
+                log.info("rabbitmq.reconnected", connection=self._name)
                 return
 
-    async def _anew(self) -> None:
-        await self._leave()
+    async def _replace(self) -> None:
+        await self._disconnect()
         await self._connect()
         for step in self._steps:
             await raise_on_broker_loss(step())
@@ -125,39 +124,40 @@ class Connection:
             )
         )
         self._connection = opened
-        opened.close_callbacks.add(lambda *_: self._lost(opened))
+        opened.close_callbacks.add(lambda *_: self._on_close(opened))
 
-    async def _leave(self) -> None:
+    async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             await close_quietly(connection.close())
 
-    def _alive(self) -> AbstractConnection:
+    def _current(self) -> AbstractConnection:
         if self._connection is None or self._broken.is_set():
-            raise ConnectionError("the broker is away")
+            raise ConnectionError("the broker is unavailable")
         return self._connection
 
-    def _lost(self, connection: AbstractConnection) -> None:
-        """Note that a connection ended; one that we left ourselves is none of ours any more."""
+    def _on_close(self, connection: AbstractConnection) -> None:
+        """Note that the current connection ended. The end of an earlier one means nothing."""
         if connection is self._connection:
             self._broken.set()
 
 
 @asynccontextmanager
 async def connect(url: str, name: str) -> AsyncIterator[Connection]:
-    """A link to the broker. Use separate ones to publish and to consume.
+    """Connect to the broker. Use separate connections to publish and to consume.
 
-    (A broker under a memory alarm blocks publishing connections, and with them every call on them.)
+    (Under a memory alarm the broker blocks connections that publish, with every other call on them.)
     Raises ``UnreachableError`` when the broker does not answer at start.
     """
-    async with Connection(url, name).kept() as link:
-        yield link
+    async with Connection(url, name).maintained() as connection:
+        yield connection
 
 
 async def raise_on_broker_loss(work: Awaitable[T]) -> T:
-    """``work``, but with a frozen or lost broker told as ``ConnectionError``.
+    """Await ``work``. Raises ``ConnectionError`` when the broker hangs or is lost meanwhile.
 
-    aio-pika cancels its own futures when it gives a broker up: a bare ``CancelledError`` in a task nobody cancelled.
+    aio-pika cancels its own futures when it gives up a broker, which raises ``CancelledError`` in a task that was not
+    cancelled.
     """
     try:
         return await work
@@ -165,13 +165,13 @@ async def raise_on_broker_loss(work: Awaitable[T]) -> T:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
-        raise ConnectionError("the broker went away") from None
+        raise ConnectionError("the broker was lost") from None
 
 
-async def close_quietly(goodbye: Awaitable[object]) -> None:
-    """Say goodbye to a broker that may be long gone: it is told, not waited for."""
+async def close_quietly(closing: Awaitable[object]) -> None:
+    """Await a close for at most a second and ignore its errors: the broker may be gone already."""
     try:
-        async with asyncio.timeout(FAREWELL_SECONDS):
-            await raise_on_broker_loss(goodbye)
-    except Exception as error:  # noqa: BLE001  whatever it says, we are leaving
-        log.info("rabbitmq.left", error=type(error).__name__)
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await raise_on_broker_loss(closing)
+    except Exception as error:  # noqa: BLE001  no error matters on a connection that is being left
+        log.info("rabbitmq.close_failed", error=type(error).__name__)

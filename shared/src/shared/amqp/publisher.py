@@ -1,4 +1,4 @@
-"""Publish and wait for the broker's confirm."""
+"""A publisher that waits for the broker's confirms."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,54 +19,54 @@ NO_HEADERS: Mapping[str, int] = MappingProxyType({})
 
 
 class RefusedError(Exception):
-    """The broker answered and did not take this message: unroutable, or turned down."""
+    """The broker answered and did not accept the message: it has no route, or the queue rejected it."""
 
 
 class Publisher:
-    """Publishes persistent messages and waits for the broker's confirm."""
+    """Publishes persistent messages and waits until the broker has confirmed them."""
 
-    def __init__(self, link: Connection) -> None:
-        self._link = link
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._channel: AbstractChannel | None = None
 
     @classmethod
-    async def open(cls, link: Connection) -> "Publisher":
-        """Declare the exchanges and make ready to publish, now and on every later connection."""
-        publisher = cls(link)
-        await link.on_connect(publisher._make_ready)
+    async def open(cls, connection: Connection) -> "Publisher":
+        """Declare the exchange and open a channel, now and on every later connection."""
+        publisher = cls(connection)
+        await connection.on_connect(publisher._open_channel)
         return publisher
 
-    async def _make_ready(self) -> None:
-        channel = await self._link.channel(publisher_confirms=True, on_return_raises=True)
+    async def _open_channel(self) -> None:
+        channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         self._channel = channel
 
     async def publish(self, message: OutboxMessage, *, headers: Mapping[str, int] = NO_HEADERS) -> None:
-        """Publish one message. Raises ``RefusedError``, or ``ConnectionError`` when the broker is away.
+        """Publish one message. Raises ``RefusedError``, or ``ConnectionError`` when the broker is unavailable.
 
-        An event with no listener is no fault; a command (default exchange) must reach its queue.
+        An event may have no listener. A command (default exchange) must reach its queue.
         """
         (outcome,) = await self._publish([message], headers)
         if outcome is not None:
             raise RefusedError(type(outcome).__name__) from outcome
 
     async def publish_all(self, messages: Sequence[OutboxMessage]) -> list[bool]:
-        """Publish many within one deadline, and tell of each whether it was refused. Raises ``ConnectionError``."""
+        """Publish many messages within one deadline. True for each that was refused. Raises ``ConnectionError``."""
         return [outcome is not None for outcome in await self._publish(messages, NO_HEADERS)]
 
     async def _publish(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                outcomes = await raise_on_broker_loss(self._say(messages, headers))
+                outcomes = await raise_on_broker_loss(self._send(messages, headers))
         except (TimeoutError, AMQPError, RuntimeError) as error:
-            raise ConnectionError("the broker is away") from error
+            raise ConnectionError("the broker is unavailable") from error
         for outcome in outcomes:
             if outcome is not None and not isinstance(outcome, DeliveryError | PublishError):
-                raise ConnectionError("the broker is away") from outcome
+                raise ConnectionError("the broker is unavailable") from outcome
         return outcomes
 
-    async def _say(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
+    async def _send(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
         if self._channel is None:
-            raise ConnectionError("not ready to publish")
-        beneath = cast("Channel", await self._channel.get_underlay_channel())
-        return await publish_confirmed(beneath, messages, headers)
+            raise ConnectionError("no channel to publish on")
+        underlay = cast("Channel", await self._channel.get_underlay_channel())
+        return await publish_confirmed(underlay, messages, headers)

@@ -1,4 +1,4 @@
-"""A consumer's queue with its ladder and its parking place."""
+"""A consumer's queue, its retry queues and its parking queue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 from shared.events import EXCHANGE
 
 RETRY_DELAYS = (1, 10, 60)
-"""How long a message rests after each failure; after the last rung it is parked."""
+"""Seconds a message rests after its first, second and third failure. The fourth failure parks it."""
 
 Arguments = dict[str, Any]
 QUORUM: Arguments = {"x-queue-type": "quorum"}
@@ -18,7 +18,7 @@ QUORUM: Arguments = {"x-queue-type": "quorum"}
 
 @dataclass(frozen=True)
 class Queue:
-    """A consumer's own durable queue, what it listens to, and how many messages it takes at once."""
+    """A durable queue: its name, the routing keys it is bound to, and how many messages its consumer holds at once."""
 
     name: str
     keys: Sequence[str] = ()
@@ -26,24 +26,24 @@ class Queue:
 
     @property
     def parked(self) -> str:
-        """Where messages end that were given up on. A person looks, mends, and moves them back."""
+        """The queue of messages that were given up. An operator inspects them and moves them back."""
         return f"{self.name}.parked"
 
-    def rung(self, seconds: int) -> str:
-        """The queue in which a failed message rests before it comes back."""
+    def retry_queue(self, seconds: int) -> str:
+        """The queue in which a failed message rests before it returns."""
         return f"{self.name}.retry.{seconds}s"
 
 
 async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
-    """Declare a queue with its ladder and parking place, and bind it to the events it wants."""
+    """Declare a queue with its retry and parking queues, and bind it to its routing keys."""
     await channel.declare_queue(queue.parked, durable=True, arguments=QUORUM)
     for seconds in RETRY_DELAYS:
-        back: Arguments = {
+        return_after: Arguments = {
             "x-message-ttl": seconds * 1000,
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": queue.name,
         }
-        await channel.declare_queue(queue.rung(seconds), durable=True, arguments=QUORUM | back)
+        await channel.declare_queue(queue.retry_queue(seconds), durable=True, arguments=QUORUM | return_after)
     declared = await channel.declare_queue(queue.name, durable=True, arguments=QUORUM)
     if queue.keys:
         events = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)

@@ -1,1 +1,1 @@
-"""What one process may ask another: paths, questions and answers, each declared once."""
+"""The internal APIs of the services: each endpoint is declared once, and both ends import it."""

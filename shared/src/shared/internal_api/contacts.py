@@ -1,4 +1,4 @@
-"""What contacts-service can be asked: which of these numbers are members."""
+"""The internal API of contacts-service: which of these numbers are members."""
 
 from typing import Any
 
@@ -7,11 +7,11 @@ from pydantic import Field
 from shared.internal_api.endpoint import Endpoint, Number, WireModel
 
 MAX_NUMBERS = 2_000
-"""The most numbers one call may bring; more is refused with ``TOO_MANY_CONTACTS``."""
+"""The size limit of one call. Longer lists are refused with ``TOO_MANY_CONTACTS``."""
 
 
 class Match(WireModel):
-    """An address book as the client sent it: entries that are no number are skipped, nothing is stored."""
+    """An address book as the client sent it. Entries that are not phone numbers are skipped; nothing is stored."""
 
     user_id: int
     own_phone: Number = Field(repr=False)
@@ -19,7 +19,7 @@ class Match(WireModel):
 
 
 class Contact(WireModel):
-    """A member. ``phone`` is the spelling the client sent."""
+    """A member. ``phone`` is written as the client sent it."""
 
     phone: str = Field(repr=False)
     user_id: int
@@ -28,7 +28,7 @@ class Contact(WireModel):
 
 
 class Matched(WireModel):
-    """Members in the order asked, each once; ``budget_left`` is how many new numbers the user may still ask."""
+    """Members in the order of the request, each once. ``budget_left``: how many new numbers the user may still send."""
 
     matches: list[Contact]
     budget_left: int

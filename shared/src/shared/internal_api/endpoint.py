@@ -1,4 +1,4 @@
-"""An internal call as a value: where it is asked, with what, and what comes back."""
+"""An internal call as a value: its path, its request model and its response model."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, Str
 
 
 class WireModel(BaseModel):
-    """A message between our own processes: closed, immutable, and silent about values in its errors."""
+    """A message between our own processes. It is immutable, rejects unknown fields, and its errors quote no values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Empty(WireModel):
-    """An answer that says only that it was done."""
+    """A response without content: the call succeeded."""
 
 
 RequestT = TypeVar("RequestT", bound=WireModel)
@@ -23,7 +23,7 @@ ResponseT = TypeVar("ResponseT", bound=WireModel)
 
 @dataclass(frozen=True)
 class Endpoint(Generic[RequestT, ResponseT]):
-    """``POST path`` with ``request`` as JSON is answered by ``response`` as JSON, or by a problem document."""
+    """``POST path`` takes ``request`` as JSON and returns ``response`` as JSON or problem details (RFC 9457)."""
 
     path: str
     request: type[RequestT]
@@ -31,15 +31,15 @@ class Endpoint(Generic[RequestT, ResponseT]):
 
 
 Client = Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")]
-"""What a client, or a dialect, calls itself."""
+"""The name that a client or a dialect gives itself."""
 
 
-def _parse_address(given: Any) -> IPv4Address | IPv6Address:
-    return given if isinstance(given, IPv4Address | IPv6Address) else ip_address(given)
+def _parse_address(value: Any) -> IPv4Address | IPv6Address:
+    return value if isinstance(value, IPv4Address | IPv6Address) else ip_address(value)
 
 
 Address = Annotated[IPv4Address | IPv6Address, PlainValidator(_parse_address), PlainSerializer(str, return_type=str)]
-"""Where a call comes from. (pydantic's own ``IPvAnyAddress`` reads an address anew that is one, and loads 1 MiB.)"""
+"""The address of a caller. (pydantic's ``IPvAnyAddress`` parses an address object again and loads 1 MiB.)"""
 
 Number = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
-"""E.164; the gateway has canonicalised it."""
+"""A phone number in E.164, canonicalised by the gateway."""

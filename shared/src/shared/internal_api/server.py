@@ -42,7 +42,7 @@ def reply(response: WireModel) -> web.Response:
 
 
 def problem(error: ServiceError) -> web.Response:
-    """A refusal as problem details (RFC 9457) with a stable ``code`` and, where there is one, ``retry_after`` seconds."""
+    """A refusal as problem details (RFC 9457) with a stable ``code`` and, if it has one, ``retry_after`` in seconds."""
     status = STATUS[error.code]
     document: dict[str, object] = {"type": "about:blank", "title": error.code.value, "status": status}
     document["code"] = error.code.value

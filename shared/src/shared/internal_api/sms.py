@@ -65,6 +65,7 @@ class CheckCode(WireModel):
     verification_id: UUID | None = None
     dialect: Client
     address: Address | None = None
+    allow_master_code: bool = False
 
 
 class CodeChecked(WireModel):

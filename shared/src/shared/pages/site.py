@@ -1,4 +1,4 @@
-"""A site of a few pages: templates and static files of one package, the reader's language, and a strict policy."""
+"""A small site: the templates and static files of a package, two languages, and a strict content security policy."""
 
 import hashlib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""Nothing inline, nothing foreign, nobody's frame."""
+"""No inline code, nothing from other origins, no embedding in frames."""
 
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -29,17 +29,17 @@ HEADERS = {
 }
 
 KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-"""Content types by ending; said here, because the ones a machine knows differ."""
+"""Content types by file extension. Python's ``mimetypes`` differ between machines."""
 
 Texts = Mapping[str, Mapping[str, Any]]
-"""What a site says, by language and by key."""
+"""The texts of a site by language and key."""
 
 
 class Site:
-    """Renders a package's ``templates`` and serves its ``static`` files, and ours, under ``<prefix>/static/``."""
+    """Renders the ``templates`` of a package and serves its ``static`` files and the shared ones."""
 
     def __init__(self, package: str, prefix: str, texts: Texts) -> None:
-        """``package`` is an importable package's name; ``prefix`` begins with a slash. Reads the static files once."""
+        """Read the static files of ``package``. ``prefix``, as in ``/pages``, is the path of the site."""
         self._prefix = prefix
         self._texts = texts
         self._package = package
@@ -47,7 +47,7 @@ class Site:
 
     @cached_property
     def _templates(self) -> "Environment":
-        from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  for pages shown
+        from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  only processes that show pages need it
 
         return Environment(
             loader=ChoiceLoader([PackageLoader(self._package), PackageLoader("shared.pages")]),
@@ -58,11 +58,11 @@ class Site:
         )
 
     def mount(self, app: web.Application) -> None:
-        """Add the route of the static files."""
+        """Add the route for static files."""
         app.router.add_get(self._prefix + "/static/{name}", self._serve)
 
     def page(self, request: web.Request, template: str, **values: Any) -> web.Response:
-        """A template in the reader's language: ``?lang=`` if it names one of ours, else ``Accept-Language``."""
+        """Render a template in the reader's language."""
         language = reader_language(request)
         body = self._templates.get_template(template).render(
             lang=language,
@@ -78,10 +78,10 @@ class Site:
         return response
 
     async def _serve(self, request: web.Request) -> web.Response:
-        found = self._static.get(request.match_info["name"])
-        if found is None:
+        file = self._static.get(request.match_info["name"])
+        if file is None:
             raise web.HTTPNotFound
-        body, kind, etag = found
+        body, kind, etag = file
         unchanged = etag in request.headers.get("If-None-Match", "")
         response = web.Response(status=304) if unchanged else web.Response(body=body, headers={"Content-Type": kind})
         response.headers.update({**HEADERS, "ETag": etag, "Cache-Control": "no-cache"})
@@ -89,21 +89,21 @@ class Site:
 
 
 def reader_language(request: web.Request) -> str:
-    """The language that the reader of a page chose or, before that, that their browser asks for."""
+    """The language of a page: ``?lang=`` if it is one of ours, else the best match for ``Accept-Language``."""
     chosen = request.query.get("lang", "")
     return chosen if chosen in LANGUAGES else language_for(request.headers.get("Accept-Language", ""))
 
 
 def _in_language(request: web.Request, language: str) -> str:
-    """The present page in another language, as a relative address."""
+    """A relative link to this page in another language."""
     return "?" + request.rel_url.update_query(lang=language).raw_query_string
 
 
 def _read(package: Traversable) -> dict[str, tuple[bytes, str, str]]:
-    """Each static file's bytes, content type and entity tag, by name."""
-    found = {}
+    """The bytes, content type and entity tag of each static file, by name."""
+    static = {}
     for file in package.joinpath("static").iterdir():
         body = file.read_bytes()
         kind = KINDS[file.name.rpartition(".")[2]]
-        found[file.name] = (body, kind, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
-    return found
+        static[file.name] = (body, kind, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
+    return static

@@ -1,1 +1,1 @@
-"""What every process has: settings, logs, a wait for its servers, health, metrics, and the HTTP server it runs."""
+"""What every process needs: settings, logs, waiting for its servers, health checks, metrics and an HTTP server."""

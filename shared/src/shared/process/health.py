@@ -1,7 +1,7 @@
-"""Liveness that touches nothing, and readiness that asks each named dependency."""
+"""Health checks: ``/livez`` checks nothing else, ``/readyz`` checks each dependency by name."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import orjson
 import structlog
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 def add_health(app: web.Application) -> None:
-    """Serve ``/livez``, ``/readyz`` and ``/metrics``. Checks are added to ``app[CHECKS]`` as resources come up."""
+    """Serve ``/livez``, ``/readyz`` and ``/metrics``. A resource adds its check to ``app[CHECKS]`` when it is ready."""
     app[CHECKS] = {}
     app.router.add_get("/livez", _livez, allow_head=False)
     app.router.add_get("/readyz", _readyz, allow_head=False)
@@ -31,9 +31,8 @@ async def _livez(_: web.Request) -> web.Response:
 async def _readyz(request: web.Request) -> web.Response:
     checks = request.app[CHECKS]
     states = await asyncio.gather(*(_state(name, check) for name, check in checks.items()))
-    found: Mapping[str, str] = dict(zip(checks, states, strict=True))
-    ready = all(state == "ok" for state in found.values())
-    body = orjson.dumps({"ready": ready, "checks": found})
+    ready = all(state == "ok" for state in states)
+    body = orjson.dumps({"ready": ready, "checks": dict(zip(checks, states, strict=True))})
     return web.Response(body=body, status=200 if ready else 503, content_type="application/json")
 
 
@@ -41,7 +40,7 @@ async def _state(name: str, check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check()
-    except Exception as error:  # noqa: BLE001  a probe reports whatever went wrong, by kind
+    except Exception as error:  # noqa: BLE001  a probe reports every error by its class
         log.warning("readiness.failed", check=name, error=type(error).__name__)
         return "failed"
     return "ok"

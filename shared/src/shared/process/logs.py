@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line per named fact, with ids; private values cannot pass."""
+"""Structured logs: one JSON line for each fact, with ids. Private values are removed."""
 
 import logging
 import re
@@ -8,8 +8,8 @@ from typing import Any, TextIO
 
 import orjson
 
-# Where it finds rich, structlog loads it for a console that our lines have no use for: 3 MiB in a process whose first
-# import this is. (The images have no rich; the development environment has, for its tools.)
+# structlog imports rich for its console renderer, which we do not use. Without rich a process saves 3 MiB.
+# (Only the development environment has it, for its tools.)
 _rich = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 import structlog  # noqa: E402
 from structlog.typing import EventDict, WrappedLogger  # noqa: E402
@@ -23,15 +23,15 @@ PRIVATE = frozenset(
         "tmp_token", "ticket", "pepper", "key", "body", "contacts", "phones", "text", "authorization", "cookie",
     }
 )  # fmt: skip
-"""Names whose values never reach a log line, whoever logs them."""
+"""Names whose values never reach a log line."""
 
 _LONG_DIGITS = re.compile(r"\+?[0-9]{6,}")
 _NUMBER = re.compile(r"\+[0-9]{7,15}|1(?<![0-9]1)[3-9][0-9]{9}(?![0-9])")
-"""Both kinds begin with a character of their own to look for, which makes the search twice as quick."""
+"""Both alternatives begin with a fixed character, which makes the search twice as fast."""
 
 
 def drop_private(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Blank the values of private names, however deep, and any phone number inside a text."""
+    """Replace the values of private names at any depth, and phone numbers inside text."""
     for name, value in event.items():
         if name != "exception":
             event[name] = _public(name, value)
@@ -44,14 +44,14 @@ def _public(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return _NUMBER.sub("[number]", value)
     if isinstance(value, dict):
-        return {inner: _public(str(inner), kept) for inner, kept in value.items()}
+        return {inner: _public(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_public("", kept) for kept in value]
+        return [_public("", item) for item in value]
     return value
 
 
 def scrub_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """A traceback may quote what a caller or a database said: no run of six digits survives in it."""
+    """Replace runs of six or more digits in a traceback, which may quote a request or a row."""
     if isinstance(event.get("exception"), str):
         event["exception"] = _LONG_DIGITS.sub("[digits]", event["exception"])
     return event
@@ -62,7 +62,7 @@ def _to_json(event: Any, default: Callable[[Any], Any]) -> str:
 
 
 def configure(service: str, level: str = "info", *, to: TextIO | None = None) -> None:
-    """Send structlog's and the standard library's lines to standard output, or elsewhere, in one format."""
+    """Write the lines of structlog and of ``logging`` in one format to ``to``, by default standard output."""
     output = to or sys.stdout
     structlog.contextvars.bind_contextvars(service=service)
     chain: list[Any] = [
@@ -91,6 +91,6 @@ def configure(service: str, level: str = "info", *, to: TextIO | None = None) ->
         )
     )
     logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
-    # Connection churn of a broker that is away is our own reconnect fact, not a traceback a second.
+    # shared.amqp logs a lost broker itself; these would add a traceback a second.
     logging.getLogger("aio_pika").setLevel(logging.ERROR)
     logging.getLogger("aiormq").setLevel(logging.CRITICAL)

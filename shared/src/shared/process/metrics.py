@@ -1,4 +1,4 @@
-"""Prometheus: a histogram of every HTTP request by route template, and ``GET /metrics``."""
+"""Prometheus metrics: the duration of every HTTP request by route template, and ``GET /metrics``."""
 
 from functools import lru_cache
 
@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 
 REQUESTS = Histogram(
     "haoma_http_request_duration_seconds",
-    "Time from the first byte of a request to its answer",
+    "Time from the first byte of a request to its response",
     ["method", "route", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
@@ -15,13 +15,13 @@ REFUSALS = Counter("haoma_refusals_total", "Expected refusals by code", ["code"]
 
 
 def route_of(request: web.Request) -> str:
-    """The route's template, never the path: a path may hold what a person typed."""
+    """The route's template. A path is never a label: it may contain what a user typed."""
     resource = request.match_info.route.resource
     return resource.canonical if resource else "unmatched"
 
 
 def observe(request: web.Request, status: int, seconds: float) -> None:
-    """Count a request that was answered, and how long it took."""
+    """Record the duration of an answered request."""
     method = request.method if request.method in _METHODS else "other"
     _child(method, route_of(request), status).observe(seconds)
 

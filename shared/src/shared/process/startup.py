@@ -1,4 +1,4 @@
-"""Reaching a server at start: retried for a minute, then reported by name."""
+"""Waiting for a server at start: retry for a minute, then report which server is missing."""
 
 import asyncio
 import time
@@ -9,38 +9,42 @@ from urllib.parse import urlsplit
 import structlog
 
 STARTUP_TIMEOUT_SECONDS = 60.0
+ATTEMPT_SECONDS = 10.0
+FIRST_DELAY_SECONDS = 0.1
+MAX_DELAY_SECONDS = 2.0
+
 log = structlog.get_logger()
 T = TypeVar("T")
 
 
 class UnreachableError(Exception):
-    """A server this process cannot do without did not answer in time."""
+    """A server that the process needs did not answer in time."""
 
 
 async def wait_for_server(
-    what: str, variable: str, url: str, connect: Callable[[], Awaitable[T]], *, on: tuple[type[Exception], ...]
+    server: str, variable: str, url: str, connect: Callable[[], Awaitable[T]], *, on: tuple[type[Exception], ...]
 ) -> T:
-    """Call ``connect`` until it succeeds. Raises ``UnreachableError`` after 60 s, naming server and variable.
+    """Call ``connect`` until it succeeds. Raises ``UnreachableError`` after 60 s with the server and its variable.
 
-    ``on`` are the failures that may pass: refused, timed out, still starting. Any other is a bug and is raised.
+    ``on`` lists the errors to retry: refused, timed out, still starting. Any other error is a bug and is raised.
     """
     started = time.monotonic()
-    delay = 0.1
-    where = _address(url)
+    delay = FIRST_DELAY_SECONDS
+    address = _address(url)
     while True:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(ATTEMPT_SECONDS):
                 return await connect()
         except on as error:
-            waited = time.monotonic() - started
-            if waited + delay > STARTUP_TIMEOUT_SECONDS:
+            elapsed = time.monotonic() - started
+            if elapsed + delay > STARTUP_TIMEOUT_SECONDS:
                 raise UnreachableError(
-                    f"cannot reach {what} at {where} after {waited:.0f} s ({_reason(error)}): "
+                    f"cannot reach {server} at {address} after {elapsed:.0f} s ({_reason(error)}): "
                     f"start it, or set {variable}"
                 ) from error
-            log.warning("server.awaited", server=what, where=where, error=type(error).__name__)
+            log.warning("server.waiting", server=server, address=address, error=type(error).__name__)
         await asyncio.sleep(delay)
-        delay = min(delay * 2, 2.0)
+        delay = min(delay * 2, MAX_DELAY_SECONDS)
 
 
 def _address(url: str) -> str:
@@ -49,5 +53,5 @@ def _address(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The kind of failure; its text only where it is our own: a driver's may quote the URL with its password."""
+    """The error's text if the class is ours, else only its class: a driver may quote the URL with its password."""
     return str(error) if type(error).__module__.startswith("shared.") else type(error).__name__

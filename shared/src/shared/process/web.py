@@ -1,4 +1,4 @@
-"""Running an aiohttp application: limits on what a peer may send, a parser that echoes nothing, a clean end."""
+"""Running an aiohttp application: limits on requests, parser errors that quote nothing, and a clean shutdown."""
 
 import asyncio
 import contextlib
@@ -26,9 +26,9 @@ MALFORMED = b'{"type":"about:blank","title":"Bad Request","status":400,"code":"p
 
 
 class _SilentHandler(RequestHandler):
-    """aiohttp's connection handler, but for requests that cannot be parsed.
+    """aiohttp's connection handler, but with its own answer to a request that cannot be parsed.
 
-    The original quotes their bytes in the answer and in the log, and a query string can hold a code.
+    aiohttp quotes the bytes of such a request in its response and its log, and a query string may contain a code.
     """
 
     def handle_error(
@@ -36,13 +36,13 @@ class _SilentHandler(RequestHandler):
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  what must not be repeated
+        message: str | None = None,  # noqa: ARG002  it quotes the request
     ) -> web.StreamResponse:
         REFUSALS.labels("malformed_http" if status < 500 else "unhandled").inc()
         if status >= 500:
             log.error("request.unhandled", exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun; it cannot become another")
+            raise ConnectionError("the response has begun and cannot be replaced")
         body = MALFORMED if status < 500 else b""
         response = web.Response(status=status, body=body, content_type="application/problem+json")
         response.headers["Server"] = "haoma"
@@ -57,16 +57,16 @@ class _SilentServer(web.Server):
 
 
 class Runner(web.AppRunner):
-    """``AppRunner`` whose connections use the silent handler."""
+    """aiohttp's ``AppRunner`` with the silent connection handler."""
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        kwargs = made._kwargs  # noqa: SLF001  the only way to pass on what AppRunner was given
+        kwargs = made._kwargs  # noqa: SLF001  no other access to what AppRunner was given
         return _SilentServer(made.request_handler, request_factory=_without_expect(made.request_factory), **kwargs)
 
 
 def _without_expect(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
-    """Requests without an ``Expect`` that nobody knows: aiohttp would quote it back (RFC 9110 lets us ignore it)."""
+    """Drop unknown ``Expect`` headers (RFC 9110 allows it): aiohttp would quote them in its response."""
 
     def make_request(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
         expected = message.headers.get("Expect", "")
@@ -80,7 +80,7 @@ def _without_expect(make: Callable[..., web.BaseRequest]) -> Callable[..., web.B
 
 
 async def serve(app: web.Application, *, host: str, port: int, keepalive_seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT, then answer what was accepted and release every resource."""
+    """Serve until SIGTERM or SIGINT. Then answer the accepted requests and release every resource."""
     runner = Runner(
         app,
         access_log=None,
@@ -88,7 +88,7 @@ async def serve(app: web.Application, *, host: str, port: int, keepalive_seconds
         shutdown_timeout=DRAIN_SECONDS,
         max_line_size=8190,
         max_field_size=8190,
-        auto_decompress=False,  # a body is read as it was sent, so no small one becomes a large one
+        auto_decompress=False,  # a small compressed body could become a large one
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -107,16 +107,16 @@ async def serve(app: web.Application, *, host: str, port: int, keepalive_seconds
 
 
 def _settle_memory() -> None:
-    """Give back what imports left behind (13 MiB after redis-py), and spare the collector what will stay."""
+    """Return unused memory to the system (13 MiB after redis-py) and exempt what is imported from the collector."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)  # requests leave few cycles; the default looked for them every few
-    with contextlib.suppress(OSError, AttributeError):  # a C library without it
+    gc.set_threshold(50_000, 20, 20)  # requests leave few cycles, so collect rarely
+    with contextlib.suppress(OSError, AttributeError):  # not every C library has malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
 
 
 async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Run ``work``, giving it up when asked to stop while it waits for a server."""
+    """Run ``work``, but cancel it when ``stop`` is set, for example while it waits for a server."""
     task = asyncio.ensure_future(work)
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,7 +129,7 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 def run(main: Coroutine[Any, Any, None], service: str) -> None:
-    """Run a process to its end. A server that cannot be reached, or a busy port, ends it with one line."""
+    """Run a process to its end. An unreachable server or an occupied port ends it with one line on stderr."""
     try:
         uvloop.run(main)
     except (UnreachableError, OSError) as error:

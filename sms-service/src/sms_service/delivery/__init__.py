@@ -1,1 +1,1 @@
-"""The delivery worker: claim a message, choose a sender, send, record."""
+"""Delivery: claim a message, compose it, send it through a sender, record the result."""

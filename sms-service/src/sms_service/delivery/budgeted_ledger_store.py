@@ -1,4 +1,4 @@
-"""Claims that cost money: charged with the claim, in one statement, so that no number of workers spends too much."""
+"""The ledger with budgets: a statement that claims a message also charges for it, so workers never overspend."""
 
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -10,162 +10,177 @@ from prometheus_client import Counter
 from shared.batching import Batcher
 from shared.events import OutboxMessage
 from shared.postgres import Pool, connection
-from sms_service.delivery.charge_statements import CLAIM, FAIL_OVER, TAKE_BACK
-from sms_service.delivery.delivery import FinalState, LedgerMessage, MessageState, OverBudgetError
+from shared.sql import load_sql
+from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState, OverBudgetError
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.senders.port import Outcome
 from sms_service.spending.money import Budget, MessageCost
+from sms_service.spending.policy import BUCKET_SECONDS
 from sms_service.spending.prefixes import calling_code
 
-SPENT = Counter("haoma_spent_micros_total", "Money charged for attempts, in millionths", ["sender", "country"])
-GIVEN_BACK = Counter("haoma_given_back_micros_total", "Of it, what surely cost nothing", ["sender", "country"])
+SPENT = Counter("haoma_spent_micros_total", "Cost of all attempts, in millionths", ["sender", "country"])
+REFUNDED = Counter("haoma_refunded_micros_total", "Cost of attempts that was refunded", ["sender", "country"])
+
+CLAIM_WITHIN_BUDGETS = load_sql("sms_service.delivery", "claim_within_budgets.sql")
+FAIL_OVER_WITHIN_BUDGETS = load_sql("sms_service.delivery", "fail_over_within_budgets.sql")
+REFUND_ATTEMPTS = load_sql("sms_service.delivery", "refund_attempts.sql")
 
 _FREE = frozenset({Outcome.MISCONFIGURED, Outcome.REFUSED, Outcome.RATE_LIMITED})
-"""Answers of a provider that turned the message away at its door. Whatever may have left, stays charged."""
+"""Outcomes for which a provider rejected the message. A message that may have left stays charged."""
+
 log = structlog.get_logger()
 
 
-class _Answer(Enum):
-    """What became of one message of a batch. One that was crowded out would have had room by itself."""
+class _ClaimResult(Enum):
+    """What a batch did with one of its messages."""
 
-    PAID = "paid"
-    CROWDED_OUT = "crowded out"
-    OVER_BUDGET = "over budget"
+    CLAIMED = "claimed"
+    CROWDED_OUT = "crowded_out"
+    """The budgets have room for the message alone, but not together with the messages before it in the batch."""
+    NEVER_FITS = "never_fits"
     GONE = "gone"
-    """Taken, done, or past its life."""
+    """The message has been claimed, has ended, or its code has expired."""
 
 
 class BudgetedLedger:
-    """The ledger, with a price on every attempt. Entries that it is given to claim carry their charge.
+    """The ledger in which each attempt has a cost. Messages to be claimed carry theirs.
 
-    ``alarm`` is called when a block of numbers was given ``alarming`` messages within five minutes from which no code
-    has come back; 0 is never.
+    ``on_surge`` is called when a range of numbers has been sent ``surge_size`` unverified messages within five minutes;
+    a size of 0 turns that off.
     """
 
     def __init__(
-        self, pool: Pool, ledger: LedgerStore, alarm: Callable[[], None] = lambda: None, alarming: int = 0
+        self, pool: Pool, ledger: LedgerStore, on_surge: Callable[[], None] = lambda: None, surge_size: int = 0
     ) -> None:
         self._pool = pool
         self._ledger = ledger
-        self._alarm = alarm
-        self._alarming = alarming
-        self.find, self.stale = ledger.find, ledger.stale
+        self._on_surge = on_surge
+        self._surge_size = surge_size
+        self.find_queued, self.find_stale = ledger.find_queued, ledger.find_stale
         self._claim = Batcher(self._claim_all)
-        self._take_back = Batcher(self._take_back_all)
+        self._refund = Batcher(self._refund_all)
 
-    async def claim(self, entry: LedgerMessage, sender: str) -> LedgerMessage | None:
-        """As the ledger's. Raises ``OverBudgetError`` when a budget of the number has no room for it."""
-        while (answer := await self._claim((entry, sender))) is _Answer.CROWDED_OUT:
-            pass  # each statement pays somebody, or tells all of its batch that they are too dear
-        if answer is _Answer.OVER_BUDGET:
+    async def claim(self, message: LedgerMessage, sender: str) -> LedgerMessage | None:
+        """As ``LedgerStore.claim``. Raises ``OverBudgetError`` if a budget of the number has no room for the cost."""
+        while (result := await self._claim((message, sender))) is _ClaimResult.CROWDED_OUT:
+            pass  # this ends: each statement claims at least one message, or finds that none of its batch fits
+        if result is _ClaimResult.NEVER_FITS:
             raise OverBudgetError
-        if answer is _Answer.GONE:
+        if result is _ClaimResult.GONE:
             return None
-        charge = _charge(entry)
-        SPENT.labels(sender, calling_code(charge.area.country)).inc(charge.micros)
-        return entry.begun(sender)
+        cost = _cost(message)
+        SPENT.labels(sender, calling_code(cost.prefixes.country)).inc(cost.micros)
+        return message.with_attempt(sender)
 
-    async def _claim_all(self, wanted: Sequence[tuple[LedgerMessage, str]]) -> list[_Answer]:
-        first: dict[UUID, tuple[LedgerMessage, str]] = {}
-        for entry, sender in wanted:
-            first.setdefault(entry.message_id, (entry, sender))
-        entries = [entry for entry, _ in first.values()]
-        charges = [_charge(entry) for entry in entries]
+    async def _claim_all(self, claims: Sequence[tuple[LedgerMessage, str]]) -> list[_ClaimResult]:
+        # Of two commands for one message in a batch, the first gets it.
+        first_claims: dict[UUID, tuple[LedgerMessage, str]] = {}
+        for message, sender in claims:
+            first_claims.setdefault(message.message_id, (message, sender))
+        messages = [message for message, _ in first_claims.values()]
+        costs = [_cost(message) for message in messages]
+        arguments = CLAIM_WITHIN_BUDGETS.arguments(
+            message_ids=list(first_claims),
+            versions=[message.version for message in messages],
+            senders=[sender for _, sender in first_claims.values()],
+            segments=[message.segments for message in messages],
+            costs=[cost.micros for cost in costs],
+            ranges=[cost.prefixes.range for cost in costs],
+            networks=[cost.prefixes.network for cost in costs],
+            countries=[cost.prefixes.country for cost in costs],
+            bucket_seconds=BUCKET_SECONDS,
+            **_charged_budgets(messages),
+        )
         async with connection(self._pool) as conn:
-            rows = await conn.fetch(
-                CLAIM,
-                list(first),
-                [entry.version for entry in entries],
-                [sender for _, sender in first.values()],
-                [entry.segments for entry in entries],
-                [charge.micros for charge in charges],
-                *_columns([charge.area for charge in charges], 3),
-                *_payers(entries),
-            )
-        if rows and 0 < self._alarming <= (rows[0]["busiest"] or 0):
-            self._alarm()
-        found = {row["message_id"]: _Answer(row["answer"]) for row in rows}
-        # Of two commands for one message that came together, the first has it.
-        return [found.pop(entry.message_id, _Answer.GONE) for entry, _ in wanted]
+            rows = await conn.fetch(CLAIM_WITHIN_BUDGETS.text, *arguments)
+        if rows and 0 < self._surge_size <= (rows[0]["max_unverified"] or 0):
+            self._on_surge()
+        results = {row["message_id"]: _ClaimResult(row["result"]) for row in rows}
+        return [results.pop(message.message_id, _ClaimResult.GONE) for message, _ in claims]
 
-    async def fail_over(self, entry: LedgerMessage, answer: FinalState, sender: str) -> LedgerMessage | None:
-        """As the ledger's, and a first attempt that cost nothing is given back. Raises ``OverBudgetError``."""
-        second = _charge(entry)
-        back = entry.replaced.micros if entry.replaced is not None and _is_free(answer) else 0
+    async def fail_over(self, message: LedgerMessage, sender: str, first: FinalState) -> LedgerMessage | None:
+        """As ``LedgerStore.fail_over``, and refund a first attempt that cost nothing. Raises ``OverBudgetError``."""
+        cost = _cost(message)
+        refund = message.previous_cost.micros if message.previous_cost is not None and _is_free(first) else 0
+        arguments = FAIL_OVER_WITHIN_BUDGETS.arguments(
+            message_id=message.message_id,
+            version=message.version,
+            sender=sender,
+            outcome=first.outcome,
+            detail=first.detail,
+            provider_id=first.provider_id,
+            segments=message.segments,
+            cost=cost.micros,
+            refund=refund,
+            range=cost.prefixes.range,
+            bucket_seconds=BUCKET_SECONDS,
+            **_budget_windows(set(cost.budgets)),
+        )
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(
-                FAIL_OVER,
-                entry.message_id,
-                entry.version,
-                sender,
-                answer.outcome,
-                answer.detail,
-                answer.provider_id,
-                entry.segments,
-                second.micros,
-                back,
-                *_limits(set(second.budgets)),
-                second.area.range,
-            )
-        if row is None or not row["held"]:
+            row = await conn.fetchrow(FAIL_OVER_WITHIN_BUDGETS.text, *arguments)
+        if row is None or not row["locked"]:
             return None
         if row["moved"] is None:
             raise OverBudgetError
-        country = calling_code(second.area.country)
-        SPENT.labels(sender, country).inc(second.micros)
-        GIVEN_BACK.labels(entry.sender, country).inc(back)
-        return entry.begun(sender)
+        country = calling_code(cost.prefixes.country)
+        SPENT.labels(sender, country).inc(cost.micros)
+        REFUNDED.labels(message.sender, country).inc(refund)
+        return message.with_attempt(sender)
 
-    async def finish(self, entry: LedgerMessage, ending: FinalState, told: OutboxMessage) -> bool:
-        """As the ledger's. An attempt that failed is taken out of the counts, and given back if it cost nothing."""
-        done = await self._ledger.finish(entry, ending, told)
-        if done and ending.state is MessageState.FAILED and entry.charge is not None:
-            await self._give_back(entry, entry.charge, entry.charge.micros if _is_free(ending) else 0)
-        return done
+    async def finish(self, message: LedgerMessage, final_state: FinalState, event: OutboxMessage) -> bool:
+        """As ``LedgerStore.finish``. A failed attempt is taken out of the counts, and refunded if it cost nothing."""
+        recorded = await self._ledger.finish(message, final_state, event)
+        if recorded and final_state.state is MessageState.FAILED and message.cost is not None:
+            await self._refund_failed(message, message.cost, message.cost.micros if _is_free(final_state) else 0)
+        return recorded
 
-    async def _give_back(self, entry: LedgerMessage, charge: MessageCost, micros: int) -> None:
-        """After the end is recorded: a worker that dies in between leaves it charged, never the other way."""
+    async def _refund_failed(self, message: LedgerMessage, cost: MessageCost, refund: int) -> None:
+        """Refund after the final state is recorded: a worker that dies in between leaves the attempt charged."""
         try:
-            await self._take_back((entry, micros))
-        except Exception as error:  # noqa: BLE001  the message has ended, which must be told whatever becomes of its price
-            log.warning("spending.not_given_back", message_id=str(entry.message_id), error=type(error).__name__)
+            await self._refund((message, refund))
+        except Exception as error:  # noqa: BLE001  the message has ended, and its event must not depend on the refund
+            log.warning("cost.not_refunded", message_id=str(message.message_id), error=type(error).__name__)
         else:
-            GIVEN_BACK.labels(entry.sender, calling_code(charge.area.country)).inc(micros)
+            REFUNDED.labels(message.sender, calling_code(cost.prefixes.country)).inc(refund)
 
-    async def _take_back_all(self, failed: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
-        entries = [entry for entry, _ in failed]
+    async def _refund_all(self, refunds: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
+        messages = [message for message, _ in refunds]
+        arguments = REFUND_ATTEMPTS.arguments(
+            message_ids=[message.message_id for message in messages],
+            senders=[message.sender for message in messages],
+            refunds=[refund for _, refund in refunds],
+            ranges=[_cost(message).prefixes.range for message in messages],
+            bucket_seconds=BUCKET_SECONDS,
+            **_charged_budgets(messages),
+        )
         async with connection(self._pool) as conn:
-            await conn.execute(
-                TAKE_BACK,
-                [entry.message_id for entry in entries],
-                [entry.sender for entry in entries],
-                [micros for _, micros in failed],
-                [_charge(entry).area.range for entry in entries],
-                *_payers(entries),
-            )
-        return [None] * len(failed)
+            await conn.execute(REFUND_ATTEMPTS.text, *arguments)
+        return [None] * len(refunds)
 
 
-def _is_free(ending: FinalState) -> bool:
-    return ending.failure in _FREE or ending.detail == "circuit_open"
+def _is_free(final_state: FinalState) -> bool:
+    return final_state.failure in _FREE or final_state.detail == "circuit_open"
 
 
-def _charge(entry: LedgerMessage) -> MessageCost:
-    assert entry.charge is not None  # noqa: S101  whoever has prices has priced it
-    return entry.charge
+def _cost(message: LedgerMessage) -> MessageCost:
+    assert message.cost is not None  # noqa: S101  a sender pool with prices gives every message its cost
+    return message.cost
 
 
-def _columns(rows: Sequence[Sequence[object]], width: int) -> list[list[object]]:
-    return [[row[place] for row in rows] for place in range(width)]
+def _charged_budgets(messages: Sequence[LedgerMessage]) -> dict[str, list[object]]:
+    """The budgets of each message, as pairs of message and prefix, and the windows of all these budgets."""
+    pairs = [(message.message_id, budget) for message in messages for budget in _cost(message).budgets]
+    return {
+        "charged_message_ids": [message_id for message_id, _ in pairs],
+        "charged_prefixes": [budget.prefix for _, budget in pairs],
+        **_budget_windows({budget for _, budget in pairs}),
+    }
 
 
-def _payers(entries: Sequence[LedgerMessage]) -> list[list[object]]:
-    """The columns message and prefix of each budget of some messages, and then those of all these budgets."""
-    pairs = [(entry.message_id, budget) for entry in entries for budget in _charge(entry).budgets]
-    named = _columns([(message_id, budget.prefix) for message_id, budget in pairs], 2)
-    return [*named, *_limits({budget for _, budget in pairs})]
-
-
-def _limits(budgets: set[Budget]) -> list[list[object]]:
-    """All windows of some budgets, as the columns prefix, span and most."""
-    return _columns([(budget.prefix, span, most) for budget in budgets for span, most in budget.spans], 3)
+def _budget_windows(budgets: set[Budget]) -> dict[str, list[object]]:
+    windows = [(budget.prefix, span, max_spent) for budget in budgets for span, max_spent in budget.spans]
+    return {
+        "prefixes": [prefix for prefix, _, _ in windows],
+        "spans": [span for _, span, _ in windows],
+        "max_spent": [max_spent for _, _, max_spent in windows],
+    }

@@ -1,19 +1,19 @@
-"""The queue of send commands, and what a worker does with each."""
+"""The queue of send commands, and the handler with which a worker consumes it."""
 
 import asyncio
 
-from shared.amqp import Handle, PoisonError, Queue
+from shared.amqp import Handler, PoisonError, Queue
 from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
 SEND_COMMANDS = Queue(SEND_QUEUE, prefetch=64)
-"""Each names one message, or up to ``shared.outbox.MAX_JOINED`` that were asked for together."""
+"""A command names one message, or up to ``shared.outbox.MAX_JOINED`` that were requested together."""
 
 
-def handler(delivery: Delivery) -> Handle:
-    """Carry out one command. A body that is none raises ``PoisonError``.
+def handler(delivery: Delivery) -> Handler:
+    """A handler that delivers the messages of a command. It raises ``PoisonError`` for a malformed body.
 
-    When some of its messages fail the command fails, and comes again; those already sent are not claimed twice.
+    If some messages fail, the command fails and is redelivered; the messages already claimed are not claimed again.
     """
 
     async def handle(body: bytes) -> None:
@@ -21,9 +21,9 @@ def handler(delivery: Delivery) -> Handle:
             message_ids = parse_send_command(body)
         except ValueError as error:
             raise PoisonError(str(error)) from error
-        outcomes = await asyncio.gather(*map(delivery.deliver, message_ids), return_exceptions=True)
-        failures = [outcome for outcome in outcomes if outcome is not None]
-        if failures:
-            raise BaseExceptionGroup("some messages were not carried", failures)
+        results = await asyncio.gather(*map(delivery.deliver, message_ids), return_exceptions=True)
+        errors = [result for result in results if result is not None]
+        if errors:
+            raise BaseExceptionGroup("some messages were not delivered", errors)
 
     return handle

@@ -1,7 +1,7 @@
-"""Everybody who can be asked to carry a message: chosen by the routes, guarded by breakers, answering in time."""
+"""The senders of one settings file: chosen by routes and prices, guarded by circuit breakers, each with a deadline."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -9,99 +9,104 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from sms_service.delivery.circuit_breakers import Breakers
-from sms_service.delivery.routing import EXHAUSTED, Choice, Limits, PreviousAttempt, Route, Router
-from sms_service.senders.port import SEND_SECONDS, Message, Outcome, Sender, SendResult, redact
+from sms_service.delivery.circuit_breakers import CircuitBreakers
+from sms_service.delivery.routing import EXHAUSTED, PreviousAttempt, Route, Router, SenderChoice
+from sms_service.senders.limits import SenderLimits
+from sms_service.senders.port import SEND_SECONDS, Outcome, OutgoingMessage, Sender, SendResult, redact
 from sms_service.spending.money import Tariff
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE
 
-ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by what they answered", ["sender", "outcome"])
+ATTEMPTS = Counter("haoma_send_attempts_total", "Calls of senders by their outcome", ["sender", "outcome"])
 
 log = structlog.get_logger()
 
 
 class SenderPool:
-    """The senders of one settings file, its routes and limits."""
+    """Chooses senders and sends through them."""
 
     def __init__(
         self,
         senders: Sequence[Sender],
         routes: Sequence[Route],
-        limits: Mapping[str, Limits],
-        breakers: Breakers | None = None,
+        limits: Mapping[str, SenderLimits],
+        breakers: CircuitBreakers | None = None,
         tariff: Tariff | None = None,
     ) -> None:
         self._senders = {sender.name: sender for sender in senders}
-        self._breakers = breakers or Breakers()
+        self._breakers = breakers or CircuitBreakers()
         self._router = Router(routes, limits, self._breakers.is_open)
         self._tariff = tariff
-        self._quoting: set[str] = set()
+        self._withheld_ids: set[str] = set()
 
     @classmethod
-    def only(cls, sender: Sender) -> "SenderPool":
-        """One sender for everybody."""
+    def of_one(cls, sender: Sender) -> "SenderPool":
+        """A pool with one sender, which serves all numbers."""
         return cls([sender], [Route("+", (sender.name,))], {})
 
     def choose(
         self,
-        message: Message,
+        outgoing: OutgoingMessage,
         verification_id: UUID,
-        past: Sequence[PreviousAttempt],
-        tried: str | None = None,
+        previous_attempts: Sequence[PreviousAttempt],
         *,
-        dear: str | None = None,
-    ) -> Choice:
-        """Who is asked next, and what it costs; or why nobody is.
+        failed_sender: str | None = None,
+        unaffordable_sender: str | None = None,
+    ) -> SenderChoice:
+        """The sender to try next and the cost of the message, or the failure that says why there is none.
 
-        ``tried`` has just failed for this message. There was no money for ``dear``: only who asks less is asked then.
+        ``failed_sender`` has just failed for this message. If the budgets could not pay ``unaffordable_sender``, only
+        cheaper senders are considered.
         """
-        without = self._as_dear(dear, message) if dear else ()
-        choice = self._router.choose(message.to, message.message_id, verification_id, past, tried, without=without)
-        if choice.sender is None and dear:
-            return Choice(None, BUDGET_EXHAUSTED if choice.failure == EXHAUSTED else CHEAPER_UNAVAILABLE)
-        if choice.sender is None:
+        choice = self._router.choose(
+            outgoing.to,
+            outgoing.message_id,
+            verification_id,
+            previous_attempts,
+            failed_sender=failed_sender,
+            excluded=self._not_cheaper_than(unaffordable_sender, outgoing) if unaffordable_sender else (),
+        )
+        if choice.sender is None and unaffordable_sender:
+            return SenderChoice(None, BUDGET_EXHAUSTED if choice.failure == EXHAUSTED else CHEAPER_UNAVAILABLE)
+        if choice.sender is None or self._tariff is None:
             return choice
-        if self._tariff is None:
-            return choice
-        return replace(choice, charge=self._tariff.charge(choice.sender, message.to, message.segments))
+        return replace(choice, cost=self._tariff.cost(choice.sender, outgoing.to, outgoing.segments))
 
-    def _as_dear(self, dear: str, message: Message) -> set[str]:
-        """The senders that would ask no less than one of them."""
+    def _not_cheaper_than(self, sender: str, outgoing: OutgoingMessage) -> Container[str]:
         tariff = self._tariff
         if tariff is None:
-            return set()
-        most = tariff.price(dear, message.to)
-        return {name for name in self._senders if tariff.price(name, message.to) >= most}
+            return ()
+        price = tariff.price(sender, outgoing.to)
+        return {name for name in self._senders if tariff.price(name, outgoing.to) >= price}
 
-    async def send(self, name: str, message: Message, remaining: timedelta) -> SendResult:
-        """Ask one sender, while the code lives and no longer than ``SEND_SECONDS``. Raises nothing of the sender's.
+    async def send(self, name: str, outgoing: OutgoingMessage, remaining: timedelta) -> SendResult:
+        """Send through one sender, for at most ``SEND_SECONDS`` and while the code is valid; never raises its errors.
 
-        What is returned holds neither the code nor the number, whatever the provider quoted.
+        The result contains neither the code nor the number, even if the provider quotes them.
         """
-        said = await self._ask(name, message, remaining)
-        answer = redact(said, message)
-        if said.provider_id and not answer.provider_id and name not in self._quoting:
-            self._quoting.add(name)
-            log.warning("sender.id_withheld", sender=name)
-        ATTEMPTS.labels(name, answer.outcome.value).inc()
-        if answer.outcome is not Outcome.ACCEPTED:
+        unredacted = await self._send(name, outgoing, remaining)
+        result = redact(unredacted, outgoing)
+        if unredacted.provider_id and not result.provider_id and name not in self._withheld_ids:
+            self._withheld_ids.add(name)
+            log.warning("provider_id.withheld", sender=name)
+        ATTEMPTS.labels(name, result.outcome.value).inc()
+        if result.outcome is not Outcome.ACCEPTED:
             log.warning(
                 "message.not_accepted",
-                message_id=str(message.message_id),
+                message_id=str(outgoing.message_id),
                 sender=name,
-                outcome=answer.outcome.value,
-                detail=answer.detail,
+                outcome=result.outcome.value,
+                detail=result.detail,
             )
-        return answer
+        return result
 
-    async def _ask(self, name: str, message: Message, remaining: timedelta) -> SendResult:
+    async def _send(self, name: str, outgoing: OutgoingMessage, remaining: timedelta) -> SendResult:
         try:
             async with asyncio.timeout(min(SEND_SECONDS, remaining.total_seconds())):
-                return await self._breakers.send(self._senders[name], message)
+                return await self._breakers.send(self._senders[name], outgoing)
         except TimeoutError:
             return SendResult(Outcome.TRANSIENT, "timeout")
-        except Exception as error:  # noqa: BLE001  a library may raise whatever it likes
-            # The message may have left, so what must not happen is a second try by the same sender. The error's
-            # text stays out of the log: a library may quote the number or the text in it.
-            log.error("sender.failed", sender=name, message_id=str(message.message_id), error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  the libraries of providers raise all kinds of exceptions
+            # TRANSIENT, because the message may have left, and this sender must not get it again. The error's text
+            # is not logged, because a library may quote the number or the text in it.
+            log.error("sender.failed", sender=name, message_id=str(outgoing.message_id), error=type(error).__name__)
             return SendResult(Outcome.TRANSIENT, type(error).__name__)

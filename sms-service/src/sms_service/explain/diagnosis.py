@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sms_service.delivery.delivery import ABANDONED, ABANDONED_AFTER, MessageState
+from sms_service.delivery.ledger import ABANDONED, ABANDONED_AFTER, MessageState
 from sms_service.delivery.routing import CIRCUIT_OPEN, EXHAUSTED, NO_ROUTE
 from sms_service.explain.advice import ADVICE, REFUSALS
 from sms_service.explain.history import AttemptRow, Course, EventRow, MessageRow

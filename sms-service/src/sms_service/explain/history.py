@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.internal_api.auth import SpentTickets
 from shared.internal_api.sms import Purpose
-from sms_service.delivery.delivery import MessageState
+from sms_service.delivery.ledger import MessageState
 from sms_service.verification.audit_events import EventKind
 
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection
-from sms_service.delivery.delivery import MessageState
+from sms_service.delivery.ledger import MessageState
 from sms_service.explain.history import AttemptRow, EventRow, History, MessageRow, VerificationRow
 from sms_service.verification.audit_events import EventKind
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared.internal_api.auth import SpentTicket
 from shared.internal_api.sms import Purpose
-from sms_service.delivery.delivery import MessageState
+from sms_service.delivery.ledger import MessageState
 from sms_service.explain.history import AttemptRow, Course, EventRow, MessageRow
 from sms_service.explain.report import Step
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 from shared.internal_api.sms import Language, Purpose
 from sms_service.messages.segments import segments
 from sms_service.messages.templates import PLACEHOLDERS, Autofill, MessageContext, Scope, Texts, find
+from sms_service.otp import CODE_LIFETIME
 from sms_service.senders.config import Part
-from sms_service.verification.limits import CODE_LIFETIME
 
 RETRIEVER_BYTES = 140
 """The longest message that Android's SMS Retriever hands to an app; read strictly, as UTF-8."""

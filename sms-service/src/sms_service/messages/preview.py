@@ -4,7 +4,7 @@ from shared.internal_api.sms import Language, Purpose
 from shared.languages import language_of
 from sms_service.messages.segments import encoding, segments, units
 from sms_service.messages.templates import MessageContext, Texts
-from sms_service.verification.limits import CODE_LIFETIME
+from sms_service.otp import CODE_LIFETIME
 
 CODE = "012345"
 

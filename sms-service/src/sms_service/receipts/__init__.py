@@ -1,1 +1,1 @@
-"""Delivery receipts of providers."""
+"""Delivery receipts: the reports of providers on messages that they accepted."""

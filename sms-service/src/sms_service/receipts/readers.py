@@ -1,4 +1,4 @@
-"""How each kind of sender signs its receipts, and what they say."""
+"""Verifies and reads the receipt callbacks of each type of sender."""
 
 import base64
 import hmac
@@ -12,92 +12,84 @@ from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import TakeReceipt
-from sms_service.receipts.receipts import Callback, DeliveryStatus, Reader, Reading, Receipt
+from sms_service.receipts.receipts import ReceiptBatch, ReceiptCallback, ReceiptReader
 from sms_service.senders.config import AliyunConfig, SenderConfig, TencentConfig, TwilioConfig, WebhookConfig
 from sms_service.senders.libraries import MissingLibraryError
-from sms_service.senders.port import provider_id_of, safe_error_code
+from sms_service.senders.port import DeliveryStatus, Receipt, safe_error_code, safe_provider_id
 from sms_service.senders.webhook_signature import WebhookKey
 
 
-def readers(configs: Mapping[str, SenderConfig]) -> dict[str, Reader]:
-    """A reader for each sender of which receipts are taken over HTTP. Raises ``MissingLibraryError``."""
-    found: dict[str, Reader] = {}
+def readers(configs: Mapping[str, SenderConfig]) -> dict[str, ReceiptReader]:
+    """A reader for each sender whose receipts come over HTTP. Raises ``MissingLibraryError``."""
+    by_name: dict[str, ReceiptReader] = {}
     for name, config in configs.items():
         if isinstance(config, WebhookConfig):
-            found[name] = WebhookReader(config)
+            by_name[name] = WebhookReader(config)
         elif isinstance(config, TwilioConfig):
-            found[name] = TwilioReader(config)
+            by_name[name] = TwilioReader(config)
         elif isinstance(config, AliyunConfig) and config.receipt_key is not None:
-            found[name] = AliyunReader(config.receipt_key)
+            by_name[name] = AliyunReader(config.receipt_key)
         elif isinstance(config, TencentConfig) and config.receipt_key is not None:
-            found[name] = TencentReader(config.receipt_key)
-    return found
+            by_name[name] = TencentReader(config.receipt_key)
+    return by_name
 
 
-def callback(call: TakeReceipt, callbacks: str) -> Callback:
-    """A call as the provider made it. Raises ``PARAMETER_INVALID`` when it cannot have been made so."""
+def callback(request: TakeReceipt, receipts_url: str) -> ReceiptCallback:
+    """The provider's call that the gateway forwarded. Raises ``PARAMETER_INVALID`` if it is malformed."""
     try:
-        query = dict(parse_qsl(call.query, keep_blank_values=True, max_num_fields=10))
-        body = base64.b64decode(call.body, validate=True)
+        query = dict(parse_qsl(request.query, keep_blank_values=True, max_num_fields=10))
+        body = base64.b64decode(request.body, validate=True)
     except ValueError:
-        raise _malformed_response() from None
-    url = f"{callbacks}/{call.sender}" + (f"?{call.query}" if call.query else "")
-    return Callback(url, query, call.headers, body)
+        raise _malformed() from None
+    url = f"{receipts_url}/{request.sender}" + (f"?{request.query}" if request.query else "")
+    return ReceiptCallback(url, query, request.headers, body)
 
 
 class WebhookReader:
-    """Signed as we sign: ``{"id", "status": "delivered" | "failed", "detail"?}``, with our own id of the message."""
+    """Reads ``{"id", "status": "delivered" | "failed", "detail"?}`` with our message id, signed as our own posts."""
 
     def __init__(self, config: WebhookConfig) -> None:
         self._key = WebhookKey(config.secret.get_secret_value())
 
-    def read(self, callback: Callback) -> Reading:
-        """One receipt."""
+    def read(self, callback: ReceiptCallback) -> ReceiptBatch:
+        """The one receipt of a callback."""
         if not self._key.verifies(callback.headers, callback.body):
             raise _forged()
-        given = _json(callback.body)
-        if not isinstance(given, dict) or given.get("status") not in tuple(DeliveryStatus):
-            raise _malformed_response()
-        message_id = _uuid(given.get("id"))
-        return Reading(
-            [Receipt(DeliveryStatus(given["status"]), message_id, detail=safe_error_code(given.get("detail") or ""))]
-        )
+        report = _json(callback.body)
+        if not isinstance(report, dict) or report.get("status") not in tuple(DeliveryStatus):
+            raise _malformed()
+        detail = safe_error_code(report.get("detail") or "")
+        return ReceiptBatch([Receipt(DeliveryStatus(report["status"]), _uuid(report.get("id")), detail=detail)])
 
 
 class TwilioReader:
-    """Signed with the account's token over the URL and the form; our id is in the URL, as ``m``."""
+    """Reads a form, signed over the URL and the form with the account's token. The URL has our message id as ``m``."""
 
     def __init__(self, config: TwilioConfig) -> None:
         try:
-            # The API process needs this one module of the library, and only when there is such a sender.
+            # The API process needs only this module of the library, and only if there is such a sender.
             from twilio.request_validator import RequestValidator  # noqa: PLC0415
         except ImportError as error:
             raise MissingLibraryError("twilio", error) from error
         self._validator = RequestValidator(config.auth_token.get_secret_value())
 
-    def read(self, callback: Callback) -> Reading:
-        """One receipt, or none while the message is still on its way."""
+    def read(self, callback: ReceiptCallback) -> ReceiptBatch:
+        """One receipt, or none while the message is still in transit."""
         try:
             form = dict(parse_qsl(callback.body.decode(), keep_blank_values=True, max_num_fields=100))
         except ValueError:
-            raise _malformed_response() from None
+            raise _malformed() from None
         signature = callback.headers.get("x-twilio-signature", "")
         if not signature.isascii() or not self._validator.validate(callback.url, form, signature):
             raise _forged()
-        fate = _TWILIO.get(form.get("MessageStatus", ""))
-        if fate is None:
-            return Reading([])
-        message_id = _uuid(callback.query.get("m"))
-        return Reading(
-            [
-                Receipt(
-                    fate, message_id, provider_id_of(form.get("MessageSid")), safe_error_code(form.get("ErrorCode", ""))
-                )
-            ]
-        )
+        status = _TWILIO_STATUSES.get(form.get("MessageStatus", ""))
+        if status is None:
+            return ReceiptBatch([])
+        message_id, provider_id = _uuid(callback.query.get("m")), safe_provider_id(form.get("MessageSid"))
+        return ReceiptBatch([Receipt(status, message_id, provider_id, safe_error_code(form.get("ErrorCode", "")))])
 
 
-_TWILIO = {
+_TWILIO_STATUSES = {
     "delivered": DeliveryStatus.DELIVERED,
     "undelivered": DeliveryStatus.FAILED,
     "failed": DeliveryStatus.FAILED,
@@ -106,64 +98,64 @@ _TWILIO = {
 
 
 class AliyunReader:
-    """Not signed by Aliyun: the address it was given holds a key. A list of reports, with our id as ``out_id``."""
+    """Reads a list of reports with our message id as ``out_id``. Aliyun signs nothing: the URL has a secret key."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key
 
-    def read(self, callback: Callback) -> Reading:
-        """All the reports of one call."""
-        _demand(self._key, callback)
+    def read(self, callback: ReceiptCallback) -> ReceiptBatch:
+        """All receipts of one callback."""
+        _verify_key(self._key, callback)
         receipts = [
             Receipt(
                 DeliveryStatus.DELIVERED if report.get("success") is True else DeliveryStatus.FAILED,
                 _uuid(report.get("out_id")),
-                provider_id_of(report.get("biz_id")),
+                safe_provider_id(report.get("biz_id")),
                 safe_error_code(report.get("err_code") or ""),
             )
-            for report in _list(callback.body)
+            for report in _reports(callback.body)
         ]
-        return Reading(receipts, '{"code":0,"msg":"ok"}')
+        return ReceiptBatch(receipts, '{"code":0,"msg":"ok"}')
 
 
 class TencentReader:
-    """Not signed by Tencent: the address it was given holds a key. A list of reports, known by ``sid``."""
+    """Reads a list of reports with Tencent's id as ``sid``. Tencent signs nothing: the URL has a secret key."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key
 
-    def read(self, callback: Callback) -> Reading:
-        """All the reports of one call."""
-        _demand(self._key, callback)
+    def read(self, callback: ReceiptCallback) -> ReceiptBatch:
+        """All receipts of one callback."""
+        _verify_key(self._key, callback)
         receipts = [
             Receipt(
                 DeliveryStatus.DELIVERED if report.get("report_status") == "SUCCESS" else DeliveryStatus.FAILED,
-                provider_id=provider_id_of(report.get("sid")),
+                provider_id=safe_provider_id(report.get("sid")),
                 detail=safe_error_code(report.get("errmsg") or ""),
             )
-            for report in _list(callback.body)
+            for report in _reports(callback.body)
         ]
-        return Reading(receipts, '{"result":0,"errmsg":"OK"}')
+        return ReceiptBatch(receipts, '{"result":0,"errmsg":"OK"}')
 
 
-def _demand(key: SecretStr, callback: Callback) -> None:
-    given = callback.query.get("key", "").encode(errors="replace")
-    if not hmac.compare_digest(given, key.get_secret_value().encode()):
+def _verify_key(key: SecretStr, callback: ReceiptCallback) -> None:
+    candidate = callback.query.get("key", "").encode(errors="replace")
+    if not hmac.compare_digest(candidate, key.get_secret_value().encode()):
         raise _forged()
 
 
-def _list(body: bytes) -> list[dict[str, Any]]:
-    given = _json(body)
-    if not isinstance(given, list) or not all(isinstance(report, dict) for report in given):
-        raise _malformed_response()
-    return given
+def _reports(body: bytes) -> list[dict[str, Any]]:
+    reports = _json(body)
+    if not isinstance(reports, list) or not all(isinstance(report, dict) for report in reports):
+        raise _malformed()
+    return reports
 
 
 def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except ValueError:
-        raise _malformed_response() from None
+        raise _malformed() from None
 
 
 def _uuid(text: object) -> UUID | None:
@@ -177,5 +169,5 @@ def _forged() -> ServiceError:
     return ServiceError(ErrorCode.UNAUTHENTICATED)
 
 
-def _malformed_response() -> ServiceError:
+def _malformed() -> ServiceError:
     return ServiceError(ErrorCode.PARAMETER_INVALID, field="body")

@@ -1,9 +1,8 @@
-"""Receipts: what became of a message after a sender took it. Idempotent, and in whatever order they come."""
+"""Applies delivery receipts to the attempts they report. Applying is idempotent, and receipts may come in any order."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -13,39 +12,23 @@ from prometheus_client import Counter
 from shared.errors import ErrorCode, ServiceError
 from shared.events import MessageDelivered, MessageFailed, OutboxMessage, new_event
 from sms_service.events import SOURCE
+from sms_service.senders.port import DeliveryStatus, Receipt
 
 UNDELIVERED = "undelivered"
-"""The failure that events tell of a message which its sender took and did not deliver."""
+"""The failure in the event of a message that its sender accepted and did not deliver."""
 
-RECEIPTS = Counter("haoma_receipts_total", "Receipts by what they changed", ["sender", "effect"])
+RECEIPTS = Counter("haoma_receipts_total", "Receipts by their effect", ["sender", "effect"])
 
 log = structlog.get_logger()
 
 
-class DeliveryStatus(StrEnum):
-    """What a receipt says. Delivered has the last word: a telephone that has a message keeps it."""
-
-    FAILED = "failed"
-    DELIVERED = "delivered"
-
-
-_VERSIONS = {DeliveryStatus.FAILED: 100, DeliveryStatus.DELIVERED: 101}
-"""Versions of events told of receipts: above those of sending, and in the order of precedence."""
+_EVENT_VERSIONS = {DeliveryStatus.FAILED: 100, DeliveryStatus.DELIVERED: 101}
+"""The versions of events from receipts: above those of delivery, and in the order of precedence."""
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """One message's fate. It is known by our id, where the provider gives it back, or else by the provider's."""
-
-    fate: DeliveryStatus
-    message_id: UUID | None = None
-    provider_id: str = field(default="", repr=False)
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class Callback:
-    """A provider's call as it came to the gateway: ``url`` is what it called; names of headers are in lower case."""
+class ReceiptCallback:
+    """A provider's HTTP call as the gateway got it. ``url`` is the one it called; names of headers are lower case."""
 
     url: str
     query: Mapping[str, str]
@@ -54,22 +37,22 @@ class Callback:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a callback told, and the JSON its provider wants to hear."""
+class ReceiptBatch:
+    """The receipts in a callback, and the JSON with which the provider expects to be answered."""
 
     receipts: Sequence[Receipt]
     reply: str = "{}"
 
 
-class Reader(Protocol):
-    """Reads one sender's callbacks. Raises ``UNAUTHENTICATED`` for a forged one, ``PARAMETER_INVALID`` for nonsense."""
+class ReceiptReader(Protocol):
+    """Reads one sender's callbacks. Raises ``UNAUTHENTICATED`` if forged, ``PARAMETER_INVALID`` if malformed."""
 
-    def read(self, callback: Callback) -> Reading: ...
+    def read(self, callback: ReceiptCallback) -> ReceiptBatch: ...
 
 
 @dataclass(frozen=True)
-class ReceiptTarget:
-    """The attempt that a receipt is about."""
+class ReportedAttempt:
+    """The attempt that a receipt reports. ``receipt`` is the status of an earlier receipt, or empty."""
 
     message_id: UUID
     verification_id: UUID
@@ -81,65 +64,70 @@ class ReceiptRepository(Protocol):
     """Where attempts are kept."""
 
     async def apply(
-        self, sender: str, receipt: Receipt, decide: Callable[[ReceiptTarget], OutboxMessage | None]
+        self, sender: str, receipt: Receipt, decide: Callable[[ReportedAttempt], OutboxMessage | None]
     ) -> bool | None:
-        """Write a receipt with the event that ``decide`` makes of its attempt, which nobody else changes meanwhile.
+        """Lock the receipt's attempt, let ``decide`` make the event, and write both together.
 
-        False when it makes none, and None when there is no such attempt.
+        Returns False if there is no event to publish, and None if there is no such attempt.
         """
 
 
 class Receipts:
-    """Takes receipts. ``wake`` is called after something was committed for the outbox."""
+    """Applies receipts. ``wake`` is called after an event was committed to the outbox."""
 
-    def __init__(self, repository: ReceiptRepository, readers: Mapping[str, Reader], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, repository: ReceiptRepository, readers: Mapping[str, ReceiptReader], wake: Callable[[], None]
+    ) -> None:
         self._repository = repository
         self._readers = readers
         self._wake = wake
 
-    async def take(self, sender: str, callback: Callback) -> str:
-        """Check a callback, apply what it tells and give the answer. Raises ``NOT_FOUND`` where none are taken."""
+    async def take(self, sender: str, callback: ReceiptCallback) -> str:
+        """Verify a callback, apply its receipts and return the reply.
+
+        Raises ``NOT_FOUND`` if the sender has no receipts over HTTP, and as its ``ReceiptReader``.
+        """
         reader = self._readers.get(sender)
         if reader is None:
             raise ServiceError(ErrorCode.NOT_FOUND)
         try:
-            reading = reader.read(callback)
+            batch = reader.read(callback)
         except ServiceError as error:
             RECEIPTS.labels(sender, error.code.value).inc()
             log.warning("receipt.refused", sender=sender, reason=error.code.value)
             raise
-        for receipt in reading.receipts:
+        for receipt in batch.receipts:
             await self.apply(sender, receipt)
-        return reading.reply
+        return batch.reply
 
     async def apply(self, sender: str, receipt: Receipt) -> bool:
-        """Record one receipt and tell it, unless that changes nothing. False when its message is unknown."""
-        applied = await self._repository.apply(sender, receipt, lambda attempt: _told(sender, receipt, attempt))
-        effect = {None: "unknown", False: "nothing", True: receipt.fate.value}[applied]
+        """Record one receipt and publish its event, unless it changes nothing. False if its message is unknown."""
+        applied = await self._repository.apply(sender, receipt, lambda attempt: _event(sender, receipt, attempt))
+        effect = {None: "unknown", False: "nothing", True: receipt.status.value}[applied]
         RECEIPTS.labels(sender, effect).inc()
-        log.info("receipt.taken", sender=sender, effect=effect, detail=receipt.detail)
+        log.info("receipt.applied", sender=sender, effect=effect, detail=receipt.detail)
         if applied:
             self._wake()
         return applied is not None
 
 
-def changes(known: str, fate: DeliveryStatus) -> bool:
-    """Whether a receipt adds to what is known: nothing yet, or a failure that was none."""
-    return not known or (known == DeliveryStatus.FAILED.value and fate is DeliveryStatus.DELIVERED)
+def changes(recorded: str, status: DeliveryStatus) -> bool:
+    """Whether a status replaces the recorded one: there is none yet, or it is a failure and the new one is not."""
+    return not recorded or (recorded == DeliveryStatus.FAILED.value and status is DeliveryStatus.DELIVERED)
 
 
-def _told(sender: str, receipt: Receipt, attempt: ReceiptTarget) -> OutboxMessage | None:
-    if not changes(attempt.receipt, receipt.fate):
+def _event(sender: str, receipt: Receipt, attempt: ReportedAttempt) -> OutboxMessage | None:
+    if not changes(attempt.receipt, receipt.status):
         return None
-    about = {
+    fields = {
         "message_id": str(attempt.message_id),
         "verification_id": str(attempt.verification_id),
         "sender": sender,
         "latency_ms": max(0, round(attempt.age.total_seconds() * 1000)),
     }
-    fact: MessageDelivered | MessageFailed
-    if receipt.fate is DeliveryStatus.DELIVERED:
-        fact = MessageDelivered.model_validate(about)
+    event: MessageDelivered | MessageFailed
+    if receipt.status is DeliveryStatus.DELIVERED:
+        event = MessageDelivered.model_validate(fields)
     else:
-        fact = MessageFailed.model_validate(about | {"failure": UNDELIVERED})
-    return new_event(fact, source=SOURCE, subject=fact.message_id, version=_VERSIONS[receipt.fate])
+        event = MessageFailed.model_validate(fields | {"failure": UNDELIVERED})
+    return new_event(event, source=SOURCE, subject=event.message_id, version=_EVENT_VERSIONS[receipt.status])

@@ -1,23 +1,25 @@
-"""Receipts on the attempts they are about: their SQL."""
+"""Receipts in PostgreSQL, on the attempts that they report."""
 
 from collections.abc import Callable
 
 from shared.events import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, transaction
-from sms_service.receipts.receipts import Receipt, ReceiptTarget
+from sms_service.receipts.receipts import ReportedAttempt
+from sms_service.senders.port import Receipt
 
-# The attempt may still be open: a receipt can be quicker than the answer. Finishing touches other columns.
-HOLD = """
-    select a.message_id, a.verification_id, now() - s.created_at as age, a.receipt
-    from attempts a join messages s using (message_id)
+# The attempt may still be open, because a receipt can arrive before the sender's response. Finishing an attempt
+# updates other columns.
+_LOCK_ATTEMPT = """
+    select a.message_id, a.verification_id, now() - m.created_at as age, a.receipt
+    from attempts a join messages m using (message_id)
     where a.sender = $1 and a.{key} = $2
     for update of a
 """
-BY_MESSAGE = HOLD.format(key="message_id")
-BY_PROVIDER = HOLD.format(key="provider_id")
+LOCK_ATTEMPT_BY_MESSAGE_ID = _LOCK_ATTEMPT.format(key="message_id")
+LOCK_ATTEMPT_BY_PROVIDER_ID = _LOCK_ATTEMPT.format(key="provider_id")
 
-SETTLE = """
+RECORD_RECEIPT = """
     update attempts set receipt = $3, receipt_detail = $4, receipt_at = now() where message_id = $1 and sender = $2
 """
 
@@ -29,21 +31,21 @@ class ReceiptStore:
         self._pool = pool
 
     async def apply(
-        self, sender: str, receipt: Receipt, decide: Callable[[ReceiptTarget], OutboxMessage | None]
+        self, sender: str, receipt: Receipt, decide: Callable[[ReportedAttempt], OutboxMessage | None]
     ) -> bool | None:
-        """Hold the attempt, decide, and write receipt and event together."""
+        """Lock the attempt, let ``decide`` make the event, and write receipt and event in one transaction."""
         if receipt.message_id is None and not receipt.provider_id:
             return None
-        by_message = receipt.message_id is not None
-        key = receipt.message_id if by_message else receipt.provider_id
+        has_our_id = receipt.message_id is not None
+        lock = LOCK_ATTEMPT_BY_MESSAGE_ID if has_our_id else LOCK_ATTEMPT_BY_PROVIDER_ID
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(BY_MESSAGE if by_message else BY_PROVIDER, sender, key)
+            row = await conn.fetchrow(lock, sender, receipt.message_id if has_our_id else receipt.provider_id)
             if row is None:
                 return None
-            attempt = ReceiptTarget(**row)
-            told = decide(attempt)
-            if told is None:
+            attempt = ReportedAttempt(**row)
+            event = decide(attempt)
+            if event is None:
                 return False
-            await conn.execute(SETTLE, attempt.message_id, sender, receipt.fate.value, receipt.detail)
-            await put(conn, [told])
+            await conn.execute(RECORD_RECEIPT, attempt.message_id, sender, receipt.status.value, receipt.detail)
+            await put(conn, [event])
         return True

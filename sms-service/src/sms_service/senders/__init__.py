@@ -1,1 +1,1 @@
-"""Senders: one port, and one file for each provider."""
+"""Senders: one port, and one module for each provider."""

@@ -1,4 +1,4 @@
-"""Aliyun (Alibaba Cloud) SMS, by its own library."""
+"""Aliyun (Alibaba Cloud) SMS, through Aliyun's own library."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -12,7 +12,14 @@ from darabonba.exceptions import DaraException
 from darabonba.runtime import RuntimeOptions
 
 from sms_service.senders.config import AliyunConfig
-from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
+from sms_service.senders.port import (
+    SEND_SECONDS,
+    Outcome,
+    OutgoingMessage,
+    SendResult,
+    safe_error_code,
+    safe_provider_id,
+)
 
 _BY_CODE = {
     "isv.BUSINESS_LIMIT_CONTROL": Outcome.RATE_LIMITED,
@@ -33,7 +40,7 @@ _BY_CODE = {
 }
 _BY_PREFIX = (
     ("Throttling", Outcome.RATE_LIMITED),
-    # Signatures, templates, accounts, balances: all the rest of what it says of its customers is ours to mend.
+    # Signatures, templates, accounts, balances: every other code about the customer is for our operators to correct.
     ("isv.", Outcome.MISCONFIGURED),
     ("InvalidAccessKeyId", Outcome.MISCONFIGURED),
     ("SignatureDoesNotMatch", Outcome.MISCONFIGURED),
@@ -45,12 +52,12 @@ _BY_PREFIX = (
     ("Invalid", Outcome.MISCONFIGURED),
 )
 
-for _name in ("alibabacloud-tea", "darabonba-core"):  # at "debug" they log whole requests
+for _name in ("alibabacloud-tea", "darabonba-core"):  # at level "debug" they log whole requests
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class AliyunSender:
-    """Fills an approved template with the code. Our id goes along as ``OutId`` and comes back in the receipt."""
+    """Fills an approved template with the code. Our id is the ``OutId``, which the receipt returns."""
 
     def __init__(self, name: str, config: AliyunConfig, client: Client) -> None:
         self.name = name
@@ -62,7 +69,7 @@ class AliyunSender:
     @classmethod
     @asynccontextmanager
     async def open(cls, name: str, config: AliyunConfig) -> AsyncIterator["AliyunSender"]:
-        """A sender; the library opens a connection for each message."""
+        """A sender. The library opens a connection for each message."""
         client = Client(
             Config(
                 access_key_id=config.access_key_id.get_secret_value(),
@@ -73,29 +80,29 @@ class AliyunSender:
         )
         yield cls(name, config, client)
 
-    async def send(self, message: Message) -> SendResult:
-        """Send it once. The library's errors are answers too."""
+    async def send(self, outgoing: OutgoingMessage) -> SendResult:
+        """Send the message once; the library's errors become results."""
         request = SendSmsRequest(
-            phone_numbers=_number(message.to),
+            phone_numbers=_local_number(outgoing.to),
             sign_name=self._config.sign_name,
-            template_code=self._config.templates.find(message.purpose, message.language),
-            template_param=orjson.dumps({self._config.code_parameter: message.code}).decode(),
-            out_id=str(message.message_id),
+            template_code=self._config.templates.template_for(outgoing.purpose, outgoing.language),
+            template_param=orjson.dumps({self._config.code_parameter: outgoing.code}).decode(),
+            out_id=str(outgoing.message_id),
         )
         try:
             response = await self._client.send_sms_with_options_async(request, self._runtime)
         except DaraException as error:
-            return read_code(getattr(error, "code", None) or "", getattr(error, "status_code", None))
+            return parse_error_code(getattr(error, "code", None) or "", getattr(error, "status_code", None))
         body = response.body
         if body is None or not body.code:
-            return SendResult(Outcome.TRANSIENT, "nonsense")
+            return SendResult(Outcome.TRANSIENT, "malformed_response")
         if body.code == "OK":
-            return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(body.biz_id))
-        return read_code(body.code)
+            return SendResult(Outcome.ACCEPTED, provider_id=safe_provider_id(body.biz_id))
+        return parse_error_code(body.code)
 
 
-def read_code(code: object, status: object = None) -> SendResult:
-    """What one of its error codes means; ``status`` is that of the HTTP answer, where there was one."""
+def parse_error_code(code: object, status: object = None) -> SendResult:
+    """The result of an error code. ``status`` is the HTTP status, if there was a response."""
     text = str(code)
     outcome = _BY_CODE.get(text) or next((o for prefix, o in _BY_PREFIX if text.startswith(prefix)), None)
     if isinstance(status, int) and status >= 500:
@@ -103,6 +110,6 @@ def read_code(code: object, status: object = None) -> SendResult:
     return SendResult(outcome or Outcome.TRANSIENT, safe_error_code(text or "no_code"))
 
 
-def _number(number: str) -> str:
-    """As it wants numbers: national digits in the mainland, the calling code and no plus sign elsewhere."""
+def _local_number(number: str) -> str:
+    """A number as Aliyun expects it: national in mainland China, elsewhere with the calling code but no plus sign."""
     return number.removeprefix("+86") if number.startswith("+86") else number.removeprefix("+")

@@ -1,4 +1,4 @@
-"""What the settings file says of each kind of sender. Credentials are names of environment variables there."""
+"""The tables of the settings file for each type of sender. Credentials are named there as environment variables."""
 
 import re
 from itertools import product
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
-from sms_service.delivery.routing import Limits
+from sms_service.senders.limits import SenderLimits
 from sms_service.spending.money import micros
 
 ENVIRON = "environ"
@@ -38,7 +38,7 @@ class Part(BaseModel):
 
 
 class LimitsPart(Part):
-    """Messages for one number, in rolling windows."""
+    """Messages to one number, in rolling windows."""
 
     per_minute: Most | None = None
     per_hour: Most | None = None
@@ -60,19 +60,19 @@ class _Sender(Part):
     prices: Prices = Field(default_factory=dict)
 
     @property
-    def own_limits(self) -> Limits:
-        """The limits on what it is given for one number."""
-        return Limits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
+    def sender_limits(self) -> SenderLimits:
+        """How many messages the sender may be given for one number."""
+        return SenderLimits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
 
 
 class InboxConfig(_Sender):
-    """Development: messages go to the SMS inbox."""
+    """The SMS inbox, in development only."""
 
     type: Literal["inbox"]
 
 
 class WebhookConfig(_Sender):
-    """A signed POST to a service of the operator's own."""
+    """A signed POST to the operator's own service."""
 
     type: Literal["webhook"]
     url: HttpUrl
@@ -80,7 +80,7 @@ class WebhookConfig(_Sender):
 
 
 class TwilioConfig(_Sender):
-    """Twilio's Messages API. One of ``from_number`` and ``messaging_service_sid``."""
+    """Twilio's Messages API, with either ``from_number`` or ``messaging_service_sid``."""
 
     type: Literal["twilio"]
     account_sid: Word
@@ -90,38 +90,38 @@ class TwilioConfig(_Sender):
     base_url: HttpUrl | None = None
 
 
-def _occasion(name: str) -> str:
-    if name not in _OCCASIONS:
-        raise ValueError("is no purpose (such as sign_up), no language (such as en), and not both (such as sign_up_en)")
+def _template_key(name: str) -> str:
+    if name not in _TEMPLATE_KEYS:
+        raise ValueError("expected a purpose (such as sign_up), a language (such as en) or both (such as sign_up_en)")
     return name
 
 
-_OCCASIONS = frozenset(
+_TEMPLATE_KEYS = frozenset(
     (*Purpose, *Language, *(f"{purpose}_{language}" for purpose, language in product(Purpose, Language)))
 )
 
 
 class Templates(Part):
-    """The provider's ids of approved templates: ``default``, or one for a purpose, or for purpose and language."""
+    """The provider's ids of approved templates: a ``default``, and more for a purpose, a language or both."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
-    __pydantic_extra__: dict[Annotated[str, AfterValidator(_occasion)], Word]
+    __pydantic_extra__: dict[Annotated[str, AfterValidator(_template_key)], Word]
 
     default: Word
 
-    def find(self, purpose: Purpose, language: Language) -> str:
-        """The most particular one there is, such as ``sign_up_en`` before ``sign_up`` before ``en``."""
-        given = self.__pydantic_extra__
+    def template_for(self, purpose: Purpose, language: Language) -> str:
+        """The most specific template: ``sign_up_en`` before ``sign_up`` before ``en`` before ``default``."""
+        templates = self.__pydantic_extra__
         names = (f"{purpose.value}_{language.value}", purpose.value, language.value)
-        return next((given[name] for name in names if name in given), self.default)
+        return next((templates[name] for name in names if name in templates), self.default)
 
 
 GATEWAY_LIMITS = LimitsPart(per_minute=1, per_hour=5, per_day=10)
-"""What mainland gateways allow for one number and signature; a message beyond it is refused there and costs trust."""
+"""What mainland Chinese gateways allow per number and signature. They refuse more, and the account loses trust."""
 
 
 class AliyunConfig(_Sender):
-    """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host, for another region or a test."""
+    """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host: another region's, or a test server's."""
 
     type: Literal["aliyun"]
     access_key_id: FromEnv = Field(alias="access_key_id_env")
@@ -135,14 +135,14 @@ class AliyunConfig(_Sender):
     limits: LimitsPart = GATEWAY_LIMITS
 
 
-def _with_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
+def _contains_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
     if "code" not in parameters:
-        raise ValueError('needs "code": no message would hold one')
+        raise ValueError('must contain "code", or messages would have no code')
     return parameters
 
 
 class TencentConfig(_Sender):
-    """Tencent Cloud SMS. ``parameters`` are what the templates take, in their order."""
+    """Tencent Cloud SMS. ``parameters`` are those of the templates, in their order."""
 
     type: Literal["tencent"]
     secret_id: FromEnv = Field(alias="secret_id_env")
@@ -150,7 +150,7 @@ class TencentConfig(_Sender):
     app_id: Word
     sign_name: str = ""
     templates: Templates
-    parameters: Annotated[tuple[Literal["code", "minutes"], ...], AfterValidator(_with_code)] = ("code", "minutes")
+    parameters: Annotated[tuple[Literal["code", "minutes"], ...], AfterValidator(_contains_code)] = ("code", "minutes")
     region: Word = "ap-guangzhou"
     endpoint: HostAndPort = "sms.tencentcloudapi.com"
     scheme: Literal["https", "http"] = "https"
@@ -171,12 +171,12 @@ class AwsConfig(_Sender):
 
 def _smpp_password(secret: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[ -~]{1,8}", secret.get_secret_value()):
-        raise ValueError("the variable must hold 8 characters of ASCII at most: SMPP has no room for more")
+        raise ValueError("the variable must contain at most 8 ASCII characters, the limit of SMPP")
     return secret
 
 
 class SmppConfig(_Sender):
-    """A carrier's SMS centre, by SMPP 3.4, whose fields are ASCII and short."""
+    """A carrier's SMS centre, by SMPP 3.4, whose fields are short ASCII strings."""
 
     type: Literal["smpp"]
     host: Host

@@ -1,4 +1,4 @@
-"""The development sender: messages go to the inbox of the API process."""
+"""The development sender: posts messages to the SMS inbox of the API process."""
 
 from collections.abc import Sequence
 
@@ -6,30 +6,32 @@ from shared.batching import Batcher
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.client import InternalClient
 from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
-from sms_service.senders.port import Message, Outcome, SendResult
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 
-_OUR_FAULT = (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND)
-"""A token that is not the API's, or an API in production, which has no inbox."""
+_MISCONFIGURED = (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND)
+"""Our token differs from the API's, or the API runs in production, where there is no inbox."""
 
 
 class InboxSender:
-    """Posts messages to ``${INBOX_URL}/inbox/messages`` with the service token; those that come together, together."""
+    """Posts to ``<inbox url>/inbox/messages`` with the service token. Messages that arrive together share a request."""
 
     def __init__(self, inbox: InternalClient, name: str = "inbox") -> None:
         self.name = name
         self._inbox = inbox
         self._put = Batcher(self._put_all)
 
-    async def send(self, message: Message) -> SendResult:
-        """Put it into the inbox."""
-        return await self._put(NewMessage(to=message.to, text=message.text, code=message.code, purpose=message.purpose))
+    async def send(self, outgoing: OutgoingMessage) -> SendResult:
+        """Put the message into the inbox."""
+        return await self._put(
+            NewMessage(to=outgoing.to, text=outgoing.text, code=outgoing.code, purpose=outgoing.purpose)
+        )
 
     async def _put_all(self, messages: Sequence[NewMessage]) -> list[SendResult]:
         try:
             await self._inbox.call(PUT_MESSAGES, NewMessages(messages=list(messages)))
         except ServiceError as error:
-            ours = error.code in _OUR_FAULT
-            answer = SendResult(Outcome.MISCONFIGURED if ours else Outcome.TRANSIENT, error.code.value)
+            outcome = Outcome.MISCONFIGURED if error.code in _MISCONFIGURED else Outcome.TRANSIENT
+            result = SendResult(outcome, error.code.value)
         else:
-            answer = SendResult(Outcome.ACCEPTED)
-        return [answer] * len(messages)
+            result = SendResult(Outcome.ACCEPTED)
+        return [result] * len(messages)

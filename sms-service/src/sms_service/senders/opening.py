@@ -1,16 +1,15 @@
-"""The senders of a settings file, opened: each kind's library is imported only when a sender of it is there."""
+"""Opens the senders of the settings file, and imports a provider's library only if a sender needs it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
-from shared.internal_api.client import InternalClient
-from sms_service.receipts.receipts import Receipt
+from shared.internal_api.client import internal_client
 from sms_service.senders.config import SenderConfig
 from sms_service.senders.inbox import InboxSender
 from sms_service.senders.libraries import MissingLibraryError
-from sms_service.senders.port import Sender
+from sms_service.senders.port import ApplyReceipt, Sender
 
 _CLASSES = {
     "webhook": "WebhookSender",
@@ -20,52 +19,53 @@ _CLASSES = {
     "aws": "AwsSender",
     "smpp": "SmppSender",
 }
-"""By type, which is also the module's name and that of the extra which brings its library."""
+"""By type, which is also the name of the module and of the extra that installs its library."""
 
-TakeReceipt = Callable[[str, Receipt], Awaitable[bool]]
-Open = Callable[..., AbstractAsyncContextManager[Sender]]
+OpenSender = Callable[..., AbstractAsyncContextManager[Sender]]
 
 
-def load(kind: str) -> Open:
-    """What opens senders of one type. Raises ``MissingLibraryError`` that says which extra to install."""
+@dataclass(frozen=True)
+class SenderResources:
+    """What some types of senders need from their process.
+
+    ``receipts_url`` is where the gateway takes receipts, without the sender's name; None if no public URL is set.
+    """
+
+    inbox_url: str
+    service_token: str = field(repr=False)
+    receipts_url: str | None
+    apply_receipt: ApplyReceipt
+
+
+async def open_senders(
+    configs: Mapping[str, SenderConfig], resources: SenderResources, stack: AsyncExitStack
+) -> list[Sender]:
+    """Open every sender; they close with ``stack``. Raises ``MissingLibraryError``."""
+    return [await stack.enter_async_context(_open_sender(name, config, resources)) for name, config in configs.items()]
+
+
+def sender_opener(kind: str) -> OpenSender:
+    """The function that opens senders of one type. Raises ``MissingLibraryError``."""
     try:
         module = import_module(f"sms_service.senders.{kind}")
     except ImportError as error:
         raise MissingLibraryError(kind, error) from error
-    opener: Open = getattr(module, _CLASSES[kind]).open
+    opener: OpenSender = getattr(module, _CLASSES[kind]).open
     return opener
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """What some kinds need: the process that holds the inbox, where receipts are posted, and who takes them."""
-
-    inbox: Callable[[], AbstractAsyncContextManager[InternalClient]]
-    callbacks: str | None
-    take: TakeReceipt
-
-
-async def open_all(
-    configs: Mapping[str, SenderConfig],
-    surroundings: Surroundings,
-    stack: AsyncExitStack,
-) -> list[Sender]:
-    """Open every sender until ``stack`` is closed."""
-    return [await stack.enter_async_context(_open(name, config, surroundings)) for name, config in configs.items()]
-
-
-def _open(name: str, config: SenderConfig, around: Surroundings) -> AbstractAsyncContextManager[Sender]:
+def _open_sender(name: str, config: SenderConfig, resources: SenderResources) -> AbstractAsyncContextManager[Sender]:
     if config.type == "inbox":
-        return _open_inbox(name, around)
-    opener = load(config.type)
+        return _open_inbox(name, resources)
+    opener = sender_opener(config.type)
     if config.type == "twilio":
-        return opener(name, config, f"{around.callbacks}/{name}" if around.callbacks else None)
+        return opener(name, config, f"{resources.receipts_url}/{name}" if resources.receipts_url else None)
     if config.type == "smpp":
-        return opener(name, config, around.take)
+        return opener(name, config, resources.apply_receipt)
     return opener(name, config)
 
 
 @asynccontextmanager
-async def _open_inbox(name: str, around: Surroundings) -> AsyncIterator[Sender]:
-    async with around.inbox() as peer:
-        yield InboxSender(peer, name)
+async def _open_inbox(name: str, resources: SenderResources) -> AsyncIterator[Sender]:
+    async with internal_client(resources.inbox_url, resources.service_token) as client:
+        yield InboxSender(client, name)

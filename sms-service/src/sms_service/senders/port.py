@@ -1,7 +1,8 @@
-"""The port to whoever carries messages: one call, and a closed set of outcomes."""
+"""The port that every sender implements: one call to send a message, a closed set of outcomes, and receipts."""
 
 import re
 import unicodedata
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -14,32 +15,34 @@ from shared.phone import E164
 from sms_service.messages.segments import segments
 
 SEND_SECONDS = 4.0
-"""What a sender is given. Below 5 s, in which a message that got no answer must be with the next sender."""
-MAX_WORD = 64
+"""The deadline of one send. It is below 5 s, by when a message without an answer must be with the next sender."""
+MAX_ERROR_CODE = 64
+MAX_PROVIDER_ID = 128
 
 
 class Outcome(StrEnum):
-    """What became of a message. Everything but ``ACCEPTED`` is its failure class in the ledger and in events."""
+    """The outcome of one send. Each except ``ACCEPTED`` is also a failure in the ledger and in events."""
 
     ACCEPTED = "accepted"
     TRANSIENT = "transient"
-    """Away, slow, or confused: nobody knows whether it left, so this sender never gets it again."""
+    """The provider was unavailable or slow, or its response was malformed. The message may have left, so this sender
+    is not given it again."""
     PERMANENT = "permanent"
-    """It will not go out this way, and nothing of ours is at fault."""
+    """This sender cannot deliver the message, and our configuration is not the cause."""
     INVALID_NUMBER = "invalid_number"
-    """Nobody can be reached there, by whatever sender."""
+    """The number cannot be reached through any sender."""
     RATE_LIMITED = "rate_limited"
     REFUSED = "refused"
-    """The carrier does not take this text."""
+    """The carrier does not accept this text."""
     MISCONFIGURED = "misconfigured"
-    """Our credentials, address or keys are wrong: a person must look."""
+    """Our credentials, address or keys are wrong, and an operator must correct them."""
 
 
 @dataclass(frozen=True)
-class Message:
-    """A message on its way out; it exists only between the ledger's claim and the sender's answer.
+class OutgoingMessage:
+    """A message with its number and code in clear. It exists only in memory, while it is sent.
 
-    ``remaining`` is how long its code lives; templates of providers are told it in minutes.
+    ``remaining`` is how long its code stays valid; the templates of some providers state it in minutes.
     """
 
     message_id: UUID
@@ -52,15 +55,16 @@ class Message:
 
     @cached_property
     def segments(self) -> int:
-        """How many short messages carry the text: what a carrier bills. A provider's own template may differ."""
+        """The number of SMS segments in the text, which carriers bill. A provider's own template may differ."""
         return segments(self.text)
 
 
 @dataclass(frozen=True)
 class SendResult:
-    """A sender's answer. ``provider_id`` is what receipts will call the message, where they do not use our id.
+    """What a sender made of a message.
 
-    ``detail`` is the provider's own word for it (an error code, an HTTP status), for the ledger and for people.
+    ``detail`` is the provider's own error code or an HTTP status, for the ledger and for operators. ``provider_id`` is
+    the id under which receipts report the message, for providers that do not return our id.
     """
 
     outcome: Outcome
@@ -69,39 +73,60 @@ class SendResult:
 
 
 class Sender(Protocol):
-    """One way to send. ``name`` goes into the ledger and events.
+    """One way to send messages. ``name`` appears in the ledger, in events and in metrics.
 
-    ``send`` is given ``SEND_SECONDS`` and may raise: whatever it raises counts as ``TRANSIENT``.
+    ``send`` has ``SEND_SECONDS`` and may raise: every exception counts as ``TRANSIENT``.
     """
 
     @property
     def name(self) -> str: ...
-    async def send(self, message: Message) -> SendResult: ...
+    async def send(self, outgoing: OutgoingMessage) -> SendResult: ...
 
 
-_WORD = re.compile(r"[^A-Za-z0-9_.:-]+")
-_DIGITS = re.compile(r"[0-9](?:[_.:-]*[0-9]){5,}")
-"""A code has six digits and a number more; what providers call their errors has five at most."""
+class DeliveryStatus(StrEnum):
+    """What a receipt reports. ``DELIVERED`` is final: a phone that has a message keeps it."""
+
+    FAILED = "failed"
+    DELIVERED = "delivered"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A provider's report on one message, identified by our id if the provider returns it, else by the provider's."""
+
+    status: DeliveryStatus
+    message_id: UUID | None = None
+    provider_id: str = field(default="", repr=False)
+    detail: str = ""
+
+
+ApplyReceipt = Callable[[str, Receipt], Awaitable[bool]]
+"""Applies a receipt from the named sender; False when its message is unknown."""
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.:-]+")
+_LONG_DIGITS = re.compile(r"[0-9](?:[_.:-]*[0-9]){5,}")
+"""A code has six digits and a number has more; the error codes of providers have five at most."""
 
 
 def safe_error_code(text: object) -> str:
-    """A provider's error code, fit to be kept: short, plain, and without what could be a number or a code."""
-    plain = _WORD.sub("_", str(text)).strip("_")
-    return _DIGITS.sub("_", plain)[:MAX_WORD]
+    """A provider's error code that is safe to store: short, plain ASCII, and without anything like a code or number."""
+    plain = _UNSAFE.sub("_", str(text)).strip("_")
+    return _LONG_DIGITS.sub("_", plain)[:MAX_ERROR_CODE]
 
 
-def provider_id_of(text: object) -> str:
-    """A provider's id for a message, as it is kept and looked up; empty when it is none."""
-    return text if isinstance(text, str) and 0 < len(text) <= 128 and text.isprintable() else ""
+def safe_provider_id(value: object) -> str:
+    """A provider's id of a message as the ledger stores it; empty when the value cannot be one."""
+    return value if isinstance(value, str) and 0 < len(value) <= MAX_PROVIDER_ID and value.isprintable() else ""
 
 
-def redact(answer: SendResult, message: Message) -> SendResult:
-    """The answer as it may be kept: some providers quote the text or the number in it, also as their id."""
-    detail = safe_error_code(answer.detail)
+def redact(result: SendResult, outgoing: OutgoingMessage) -> SendResult:
+    """The result as it may be stored: some providers quote the text or the number, even in their message ids."""
+    detail = safe_error_code(result.detail)
     return replace(
-        answer,
-        detail=_WITHHELD if _quotes(detail, message) else detail,
-        provider_id="" if _quotes(answer.provider_id, message) else answer.provider_id,
+        result,
+        detail=_WITHHELD if _quotes(detail, outgoing) else detail,
+        provider_id="" if _quotes(result.provider_id, outgoing) else result.provider_id,
     )
 
 
@@ -109,7 +134,7 @@ _WITHHELD = "withheld"
 _MAX_CALLING_CODE = 3
 
 
-def _quotes(text: str, message: Message) -> bool:
-    """Whether the code or the number stands in a text, in whatever digits and with whatever between them."""
-    bare = "".join(str(unicodedata.digit(one, one)) for one in text if one.isalnum())
-    return message.code in bare or message.to.lstrip("+")[_MAX_CALLING_CODE:] in bare
+def _quotes(text: str, outgoing: OutgoingMessage) -> bool:
+    """Whether a text contains the code or the number, in digits of any script and with any separators."""
+    digits = "".join(str(unicodedata.digit(one, one)) for one in text if one.isalnum())
+    return outgoing.code in digits or outgoing.to.lstrip("+")[_MAX_CALLING_CODE:] in digits

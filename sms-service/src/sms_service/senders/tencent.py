@@ -1,4 +1,4 @@
-"""Tencent Cloud SMS, by its own library."""
+"""Tencent Cloud SMS, through Tencent's own library."""
 
 import logging
 import math
@@ -14,7 +14,14 @@ from tencentcloud.sms.v20210111.models import SendSmsRequest
 from tencentcloud.sms.v20210111.sms_client_async import SmsClient
 
 from sms_service.senders.config import TencentConfig
-from sms_service.senders.port import SEND_SECONDS, Message, Outcome, SendResult, provider_id_of, safe_error_code
+from sms_service.senders.port import (
+    SEND_SECONDS,
+    Outcome,
+    OutgoingMessage,
+    SendResult,
+    safe_error_code,
+    safe_provider_id,
+)
 
 _BY_CODE = {
     "InvalidParameterValue.IncorrectPhoneNumber": Outcome.INVALID_NUMBER,
@@ -33,7 +40,7 @@ _BY_PREFIX = (
     ("ServerNetworkError", Outcome.TRANSIENT),
     ("ClientNetworkError", Outcome.TRANSIENT),
     ("ServiceUnavailable", Outcome.TRANSIENT),
-    # Signatures, templates, packages, permissions: ours to mend.
+    # Signatures, templates, packages, permissions: for our operators to correct.
     ("FailedOperation", Outcome.MISCONFIGURED),
     ("AuthFailure", Outcome.MISCONFIGURED),
     ("UnauthorizedOperation", Outcome.MISCONFIGURED),
@@ -43,12 +50,12 @@ _BY_PREFIX = (
     ("InvalidParameter", Outcome.MISCONFIGURED),
 )
 
-for _name in ("tencentcloud_sdk_common", "httpx", "httpcore"):  # at "debug" they log whole requests
+for _name in ("tencentcloud_sdk_common", "httpx", "httpcore"):  # at level "debug" they log whole requests
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class TencentSender:
-    """Fills an approved template. Receipts know a message by the serial number of the answer."""
+    """Fills an approved template. Receipts identify a message by the serial number in the response."""
 
     def __init__(self, name: str, config: TencentConfig, client: SmsClient) -> None:
         self.name = name
@@ -58,7 +65,7 @@ class TencentSender:
     @classmethod
     @asynccontextmanager
     async def open(cls, name: str, config: TencentConfig) -> AsyncIterator["TencentSender"]:
-        """A sender with connections that last as long as the block."""
+        """A sender whose connections last as long as the block."""
         credential = Credential(config.secret_id.get_secret_value(), config.secret_key.get_secret_value())
         http = HttpProfile(
             protocol=config.scheme, endpoint=config.endpoint, reqTimeout=math.ceil(SEND_SECONDS), keepAlive=True
@@ -66,37 +73,37 @@ class TencentSender:
         async with SmsClient(credential, config.region, ClientProfile(httpProfile=http)) as client:
             yield cls(name, config, client)
 
-    async def send(self, message: Message) -> SendResult:
-        """Send it once. The library's errors are answers too."""
+    async def send(self, outgoing: OutgoingMessage) -> SendResult:
+        """Send the message once; the library's errors become results."""
         request = SendSmsRequest()
-        request.PhoneNumberSet = [message.to]
+        request.PhoneNumberSet = [outgoing.to]
         request.SmsSdkAppId = self._config.app_id
         request.SignName = self._config.sign_name or None
-        request.TemplateId = self._config.templates.find(message.purpose, message.language)
-        minutes = str(max(1, math.ceil(message.remaining.total_seconds() / 60)))
-        request.TemplateParamSet = [{"code": message.code, "minutes": minutes}[p] for p in self._config.parameters]
-        request.SessionContext = str(message.message_id)
+        request.TemplateId = self._config.templates.template_for(outgoing.purpose, outgoing.language)
+        minutes = str(max(1, math.ceil(outgoing.remaining.total_seconds() / 60)))
+        request.TemplateParamSet = [{"code": outgoing.code, "minutes": minutes}[p] for p in self._config.parameters]
+        request.SessionContext = str(outgoing.message_id)
         try:
             response = await self._client.SendSms(request)
         except TencentCloudSDKException as error:
-            return read_code(error.get_code() or "")
+            return parse_error_code(error.get_code() or "")
         except httpx.HTTPError as error:
             return SendResult(Outcome.TRANSIENT, safe_error_code(type(error).__name__))
-        except (ValueError, KeyError, TypeError, AttributeError):  # a page, or JSON that is not its own
-            return SendResult(Outcome.TRANSIENT, "nonsense")
-        return _status(response.SendStatusSet)
+        except (ValueError, KeyError, TypeError, AttributeError):  # an HTML page, or JSON of another shape
+            return SendResult(Outcome.TRANSIENT, "malformed_response")
+        return _status_result(response.SendStatusSet)
 
 
-def _status(statuses: object) -> SendResult:
+def _status_result(statuses: object) -> SendResult:
     if not isinstance(statuses, list) or len(statuses) != 1:
-        return SendResult(Outcome.TRANSIENT, "nonsense")
+        return SendResult(Outcome.TRANSIENT, "malformed_response")
     if statuses[0].Code == "Ok":
-        return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(statuses[0].SerialNo))
-    return read_code(statuses[0].Code)
+        return SendResult(Outcome.ACCEPTED, provider_id=safe_provider_id(statuses[0].SerialNo))
+    return parse_error_code(statuses[0].Code)
 
 
-def read_code(code: object) -> SendResult:
-    """What one of its error codes means, of the whole request or of the one number."""
+def parse_error_code(code: object) -> SendResult:
+    """The result of an error code, of the whole request or of its one number."""
     text = str(code)
     outcome = _BY_CODE.get(text) or next((o for prefix, o in _BY_PREFIX if text.startswith(prefix)), None)
     return SendResult(outcome or Outcome.TRANSIENT, safe_error_code(text or "no_code"))

@@ -1,4 +1,4 @@
-"""A signed POST to a service of the operator's own, which carries the message as it likes."""
+"""A signed POST to the operator's own service, which delivers the message."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,10 +7,10 @@ import aiohttp
 import orjson
 
 from sms_service.senders.config import WebhookConfig
-from sms_service.senders.port import Message, Outcome, SendResult, provider_id_of, safe_error_code
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult, safe_error_code, safe_provider_id
 from sms_service.senders.webhook_signature import WebhookKey
 
-MAX_ANSWER = 64 * 1024
+MAX_RESPONSE = 64 * 1024
 
 _BY_STATUS = {
     400: Outcome.PERMANENT,
@@ -29,7 +29,7 @@ _BY_STATUS = {
 class WebhookSender:
     """Posts ``{id, to, text, code, purpose, language, expires_in}``, signed as in Standard Webhooks.
 
-    ``id`` is also the ``webhook-id``: the same message never comes with another one.
+    ``id`` is also the ``webhook-id``, so a message keeps the same one if it is posted again.
     """
 
     def __init__(self, name: str, config: WebhookConfig, http: aiohttp.ClientSession) -> None:
@@ -41,74 +41,73 @@ class WebhookSender:
     @classmethod
     @asynccontextmanager
     async def open(cls, name: str, config: WebhookConfig) -> AsyncIterator["WebhookSender"]:
-        """A sender with connections that last as long as the block."""
+        """A sender whose connections last as long as the block."""
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(trust_env=False, cookie_jar=jar) as http:
             yield cls(name, config, http)
 
-    async def send(self, message: Message) -> SendResult:
-        """Post it once; redirects are not followed."""
+    async def send(self, outgoing: OutgoingMessage) -> SendResult:
+        """Post the message once, without following redirects."""
         body = orjson.dumps(
             {
-                "id": str(message.message_id),
-                "to": message.to,
-                "text": message.text,
-                "code": message.code,
-                "purpose": message.purpose.value,
-                "language": message.language.value,
-                "expires_in": max(0, int(message.remaining.total_seconds())),
+                "id": str(outgoing.message_id),
+                "to": outgoing.to,
+                "text": outgoing.text,
+                "code": outgoing.code,
+                "purpose": outgoing.purpose.value,
+                "language": outgoing.language.value,
+                "expires_in": max(0, int(outgoing.remaining.total_seconds())),
             }
         )
-        headers = {"Content-Type": "application/json", **self._key.headers(str(message.message_id), body)}
+        headers = {"Content-Type": "application/json", **self._key.headers(str(outgoing.message_id), body)}
         try:
             async with self._http.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-                return read_answer(response.status, await _read(response))
+                return parse_response(response.status, await _read_body(response))
         except aiohttp.ClientError as error:
             return SendResult(Outcome.TRANSIENT, safe_error_code(type(error).__name__))
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, or as much of it as an answer could need."""
-    taken = bytearray()
+async def _read_body(response: aiohttp.ClientResponse) -> bytes:
+    """The body, cut soon after ``MAX_RESPONSE`` bytes."""
+    body = bytearray()
     async for chunk in response.content.iter_any():
-        taken += chunk
-        if len(taken) > MAX_ANSWER:
+        body += chunk
+        if len(body) > MAX_RESPONSE:
             break
-    return bytes(taken)
+    return bytes(body)
 
 
-def read_answer(status: int, body: bytes) -> SendResult:
-    """What a status and a body mean. A body that is neither empty nor a JSON object is nonsense from a 2xx.
+def parse_response(status: int, body: bytes) -> SendResult:
+    """The result of a response. A 2xx must have an empty body or a JSON object, or it is malformed.
 
-    An object may give ``outcome`` (one of ours), ``id``, ``detail``; one with ``error`` and no ``outcome`` refuses.
+    The object may have ``outcome`` (an ``Outcome``), ``id`` and ``detail``; ``error`` without ``outcome`` is a refusal.
     """
-    given = _object(body)
-    if given is not None and "outcome" in given:
-        return _said(given, status)
+    response = _json_object(body)
+    if response is not None and "outcome" in response:
+        return _stated_result(response, status)
     if not 200 <= status < 300:
         return SendResult(_BY_STATUS.get(status, Outcome.TRANSIENT), str(status))
-    if given is None:
-        return SendResult(Outcome.TRANSIENT, "nonsense") if body.strip() else SendResult(Outcome.ACCEPTED)
-    if given.get("error"):
-        return SendResult(
-            Outcome.REFUSED, safe_error_code(given["error"]) if isinstance(given["error"], str) else "error"
-        )
-    return SendResult(Outcome.ACCEPTED, provider_id=provider_id_of(given.get("id")))
+    if response is None:
+        malformed = SendResult(Outcome.TRANSIENT, "malformed_response")
+        return malformed if body.strip() else SendResult(Outcome.ACCEPTED)
+    if error := response.get("error"):
+        return SendResult(Outcome.REFUSED, safe_error_code(error) if isinstance(error, str) else "error")
+    return SendResult(Outcome.ACCEPTED, provider_id=safe_provider_id(response.get("id")))
 
 
-def _said(given: dict[str, object], status: int) -> SendResult:
+def _stated_result(response: dict[str, object], status: int) -> SendResult:
     try:
-        outcome = Outcome(str(given["outcome"]))
+        outcome = Outcome(str(response["outcome"]))
     except ValueError:
         return SendResult(Outcome.TRANSIENT, "unknown_outcome")
     if outcome is Outcome.ACCEPTED and not 200 <= status < 300:
         return SendResult(Outcome.TRANSIENT, str(status))
-    return SendResult(outcome, safe_error_code(given.get("detail") or ""), provider_id_of(given.get("id")))
+    return SendResult(outcome, safe_error_code(response.get("detail") or ""), safe_provider_id(response.get("id")))
 
 
-def _object(body: bytes) -> dict[str, object] | None:
+def _json_object(body: bytes) -> dict[str, object] | None:
     try:
-        given = orjson.loads(body)
+        document = orjson.loads(body)
     except ValueError:
         return None
-    return given if isinstance(given, dict) else None
+    return document if isinstance(document, dict) else None

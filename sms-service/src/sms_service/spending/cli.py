@@ -1,4 +1,4 @@
-"""``python -m sms_service spending``: budgets and stages as they are, and letting a prefix go."""
+"""``python -m sms_service spending``: show budgets and stages, or unblock a prefix."""
 
 import asyncio
 import sys
@@ -6,61 +6,68 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from shared import postgres
 from shared.process.startup import UnreachableError
-from sms_service.settings import SpendingSettings
 from sms_service.spending.gate import PrefixState
-from sms_service.spending.money import written
-from sms_service.spending.monitor import PrefixMonitor, Window
+from sms_service.spending.money import BudgetWindow, format_micros
+from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.plan import KINDS, Plan
-from sms_service.spending.policy import STAGE_NAMES, Counts
+from sms_service.spending.policy import BUDGET_STAGE_NAMES, STAGE_NAMES, PrefixTraffic
 from sms_service.spending.store import SpendingStore
 
+NO_SPENDING = "The settings file has no [spending]: sms-service counts no messages and blocks no prefix."
+NOT_A_SCOPE = "{scope}: expected range:, network: or country: and a prefix. To raise a budget, edit the settings file."
 
-def spending(settings: SpendingSettings, resume: str | None) -> None:
-    """Show, or let go. Ends the program with 1 when nothing could be done."""
-    plan = settings.routing.plan
+
+def spending(plan: Plan | None, postgres_url: str, database: str, unblock: str | None) -> None:
+    """Print budgets and stages, or unblock the prefix ``unblock``. Exits with 1 and a reason if it cannot."""
     if plan is None:
-        sys.exit("There is no [spending] in the file of senders: nothing is counted and nobody is stopped.")
-    if resume is not None and resume.partition(":")[0] not in KINDS:
-        sys.exit(f"{resume}: expected block:, network: or country: and a prefix. A budget is made larger in the file.")
+        sys.exit(NO_SPENDING)
+    if unblock is not None and unblock.partition(":")[0] not in KINDS:
+        sys.exit(NOT_A_SCOPE.format(scope=unblock))
     try:
-        sys.stdout.write(asyncio.run(_answer(settings, plan, resume)))
+        sys.stdout.write(asyncio.run(_run(plan, postgres_url, database, unblock)))
     except UnreachableError as error:
         sys.exit(str(error))
 
 
-async def _answer(settings: SpendingSettings, plan: Plan, resume: str | None) -> str:
-    async with postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool:
+async def _run(plan: Plan, postgres_url: str, database: str, unblock: str | None) -> str:
+    async with postgres.pool(postgres_url, database, size=1) as pool:
         store = SpendingStore(pool)
-        if resume is None:
-            return shown(plan, (await store.find()).windows, await store.counts(1, 0), await store.state())
-        if not await PrefixMonitor(store, plan, lambda: None).resume(resume):
-            sys.exit(f"{resume} is in no stage.")
-        return f"{resume} is let go.\n"
+        if unblock is None:
+            return render(plan, (await store.find()).windows, await store.traffic(1, 0), await store.state())
+        if not await PrefixMonitor(store, plan, lambda: None).unblock(unblock):
+            sys.exit(f"{unblock} is not flagged, throttled or blocked.")
+        return f"{unblock} is unblocked.\n"
 
 
-def shown(plan: Plan, windows: Sequence[Window], counts: Mapping[str, Counts], state: Sequence[PrefixState]) -> str:
-    """Everything as text, for people."""
-    return "\n".join([*_budgets(plan, windows), *_stages(counts, state)]) + "\n"
+def render(
+    plan: Plan, windows: Sequence[BudgetWindow], traffic: Mapping[str, PrefixTraffic], states: Sequence[PrefixState]
+) -> str:
+    """Budgets and stages as text for a terminal."""
+    return "\n".join([*_budgets(plan, windows), *_stages(traffic, states)]) + "\n"
 
 
-def _budgets(plan: Plan, windows: Sequence[Window]) -> Iterator[str]:
-    limits = {(budget.prefix, span): most for budget in plan.budgets for span, most in budget.spans}
-    yield "Budgets" if limits else "No budgets"
-    for window in sorted(windows, key=lambda one: (one.prefix, one.span)):
-        most = limits.get((window.prefix, window.span))
-        if most is not None:
-            of = f"{written(window.spent)} of {written(most)} {plan.currency}"
-            yield f"  {window.prefix} this {window.span}: {of}, anew in {_minutes(window.ends_in.total_seconds())}"
+def _budgets(plan: Plan, windows: Sequence[BudgetWindow]) -> Iterator[str]:
+    yield "Budgets" if plan.limits else "No budgets"
+    for window in sorted(windows, key=lambda each: (each.prefix, each.span)):
+        limit = plan.limits.get((window.prefix, window.span))
+        if limit is not None:
+            spent = f"{format_micros(window.spent)} of {format_micros(limit)} {plan.currency}"
+            renewal = _minutes(window.ends_in.total_seconds())
+            yield f"  {window.prefix} this {window.span}: {spent}, renewed in {renewal}"
 
 
-def _stages(found: Mapping[str, Counts], state: Sequence[PrefixState]) -> Iterator[str]:
-    yield "Stages" if state else "No prefix is recorded, slowed or stopped"
-    for one in sorted(state, key=lambda other: (-other.stage, other.scope)):
-        counts = found.get(one.scope, Counts())
-        told = f"  {one.scope}: {STAGE_NAMES[one.stage]} for {_minutes(one.lasted)}"
-        left = f", {_minutes(one.left)} left" if one.left > 0 else ""
-        came = f"; {counts.verified} of {counts.sent} verified" if one.scope.partition(":")[0] in KINDS else ""
-        yield told + left + came
+def _stages(traffic: Mapping[str, PrefixTraffic], states: Sequence[PrefixState]) -> Iterator[str]:
+    yield "Stages" if states else "No prefix is flagged, throttled or blocked"
+    for state in sorted(states, key=lambda each: (-each.stage, each.scope)):
+        is_prefix = state.kind in KINDS
+        name = (STAGE_NAMES if is_prefix else BUDGET_STAGE_NAMES)[state.stage]
+        line = f"  {state.scope}: {name} for {_minutes(state.lasted)}"
+        if state.left > 0:
+            line += f", {_minutes(state.left)} left"
+        if is_prefix:
+            counts = traffic.get(state.scope, PrefixTraffic())
+            line += f"; {counts.verified} of {counts.sent} verified"
+        yield line
 
 
 def _minutes(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What the settings file says of money: ``[spending]``, ``[[budgets]]``, and the prices of each sender."""
+"""The tables of the settings file about money: ``[spending]``, ``[[budgets]]``, and the prices of each sender."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -17,38 +17,38 @@ Percent = Annotated[Whole, Field(ge=1, le=100)]
 
 
 class StagesPart(Part):
-    """From how many sends on a prefix is recorded, slowed and stopped; 0 is never."""
+    """How many sends in an hour flag, throttle and block a prefix; 0 switches a stage off."""
 
-    record: Sends
-    slow: Sends
-    stop: Sends
+    flag: Sends
+    throttle: Sends
+    block: Sends
     per_minute: Whole = Field(default=6, ge=1, le=100_000)
 
 
 class SpendingPart(Part):
-    """The currency of all amounts, and what is done about prefixes from which no codes come back."""
+    """The currency of all amounts, and what to do about prefixes whose users verify too few codes."""
 
     currency: str = Field(pattern=r"^[A-Z]{3}$")
-    mode: Literal["enforce", "record"] = "enforce"
+    mode: Literal["enforce", "observe"] = "enforce"
     warn_percent: Percent = 80
     verified_percent: Percent = 25
     block_minutes: Whole = Field(default=60, ge=1, le=1440)
-    range: StagesPart = StagesPart(record=20, slow=40, stop=80)
-    network: StagesPart = StagesPart(record=200, slow=400, stop=0, per_minute=60)
-    country: StagesPart = StagesPart(record=1000, slow=0, stop=0, per_minute=600)
+    range: StagesPart = StagesPart(flag=20, throttle=40, block=80)
+    network: StagesPart = StagesPart(flag=200, throttle=400, block=0, per_minute=60)
+    country: StagesPart = StagesPart(flag=1000, throttle=0, block=0, per_minute=600)
 
     @property
     def rules(self) -> dict[str, Rule]:
-        """The stages of each kind of prefix, as the rules know them."""
+        """The rule of each kind of prefix."""
         parts = {kind: getattr(self, kind) for kind in KINDS}
         return {
-            kind: Rule(part.record, part.slow, part.stop, part.per_minute, self.verified_percent)
+            kind: Rule(part.flag, part.throttle, part.block, part.per_minute, self.verified_percent)
             for kind, part in parts.items()
         }
 
 
 class BudgetPart(Part):
-    """What may be spent on number_activity with a prefix in each hour and each day of the clock (UTC)."""
+    """How much may be spent on numbers with a prefix in each hour and each day of the clock (UTC)."""
 
     prefix: str = Field(pattern=r"^\+[0-9]{0,15}$")
     hour: Amount | None = None
@@ -56,25 +56,25 @@ class BudgetPart(Part):
 
 
 def plan_of(spending: SpendingPart | None, budgets: Sequence[BudgetPart], prices: Mapping[str, Prices]) -> Plan | None:
-    """The parts put together; None where the file says nothing of spending, and nothing is counted."""
+    """The plan that the tables describe; None if the file has no ``[spending]``."""
     if spending is None:
         return None
-    known = tuple(Budget(part.prefix, part.hour, part.day) for part in budgets)
+    all_budgets = tuple(Budget(part.prefix, part.hour, part.day) for part in budgets)
     return Plan(
         currency=spending.currency,
         enforced=spending.mode == "enforce",
         warn_percent=spending.warn_percent,
         block_seconds=spending.block_minutes * 60,
         rules=spending.rules,
-        budgets=known,
-        tariff=Tariff(prices, known),
+        budgets=all_budgets,
+        tariff=Tariff(prices, all_budgets),
     )
 
 
 def wrong_money(
     spending: SpendingPart | None, budgets: Sequence[BudgetPart], senders: Mapping[str, Any], routes: Sequence[Any]
 ) -> Iterator[tuple[Loc, str]]:
-    """Where what the file says of money disagrees with itself or with its routes."""
+    """The places where the tables contradict each other or the routes, each with what is wrong."""
     if spending is None:
         priced = [("senders", name, "prices") for name, sender in senders.items() if sender.prices]
         for loc in (*priced, *([("budgets",)] if budgets else [])):
@@ -83,9 +83,9 @@ def wrong_money(
     yield from _wrong_budgets(budgets)
     for kind in KINDS:
         part = getattr(spending, kind)
-        given = [sends for sends in (part.record, part.slow, part.stop) if sends]
-        if given != sorted(given):
-            yield ("spending", kind), "record, slow and stop must not fall"
+        thresholds = [sends for sends in (part.flag, part.throttle, part.block) if sends]
+        if thresholds != sorted(thresholds):
+            yield ("spending", kind), "throttle must not be below flag, nor block below throttle"
     if budgets:
         yield from _unpriced(senders, routes)
 
@@ -95,13 +95,13 @@ def _wrong_budgets(budgets: Sequence[BudgetPart]) -> Iterator[tuple[Loc, str]]:
         if budget.hour is None and budget.day is None:
             yield ("budgets", position), "needs hour, day, or both"
         elif budget.hour is not None and budget.day is not None and budget.hour > budget.day:
-            yield ("budgets", position, "hour"), "is more than the day's"
+            yield ("budgets", position, "hour"), "must not exceed day"
         if budget.prefix in [earlier.prefix for earlier in budgets[:position]]:
-            yield ("budgets", position, "prefix"), "is given a second time"
+            yield ("budgets", position, "prefix"), "is already the prefix of an earlier budget"
 
 
 def _unpriced(senders: Mapping[str, Any], routes: Sequence[Any]) -> Iterator[tuple[Loc, str]]:
-    """A budget is worth nothing when some messages have no price. The inbox of development costs nothing."""
+    """The senders without a price, which a budget could not limit. The development inbox costs nothing."""
     for position, route in enumerate(routes):
         for name in route.senders:
             sender = senders.get(name)

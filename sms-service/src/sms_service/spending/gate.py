@@ -1,4 +1,4 @@
-"""Who may not be sent to right now: a view of the stages in memory, and the few a minute of a slowed prefix."""
+"""Which numbers may get a message right now: the stages in memory, and the few slots a minute of a throttled prefix."""
 
 import math
 import time
@@ -12,30 +12,36 @@ from prometheus_client import Gauge
 
 from shared.phone import E164
 from sms_service.spending.plan import KINDS, SPANS, Plan
-from sms_service.spending.policy import STAGE_NAMES, Stage
+from sms_service.spending.policy import BUDGET_STAGE_NAMES, STAGE_NAMES, Stage
 from sms_service.spending.prefixes import NumberPrefixes, prefixes_of
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, BlockedError
 
-REFRESH_SECONDS = 1.0
+INTERVAL_REFRESH_SECONDS = 1.0
 LATE_SECONDS = 3.0
-"""What was asked for in the first moments of a stage may have been asked where it was not yet known."""
+"""Requests of a stage's first seconds may have reached a process that did not know the stage yet."""
 
-STAGES = Gauge("haoma_spending_stages", "How many prefixes are in a stage", ["kind", "stage"])
-REFRESHED = Gauge("haoma_spending_refreshed_timestamp_seconds", "When the stages were last read")
+PREFIX_STAGES = Gauge("haoma_prefix_stages", "Prefixes in each stage", ["kind", "stage"])
+BUDGET_STAGES = Gauge("haoma_budget_stages", "Budget windows in each stage", ["span", "stage"])
+REFRESHED = Gauge("haoma_spending_refreshed_timestamp_seconds", "When this process last read the stages")
 
 
 @dataclass(frozen=True)
 class PrefixState:
-    """A scope in a stage: since how many seconds, and for how many more."""
+    """A scope in a stage: for how many seconds already, and for how many more."""
 
     scope: str
     stage: Stage
     lasted: float
     left: float
 
+    @property
+    def kind(self) -> str:
+        """One of ``KINDS`` for a prefix, one of ``SPANS`` for a budget."""
+        return self.scope.partition(":")[0]
+
 
 class StageRepository(Protocol):
-    """Where stages are kept."""
+    """Where the stages are stored."""
 
     async def state(self) -> Sequence[PrefixState]: ...
     async def admit(self, scope: str, per_minute: int) -> float: ...
@@ -43,129 +49,140 @@ class StageRepository(Protocol):
 
 
 @dataclass(frozen=True)
-class _Since:
-    """The two ends of a stage by this process's clock."""
+class _Period:
+    """When a stage began and when it ends, by this process's clock."""
 
     began: float
     ends: float
 
 
 class SpendingGate:
-    """The view of one process. It is as old as the last time that it was refreshed."""
+    """The stages as one process knows them: as of its last refresh."""
 
     def __init__(self, repository: StageRepository, plan: Plan, clock: Callable[[], float] = time.monotonic) -> None:
         self._repository = repository
         self._rules = plan.rules
         self._enforced = plan.enforced
         self._clock = clock
-        self._stopped: dict[str, _Since] = {}
-        self._broke: dict[str, _Since] = {}
-        self._slowed: dict[str, _Since] = {}
-        self._full: dict[str, float] = {}
+        self._blocked: dict[str, _Period] = {}
+        self._exhausted: dict[str, _Period] = {}
+        self._throttled: dict[str, _Period] = {}
+        self._full_until: dict[str, float] = {}
 
-    def area(self, number: E164) -> NumberPrefixes:
-        """Where what comes back of a number is counted."""
+    def prefixes(self, number: E164) -> NumberPrefixes:
+        """The prefixes that a number's verified codes count towards."""
         return prefixes_of(number)
 
     async def refresh(self) -> None:
-        """Read the stages anew. When that fails the view stays as it is."""
-        state = await self._repository.state()
+        """Read the stages. If that fails, those of the last refresh stay."""
+        states = await self._repository.state()
         now = self._clock()
-        self._stopped, self._broke, self._slowed = {}, {}, {}
-        for one in state:
-            kind, _, prefix = one.scope.partition(":")
-            since = _Since(now - one.lasted, now + one.left)
-            if kind not in KINDS:
-                if one.stage is Stage.BLOCKED:
-                    self._broke[prefix] = max(since, self._broke.get(prefix, since), key=lambda other: other.ends)
-            elif self._enforced and one.stage is Stage.BLOCKED:
-                self._stopped[one.scope] = since
-            elif self._enforced and one.stage is Stage.THROTTLED:
-                self._slowed[one.scope] = since
-        self._full = {scope: until for scope, until in self._full.items() if until > now}
-        _show(state)
+        self._blocked, self._exhausted, self._throttled = {}, {}, {}
+        for state in states:
+            period = _Period(now - state.lasted, now + state.left)
+            if state.kind not in KINDS:
+                self._refresh_budget(state, period)
+            elif self._enforced and state.stage is Stage.BLOCKED:
+                self._blocked[state.scope] = period
+            elif self._enforced and state.stage is Stage.THROTTLED:
+                self._throttled[state.scope] = period
+        self._full_until = {scope: until for scope, until in self._full_until.items() if until > now}
+        _set_gauges(states)
+
+    def _refresh_budget(self, state: PrefixState, period: _Period) -> None:
+        if state.stage is Stage.BLOCKED:
+            prefix = state.scope.partition(":")[2]
+            self._exhausted[prefix] = max(period, self._exhausted.get(prefix, period), key=lambda each: each.ends)
 
     def refuse_blocked(self, number: E164) -> None:
-        """Raise ``BlockedError`` for a number with a stopped prefix, or without money."""
-        if self._stopped or self._broke:
+        """Raise ``BlockedError`` if a prefix of the number is blocked or a budget of it is exhausted."""
+        if self._blocked or self._exhausted:
             now = self._clock()
-            until, why = max(self._ends(number), default=(now, ""))
+            until, reason = max(self._refusals(number), default=(now, ""))
             if until > now:
-                raise BlockedError(math.ceil(until - now), why)
+                raise BlockedError(math.ceil(until - now), reason)
 
     async def admit(self, number: E164) -> Sequence[str]:
-        """Count one more message to a slowed prefix, and tell where. Raises ``BlockedError`` when a minute is full."""
-        return await self._admit([scope for scope, _ in self._slow(number)])
+        """Take a slot of each throttled prefix of a number. Raises ``BlockedError`` if one has none left this minute.
+
+        Returns the slots, for ``give_back``.
+        """
+        return await self._admit([scope for scope, _ in self._throttled_scopes(number)])
 
     async def give_back(self, slots: Sequence[str]) -> None:
-        """Take back what ``admit`` counted for a message that will not be sent."""
+        """Free the slots of a message that will not be sent."""
         for scope in slots:
             await self._repository.give_back(scope)
-            self._full.pop(scope, None)
+            self._full_until.pop(scope, None)
 
     async def admit_queued(self, number: E164, age: timedelta) -> None:
-        """Raise ``BlockedError`` if a message may not go that was asked for so long ago.
+        """Raise ``BlockedError`` if a message that was requested ``age`` ago may not be sent now.
 
-        Who asked after the slowing was counted then.
+        A request that came after its prefix was throttled has taken its slot already, and takes no second one.
         """
         self.refuse_blocked(number)
-        asked = self._clock() - age.total_seconds()
-        await self._admit([scope for scope, since in self._slow(number) if since.began + LATE_SECONDS > asked])
+        requested = self._clock() - age.total_seconds()
+        throttled = self._throttled_scopes(number)
+        await self._admit([scope for scope, period in throttled if period.began + LATE_SECONDS > requested])
 
     async def _admit(self, scopes: Sequence[str]) -> Sequence[str]:
-        """A place in each scope, or none at all."""
+        """Take a slot in each scope, or in none."""
         now = self._clock()
-        if (left := max((self._full.get(scope, now) - now for scope in scopes), default=0.0)) > 0:
+        if (left := max((self._full_until.get(scope, now) - now for scope in scopes), default=0.0)) > 0:
             raise BlockedError(math.ceil(left))
         for position, scope in enumerate(scopes):
             if wait := await self._repository.admit(scope, self._rules[scope.partition(":")[0]].per_minute):
-                self._full[scope] = now + wait
+                self._full_until[scope] = now + wait
                 await self.give_back(scopes[:position])
                 raise BlockedError(math.ceil(wait))
         return scopes
 
-    def _ends(self, number: E164) -> list[tuple[float, str]]:
-        """Until when a number is refused, and why, once for each reason."""
-        ends = [(since.ends, BUDGET_EXHAUSTED) for prefix, since in self._broke.items() if number.startswith(prefix)]
-        if self._stopped:
-            ends += [(self._stopped[one].ends, PREFIX_BLOCKED) for one in _scopes(number) if one in self._stopped]
-        return ends
+    def _refusals(self, number: E164) -> list[tuple[float, str]]:
+        """Until when a number is refused, and why: one pair for each reason."""
+        refusals = [
+            (period.ends, BUDGET_EXHAUSTED) for prefix, period in self._exhausted.items() if number.startswith(prefix)
+        ]
+        if self._blocked:
+            scopes = [scope for scope in _scopes(number) if scope in self._blocked]
+            refusals += [(self._blocked[scope].ends, PREFIX_BLOCKED) for scope in scopes]
+        return refusals
 
-    def _slow(self, number: E164) -> list[tuple[str, _Since]]:
-        slowed = self._slowed
-        return [(scope, slowed[scope]) for scope in _scopes(number) if scope in slowed] if slowed else []
+    def _throttled_scopes(self, number: E164) -> list[tuple[str, _Period]]:
+        throttled = self._throttled
+        return [(scope, throttled[scope]) for scope in _scopes(number) if scope in throttled] if throttled else []
 
 
 class NoSpendingLimits:
-    """Nothing is said of spending: nobody is stopped and nothing is counted."""
+    """The gate of a process whose settings file has no ``[spending]``: it refuses and counts nothing."""
 
-    def area(self, number: E164) -> NumberPrefixes | None:  # noqa: ARG002  whoever it is
-        """Nowhere."""
+    def prefixes(self, number: E164) -> NumberPrefixes | None:  # noqa: ARG002  every number has the same answer
+        """None: verified codes are not counted."""
         return None
 
     def refuse_blocked(self, number: E164) -> None:
-        """Whoever it is."""
+        """Refuse nothing."""
 
     async def admit(self, number: E164) -> Sequence[str]:  # noqa: ARG002  as above
-        """Whoever it is."""
+        """Take no slots."""
         return ()
 
     async def give_back(self, slots: Sequence[str]) -> None:
-        """Nothing was counted."""
+        """Do nothing: no slots were taken."""
 
     async def admit_queued(self, number: E164, age: timedelta) -> None:
-        """Whoever it is."""
+        """Refuse nothing."""
 
 
 NO_SPENDING_LIMITS = NoSpendingLimits()
 
 
-def _show(state: Sequence[PrefixState]) -> None:
-    """Counts only: who chooses the numbers would choose the series. Events and the command name the prefixes."""
-    there = Counter((one.scope.partition(":")[0], one.stage) for one in state)
-    for kind in (*KINDS, *SPANS):
-        for stage, name in STAGE_NAMES.items():
-            STAGES.labels(kind, name).set(there[kind, stage])
+def _set_gauges(states: Sequence[PrefixState]) -> None:
+    """Publish counts only: a label for each prefix would let attackers create any number of series."""
+    counts = Counter((state.kind, state.stage) for state in states)
+    for gauge, kinds, names in ((PREFIX_STAGES, KINDS, STAGE_NAMES), (BUDGET_STAGES, SPANS, BUDGET_STAGE_NAMES)):
+        for kind in kinds:
+            for stage, name in names.items():
+                gauge.labels(kind, name).set(counts[kind, stage])
     REFRESHED.set_to_current_time()
 
 

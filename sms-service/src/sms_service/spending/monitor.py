@@ -1,4 +1,4 @@
-"""Judge what was spent and what came back, from time to time, and enter the stages that follow; each one is told."""
+"""Reviews budgets and prefixes once a second, enters the stages that follow, and publishes an event for each."""
 
 import math
 import time
@@ -9,218 +9,183 @@ from typing import Protocol
 
 import structlog
 
-from shared.events import (
-    OutboxMessage,
-    SpendingFact,
-    SpendingRecorded,
-    SpendingResumed,
-    SpendingSlowed,
-    SpendingStopped,
-    new_event,
-)
+from shared.events import EventData, OutboxMessage, new_event
 from sms_service.events import SOURCE
-from sms_service.spending.money import Budget
-from sms_service.spending.plan import KINDS, Plan
+from sms_service.spending.money import Budget, BudgetWindow
+from sms_service.spending.plan import Plan
 from sms_service.spending.policy import (
     THROTTLE_SECONDS,
     WINDOW_SECONDS,
-    Counts,
-    Held,
+    CurrentStage,
+    PrefixTraffic,
     Stage,
     block_seconds,
-    deserved_by_money,
-    steps,
-    steps_of_money,
+    budget_stage,
+    next_budget_stages,
+    next_stages,
 )
+from sms_service.spending.stage_events import budget_event, log_name, prefix_event
 
-JUDGE_SECONDS = 1.0
-ALARMED_SECONDS = 0.1
-REST = 20.0
-"""With very many blocks counting takes a while: it shall not cost the database more than a twentieth of a core."""
+INTERVAL_REVIEW_SECONDS = 1.0
+INTERVAL_ALARM_SECONDS = 0.1
+REST_FACTOR = 20.0
+"""With very many ranges the count takes a while: the monitor then rests, so as to use a twentieth of a core at most."""
 MAX_REST_SECONDS = 5.0
-"""However long counting takes, or fails to come to an end: nobody may pump unseen for longer."""
+"""The longest rest, even if the count never ends: no attack goes unseen for longer."""
 
-_FACTS: Mapping[Stage, type[SpendingFact]] = {
-    Stage.NONE: SpendingResumed,
-    Stage.FLAGGED: SpendingRecorded,
-    Stage.THROTTLED: SpendingSlowed,
-    Stage.BLOCKED: SpendingStopped,
-}
+_LOGGED = {"scope", "sent", "verified", "spent_micros", "seconds"}
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Window:
-    """What was spent so far in the running hour or day of a budget."""
+class SpendingState:
+    """The stored stages, by scope (``range:+861380013``, ``hour:+86``), and the windows of all budgets."""
 
-    prefix: str
-    span: str
-    ends_in: timedelta
-    spent: int
+    stages: Mapping[str, CurrentStage]
+    windows: Sequence[BudgetWindow]
 
 
 @dataclass(frozen=True)
-class Found:
-    """The stages that there are, by scope (``range:+861380013``, ``hour:+86``), and the windows of all budgets."""
-
-    held: Mapping[str, Held]
-    windows: Sequence[Window]
-
-
-@dataclass(frozen=True)
-class Change:
-    """A stage to enter, from the ``version`` of the scope that it was decided upon."""
+class StageChange:
+    """A stage to enter for ``seconds``, decided on version ``version`` of the scope; ``event`` announces it."""
 
     scope: str
     stage: Stage
     seconds: int
-    stops: int
+    blocks: int
     version: int
-    counts: Counts
-    limit: int
+    event: EventData
 
 
-class PrefixRepository(Protocol):
-    """Where stages are kept. Each call is atomic."""
+class StageChangeRepository(Protocol):
+    """Where stages, budgets and traffic are stored. Each call is atomic.
+
+    ``change`` does nothing and returns False if the scope has another version by then.
+    """
 
     async def open_budgets(self, budgets: Sequence[Budget]) -> None: ...
-    async def take_turn(self, every: timedelta) -> bool: ...
-    async def find(self) -> Found: ...
-    async def counts(self, least: int, percent: int) -> Mapping[str, Counts]: ...
-    async def change(self, change: Change, told: OutboxMessage) -> bool: ...
+    async def take_lease(self, interval: timedelta) -> bool: ...
+    async def find(self) -> SpendingState: ...
+    async def traffic(self, min_sent: int, percent: int) -> Mapping[str, PrefixTraffic]: ...
+    async def change(self, change: StageChange, event: OutboxMessage) -> bool: ...
 
 
 class PrefixMonitor:
-    """Judges in one process at a time, every ``every`` seconds, and rests ``rest`` times as long as counting takes.
+    """Runs in one process at a time, every ``interval`` seconds.
 
-    ``wake`` is called after something was told. ``clock`` gives seconds.
+    After a count it rests ``rest_factor`` times as long as the count took. ``wake`` is called after a message was
+    committed to the outbox. ``clock`` gives seconds.
     """
 
     def __init__(
         self,
-        repository: PrefixRepository,
+        repository: StageChangeRepository,
         plan: Plan,
         wake: Callable[[], None],
         *,
-        every: float = JUDGE_SECONDS,
-        rest: float = REST,
+        interval: float = INTERVAL_REVIEW_SECONDS,
+        rest_factor: float = REST_FACTOR,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._plan = plan
         self._wake = wake
-        self._every = every
-        self._rest = rest
+        self._interval = interval
+        self._rest_factor = rest_factor
         self._clock = clock
-        self._resting = 0.0
-        reached = [min(rule.reached) for rule in plan.rules.values() if rule.reached]
-        self._suspects = min(reached, default=1), max((rule.percent for rule in plan.rules.values()), default=0)
+        self._rest_seconds = 0.0
+        lowest = [min(rule.thresholds) for rule in plan.rules.values() if rule.thresholds]
+        self._min_sent = min(lowest, default=1)
+        self._percent = max((rule.percent for rule in plan.rules.values()), default=0)
 
-    async def judge(self, *, alarmed: bool = False) -> int:
-        """One round, if it is this process's turn, sooner when ``alarmed``. Returns how many stages were entered.
+    async def review(self, *, alarmed: bool = False) -> int:
+        """Review everything once, if this process gets the lease; ``alarmed`` shortens the interval.
 
-        Budgets come first, and have their stages even when there is too much to count.
+        Returns how many stages it entered. Budgets come first, so they have their stages even if the count fails.
         """
-        every = min(self._every, ALARMED_SECONDS) if alarmed else self._every
-        if not await self._repository.take_turn(timedelta(seconds=max(every, self._resting))):
+        interval = min(self._interval, INTERVAL_ALARM_SECONDS) if alarmed else self._interval
+        if not await self._repository.take_lease(timedelta(seconds=max(interval, self._rest_seconds))):
             return 0
         await self._repository.open_budgets(self._plan.budgets)
-        found = await self._repository.find()
-        entered = await self._enter_all(self._by_money(found))
-        counts = await self._count()
-        return entered + await self._enter_all(self._by_counts(found.held, counts))
+        state = await self._repository.find()
+        entered = await self._enter_all(self._budget_changes(state))
+        traffic = await self._count()
+        return entered + await self._enter_all(self._prefix_changes(state.stages, traffic))
 
-    async def _count(self) -> Mapping[str, Counts]:
+    async def unblock(self, scope: str) -> bool:
+        """End the stage of a prefix at once and forget its earlier blocks. False if it is in no stage."""
+        current = (await self._repository.find()).stages.get(scope, CurrentStage())
+        if current.stage is Stage.NONE:
+            return False
+        forgiven = replace(current, blocks=0)
+        return bool(await self._enter_all(self._changes_of_prefix(scope, forgiven, [Stage.NONE], PrefixTraffic())))
+
+    async def _count(self) -> Mapping[str, PrefixTraffic]:
         began = self._clock()
         try:
-            return await self._repository.counts(*self._suspects)
+            return await self._repository.traffic(self._min_sent, self._percent)
         finally:
-            self._resting = min((self._clock() - began) * self._rest, MAX_REST_SECONDS)
+            self._rest_seconds = min((self._clock() - began) * self._rest_factor, MAX_REST_SECONDS)
 
-    async def resume(self, scope: str) -> bool:
-        """Let a prefix go at once, its stops forgotten; False when it is in no stage, or somebody was quicker."""
-        held = (await self._repository.find()).held.get(scope, Held())
-        if held.stage is Stage.NONE:
-            return False
-        (change,) = self._changes(scope, replace(held, stops=0), [Stage.NONE], Counts())
-        return await self._enter(change)
-
-    async def _enter_all(self, changes: Iterable[Change]) -> int:
+    async def _enter_all(self, changes: Iterable[StageChange]) -> int:
         return sum([await self._enter(change) for change in changes])
 
-    async def _enter(self, change: Change) -> bool:
-        if not await self._repository.change(change, self._told(change)):
+    async def _enter(self, change: StageChange) -> bool:
+        event = new_event(change.event, source=SOURCE, subject=change.scope, version=change.version + 1)
+        if not await self._repository.change(change, event):
             return False
         self._wake()
-        log.warning(
-            "spending.stage",
-            scope=change.scope,
-            stage=change.stage.name.lower(),
-            sent=change.counts.sent,
-            verified=change.counts.verified,
-            spent_micros=change.counts.micros,
-        )
+        log.warning(log_name(change.event), **change.event.model_dump(include=_LOGGED))
         return True
 
-    def _by_money(self, found: Found) -> Iterator[Change]:
-        limits = {f"{span}:{budget.prefix}": most for budget in self._plan.budgets for span, most in budget.spans}
-        for window in found.windows:
-            scope = f"{window.span}:{window.prefix}"
-            held = found.held.get(scope, Held())
-            most = limits.get(scope)
-            if most is None:  # it has left the settings file, and takes its stage with it
-                stages: Sequence[Stage] = [Stage.NONE] if held.stage else []
-            else:
-                least = self._plan.tariff.cheapest(window.prefix)
-                stages = steps_of_money(
-                    held, deserved_by_money(window.spent, most, least, self._plan.warn_percent, held)
-                )
+    def _budget_changes(self, state: SpendingState) -> Iterator[StageChange]:
+        for window in state.windows:
+            current = state.stages.get(window.scope, CurrentStage())
             seconds = math.ceil(window.ends_in.total_seconds())
-            spent = Counts(micros=window.spent)
-            yield from self._changes(scope, held, stages, spent, seconds=seconds, limit=most or 0)
+            for stage, before in _one_by_one(current, self._budget_stages(window, current)):
+                event = budget_event(self._plan, window, stage, seconds)
+                yield _change(window.scope, stage, before, seconds, event)
 
-    def _by_counts(self, stages: Mapping[str, Held], suspects: Mapping[str, Counts]) -> Iterator[Change]:
+    def _budget_stages(self, window: BudgetWindow, current: CurrentStage) -> Sequence[Stage]:
+        limit = self._plan.limits.get((window.prefix, window.span))
+        if limit is None:  # the budget has left the settings file, and its stage ends with it
+            return [Stage.NONE] if current.stage else []
+        cheapest = self._plan.tariff.cheapest(window.prefix)
+        wanted = budget_stage(window.spent, limit, cheapest, self._plan.warn_percent, current)
+        return next_budget_stages(current, wanted)
+
+    def _prefix_changes(
+        self, stages: Mapping[str, CurrentStage], suspects: Mapping[str, PrefixTraffic]
+    ) -> Iterator[StageChange]:
         for scope in sorted(suspects.keys() | stages.keys()):
-            kind = scope.partition(":")[0]
-            if (rule := self._plan.rules.get(kind)) is None:
-                continue
-            counts, held = suspects.get(scope, Counts()), stages.get(scope, Held())
-            yield from self._changes(scope, held, steps(held, rule.deserved(counts), rule), counts)
+            if (rule := self._plan.rules.get(scope.partition(":")[0])) is None:
+                continue  # the scope of a budget
+            traffic, current = suspects.get(scope, PrefixTraffic()), stages.get(scope, CurrentStage())
+            entered = next_stages(current, rule.stage_for(traffic), rule)
+            yield from self._changes_of_prefix(scope, current, entered, traffic)
 
-    def _changes(
-        self, scope: str, held: Held, stages: Sequence[Stage], counts: Counts, *, seconds: int = 0, limit: int = 0
-    ) -> Iterator[Change]:
-        for stage in stages:
-            is_stop = stage is Stage.BLOCKED
-            yield Change(
-                scope=scope,
-                stage=stage,
-                seconds=seconds or self._seconds(stage, held),
-                stops=held.stops + is_stop,
-                version=held.version,
-                counts=counts,
-                limit=limit,
-            )
-            held = replace(held, version=held.version + 1)
+    def _changes_of_prefix(
+        self, scope: str, current: CurrentStage, stages: Sequence[Stage], traffic: PrefixTraffic
+    ) -> Iterator[StageChange]:
+        for stage, before in _one_by_one(current, stages):
+            seconds = self._stage_seconds(stage, before)
+            event = prefix_event(self._plan, scope, stage, traffic, seconds)
+            yield _change(scope, stage, before, seconds, event)
 
-    def _seconds(self, stage: Stage, held: Held) -> int:
+    def _stage_seconds(self, stage: Stage, before: CurrentStage) -> int:
         if stage is Stage.BLOCKED:
-            return block_seconds(self._plan.block_seconds, held.stops)
+            return block_seconds(self._plan.block_seconds, before.blocks)
         return {Stage.FLAGGED: WINDOW_SECONDS, Stage.THROTTLED: THROTTLE_SECONDS}.get(stage, 0)
 
-    def _told(self, change: Change) -> OutboxMessage:
-        kind, _, prefix = change.scope.partition(":")
-        fact = _FACTS[change.stage](
-            scope=change.scope,
-            kind=kind,
-            prefix=prefix,
-            sent=change.counts.sent,
-            verified=change.counts.verified,
-            spent_micros=change.counts.micros,
-            limit_micros=change.limit,
-            currency=self._plan.currency,
-            enforced=kind not in KINDS or self._plan.enforced,
-            seconds=change.seconds,
-        )
-        return new_event(fact, source=SOURCE, subject=change.scope, version=change.version + 1)
+
+def _one_by_one(current: CurrentStage, stages: Sequence[Stage]) -> Iterator[tuple[Stage, CurrentStage]]:
+    """Each stage, with the stored one that it replaces."""
+    for stage in stages:
+        yield stage, current
+        current = replace(current, stage=stage, version=current.version + 1)
+
+
+def _change(scope: str, stage: Stage, before: CurrentStage, seconds: int, event: EventData) -> StageChange:
+    blocks = before.blocks + (stage is Stage.BLOCKED)
+    return StageChange(scope, stage, seconds, blocks, before.version, event)

@@ -1,20 +1,21 @@
-"""All that the settings file says of money, as the rules know it."""
+"""The spending rules of the settings file, ready for use: prices, budgets, and the stages of prefixes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from sms_service.spending.money import Budget, Tariff
 from sms_service.spending.policy import Rule
 
 KINDS = ("range", "network", "country")
-"""What codes are counted by: the prefixes of an ``NumberPrefixes``, narrowest first."""
+"""The three kinds of prefix that traffic is counted by: the fields of ``NumberPrefixes``, longest first."""
 SPANS = ("hour", "day")
 """The windows of budgets."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``enforced`` is whether prefixes are slowed and stopped by what comes back; budgets always hold."""
+    """``enforced``: prefixes are throttled and blocked; otherwise events report them. Budgets always apply."""
 
     currency: str
     enforced: bool
@@ -23,3 +24,8 @@ class Plan:
     rules: Mapping[str, Rule]
     budgets: tuple[Budget, ...]
     tariff: Tariff
+
+    @cached_property
+    def limits(self) -> dict[tuple[str, str], int]:
+        """The limit in micros of each budget window, by prefix and span."""
+        return {(budget.prefix, span): limit for budget in self.budgets for span, limit in budget.spans}

@@ -1,20 +1,20 @@
-"""When a prefix is recorded, slowed or stopped: pure functions of what was sent, verified and spent."""
+"""When to flag, throttle or block a prefix, and when to warn about a budget: pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 BUCKET_SECONDS = 300
-"""Sends are counted by five minutes; with the life of a code, those of ten minutes ago are settled."""
+"""Traffic is counted in buckets of five minutes, by the time of the request for the code."""
 WINDOW_SECONDS = 3600
-"""How far back a prefix is judged."""
+"""The policy looks at the traffic of the last hour."""
 THROTTLE_SECONDS = 600
-"""A slowed prefix stays so at least as long: it takes that to see whether its codes come back."""
+"""A prefix is throttled for at least this long: by then its codes have been verified or have expired."""
 MAX_BLOCK_SECONDS = 86_400
 
 
 class Stage(IntEnum):
-    """What is done about a prefix; each one includes those before it."""
+    """What the service does about a prefix. A higher stage includes the lower ones."""
 
     NONE = 0
     FLAGGED = 1
@@ -22,19 +22,24 @@ class Stage(IntEnum):
     BLOCKED = 3
 
 
-STAGE_NAMES = {Stage.FLAGGED: "recorded", Stage.THROTTLED: "slowed", Stage.BLOCKED: "stopped"}
-"""What people and metrics call them."""
+STAGE_NAMES = {Stage.FLAGGED: "flagged", Stage.THROTTLED: "throttled", Stage.BLOCKED: "blocked"}
+"""The stages of a prefix, as events, metrics and the command line name them."""
+BUDGET_STAGE_NAMES = {Stage.FLAGGED: "warned", Stage.BLOCKED: "exhausted"}
+"""The stages of a budget. A budget is never throttled."""
 
 
 @dataclass(frozen=True)
-class Counts:
-    """The last hour of a prefix. Codes that still live are young: they may yet be verified."""
+class PrefixTraffic:
+    """The messages of one prefix in the last hour, and how many of their codes were verified.
+
+    Sends are *settled* once their codes have expired, and *young* before that. ``spent`` is in micros.
+    """
 
     settled: int = 0
     settled_verified: int = 0
     young: int = 0
     young_verified: int = 0
-    micros: int = 0
+    spent: int = 0
 
     @property
     def sent(self) -> int:
@@ -45,96 +50,102 @@ class Counts:
         return self.settled_verified + self.young_verified
 
     @property
-    def weight(self) -> int:
-        """How many sends speak for or against it: one that is young and not verified is half a failure."""
-        waiting = max(0, self.young - self.young_verified)
-        return self.settled + min(self.young, self.young_verified) + waiting // 2
+    def sample_size(self) -> int:
+        """Sample size for the verification rate. A send whose code is still valid and unverified counts as one half."""
+        unverified = max(0, self.young - self.young_verified)
+        return self.settled + min(self.young, self.young_verified) + unverified // 2
 
 
 @dataclass(frozen=True)
 class Rule:
-    """From how many sends on each stage is entered, while less than ``percent`` of them are verified; 0 is never.
+    """How many sends lead to each stage if less than ``percent`` of them are verified. 0 switches a stage off.
 
-    ``per_minute`` is what a slowed prefix is still given.
+    ``per_minute`` is how many messages a throttled prefix still gets.
     """
 
-    record: int
-    slow: int
-    stop: int
+    flag: int
+    throttle: int
+    block: int
     per_minute: int
     percent: int
 
     @property
-    def reached(self) -> list[int]:
-        """From how many sends on something is done, in the order of the stages that there are."""
-        return [sends for sends in (self.record, self.slow, self.stop) if sends]
+    def thresholds(self) -> list[int]:
+        """The thresholds of the stages that are switched on."""
+        return [sends for sends in (self.flag, self.throttle, self.block) if sends]
 
     @property
-    def alarming(self) -> int:
-        """How many young sends slow a prefix if none is verified; 0 where nothing does."""
-        return self.slow * 2
+    def alarm_sends(self) -> int:
+        """How many young sends throttle a prefix if none of them is verified; 0 if no number does."""
+        return self.throttle * 2
 
-    def deserved(self, counts: Counts) -> Stage:
-        """What the counts alone ask for. Only settled sends stop a prefix, young ones no more than slow it."""
-        if not self._is_low(counts.weight, counts.verified):
+    def stage_for(self, traffic: PrefixTraffic) -> Stage:
+        """The stage that the traffic alone calls for. Young sends can throttle a prefix; only settled ones block it."""
+        if not self._is_low(traffic.sample_size, traffic.verified):
             return Stage.NONE
-        if self._is_low(counts.settled, counts.settled_verified) and 0 < self.stop <= counts.settled:
+        if self._is_low(traffic.settled, traffic.settled_verified) and 0 < self.block <= traffic.settled:
             return Stage.BLOCKED
-        if 0 < self.slow <= counts.weight:
+        if 0 < self.throttle <= traffic.sample_size:
             return Stage.THROTTLED
-        return Stage.FLAGGED if 0 < self.record <= counts.weight else Stage.NONE
+        return Stage.FLAGGED if 0 < self.flag <= traffic.sample_size else Stage.NONE
 
     def _is_low(self, sent: int, verified: int) -> bool:
         return verified * 100 < sent * self.percent
 
 
 @dataclass(frozen=True)
-class Held:
-    """The stage that a prefix is in. ``over`` tells that it has lasted as long as it must."""
+class CurrentStage:
+    """The stage of a scope as it is stored.
+
+    ``expired``: the stage has lasted its time. ``blocks``: how often the scope was blocked within a week. ``version``
+    counts the changes of the scope.
+    """
 
     stage: Stage = Stage.NONE
-    over: bool = True
-    stops: int = 0
+    expired: bool = True
+    blocks: int = 0
     version: int = 0
 
 
-def steps(held: Held, deserved: Stage, rule: Rule) -> Sequence[Stage]:
-    """The stages to enter now, one by one; none when nothing changes.
+def next_stages(current: CurrentStage, wanted: Stage, rule: Rule) -> Sequence[Stage]:
+    """The stages that a prefix enters now, one by one, if its traffic calls for ``wanted``; none if nothing changes.
 
-    A stop lasts its time and becomes a slowing, so that whoever is still there shows himself; what came before is
-    forgotten then.
+    A block lasts its full time and is followed by throttling, with the earlier traffic forgotten: the few messages
+    that pass show whether the attack goes on.
     """
-    if held.stage is Stage.BLOCKED:
-        return [Stage.THROTTLED if rule.slow else Stage.NONE] if held.over else []
-    if deserved > held.stage:
-        return [Stage(value) for value in range(held.stage + 1, deserved + 1)]
-    return [deserved] if deserved < held.stage and held.over else []
+    if current.stage is Stage.BLOCKED:
+        return [Stage.THROTTLED if rule.throttle else Stage.NONE] if current.expired else []
+    if wanted > current.stage:
+        return [Stage(value) for value in range(current.stage + 1, wanted + 1)]
+    return [wanted] if wanted < current.stage and current.expired else []
 
 
-def block_seconds(first: int, stops: int) -> int:
-    """How long a prefix is stopped that has been so ``stops`` times before: twice as long each time, a day at most."""
-    return min(first << min(stops, 16), MAX_BLOCK_SECONDS)
+def block_seconds(first: int, blocks: int) -> int:
+    """How long to block a prefix that was blocked ``blocks`` times before: twice as long each time, a day at most."""
+    return min(first << blocks, MAX_BLOCK_SECONDS)
 
 
-def deserved_by_money(spent: int, most: int, cheapest: int, warn_percent: int, held: Held) -> Stage:
-    """What a budget asks for: stopped when not even the cheapest message can be paid from it.
+def budget_stage(spent: int, limit: int, cheapest: int, warn_percent: int, current: CurrentStage) -> Stage:
+    """The stage that a budget calls for; amounts in micros. It is exhausted when it cannot pay the cheapest message.
 
-    Money given back within a window lifts a stop when it is a twentieth of the budget, not message by message.
+    Refunds within a window reopen an exhausted budget only once a twentieth of it is free, so that the stage does not
+    change with every message.
     """
-    room = most - spent
-    stopped = held.stage is Stage.BLOCKED and not held.over
-    if room < max(1, cheapest) or (stopped and room * 20 < most):
+    free = limit - spent
+    exhausted = current.stage is Stage.BLOCKED and not current.expired
+    if free < max(1, cheapest) or (exhausted and free * 20 < limit):
         return Stage.BLOCKED
-    return Stage.FLAGGED if spent * 100 >= most * warn_percent else Stage.NONE
+    return Stage.FLAGGED if spent * 100 >= limit * warn_percent else Stage.NONE
 
 
-def steps_of_money(held: Held, deserved: Stage) -> Sequence[Stage]:
-    """The stages of a budget to enter now; a budget slows nobody.
+def next_budget_stages(current: CurrentStage, wanted: Stage) -> Sequence[Stage]:
+    """The stages that a budget enters now, one by one.
 
-    ``over`` means that the window of the stage has ended, which is told before the next one is judged.
+    ``current.expired`` means that the window of the stage has ended: the budget is renewed first, and the next round
+    looks at the new window.
     """
-    if held.over and held.stage is not Stage.NONE:
+    if current.expired and current.stage is not Stage.NONE:
         return [Stage.NONE]
-    if deserved > held.stage:
-        return [stage for stage in (Stage.FLAGGED, Stage.BLOCKED) if held.stage < stage <= deserved]
-    return [deserved] if deserved < held.stage else []
+    if wanted > current.stage:
+        return [stage for stage in (Stage.FLAGGED, Stage.BLOCKED) if current.stage < stage <= wanted]
+    return [wanted] if wanted < current.stage else []

@@ -1,23 +1,23 @@
-"""What messages cost, what may be spent, and who is slowed or stopped when it is spent for nothing."""
+"""The names of the reasons for which spending refuses a number or a message, and the error that carries them."""
 
 from shared.errors import ErrorCode, ServiceError
 
 BUDGET_EXHAUSTED = "budget_exhausted"
-"""The failure of a message for which there is no money; also why a number is refused."""
+"""A budget cannot pay: the failure of a message, and the reason to refuse a number."""
 CHEAPER_UNAVAILABLE = "cheaper_unavailable"
-"""The failure of a message for which there is no money, unless by cheaper senders that cannot be asked just then."""
+"""The failure of a message that only a cheaper sender could have carried, while none of those could be called."""
 PREFIX_BLOCKED = "prefix_blocked"
-"""The failure of a message whose prefix is slowed or stopped; also why a number is refused."""
+"""The prefix is throttled or blocked: the failure of a message, and the reason to refuse a number."""
 SPENDING_LIMITER = "spending"
-"""What events and metrics call the one who refused."""
+"""The limiter's name in events and metrics, for both reasons."""
 
 
 class BlockedError(ServiceError):
-    """Nothing may be sent to a number for now. In most contracts it is "busy": the person can only come later.
+    """No message may go to a number for now. Most contracts answer "busy", since the user can only try again later.
 
-    ``why`` is ``PREFIX_BLOCKED`` or ``BUDGET_EXHAUSTED``, for the operator.
+    ``reason`` is ``PREFIX_BLOCKED`` or ``BUDGET_EXHAUSTED``, for the operator.
     """
 
-    def __init__(self, retry_after: int, why: str = PREFIX_BLOCKED) -> None:
+    def __init__(self, retry_after: int, reason: str = PREFIX_BLOCKED) -> None:
         super().__init__(ErrorCode.SENDING_PAUSED, retry_after=max(1, retry_after))
-        self.why = why
+        self.reason = reason

@@ -1,59 +1,51 @@
-"""What a process needs to mind the money, opened; nothing where the settings file says nothing of it."""
+"""Starts what a process needs to limit spending; nothing if the settings file has no ``[spending]``."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 
+from shared.background import repeating
 from shared.postgres import Pool
-from sms_service.delivery.budgeted_ledger_store import BudgetedLedger
-from sms_service.delivery.delivery import Ledger, QueuedSpendingGuard
-from sms_service.delivery.ledger_store import LedgerStore
-from sms_service.retention import PURGE_SECONDS, regularly
-from sms_service.spending.gate import NO_SPENDING_LIMITS, REFRESH_SECONDS, NoSpendingLimits, SpendingGate
-from sms_service.spending.monitor import ALARMED_SECONDS, JUDGE_SECONDS, PrefixMonitor
+from sms_service.retention import PURGE_SECONDS
+from sms_service.spending.gate import INTERVAL_REFRESH_SECONDS, NO_SPENDING_LIMITS, NoSpendingLimits, SpendingGate
+from sms_service.spending.monitor import INTERVAL_ALARM_SECONDS, INTERVAL_REVIEW_SECONDS, PrefixMonitor
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
 
 
 async def watching(plan: Plan | None, pool: Pool, stack: AsyncExitStack) -> SpendingGate | NoSpendingLimits:
-    """The stages, read every second until ``stack`` is closed, and once before this returns."""
+    """A gate that is refreshed every second until ``stack`` closes, and once before this returns."""
     if plan is None:
         return NO_SPENDING_LIMITS
-    watch = SpendingGate(SpendingStore(pool), plan)
-    await watch.refresh()
-    await stack.enter_async_context(regularly("spending watch", REFRESH_SECONDS, watch.refresh))
-    return watch
+    gate = SpendingGate(SpendingStore(pool), plan)
+    await gate.refresh()
+    await stack.enter_async_context(repeating("refresh stages", INTERVAL_REFRESH_SECONDS, gate.refresh))
+    return gate
 
 
-async def minding(
-    plan: Plan | None, pool: Pool, wake: Callable[[], None], stack: AsyncExitStack
-) -> tuple[Ledger, QueuedSpendingGuard]:
-    """The ledger that charges for attempts and the gate before it, with the judge at work until ``stack`` is closed."""
-    watch, ledger = await watching(plan, pool, stack), LedgerStore(pool)
-    if plan is None or isinstance(watch, NoSpendingLimits):
-        return ledger, watch
+async def monitoring(
+    plan: Plan, pool: Pool, wake: Callable[[], None], gate: SpendingGate, stack: AsyncExitStack
+) -> Callable[[], None]:
+    """Run a monitor until ``stack`` closes. Returns its alarm: a call makes it review as soon as it can."""
     store, alarm = SpendingStore(pool), asyncio.Event()
     await store.open_budgets(plan.budgets)
-    await stack.enter_async_context(judging(PrefixMonitor(store, plan, wake), watch, alarm))
-    await stack.enter_async_context(regularly("spending purge", PURGE_SECONDS, store.purge))
-    return BudgetedLedger(pool, ledger, alarm.set, plan.rules["range"].alarming), watch
+    await stack.enter_async_context(reviewing(PrefixMonitor(store, plan, wake), gate, alarm))
+    await stack.enter_async_context(repeating("purge traffic", PURGE_SECONDS, store.purge))
+    return alarm.set
 
 
-def judging(judge: PrefixMonitor, watch: SpendingGate, alarm: asyncio.Event) -> AbstractAsyncContextManager[None]:
-    """Judge once a second, or when a block is suddenly busy, for as long as the block lasts.
-
-    However long the alarm goes on, a tenth of a second is between two rounds.
-    """
-    return regularly("spending judge", ALARMED_SECONDS, partial(_round, judge, watch, alarm))
+def reviewing(monitor: PrefixMonitor, gate: SpendingGate, alarm: asyncio.Event) -> AbstractAsyncContextManager[None]:
+    """Review every second for as long as the block lasts, and on an alarm up to ten times a second."""
+    return repeating("review spending", INTERVAL_ALARM_SECONDS, partial(_review, monitor, gate, alarm))
 
 
-async def _round(judge: PrefixMonitor, watch: SpendingGate, alarm: asyncio.Event) -> None:
-    """Wait, judge, and see at once what came of it."""
+async def _review(monitor: PrefixMonitor, gate: SpendingGate, alarm: asyncio.Event) -> None:
+    """Wait for the alarm or the interval, review, and refresh the gate if a stage changed."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(JUDGE_SECONDS - ALARMED_SECONDS):
+        async with asyncio.timeout(INTERVAL_REVIEW_SECONDS - INTERVAL_ALARM_SECONDS):
             await alarm.wait()
     alarmed = alarm.is_set()
     alarm.clear()
-    if await judge.judge(alarmed=alarmed):
-        await watch.refresh()
+    if await monitor.review(alarmed=alarmed):
+        await gate.refresh()

@@ -63,7 +63,7 @@ class AuditRecorder:
             is_told = limiter != SPENDING_LIMITER or self._of_stopped.allow(str(ref))
         if is_told:
             about = events.about(number, ref, call.purpose, call.dialect)
-            why = error.why if isinstance(error, BlockedError) else limiter
+            why = error.reason if isinstance(error, BlockedError) else limiter
             event = VerificationEvent(ref, EventKind.REFUSED, call.purpose, call.dialect, detail=why, retry_after=wait)
             await self._repository.tell([events.refused(about, limiter, wait)], event)
             self._wake()

@@ -76,7 +76,7 @@ class SpendingGuard(Protocol):
     ``admit`` gives the places that it took of slowed prefixes; those of a message that is not sent are given back.
     """
 
-    def area(self, number: E164) -> NumberPrefixes | None: ...
+    def prefixes(self, number: E164) -> NumberPrefixes | None: ...
     def refuse_blocked(self, number: E164) -> None: ...
     async def admit(self, number: E164) -> Sequence[str]: ...
     async def give_back(self, slots: Sequence[str]) -> None: ...
@@ -238,7 +238,7 @@ class Verifications:
         if not self._is_right(call, attempt, number, test):
             await self._audit_recorder.wrong(call, attempt, about)
             self._refuse("wrong", call)
-        area = self._spending_guard.area(number) if test is None else None
+        area = self._spending_guard.prefixes(number) if test is None else None
         passed = await self._repository.succeed(attempt, events.succeeded(about, attempt.version), call.dialect, area)
         if passed is None:
             self._refuse("replaced", call)

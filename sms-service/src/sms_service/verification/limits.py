@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.errors import ErrorCode, ServiceError
+from sms_service.otp import CODE_LIFETIME
 
-CODE_LIFETIME = timedelta(minutes=5)
 WINDOW = timedelta(hours=24)
 TRIES_PER_CODE = 5
 FAILURES_PER_WINDOW = 10

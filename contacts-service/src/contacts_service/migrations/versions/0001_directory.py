@@ -8,27 +8,27 @@ down_revision = None
 STATEMENTS = (
     """
     create table directory (
-        user_id    bigint      primary key,
-        phone_ref  bigint,
-        nickname   text        not null,
-        avatar     text        not null,
-        visible    boolean     not null,
-        version    integer     not null,
-        since      timestamptz not null,
-        updated_at timestamptz not null default now(),
-        constraint directory_gone_is_hidden check (phone_ref is not null or not visible)
+        user_id     bigint      primary key,
+        phone_ref   bigint,
+        nickname    text        not null,
+        avatar      text        not null,
+        visible     boolean     not null,
+        version     integer     not null,
+        occurred_at timestamptz not null,
+        updated_at  timestamptz not null default now(),
+        constraint directory_deleted_is_hidden check (phone_ref is not null or not visible)
     )
     """,
     "create index directory_phone_ref on directory (phone_ref)",
     "create index directory_updated_at on directory (updated_at)",
     """
     comment on table directory is
-        'Users as auth-service last told of them. A row without phone_ref is a deleted user: it stays, so that '
-        'no older event revives him.'
+        'Users as in the newest event about them. A row without phone_ref is a deleted user: the row stays so that '
+        'an older event cannot restore the user.'
     """,
-    "comment on column directory.phone_ref is 'The number under a secret key: no clear number is kept here.'",
-    "comment on column directory.since is 'When the fact happened that this row tells: decides who holds a number.'",
-    "comment on column directory.updated_at is 'When this row was written: the filters of all replicas follow it.'",
+    "comment on column directory.phone_ref is 'A keyed reference of the number: no clear number is stored.'",
+    "comment on column directory.occurred_at is 'The time of the event: the later of two users has the number.'",
+    "comment on column directory.updated_at is 'When the row was written: filters poll for newer rows.'",
     """
     create table outbox (
         id          uuid        primary key,

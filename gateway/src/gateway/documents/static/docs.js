@@ -1,4 +1,4 @@
-// What the page of documents can do with a script: filter, copy, and commands that name this very gateway.
+// The documents page: filter the entries, copy examples, and show this gateway's address in commands.
 
 const narrow = matchMedia("(max-width: 860px)");
 const fold = () => { document.querySelector(".contents details").open = !narrow.matches; };

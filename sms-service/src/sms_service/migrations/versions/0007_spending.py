@@ -37,7 +37,7 @@ TRAFFIC = """
 # The stage of each scope (`range:+861380013`, `hour:+86`) that is or was in one. `minute` and `admitted` count what a
 # slowed one was given. What came before `cleared_at` is no longer held against it.
 STAGES = """
-    create table spending_stages (
+    create table prefix_stages (
         scope text primary key,
         stage int not null check (stage between 0 and 3),
         since timestamptz not null,

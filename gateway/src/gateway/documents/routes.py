@@ -1,0 +1,42 @@
+"""The routes of the documents."""
+
+import hashlib
+from collections.abc import Sequence
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.dialect import Dialect
+from gateway.documents.asyncapi import asyncapi
+from gateway.documents.openapi import openapi
+from gateway.documents.page import DocumentsPage
+from gateway.documents.schemas import Json
+from shared.version import VERSION
+
+CACHE = "public, max-age=300"
+
+
+def mount(app: web.Application, dialects: Sequence[Dialect]) -> None:
+    """Add the documents of these dialects."""
+    calls, events = openapi(dialects, VERSION), asyncapi(VERSION)
+    app.router.add_get("/openapi.json", _json_handler(calls))
+    app.router.add_get("/asyncapi.json", _json_handler(events))
+    DocumentsPage(calls, events, CACHE).mount(app)
+
+
+def _json_handler(document: Json) -> Handler:
+    body = orjson.dumps(document)
+    headers = {
+        "Cache-Control": CACHE,
+        "ETag": f'"{hashlib.sha256(body).hexdigest()[:24]}"',
+        "Access-Control-Allow-Origin": "*",
+    }
+
+    async def serve(request: web.Request) -> web.Response:
+        unchanged = headers["ETag"] in request.headers.get("If-None-Match", "")
+        response = web.Response(status=304) if unchanged else web.Response(body=body, content_type="application/json")
+        response.headers.update(headers)
+        return response
+
+    return serve

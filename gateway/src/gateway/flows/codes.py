@@ -1,0 +1,103 @@
+"""Codes: sending one to a number, and checking one."""
+
+from uuid import UUID
+
+from gateway.flows.services import Caller, Services
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Resolved
+from shared.internal_api.sms import (
+    ASK_STATUS,
+    CHECK_CODE,
+    ISSUE_CODE,
+    AskStatus,
+    CheckCode,
+    CodeChecked,
+    CodeIssued,
+    IssueCode,
+    Language,
+    Purpose,
+)
+from shared.languages import language_of
+from shared.phone import E164
+
+
+class CodeFlows:
+    """What sms-service does for a caller."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def send(
+        self, caller: Caller, number: E164, purpose: Purpose, *, session: Resolved | None = None
+    ) -> CodeIssued:
+        """Send a code to a number.
+
+        To register, the number must have no account; for every other purpose it must have one. The exception is
+        ``CHANGE_PHONE`` with a ``session``: a number other than the user's own is their new one and must be free.
+        The message is in the caller's language, or else in the language of the number's country.
+        """
+        registered = await self._services.registered.contains(number)
+        return await self._services.sms.call(
+            ISSUE_CODE,
+            IssueCode(
+                phone=number,
+                purpose=purpose,
+                dialect=caller.dialect,
+                client=caller.client,
+                address=caller.address,
+                cooldown=caller.cooldown,
+                daily_cap=caller.daily_cap,
+                refuse=_refusal(purpose, number, session, registered=registered),
+                language=caller.language or Language(language_of(number)),
+            ),
+        )
+
+    async def check(self, caller: Caller, purpose: Purpose, code: str, subject: E164 | UUID) -> CodeChecked:
+        """Check a code sent to a number, or the code of one verification. Raises ``CODE_REFUSED``.
+
+        Every check of one correct code returns the same ticket.
+        """
+        return await self._services.sms.call(
+            CHECK_CODE,
+            CheckCode(
+                purpose=purpose,
+                code=code,
+                phone=None if isinstance(subject, UUID) else subject,
+                verification_id=subject if isinstance(subject, UUID) else None,
+                dialect=caller.dialect,
+                address=caller.address,
+                allow_master_code=caller.allow_master_code,
+            ),
+        )
+
+    async def check_before_registration(self, caller: Caller, number: E164, code: str) -> CodeChecked:
+        """Check a code for a contract that registers in a later call. Raises ``NUMBER_TAKEN`` after registration.
+
+        Only a code that was checked before can have been used to register, so only then is the number looked up.
+        """
+        checked = await self.check(caller, Purpose.SIGN_UP, code, number)
+        if checked.again and await self._services.registered.contains(number):
+            raise ServiceError(ErrorCode.NUMBER_TAKEN)
+        return checked
+
+    async def check_free(self, caller: Caller, number: E164) -> None:
+        """Raise the reason why the number cannot register now: ``CALLER_LIMIT``, ``NUMBER_TAKEN`` or ``COOLDOWN``."""
+        registered = await self._services.registered.contains(number)
+        await self.check_limits(caller, number, ErrorCode.NUMBER_TAKEN if registered else None)
+
+    async def check_limits(self, caller: Caller, number: E164, refuse: ErrorCode | None) -> None:
+        """Raise the first that applies of ``CALLER_LIMIT``, ``refuse`` and ``COOLDOWN``."""
+        await self._services.sms.call(
+            ASK_STATUS,
+            AskStatus(phone=number, address=caller.address, cooldown=caller.cooldown, refuse=refuse),
+        )
+
+
+def _refusal(purpose: Purpose, number: E164, session: Resolved | None, *, registered: bool) -> ErrorCode | None:
+    """The reason why the number may not receive a code for this purpose, if there is one."""
+    must_be_free = purpose is Purpose.SIGN_UP
+    if purpose is Purpose.CHANGE_PHONE and session is not None:
+        must_be_free = number != session.account.phone
+    if registered:
+        return ErrorCode.NUMBER_TAKEN if must_be_free else None
+    return None if must_be_free else ErrorCode.NO_ACCOUNT

@@ -1,0 +1,44 @@
+"""All flows of the gateway, composed from the services."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gateway.flows.accounts import AccountFlows
+from gateway.flows.codes import CodeFlows
+from gateway.flows.numbers import NumberFlows
+from gateway.flows.registered_numbers import RegisteredNumbers
+from gateway.flows.sealed_number import NumberSeal
+from gateway.flows.self_service import SelfServiceFlows
+from gateway.flows.services import Client, Services
+from gateway.flows.session_cache import SessionCache
+from gateway.flows.sessions import SessionFlows
+from gateway.flows.tokens import TokenFlows
+from shared.keys import KeyRing
+
+
+@dataclass(frozen=True)
+class Flows:
+    """What a dialect can call. Flows raise ``ServiceError``, which the dialect renders."""
+
+    numbers: NumberFlows
+    codes: CodeFlows
+    accounts: AccountFlows
+    sessions: SessionFlows
+    tokens: TokenFlows
+    self_service: SelfServiceFlows
+
+
+def compose_flows(
+    *, auth: Client, sms: Client, contacts: Client, seal_keys: KeyRing, served_calling_codes: Collection[str]
+) -> Flows:
+    services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache())
+    codes = CodeFlows(services)
+    sessions = SessionFlows(services)
+    return Flows(
+        numbers=NumberFlows(NumberSeal(seal_keys), served_calling_codes),
+        codes=codes,
+        accounts=AccountFlows(services, codes),
+        sessions=sessions,
+        tokens=TokenFlows(services, sessions),
+        self_service=SelfServiceFlows(services, codes),
+    )

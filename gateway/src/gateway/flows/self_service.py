@@ -1,0 +1,139 @@
+"""What users do with their own account: profile, password, number, sessions, contacts, and erasing it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from gateway.flows.codes import CodeFlows
+from gateway.flows.services import Caller, Services
+from gateway.flows.tokens import MIN_PASSWORD
+from gateway.passwords import Password
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import (
+    CHANGE_PASSWORD,
+    CHANGE_PHONE,
+    CHANGE_PROFILE,
+    END_OTHERS,
+    END_SESSION,
+    ERASE,
+    FIND_CHANGE,
+    LIST_SESSIONS,
+    Account,
+    ChangePassword,
+    ChangePhone,
+    ChangeProfile,
+    EndOthers,
+    EndSession,
+    Erase,
+    FindChange,
+    ListSessions,
+    LivingSession,
+    Resolved,
+)
+from shared.internal_api.contacts import MATCH, Match, Matched
+from shared.internal_api.sms import Purpose
+from shared.phone import E164
+from shared.spelling import text_of
+
+
+class SelfServiceFlows:
+    """Every call takes a resolved session, so the caller is the account's owner."""
+
+    def __init__(self, services: Services, codes: CodeFlows) -> None:
+        self._services = services
+        self._codes = codes
+
+    async def change_profile(self, session: Resolved, changes: Mapping[str, Any]) -> Account:
+        """Change the given fields; the others stay."""
+        user_id = session.account.user_id
+        account = await self._services.auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, **changes))
+        self._services.sessions.forget_user(user_id)
+        return account
+
+    async def change_password(self, caller: Caller, session: Resolved, current: Password, new: Password) -> None:
+        """Replace the password; this session stays and the others end. Raises ``CREDENTIALS_REFUSED``."""
+        account = session.account
+        request = ChangePassword(
+            user_id=account.user_id,
+            session_id=session.session_id,
+            phone=account.phone,
+            current=current.secret,
+            secret=new.accepted_for(E164(account.phone), shortest=MIN_PASSWORD),
+            address=caller.address,
+            dialect=caller.dialect,
+            client=caller.client,
+        )
+        await self._services.auth.call(CHANGE_PASSWORD, request)
+        self._services.sessions.forget_user(account.user_id)
+
+    async def change_number(self, caller: Caller, session: Resolved, *, old_ticket: str, new_ticket: str) -> Account:
+        """Change the number with a ticket for the old and one for the new number; sessions stay.
+
+        Clients may repeat the call with the same tickets and succeed again.
+        """
+        user_id = session.account.user_id
+        request = ChangePhone(
+            user_id=user_id,
+            session_id=session.session_id,
+            old_ticket=old_ticket,
+            new_ticket=new_ticket,
+            dialect=caller.dialect,
+            client=caller.client,
+        )
+        account = await self._services.auth.call(CHANGE_PHONE, request)
+        self._services.sessions.forget_user(user_id)
+        return account
+
+    async def change_number_with_codes(
+        self, caller: Caller, session: Resolved, number: E164, *, old_code: str, new_code: str
+    ) -> Account:
+        """Check a code sent to the old and one sent to the new number, then change the number."""
+        new_ticket = (await self._codes.check(caller, Purpose.CHANGE_PHONE, new_code, number)).ticket
+        old_subject: E164 | UUID = E164(session.account.phone)
+        if old_subject == number:
+            old_subject = await self._old_verification(session.account.user_id, new_ticket)
+        old_ticket = (await self._codes.check(caller, Purpose.CHANGE_PHONE, old_code, old_subject)).ticket
+        return await self.change_number(caller, session, old_ticket=old_ticket, new_ticket=new_ticket)
+
+    async def erase(self, caller: Caller, session: Resolved) -> None:
+        """Erase the account; its number is free immediately."""
+        user_id = session.account.user_id
+        await self._services.auth.call(ERASE, Erase(user_id=user_id, dialect=caller.dialect, client=caller.client))
+        self._services.sessions.forget_user(user_id)
+
+    async def list_sessions(self, session: Resolved) -> Sequence[LivingSession]:
+        """The user's open sessions, newest first."""
+        request = ListSessions(user_id=session.account.user_id)
+        return (await self._services.auth.call(LIST_SESSIONS, request)).sessions
+
+    async def end_session(self, session: Resolved, session_id: UUID) -> None:
+        """End one of the user's sessions, which may be the current one. Raises ``NOT_FOUND``."""
+        user_id = session.account.user_id
+        await self._services.auth.call(END_SESSION, EndSession(user_id=user_id, session_id=session_id))
+        self._services.sessions.forget_user(user_id)
+
+    async def end_other_sessions(self, session: Resolved) -> None:
+        """End all of the user's sessions except the current one."""
+        user_id = session.account.user_id
+        await self._services.auth.call(END_OTHERS, EndOthers(user_id=user_id, session_id=session.session_id))
+        self._services.sessions.forget_user(user_id)
+
+    async def match_contacts(self, session: Resolved, phones: Sequence[Any]) -> Matched:
+        """The registered numbers among ``phones``. Entries that are not phone numbers are skipped.
+
+        A JSON number is matched, and sent back, as its decimal digits.
+        """
+        account = session.account
+        entries = [entry if isinstance(entry, str) else text_of(entry) for entry in phones]
+        request = Match(user_id=account.user_id, own_phone=account.phone, phones=entries)
+        return await self._services.contacts.call(MATCH, request)
+
+    async def _old_verification(self, user_id: int, new_ticket: str) -> UUID:
+        """The verification of the old number, in a repeat of a change that has already happened.
+
+        Raises ``NUMBER_TAKEN`` if the ticket of the new number changed nothing: the number was the user's before.
+        """
+        change = await self._services.auth.call(FIND_CHANGE, FindChange(user_id=user_id, new_ticket=new_ticket))
+        if change.old_verification_id is None:
+            raise ServiceError(ErrorCode.NUMBER_TAKEN)
+        return change.old_verification_id

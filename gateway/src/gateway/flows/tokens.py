@@ -1,0 +1,86 @@
+"""Sessions with two tokens: a short-lived access token, and a refresh token that is exchanged for the next pair."""
+
+from dataclasses import dataclass
+
+from gateway.flows.services import Caller, Services
+from gateway.flows.sessions import SessionFlows
+from gateway.passwords import Password
+from shared.internal_api.auth import (
+    GRANT,
+    LOG_IN_WITH_CODE,
+    READ_KEYS,
+    REFRESH,
+    REGISTER,
+    RESET_PASSWORD,
+    Account,
+    Grant,
+    Granted,
+    LoggedIn,
+    LogInWithCode,
+    PublicKey,
+    Refresh,
+    Register,
+    ResetPassword,
+)
+from shared.internal_api.endpoint import Empty
+from shared.phone import E164
+
+MIN_PASSWORD = 8
+
+
+@dataclass(frozen=True)
+class NewSession:
+    """An account, and the tokens of the session that was just opened for it."""
+
+    account: Account
+    tokens: Granted
+
+
+class TokenFlows:
+    """Opens sessions with a password or a ticket, and keeps them alive.
+
+    Only auth-service can read the number in a ticket, so it refuses a password that equals the number.
+    """
+
+    def __init__(self, services: Services, sessions: SessionFlows) -> None:
+        self._services = services
+        self._sessions = sessions
+
+    async def register(
+        self, caller: Caller, ticket: str, password: Password | None, nickname: str | None
+    ) -> NewSession:
+        """Register the number of a ticket, without a password if none is set. A repeat succeeds again."""
+        secret = None if password is None else password.accepted_for(None, shortest=MIN_PASSWORD)
+        request = Register(
+            ticket=ticket, secret=secret, nickname=nickname, dialect=caller.dialect, client=caller.client
+        )
+        return await self._grant(await self._services.auth.call(REGISTER, request))
+
+    async def log_in_with_password(self, caller: Caller, number: E164, password: Password) -> NewSession:
+        """Raises ``CREDENTIALS_REFUSED`` for an unknown number and for a wrong password alike."""
+        return await self._grant(await self._sessions.log_in_with_password(caller, number, password))
+
+    async def log_in_with_code(self, caller: Caller, ticket: str) -> NewSession:
+        """Log in with the ticket of a ``SIGN_IN`` code."""
+        request = LogInWithCode(ticket=ticket, dialect=caller.dialect, client=caller.client)
+        return await self._grant(await self._services.auth.call(LOG_IN_WITH_CODE, request))
+
+    async def reset_password(self, caller: Caller, ticket: str, password: Password) -> NewSession:
+        """Set a new password with a ticket; all earlier sessions of the user end. A repeat succeeds again."""
+        secret = password.accepted_for(None, shortest=MIN_PASSWORD)
+        request = ResetPassword(ticket=ticket, secret=secret, dialect=caller.dialect, client=caller.client)
+        return await self._grant(await self._services.auth.call(RESET_PASSWORD, request))
+
+    async def refresh(self, refresh_token: str) -> Granted:
+        """Exchange a refresh token for the next pair. Raises ``UNAUTHENTICATED``."""
+        return await self._services.auth.call(REFRESH, Refresh(refresh_token=refresh_token))
+
+    async def public_keys(self) -> list[PublicKey]:
+        """The keys that verify access tokens."""
+        return (await self._services.auth.call(READ_KEYS, Empty())).keys
+
+    async def _grant(self, logged_in: LoggedIn) -> NewSession:
+        """Exchange the opaque token of a new session, which no client ever sees, for its first pair of tokens."""
+        tokens = await self._services.auth.call(GRANT, Grant(token=logged_in.token))
+        self._services.sessions.forget_user(logged_in.account.user_id)
+        return NewSession(logged_in.account, tokens)

@@ -1,0 +1,104 @@
+"""Refusals as problem documents (RFC 9457): a stable ``code``, and a title and a detail in the client's language."""
+
+from contextvars import ContextVar
+
+from aiohttp import web
+from pydantic import Field
+
+from gateway.http.operations import ResponseBody
+from shared.errors import STATUS, ErrorCode, ServiceError
+from shared.internal_api.server import PROBLEM
+from shared.languages import language_for
+
+ACCEPT_LANGUAGE: ContextVar[str] = ContextVar("accept_language", default="")
+"""The ``Accept-Language`` of the current request; the middleware sets it."""
+
+CHINESE: dict[ErrorCode, tuple[str, str]] = {
+    ErrorCode.PARAMETER_MISSING: ("缺少参数", "请补全必填参数。"),
+    ErrorCode.PARAMETER_INVALID: ("参数错误", "请检查参数的格式。"),
+    ErrorCode.NUMBER_REFUSED: ("手机号不正确", "请检查手机号，或换一个支持的国家或地区的号码。"),
+    ErrorCode.PASSWORD_CHARACTERS: ("密码含有不支持的字符", "密码只能包含英文字母、数字、空格和常用符号。"),
+    ErrorCode.PASSWORD_LENGTH: ("密码不符合要求", "密码应为 8 到 128 位，且不能是手机号。"),
+    ErrorCode.NUMBER_TAKEN: ("手机号已被注册", "请直接登录，或换一个手机号。"),
+    ErrorCode.NAME_TAKEN: ("用户名已被使用", "请换一个用户名。"),
+    ErrorCode.NO_ACCOUNT: ("账号不存在", "该手机号尚未注册。"),
+    ErrorCode.CODE_REFUSED: ("验证码不正确", "验证码错误、已过期或已使用，请重新获取。"),
+    ErrorCode.CREDENTIALS_REFUSED: ("手机号或密码错误", "请检查后重试，或使用验证码登录。"),
+    ErrorCode.ACCOUNT_BANNED: ("账号已被停用", "如有疑问，请联系客服。"),
+    ErrorCode.UNAUTHENTICATED: ("请先登录", "登录已失效，请重新登录。"),
+    ErrorCode.COOLDOWN: ("发送过于频繁", "验证码刚刚发送过，请稍后再试。"),
+    ErrorCode.DAILY_CAP: ("今日发送次数已达上限", "请明天再试。"),
+    ErrorCode.CALLER_LIMIT: ("操作过于频繁", "请稍后再试。"),
+    ErrorCode.SENDING_PAUSED: ("短信暂停发送", "暂时不向此类号码发送验证码，请稍后再试。"),
+    ErrorCode.TOO_MANY_CONTACTS: ("联系人数量超过限制", "每次最多 2000 个号码。"),
+    ErrorCode.CONTACT_BUDGET: ("查询过于频繁", "可查询的新号码已用完，请稍后再试。"),
+    ErrorCode.NOT_FOUND: ("未找到", "请求的内容不存在。"),
+    ErrorCode.METHOD_NOT_ALLOWED: ("方法不支持", "该地址不支持此请求方法。"),
+    ErrorCode.UNAVAILABLE: ("系统繁忙", "请稍后再试。"),
+    ErrorCode.INTERNAL: ("系统错误", "请稍后再试。"),
+}
+
+ENGLISH: dict[ErrorCode, tuple[str, str]] = {
+    ErrorCode.PARAMETER_MISSING: ("Parameter missing", "A required parameter is missing or empty."),
+    ErrorCode.PARAMETER_INVALID: ("Parameter invalid", "A parameter or the request body is malformed."),
+    ErrorCode.NUMBER_REFUSED: ("Number refused", "Check the number. It must be a mobile number we support."),
+    ErrorCode.PASSWORD_CHARACTERS: (
+        "Password characters",
+        "Use only English letters, digits, spaces and common symbols.",
+    ),
+    ErrorCode.PASSWORD_LENGTH: ("Password length", "Use 8 to 128 characters, and not your phone number."),
+    ErrorCode.NUMBER_TAKEN: ("Number taken", "This number already has an account. Log in instead."),
+    ErrorCode.NAME_TAKEN: ("Name taken", "This name is already in use. Choose another one."),
+    ErrorCode.NO_ACCOUNT: ("No account", "This number has no account. Register first."),
+    ErrorCode.CODE_REFUSED: ("Code refused", "The code is incorrect, expired or already used. Request a new one."),
+    ErrorCode.CREDENTIALS_REFUSED: ("Credentials refused", "The number or the password is incorrect."),
+    ErrorCode.ACCOUNT_BANNED: ("Account banned", "This account is suspended. Contact support."),
+    ErrorCode.UNAUTHENTICATED: ("Unauthenticated", "You are not logged in, or your session has ended. Log in again."),
+    ErrorCode.COOLDOWN: ("Cooldown", "A code was sent to this number recently. Try again later."),
+    ErrorCode.DAILY_CAP: ("Daily cap", "This number has reached its daily limit of codes. Try again tomorrow."),
+    ErrorCode.CALLER_LIMIT: ("Too many requests", "Too many requests. Try again later."),
+    ErrorCode.SENDING_PAUSED: ("Sending is paused", "We cannot send codes to this number right now. Try again later."),
+    ErrorCode.TOO_MANY_CONTACTS: ("Too many contacts", "Send at most 2,000 numbers in one request."),
+    ErrorCode.CONTACT_BUDGET: ("Contact budget", "You have looked up too many new numbers. Try again later."),
+    ErrorCode.NOT_FOUND: ("Not found", "The requested resource does not exist."),
+    ErrorCode.METHOD_NOT_ALLOWED: ("Method not allowed", "This address does not support that method."),
+    ErrorCode.UNAVAILABLE: ("Unavailable", "The service is busy. Try again shortly."),
+    ErrorCode.INTERNAL: ("Internal error", "Something went wrong on our side. Try again later."),
+}
+
+TEXTS = {"zh": CHINESE, "en": ENGLISH}
+
+
+class Problem(ResponseBody):
+    """Clients rely on ``code``. ``retry_after`` (seconds) and ``field`` (a parameter's name) are optional."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: ErrorCode
+    retry_after: int = Field(default=0, exclude_if=lambda wait: not wait)
+    field: str = Field(default="", exclude_if=lambda name: not name)
+
+
+def problem(error: ServiceError) -> web.Response:
+    """Render a refusal. The body repeats ``Retry-After``, because cross-origin scripts cannot read that header."""
+    language = language_for(ACCEPT_LANGUAGE.get())
+    title, detail = TEXTS[language][error.code]
+    headers = {"Content-Language": language, "Vary": "Accept-Language"}
+    wait = 0 if error.retry_after is None else max(1, error.retry_after)
+    if wait:
+        headers["Retry-After"] = str(wait)
+    if error.code is ErrorCode.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = "Bearer"
+    document = Problem(
+        type=f"urn:haoma:problem:{error.code.value}",
+        title=title,
+        status=STATUS[error.code],
+        detail=detail,
+        code=error.code,
+        retry_after=wait,
+        field=error.field or "",
+    )
+    body = document.model_dump_json().encode()
+    return web.Response(body=body, status=document.status, content_type=PROBLEM, headers=headers)

@@ -1,0 +1,16 @@
+"""Responses as JSON."""
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel
+
+from shared.errors import ServiceError
+
+
+def json_response(body: object, *, status: int = 200, error: ServiceError | None = None) -> web.Response:
+    """A response with a JSON body. A refusal carries its ``Retry-After`` (whole seconds, at least 1)."""
+    raw = body.model_dump_json(by_alias=True).encode() if isinstance(body, BaseModel) else orjson.dumps(body)
+    headers = {}
+    if error is not None and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, error.retry_after))
+    return web.Response(body=raw, status=status, content_type="application/json", headers=headers)

@@ -1,0 +1,26 @@
+-- Records the final state of a batch of messages and of their open attempts, and puts an event for each into the outbox.
+-- Rows are locked in the order of their keys before any is changed, because batches of two workers may overlap.
+with final_states as (
+    select * from unnest(
+        :message_ids::uuid[], :versions::int[], :states::text[], :failures::text[], :outcomes::text[],
+        :details::text[], :provider_ids::text[],
+        :event_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[]
+    ) as final_states (
+        message_id, version, state, failure, outcome, detail, provider_id, event_id, exchange, routing_key, body
+    )
+), locked_messages as (
+    select message_id from messages where message_id = any (:message_ids::uuid[]) order by message_id for update
+), finished_messages as (
+    update messages m set
+        state = f.state, failure = f.failure, finished_at = now(), phone_sealed = null, version = m.version + 1
+    from final_states f join locked_messages using (message_id)
+    where m.message_id = f.message_id and m.version = f.version
+    returning f.*
+), ended_attempts as (
+    update attempts a set outcome = f.outcome, detail = f.detail, provider_id = f.provider_id, finished_at = now()
+    from finished_messages f where a.message_id = f.message_id and a.finished_at is null
+), new_events as (
+    insert into outbox (id, exchange, routing_key, body)
+    select event_id, exchange, routing_key, body from finished_messages
+)
+select message_id from finished_messages

@@ -1,0 +1,164 @@
+"""The directory in PostgreSQL: events in any order, also repeated, lead to the same row."""
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from contacts_service.consumer import DirectoryEntry
+from contacts_service.store import Store
+from shared.postgres import Pool, migrate, pool, url_of
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+REF, OTHER_REF = -(2**63), 2**63 - 1
+
+
+@pytest.fixture(scope="module")
+async def database(postgres_url: str) -> AsyncIterator[str]:
+    name = f"contacts_{secrets.token_hex(4)}"
+    try:
+        await asyncio.to_thread(migrate, postgres_url, name, "contacts_service")
+        yield name
+    finally:
+        session = await asyncpg.connect(postgres_url)
+        await session.execute(f'drop database if exists "{name}" with (force)')
+        await session.close()
+
+
+@pytest.fixture(scope="module")
+async def connections(postgres_url: str, database: str) -> AsyncIterator[Pool]:
+    async with pool(postgres_url, database) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def store(connections: Pool) -> AsyncIterator[Store]:
+    yield Store(connections)
+    await connections.execute("truncate directory, outbox")
+
+
+def entry(
+    version: int = 1, *, user_id: int = 7, ref: int | None = REF, visible: bool = True, at: int = 0
+) -> DirectoryEntry:
+    """A user as in an event; ``at`` is the hour of the event."""
+    moment = START + timedelta(hours=at or version)
+    return DirectoryEntry(user_id, ref, f"name {version}", f"avatar {version}", visible, version, moment)
+
+
+def deleted(version: int, *, user_id: int = 7) -> DirectoryEntry:
+    return DirectoryEntry(
+        user_id, None, "", "", visible=False, version=version, occurred_at=START + timedelta(hours=version)
+    )
+
+
+async def found(store: Store, *refs: int) -> dict[int, int]:
+    return {member.ref: member.user_id for member in await store.find(refs)}
+
+
+async def rows(connections: Pool) -> list[tuple[object, ...]]:
+    columns = "user_id, phone_ref, nickname, avatar, visible, version, occurred_at"
+    return [tuple(row) for row in await connections.fetch(f"select {columns} from directory")]
+
+
+LIFE = [entry(1), entry(2, ref=OTHER_REF), entry(3, ref=OTHER_REF, visible=False), deleted(4)]
+
+
+async def test_events_in_any_order_and_repeated_lead_to_the_same_row(store: Store, connections: Pool) -> None:
+    await store.apply(LIFE[-1])
+    last = await rows(connections)
+
+    for order in itertools.permutations(LIFE):
+        await connections.execute("truncate directory")
+        for event in (*order, *order):
+            await store.apply(event)
+        assert await rows(connections) == last, [event.version for event in order]
+
+
+async def test_of_simultaneous_events_the_newest_is_stored(store: Store, connections: Pool) -> None:
+    for _ in range(20):
+        await connections.execute("truncate directory")
+        await asyncio.gather(*(store.apply(event) for event in LIFE[:3]))
+        assert [row[5] for row in await rows(connections)] == [3]
+
+
+async def test_an_event_is_applied_once(store: Store) -> None:
+    assert await store.apply(entry(2))
+    assert not await store.apply(entry(2))
+    assert not await store.apply(entry(1))
+    assert await store.apply(entry(3))
+
+
+async def test_a_deleted_user_stays_deleted(store: Store) -> None:
+    await store.apply(entry(1))
+    await store.apply(deleted(5))
+    await store.apply(entry(4))
+
+    assert await found(store, REF) == {}
+
+
+async def test_a_hidden_user_is_not_found_until_they_are_visible_again(store: Store) -> None:
+    await store.apply(entry(1, visible=False))
+    assert await found(store, REF) == {}
+
+    await store.apply(entry(2))
+    assert await found(store, REF) == {REF: 7}
+
+
+async def test_a_number_of_two_users_belongs_to_the_later_one(store: Store) -> None:
+    await store.apply(entry(1, user_id=8, at=20))
+    await store.apply(entry(9, user_id=7, at=10))
+
+    assert await found(store, REF) == {REF: 8}
+
+
+async def test_a_number_of_two_users_finds_no_one_if_the_later_one_is_hidden(store: Store) -> None:
+    await store.apply(entry(1, user_id=8, at=20, visible=False))
+    await store.apply(entry(9, user_id=7, at=10))
+
+    assert await found(store, REF) == {}
+
+
+async def test_a_released_number_finds_only_its_next_user(store: Store) -> None:
+    await store.apply(entry(1, user_id=7))
+    await store.apply(entry(1, user_id=8, at=20))
+    await store.apply(entry(2, user_id=7, ref=OTHER_REF, at=30))
+
+    assert await found(store, REF, OTHER_REF) == {REF: 8, OTHER_REF: 7}
+
+
+async def test_visible_users_are_read_page_by_page(store: Store) -> None:
+    for user_id, ref, visible in [(1, 11, True), (2, 22, False), (3, 33, True), (4, 44, True)]:
+        await store.apply(entry(user_id=user_id, ref=ref, visible=visible))
+    await store.apply(deleted(2, user_id=4))
+
+    last, first = await store.page(-1, 1)
+    end, rest = await store.page(last, 10)
+
+    assert (list(first), list(rest)) == ([11], [33])
+    assert await store.page(end, 10) == (0, ())
+
+
+async def test_changed_rows_are_read_since_a_time(store: Store, connections: Pool) -> None:
+    await store.apply(entry(user_id=1, ref=11))
+    await connections.execute("update directory set updated_at = updated_at - interval '1 hour'")
+    await store.apply(entry(user_id=2, ref=22))
+    await store.apply(entry(user_id=3, ref=33, visible=False))
+    now = await store.now()
+
+    clock, changed = await store.changed(now - timedelta(minutes=1))
+    _, unchanged = await store.changed(clock)
+
+    assert (list(changed), list(unchanged)) == ([22], [])
+    assert clock >= now
+
+
+async def test_a_second_migration_changes_nothing(postgres_url: str, database: str) -> None:
+    await asyncio.to_thread(migrate, postgres_url, database, "contacts_service")
+
+    session = await asyncpg.connect(url_of(postgres_url, database))
+    assert await session.fetchval("select version_num from alembic_version") == "0001"
+    await session.close()

@@ -1,0 +1,342 @@
+"""Messages on a real broker: what fails rests on the ladder and is parked, what is sent is confirmed, none blocks."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+
+import aio_pika
+import pytest
+
+from shared import amqp
+from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
+from shared.amqp import publisher as publisher_module
+from shared.events import EXCHANGE, OutboxMessage, new_id
+from shared.outbox import MAX_JOINED, Relay, put
+from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
+
+CREATE_OUTBOX = """
+    create table outbox (
+        id uuid primary key, exchange text not null, routing_key text not null, body bytea not null,
+        created_at timestamptz not null default now(), attempts int not null default 0, parked_at timestamptz
+    )
+"""
+
+
+@pytest.fixture
+async def bus(amqp_url: str) -> AsyncIterator[amqp.Connection]:
+    async with amqp.connect(amqp_url, "tests") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
+    """A consumer's queue under a name of its own, removed with its ladder."""
+    made = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
+    yield made
+    channel = await bus.channel()
+    for name in (made.name, made.parked, *(made.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
+        await channel.queue_delete(name)
+
+
+@pytest.fixture
+async def publisher(bus: amqp.Connection) -> Publisher:
+    return await Publisher.open(bus)
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Pool]:
+    """A database with nothing but an outbox."""
+    import asyncpg
+
+    name = f"outbox_{secrets.token_hex(4)}"
+    await ensure_database(postgres_url, name)
+    async with pool(postgres_url, name) as opened:
+        async with connection(opened) as session:
+            await session.execute(CREATE_OUTBOX)
+        yield opened
+    session = await asyncpg.connect(url_of(postgres_url, "postgres"))
+    await session.execute(f'drop database "{name}"')
+    await session.close()
+
+
+def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.fact.v1") -> OutboxMessage:
+    return OutboxMessage(new_id(), exchange, key, body.encode())
+
+
+class Handler:
+    """Remembers what it handled; fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.handled: asyncio.Queue[str] = asyncio.Queue()
+        self.attempts: list[str] = []
+        self.poison: set[str] = set()
+        self.failing: dict[str, int] = {}
+
+    async def __call__(self, body: bytes) -> None:
+        text = body.decode()
+        self.attempts.append(text)
+        if text in self.poison:
+            raise PoisonError("cannot be read")
+        if self.failing.get(text, 0) > 0:
+            self.failing[text] -= 1
+            raise ConnectionError("not now")
+        self.handled.put_nowait(text)
+
+    async def next(self) -> str:
+        async with asyncio.timeout(30):
+            return await self.handled.get()
+
+
+async def parked(bus: amqp.Connection, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
+    """The message that was parked, waiting for it."""
+    channel = await bus.channel()
+    found = await channel.get_queue(queue.parked)
+    async with asyncio.timeout(30):
+        while (taken := await found.get(fail=False)) is None:
+            await asyncio.sleep(0.02)
+    await taken.ack()
+    return taken
+
+
+async def put_and_fail(database: Pool) -> None:
+    async with transaction(database) as session:
+        await put(session, [message("never")])
+        raise ZeroDivisionError
+
+
+async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]:
+    """The bodies in a queue: as many as expected, and then any that should not be there."""
+    seen: list[bytes] = []
+    async with asyncio.timeout(30):
+        while len(seen) < expected:
+            if (taken := await queue.get(fail=False, no_ack=True)) is not None:
+                seen.append(taken.body)
+    while (taken := await queue.get(fail=False, no_ack=True)) is not None:
+        seen.append(taken.body)
+    return seen
+
+
+async def taken_from(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
+    """The next message of a queue, waiting for it."""
+    async with asyncio.timeout(30):
+        while (taken := await queue.get(fail=False, no_ack=True)) is None:
+            pass
+    return taken
+
+
+async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
+) -> None:
+    handler = Handler()
+    handler.poison.add("bad")
+    async with Consumer(queue, handler, publisher).running(bus):
+        for text in ("bad", "good"):
+            await publisher.publish(message(text))
+        assert await handler.next() == "good"
+        assert (await parked(bus, queue)).body == b"bad"
+    assert handler.attempts.count("bad") == 1
+
+
+async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
+) -> None:
+    handler = Handler()
+    handler.failing["late"] = 1
+    async with Consumer(queue, handler, publisher).running(bus):
+        for text in ("late", "quick"):
+            await publisher.publish(message(text))
+        assert [await handler.next(), await handler.next()] == ["quick", "late"]
+
+
+async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RETRY_DELAYS", (1,))
+    handler = Handler()
+    handler.failing["hopeless"] = 99
+    sent = message("hopeless")
+    async with Consumer(queue, handler, publisher).running(bus):
+        await publisher.publish(sent)
+        given_up = await parked(bus, queue)
+    assert (given_up.body, given_up.message_id) == (b"hopeless", str(sent.id))
+    assert handler.attempts == ["hopeless", "hopeless"]
+
+
+async def test_a_consumer_that_stops_finishes_what_it_was_handling(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
+) -> None:
+    begun, finish, finished = asyncio.Event(), asyncio.Event(), []
+
+    async def slow(_: bytes) -> None:
+        begun.set()
+        await finish.wait()
+        finished.append(True)
+
+    async with Consumer(queue, slow, publisher).running(bus):
+        await publisher.publish(message("slow"))
+        await begun.wait()
+        asyncio.get_running_loop().call_later(0.05, finish.set)
+    assert finished == [True]
+
+
+async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_listener_is_not(
+    publisher: Publisher,
+) -> None:
+    with pytest.raises(RefusedError):
+        await publisher.publish(message("x", exchange="", key=f"nowhere.{secrets.token_hex(4)}"))
+    await publisher.publish(message("x", key="nobody.listens.v1"))
+
+
+async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    channel = await bus.channel()
+    declared = await declare(channel, queue)
+    relay = Relay(database, publisher)
+    async with transaction(database) as session:
+        await put(session, [message(f"{number:04d}") for number in range(450)])
+    with pytest.raises(ZeroDivisionError):
+        await put_and_fail(database)
+
+    async with relay.running():
+        relay.wake()
+        seen = await drain(declared, 450)
+
+    assert sorted(seen) == [f"{number:04d}".encode() for number in range(450)]
+    async with connection(database) as session:
+        assert await session.fetchval("select count(*) from outbox") == 0
+
+
+async def test_two_relays_share_the_work_and_send_nothing_twice(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    channel = await bus.channel()
+    declared = await declare(channel, queue)
+    async with transaction(database) as session:
+        await put(session, [message(f"{number:04d}") for number in range(600)])
+    relays = [Relay(database, publisher), Relay(database, publisher)]
+    while sum(await asyncio.gather(*(relay.relay_batch() for relay in relays))):
+        pass
+    assert sorted(await drain(declared, 600)) == [f"{number:04d}".encode() for number in range(600)]
+
+
+async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leave(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    channel = await bus.channel()
+    declared = await declare(channel, queue)
+    lost = message("lost", exchange="", key=f"nowhere.{secrets.token_hex(4)}")
+    async with transaction(database) as session:
+        await put(session, [lost, message("found")])
+    relay = Relay(database, publisher)
+    for _ in range(6):
+        await relay.relay_batch()
+    async with connection(database) as session:
+        rows = await session.fetch("select id, attempts, parked_at is not null as parked from outbox")
+    assert [tuple(row) for row in rows] == [(lost.id, 5, True)]
+    assert await drain(declared, 1) == [b"found"]
+
+
+async def test_messages_that_may_be_joined_travel_together_a_few_at_a_time(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    async with transaction(database) as session:
+        await put(session, [message(f"{number:04d}", exchange="", key=queue.name) for number in range(MAX_JOINED + 2)])
+        await put(session, [message("alone")])
+
+    assert await Relay(database, publisher, {queue.name: b" ".join}).relay_batch() == MAX_JOINED + 3
+
+    heard = await drain(declared, 3)
+    assert sorted(len(body.split()) for body in heard) == [1, 2, MAX_JOINED]
+    told = {word for body in heard for word in body.split()}
+    assert told == {b"alone", *(f"{number:04d}".encode() for number in range(MAX_JOINED + 2))}
+
+
+async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publisher, database: Pool) -> None:
+    key = f"nowhere.{secrets.token_hex(4)}"
+    lost = [message(f"{number}", exchange="", key=key) for number in range(3)]
+    async with transaction(database) as session:
+        await put(session, lost)
+    await Relay(database, publisher, {key: b" ".join}).relay_batch()
+    async with connection(database) as session:
+        rows = await session.fetch("select id, body, attempts from outbox order by id")
+    assert [tuple(row) for row in rows] == [(each.id, each.body, 1) for each in sorted(lost, key=lambda m: m.id)]
+
+
+async def test_a_body_that_cannot_be_joined_holds_up_no_other(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    def join(bodies: Sequence[bytes]) -> bytes:
+        if b"strange" in bodies:
+            raise ValueError("what is this?")
+        return b" ".join(bodies)
+
+    declared = await declare(await bus.channel(), queue)
+    async with transaction(database) as session:
+        await put(session, [message(text, exchange="", key=queue.name) for text in ("one", "strange", "two")])
+        await put(session, [message("alone")])
+
+    await Relay(database, publisher, {queue.name: join}).relay_batch()
+
+    assert sorted(await drain(declared, 4)) == [b"alone", b"one", b"strange", b"two"]
+
+
+async def test_a_publish_given_up_before_it_was_written_takes_no_number(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await publisher._channel.get_underlay_channel()
+    full: asyncio.Queue[None] = asyncio.Queue(1)
+    full.put_nowait(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(channel, "write_queue", full)
+        waiting = asyncio.create_task(publisher.publish_all([message("never written")]))
+        while not channel.confirmations:
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    assert (channel.confirmations, channel.message_id_delivery_tag) == ({}, {})
+    assert await publisher.publish_all([message("the next")]) == [False]
+
+
+async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publisher) -> None:
+    given_up = [asyncio.create_task(publisher.publish_all([message("given up")])) for _ in range(200)]
+    for steps, each in enumerate(given_up):
+        for _ in range(steps % 4):
+            await asyncio.sleep(0)
+        each.cancel()
+    await asyncio.gather(*given_up, return_exceptions=True)
+
+    assert await publisher.publish_all([message("one"), message("two")]) == [False, False]
+    channel = await publisher._channel.get_underlay_channel()
+    async with asyncio.timeout(30):
+        while channel.confirmations:  # the broker still answers for some
+            await asyncio.sleep(0.01)
+    assert channel.message_id_delivery_tag == {}
+
+
+async def test_a_message_larger_than_a_frame_arrives_whole_and_will_outlive_the_broker(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    long = "0123456789" * 50_000
+    await publisher.publish_all([message("short"), message(long), message("")])
+    heard = [await taken_from(declared) for _ in range(3)]
+    assert [one.body.decode() for one in heard] == ["short", long, ""]
+    assert {one.delivery_mode for one in heard} == {aio_pika.DeliveryMode.PERSISTENT}
+
+
+async def test_who_waits_for_a_confirm_is_told_at_once_that_the_channel_has_ended(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await publisher._channel.get_underlay_channel()
+    monkeypatch.setattr(publisher_module, "PUBLISH_SECONDS", 3600)
+    monkeypatch.setattr(channel, "_confirm_delivery", lambda *_: None)  # as if the broker said nothing
+    waiting = asyncio.create_task(publisher.publish_all([message("unheard")]))
+    while not channel.confirmations:
+        await asyncio.sleep(0)
+    await channel.close()
+    async with asyncio.timeout(30):
+        with pytest.raises(ConnectionError):
+            await waiting

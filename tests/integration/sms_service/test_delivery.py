@@ -1,0 +1,301 @@
+"""Delivery on a real ledger: sent at most once, never late, and always told how it ended."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from support.sms import KEYS, PHONES, Recorder, Sms, asking, fresh_number, process, running
+
+from shared.internal_api.sms import CodeIssued
+from shared.keys import KeyRing
+from shared.phone import E164
+from shared.postgres import url_of
+from sms_service.delivery import sender_pool as carriers_module
+from sms_service.delivery.delivery import Delivery, final_event
+from sms_service.delivery.ledger import ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
+from sms_service.delivery.ledger_store import LedgerStore
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.otp import CodeDeriver
+from sms_service.retention import purge
+from sms_service.retention_store import RetentionStore
+from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+async def queued(sms: Sms) -> tuple[E164, UUID, CodeIssued]:
+    """A message that waits for a worker."""
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    (row,) = await sms.sends(number)
+    return number, row["message_id"], issued
+
+
+async def ending(sms: Sms, message_id: UUID) -> tuple[str, str, dict[str, Any]]:
+    """How a message ended: its state, its failure, and the one event that told it."""
+    row = await sms.pool.fetchrow("select * from messages where message_id = $1", message_id)
+    assert row["phone_sealed"] is None
+    assert row["finished_at"] is not None
+    (event,) = await sms.events(str(message_id))
+    assert event["version"] == row["version"]
+    return row["state"], row["failure"], event
+
+
+async def waiting(sms: Sms) -> None:
+    """Come back when a statement in this database waits for a row."""
+    held = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while not await sms.pool.fetchval(held):
+            await asyncio.sleep(0)
+
+
+class Stuck(Recorder):
+    """A sender that has taken the message and never comes back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = asyncio.Event()
+
+    async def send(self, message: OutgoingMessage) -> SendResult:
+        await super().send(message)
+        self.taken.set()
+        return await asyncio.get_running_loop().create_future()
+
+
+async def test_a_message_carries_the_code_to_the_number_and_is_told_as_sent(sms: Sms) -> None:
+    number, message_id, issued = await queued(sms)
+    sender = Recorder()
+
+    await sms.delivery(sender).deliver(message_id)
+
+    (message,) = sender.messages
+    assert (message.to, message.code) == (number, issued.code)
+    assert issued.code in message.text
+    assert "5 分钟" in message.text
+    state, failure, event = await ending(sms, message_id)
+    assert (state, failure, event["type"]) == ("sent", "", "sms.message.sent.v1")
+    assert event["data"]["sender"] == "recorder"
+    assert event["data"]["verification_id"] == str(issued.verification_id)
+    assert 0 <= event["data"]["latency_ms"] < 60_000
+
+
+async def test_a_message_sent_again_does_not_overstate_its_life(sms: Sms) -> None:
+    number, first, issued = await queued(sms)
+    sender = Recorder()
+    await sms.delivery(sender).deliver(first)
+    await sms.age(number, seconds=130)
+    await sms.codes().issue(asking(number))
+    await sms.delivery(sender).deliver((await sms.sends(number))[1]["message_id"])
+
+    assert [message.code for message in sender.messages] == [issued.code] * 2
+    assert "3 分钟" in sender.messages[1].text
+
+
+async def test_a_command_that_comes_twice_sends_once(sms: Sms, postgres_url: str) -> None:
+    _, message_id, _ = await queued(sms)
+    sender = Recorder()
+
+    async with process(postgres_url, sms.database) as other:
+        await asyncio.gather(*(worker.delivery(sender).deliver(message_id) for worker in (sms, other) * 10))
+    await sms.delivery(sender).deliver(message_id)
+
+    assert len(sender.messages) == 1
+    assert (await ending(sms, message_id))[0] == "sent"
+
+
+async def test_a_command_for_an_unknown_message_sends_nothing(sms: Sms) -> None:
+    sender = Recorder()
+    await sms.delivery(sender).deliver(uuid4())
+    assert sender.messages == []
+
+
+async def test_past_the_codes_life_nothing_is_sent(sms: Sms) -> None:
+    number, message_id, _ = await queued(sms)
+    await sms.age(number, minutes=5)
+    sender = Recorder()
+
+    await sms.delivery(sender).deliver(message_id)
+
+    assert sender.messages == []
+    state, failure, event = await ending(sms, message_id)
+    assert (state, failure, event["type"]) == ("expired", "", "sms.message.expired.v1")
+    assert event["data"]["latency_ms"] >= 300_000
+
+
+async def test_a_message_nobody_came_for_expires_in_the_sweep(sms: Sms) -> None:
+    number, message_id, _ = await queued(sms)
+    delivery = sms.delivery(Recorder())
+    await delivery.sweep()
+    assert (await sms.sends(number))[0]["state"] == "queued"
+    await sms.age(number, minutes=5)
+
+    await delivery.sweep()
+
+    assert (await ending(sms, message_id))[0] == "expired"
+    assert await delivery.sweep() == 0
+
+
+async def test_a_worker_that_dies_between_claim_and_record_never_sends_twice(sms: Sms) -> None:
+    number, message_id, _ = await queued(sms)
+    stuck, other = Stuck(), Recorder()
+    dying = asyncio.create_task(sms.delivery(stuck).deliver(message_id))
+    await stuck.taken.wait()
+    dying.cancel()
+    await asyncio.wait({dying})
+
+    await sms.delivery(other).deliver(message_id)
+    await sms.delivery(other).sweep()
+    assert (await sms.sends(number))[0]["state"] == "sending"
+    await sms.age(number, seconds=ABANDONED_AFTER.total_seconds())
+    await sms.delivery(other).sweep()
+    await sms.delivery(other).deliver(message_id)
+
+    assert (len(stuck.messages), other.messages) == (1, [])
+    state, failure, event = await ending(sms, message_id)
+    assert (state, failure, event["type"]) == ("failed", "abandoned", "sms.message.failed.v1")
+
+
+async def test_sweeps_at_once_tell_an_end_once(sms: Sms) -> None:
+    endings = []
+    for _ in range(5):
+        number, message_id, _ = await queued(sms)
+        await sms.age(number, minutes=5)
+        endings.append(message_id)
+
+    await asyncio.gather(*(sms.delivery(Recorder()).sweep() for _ in range(8)))
+
+    assert {(await ending(sms, message_id))[0] for message_id in endings} == {"expired"}
+
+
+@pytest.mark.parametrize("act", ["claim", "finish"])
+async def test_overlapping_batches_of_two_workers_lock_their_messages_in_one_order(
+    sms: Sms, act: str, postgres_url: str
+) -> None:
+    ledger = LedgerStore(sms.pool)
+    ids = sorted([(await queued(sms))[1] for _ in range(2)])
+    found = [await ledger.find_queued(message_id) for message_id in ids]
+    entries = [entry for entry in found if entry is not None]
+    if act == "finish":
+        entries = [claimed for entry in entries if (claimed := await ledger.claim(entry, "recorder"))]
+    # Whoever takes the rows as they were given, as they lie in the table or by their age takes the second first now.
+    await sms.pool.execute("update messages set created_at = now() where message_id = $1", ids[0])
+    lock = "select from messages where message_id = $1 for update nowait"
+
+    async def work(entry: LedgerMessage) -> object:
+        if act == "claim":
+            return await ledger.claim(entry, "recorder")
+        return await ledger.finish(
+            entry, FinalState(MessageState.SENT), final_event(entry, FinalState(MessageState.SENT), timedelta())
+        )
+
+    other = await asyncpg.connect(url_of(postgres_url, sms.database))
+    try:
+        async with other.transaction():
+            await other.execute(lock, ids[0])
+            batch = asyncio.gather(*map(work, reversed(entries)))
+            await waiting(sms)
+            await other.execute(lock, ids[1])  # the batch, given it first, has not taken it
+        assert all(await batch)
+    finally:
+        await other.close()
+
+
+async def test_a_worker_that_comes_back_after_the_sweep_changes_nothing(sms: Sms) -> None:
+    number, message_id, _ = await queued(sms)
+    ledger = LedgerStore(sms.pool)
+    found = await ledger.find_queued(message_id)
+    assert found is not None
+    entry = await ledger.claim(found, "recorder")
+    assert entry is not None
+    await sms.age(number, seconds=31)
+    await sms.delivery(Recorder()).sweep()
+
+    await sms.delivery(Recorder())._record(entry, FinalState(MessageState.SENT), timedelta())
+
+    assert (await ending(sms, message_id))[:2] == ("failed", "abandoned")
+
+
+@pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED])
+async def test_every_refusal_of_a_sender_is_recorded_andfinal_event(sms: Sms, outcome: Outcome) -> None:
+    _, message_id, _ = await queued(sms)
+
+    await sms.delivery(Recorder(outcome)).deliver(message_id)
+
+    state, failure, event = await ending(sms, message_id)
+    assert (state, failure, event["type"]) == ("failed", outcome.value, "sms.message.failed.v1")
+    assert event["data"]["failure"] == outcome.value
+
+
+async def test_a_sender_that_breaks_is_a_failure_and_not_a_second_try(sms: Sms) -> None:
+    _, message_id, _ = await queued(sms)
+    broken = Recorder(RuntimeError("a bug"))
+
+    await sms.delivery(broken).deliver(message_id)
+    await sms.delivery(broken).deliver(message_id)
+
+    assert len(broken.messages) == 1
+    assert (await ending(sms, message_id))[:2] == ("failed", "transient")
+
+
+async def test_a_sender_that_does_not_answer_is_given_up(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carriers_module, "SEND_SECONDS", 0.05)
+    _, message_id, _ = await queued(sms)
+
+    await sms.delivery(Stuck()).deliver(message_id)
+
+    assert (await ending(sms, message_id))[:2] == ("failed", "transient")
+
+
+async def test_a_message_whose_key_is_gone_is_told_as_misconfigured(sms: Sms) -> None:
+    _, message_id, _ = await queued(sms)
+    rotated = CodeDeriver(KeyRing.parse("2:" + "ab" * 32))
+    sender = Recorder()
+
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, PHONES, lambda: None).deliver(message_id)
+
+    assert sender.messages == []
+    assert (await ending(sms, message_id))[:2] == ("failed", "misconfigured")
+
+
+async def test_codes_made_with_an_older_key_are_still_sent_as_they_were(sms: Sms) -> None:
+    _, message_id, issued = await queued(sms)
+    ring = KeyRing.parse("2:" + "ab" * 32 + ",1:" + KEYS.secret.hex())
+    sender = Recorder()
+
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), CodeDeriver(ring), PHONES, lambda: None).deliver(
+        message_id
+    )
+
+    assert sender.messages[0].code == issued.code
+
+
+async def test_what_is_old_is_purged_and_what_is_not_stays(sms: Sms) -> None:
+    old, message_id, _ = await queued(sms)
+    young, _, issued = await queued(sms)
+    await sms.age(old, days=31)
+    await sms.pool.execute(  # ids are in order of time: the old ones were made then, too
+        "update messages set message_id = $2 where message_id = $1", message_id, UUID(int=7 << 76 | uuid4().int >> 64)
+    )
+    await sms.pool.execute(
+        "update verifications set verification_id = $2 where phone_ref = $1",
+        PHONES.ref(old),
+        UUID(int=7 << 76 | uuid4().int >> 64),
+    )
+
+    gone = await purge(RetentionStore(sms.pool))
+
+    assert gone == {"messages": 1, "verifications": 1, "verification_events": 0}
+    for table in ("number_activity", "verifications", "messages"):
+        count = f"select count(*) from {table} where phone_ref = $1"
+        assert await sms.pool.fetchval(count, PHONES.ref(old)) == 0
+        assert await sms.pool.fetchval(count, PHONES.ref(young)) == 1
+    assert await purge(RetentionStore(sms.pool)) == {"messages": 0, "verifications": 0, "verification_events": 0}
+    assert issued.code

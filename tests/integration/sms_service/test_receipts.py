@@ -1,0 +1,256 @@
+"""Receipts: signed by their provider, applied once, in whatever order they come, and told."""
+
+import asyncio
+import base64
+import hmac
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+from support.sms import Recorder, Sms, asking, fresh_number, refusal, running
+from twilio.request_validator import RequestValidator
+
+from shared.errors import ErrorCode
+from shared.internal_api.sms import TakeReceipt
+from shared.phone import E164
+from sms_service.receipts.readers import callback, readers
+from sms_service.receipts.receipts import Receipts, changes
+from sms_service.receipts.store import ReceiptStore
+from sms_service.senders.config import AliyunConfig, InboxConfig, TencentConfig, TwilioConfig, WebhookConfig
+from sms_service.senders.port import DeliveryStatus, Outcome, Receipt, SendResult
+from sms_service.senders.webhook_signature import WebhookKey
+
+BASE = "https://api.example.com/hooks/sms"
+KEY = SecretStr("a-receipt-key")
+CONFIGS = {
+    "own": WebhookConfig.model_construct(type="webhook", secret=SecretStr("whsec_c2VjcmV0")),
+    "twilio": TwilioConfig.model_construct(type="twilio", auth_token=SecretStr("12345")),
+    "aliyun": AliyunConfig.model_construct(type="aliyun", receipt_key=KEY),
+    "tencent": TencentConfig.model_construct(type="tencent", receipt_key=KEY),
+    "inbox": InboxConfig(type="inbox"),
+    "keyless": AliyunConfig.model_construct(type="aliyun", receipt_key=None),
+}
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+@pytest.fixture
+def receipts(sms: Sms) -> Receipts:
+    return Receipts(ReceiptStore(sms.pool), readers(CONFIGS), lambda: None)
+
+
+class Carrier(Recorder):
+    """Accepts, and calls the message by a name of its own."""
+
+    async def send(self, message):
+        await super().send(message)
+        return SendResult(Outcome.ACCEPTED, provider_id=f"{self.name}-{message.message_id}")
+
+
+async def sent(sms: Sms, sender: str) -> tuple[E164, UUID]:
+    """A message that a sender has accepted."""
+    number = fresh_number()
+    await sms.codes().issue(asking(number))
+    (row,) = await sms.sends(number)
+    await sms.delivery(Carrier(name=sender)).deliver(row["message_id"])
+    return number, row["message_id"]
+
+
+async def told(sms: Sms, message_id: UUID) -> list[tuple[str, int]]:
+    return [(event["type"], event["version"]) for event in await sms.events(str(message_id))]
+
+
+def call(sender: str, body: bytes, query: str = "", headers: dict[str, str] | None = None) -> TakeReceipt:
+    return TakeReceipt(sender=sender, query=query, headers=headers or {}, body=base64.b64encode(body).decode())
+
+
+def webhook(message_id: object, status: str, *, at: float = 0.0, secret: str = "whsec_c2VjcmV0") -> TakeReceipt:
+    body = json.dumps({"id": str(message_id), "status": status, "detail": "carrier says 7"}).encode()
+    return call("own", body, headers=WebhookKey(secret).headers("evt-1", body, now=time.time() + at))
+
+
+def twilio(message_id: object, status: str, token: str = "12345", **more: str) -> TakeReceipt:
+    form = {"MessageSid": "SM1", "MessageStatus": status, "To": "+8613800138000", **more}
+    url = f"{BASE}/twilio?m={message_id}"
+    body = "&".join(f"{k}={v.replace('+', '%2B')}" for k, v in form.items()).encode()
+    signature = RequestValidator(token).compute_signature(url, form)
+    return call("twilio", body, f"m={message_id}", {"x-twilio-signature": signature})
+
+
+def aliyun(*reports: dict[str, object], key: str = "a-receipt-key") -> TakeReceipt:
+    return call("aliyun", json.dumps(list(reports)).encode(), f"key={key}")
+
+
+def tencent(*reports: dict[str, object], key: str = "a-receipt-key") -> TakeReceipt:
+    return call("tencent", json.dumps(list(reports)).encode(), f"key={key}")
+
+
+async def take(receipts: Receipts, given: TakeReceipt) -> str:
+    return await receipts.take(given.sender, callback(given, BASE))
+
+
+def report_of(sender: str, message_id: UUID, *, delivered: bool) -> TakeReceipt:
+    if sender == "own":
+        return webhook(message_id, "delivered" if delivered else "failed")
+    if sender == "twilio":
+        return twilio(message_id, *(["delivered"] if delivered else ["undelivered"]), ErrorCode="30003")
+    if sender == "aliyun":
+        return aliyun({"out_id": str(message_id), "success": delivered, "err_code": "DELIVERED", "biz_id": "1"})
+    status = "SUCCESS" if delivered else "FAIL"
+    return tencent({"sid": f"tencent-{message_id}", "report_status": status, "errmsg": "DELIVRD", "mobile": "138"})
+
+
+SENDERS = ("own", "twilio", "aliyun", "tencent")
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+async def test_a_receipt_is_told_once_however_often_it_comes(sms: Sms, receipts: Receipts, sender: str) -> None:
+    number, message_id = await sent(sms, sender)
+    given = report_of(sender, message_id, delivered=True)
+
+    await asyncio.gather(*(take(receipts, given) for _ in range(5)))
+
+    events = await told(sms, message_id)
+    assert [kind for kind, _ in events] == ["sms.message.sent.v1", "sms.message.delivered.v1"]
+    (attempt,) = await sms.attempts(number)
+    assert (attempt["outcome"], attempt["receipt"]) == ("accepted", "delivered")
+    assert attempt["receipt_at"] is not None
+
+
+@pytest.mark.parametrize("sender", SENDERS)
+async def test_out_of_order_delivered_has_the_last_word(sms: Sms, receipts: Receipts, sender: str) -> None:
+    number, message_id = await sent(sms, sender)
+    for delivered in (False, True, False):
+        await take(receipts, report_of(sender, message_id, delivered=delivered))
+
+    events = await told(sms, message_id)
+    assert [kind for kind, _ in events][1:] == ["sms.message.failed.v1", "sms.message.delivered.v1"]
+    assert events[0][1] < events[1][1] < events[2][1]
+    assert (await sms.attempts(number))[0]["receipt"] == "delivered"
+
+
+def test_precedence() -> None:
+    assert changes("", DeliveryStatus.FAILED)
+    assert changes("", DeliveryStatus.DELIVERED)
+    assert changes("failed", DeliveryStatus.DELIVERED)
+    assert not changes("delivered", DeliveryStatus.FAILED)
+    assert not changes("delivered", DeliveryStatus.DELIVERED)
+    assert not changes("failed", DeliveryStatus.FAILED)
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda: webhook(uuid4(), "delivered", secret="another"),
+        lambda: webhook(uuid4(), "delivered", at=-400),
+        lambda: webhook(uuid4(), "delivered", at=400),
+        lambda: call("own", b'{"id": "x", "status": "delivered"}'),
+        lambda: twilio(uuid4(), "delivered", token="54321"),
+        lambda: twilio(uuid4(), "delivered").model_copy(update={"query": f"m={uuid4()}"}),
+        lambda: twilio(uuid4(), "delivered").model_copy(update={"headers": {}}),
+        lambda: aliyun({"out_id": str(uuid4()), "success": True}, key="guessed"),
+        lambda: tencent({"sid": "1", "report_status": "SUCCESS"}, key=""),
+    ],
+)
+async def test_a_forged_receipt_is_refused(receipts: Receipts, forge: Callable[[], TakeReceipt]) -> None:
+    assert (await refusal(take(receipts, forge()))).code is ErrorCode.UNAUTHENTICATED
+
+
+async def test_a_receipt_for_an_unknown_message_or_of_another_sender_is_dropped(sms: Sms, receipts: Receipts) -> None:
+    number, message_id = await sent(sms, "aliyun")
+    assert await take(receipts, webhook(uuid4(), "delivered")) == "{}"
+    assert await take(receipts, webhook(message_id, "delivered")) == "{}"
+    assert await take(receipts, webhook("no id", "failed")) == "{}"
+    assert await take(receipts, tencent({})) == '{"result":0,"errmsg":"OK"}'
+    assert (await sms.attempts(number))[0]["receipt"] == ""
+
+
+async def test_what_a_receipt_quotes_is_neither_kept_nor_logged(sms: Sms, receipts: Receipts) -> None:
+    number, message_id = await sent(sms, "tencent")
+    said = {"sid": f"tencent-{message_id}", "report_status": "FAIL", "errmsg": f"text 123456 to {number} was bad"}
+    unknown = {"sid": f"msg-{number}-123456", "report_status": "FAIL", "errmsg": "12-34-56"}
+    with capture_logs() as logged:
+        await take(receipts, tencent(said, unknown))
+    assert [line["effect"] for line in logged] == ["failed", "unknown"]
+    (attempt,) = await sms.attempts(number)
+    assert attempt["receipt_detail"] == "text___to___was_bad"
+    assert not re.search(r"[0-9]{4}", repr(logged))
+
+
+async def test_what_says_nothing_yet_changes_nothing(sms: Sms, receipts: Receipts) -> None:
+    _, message_id = await sent(sms, "twilio")
+    for status in ("queued", "sending", "sent"):
+        await take(receipts, twilio(message_id, status))
+    assert len(await told(sms, message_id)) == 1
+
+
+async def test_one_call_may_report_many_messages_and_the_provider_hears_what_it_wants(
+    sms: Sms, receipts: Receipts
+) -> None:
+    messages = [(await sent(sms, "aliyun"))[1] for _ in range(3)]
+    answer = await take(receipts, aliyun(*({"out_id": str(one), "success": True} for one in messages)))
+    assert json.loads(answer) == {"code": 0, "msg": "ok"}
+    assert [len(await told(sms, one)) for one in messages] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"<html>", b"\xff"])
+async def test_nonsense_with_the_right_key_is_named(receipts: Receipts, body: bytes) -> None:
+    error = await refusal(take(receipts, call("aliyun", body, "key=a-receipt-key")))
+    assert error.code is ErrorCode.PARAMETER_INVALID
+
+
+@pytest.mark.parametrize("sender", ["nobody", "inbox", "keyless"])
+async def test_where_no_receipts_are_taken_there_is_nothing(receipts: Receipts, sender: str) -> None:
+    assert (await refusal(take(receipts, call(sender, b"[]")))).code is ErrorCode.NOT_FOUND
+
+
+async def test_a_receipt_quicker_than_the_answer_is_not_lost(sms: Sms, receipts: Receipts) -> None:
+    number = fresh_number()
+    await sms.codes().issue(asking(number))
+    (row,) = await sms.sends(number)
+
+    class Quick(Recorder):
+        async def send(self, message):
+            await take(receipts, webhook(message.message_id, "delivered"))
+            return await super().send(message)
+
+    await sms.delivery(Quick(name="own")).deliver(row["message_id"])
+
+    kinds = {kind for kind, _ in await told(sms, row["message_id"])}
+    assert kinds == {"sms.message.sent.v1", "sms.message.delivered.v1"}
+    (attempt,) = await sms.attempts(number)
+    assert (attempt["outcome"], attempt["receipt"]) == ("accepted", "delivered")
+    assert (await sms.sends(number))[0]["state"] == "sent"
+
+
+async def test_a_sender_whose_message_did_not_arrive_is_left_out_when_the_person_asks_again(
+    sms: Sms, receipts: Receipts
+) -> None:
+    from sms_service.delivery.routing import Route
+    from sms_service.delivery.sender_pool import SenderPool
+
+    number, _ = await sent(sms, "own")
+    (attempt,) = await sms.attempts(number)
+    assert await receipts.apply("own", Receipt(DeliveryStatus.FAILED, attempt["message_id"]))
+    await sms.age(number, seconds=61)
+    await sms.codes().issue(asking(number))
+    one, two = Recorder(name="own"), Recorder(name="other")
+    again = (await sms.sends(number))[-1]["message_id"]
+    await sms.delivery(SenderPool([one, two], [Route("+", ("own", "other"))], {})).deliver(again)
+    assert (len(one.messages), len(two.messages)) == (0, 1)
+
+
+def test_twilio_signatures_are_the_documented_ones() -> None:
+    url, form = "https://example.com/myapp", {"CallSid": "CA1", "From": "+1415"}
+    data = (url + "CallSidCA1From+1415").encode()
+    expected = base64.b64encode(hmac.digest(b"12345", data, "sha1")).decode()
+    assert RequestValidator("12345").compute_signature(url, form) == expected

@@ -1,0 +1,99 @@
+"""The SMPP sender against an SMS centre that speaks the protocol, receipts and lost sessions included."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+from support.sms import a_message
+from support.smsc import Centre, centre
+
+from shared.internal_api.sms import Language
+from shared.phone import E164
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.senders.config import SmppConfig
+from sms_service.senders.port import DeliveryStatus, Outcome, Receipt
+from sms_service.senders.smpp import SmppSender
+
+
+@asynccontextmanager
+async def bound(made: Centre, password: str = "secret") -> AsyncIterator[tuple[SmppSender, asyncio.Queue[Receipt]]]:
+    """A sender that has tried to bind, and the receipts it hears."""
+    heard: asyncio.Queue[Receipt] = asyncio.Queue()
+
+    async def take(sender: str, receipt: Receipt) -> bool:
+        assert sender == "carrier"
+        heard.put_nowait(receipt)
+        return True
+
+    config = SmppConfig.model_construct(
+        host="127.0.0.1", port=made.port, system_id="haoma", password=SecretStr(password), source="Haoma"
+    )
+    async with SmppSender.open("carrier", config, take) as sender:
+        async with asyncio.timeout(30):
+            await made.bound.wait()
+            while not sender._session.bind_status:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
+        yield sender, heard
+
+
+async def test_it_submits_once_in_the_alphabet_the_text_needs_and_hears_the_receipt() -> None:
+    async with centre(receipt="DELIVRD") as made, bound(made) as (sender, heard):
+        chinese = await sender.send(a_message(E164("+8613800138000")))
+        english = await sender.send(a_message(text="Your code is 314159", language=Language.ENGLISH))
+
+        assert (chinese.outcome, chinese.provider_id) == (Outcome.ACCEPTED, "id-1")
+        assert (english.outcome, english.provider_id) == (Outcome.ACCEPTED, "id-2")
+        first, second = made.submitted
+        assert (first.source, first.destination, first.registered) == ("Haoma", "8613800138000", 1)
+        assert (first.data_coding, first.text) == (8, "【好码】验证码 314159")
+        assert (second.data_coding, second.text) == (0, "Your code is 314159")
+        async with asyncio.timeout(30):
+            receipt = await heard.get()
+        assert receipt == Receipt(DeliveryStatus.DELIVERED, None, "id-1", "00A")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        (0x0B, Outcome.INVALID_NUMBER),
+        (0x58, Outcome.RATE_LIMITED),
+        (0x14, Outcome.RATE_LIMITED),
+        (0x01, Outcome.REFUSED),
+        (0x45, Outcome.PERMANENT),
+        (0x08, Outcome.TRANSIENT),
+        (0x0A, Outcome.MISCONFIGURED),
+    ],
+)
+async def test_every_status_is_an_outcome(status: int, outcome: Outcome) -> None:
+    async with centre(status=status) as made, bound(made) as (sender, _):
+        assert (await sender.send(a_message())).outcome is outcome
+
+
+async def test_a_wrong_password_is_misconfigured() -> None:
+    async with centre() as made, bound(made, password="wrong") as (sender, _):
+        answer = await sender.send(a_message())
+    assert (answer.outcome, answer.detail) == (Outcome.MISCONFIGURED, "ESME_RINVPASWD")
+
+
+async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_sent_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
+    async with centre(silent=True) as made, bound(made) as (sender, _):
+        sender_pool, message = SenderPool.of_one(sender), a_message()
+        assert (await sender_pool.send("carrier", message, message.remaining)).detail == "timeout"
+        made.bound.clear()
+        made.hang_up()
+        async with asyncio.timeout(30):
+            while sender._esme.session_state == 2 or made.writers:
+                await asyncio.sleep(0.005)
+        assert (await sender_pool.send("carrier", message, message.remaining)).outcome is Outcome.TRANSIENT
+        made.silent = False
+        async with asyncio.timeout(30):  # it binds again by itself
+            await made.bound.wait()
+            while (await sender.send(a_message())).outcome is not Outcome.ACCEPTED:
+                await asyncio.sleep(0.01)
+        assert len(made.submitted) == 2

@@ -1,0 +1,119 @@
+"""The Tencent Cloud sender against a fake that speaks its API (signed with TC3)."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+from support.provider import HTML, Provider, provider
+from support.sms import a_message
+
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.senders.config import Templates, TencentConfig
+from sms_service.senders.port import Outcome
+from sms_service.senders.tencent import TencentSender
+
+
+def status(code: str) -> tuple[int, str]:
+    one = {
+        "SerialNo": "5000:1045710669157053657849499619",
+        "PhoneNumber": "+8613800138000",
+        "Fee": 1,
+        "SessionContext": "x",
+        "Code": code,
+        "Message": "send success",
+        "IsoCode": "CN",
+    }
+    return 200, json.dumps({"Response": {"SendStatusSet": [one], "RequestId": "a0aabda6"}})
+
+
+def error(code: str) -> tuple[int, str]:
+    return 200, json.dumps({"Response": {"Error": {"Code": code, "Message": "no"}, "RequestId": "a0aabda6"}})
+
+
+@pytest.fixture(scope="module")
+async def service() -> AsyncIterator[Provider]:
+    async with provider() as made:
+        yield made
+
+
+@pytest.fixture
+async def sender(service: Provider) -> AsyncIterator[TencentSender]:
+    config = TencentConfig.model_construct(
+        secret_id=SecretStr("secret-id"),
+        secret_key=SecretStr("secret-key"),
+        app_id="1400006666",
+        sign_name="好码",
+        templates=Templates(default="1110"),
+        parameters=("code", "minutes"),
+        region="ap-guangzhou",
+        endpoint=service.host,
+        scheme="http",
+    )
+    service.asked.clear()
+    async with TencentSender.open("tencent", config) as opened:
+        yield opened
+
+
+async def test_it_fills_the_template_and_signs(service: Provider, sender: TencentSender) -> None:
+    service.says(*status("Ok"))
+    message = a_message()
+
+    answer = await sender.send(message)
+
+    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, "5000:1045710669157053657849499619")
+    (asked,) = service.asked
+    assert (asked.headers["X-TC-Action"], asked.headers["X-TC-Version"]) == ("SendSms", "2021-01-11")
+    assert asked.headers["Authorization"].startswith("TC3-HMAC-SHA256 Credential=secret-id/")
+    assert json.loads(asked.body) == {
+        "PhoneNumberSet": [message.to],
+        "SmsSdkAppId": "1400006666",
+        "TemplateId": "1110",
+        "SignName": "好码",
+        "TemplateParamSet": [message.code, "5"],
+        "SessionContext": str(message.message_id),
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "detail"),
+    [
+        (status("LimitExceeded.PhoneNumberThirtySecondLimit"), Outcome.RATE_LIMITED, None),
+        (status("InvalidParameterValue.IncorrectPhoneNumber"), Outcome.INVALID_NUMBER, None),
+        (status("FailedOperation.ContainSensitiveWord"), Outcome.REFUSED, None),
+        (status("FailedOperation.PhoneNumberInBlacklist"), Outcome.PERMANENT, None),
+        (status("FailedOperation.InsufficientBalanceInSmsPackage"), Outcome.MISCONFIGURED, None),
+        (status("InternalError.Timeout"), Outcome.TRANSIENT, "InternalError.Timeout"),
+        (error("AuthFailure.SignatureFailure"), Outcome.MISCONFIGURED, "AuthFailure.SignatureFailure"),
+        (error("UnauthorizedOperation.SmsSdkAppIdVerifyFail"), Outcome.MISCONFIGURED, None),
+        (error("RequestLimitExceeded"), Outcome.RATE_LIMITED, None),
+        (error("Something.New"), Outcome.TRANSIENT, "Something.New"),
+        ((200, json.dumps({"Response": {"SendStatusSet": [], "RequestId": "1"}})), Outcome.TRANSIENT, None),
+        ((200, json.dumps({"Response": {"RequestId": "1"}})), Outcome.TRANSIENT, None),
+        ((502, HTML), Outcome.TRANSIENT, None),
+        ((200, HTML), Outcome.TRANSIENT, None),
+        ((200, "{}"), Outcome.TRANSIENT, None),
+        ((200, ""), Outcome.TRANSIENT, None),
+    ],
+)
+async def test_every_answer_is_an_outcome_and_asks_once(
+    service: Provider, sender: TencentSender, answer: tuple[int, str], outcome: Outcome, detail: str | None
+) -> None:
+    service.says(*answer, kind="text/html" if answer[1] == HTML else "application/json")
+    message = a_message()
+    found = await SenderPool.of_one(sender).send("tencent", message, message.remaining)
+    assert found.outcome is outcome
+    assert detail is None or found.detail == detail
+    assert len(service.asked) == 1
+
+
+async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
+    service: Provider, sender: TencentSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
+    sender_pool, message = SenderPool.of_one(sender), a_message()
+    service.cut = True
+    assert (await sender_pool.send("tencent", message, message.remaining)).outcome is Outcome.TRANSIENT
+    service.cut, service.silent = False, True
+    assert (await sender_pool.send("tencent", message, message.remaining)).detail == "timeout"
+    service.silent = False

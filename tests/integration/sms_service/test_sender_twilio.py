@@ -1,0 +1,98 @@
+"""The Twilio sender against a fake that speaks Twilio's Messages API."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import SecretStr
+from support.provider import HTML, Provider, provider
+from support.sms import a_message
+
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.senders.config import TwilioConfig
+from sms_service.senders.port import Outcome
+from sms_service.senders.twilio import TwilioSender
+
+CREATED = {"sid": "SM90c6fc909d8504d45ecdb3a3d5b3556e", "status": "queued", "error_code": None, "num_segments": "1"}
+
+
+@pytest.fixture(scope="module")
+async def service() -> AsyncIterator[Provider]:
+    async with provider() as made:
+        yield made
+
+
+@pytest.fixture
+async def sender(service: Provider) -> AsyncIterator[TwilioSender]:
+    config = TwilioConfig.model_construct(
+        account_sid="AC1", auth_token=SecretStr("token"), from_number="+15005550006", base_url=service.url
+    )
+    service.asked.clear()
+    async with TwilioSender.open("twilio", config, "https://api.example.com/hooks/sms/twilio") as opened:
+        yield opened
+
+
+async def test_it_creates_a_message_with_a_callback_that_names_ours(service: Provider, sender: TwilioSender) -> None:
+    service.says(201, json.dumps(CREATED))
+    message = a_message()
+
+    answer = await sender.send(message)
+
+    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, CREATED["sid"])
+    (asked,) = service.asked
+    assert (asked.method, asked.path) == ("POST", "/2010-04-01/Accounts/AC1/Messages.json")
+    assert asked.headers["Authorization"] == "Basic QUMxOnRva2Vu"
+    assert asked.form == {
+        "To": message.to,
+        "From": "+15005550006",
+        "Body": message.text,
+        "StatusCallback": f"https://api.example.com/hooks/sms/twilio?m={message.message_id}",
+    }
+
+
+def error(status: int, code: int) -> tuple[int, str]:
+    return status, json.dumps({"code": code, "message": "To +8613800138000", "more_info": "", "status": status})
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "detail"),
+    [
+        (error(400, 21211), Outcome.INVALID_NUMBER, "21211"),
+        (error(400, 21610), Outcome.REFUSED, "21610"),
+        (error(400, 21612), Outcome.PERMANENT, "21612"),
+        (error(400, 21999), Outcome.PERMANENT, "21999"),
+        (error(401, 20003), Outcome.MISCONFIGURED, "20003"),
+        (error(403, 21408), Outcome.MISCONFIGURED, "21408"),
+        (error(404, 20404), Outcome.MISCONFIGURED, "20404"),
+        (error(429, 20429), Outcome.RATE_LIMITED, "20429"),
+        (error(503, 20503), Outcome.TRANSIENT, "20503"),
+        ((502, HTML), Outcome.TRANSIENT, "502"),
+        ((403, HTML), Outcome.MISCONFIGURED, "403"),
+        ((200, HTML), Outcome.TRANSIENT, None),
+        ((201, "[]"), Outcome.TRANSIENT, None),
+        ((201, "{}"), Outcome.TRANSIENT, None),
+        ((201, json.dumps(CREATED | {"status": "failed", "error_code": 30007})), Outcome.REFUSED, "30007"),
+        ((201, json.dumps(CREATED | {"status": "undelivered", "error_code": 30005})), Outcome.PERMANENT, "30005"),
+    ],
+)
+async def test_every_answer_is_an_outcome(
+    service: Provider, sender: TwilioSender, answer: tuple[int, str], outcome: Outcome, detail: str | None
+) -> None:
+    service.says(*answer)
+    message = a_message()
+    found = await SenderPool.of_one(sender).send("twilio", message, message.remaining)
+    assert found.outcome is outcome
+    assert detail is None or found.detail == detail
+    assert len(service.asked) == 1
+
+
+async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
+    service: Provider, sender: TwilioSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
+    sender_pool, message = SenderPool.of_one(sender), a_message()
+    service.cut = True
+    assert (await sender_pool.send("twilio", message, message.remaining)).outcome is Outcome.TRANSIENT
+    service.cut, service.silent = False, True
+    assert (await sender_pool.send("twilio", message, message.remaining)).detail == "timeout"
+    service.silent = False

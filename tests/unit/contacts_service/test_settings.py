@@ -1,0 +1,72 @@
+"""The settings of contacts-service, and the message for a wrong one."""
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from contacts_service.settings import ContactsSettings
+
+SERVERS = {"postgres_url": "postgresql://h/p", "redis_url": "redis://h", "amqp_url": "amqp://h"}
+
+
+def test_development_needs_only_the_servers() -> None:
+    settings = ContactsSettings(environment="development", **SERVERS)
+
+    assert (settings.contacts_port, settings.contacts_database, settings.served_calling_codes) == (
+        8083,
+        "contacts",
+        ("86",),
+    )
+    assert (settings.contacts_budget, settings.contacts_budget_per_hour) == (5_000, 20)
+
+
+def test_the_served_calling_codes_are_a_list() -> None:
+    environ = {name.upper(): value for name, value in SERVERS.items()} | {"ENVIRONMENT": "development"}
+
+    assert ContactsSettings.from_env(environ | {"SERVED_CALLING_CODES": "86, 852"}).served_calling_codes == (
+        "86",
+        "852",
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"served_calling_codes": " , "}, {"contacts_budget": 0}, {"contacts_budget_per_hour": 0}]
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ContactsSettings(environment="development", **SERVERS | wrong)
+
+
+def test_settings_do_not_print_secrets() -> None:
+    settings = ContactsSettings(environment="development", **SERVERS | {"postgres_url": "postgresql://u:hush@h/p"})
+
+    assert "hush" not in repr(settings)
+    assert settings.phone_key.get_secret_value() not in repr(settings)
+
+
+def test_the_command_has_a_help_text() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "contacts_service", "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert "migrate" in shown.stdout
+
+
+def test_the_error_names_a_missing_variable() -> None:
+    command = [sys.executable, "-m", "contacts_service"]
+    env = {"ENVIRONMENT": "development", "REDIS_URL": "redis://h", "AMQP_URL": "amqp://h"}
+    process = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+
+    assert process.returncode == 2
+    assert "POSTGRES_URL" in process.stderr
+
+
+@pytest.mark.parametrize("missing", ["service_token", "phone_key"])
+def test_production_needs_every_secret(missing: str) -> None:
+    secrets = {"service_token": "1a" * 32, "phone_key": "2b" * 32}
+    ContactsSettings(**SERVERS, **secrets)
+
+    with pytest.raises(ValidationError, match=missing.upper()):
+        ContactsSettings(**SERVERS, **{name: value for name, value in secrets.items() if name != missing})

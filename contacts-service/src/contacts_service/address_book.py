@@ -17,7 +17,7 @@ _BREAKS = re.compile(r"[\n\v\f\r\x1c-\x1e\x85\u2028\u2029/\\]")
 _GAPS = re.compile(r"[\s(){}\[\]]")
 _CONTEXT = re.compile(r"phonecontext=\+([0-9]{1,15})")
 _RUN = re.compile(r"[*#]*\+?[0-9][0-9+*# ]*|\+[0-9+ ]+")
-_STAR_CODE = re.compile(r"[*#]+(?:[0-9]{2,3}[*# ]+|[0-9]{2})")
+_STAR_CODE = re.compile(r"[*#]+(?:[0-9]{2,3}[*# ] *|[0-9]{2})")
 _EXIT_CODE = re.compile(r"0011|011|010|810|119|00700|00[02-9]|00")
 _THREE_DIGIT_CARRIER = re.compile(rf"19[0367](0?{MAINLAND_MOBILE})")
 

@@ -7,7 +7,7 @@ placeholders) whose steps are repeated for each of its inputs:
 - ``setup``: steps before the first input;
 - ``inputs``: what is sent: texts, other JSON values, or objects;
 - ``steps``: steps for each input. ``{input}`` alone is the input as it is, inside a text it is the input's text;
-  ``{input:name}`` is a field of an input that is an object;
+  ``{input:name}`` is the same for a field of an input that is an object;
 - ``after``: steps after the last input.
 
 All inputs are tried, and the test names each one that is answered otherwise.
@@ -93,10 +93,12 @@ def with_input(value: Any, given: Any) -> Any:
         return {name: with_input(each, given) for name, each in value.items()}
     if isinstance(value, list):
         return [with_input(each, given) for each in value]
-    if value == "{input}":
-        return given
     if not isinstance(value, str):
         return value
+    if value == "{input}":
+        return given
+    if field := re.fullmatch(r"\{input:(\w+)\}", value):
+        return given[field[1]]
     value = value.replace("{input}", str(given))
     return re.sub(r"\{input:(\w+)\}", lambda match: str(given[match[1]]), value)
 

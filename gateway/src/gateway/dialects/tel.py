@@ -38,9 +38,9 @@ routes = Routes()
 
 
 def _integer(value: Any) -> Any:
-    """Accept an integer as text, in any spelling."""
+    """Accept an integer as text in any spelling of its digits."""
     digits = clean(value) if isinstance(value, str) else ""
-    return int(digits) if re.fullmatch(r"\+?[0-9]{1,20}", digits) else value
+    return int(digits) if re.fullmatch("[0-9]{1,20}", digits) else value
 
 
 def _code(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One entry of an address book to a number: what phones and people write around it is cut off."""
+"""Reads one entry of an address book: the number without what phones and people write around it."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,11 +9,13 @@ from shared.errors import ServiceError
 from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, parse
 from shared.spelling import MAX_SPELLING, clean_character
 
+SHORTEST, LONGEST = 7, 32
+"""Digits of a number with all its prefixes."""
 MAX_READINGS = 8
-"""How many readings of one entry are tried: a bound on the work that a client can cause."""
+"""How many readings of one entry are tried. It bounds the work that a client can cause."""
 
 _BREAKS = re.compile(r"[\n\v\f\r\x1c-\x1e\x85\u2028\u2029/\\]")
-"""What divides two numbers in one field."""
+"""Characters between two numbers in one field."""
 _GAPS = re.compile(r"[\s(){}\[\]]")
 _CONTEXT = re.compile(r"phonecontext=\+([0-9]{1,15})")
 _RUN = re.compile(r"[*#]*\+?[0-9][0-9+*# ]*|\+[0-9+ ]+")
@@ -23,11 +25,11 @@ _THREE_DIGIT_CARRIER = re.compile(rf"19[0367](0?{MAINLAND_MOBILE})")
 
 
 def read_entry(text: str, calling_code: str = MAINLAND, served: Collection[str] = (MAINLAND,)) -> E164 | None:
-    """The number of one entry, or ``None``; without a country, it is one of the country of ``calling_code``.
+    """The number of one entry, or ``None``. ``calling_code`` applies to a national number.
 
-    Whatever ``shared.phone.parse`` accepts is read the same here. Further accepted: ``tel:``, ``sms:`` and vCard
-    addresses with their parameters (RFC 3966, RFC 6350), pauses and extensions, star codes, a calling code written
-    twice, exit codes of other countries, labels beside the number. Of several numbers the first is read.
+    It reads every number that ``shared.phone.parse`` reads. It also reads ``tel:``, ``sms:`` and vCard addresses with
+    their parameters (RFC 3966, RFC 6350), and drops pauses, extensions, star codes, a calling code that is written
+    twice, exit codes of other countries, and labels beside the number. It reads the first of several numbers.
     """
     if number := _parse(text, calling_code, served):
         return number
@@ -47,7 +49,7 @@ def _parse(text: str, calling_code: str, served: Collection[str]) -> E164 | None
 
 
 def _marked(text: str) -> str:
-    """The text in ASCII digits, plus signs, spaces, ``;`` between numbers, and the other characters in lower case."""
+    """A text with ASCII digits, spaces for gaps, ``;`` between numbers, and its other characters in lower case."""
     return "".join(map(_mark, text)).lower()
 
 
@@ -59,7 +61,8 @@ def _mark(character: str) -> str:
 
 
 def _readings(marked: str, calling_code: str, served: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Spellings that the entry may stand for, the likeliest first, each with the country it is read in."""
+    """The spellings that an entry may mean, the likeliest first, each with the calling code of national numbers."""
+    patterns = _patterns(calling_code, frozenset(served))
     if context := _CONTEXT.search(marked):
         marked = marked[: context.start()] + marked[context.end() :]
     for run in _RUN.finditer(marked):
@@ -69,44 +72,49 @@ def _readings(marked: str, calling_code: str, served: Collection[str]) -> Iterat
                 yield number, context[1]
             elif context:
                 yield f"+{context[1]}{number}", calling_code
-            for spelling in _spellings(number, _served_pattern(frozenset(served))):
+            for spelling in _spellings(number, *patterns):
                 yield spelling, calling_code
 
 
 def _numbers_in(run: str, *, has_label: bool) -> Iterator[str]:
-    """The number of a run of digits without star codes; else the first of several; else one after ``home 2``."""
+    """The numbers that a run may hold: all of it without star codes, the first of two, what follows a label's digit."""
     bare = run
     while star := _STAR_CODE.match(bare):
         bare = bare[star.end() :]
     parts = re.split("[*#]", bare.strip("*# "))[0].split()
-    for count in range(len(parts), 0, -1):
-        if _may_be_number(joined := "".join(parts[:count])):
-            yield joined
+    yield "".join(parts)
+    for count in range(len(parts) - 1, 0, -1):
+        first, second = "".join(parts[:count]), "".join(parts[count:])
+        if len(first) >= SHORTEST and len(second) >= SHORTEST:
+            yield first
     if has_label and len(parts) > 1 and len(parts[0]) == 1:
         yield "".join(parts[1:])
-    if bare != run and _may_be_number(whole := run.strip("*# ")):
-        yield whole
+    if bare != run:
+        yield run.strip("*# ").replace(" ", "")
 
 
-def _may_be_number(digits: str) -> bool:
-    return 7 <= len(digits) <= 32
-
-
-def _spellings(number: str, served: re.Pattern[str]) -> Iterator[str]:
-    """The number as it is written, and with one country where it has a doubled one or another country's exit code."""
+def _spellings(number: str, own: re.Pattern[str], abroad: re.Pattern[str]) -> Iterator[str]:
+    """A number as it is written, then with one plain calling code for a doubled one or one after an exit code."""
+    if not SHORTEST <= len(number) <= LONGEST:
+        return
     yield number
-    if doubled := served.fullmatch(number):
-        yield f"+{doubled[1]}{doubled[2]}"
+    if doubled := own.fullmatch(number) or abroad.fullmatch(number):
+        yield f"+{doubled[1] or doubled[2]}{doubled[3]}"
     if "+" in number[1:]:
         yield "+" + number.rpartition("+")[2]
     if carrier := _THREE_DIGIT_CARRIER.fullmatch(number):
         yield carrier[1]
-    if (exit_code := _EXIT_CODE.match(number)) and served.fullmatch(abroad := "+" + number[exit_code.end() :]):
-        yield abroad
+    if (exit_code := _EXIT_CODE.match(number)) and abroad.fullmatch(dialled := "+" + number[exit_code.end() :]):
+        yield dialled
 
 
 @lru_cache(maxsize=16)
-def _served_pattern(served: frozenset[str]) -> re.Pattern[str]:
-    """Matches a number that begins with the calling code of a served country, once or more often."""
+def _patterns(own: str, served: frozenset[str]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Match a number that begins with a calling code, once or repeatedly: the caller's own, and one of those served.
+
+    The codes of other countries count only next to a plus sign or ``00``: without it a number is a national one.
+    """
     codes = "|".join(sorted(served, key=len, reverse=True))
-    return re.compile(rf"(?:\+|00)*({codes})(?:(?:\+|00)*\1)*\+?([0-9]+)")
+    at_home = re.compile(rf"({own})()(?:(?:\+|00)*{own})*\+?([0-9]+)")
+    abroad = re.compile(rf"(?:(?:\+|00)+({codes})(?:(?:\+|00)*\1)*\+?|({codes})\+)([0-9]+)")
+    return at_home, abroad

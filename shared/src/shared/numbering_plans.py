@@ -1,6 +1,6 @@
-"""Numbers outside the mainland: which can be a mobile, and the present form of those whose numbering plan changed.
+"""Mobile numbers outside the mainland, also in the old forms of numbering plans that have changed.
 
-Importing this module imports libphonenumber, 15 MiB that a process which serves the mainland alone never needs.
+This module imports libphonenumber, 15 MiB, so import it only where such a number has to be read.
 """
 
 import re
@@ -18,11 +18,11 @@ from phonenumbers import (
 )
 
 _MOBILE_TYPES = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE})
-"""A personal number (UK 070) or VoIP number is no mobile: it is forwarded at the sender's expense, or has no SMS."""
+"""Not personal numbers (UK 070), which forward at the sender's expense, nor VoIP, which mostly receives no SMS."""
 
 _ARGENTINA, _GABON = 54, 241
 _STILL_VALID = frozenset({_ARGENTINA, _GABON})
-"""Countries whose old forms libphonenumber calls valid; elsewhere only numbers that it does not know are changed."""
+"""Countries whose old forms are valid for libphonenumber. Elsewhere only numbers unknown to it are changed."""
 
 _VIETNAM = {
     "12": dict(zip("0123456789", ["70", "79", "77", "83", "84", "85", "76", "81", "78", "82"], strict=True)),
@@ -43,7 +43,7 @@ _CHANGES = {
     _GABON: [("0?([256].{6})", r"6\1"), ("0?([47].{6})", r"7\1")],
     593: [("(.{8})", r"9\1")],
 }
-"""By calling code: national digits before a change, and after it.
+"""National digits before and after a change, by calling code.
 
 Egypt (2011), Mexico (the 1 after +52, 2019), Argentina (the 9 of mobiles), Brazil (the ninth digit, 2016), Vietnam
 (2018), Côte d'Ivoire (2021), Benin (2024), Mauritius (2013), Cameroon (2014), Gabon (2019), Ecuador (2012).
@@ -52,9 +52,9 @@ _COMPILED = {code: [(re.compile(old), new) for old, new in changes] for code, ch
 
 
 def read_mobile(digits: str, calling_code: str) -> tuple[str, str] | None:
-    """The calling code and E.164 of a mobile number in digits, with or without a plus sign; ``None`` if it is none.
+    """The calling code and E.164 of a mobile number, or ``None``. ``digits`` may begin with a plus sign.
 
-    ``calling_code`` is that of the country in whose national spelling digits without a plus sign are read.
+    Without one they are a national number of the country ``calling_code``.
     """
     try:
         number = parse(digits, region_code_for_country_code(int(calling_code)))

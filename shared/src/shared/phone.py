@@ -20,26 +20,26 @@ E164 = NewType("E164", str)
 
 MAINLAND = "86"
 BLOCK = 16
-"""Bytes of AES, to which a number is padded before it becomes a reference."""
+"""The AES block size in bytes. A number is padded to it before it becomes a reference."""
 MAX_DIGITS = 20
 MAINLAND_MOBILE = "1[3-9][0-9]{9}"
-"""The shape of a mainland mobile number. Ranges are assigned faster than libraries learn of them."""
-_DIALED_FIRST = "1(?:[12][0-9]|79)[0-9]{2}|10131|10190|10193"
-"""Carriers' access codes of the mainland, dialled before a number: 17951, 12593, 10193."""
+"""The shape of a mainland mobile number. Libraries learn of newly assigned ranges too late."""
+_ACCESS_CODE = "1(?:[12][0-9]|79)[0-9]{2}|10131|10190|10193"
+"""What people of the mainland dial before a number to choose a carrier, such as 17951, 12593 and 10193."""
 _PLAIN = re.compile(rf"(?:\+86|0086|86)?({MAINLAND_MOBILE})")
-_MAINLAND = re.compile(rf"((?:\+|(?:\+|{_DIALED_FIRST})?00)?86)?(?:(?:{_DIALED_FIRST})?0?)({MAINLAND_MOBILE})")
+_MAINLAND = re.compile(rf"((?:\+|(?:\+|{_ACCESS_CODE})?00)?86)?(?:(?:{_ACCESS_CODE})?0?)({MAINLAND_MOBILE})")
 _DIGITS = re.compile(r"\+?[0-9]+")
 _INTERNATIONAL = re.compile(r"\+?00")
 
 
 def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (MAINLAND,)) -> E164:
-    """Canonicalise one spelling of a number; ``calling_code`` applies where the spelling has none.
+    """Parse a number as people write it. ``calling_code`` applies to a national number.
 
-    The text is cleaned first (``shared.spelling``), and a space in front, where a query string lost its plus sign, is
-    one when the rest cannot be read without. Raises ``ServiceError(NUMBER_REFUSED)`` for what is left over 20 digits,
-    for anything but digits after a plus sign (letters, extensions), for a country that is not served, and for what
-    is no mobile number: in the mainland by its shape, elsewhere by libphonenumber. Old forms of changed numbering
-    plans give the present number.
+    The text is cleaned first (``shared.spelling``). A space in front is a plus sign that a query string lost, if the
+    number cannot be read without one. Old forms of changed numbering plans become the present number. Raises
+    ``ServiceError(NUMBER_REFUSED)`` for over 20 digits, for other characters than digits and one plus sign in front
+    (letters, extensions), for a country that is not served, and for a number that cannot be a mobile: the shape decides
+    in the mainland, libphonenumber elsewhere. ``docs/decisions/0035`` has all rules.
     """
     at_home = calling_code == MAINLAND and MAINLAND in served
     if at_home and (plain := _PLAIN.fullmatch(raw)):
@@ -56,17 +56,17 @@ def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (
 
 
 def parse_any(raw: str) -> E164:
-    """Canonicalise one spelling, whatever countries are served. Raises ``ServiceError(NUMBER_REFUSED)``."""
+    """Parse a number of any country as people write it. Raises ``ServiceError(NUMBER_REFUSED)``."""
     try:
         return parse(raw)
     except ServiceError:
-        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  15 MiB that the quick path spares
+        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  15 MiB that mainland numbers do not need
 
         return parse(raw, served={str(code) for code in COUNTRY_CODE_TO_REGION_CODE})
 
 
 def _read(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
-    """The number of a cleaned spelling. ``86…`` is a mainland number unless it is one of ``calling_code``."""
+    """The number of a cleaned text. ``86…`` is a mainland number unless it is one of the country ``calling_code``."""
     if len(bare) > MAX_DIGITS + bare.startswith("+"):
         return None
     mainland = _MAINLAND.fullmatch(bare) if MAINLAND in served else None
@@ -81,7 +81,7 @@ def _read(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
 def _read_abroad(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
     if not _DIGITS.fullmatch(bare) or (len(served) == 1 and MAINLAND in served):
         return None
-    from shared.numbering_plans import read_mobile  # noqa: PLC0415  15 MiB that most processes never need
+    from shared.numbering_plans import read_mobile  # noqa: PLC0415  15 MiB that mainland numbers do not need
 
     for spelling in dict.fromkeys((_INTERNATIONAL.sub("+", bare), bare)):
         found = read_mobile(spelling, calling_code)

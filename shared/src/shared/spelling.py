@@ -1,17 +1,17 @@
-"""Numbers and codes as people and their phones write them, cleaned to ASCII."""
+"""Cleans numbers and codes, as people and their phones write them, to ASCII."""
 
 import re
 import unicodedata
 from functools import lru_cache
 
 MAX_SPELLING = 1_000
-"""Characters of the longest text that is cleaned: address books pad their fields."""
+"""The most characters of a text that is cleaned. Address books pad their fields, so this is generous."""
 
 MAX_NUMBER = 10**20
 """A JSON number from here on has too many digits for a phone number."""
 
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Pd", "Ps", "Pe"})
-"""Control and invisible characters, spaces, line ends, dashes, and both sides of brackets (Unicode 3.0 and later)."""
+"""Control and format characters, spaces, line ends, dashes, and both sides of brackets."""
 _DASHES = "\u02d7\u2043\u207b\u208b\u2212\u2500\u2501\u2796\u30fc"
 _DOTS = ".\u00b7\u02d9\u0387\u2022\u2024\u2027\u2219\u22c5\u25cf\u25e6\u2e31\u2e33\u30fb\u3002"
 _SLASHES = "/\\\u2044\u2215\u2571\u2572\u29f5\u29f8\u29f9"
@@ -23,11 +23,11 @@ _PLUS_SIGNS = frozenset("+\u2795")
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u20e3\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
-"""What shows nothing and has no category that says so: fillers, variation selectors, and the frame of a keycap."""
+"""Invisible characters of other categories: fillers, variation selectors, and the frame of a keycap."""
 
 
 def clean(text: str) -> str:
-    """The text in ASCII digits and plus signs; whatever is neither, nor dropped, stays in it for the caller to refuse.
+    """A number or code in ASCII digits and plus signs. All other characters stay, so that the caller refuses them.
 
     Digits of every script and compatibility forms (full-width, superscript, circled) become ASCII digits. Spaces,
     dashes, dots, brackets, slashes, underscores and tildes of every kind, and all invisible characters, are dropped.
@@ -55,7 +55,7 @@ def text_of(value: object) -> str:
 
 @lru_cache(maxsize=1024)
 def clean_character(character: str) -> str:
-    """What one character is cleaned to. The cache is bounded, because clients choose the characters."""
+    """The clean form of one character. The cache is bounded, because clients choose the characters."""
     if character in _PLUS_SIGNS:
         return "+"
     if character in _DROPPED or unicodedata.category(character) in _DROPPED_CATEGORIES or _INVISIBLE.match(character):

@@ -133,6 +133,7 @@ def test_a_label_or_a_second_number_beside_the_number_is_left_out(entry: str) ->
         "400-800-8888",
         "1380013800",
         "138001380001",
+        "138 0013 8000 1",
         "12800138000",
         "010-8888 8888",
         "021 6888 8888 转 8000",
@@ -181,6 +182,15 @@ def test_a_caller_abroad_reads_mainland_numbers_with_their_country_only() -> Non
     for entry in ("+86 138 0013 8000", "0086 13800138000", "8613800138000", "001 86 13800138000", "+86 86 13800138000"):
         assert read_entry(entry, "852", {"86", "852"}) == FRIEND
     assert read_entry("13800138000", "852", {"86", "852"}) is None
+
+
+@pytest.mark.parametrize(
+    "entry", ["12025550123", "1 202 555 0123", "手机 12025550123", "85291234567", "tel:85291234567"]
+)
+def test_a_number_of_another_country_needs_a_plus_sign_or_an_exit_code(entry: str) -> None:
+    assert read_entry(entry, "86", {"86", "1", "852"}) is None
+    assert read_entry("手机 +" + entry.removeprefix("手机 ").removeprefix("tel:"), "86", {"86", "1", "852"})
+    assert read_entry("手机 011" + entry.removeprefix("手机 ").removeprefix("tel:"), "86", {"86", "1", "852"})
 
 
 def test_a_phone_context_names_the_country_of_the_number_before_it() -> None:

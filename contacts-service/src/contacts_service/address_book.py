@@ -7,7 +7,7 @@ from itertools import islice
 
 from shared.errors import ServiceError
 from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, parse
-from shared.spelling import MAX_SPELLING, clean_character
+from shared.spelling import MAX_SPELLING, clean, clean_character
 
 SHORTEST, LONGEST = 7, 32
 """Digits of a number with all its prefixes."""
@@ -35,9 +35,11 @@ def read_entry(text: str, calling_code: str = MAINLAND, served: Collection[str] 
         return number
     if len(text) > MAX_SPELLING:
         return None
-    for reading, code in islice(_readings(_marked(text), calling_code, served), MAX_READINGS):
-        if number := _parse(reading, code, served):
+    seen = {(clean(text), calling_code)}
+    for reading in islice(_readings(_marked(text), calling_code, served), MAX_READINGS):
+        if reading not in seen and (number := _parse(*reading, served)):
             return number
+        seen.add(reading)
     return None
 
 

@@ -6,6 +6,7 @@ This module imports libphonenumber, 15 MiB, so import it only where such a numbe
 import re
 
 from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
     NumberParseException,
     PhoneNumber,
     PhoneNumberFormat,
@@ -48,6 +49,7 @@ _CHANGES = {
 Egypt (2011), Mexico (the 1 after +52, 2019), Argentina (the 9 of mobiles), Brazil (the ninth digit, 2016), Vietnam
 (2018), Côte d'Ivoire (2021), Benin (2024), Mauritius (2013), Cameroon (2014), Gabon (2019), Ecuador (2012).
 """
+_CALLING_CODES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))
 _COMPILED = {code: [(re.compile(old), new) for old, new in changes] for code, changes in _CHANGES.items()}
 
 
@@ -56,12 +58,32 @@ def read_mobile(digits: str, calling_code: str) -> tuple[str, str] | None:
 
     Without one they are a national number of the country ``calling_code``.
     """
+    mobile = _plain_mobile(digits, calling_code) or _parsed_mobile(digits, calling_code)
+    return None if mobile is None else (str(mobile.country_code), format_number(mobile, PhoneNumberFormat.E164))
+
+
+def calling_code_of(digits: str) -> str | None:
+    """The calling code that a number begins with, without its plus sign. None is the beginning of another."""
+    return next((digits[:length] for length in (1, 2, 3) if digits[:length] in _CALLING_CODES), None)
+
+
+def _plain_mobile(digits: str, calling_code: str) -> PhoneNumber | None:
+    """A mobile number without any prefix, in half the time that libphonenumber takes to parse it."""
+    code = calling_code_of(digits[1:]) if digits.startswith("+") else calling_code
+    if code is None or int(code) in _STILL_VALID:
+        return None
+    national = digits[1 + len(code) :] if digits.startswith("+") else digits
+    if not national or national.startswith("0"):
+        return None
+    number = PhoneNumber(country_code=int(code), national_number=int(national))
+    return number if number_type(number) in _MOBILE_TYPES else None
+
+
+def _parsed_mobile(digits: str, calling_code: str) -> PhoneNumber | None:
     try:
-        number = parse(digits, region_code_for_country_code(int(calling_code)))
+        return _present_mobile(parse(digits, region_code_for_country_code(int(calling_code))))
     except NumberParseException:
         return None
-    mobile = _present_mobile(number)
-    return None if mobile is None else (str(mobile.country_code), format_number(mobile, PhoneNumberFormat.E164))
 
 
 def _present_mobile(number: PhoneNumber) -> PhoneNumber | None:

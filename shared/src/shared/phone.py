@@ -29,7 +29,7 @@ _ACCESS_CODE = "1(?:[12][0-9]|79)[0-9]{2}|10131|10190|10193"
 _PLAIN = re.compile(rf"(?:\+86|0086|86)?({MAINLAND_MOBILE})")
 _MAINLAND = re.compile(rf"((?:\+|(?:\+|{_ACCESS_CODE})?00)?86)?(?:(?:{_ACCESS_CODE})?0?)({MAINLAND_MOBILE})")
 _DIGITS = re.compile(r"\+?[0-9]+")
-_INTERNATIONAL = re.compile(r"\+?00")
+_EXIT_CODE = re.compile(r"^\+?00")
 
 
 def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (MAINLAND,)) -> E164:
@@ -81,9 +81,11 @@ def _read(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
 def _read_abroad(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
     if not _DIGITS.fullmatch(bare) or (len(served) == 1 and MAINLAND in served):
         return None
-    from shared.numbering_plans import read_mobile  # noqa: PLC0415  15 MiB that mainland numbers do not need
+    from shared.numbering_plans import calling_code_of, read_mobile  # noqa: PLC0415  15 MiB that mainland numbers do not need
 
-    for spelling in dict.fromkeys((_INTERNATIONAL.sub("+", bare), bare)):
+    for spelling in dict.fromkeys((_EXIT_CODE.sub("+", bare), bare)):
+        if spelling.startswith("+") and calling_code_of(spelling[1:]) not in served:
+            continue
         found = read_mobile(spelling, calling_code)
         if found is not None and found[0] in served and (found[0] != MAINLAND or _PLAIN.fullmatch(found[1])):
             return E164(found[1])

@@ -1,4 +1,4 @@
-"""``python health.py [process]``: ends with 0 when the process of this container answers ``/livez``."""
+"""``python health.py [process]``: exits with 0 if the process of this container responds to ``/livez``."""
 
 import http.client
 import os
@@ -15,7 +15,7 @@ SECONDS = 2
 
 
 def main() -> int:
-    """Ask once, and never through a proxy, which ``urllib`` would take from the environment."""
+    """Send one request. ``http.client`` ignores the proxies that ``urllib`` would take from the environment."""
     variable, default = PORTS[sys.argv[1] if len(sys.argv) > 1 else os.environ["SERVICE"]]
     port = int(os.environ.get(variable) or default)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
@@ -23,7 +23,7 @@ def main() -> int:
         connection.request("GET", "/livez")
         return 0 if connection.getresponse().status == http.HTTPStatus.OK else 1
     except (OSError, http.client.HTTPException) as error:
-        sys.stderr.write(f"nobody answers on port {port}: {error}\n")
+        sys.stderr.write(f"no response on port {port}: {error}\n")
         return 1
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""The entry of every image: takes the build of argon2 for this CPU, then runs the service as ``python -m`` would."""
+"""The entry point of every image: choose the argon2 build for this CPU, then run the service like ``python -m``."""
 
 import os
 import runpy
@@ -11,13 +11,13 @@ FASTEST_FIRST = ("avx512f", "avx2")
 
 
 def cpu_flags(info: str) -> frozenset[str]:
-    """What the CPU can do, from ``/proc/cpuinfo``. Nothing on a machine without such a line, as ARM."""
+    """The flags of the CPU, from the text of ``/proc/cpuinfo``; none on ARM, which has no such line."""
     line = next((line for line in info.splitlines() if line.startswith("flags")), "")
     return frozenset(line.partition(":")[2].split())
 
 
 def fastest(builds: Path, flags: frozenset[str]) -> Path | None:
-    """The folder of the best build that this CPU can run; without one the wheel serves, which any CPU can."""
+    """The folder of the fastest build that this CPU can run; ``None`` means the wheel, which runs on every CPU."""
     return next((builds / flag for flag in FASTEST_FIRST if flag in flags and (builds / flag).is_dir()), None)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv: the locked packages, hashes checked, and our own packages editable.
-# The interpreter is $PYTHON, else the system's own if it will do: distributions build it with profile-guided optimization,
-# and it takes a fifth less time than one that was compiled without (as pyenv does). Else it is the python3 of the path.
+# Creates .venv with the locked packages (pip checks their hashes) and our own packages in editable form.
+# The interpreter is $PYTHON, else the system's python3 if it is 3.11 or newer, else the first python3 in PATH. The system's
+# is preferred because distributions build it with profile-guided optimization: it needs a fifth less time than pyenv's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -21,7 +21,7 @@ system=/usr/bin/python3
 if [ -z "${PYTHON:-}" ] && is_new $system && { has_pip $system || can_install; }; then  # decision 30
     python=$system
 fi
-command -v "$python" >/dev/null || fail "no $python here: install Python 3.11 or newer, or set PYTHON"
+command -v "$python" >/dev/null || fail "$python not found: install Python 3.11 or newer, or set PYTHON"
 is_new "$python" ||
     fail "$("$python" --version) is too old: set PYTHON to Python 3.11 or newer (make PYTHON=python3.11 ...)"
 
@@ -31,17 +31,17 @@ flock 9
 
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@" >/dev/null 2>&1; }
 
-# Debian keeps from its python3 what environments are made with. Where that cannot be had, a python3 of the path may do.
+# Debian ships the tools for environments in a separate package. If it cannot be installed, use a python3 in PATH.
 install_venv() {
     say "installing python3-venv with apt-get"
     apt update && apt install -y --no-install-recommends python3-venv && return
-    is_new python3 && has_pip python3 || fail "apt-get cannot install python3-venv, without which $python makes no environments"
+    is_new python3 && has_pip python3 || fail "apt-get cannot install python3-venv, which $python needs to create environments"
     python=python3
 }
 
 if ! is_new .venv/bin/python; then
-    has_pip "$python" || { can_install || fail "$python cannot make environments: sudo apt-get install python3-venv"; install_venv; }
-    say "making the virtual environment .venv with $("$python" --version)"
+    has_pip "$python" || { can_install || fail "$python cannot create environments: sudo apt-get install python3-venv"; install_venv; }
+    say "creating the virtual environment .venv with $("$python" --version)"
     rm -rf .venv
     "$python" -m venv .venv
 fi
@@ -63,9 +63,9 @@ with_pip() {
 
 say "installing the locked packages"
 if ! with_uv; then
-    say "uv does not work here: pip does it, more slowly"
+    say "uv does not work on this machine: using pip, which is slower"
     with_pip
 fi
-# Where Python may not keep bytecode (PYTHONDONTWRITEBYTECODE) every process would compile all it imports, at each start.
-.venv/bin/python -m compileall -q "${packages[@]/%//src}" >/dev/null || true  # what is wrong, `make check` tells better
+# With PYTHONDONTWRITEBYTECODE every process would otherwise compile all its imports at each start.
+.venv/bin/python -m compileall -q "${packages[@]/%//src}" >/dev/null || true  # `make check` reports errors better
 say "the virtual environment is ready"

@@ -1,4 +1,4 @@
-"""The containers: nothing forgotten, nothing handed out needlessly, everything that scales free to scale."""
+"""The containers: complete, with no setting or right that their process does not need, and free to scale."""
 
 import importlib
 import re
@@ -31,19 +31,19 @@ SECRETS = (
 
 @cache
 def composed() -> dict[str, dict[str, Any]]:
-    """The containers by name, anchors resolved, variables not."""
+    """The containers by name, with anchors resolved and variables as they are."""
     return YAML(typ="safe").load(COMPOSE)["services"]
 
 
 @cache
 def ours() -> dict[str, str]:
-    """Our own containers: name to the service whose image they run."""
+    """Our own containers by name, with the service whose image they run."""
     return {name: spec["build"]["args"]["SERVICE"] for name, spec in composed().items() if "build" in spec}
 
 
 @cache
 def example() -> dict[str, str]:
-    """What example.env sets."""
+    """The variables that example.env sets."""
     lines = [line for line in EXAMPLE.read_text().splitlines() if re.match(r"[A-Z_]+=", line)]
     return dict(line.split("=", 1) for line in lines)
 
@@ -56,22 +56,22 @@ def models(service: str) -> list[type[Settings]]:
 
 
 def variables(service: str) -> set[str]:
-    """Every variable that a process of this service knows."""
+    """Every variable that a process of this service reads."""
     return {field.upper() for model in models(service) for field in model.model_fields}
 
 
-def test_every_service_is_composed_and_named_in_the_dockerfile() -> None:
+def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
     assert set(SERVICES) == set(ours().values())
     assert {"gateway", "auth-service", "sms-service", "sms-worker", "contacts-service"} <= ours().keys()
     assert [service for service in SERVICES if service not in DOCKERFILE] == []
 
 
-def test_a_migration_is_given_no_key() -> None:
+def test_a_migration_gets_no_key() -> None:
     for name in ("auth-migrate", "sms-migrate", "contacts-migrate"):
         assert set(composed()[name]["environment"]) == {"ENVIRONMENT", "LOG_LEVEL", "SERVICE_TOKEN", "POSTGRES_URL"}
 
 
-def test_every_service_with_a_database_migrates_it_before_it_starts() -> None:
+def test_a_service_with_a_database_starts_after_its_migration() -> None:
     for service in SERVICES:
         if (ROOT / service / "src" / PACKAGES[service] / "migrations").is_dir():
             job = service.replace("-service", "-migrate")
@@ -81,36 +81,36 @@ def test_every_service_with_a_database_migrates_it_before_it_starts() -> None:
 
 
 @pytest.mark.parametrize("name", ours())
-def test_a_container_is_told_only_what_its_process_asks_for(name: str) -> None:
+def test_a_container_gets_only_variables_that_its_process_reads(name: str) -> None:
     assert set(composed()[name]["environment"]) - variables(ours()[name]) == set()
 
 
 @pytest.mark.parametrize("name", ours())
-def test_a_container_is_told_what_its_process_cannot_do_without(name: str) -> None:
+def test_a_container_gets_every_variable_that_its_process_requires(name: str) -> None:
     migrates = composed()[name].get("command") == ["migrate"]
     read = [model for model in models(ours()[name]) if (model.__name__ == "DatabaseSettings") == migrates]
-    needed = {field.upper() for model in read for field, of in model.model_fields.items() if of.is_required()}
-    assert needed - composed()[name]["environment"].keys() == set()
+    required = {field.upper() for model in read for field, of in model.model_fields.items() if of.is_required()}
+    assert required - composed()[name]["environment"].keys() == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_variable_is_explained_in_the_example(service: str) -> None:
+def test_the_example_explains_every_variable(service: str) -> None:
     explained = set(re.findall(r"^(?:# )?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
     assert variables(service) - explained == set()
 
 
-def test_the_example_sets_everything_that_compose_insists_on() -> None:
-    insisted = set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE.read_text()))
-    assert insisted == {name for name in insisted if example().get(name)}
+def test_the_example_sets_every_variable_that_compose_requires() -> None:
+    required = set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE.read_text()))
+    assert required == {name for name in required if example().get(name)}
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_the_secrets_of_the_example_are_those_that_production_refuses(name: str) -> None:
+def test_the_example_has_the_secrets_that_production_refuses(name: str) -> None:
     assert example()[name].removeprefix("1:") == development_secret(name.lower())
 
 
 @pytest.mark.parametrize("name", composed())
-def test_a_container_can_be_started_many_times_and_can_do_little(name: str) -> None:
+def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     spec = composed()[name]
     assert "container_name" not in spec
     assert name in PUBLISHED or "ports" not in spec
@@ -122,18 +122,18 @@ def test_a_container_can_be_started_many_times_and_can_do_little(name: str) -> N
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_health_check_knows_the_port_of_a_service(service: str) -> None:
+def test_the_health_check_uses_the_port_of_the_service(service: str) -> None:
     ports = {
         field.upper(): of.default
         for model in models(service)
         for field, of in model.model_fields.items()
         if field.endswith("_port")
     }
-    known = {variable: port for variable, port in health.PORTS.values() if variable in ports}
-    assert known == ports
+    checked = {variable: port for variable, port in health.PORTS.values() if variable in ports}
+    assert checked == ports
 
 
-def test_an_image_runs_without_a_shell_as_an_ordinary_user() -> None:
+def test_an_image_runs_as_an_ordinary_user_without_a_shell() -> None:
     assert 'ENTRYPOINT ["' in DOCKERFILE
     assert re.search(r"^USER [1-9][0-9]*:[1-9][0-9]*$", DOCKERFILE, re.MULTILINE)
     assert re.search(r"^ARG PYTHON=3\.11\.[0-9]+-slim", DOCKERFILE, re.MULTILINE)
@@ -149,7 +149,7 @@ def test_an_image_runs_without_a_shell_as_an_ordinary_user() -> None:
     ],
     ids=["AVX-512", "AVX2", "an old CPU", "ARM"],
 )
-def test_a_container_starts_with_the_best_build_of_argon2_that_its_cpu_can_run(
+def test_a_container_starts_with_the_fastest_argon2_that_its_cpu_can_run(
     tmp_path: Path, info: str, chosen: str | None
 ) -> None:
     for build in launch.FASTEST_FIRST:
@@ -157,5 +157,5 @@ def test_a_container_starts_with_the_best_build_of_argon2_that_its_cpu_can_run(
     assert launch.fastest(tmp_path, launch.cpu_flags(info)) == (tmp_path / chosen if chosen else None)
 
 
-def test_an_image_without_builds_of_argon2_starts_with_the_wheel(tmp_path: Path) -> None:
+def test_an_image_without_compiled_builds_starts_with_the_wheel_of_argon2(tmp_path: Path) -> None:
     assert launch.fastest(tmp_path, frozenset(launch.FASTEST_FIRST)) is None

@@ -1,20 +1,26 @@
-"""What no file may hold: the address of a package registry, a path of somebody's machine; and locks that lock."""
+"""The repository: no file names a registry or a developer's machine; the locks, wheels and settings are complete."""
 
 import re
+import subprocess
+import tomllib
 
 import pytest
-from architecture.tree import ROOT, SERVICES, texts
+from architecture.tree import PACKAGES, ROOT, SERVICES, texts
+from hatchling.builders.wheel import WheelBuilder
+from ruamel.yaml import YAML
+
+from shared.process.version import VERSION
 
 REGISTRY = re.compile(
     r"pypi\.org|pythonhosted\.org|npmjs\.(com|org)|docker\.io|ghcr\.io|quay\.io|gcr\.io|mcr\.microsoft\.com"
     r"|crates\.io|rubygems\.org|proxy\.golang\.org|pypi\.tuna|mirrors\.aliyun"
 )
-SOMEBODYS_MACHINE = re.compile(r"(?<![\w.}/-])/(work|root|home|Users)/[\w.]")
+DEVELOPERS_MACHINE = re.compile(r"(?<![\w.}/-])/(work|root|home|Users)/[\w.]")
 LOCKS = sorted((ROOT / "deploy" / "requirements").glob("*.txt"))
 PINNED = re.compile(r"[a-z0-9-]+(\[[a-z,]+\])?==\S+")
 
 
-def named_by(pattern: re.Pattern[str]) -> list[str]:
+def lines_with(pattern: re.Pattern[str]) -> list[str]:
     return [
         f"{where}:{number}"
         for where, text in texts()
@@ -25,11 +31,11 @@ def named_by(pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_no_file_names_a_package_registry() -> None:
-    assert named_by(REGISTRY) == []
+    assert lines_with(REGISTRY) == []
 
 
-def test_no_file_names_a_path_of_somebodys_machine() -> None:
-    assert named_by(SOMEBODYS_MACHINE) == []
+def test_no_file_names_a_path_of_a_developers_machine() -> None:
+    assert lines_with(DEVELOPERS_MACHINE) == []
 
 
 def test_every_service_has_a_lock() -> None:
@@ -37,7 +43,41 @@ def test_every_service_has_a_lock() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
-def test_a_lock_pins_and_hashes_each_package_and_knows_no_address(lock) -> None:
+def test_a_lock_pins_and_hashes_each_package_and_contains_no_address(lock) -> None:
     entries = re.split(r"\n(?=\S)", lock.read_text().strip())
     assert [entry for entry in entries if not PINNED.match(entry) or "--hash=sha256:" not in entry] == []
     assert "://" not in lock.read_text()
+
+
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_a_wheel_contains_every_file_of_its_package(folder) -> None:
+    packed = {file.distribution_path for file in WheelBuilder(str(ROOT / folder)).recurse_included_files()}
+    source = ROOT / folder / "src"
+    expected = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    assert {path for path in expected if "__pycache__" not in path} - packed == set()
+
+
+@pytest.mark.parametrize("folder", [".", *PACKAGES])
+def test_every_package_takes_its_version_from_one_place(folder) -> None:
+    settings = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+    assert settings["project"]["dynamic"] == ["version"]
+    if folder != ".":
+        assert WheelBuilder(str(ROOT / folder)).metadata.version == VERSION
+
+
+def test_no_other_file_of_ours_repeats_the_version() -> None:
+    repeated = re.compile(rf"""^\s*(version|VERSION)\s*=\s*["']{re.escape(VERSION)}["']""", re.MULTILINE)
+    assert [where for where, text in texts() if repeated.search(text)] == ["shared/src/shared/process/version.py"]
+
+
+def test_the_newest_release_of_the_changelog_is_this_version() -> None:
+    released = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert released[:1] in ([], [VERSION])
+
+
+def test_every_hook_of_pre_commit_calls_a_target_of_make() -> None:
+    hooks = YAML(typ="safe").load(ROOT / ".pre-commit-config.yaml")["repos"][0]["hooks"]
+    for hook in hooks:
+        program, target = hook["entry"].split()
+        assert program == "make"
+        subprocess.run([program, "--dry-run", target], cwd=ROOT, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The repository as the architecture tests see it: its files, its modules, what each module imports and says."""
+"""The repository as the architecture tests see it: its files, its modules, and what each module imports."""
 
 import ast
 import os
@@ -15,7 +15,7 @@ PACKAGES = {folder: folder.replace("-", "_") for folder in ("shared", *SERVICES)
 
 @dataclass(frozen=True)
 class Module:
-    """One source file of ours."""
+    """One Python module of this repository."""
 
     path: Path
     name: str
@@ -39,25 +39,38 @@ class Module:
 
     @property
     def functions(self) -> Iterator[tuple[str, int]]:
-        """Each function and its lines."""
+        """Each function and its number of lines."""
         for node in ast.walk(self.syntax):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
 
     @property
+    def classes(self) -> Iterator[ast.ClassDef]:
+        return (node for node in ast.walk(self.syntax) if isinstance(node, ast.ClassDef))
+
+    @property
+    def bindings(self) -> Iterator[str]:
+        """Each name that is assigned, looped over, passed as an argument or bound by ``with`` and ``except``."""
+        for node in ast.walk(self.syntax):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            elif isinstance(node, ast.arg):
+                yield node.arg
+
+    @property
     def imports(self) -> set[str]:
-        """Full names of what it imports; of ``from a import b`` both ``a`` and ``a.b``, which may be a module."""
-        found: set[str] = set()
+        """Full names of what it imports. ``from a import b`` gives both ``a`` and ``a.b``, which may be a module."""
+        names: set[str] = set()
         for node in ast.walk(self.syntax):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        return found
+                names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        return names
 
     @property
     def strings(self) -> Iterator[str]:
-        """Its texts but for docstrings; an f-string is one, without what it fills in."""
+        """Its strings without docstrings. An f-string counts as one, without its replacement fields."""
         inside = {
             id(part) for node in ast.walk(self.syntax) if isinstance(node, ast.JoinedStr) for part in node.values
         } | {id(node.value) for node in ast.walk(self.syntax) if isinstance(node, ast.Expr)}
@@ -68,10 +81,7 @@ class Module:
                 yield node.value
 
 
-@cache
-def modules() -> tuple[Module, ...]:
-    """Every module under ``*/src`` and in the local stack."""
-    roots = [ROOT / folder / "src" for folder in PACKAGES] + [ROOT / "deploy"]
+def _modules_below(roots: list[Path]) -> tuple[Module, ...]:
     return tuple(
         Module(path, ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"), path.read_text())
         for root in roots
@@ -80,22 +90,34 @@ def modules() -> tuple[Module, ...]:
 
 
 @cache
+def modules() -> tuple[Module, ...]:
+    """Every module under ``*/src`` and in the local stack."""
+    return _modules_below([ROOT / folder / "src" for folder in PACKAGES] + [ROOT / "deploy"])
+
+
+@cache
+def modules_of_tests() -> tuple[Module, ...]:
+    """Every module of the tests."""
+    return _modules_below([ROOT / "tests"])
+
+
+@cache
 def files() -> tuple[Path, ...]:
-    """Every file of the checkout that git would not ignore."""
+    """Every file of the checkout that git does not ignore."""
     ignored = [".git", *(line.rstrip("/") for line in (ROOT / ".gitignore").read_text().split())]
 
-    def ours(name: str) -> bool:
+    def is_kept(name: str) -> bool:
         return not any(fnmatch(name, pattern) for pattern in ignored)
 
-    found: list[Path] = []
+    kept: list[Path] = []
     for folder, folders, names in os.walk(ROOT):
-        folders[:] = filter(ours, folders)
-        found += [Path(folder, name) for name in filter(ours, names)]
-    return tuple(sorted(found))
+        folders[:] = filter(is_kept, folders)
+        kept += [Path(folder, name) for name in filter(is_kept, names)]
+    return tuple(sorted(kept))
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Each text file of the checkout: where it is, and what is in it."""
+    """Each text file of the checkout: its path and its text."""
     for path in files():
         raw = path.read_bytes()
         if b"\0" not in raw:

@@ -1,4 +1,4 @@
-"""A browser for these tests; whatever a visit should not have done fails its test at the end."""
+"""A browser for these tests. A visit that logs a message or calls another host fails its test."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -15,7 +15,7 @@ from support.browser import Visit, Visiting, visiting
 
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
-    """The browser, installed if need be; without one these tests are skipped, visibly."""
+    """The browser, installed if necessary. Without one these tests are skipped with the reason."""
     try:
         return chromium.browser(print)
     except StackError as error:
@@ -33,22 +33,22 @@ async def browser(chromium_path: str) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def visit(browser: Browser, system: Stack) -> AsyncIterator[Visiting]:
-    """Opens visits. Once a test is over, none of them may have logged anything or asked a foreign host."""
+    """Opens visits. At the end of the test, checks that none logged a message or called another host."""
     visits: list[Visit] = []
     async with AsyncExitStack() as stack:
 
-        async def begin(language: str = "en", width: int = 1280, **options: Any) -> Visit:
+        async def open_visit(language: str = "en", width: int = 1280, **options: Any) -> Visit:
             opened = await stack.enter_async_context(visiting(browser, system, language, width, options))
             visits.append(opened)
             return opened
 
-        yield begin
-    assert [each.said + each.foreign for each in visits] == [[]] * len(visits)
+        yield open_visit
+    assert [each.messages + each.other_hosts for each in visits] == [[]] * len(visits)
 
 
 @pytest.fixture
 async def put(app: App, system: Stack) -> Callable[..., Awaitable[None]]:
-    """Puts a message into the inbox, as a sender does."""
+    """Puts a message into the inbox, as the sender does."""
 
     async def put(to: str, text: str, code: str = "123456", purpose: str = "sign_up") -> None:
         message = {"to": to, "text": text, "code": code, "purpose": purpose}
@@ -61,7 +61,7 @@ async def put(app: App, system: Stack) -> Callable[..., Awaitable[None]]:
 
 @pytest.fixture
 async def empty_inbox(app: App) -> AsyncIterator[None]:
-    """The inbox has nothing in it, before and after."""
+    """Empties the inbox before and after the test."""
     await _empty(app)
     yield
     await _empty(app)

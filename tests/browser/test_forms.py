@@ -1,4 +1,4 @@
-"""Registering, logging in and resetting as a person does: in a browser, with the code read from the inbox page."""
+"""Users register, log in and reset their password in a browser, with the code from the inbox page."""
 
 import pytest
 from playwright.async_api import expect
@@ -8,14 +8,14 @@ from support.database import Tables
 
 PASSWORD = "sesame, 42"
 REGISTERED = {"zh": "注册成功", "en": "You are registered"}
-FREE = {"zh": "手机号可用", "en": "This number is free"}
+FREE = {"zh": "手机号可用", "en": "This number is available"}
 TAKEN = {"zh": "手机已注册", "en": "This number already has an account"}
-WRONG_CODE = {"zh": "验证码不正确", "en": "The code is wrong"}
-AGAIN = {"zh": "秒后重新获取", "en": "Again in"}
+WRONG_CODE = {"zh": "验证码不正确", "en": "The code is incorrect"}
+AGAIN = {"zh": "秒后重新获取", "en": "Resend in"}
 
 
 async def copied_code(inbox: Visit, number: str) -> str:
-    """The code that the inbox page has for a number, copied with one click."""
+    """The code for a number, copied from the inbox page with one click."""
     row = inbox.page.locator("#messages li", has=inbox.page.locator(f'a.to[href*="{number}"]')).first
     await row.locator(".code").click()
     await expect(inbox.page.locator("#news")).to_contain_text(await row.locator(".digits").inner_text())
@@ -57,33 +57,33 @@ async def test_a_user_registers_with_the_code_of_the_inbox_page_and_logs_in(
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-async def test_what_is_wrong_is_said_at_its_field(visit: Visiting, app: App, language: str) -> None:
+async def test_an_error_is_shown_at_its_field(visit: Visiting, app: App, language: str) -> None:
     number, taken = fresh_number(), fresh_number()
     await app.register(taken, PASSWORD)
     user = await visit(language)
     await user.form("register")
 
     await user.page.click("#go")
-    assert await user.complaint("phone")
+    assert await user.error_of("phone")
     await expect(user.page.locator("#phone")).to_be_focused()
 
     await user.fill(phone=taken)
-    assert await user.complaint("phone") == TAKEN[language]
+    assert await user.error_of("phone") == TAKEN[language]
 
     await user.fill(phone=number)
     await user.page.click("#send")
     await expect(user.page.locator("#send")).to_be_disabled()
     await user.fill(code=wrong(await app.code(number)), password=PASSWORD, confirm=PASSWORD + "!")
     await user.page.click("#go")
-    assert await user.complaint("confirm")
+    assert await user.error_of("confirm")
 
     await user.fill(confirm=PASSWORD)
     await user.page.click("#go")
-    assert await user.complaint("code") == WRONG_CODE[language]
+    assert await user.error_of("code") == WRONG_CODE[language]
     await expect(user.page.locator("#code")).to_be_focused()
 
 
-async def test_the_countdown_is_what_is_left_of_the_cooldown(visit: Visiting, app: App, tables: Tables) -> None:
+async def test_the_countdown_starts_at_the_rest_of_the_cooldown(visit: Visiting, app: App, tables: Tables) -> None:
     number = fresh_number()
     await app.send_code(number)
     await tables.age(number, 25)
@@ -106,24 +106,24 @@ async def test_a_forgotten_password_is_reset_with_a_code(visit: Visiting, app: A
 
     await user.fill(phone=fresh_number())
     await user.page.click("#send")
-    assert await user.complaint("phone") == "This number has no account."
+    assert await user.error_of("phone") == "This number has no account. Register first."
 
     await user.fill(phone=number)
     await user.page.click("#send")
-    await expect(user.page.locator("#code-hint")).to_have_text("The code is on its way")
+    await expect(user.page.locator("#code-hint")).to_have_text("Code sent")
     code = await app.code(number)
     await user.fill(code=wrong(code), password=changed, confirm=changed)
     await user.page.click("#go")
-    assert "wrong" in await user.complaint("code")
+    assert "incorrect" in await user.error_of("code")
 
     await user.fill(code=code)
     await user.page.click("#go")
-    await expect(user.page.get_by_role("heading", name="Your password is changed")).to_be_focused()
+    await expect(user.page.get_by_role("heading", name="Your password has been changed")).to_be_focused()
     assert "token" in (await app.log_in(number, changed)).body
     assert (await app.log_in(number, PASSWORD)).body["error_code"] == "20000"
 
 
-async def test_a_wrong_password_and_an_outage_are_said_and_nothing_is_lost(visit: Visiting) -> None:
+async def test_a_wrong_password_and_an_outage_are_shown_and_the_input_stays(visit: Visiting) -> None:
     number = fresh_number()
     user = await visit("zh")
     await user.form("login")
@@ -136,11 +136,11 @@ async def test_a_wrong_password_and_an_outage_are_said_and_nothing_is_lost(visit
     await expect(user.page.locator("#status")).to_contain_text("无法连接服务器")
 
     assert await user.page.input_value("#phone") == number
-    assert user.said == ["Failed to load resource: net::ERR_FAILED"]
-    user.said.clear()
+    assert user.messages == ["Failed to load resource: net::ERR_FAILED"]
+    user.messages.clear()
 
 
-async def test_a_password_can_be_looked_at_while_it_is_typed(visit: Visiting) -> None:
+async def test_a_password_can_be_shown_while_it_is_typed(visit: Visiting) -> None:
     user = await visit()
     await user.form("login")
     await user.fill(password=PASSWORD)

@@ -121,8 +121,8 @@ async def test_a_lost_connection_shows_and_mends_itself(visit: Visiting, put) ->
 
     await expect(page.locator("#link:not(.offline)")).to_have_text("Live")
     await expect(rows(page)).to_have_count(2)
-    assert set(user.said) == {"Failed to load resource: net::ERR_FAILED"}
-    user.said.clear()
+    assert set(user.messages) == {"Failed to load resource: net::ERR_FAILED"}
+    user.messages.clear()
 
 
 async def test_without_scripts_the_inbox_can_still_be_read_and_searched(visit: Visiting, put) -> None:

@@ -16,12 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from contract.case_placeholders import Placeholders
 from support.app import App
-from support.case_placeholders import Placeholders
 from support.contract_cases import CasePlayer, expand
 from support.database import Tables
-
-from shared.keys import development_secret
 
 ROOT = Path(__file__).parents[2]
 STACK = ROOT / ".local"
@@ -99,11 +97,11 @@ def read_stack(folder: Path) -> dict[str, str]:
     """The addresses and secrets of the running system. Raises ``RecordError`` if none runs."""
     if not (folder / "stack.env").exists():
         raise RecordError("no system is running; start one with `make run` and keep it running")
-    found: dict[str, str] = {}
+    stack: dict[str, str] = {}
     for name in ("secrets.env", "stack.env"):
         if (folder / name).exists():
-            found |= dict(line.split("=", 1) for line in shlex.split((folder / name).read_text()))
-    return {"PHONE_KEY": development_secret("phone_key")} | found
+            stack |= dict(line.split("=", 1) for line in shlex.split((folder / name).read_text()))
+    return stack
 
 
 async def record_file(path: Path, case: Mapping[str, Any], stack: Mapping[str, str]) -> None:
@@ -147,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     except (RecordError, OSError) as error:
         print(f"record: {error}", file=sys.stderr)
         return 1
-    print(f"recorded {len(case['steps'])} steps: {options.case}")
+    print(f"recorded: {options.case}, steps: {len(case['steps'])}")
     return 0
 
 

@@ -1,22 +1,21 @@
-"""What holds for every dialect: it can say every refusal, and each of its calls has a recorded case."""
+"""What holds for every dialect: it renders every refusal, and each of its calls has a recorded case."""
 
 import json
 import re
-from pathlib import Path
 
 import pytest
+from support.contract_cases import CASES
 
 from gateway.dialect import Dialect
 from gateway.dialect_registry import installed_dialects
 from shared.errors import ErrorCode, ServiceError
 
-CASES = Path(__file__).parent / "cases"
 DIALECTS = pytest.mark.parametrize("dialect", installed_dialects(), ids=lambda dialect: dialect.name)
 
 
 @DIALECTS
 @pytest.mark.parametrize("code", ErrorCode)
-def test_every_dialect_can_say_every_error(dialect: Dialect, code: ErrorCode) -> None:
+def test_every_dialect_renders_every_refusal(dialect: Dialect, code: ErrorCode) -> None:
     for route in dialect.routes:
         response = dialect.render_error(ServiceError(code, retry_after=7), route.path)
         assert json.loads(response.body)
@@ -42,7 +41,7 @@ def test_every_call_of_a_dialect_has_a_recorded_case(dialect: Dialect) -> None:
 
 
 @DIALECTS
-def test_a_dialect_owns_the_paths_it_serves(dialect: Dialect) -> None:
+def test_every_path_of_a_dialect_is_owned_by_that_dialect_only(dialect: Dialect) -> None:
     owners = [
         other.name for other in installed_dialects() for route in dialect.routes if other.owns.fullmatch(route.path)
     ]

@@ -1,4 +1,4 @@
-"""The documents: valid, complete, told by the dialects themselves, and true of what was recorded."""
+"""The documents are valid and complete, and they agree with the recorded cases."""
 
 import ast
 import inspect
@@ -15,16 +15,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import validate
 from support.asyncapi import schema as asyncapi_schema
+from support.contract_cases import CASES, read_case
 
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.http.operations import Operation
-from shared.events import EVENTS, EXCHANGE, CloudEvent
-from shared.version import VERSION
+from shared.events.catalogue import EVENTS
+from shared.events.envelope import EXCHANGE, CloudEvent
+from shared.process.version import VERSION
 
-CASES = Path(__file__).parent / "cases"
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 OPERATIONS = [
@@ -49,7 +50,7 @@ def described(operation: Operation) -> Json:
 
 
 def accepts(schema: Json, value: Any, components: Json) -> bool:
-    """Whether a value fits a schema that refers to a document's components."""
+    """Whether a value is valid under a schema that refers to the components of a document."""
     whole = {**schema, "components": components, "$schema": "https://json-schema.org/draft/2020-12/schema"}
     return jsonschema.Draft202012Validator(whole).is_valid(value)
 
@@ -59,10 +60,10 @@ def test_the_calls_are_a_valid_openapi_document() -> None:
     assert calls()["openapi"].startswith("3.1.")
 
 
-def test_every_call_that_is_served_is_described_and_no_other() -> None:
+def test_exactly_the_calls_that_are_served_are_described() -> None:
     served = {(route.method, route.path) for dialect in installed_dialects() for route in dialect.routes}
-    told = {(method.upper(), path) for path, methods in calls()["paths"].items() for method in methods}
-    assert told == served
+    documented = {(method.upper(), path) for path, methods in calls()["paths"].items() for method in methods}
+    assert documented == served
     names = [described["operationId"] for methods in calls()["paths"].values() for described in methods.values()]
     assert len(names) == len(set(names))
 
@@ -78,41 +79,41 @@ def test_a_dialect_that_is_off_is_not_described() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_example_fits_the_schema_beside_it(operation: Operation) -> None:
-    told = described(operation)
-    bodies = [told.get("requestBody", {}), *told["responses"].values()]
-    shown = [
+def test_every_example_is_valid_under_its_schema(operation: Operation) -> None:
+    description = described(operation)
+    bodies = [description.get("requestBody", {}), *description["responses"].values()]
+    examples_by_schema = [
         (content["schema"], content["examples"]) for body in bodies for content in body.get("content", {}).values()
     ]
-    assert shown or operation.responses.keys() == {204}
-    for schema, examples in shown:
+    assert examples_by_schema or operation.responses.keys() == {204}
+    for schema, examples in examples_by_schema:
         for name, example in examples.items():
             assert accepts(schema, example["value"], calls()["components"]), (name, example)
-    for parameter in told.get("parameters", ()):
+    for parameter in description.get("parameters", ()):
         assert accepts(parameter["schema"], parameter["example"], calls()["components"]), parameter
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_example_of_a_request_is_one_that_the_call_itself_takes(operation: Operation) -> None:
-    told = described(operation)
+def test_every_example_of_a_request_is_accepted_by_its_call(operation: Operation) -> None:
+    description = described(operation)
     if operation.parameters is None:
-        assert "requestBody" not in told
+        assert "requestBody" not in description
         return
     if operation.method == "GET":
-        operation.parameters.model_validate({each["name"]: each["example"] for each in told["parameters"]})
+        operation.parameters.model_validate({each["name"]: each["example"] for each in description["parameters"]})
         return
-    for example in told["requestBody"]["content"]["application/json"]["examples"].values():
+    for example in description["requestBody"]["content"]["application/json"]["examples"].values():
         operation.parameters.model_validate(example["value"])
 
 
 def test_every_field_has_an_example_of_its_own() -> None:
-    """An ellipsis stands for a text that no dialect has an example for."""
+    """An ellipsis stands for a text without an example."""
     assert re.findall(r'"(\w+)": "…"', json.dumps(calls(), ensure_ascii=False)) == []
     assert re.findall(r'"(\w+)": "…"', json.dumps(events(), ensure_ascii=False)) == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_handler_reads_what_its_description_says(operation: Operation) -> None:
+def test_every_handler_reads_the_parameters_of_its_description(operation: Operation) -> None:
     tree = ast.parse(textwrap.dedent(inspect.getsource(operation.handler)))
     read = [
         node.args[1].id
@@ -123,13 +124,13 @@ def test_a_handler_reads_what_its_description_says(operation: Operation) -> None
 
 
 def steps() -> list[Any]:
-    """Every recorded exchange with a call that is described."""
-    found = []
+    """Every recorded exchange with a documented call."""
+    steps_found = []
     for path in sorted(CASES.glob("*/*.json")):
-        for number, step in enumerate(json.loads(path.read_text())["steps"], 1):
+        for number, step in enumerate(read_case(path)["steps"], 1):
             if "request" in step and step["response"]["status"] != 405:
-                found.append(pytest.param(step, id=f"{path.parent.name}/{path.stem}/{number}"))
-    return found
+                steps_found.append(pytest.param(step, id=f"{path.parent.name}/{path.stem}/{number}"))
+    return steps_found
 
 
 def find(method: str, path: str) -> Json | None:
@@ -139,35 +140,37 @@ def find(method: str, path: str) -> Json | None:
     return None
 
 
-def test_every_recorded_answer_is_described() -> None:
-    """Its status is; and a refusal's words are among the examples."""
-    strays = []
+def test_every_recorded_response_is_documented() -> None:
+    """Its status is documented, and its codes and texts are those of an example."""
+    undocumented = []
     for parameter in steps():
         request, response = parameter.values[0]["request"], parameter.values[0]["response"]
-        told = find(request["method"], request["path"])
-        if told is None:
+        description = find(request["method"], request["path"])
+        if description is None:
             continue
-        answer = told["responses"].get(str(response["status"]))
-        if answer is None:
-            strays.append((parameter.id, response["status"]))
+        documented = description["responses"].get(str(response["status"]))
+        if documented is None:
+            undocumented.append((parameter.id, response["status"]))
             continue
-        examples = [e["value"] for content in answer.get("content", {}).values() for e in content["examples"].values()]
+        examples = [
+            e["value"] for content in documented.get("content", {}).values() for e in content["examples"].values()
+        ]
         if response.get("body") and not any(alike(response["body"], example) for example in examples):
-            strays.append((parameter.id, response["body"]))
-    assert strays == []
+            undocumented.append((parameter.id, response["body"]))
+    assert undocumented == []
 
 
-WORDS = ("error_code", "errorCode", "code", "error", "error_message", "msg", "message")
+CODES_AND_TEXTS = ("error_code", "errorCode", "code", "error", "error_message", "msg", "message")
 
 
 def alike(recorded: Any, example: Any) -> bool:
-    """Whether an answer has the example's shape and says the same by way of codes and texts."""
+    """Whether a response has the fields of the example, with the same codes and texts."""
     if not isinstance(recorded, dict) or not isinstance(example, dict):
         return type(recorded) is type(example)
     optional = {"retry_after", "field"}
     if recorded.keys() - optional != example.keys() - optional:
         return False
-    same = [word for word in WORDS if isinstance(recorded.get(word), str) and "<" not in recorded[word]]
+    same = [word for word in CODES_AND_TEXTS if isinstance(recorded.get(word), str) and "<" not in recorded[word]]
     return all(recorded[word] == example[word] for word in same)
 
 
@@ -175,7 +178,7 @@ def test_the_events_are_a_valid_asyncapi_document() -> None:
     jsonschema.validators.validator_for(asyncapi_schema())(asyncapi_schema()).validate(events())
 
 
-def test_an_invalid_asyncapi_document_would_be_noticed() -> None:
+def test_an_invalid_asyncapi_document_is_detected() -> None:
     broken = json.loads(json.dumps(events()))
     broken["operations"]["publish.auth.user.registered.v1"]["action"] = "publish"
     assert not jsonschema.validators.validator_for(asyncapi_schema())(asyncapi_schema()).is_valid(broken)
@@ -183,17 +186,17 @@ def test_an_invalid_asyncapi_document_would_be_noticed() -> None:
 
 def test_every_event_has_a_channel_under_its_routing_key() -> None:
     channels = events()["channels"]
-    assert [channel["address"] for channel in channels.values()] == [fact.key for fact in EVENTS]
+    assert [channel["address"] for channel in channels.values()] == [event.key for event in EVENTS]
     assert {channel["bindings"]["amqp"]["exchange"]["name"] for channel in channels.values()} == {EXCHANGE}
 
 
-@pytest.mark.parametrize("fact", EVENTS, ids=lambda fact: fact.key)
-def test_the_example_of_an_event_is_one_that_its_model_takes(fact: Any) -> None:
-    message = events()["components"]["messages"][fact.key]
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.key)
+def test_every_example_of_an_event_is_valid(event: Any) -> None:
+    message = events()["components"]["messages"][event.key]
     example = message["examples"][0]["payload"]
     assert accepts(message["payload"], example, events()["components"])
-    envelope = CloudEvent[fact].model_validate(example)
-    assert (envelope.type, envelope.subject) == (fact.key, getattr(envelope.data, fact.subject_field))
+    envelope = CloudEvent[event].model_validate(example)
+    assert (envelope.type, envelope.subject) == (event.key, getattr(envelope.data, event.subject_field))
     assert message["summary"]
 
 
@@ -204,12 +207,12 @@ def references(value: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("document", [calls, events])
-def test_every_reference_of_a_document_leads_somewhere(document: Any) -> None:
+def test_every_reference_of_a_document_has_a_target(document: Any) -> None:
     whole = document()
     for reference in set(references(whole)):
-        found = whole
+        target = whole
         for name in reference.removeprefix("#/").split("/"):
-            found = found[name]
+            target = target[name]
 
 
 @pytest.fixture
@@ -226,32 +229,34 @@ async def test_a_document_has_the_version_of_the_release(client: Any, path: str)
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json", "/docs"])
-async def test_a_document_may_be_kept_for_five_minutes(client: Any, path: str) -> None:
-    answer = await client.get(path)
-    assert (answer.status, answer.headers["Cache-Control"]) == (200, "public, max-age=300")
+async def test_a_document_can_be_cached_for_five_minutes(client: Any, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status, response.headers["Cache-Control"]) == (200, "public, max-age=300")
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/asyncapi.json"])
-async def test_a_document_that_did_not_change_is_not_sent_again(client: Any, path: str) -> None:
+async def test_an_unchanged_document_is_not_sent_again(client: Any, path: str) -> None:
     tag = (await client.get(path)).headers["ETag"]
     assert (await client.get(path, headers={"If-None-Match": tag})).status == 304
     assert (await client.get(path)).content_type == "application/json"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-async def test_the_page_shows_every_call_and_event_and_holds_nothing_inline_or_foreign(
+async def test_the_page_shows_every_call_and_event_without_inline_or_foreign_resources(
     client: Any, language: str
 ) -> None:
-    answer = await client.get("/docs", params={"lang": language})
-    page = await answer.text()
+    response = await client.get("/docs", params={"lang": language})
+    page = await response.text()
 
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert answer.headers["Content-Language"] == language
-    shown = set(re.findall(r'<article class="card" id="([^"]+)"', page))
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+    assert response.headers["Content-Language"] == language
+    articles = set(re.findall(r'<article class="card" id="([^"]+)"', page))
     ids = {
-        told["operationId"].removesuffix(".post") for methods in calls()["paths"].values() for told in methods.values()
+        described["operationId"].removesuffix(".post")
+        for methods in calls()["paths"].values()
+        for described in methods.values()
     }
-    assert shown == ids | {fact.key for fact in EVENTS}
+    assert articles == ids | {event.key for event in EVENTS}
     assert not re.findall(r"<style|<script(?![^>]*\bsrc=)| style=| on\w+=", page)
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert [link for link in links if not link.startswith(("/", "#", "?"))] == []
@@ -259,7 +264,7 @@ async def test_the_page_shows_every_call_and_event_and_holds_nothing_inline_or_f
         assert (await client.get(link)).status == 200
 
 
-async def test_the_page_is_the_same_for_everybody_who_reads_its_language(client: Any) -> None:
+async def test_all_readers_of_a_language_get_the_same_page(client: Any) -> None:
     first = await (await client.get("/docs", params={"lang": "en", "utm": "<script>1</script>"})).text()
     second = await (await client.get("/docs", headers={"Accept-Language": "en"})).text()
     assert first == second

@@ -1,4 +1,4 @@
-"""In which language a message comes, asked for through each contract: the client's, else that of the number's country."""
+"""The language of a message: the client's preferred one, or else that of the number's country, in every contract."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from stack.system import Stack
 from support.app import App, fresh_number
 from support.database import Tables
-from support.dialect_clients import RESETS, SPEAKERS, World
+from support.dialect_clients import DIALECT_CLIENTS, WITH_RESET, Environment
 
 ZH, EN = "【好码】", "[Haoma] "
 HEADERS = [
@@ -24,7 +24,7 @@ HEADERS = [
 
 @pytest.fixture(scope="module")
 async def abroad(system: Stack) -> AsyncIterator[App]:
-    """A gateway that serves Hong Kong and North America too."""
+    """A gateway that also serves Hong Kong and North America."""
     service = system.launch("gateway", label="abroad-gateway", env={"SERVED_CALLING_CODES": "86,852,1"})
     async with App.connect(service.url, system.url("sms-service")) as app:
         yield app
@@ -40,29 +40,33 @@ async def text_to(app: App, number: str) -> str:
 
 
 @pytest.mark.parametrize(("headers", "beginning"), HEADERS, ids=str)
-@pytest.mark.parametrize("dialect", SPEAKERS)
-async def test_a_message_is_in_the_language_that_the_client_asks_for(
+@pytest.mark.parametrize("dialect", DIALECT_CLIENTS)
+async def test_a_message_is_in_the_language_that_the_client_prefers(
     app: App, tables: Tables, dialect: str, headers: Mapping[str, str], beginning: str
 ) -> None:
     number = fresh_number()
     async with aiohttp.ClientSession(headers=headers) as http:
-        asked = await SPEAKERS[dialect].ask_sign_up(World(replace(app, http=http), tables), number)
+        sent = await DIALECT_CLIENTS[dialect].send_registration_code(
+            Environment(replace(app, http=http), tables), number
+        )
 
-    assert asked.status < 300, asked.body
+    assert sent.status < 300, sent.body
     assert (await text_to(app, "+86" + number)).startswith(beginning)
 
 
-@pytest.mark.parametrize("dialect", RESETS)
-async def test_a_code_to_reset_with_is_in_it_too(app: App, tables: Tables, dialect: str) -> None:
+@pytest.mark.parametrize("dialect", WITH_RESET)
+async def test_a_reset_message_is_in_the_language_that_the_client_prefers(
+    app: App, tables: Tables, dialect: str
+) -> None:
     number = fresh_number()
     await app.register(number, "secret123")
     await tables.age(number, 121)
     async with aiohttp.ClientSession(headers={"Accept-Language": "en"}) as http:
-        ask = RESETS[dialect].ask_reset
-        assert ask is not None
-        asked = await ask(World(replace(app, http=http), tables), number)
+        send_code = WITH_RESET[dialect].send_reset_code
+        assert send_code is not None
+        sent = await send_code(Environment(replace(app, http=http), tables), number)
 
-    assert asked.status < 300, asked.body
+    assert sent.status < 300, sent.body
     text = (await app.message(number, after=app.read[number]))["text"]
     assert text.startswith(EN)
     assert "reset your password" in text
@@ -77,7 +81,7 @@ def america() -> tuple[str, str]:
 
 
 def calls(code: str, national: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """How each contract asks for a code to a number of another country."""
+    """The path and body with which each contract sends a code to a number of another country."""
     number = f"+{code}{national}"
     return {
         "maitian": ("/v1/user/register/verify_code.json", {"source": "test", "phone_number": number}),
@@ -99,18 +103,18 @@ def calls(code: str, national: str) -> dict[str, tuple[str, dict[str, Any]]]:
         (america, "zh-TW", ZH),
     ],
 )
-@pytest.mark.parametrize("dialect", SPEAKERS)
-async def test_who_asks_for_no_language_of_ours_gets_that_of_his_country(
+@pytest.mark.parametrize("dialect", DIALECT_CLIENTS)
+async def test_a_client_without_a_preference_gets_the_language_of_the_numbers_country(
     abroad: App, dialect: str, country: Any, accepted: str, beginning: str
 ) -> None:
     code, national = country()
     path, fields = calls(code, national)[dialect]
 
-    asked = await abroad.call("POST", path, json=fields, headers={"Accept-Language": accepted} if accepted else {})
+    sent = await abroad.call("POST", path, json=fields, headers={"Accept-Language": accepted} if accepted else {})
 
-    assert asked.status < 300, asked.body
+    assert sent.status < 300, sent.body
     assert (await text_to(abroad, f"+{code}{national}")).startswith(beginning)
 
 
-def test_every_dialect_is_asked() -> None:
-    assert set(calls("1", "2025550123")) == set(SPEAKERS)
+def test_every_dialect_is_covered() -> None:
+    assert set(calls("1", "2025550123")) == set(DIALECT_CLIENTS)

@@ -1,4 +1,4 @@
-"""Servers and processes that die: what keeps working, what waits, and what must never happen twice."""
+"""Outages of servers and processes: what keeps working, what waits, and what never happens twice."""
 
 import asyncio
 import json
@@ -18,12 +18,12 @@ from shared import amqp, postgres
 from shared.errors import ServiceError
 
 LIMITED = {"CALLER_LIMITS": "on", "ENVIRONMENT": "development", "TRUSTED_PROXIES": "127.0.0.0/8"}
-"""Limits on callers hold here, so each request comes from another address, by way of a trusted proxy."""
+"""Caller limits are on here, so each request comes from another address through a trusted proxy."""
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A system of its own: these tests break it."""
+    """A private system: these tests stop its servers."""
     with Stack.private(environ=LIMITED) as stack:
         stack.start()
         yield stack
@@ -37,35 +37,33 @@ async def app(stack: Stack) -> AsyncIterator[App]:
 
 @pytest.fixture(autouse=True)
 async def recovered(app: App) -> None:
-    """Each test begins on a system that has recovered from the one before."""
+    """Each test starts after the system has recovered from the one before."""
     await until_served(app)
 
 
 @asynccontextmanager
 async def listening(stack: Stack, name: str, keys: list[str]) -> AsyncIterator[asyncio.Queue[dict]]:
-    """A durable consumer's view of events: its queue outlives the broker's restart."""
-    heard: asyncio.Queue[dict] = asyncio.Queue()
+    """The events that a durable consumer receives, also after a restart of the broker."""
+    received: asyncio.Queue[dict] = asyncio.Queue()
     queue = amqp.Queue(name, keys)
 
-    async def hear(body: bytes) -> None:
-        heard.put_nowait(json.loads(body))
+    async def receive(body: bytes) -> None:
+        received.put_nowait(json.loads(body))
 
-    async with amqp.connect(stack.addresses["AMQP_URL"], name) as link:
-        async with amqp.Consumer(queue, hear, await amqp.Publisher.open(link)).running(link):
-            yield heard
-        channel = await link.channel()
+    async with amqp.connect(stack.addresses["AMQP_URL"], name) as connection:
+        async with amqp.Consumer(queue, receive, await amqp.Publisher.open(connection)).running(connection):
+            yield received
+        channel = await connection.channel()
         for part in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(part)
 
 
-async def test_with_rabbitmq_stopped_people_register_and_log_in_and_every_event_arrives_later(
-    stack: Stack, app: App
-) -> None:
+async def test_without_rabbitmq_users_register_and_log_in_and_every_event_arrives_later(stack: Stack, app: App) -> None:
     numbers = [fresh_number() for _ in range(3)]
     for number in numbers:
         await app.send_code(number)
     codes = {number: await app.code(number) for number in numbers}
-    async with listening(stack, "test.outage", ["auth.user.registered.v1"]) as heard:
+    async with listening(stack, "test.outage", ["auth.user.registered.v1"]) as received:
         stack.servers.rabbitmq.stop()
         users = []
         for number in numbers:
@@ -74,24 +72,24 @@ async def test_with_rabbitmq_stopped_people_register_and_log_in_and_every_event_
             assert "token" in (await app.log_in(number, "a password")).body
         stack.servers.rabbitmq.start()
 
-        registered, told = {str(user["userId"]) for user in users}, set()
+        registered, reported = {str(user["userId"]) for user in users}, set()
         try:
             async with asyncio.timeout(60):
-                while not registered <= told:  # the test before may have left an event that was on its way
-                    told.add((await heard.get())["data"]["user_id"])
+                while not registered <= reported:  # an event of the test before may arrive first
+                    reported.add((await received.get())["data"]["user_id"])
         except TimeoutError:
             async with Tables.connect(stack.addresses["POSTGRES_URL"], stack.environ["PHONE_KEY"]) as tables:
                 waiting = await tables.connections["auth"].fetch("select routing_key, created_at, attempts from outbox")
             log = stack.services["auth-service"].logs()
-            pytest.fail(f"not heard of {registered - told}; in the outbox: {waiting}\n{log}")
+            pytest.fail(f"no event of {registered - reported}; in the outbox: {waiting}\n{log}")
 
-    asked = (users[0]["userId"], users[0]["token"], [numbers[1], numbers[2]])
+    arguments = (users[0]["userId"], users[0]["token"], [numbers[1], numbers[2]])
     async with asyncio.timeout(60):
-        while len((await app.check_contact(*asked)).body.get("data", [])) < 2:
+        while len((await app.check_contact(*arguments)).body.get("data", [])) < 2:
             await asyncio.sleep(0.2)
 
 
-async def test_with_redis_stopped_no_limit_is_higher_and_log_in_works(stack: Stack, app: App) -> None:
+async def test_without_redis_no_limit_is_higher_and_log_in_works(stack: Stack, app: App) -> None:
     number = fresh_number()
     await app.register(number, "a password")
     stack.servers.redis.stop()
@@ -106,7 +104,7 @@ async def test_with_redis_stopped_no_limit_is_higher_and_log_in_works(stack: Sta
 
 
 @pytest.mark.parametrize("fault", ["stop", "pause"])
-async def test_with_postgresql_away_every_call_says_busy_within_five_seconds_and_recovers(
+async def test_without_postgresql_every_call_is_refused_within_five_seconds_and_recovers(
     stack: Stack, app: App, fault: str
 ) -> None:
     number = fresh_number()
@@ -121,10 +119,10 @@ async def test_with_postgresql_away_every_call_says_busy_within_five_seconds_and
     getattr(stack.servers.postgres, fault)()
     try:
         for name, (call, arguments, code) in calls.items():
-            began = time.monotonic()
+            started = time.monotonic()
             reply = await call(*arguments)
             assert (reply.status, reply.body["error_code"]) == (503, code), name
-            assert time.monotonic() - began < 5, name
+            assert time.monotonic() - started < 5, name
     finally:
         stack.servers.postgres.start() if fault == "stop" else stack.servers.postgres.resume()
     async with asyncio.timeout(30):
@@ -138,7 +136,7 @@ async def test_a_worker_killed_between_claim_and_record_never_sends_twice(stack:
     first, second = fresh_number(), fresh_number()
 
     async def provider(request: web.Request) -> web.Response:
-        """A provider that takes the message and is slow to say so the first time."""
+        """A provider that accepts messages but answers the first one late."""
         numbers = [message["to"] for message in (await request.json())["messages"]]
         posts.extend(numbers)
         if f"+86{first}" in numbers and not arrived.is_set():
@@ -170,15 +168,15 @@ async def test_a_worker_killed_between_claim_and_record_never_sends_twice(stack:
     assert state in {"sending", "failed"}
 
 
-async def freeze_inside_a_transaction(stack: Stack, pool: postgres.Pool) -> None:
-    async with postgres.transaction(pool) as session:
-        await session.fetchval("select 1")
+async def hang_inside_a_transaction(stack: Stack, pool: postgres.Pool) -> None:
+    async with postgres.transaction(pool) as conn:
+        await conn.fetchval("select 1")
         stack.servers.postgres.pause()
-        await session.fetchval("select 2")
+        await conn.fetchval("select 2")
 
 
 async def until_served(app: App) -> None:
-    """Wait until codes can be asked for again."""
+    """Wait until codes can be requested again."""
     async with asyncio.timeout(30):
         while (await app.send_code(fresh_number())).status == 503:
             await asyncio.sleep(0.1)
@@ -186,7 +184,7 @@ async def until_served(app: App) -> None:
 
 @asynccontextmanager
 async def serving(handler) -> AsyncIterator[str]:
-    """A small HTTP server that stands in for a provider."""
+    """A small HTTP server in place of a provider."""
     app = web.Application()
     app.router.add_post("/inbox/messages", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -199,33 +197,33 @@ async def serving(handler) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_server_that_freezes_inside_a_transaction_costs_the_deadline_and_no_connection(stack: Stack) -> None:
+async def test_a_server_that_hangs_inside_a_transaction_costs_the_deadline_and_no_connection(stack: Stack) -> None:
     async with postgres.pool(stack.addresses["POSTGRES_URL"], "auth", size=1) as pool:
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             with pytest.raises(ServiceError):
-                await freeze_inside_a_transaction(stack, pool)
-            assert time.monotonic() - began < 4
+                await hang_inside_a_transaction(stack, pool)
+            assert time.monotonic() - started < 4
         finally:
             stack.servers.postgres.resume()
         assert await pool.fetchval("select 3") == 3
 
 
 @pytest.mark.parametrize("fault", ["stop", "pause"])
-async def test_every_process_ends_in_good_order_with_rabbitmq_away(stack: Stack, fault: str) -> None:
+async def test_every_process_shuts_down_cleanly_without_rabbitmq(stack: Stack, fault: str) -> None:
     names = ("auth-service", "sms-service", "contacts-service", "sms-worker")
     copies = [stack.launch(name, label=f"{name}-ending-{fault}") for name in names]
     getattr(stack.servers.rabbitmq, fault)()
     try:
-        began = time.monotonic()
-        ends = await asyncio.gather(*(asyncio.to_thread(process.stop) for process in copies))
-        assert dict(zip(names, ends, strict=True)) == dict.fromkeys(names, 0)
-        assert time.monotonic() - began < 20
+        started = time.monotonic()
+        exit_codes = await asyncio.gather(*(asyncio.to_thread(process.stop) for process in copies))
+        assert dict(zip(names, exit_codes, strict=True)) == dict.fromkeys(names, 0)
+        assert time.monotonic() - started < 20
     finally:
         stack.servers.rabbitmq.start() if fault == "stop" else stack.servers.rabbitmq.resume()
 
 
-async def test_with_redis_stopped_contacts_are_not_matched(stack: Stack, app: App) -> None:
+async def test_without_redis_contacts_are_not_matched(stack: Stack, app: App) -> None:
     user = await app.register(fresh_number(), "a password")
     stack.servers.redis.stop()
     try:
@@ -235,7 +233,7 @@ async def test_with_redis_stopped_contacts_are_not_matched(stack: Stack, app: Ap
         stack.servers.redis.start()
 
 
-async def test_a_flushed_redis_lifts_no_limit_on_a_number(stack: Stack, app: App) -> None:
+async def test_flushing_redis_removes_no_limit_of_a_number(stack: Stack, app: App) -> None:
     number = fresh_number()
     assert (await app.send_code(number)).body == {"success": "true"}
     client = redis.asyncio.Redis.from_url(stack.addresses["REDIS_URL"])

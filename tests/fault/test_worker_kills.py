@@ -1,6 +1,6 @@
-"""Workers killed at random moments: no sender is given a message twice, and every message has an outcome.
+"""Workers killed at random moments: no sender gets a message twice, and every message has a final state.
 
-``WORKER_KILLS=200`` makes it long.
+``WORKER_KILLS=200`` makes the test long.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ import pytest
 from aiohttp import web
 from stack.system import Stack
 from support.app import App, fresh_number
-from support.provider import Asked, Provider, provider
+from support.provider import Provider, ProviderRequest, provider
 
 from shared.postgres import url_of
 
 KILLS = int(os.environ.get("WORKER_KILLS", "8"))
 MESSAGES_PER_KILL = 12
 SECRET = "whsec_c2VjcmV0"
-ROUTES = """\
+CONFIG_FILE = """\
 [senders.first]
 type = "webhook"
 url = "{first}/"
@@ -44,7 +44,7 @@ ABANDON = "update messages set claimed_at = claimed_at - $1::interval where stat
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A system of its own: this test kills its workers."""
+    """A separate system, because this test kills its workers."""
     environ = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "KILLS_SECRET": SECRET}
     with Stack.private(environ=environ) as stack:
         stack.start_servers(then=stack.migrate)
@@ -61,43 +61,43 @@ async def tables(stack: Stack) -> AsyncIterator["asyncpg.Connection[asyncpg.Reco
 
 @asynccontextmanager
 async def two_providers() -> AsyncIterator[list[Provider]]:
-    """Both are slow now and then; the first refuses every third message."""
+    """Both are sometimes slow, and the first fails for every third message."""
 
-    async def first(_: Asked) -> web.Response:
+    async def first(_: ProviderRequest) -> web.Response:
         await asyncio.sleep(random.choice((0, 0.01, 0.1)))
         return web.Response(status=random.choice((202, 202, 503)))
 
-    async def second(_: Asked) -> web.Response:
+    async def second(_: ProviderRequest) -> web.Response:
         await asyncio.sleep(random.choice((0, 0.02)))
         return web.Response(status=202)
 
-    async with provider(answer=first) as one, provider(answer=second) as two:
+    async with provider(respond=first) as one, provider(respond=second) as two:
         yield [one, two]
 
 
-def given(service: Provider) -> Counter[str]:
-    """How often each message was given to a provider."""
-    return Counter(json.loads(asked.body)["id"] for asked in service.asked)
+def received(service: Provider) -> Counter[str]:
+    """How often a provider received each message."""
+    return Counter(json.loads(request.body)["id"] for request in service.requests)
 
 
 @pytest.mark.timeout(120 + 8 * KILLS)
 async def test_killed_workers_send_nothing_twice_and_lose_nothing(
     stack: Stack, tables: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
 ) -> None:
-    file = tmp_path / "routes.toml"
+    file = tmp_path / "sms.toml"
     async with (
         App.connect(stack.url("gateway"), stack.url("sms-service")) as app,
         two_providers() as services,
     ):
-        file.write_text(ROUTES.format(first=services[0].url, second=services[1].url))
+        file.write_text(CONFIG_FILE.format(first=services[0].url, second=services[1].url))
         launch = {"env": {"SMS_CONFIG_FILE": str(file)}, "wait": False}
         worker = await asyncio.to_thread(stack.launch, "sms-worker", **launch)
         for _ in range(KILLS):
             await asyncio.to_thread(worker.wait_ready)
-            seen = sum(len(service.asked) for service in services)
+            seen = sum(len(service.requests) for service in services)
             await asyncio.gather(*(app.send_code(fresh_number()) for _ in range(MESSAGES_PER_KILL)))
             async with asyncio.timeout(30):
-                while sum(len(service.asked) for service in services) == seen:
+                while sum(len(service.requests) for service in services) == seen:
                     await asyncio.sleep(0.005)
             await asyncio.sleep(random.uniform(0, 0.15))
             await asyncio.to_thread(worker.kill)
@@ -105,11 +105,11 @@ async def test_killed_workers_send_nothing_twice_and_lose_nothing(
         await asyncio.to_thread(worker.wait_ready)
         async with asyncio.timeout(60):
             while await tables.fetchval(UNFINISHED):
-                await tables.execute(ABANDON, timedelta(seconds=31))  # as if the sweep's 30 s had passed
+                await tables.execute(ABANDON, timedelta(seconds=31))  # as if the 30 s of the sweep had passed
                 await asyncio.sleep(0.5)
 
     for service in services:
-        assert set(given(service).values()) == {1}
+        assert set(received(service).values()) == {1}
     rows = await tables.fetch("select message_id, state, failure, sender from messages")
     assert len(rows) == KILLS * MESSAGES_PER_KILL
     assert {row["state"] for row in rows} <= {"sent", "failed"}
@@ -117,6 +117,5 @@ async def test_killed_workers_send_nothing_twice_and_lose_nothing(
     attempts = await tables.fetch("select message_id, sender, number, outcome, finished_at from attempts")
     assert all(row["finished_at"] is not None and row["outcome"] for row in attempts)
     sent = {str(row["message_id"]) for row in rows if row["state"] == "sent"}
-    assert sent <= given(services[0]).keys() | given(services[1]).keys()
-    told = await tables.fetchval("select count(*) from outbox where parked_at is not null")
-    assert told == 0
+    assert sent <= received(services[0]).keys() | received(services[1]).keys()
+    assert await tables.fetchval("select count(*) from outbox where parked_at is not null") == 0

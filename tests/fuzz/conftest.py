@@ -1,4 +1,4 @@
-"""Fuzzing: a quick slice with every run of the tests, the same each time; the long run is ``make fuzz``."""
+"""Fuzzing: every test run includes a short deterministic part; ``make fuzz`` is the long run."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
-from fuzz.wire import RawConnection
+from fuzz.raw_connection import RawConnection
 from hypothesis import HealthCheck, settings
 from stack.system import Stack
 from support.app import App, fresh_number
@@ -20,28 +20,30 @@ settings.register_profile("long", deadline=None, database=None, suppress_health_
 
 
 def examples(quick: int, long: int) -> settings:
-    """How often a property is tried, in the quick slice and in the long run."""
+    """The number of examples in the short part and in the long run."""
     return settings(settings.get_profile("long" if LONG else "quick"), max_examples=long if LONG else quick)
 
 
 @pytest.fixture(scope="session")
-def wire(system: Stack, pytestconfig: pytest.Config) -> Iterator[RawConnection]:
-    """A connection to the gateway that sends whatever it is told to, and counts."""
+def connection(system: Stack, pytestconfig: pytest.Config) -> Iterator[RawConnection]:
+    """A connection to the gateway that sends requests unchanged, and counts them."""
     address = urlsplit(system.url("gateway"))
     assert address.hostname is not None
-    wire = RawConnection(HTTPConnection(address.hostname, address.port, timeout=20))
-    pytestconfig.stash[COUNT] = wire
-    yield wire
-    wire.close()
+    connection = RawConnection(HTTPConnection(address.hostname, address.port, timeout=20))
+    pytestconfig.stash[COUNT] = connection
+    yield connection
+    connection.close()
 
 
 @pytest.fixture(scope="session")
 async def member(app: App) -> dict[str, str]:
-    """Somebody who is logged in: his token and his id."""
+    """The token and the id of a user with a session."""
     user = await app.register(fresh_number(), "secret123")
     return {"token": user["token"], "id": str(user["userId"])}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if wire := config.stash.get(COUNT, None):
-        terminalreporter.write_line(f"fuzz: {wire.sent} requests, answered with {dict(sorted(wire.statuses.items()))}")
+    if connection := config.stash.get(COUNT, None):
+        terminalreporter.write_line(
+            f"fuzz: {connection.sent} requests, statuses {dict(sorted(connection.statuses.items()))}"
+        )

@@ -1,11 +1,11 @@
-"""Schemathesis reads the document and tries every call, with data that fits it and with data that does not."""
+"""Schemathesis reads the document and tries every call, with valid and with invalid data."""
 
 from typing import Any
 
 import pytest
 import schemathesis
 from fuzz.conftest import examples
-from fuzz.wire import OPERATIONS, RawConnection, Reply, check, document
+from fuzz.raw_connection import OPERATIONS, RawConnection, Reply, check, document
 from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -37,11 +37,11 @@ SCHEMA = schemathesis.openapi.from_dict(document())
 )
 @examples(quick=5, long=260)
 @given(data=st.data())
-def test_a_call_made_from_the_document_is_answered_as_the_document_says(
+def test_every_response_to_a_generated_call_is_documented(
     dialect: Dialect,
     operation: Operation,
     system: Stack,
-    wire: RawConnection,
+    connection: RawConnection,
     member: dict[str, str],
     data: st.DataObject,
 ) -> None:
@@ -52,8 +52,8 @@ def test_a_call_made_from_the_document_is_answered_as_the_document_says(
     headers = {} if erases else {"Authorization": f"Bearer {member['token']}"}
     response = case.call(base_url=system.url("gateway"), headers=headers)
     raw = Reply(response.status_code, {name: values[0] for name, values in response.headers.items()}, response.content)
-    wire.note(raw.status)
+    connection.note(raw.status)
     if "{" in operation.path and raw.status in {404, 405}:
-        check(dialect, operation, raw, elsewhere=True)  # a path that was made up may be that of no call
+        check(dialect, operation, raw, is_generated_path=True)  # a generated path may belong to no call
         return
     case.validate_response(response, checks=CHECKS)

@@ -1,4 +1,4 @@
-"""Each field of each call with values that it should not have: the answer is always one of the contract's own."""
+"""Every field of every call with invalid values: the response is always one of the contract."""
 
 import re
 from typing import Any
@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 from fuzz.conftest import examples
+from fuzz.raw_connection import MAX_LINE, OPERATIONS, RawConnection, check, check_too_long, document
 from fuzz.values import anything, as_form, as_json, texts, values
-from fuzz.wire import MAX_LINE, OPERATIONS, RawConnection, check, check_too_long, document
 from hypothesis import given
 from hypothesis import strategies as st
 from support.app import fresh_number
@@ -16,8 +16,8 @@ from gateway.dialect import Dialect
 from gateway.http.operations import Operation
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
-OWN_NUMBER = {"phone", "phone_number", "mobile", "number"}
-EACH = pytest.mark.parametrize(
+NUMBER_FIELDS = {"phone", "phone_number", "mobile", "number"}
+WITH_INPUT = pytest.mark.parametrize(
     ("dialect", "operation"),
     [
         pytest.param(dialect, operation, id=f"{operation.method} {operation.path}")
@@ -25,7 +25,7 @@ EACH = pytest.mark.parametrize(
         if operation.parameters or "{" in operation.path
     ],
 )
-TAKING = pytest.mark.parametrize(
+WITH_BODY = pytest.mark.parametrize(
     ("dialect", "operation"),
     [
         pytest.param(dialect, operation, id=f"{operation.method} {operation.path}")
@@ -35,28 +35,33 @@ TAKING = pytest.mark.parametrize(
 )
 
 
-def told(operation: Operation) -> dict[str, Any]:
+def described(operation: Operation) -> dict[str, Any]:
     return document()["paths"][operation.path][operation.method.lower()]
 
 
-def good(operation: Operation, draw: Any) -> dict[str, Any]:
-    """A request from the document, with a number that nobody else uses."""
+def valid_fields(operation: Operation, draw: Any) -> dict[str, Any]:
+    """A request from the document, with a fresh number."""
     if operation.method == "GET":
         fields = {
-            each["name"]: each["example"] for each in told(operation).get("parameters", ()) if each["in"] == "query"
+            each["name"]: each["example"]
+            for each in described(operation).get("parameters", ())
+            if each["in"] == "query"
         }
     else:
-        shown = [
-            *told(operation).get("requestBody", {}).get("content", {JSON: {"examples": {}}})[JSON]["examples"].values()
+        examples = [
+            *described(operation)
+            .get("requestBody", {})
+            .get("content", {JSON: {"examples": {}}})[JSON]["examples"]
+            .values()
         ]
-        fields = dict(draw(st.sampled_from(shown))["value"]) if shown else {}
+        fields = dict(draw(st.sampled_from(examples))["value"]) if examples else {}
     if isinstance(fields.get("tel"), dict):
         fields["tel"] = {**fields["tel"], "number": int(fresh_number())}
-    return {name: fresh_number() if name in OWN_NUMBER else value for name, value in fields.items()}
+    return {name: fresh_number() if name in NUMBER_FIELDS else value for name, value in fields.items()}
 
 
-def spoil(operation: Operation, fields: dict[str, Any], draw: Any) -> dict[str, Any]:
-    """One field gone wrong, or gone, or one more; now and then a field inside a field."""
+def with_one_invalid(operation: Operation, fields: dict[str, Any], draw: Any) -> dict[str, Any]:
+    """The fields with one of them invalid, missing or added; sometimes a nested one."""
     assert operation.parameters is not None
     names = [model.alias or name for name, model in operation.parameters.model_fields.items()]
     name = draw(st.sampled_from([*names, *names, "unknown"]))
@@ -68,34 +73,34 @@ def spoil(operation: Operation, fields: dict[str, Any], draw: Any) -> dict[str, 
     return {**fields, name: draw(values)}
 
 
-@EACH
+@WITH_INPUT
 @examples(quick=14, long=450)
 @given(data=st.data())
-def test_a_field_gone_wrong_is_answered_in_the_contract(
-    dialect: Dialect, operation: Operation, wire: RawConnection, member: dict[str, str], data: st.DataObject
+def test_an_invalid_field_gets_a_response_of_the_contract(
+    dialect: Dialect, operation: Operation, connection: RawConnection, member: dict[str, str], data: st.DataObject
 ) -> None:
     draw = data.draw
-    asked = re.sub(
+    path = re.sub(
         r"\{\w+\}",
         lambda _: quote(draw(st.one_of(st.just(member["id"]), texts)).encode("utf-8", "surrogatepass"), safe=""),
         operation.path,
     )
-    fields = spoil(operation, good(operation, draw), draw) if operation.parameters else {}
+    fields = with_one_invalid(operation, valid_fields(operation, draw), draw) if operation.parameters else {}
     headers = {"Authorization": "Bearer " + draw(st.sampled_from([member["token"], member["token"], "x", "a.b.c"]))}
     if operation.method == "GET" or not operation.parameters:
-        asked += "?" + as_form(fields) if fields else ""
-        reply = wire.send(operation.method, asked, **headers)
-    elif FORM in told(operation)["requestBody"]["content"] and draw(st.integers(0, 3)) == 0:
-        reply = wire.send(operation.method, asked, body=as_form(fields).encode(), Content_Type=FORM, **headers)
+        path += "?" + as_form(fields) if fields else ""
+        reply = connection.send(operation.method, path, **headers)
+    elif FORM in described(operation)["requestBody"]["content"] and draw(st.integers(0, 3)) == 0:
+        reply = connection.send(operation.method, path, body=as_form(fields).encode(), Content_Type=FORM, **headers)
     else:
-        reply = wire.send(operation.method, asked, body=as_json(fields), Content_Type=JSON, **headers)
-    if len(f"{operation.method} {asked} HTTP/1.1") > MAX_LINE:
+        reply = connection.send(operation.method, path, body=as_json(fields), Content_Type=JSON, **headers)
+    if len(f"{operation.method} {path} HTTP/1.1") > MAX_LINE:
         check_too_long(reply)
     else:
-        check(dialect, operation, reply, elsewhere="{" in operation.path)
+        check(dialect, operation, reply, is_generated_path="{" in operation.path)
 
 
-@TAKING
+@WITH_BODY
 @examples(quick=4, long=60)
 @given(
     body=st.one_of(
@@ -103,13 +108,18 @@ def test_a_field_gone_wrong_is_answered_in_the_contract(
         anything.map(lambda value: as_json({"": value})),
         texts.map(lambda t: t.encode("utf-8", "surrogatepass")),
     ),
-    kind=st.sampled_from(
+    media_type=st.sampled_from(
         [JSON, FORM, f"{JSON}; charset=utf-16", "text/plain", "multipart/form-data; boundary=x", "", "x/y"]
     ),
 )
-def test_a_body_that_makes_no_sense_is_answered_in_the_contract(
-    dialect: Dialect, operation: Operation, wire: RawConnection, member: dict[str, str], body: bytes, kind: str
+def test_an_arbitrary_body_gets_a_response_of_the_contract(
+    dialect: Dialect,
+    operation: Operation,
+    connection: RawConnection,
+    member: dict[str, str],
+    body: bytes,
+    media_type: str,
 ) -> None:
     path = re.sub(r"\{\w+\}", member["id"], operation.path)
     headers = {"Authorization": f"Bearer {member['token']}"}
-    check(dialect, operation, wire.send(operation.method, path, body=body, Content_Type=kind, **headers))
+    check(dialect, operation, connection.send(operation.method, path, body=body, Content_Type=media_type, **headers))

@@ -1,4 +1,4 @@
-"""What clients should not send: texts, numbers and structures that break naive readers."""
+"""Values that break naive parsers: texts, numbers and structures."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 from hypothesis import strategies as st
 from support.app import fresh_number
 
-NASTY = [
+TEXTS = [
     *(
         "",
         " ",
@@ -64,7 +64,7 @@ NASTY = [
 NUMBERS = [0, -0.0, -1, 1, 1.5, 1e308, 10**15, 10**16, 2**53, 2**63, -(2**63), 10**400, 13800138000, float("nan")]
 
 texts = st.one_of(
-    st.sampled_from(NASTY),
+    st.sampled_from(TEXTS),
     st.text(max_size=60),
     st.builds(fresh_number),
     st.builds(lambda before, after: before + fresh_number() + after, st.text(max_size=2), st.text(max_size=2)),
@@ -82,12 +82,12 @@ values = st.one_of(texts, scalars, anything, lists, deep)
 
 
 def as_json(fields: dict[str, Any]) -> bytes:
-    """JSON as Python writes it: lone surrogates stay escapes, NaN stays NaN."""
+    """JSON as Python writes it: with escaped lone surrogates, and with NaN."""
     return json.dumps(fields).encode()
 
 
 def as_form(fields: dict[str, Any]) -> str:
-    """A form, or a query: structures as JSON text, what no UTF-8 can say as it would be in the wild."""
+    """A form or a query, with structures as JSON text and with lone surrogates encoded."""
     return "&".join(f"{_quoted(name)}={_quoted(value)}" for name, value in _flat(fields))
 
 

@@ -1,4 +1,4 @@
-"""What a run is compared with: a bare aiohttp answer, and argon2id alone."""
+"""The baselines of a run: a bare aiohttp response, and argon2id alone."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ web.run_app(app, host="127.0.0.1", port=%d, access_log=None, print=None)
 
 
 async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
-    """The yardstick: a bare aiohttp JSON answer on the core that our processes run on."""
+    """A bare aiohttp JSON response, on the core of our processes."""
     port = ports.free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, "-W", "ignore", "-c", BARE % port)
     try:
@@ -32,12 +32,12 @@ async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
         while not ports.responds(port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1."):
             await asyncio.sleep(0.05)
 
-        async def ask(_: int) -> None:
+        async def request(_: int) -> None:
             async with bench.app.http.get(f"http://127.0.0.1:{port}/") as response:
                 await response.read()
 
         meter = CpuMeter({"bare aiohttp": process.pid})
-        result = await bench.measure("bare aiohttp answer", bench.count, CLIENTS, ask)
+        result = await bench.measure("bare aiohttp response", bench.count, CLIENTS, request)
         result.cpu = meter.spent()
         return result
     finally:

@@ -1,13 +1,13 @@
-"""``make bench``: starts the whole system and prints what each operation costs.
+"""``make bench``: starts the whole system and prints the cost of each operation.
 
-Per operation: requests a second, p50 and p99 as the client sees them, and user and system CPU milliseconds per request
-summed over all processes of ours (gateway, services, worker; not PostgreSQL, Valkey, RabbitMQ, nor this client), from
-``/proc``. One delivery worker is measured apart, with a sender that answers at once. Nothing is asserted. Compare ratios
-within one run: machines are shared and noisy.
+For each operation: requests per second, p50 and p99 at the client, and CPU milliseconds per request (user and system),
+read from ``/proc`` and added up over our processes: gateway, services and worker, without PostgreSQL, Valkey, RabbitMQ
+and this client. One delivery worker is measured separately with a sender that answers at once. Nothing is asserted.
+Compare ratios within one run: machines are shared and noisy.
 
-With two cores or more our processes run on the first one, and the servers and this client on the others, so that a
-figure is "one core of ours" and not what two programs on one core cost each other. ``--no-pin`` lets the kernel choose,
-as it always does for the last figure, the session check while log-ins run.
+With two or more cores, our processes run on the first core, and the servers and this client on the others. A figure is
+then the cost on one core, without the interference of other programs. ``--no-pin`` lets the kernel place processes, as
+it always does for the last figure, the session check during log-ins.
 """
 
 import argparse
@@ -30,11 +30,11 @@ async def run(stack: Stack, scale: float, *, pinned: bool) -> None:
     say("starting servers and services")
     stack.start_servers(then=stack.migrate)
     members = await seed_directory(stack)
-    began = {}
+    ready_after = {}
     for name in ("auth-service", "sms-service", "contacts-service", "sms-worker", "gateway"):
         before = time.perf_counter()
         service = stack.launch(name)
-        began[name] = time.perf_counter() - before
+        ready_after[name] = time.perf_counter() - before
         if pinned:
             pin(service.pid, {0})
     async with App.connect(stack.url("gateway"), stack.url("sms-service")) as app:
@@ -45,21 +45,20 @@ async def run(stack: Stack, scale: float, *, pinned: bool) -> None:
         hash_ms = argon2_ms()
         log_in = next(row for row in rows if row.name == "log in")
         drained, waited = await deliver(bench, pinned=pinned)
-        if pinned:  # what an operator sees: the kernel places hashing where there is room
+        if pinned:  # as in production: the kernel places hashing on any core
             for pid in bench.pids.values():
                 pin(pid, ALL_CORES)
         quiet, busy = await storm(bench)
-    report(rows, idle, began)
+    report(rows, idle, ready_after)
     share = log_in.hashing / sum(log_in.cpu.values())
-    print(
-        f"\nargon2id: {share:.0%} of a log-in's CPU, by the threads that do nothing else; alone {hash_ms:.1f} ms a hash."
-    )
-    calm, wild = percentile(quiet.times, 99), percentile(busy.times, 99)
+    print(f"\nargon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
+    quiet_p99, busy_p99 = percentile(quiet.times, 99), percentile(busy.times, 99)
     print(f"One worker, instant sender: {drained.line()}; {waited.line()}.")
-    print(f"Session check p99: quiet {calm:.2f} ms, while 16 log-ins run {wild:.2f} ms ({wild / calm:.1f} x).")
+    ratio = busy_p99 / quiet_p99
+    print(f"Session check p99: quiet {quiet_p99:.2f} ms, during 16 log-ins {busy_p99:.2f} ms ({ratio:.1f} x).")
 
 
-def report(rows: Sequence[Result], idle: dict[str, float], began: dict[str, float]) -> None:
+def report(rows: Sequence[Result], idle: dict[str, float], ready_after: dict[str, float]) -> None:
     print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}; {REGISTERED:,} registered, {HIT_SHARE:.0%} hits\n")
     print("| operation | requests | a second | p50 ms | p99 ms | CPU ms a request | x bare aiohttp | of which |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
@@ -67,17 +66,17 @@ def report(rows: Sequence[Result], idle: dict[str, float], began: dict[str, floa
         print(row.row(rows[0].cpu_ms))
     print("\n| process | idle MiB | ready after s |\n| --- | ---: | ---: |")
     for name, mib in idle.items():
-        print(f"| {name} | {mib:.0f} | {began[name]:.2f} |")
+        print(f"| {name} | {mib:.0f} | {ready_after[name]:.2f} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of requests (default 1)")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel place processes")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     accept_interrupts()
     cores = os.sched_getaffinity(0)
-    pinned = len(cores) > 1 and not chosen.no_pin
+    pinned = len(cores) > 1 and not options.no_pin
     if pinned:
         os.sched_setaffinity(0, cores - {0})  # inherited by the servers started below
     environ = {
@@ -86,8 +85,8 @@ def main() -> None:
         "CONTACTS_BUDGET": "100000",
         "LOG_LEVEL": "info",
     }
-    with Stack.private(environ=environ, say=say) as stack:
-        uvloop.run(run(stack, chosen.scale, pinned=pinned))
+    with Stack.private(environ=environ, notify=say) as stack:
+        uvloop.run(run(stack, options.scale, pinned=pinned))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""How fast one delivery worker is: a sender that answers at once, a full queue, then a steady load.
+"""How fast one delivery worker is, with a sender that responds at once: first with a full queue, then at a steady rate.
 
-The worker is the real one, with claims in PostgreSQL and commands from RabbitMQ; its sender is the signed webhook, whose
-receiver is here, answers 202 and notes when each message came. Both clocks are this machine's monotonic one.
+The worker is the real one, with its ledger in PostgreSQL and its commands in RabbitMQ. Its sender is the signed webhook,
+whose receiver is in this process, responds with 202 and records when each message arrived. All times are from this
+machine's monotonic clock.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from load.results import percentile
 from stack.system import Stack
 
 SECRET = "whsec_c2VjcmV0"
-ROUTES = """\
+CONFIG_FILE = """\
 [senders.instant]
 type = "webhook"
 url = "{url}/"
@@ -34,55 +35,55 @@ prefix = "+"
 senders = ["instant"]
 """
 STEADY_RATE = 80
-"""Codes a second, for the time from a request to the sender."""
+"""Requests for codes a second, while the time from a request to the sender is measured."""
 WARM_SHARE = 0.1
-"""Of a full queue: what a worker delivers first, while it has only just started, is not counted."""
+"""The share of a full queue that is not measured, because the worker has only just started."""
 STARTUP_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
 class Receiver:
-    """Takes messages at once and notes when each number's came."""
+    """Accepts messages at once, and records when the message for each number arrived."""
 
     url: str = ""
-    came: dict[str, float] = field(default_factory=dict)
+    arrivals: dict[str, float] = field(default_factory=dict)
     repeated: int = 0
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def take(self, request: web.Request) -> web.Response:
+    async def accept(self, request: web.Request) -> web.Response:
         number = json.loads(await request.read())["to"]
-        self.repeated += number in self.came
-        self.came.setdefault(number, time.perf_counter())
+        self.repeated += number in self.arrivals
+        self.arrivals.setdefault(number, time.perf_counter())
         self._more.set()
         return web.Response(status=202)
 
     async def until(self, count: int) -> None:
-        """Wait until so many messages came."""
+        """Wait until this many messages have arrived."""
         async with asyncio.timeout(STARTUP_TIMEOUT_SECONDS):
-            while len(self.came) < count:
+            while len(self.arrivals) < count:
                 self._more.clear()
                 await self._more.wait()
 
-    def routes(self, folder: Path) -> dict[str, str]:
-        """The environment of a worker whose only sender this is."""
-        file = folder / "routes.toml"
-        file.write_text(ROUTES.format(url=self.url))
+    def environment(self, folder: Path) -> dict[str, str]:
+        """The environment of a worker that has this as its only sender."""
+        file = folder / "sms.toml"
+        file.write_text(CONFIG_FILE.format(url=self.url))
         return {"SMS_CONFIG_FILE": str(file), "BENCH_SECRET": SECRET}
 
 
 @asynccontextmanager
-async def receiver() -> AsyncIterator[Receiver]:
-    """A receiver for as long as the block lasts."""
-    made, app = Receiver(), web.Application()
-    app.router.add_post("/", made.take)
+async def running_receiver() -> AsyncIterator[Receiver]:
+    """A receiver that runs for as long as the block lasts."""
+    receiver, app = Receiver(), web.Application()
+    app.router.add_post("/", receiver.accept)
     async with TestServer(app) as server:
-        made.url = str(server.make_url("")).rstrip("/")
-        yield made
+        receiver.url = str(server.make_url("")).rstrip("/")
+        yield receiver
 
 
 @dataclass(frozen=True)
 class Drained:
-    """A queue that was full: messages a second as the receiver saw them, CPU milliseconds of the worker for each."""
+    """A full queue that was emptied: messages a second at the receiver, and CPU milliseconds of the worker for each."""
 
     messages: int
     rate: float
@@ -96,7 +97,7 @@ class Drained:
 
 @dataclass(frozen=True)
 class Steady:
-    """A steady load: seconds from the moment each request was due to its message's arrival at the sender."""
+    """A steady rate: seconds from the moment a request was due until its message arrived at the sender."""
 
     rate: int
     times: list[float]
@@ -107,10 +108,10 @@ class Steady:
 
 
 async def deliver(bench: Bench, *, pinned: bool) -> tuple[Drained, Steady]:
-    """One worker whose sender answers at once: a queue filled while no worker ran, then a steady load."""
+    """Measure one worker: a queue that is filled while no worker runs, then a steady rate."""
     stack, numbers = bench.stack, (f"136{i:08d}" for i in itertools.count(secrets.randbelow(10**7)))
     await asyncio.to_thread(stack.services["sms-worker"].stop)
-    async with receiver() as taking:
+    async with running_receiver() as receiver:
         queued = [next(numbers) for _ in range(bench.count)]
 
         async def send(i: int) -> None:
@@ -118,44 +119,44 @@ async def deliver(bench: Bench, *, pinned: bool) -> tuple[Drained, Steady]:
 
         await bench.measure("filling the queue of one worker", len(queued), CLIENTS, send, settle=True)
         say(f"one worker: {len(queued)} queued messages")
-        worker = asyncio.create_task(asyncio.to_thread(launch_worker, stack, taking, pinned=pinned))
-        await taking.until(1)
-        drained = await drain(taking, stack.services["sms-worker"].pid, len(queued))
+        worker = asyncio.create_task(asyncio.to_thread(launch_worker, stack, receiver, pinned=pinned))
+        await receiver.until(1)
+        drained = await drain(receiver, stack.services["sms-worker"].pid, len(queued))
         await worker
         await bench.quiet()
-        return drained, await steady(bench, taking, list(itertools.islice(numbers, bench.count // 3)))
+        return drained, await steady(bench, receiver, list(itertools.islice(numbers, bench.count // 3)))
 
 
-def launch_worker(stack: Stack, taking: Receiver, *, pinned: bool) -> None:
-    """Start the worker on the core that our processes run on: it inherits what its starter may use."""
+def launch_worker(stack: Stack, receiver: Receiver, *, pinned: bool) -> None:
+    """Start the worker on the core of our other processes: a process inherits the cores of the thread that starts it."""
     if pinned:
-        os.sched_setaffinity(0, {0})  # this thread alone
+        os.sched_setaffinity(0, {0})  # of this thread only
     try:
-        stack.launch("sms-worker", env=taking.routes(stack.folder.path))
+        stack.launch("sms-worker", env=receiver.environment(stack.folder.path))
     finally:
         os.sched_setaffinity(0, ALL_CORES - {0} if pinned else ALL_CORES)
 
 
-async def drain(taking: Receiver, pid: int, count: int) -> Drained:
-    """Watch a worker that has just been given a queue of ``count`` messages."""
+async def drain(receiver: Receiver, pid: int, count: int) -> Drained:
+    """Measure a worker that has just started on a queue of ``count`` messages."""
     warm = math.ceil(count * WARM_SHARE)
-    await taking.until(warm)
-    meter, before = CpuMeter({"worker": pid}), len(taking.came)
-    await taking.until(count)
+    await receiver.until(warm)
+    meter, before = CpuMeter({"worker": pid}), len(receiver.arrivals)
+    await receiver.until(count)
     spent = meter.spent()["worker"]
-    times = sorted(taking.came.values())
+    times = sorted(receiver.arrivals.values())
     return Drained(count, (count - before) / (times[-1] - times[before - 1]), spent * 1000 / (count - before))
 
 
-async def steady(bench: Bench, taking: Receiver, numbers: Sequence[str]) -> Steady:
-    """Ask for codes at one rate, whatever the answers; measured from when each request was due."""
+async def steady(bench: Bench, receiver: Receiver, numbers: Sequence[str]) -> Steady:
+    """Request codes at a fixed rate, without waiting for responses. Times count from when each request was due."""
     say(f"one worker: {len(numbers)} messages at {STEADY_RATE} a second")
-    start, due, asking = time.perf_counter(), {}, []
+    start, due, requests = time.perf_counter(), {}, []
     for position, number in enumerate(numbers):
         due[f"+86{number}"] = start + position / STEADY_RATE
         await asyncio.sleep(due[f"+86{number}"] - time.perf_counter())
-        asking.append(asyncio.create_task(bench.app.send_code(number)))
-    must(all(reply.status == 200 for reply in await asyncio.gather(*asking)), "no code was sent")
-    await taking.until(len(taking.came) + sum(number not in taking.came for number in due))
-    must(not taking.repeated, f"{taking.repeated} messages came twice")
-    return Steady(STEADY_RATE, [taking.came[number] - moment for number, moment in due.items()])
+        requests.append(asyncio.create_task(bench.app.send_code(number)))
+    must(all(reply.status == 200 for reply in await asyncio.gather(*requests)), "no code was sent")
+    await receiver.until(len(receiver.arrivals) + sum(number not in receiver.arrivals for number in due))
+    must(not receiver.repeated, f"{receiver.repeated} messages arrived twice")
+    return Steady(STEADY_RATE, [receiver.arrivals[number] - moment for number, moment in due.items()])

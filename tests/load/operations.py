@@ -1,4 +1,4 @@
-"""The running system, what a client does with it, and what that costs."""
+"""The operations of the bench, and measuring what they cost."""
 
 import asyncio
 import secrets
@@ -23,7 +23,7 @@ SETTLE_SECONDS = 1.0
 MAX_SETTLES = 15
 CLIENTS = 64
 CHECKS = 6000
-"""Of one client, with log-ins beside it and without: enough for a p99 of some seconds."""
+"""Session checks of one client: enough for a stable p99."""
 
 Job = Callable[[int], Awaitable[None]]
 
@@ -32,14 +32,14 @@ def say(text: str) -> None:
     print(f"# {text}", file=sys.stderr, flush=True)
 
 
-def must(held: bool, what: object) -> None:
-    """A benchmark of failing requests measures nothing."""
-    if not held:
-        raise SystemExit(f"the bench failed: {what}")
+def must(condition: bool, detail: object) -> None:
+    """End the bench: a benchmark of failing requests would measure nothing."""
+    if not condition:
+        raise SystemExit(f"the bench failed: {detail}")
 
 
 class Bench:
-    """The running system and the numbers that this run uses."""
+    """The running system, and the numbers and users of this run."""
 
     def __init__(self, stack: Stack, app: App, scale: float) -> None:
         self.stack = stack
@@ -57,7 +57,7 @@ class Bench:
         return {name: service.pid for name, service in self.stack.services.items() if service.is_alive}
 
     async def measure(self, name: str, count: int, clients: int, job: Job, *, settle: bool = False) -> Result:
-        """Run ``job(0..count-1)`` with so many clients; ``settle`` adds the work left in the background."""
+        """Run ``job(0)`` to ``job(count - 1)`` with ``clients`` clients. ``settle`` includes the background work that follows."""
         say(f"{name}: {count} requests, {clients} at once")
         result = Result(name)
         left = iter(range(count))
@@ -66,13 +66,13 @@ class Bench:
 
         async def client() -> None:
             for position in left:
-                began = time.perf_counter()
+                started = time.perf_counter()
                 await job(position)
-                result.times.append(time.perf_counter() - began)
+                result.times.append(time.perf_counter() - started)
 
-        began = time.perf_counter()
+        started = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
-        result.wall = time.perf_counter() - began
+        result.wall = time.perf_counter() - started
         if settle:
             await self.quiet()
         result.cpu = meter.spent()
@@ -80,7 +80,7 @@ class Bench:
         return result
 
     async def quiet(self) -> None:
-        """Wait until the processes have nothing left to do; on a machine slow enough, polling alone looks busy."""
+        """Wait until the processes are idle, but not forever: on a slow machine, polling alone looks busy."""
         for _ in range(MAX_SETTLES):
             meter = CpuMeter(self.pids)
             await asyncio.sleep(SETTLE_SECONDS)
@@ -111,7 +111,7 @@ class Bench:
         must("token" in reply.body, reply)
 
     def check_session(self, every: int) -> Job:
-        """A session check: ``GET /users/{id}``. ``every`` users in turn; many of them defeat the gateway's cache."""
+        """A session check, ``GET /users/{id}``, of ``every`` users in turn. Many users defeat the gateway's cache."""
         users = list(self.users.values())[:every]
 
         async def check(i: int) -> None:
@@ -123,7 +123,7 @@ class Bench:
         return check
 
     def match(self, size: int, members: Sequence[str]) -> Job:
-        """Match an address book of ``size`` numbers, one in five a member; over 2,000 takes several calls."""
+        """Match an address book of ``size`` numbers, one in five of them a member, in calls of up to 2,000."""
         user = next(iter(self.users.values()))
         hits = [members[j] for j in range(int(size * HIT_SHARE))]
         book = hits + [f"152{j:08d}" for j in range(size - len(hits))]
@@ -131,17 +131,17 @@ class Bench:
         pages = [book[j : j + 2000] for j in range(0, size, 2000)]
 
         async def match(_: int) -> None:
-            found = 0
+            matches = 0
             for page in pages:
                 reply = await self.app.check_contact(user["userId"], user["token"], page)
-                found += len(reply.body["data"])
-            must(found == len(hits), f"{found} of {len(hits)} members found")
+                matches += len(reply.body["data"])
+            must(matches == len(hits), f"{matches} of {len(hits)} members found")
 
         return match
 
 
 async def seed_directory(stack: Stack) -> list[str]:
-    """Register 100,000 members in the directory, as their events would have."""
+    """Insert 100,000 members into the directory, as if their events had been applied."""
     keys = PhoneKeys(bytes.fromhex(stack.environ["PHONE_KEY"]))
     members = [f"151{j:08d}" for j in range(REGISTERED)]
     rows = [(j + 1, keys.ref(E164("+86" + number)), f"用户{j}", "", True, 1) for j, number in enumerate(members)]
@@ -173,7 +173,7 @@ async def all_operations(bench: Bench, members: Sequence[str]) -> list[Result]:
 
 
 async def storm(bench: Bench) -> tuple[Result, Result]:
-    """p99 of a session check on a quiet system, and while 16 log-ins run."""
+    """Session checks on a quiet system, and during 16 log-ins."""
     check = bench.check_session(1)
     quiet = await bench.measure("session check, one client, quiet", CHECKS, 1, check)
     stop = asyncio.Event()

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ALL_CORES = os.sched_getaffinity(0)
-"""Which this process may use when it starts."""
+"""The cores that this process may use."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads together, to the nanosecond where the kernel tells it."""
+    """User and system time of all threads of a process."""
     return sum(map(_spent, Path(f"/proc/{pid}/task").iterdir()))
 
 
 def niced_seconds(pid: int) -> float:
-    """As ``cpu_seconds``, of the threads that yield to the first one: those that auth-service hashes passwords in."""
+    """User and system time of the threads with a lower priority: those in which auth-service hashes passwords."""
     first = os.getpriority(os.PRIO_PROCESS, pid)
     return sum(
         _spent(task)
@@ -36,20 +36,20 @@ def resident_mib(pid: int) -> float:
 
 
 def machine() -> str:
-    """The processors, the kernel and the interpreter, for the record."""
+    """The processors, the kernel and the interpreter."""
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     model = names[0].split(":", 1)[1].strip() if names else "unknown processor"
     return f"{os.cpu_count()} x {model}, Linux {os.uname().release}, Python {platform.python_version()}"
 
 
 def pin(pid: int, cores: set[int]) -> None:
-    """Keep every thread of a process on some cores."""
+    """Pin every thread of a process to cores."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         os.sched_setaffinity(int(task.name), cores)
 
 
 class CpuMeter:
-    """CPU spent by a set of processes between two readings."""
+    """The CPU time of several processes since a start."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
@@ -59,6 +59,6 @@ class CpuMeter:
         return {name: cpu_seconds(pid) for name, pid in self._pids.items()}
 
     def spent(self) -> dict[str, float]:
-        """CPU seconds by process since the meter was made."""
+        """CPU seconds of each process since the meter was created."""
         after = self._read()
         return {name: after[name] - self._before[name] for name in after}

@@ -1,4 +1,4 @@
-"""One row of what was measured, and how it is printed."""
+"""The result of a measurement, and its row in the printed table."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Result:
-    """One row of the table."""
+    """The times and the CPU cost of one operation."""
 
     name: str
     times: list[float] = field(default_factory=list)
@@ -15,7 +15,7 @@ class Result:
     cpu: dict[str, float] = field(default_factory=dict)
     """CPU seconds by process."""
     hashing: float = 0.0
-    """Of them, the seconds of the threads that hash passwords."""
+    """The part of them that was spent in hash threads."""
 
     @property
     def cpu_ms(self) -> float:

@@ -1,4 +1,4 @@
-"""A mobile app as the tests play it: it calls the gateway and reads its codes from the SMS inbox."""
+"""A mobile app for the tests: it calls the gateway and reads codes from the SMS inbox."""
 
 import hashlib
 import itertools
@@ -19,12 +19,12 @@ def fresh_number() -> str:
 
 
 def fresh_address() -> str:
-    """An address in a network that no other test comes from; 2001:db8::/32 is for examples."""
+    """An address in a network that no other test uses; 2001:db8::/32 is reserved for documentation."""
     return f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
 
 
 def md5(password: str) -> str:
-    """A password as the ``maitian`` log-in sends it."""
+    """A password as ``maitian`` sends it."""
     return hashlib.md5(password.encode()).hexdigest()
 
 
@@ -42,7 +42,7 @@ class App:
     http: aiohttp.ClientSession
     gateway: str
     sms: str
-    spread: bool = False  # every request from another address, for a gateway that believes it
+    spread: bool = False  # every request from another address, for a gateway that trusts the header
     read: dict[str, str] = field(default_factory=dict)  # the last message read, by number
 
     @classmethod
@@ -55,7 +55,7 @@ class App:
             yield cls(http, gateway, sms, spread)
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
-        """Any request to the gateway; the body is JSON where the answer says so."""
+        """Send any request to the gateway. The body is parsed if the response says it is JSON."""
         if self.spread:
             options["headers"] = {"X-Forwarded-For": fresh_address(), **options.get("headers", {})}
         async with self.http.request(method, self.gateway + path, **options) as response:
@@ -92,7 +92,7 @@ class App:
         return await self.post("/v1/user/register/check_contact.json", **fields)
 
     async def message(self, number: str, *, after: str | None = None, wait: int = 25) -> dict[str, Any]:
-        """The newest message to a number, waiting for it."""
+        """Wait for the newest message to a number."""
         query = {"to": f"+86{number}", "wait": str(wait)} | ({"after": after} if after else {})
         async with self.http.get(f"{self.sms}/inbox/messages/latest", params=query) as response:
             assert response.status == 200, f"no message arrived: {response.status}"
@@ -100,19 +100,19 @@ class App:
             return message
 
     async def code(self, number: str) -> str:
-        """The code in the newest message to a number that was not read before."""
+        """Wait for a message to a number that was not read before, and return its code."""
         message = await self.message(number, after=self.read.get(number))
         self.read[number] = message["id"]
         return str(message["code"])
 
     async def ticket(self, number: str) -> str:
-        """Ask for a registration code and spend it on a ``tmp_token``."""
+        """Request a registration code and exchange it for a ``tmp_token``."""
         assert (await self.send_code(number)).body == {"success": "true"}
         verified = await self.verify(number, await self.code(number))
         return str(verified.body["data"]["tmp_token"])
 
     async def register(self, number: str, password: str) -> dict[str, Any]:
-        """The whole registration; returns the user."""
+        """Register a number and return the user."""
         reply = await self.new_user(number, password, await self.ticket(number))
         assert reply.body.get("success") == "true", reply.body
         user: dict[str, Any] = reply.body["data"]
@@ -120,5 +120,5 @@ class App:
 
 
 def wrong(code: str) -> str:
-    """A code that is surely not this one."""
+    """A code that differs from this one."""
     return f"{(int(code) + 1) % 1_000_000:06d}"

@@ -1,4 +1,4 @@
-"""The JSON Schema of AsyncAPI documents, as their makers publish it: fetched once, checked, kept under .local."""
+"""The official JSON Schema of AsyncAPI documents: downloaded once, verified, and stored under .local."""
 
 import base64
 import hashlib
@@ -16,30 +16,31 @@ import pytest
 PACKAGE = "@asyncapi/specs@6.11.1"
 SHA512 = "A3WBLqAKGoJ2+6FWFtpjBlCQ1oFCcs4GxF7zsIGvNqp/klGUHjlA3aAcZ9XMMpLGE8zPeYDz2x9FmO6DSuKraQ=="
 SCHEMA = "package/schemas/3.0.0-without-$id.json"
-KEPT = Path(__file__).parents[2] / ".local" / "asyncapi-specs-6.11.1.tgz"
+ARCHIVE = Path(__file__).parents[2] / ".local" / "asyncapi-specs-6.11.1.tgz"
 
 
 @cache
 def schema() -> dict[str, Any]:
-    """The schema of AsyncAPI 3.0.0. Skips the test, and says so, where it is not here and cannot be fetched."""
-    if not KEPT.is_file() and (reason := _fetch()):
+    """The schema of AsyncAPI 3.0.0. Skips the test with the reason if it cannot be downloaded."""
+    if not ARCHIVE.is_file() and (reason := _download()):
         pytest.skip(f"no schema to validate AsyncAPI with: {reason}")
-    raw = KEPT.read_bytes()
+    raw = ARCHIVE.read_bytes()
     assert base64.b64encode(hashlib.sha512(raw).digest()).decode() == SHA512
     with tarfile.open(fileobj=io.BytesIO(raw)) as package:
-        found = package.extractfile(SCHEMA)
-        assert found is not None
-        return json.load(found)
+        file = package.extractfile(SCHEMA)
+        assert file is not None
+        return json.load(file)
 
 
-def _fetch() -> str:
-    """Fetch the package with npm; why not, if not."""
+def _download() -> str:
+    """Download the package with npm. Returns the reason if that fails, otherwise an empty text."""
     if shutil.which("npm") is None:
         return "npm is not installed"
-    KEPT.parent.mkdir(exist_ok=True)
-    command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", str(KEPT.parent)]
+    ARCHIVE.parent.mkdir(exist_ok=True)
+    command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", str(ARCHIVE.parent)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=60, check=False, cwd=KEPT.parent)
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False, cwd=ARCHIVE.parent)
     except subprocess.TimeoutExpired:
         return "npm took longer than a minute"
-    return "" if done.returncode == 0 and KEPT.is_file() else f"npm pack ended with {done.returncode}"
+    succeeded = done.returncode == 0 and ARCHIVE.is_file()
+    return "" if succeeded else f"npm pack failed with exit status {done.returncode}"

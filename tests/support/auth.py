@@ -1,8 +1,8 @@
-"""auth-service as its tests see it: asked over HTTP as the gateway asks, with a look at its table and its events."""
+"""A running auth-service for its tests: its internal API, as the gateway calls it, its tables and its events."""
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,18 @@ from pydantic import SecretStr
 from auth_service.app import create_app
 from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
-from shared.events import EXCHANGE
-from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, REGISTER, LoggedIn, LogInWithPassword, Register
+from shared.events.envelope import EXCHANGE
+from shared.internal_api.auth import (
+    LOG_IN_WITH_PASSWORD,
+    REGISTER,
+    RESOLVE,
+    ChangePassword,
+    LoggedIn,
+    LogInWithPassword,
+    Register,
+    ResetPassword,
+    Resolve,
+)
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
@@ -29,7 +39,7 @@ from shared.tickets import LIFETIME, Ticket, TicketCodec
 
 
 def fresh_number() -> E164:
-    """A number nobody else uses."""
+    """A number that no other test uses."""
     return E164(f"+8613{secrets.randbelow(10**9):09d}")
 
 
@@ -39,40 +49,67 @@ def fresh_secret() -> str:
 
 
 def fresh_address() -> str:
-    """An address in a network nobody else uses: 2001:db8::/32 is for examples, its /56 are ours."""
+    """An address in a /56 that no other test uses, in 2001:db8::/32, which is reserved for examples."""
     return f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::1"
 
 
+def registration(ticket: str, secret: str | None, **more: Any) -> Register:
+    """A request to register."""
+    return Register(ticket=ticket, secret=secret, **{"dialect": "maitian", "client": "test"} | more)
+
+
+def password_reset(ticket: str, secret: str, **more: Any) -> ResetPassword:
+    """A request to reset a password."""
+    return ResetPassword(ticket=ticket, secret=secret, **{"dialect": "tel", "client": "test"} | more)
+
+
+def password_change(user: LoggedIn, current: str, secret: str, address: str | None = None) -> ChangePassword:
+    """A request to change a password."""
+    return ChangePassword(
+        user_id=user.account.user_id,
+        session_id=user.session_id,
+        phone=user.account.phone,
+        current=current,
+        secret=secret,
+        address=address or fresh_address(),
+        dialect="native",
+    )
+
+
 @dataclass
-class Ear:
-    """Hears every event that auth-service tells; ``until`` waits for enough of them about a subject."""
+class EventListener:
+    """Receives every event that auth-service publishes."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _received: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def hear(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        async with self._news:
+    async def receive(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        async with self._received:
             self.events.append(orjson.loads(message.body))
-            self._news.notify_all()
+            self._received.notify_all()
 
-    async def until(self, count: int, about: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
-        async with asyncio.timeout(30), self._news:
-            await self._news.wait_for(lambda: sum(map(about, self.events)) >= count)
-        return list(filter(about, self.events))
+    async def wait_for(self, count: int, matches: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """The events that match, once there are ``count`` of them."""
+        async with asyncio.timeout(30), self._received:
+            await self._received.wait_for(lambda: sum(map(matches, self.events)) >= count)
+        return list(filter(matches, self.events))
 
-    async def of_user(self, user_id: int, count: int) -> list[dict[str, Any]]:
-        return await self.until(count, lambda heard: heard["data"].get("user_id") == str(user_id))
+    async def of_user(self, user_id: int, count: int, kind: str = "") -> list[dict[str, Any]]:
+        """The events of a user (of this type), once there are ``count`` of them."""
+        return await self.wait_for(
+            count, lambda event: event["data"].get("user_id") == str(user_id) and event["type"].startswith(kind)
+        )
 
 
 @dataclass(frozen=True)
 class Auth:
-    """One running auth-service. ``clients`` has two processes' worth of them, over one database; the first is at ``url``."""
+    """auth-service twice over one database. ``clients`` call the first one, which is at ``url``, and the second."""
 
     settings: AuthSettings
     url: str
     clients: tuple[InternalClient, ...]
     database: "asyncpg.Pool[asyncpg.Record]"
-    ear: Ear
+    listener: EventListener
 
     @property
     def client(self) -> InternalClient:
@@ -94,57 +131,65 @@ class Auth:
         verification_id: UUID | None = None,
         left: timedelta = LIFETIME,
     ) -> str:
-        """A ticket as sms-service would give it."""
-        booth = TicketCodec(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
-        return booth.seal(Ticket(verification_id or uuid4(), number, purpose, datetime.now(UTC) + left))
+        """A ticket as sms-service makes it."""
+        codec = TicketCodec(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
+        return codec.seal(Ticket(verification_id or uuid4(), number, purpose, datetime.now(UTC) + left))
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
-        question = Register(ticket=self.ticket(number), secret=secret, dialect="maitian", client="test")
-        return await self.client.call(REGISTER, question)
+        return await self.client.call(REGISTER, registration(self.ticket(number), secret))
 
     async def log_in(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
-        question = LogInWithPassword(
+        request = LogInWithPassword(
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
-        return await self.client.call(LOG_IN_WITH_PASSWORD, question)
+        return await self.client.call(LOG_IN_WITH_PASSWORD, request)
+
+    async def session_of(self, token: str) -> UUID:
+        """The session of a token. Raises ``UNAUTHENTICATED`` when it has ended."""
+        session_id: UUID = (await self.call(RESOLVE, Resolve(token=token))).session_id
+        return session_id
+
+    async def has_ended(self, token: str) -> bool:
+        """Whether the session of a token has ended."""
+        return await refusal(self.session_of(token)) is ErrorCode.UNAUTHENTICATED
 
     async def actions(self, number: E164) -> list[str]:
-        """What the audit says about a number, oldest first."""
+        """The actions in the audit log about a number, oldest first."""
         rows = await self.database.fetch(
             "select action from audit_log where phone_ref = $1 order by at, id", self.phones.ref(number)
         )
         return [row["action"] for row in rows]
 
-    async def blocked(self, sessions: int) -> None:
-        """Wait until so many of the database's sessions wait for a lock."""
+    async def wait_for_locks(self, statements: int) -> None:
+        """Wait until this many statements in the database wait for a lock."""
         waiting = (
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         )
         async with asyncio.timeout(30):
-            while await self.database.fetchval(waiting) < sessions:
+            while await self.database.fetchval(waiting) < statements:
                 await asyncio.sleep(0)
 
 
-async def refusal(question: Any) -> ErrorCode:
-    """The code with which a call is refused."""
+async def refusal(call: Awaitable[Any]) -> ErrorCode:
+    """The error of a call that is refused."""
     try:
-        await question
+        await call
     except ServiceError as error:
         return error.code
-    raise AssertionError("it was not refused")
+    raise AssertionError("the call was not refused")
 
 
 @asynccontextmanager
 async def database(postgres_url: str) -> AsyncIterator[str]:
-    """A migrated database of this test's own; gives its name."""
+    """The name of a migrated database that only this test uses."""
     name = f"auth_{secrets.token_hex(6)}"
     await asyncio.to_thread(migrate, postgres_url, name, "auth_service")
     try:
         yield name
     finally:
-        session = await asyncpg.connect(postgres_url)
-        await session.execute(f'drop database "{name}" with (force)')
-        await session.close()
+        conn = await asyncpg.connect(postgres_url)
+        await conn.execute(f'drop database "{name}" with (force)')
+        await conn.close()
 
 
 def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> AuthSettings:
@@ -155,14 +200,14 @@ def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> Au
 
 @asynccontextmanager
 async def serving(settings: AuthSettings) -> AsyncIterator[InternalClient]:
-    """One process's worth of auth-service, as a peer to ask."""
-    async with address_of(settings) as url, internal_client(url, token_of(settings)) as peer:
-        yield peer
+    """A client of one more auth-service."""
+    async with address_of(settings) as url, internal_client(url, token_of(settings)) as client:
+        yield client
 
 
 @asynccontextmanager
 async def address_of(settings: AuthSettings) -> AsyncIterator[str]:
-    """One process's worth of auth-service, by its address."""
+    """The address of one more auth-service."""
     async with TestServer(create_app(settings)) as server:
         yield str(server.make_url("")).rstrip("/")
 
@@ -173,26 +218,26 @@ def token_of(settings: AuthSettings) -> str:
 
 
 @asynccontextmanager
-async def listening(amqp_url: str) -> AsyncIterator[Ear]:
-    """An ear on auth-service's events."""
+async def listening(amqp_url: str) -> AsyncIterator[EventListener]:
+    """A listener to the events of auth-service."""
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
         exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         queue = await channel.declare_queue(exclusive=True, auto_delete=True)
         await queue.bind(exchange, "auth.#")
-        ear = Ear()
-        await queue.consume(ear.hear, no_ack=True)
-        yield ear
+        listener = EventListener()
+        await queue.consume(listener.receive, no_ack=True)
+        yield listener
 
 
 @asynccontextmanager
 async def running(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
-    """auth-service twice over one database, its tables and its events."""
+    """auth-service twice over one database, with its tables and its events."""
     async with AsyncExitStack() as stack:
         name = await stack.enter_async_context(database(postgres_url))
         settings = settings_for(postgres_url, amqp_url, name)
-        ear = await stack.enter_async_context(listening(amqp_url))
+        listener = await stack.enter_async_context(listening(amqp_url))
         urls = [await stack.enter_async_context(address_of(settings)) for _ in range(2)]
         clients = [await stack.enter_async_context(internal_client(url, token_of(settings))) for url in urls]
         tables = await stack.enter_async_context(asyncpg.create_pool(url_of(postgres_url, name), min_size=1))
-        yield Auth(settings, urls[0], tuple(clients), tables, ear)
+        yield Auth(settings, urls[0], tuple(clients), tables, listener)

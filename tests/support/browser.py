@@ -1,4 +1,4 @@
-"""A visit to the pages in a real browser: a language, a width, and a memory of everything that should not happen."""
+"""A visit to the pages in a real browser, with a record of console messages and requests to other hosts."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,23 +11,23 @@ from stack.system import Stack
 
 LOCALES = {"zh": "zh-CN", "en": "en-GB"}
 REFUSED = "Failed to load resource: the server responded with a status of 4"
-"""What the browser itself notes about an HTTP refusal; our own API refuses with real statuses."""
+"""The browser's own message about an HTTP status of 4xx, which our own API responds with."""
 
 expect.set_options(timeout=30_000)
 
 
 @dataclass
 class Visit:
-    """A page, and what was seen on its way."""
+    """A page, its console messages, and the other hosts that it called."""
 
     page: Page
     gateway: str
     sms: str
-    said: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    other_hosts: list[str] = field(default_factory=list)
 
     async def inbox(self, query: str = "") -> None:
-        """Open the SMS inbox and wait until it is live."""
+        """Open the SMS inbox and wait until it is connected."""
         await self.page.goto(f"{self.sms}/inbox{query}")
         await expect(self.page.locator("#link:not(.offline)")).to_be_visible()
 
@@ -38,23 +38,23 @@ class Visit:
         for name, value in values.items():
             await self.page.fill(f"#{name}", value)
 
-    async def complaint(self, name: str) -> str:
-        """What is wrong with a field, once something is, as assistive technology would find it."""
+    async def error_of(self, name: str) -> str:
+        """Wait for the error of a field, found the way assistive technology finds it, and return its text."""
         field = self.page.locator(f"#{name}[aria-invalid=true]")
         await expect(field).to_be_visible()
         assert f"{name}-error" in str(await field.get_attribute("aria-describedby")).split()
         return await self.page.locator(f"#{name}-error").inner_text()
 
-    def note(self, message: ConsoleMessage) -> None:
+    def on_console(self, message: ConsoleMessage) -> None:
         if not (message.text.startswith(REFUSED) and "/v2/" in message.location["url"]):
-            self.said.append(message.text)
+            self.messages.append(message.text)
 
-    def blame(self, error: Error) -> None:
-        self.said.append(str(error))
+    def on_page_error(self, error: Error) -> None:
+        self.messages.append(str(error))
 
-    def follow(self, request: Request) -> None:
+    def on_request(self, request: Request) -> None:
         if not request.url.startswith((self.gateway, self.sms, "data:")):
-            self.foreign.append(urlsplit(request.url).netloc)
+            self.other_hosts.append(urlsplit(request.url).netloc)
 
 
 Visiting = Callable[..., Awaitable[Visit]]
@@ -72,9 +72,9 @@ async def visiting(
         **options,
     )
     visit = Visit(await context.new_page(), system.url("gateway"), system.url("sms-service"))
-    visit.page.on("console", visit.note)
-    visit.page.on("pageerror", visit.blame)
-    visit.page.on("request", visit.follow)
+    visit.page.on("console", visit.on_console)
+    visit.page.on("pageerror", visit.on_page_error)
+    visit.page.on("request", visit.on_request)
     try:
         yield visit
     finally:

@@ -1,4 +1,4 @@
-"""A look into the services' tables, for what no API shows: making time pass, and searching for secrets."""
+"""Access to the services' tables for what no API offers: moving rows into the past, and searching for secrets."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +14,8 @@ DATABASES = ("auth", "sms", "contacts")
 
 AGE_NUMBER = """
     update number_activity set
-        sends = array(select moment - $2::interval from unnest(sends) moment),
-        failures = array(select moment - $2::interval from unnest(failures) moment)
+        sends = array(select at - $2::interval from unnest(sends) as at),
+        failures = array(select at - $2::interval from unnest(failures) as at)
     where phone_ref = $1
 """
 AGE_VERIFICATIONS = """
@@ -48,29 +48,29 @@ class Tables:
         return self.keys.ref(parse(number))
 
     async def age(self, number: str, seconds: int) -> None:
-        """Make time pass for one number: its sends, wrong tries and verifications move into the past."""
+        """Move a number's sends, failed checks and verifications into the past."""
         ref, past = self.ref(number), timedelta(seconds=seconds)
         for statement in (AGE_NUMBER, AGE_VERIFICATIONS):
             await self.connections["sms"].execute(statement, ref, past)
 
     async def ban(self, number: str) -> None:
-        """Ban the account of a number, as an operator would."""
+        """Ban the account of a number, as an operator does."""
         await self.connections["auth"].execute("update accounts set banned_at = now() where phone = $1", parse(number))
 
     async def everything(self) -> dict[str, str]:
-        """The text of every row of every table, by ``database.table``; binary columns as hex."""
-        found = {}
+        """The text of every row of every table, by ``database.table``."""
+        contents = {}
         for database, connection in self.connections.items():
             rows = await connection.fetch("select tablename from pg_tables where schemaname = 'public'")
             for (table,) in rows:
                 records = await connection.fetch(f'select * from "{table}"')
-                found[f"{database}.{table}"] = "\n".join(_text(record) for record in records)
-        return found
+                contents[f"{database}.{table}"] = "\n".join(_text(record) for record in records)
+        return contents
 
 
 def _text(record: asyncpg.Record) -> str:
-    """A row as text: bytes both as they read and as hex, so that a secret shows in either form."""
-    shown = []
+    """A row as text. Bytes are shown both as text and as hex, so that a search finds a secret in either form."""
+    values = []
     for value in record.values():
-        shown.append(f"{value!r} {value.hex()}" if isinstance(value, bytes) else str(value))
-    return " | ".join(shown)
+        values.append(f"{value!r} {value.hex()}" if isinstance(value, bytes) else str(value))
+    return " | ".join(values)

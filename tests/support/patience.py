@@ -1,4 +1,4 @@
-"""Callers that come back when they are told to: a service that sheds load says when, and a client repeats."""
+"""Calls that are repeated while a service sheds load, as its ``Retry-After`` asks clients to do."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,15 +7,15 @@ from typing import TypeVar
 from shared.errors import ErrorCode, ServiceError
 from support.app import Reply
 
-MOST_SECONDS = 90
-"""The longest a call is repeated for; less than a test may take."""
+MAX_SECONDS = 90
+"""How long a call is repeated. Less than the time limit of a test."""
 
-Answer = TypeVar("Answer")
+ResultT = TypeVar("ResultT")
 
 
-async def until_taken(call: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Call one of our services, again for as long as it is too busy. Raises what else it refuses with."""
-    async with asyncio.timeout(MOST_SECONDS):
+async def until_accepted(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """Call a service, and repeat the call while it is unavailable. Raises every other refusal."""
+    async with asyncio.timeout(MAX_SECONDS):
         while True:
             try:
                 return await call()
@@ -26,8 +26,8 @@ async def until_taken(call: Callable[[], Awaitable[Answer]]) -> Answer:
 
 
 async def until_answered(call: Callable[[], Awaitable[Reply]]) -> Reply:
-    """Call the gateway, again for as long as it says 503. Fails when a 503 does not say when to come back."""
-    async with asyncio.timeout(MOST_SECONDS):
+    """Call the gateway, and repeat the call while it answers 503. Fails if a 503 has no ``Retry-After``."""
+    async with asyncio.timeout(MAX_SECONDS):
         while (reply := await call()).status == 503:
             await asyncio.sleep(int(reply.headers["Retry-After"]))
         return reply

@@ -1,4 +1,4 @@
-"""A provider of SMS as a sender meets it: a server on 127.0.0.1 that remembers and answers what it is told."""
+"""An SMS provider for tests: a server on 127.0.0.1 that records requests and responds as it is set up to."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,8 +13,8 @@ HTML = "<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request as it came."""
+class ProviderRequest:
+    """One request as it arrived."""
 
     method: str
     path: str
@@ -26,44 +26,45 @@ class Asked:
 
 @dataclass
 class Provider:
-    """Set ``status``, ``body`` and ``kind`` for the next answers; ``silent`` gives none at all; ``cut`` hangs up."""
+    """``status``, ``body`` and ``content_type`` are the next responses; ``silent`` never responds, ``cut`` hangs up."""
 
     status: int = 200
     body: str = "{}"
-    kind: str = "application/json"
+    content_type: str = "application/json"
     silent: bool = False
     cut: bool = False
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[ProviderRequest] = field(default_factory=list)
     url: str = ""
-    answer: Callable[[Asked], Awaitable[web.Response]] | None = None
+    respond: Callable[[ProviderRequest], Awaitable[web.Response]] | None = None
 
     @property
     def host(self) -> str:
         return self.url.removeprefix("http://")
 
-    def says(self, status: int, body: str, kind: str = "application/json") -> None:
-        self.status, self.body, self.kind, self.silent, self.cut = status, body, kind, False, False
+    def responds(self, status: int, body: str, content_type: str = "application/json") -> None:
+        self.status, self.body, self.content_type, self.silent, self.cut = status, body, content_type, False, False
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         form = {key: str(value) for key, value in (await request.post()).items()}
-        self.asked.append(Asked(request.method, request.path, dict(request.query), request.headers, body, form))
+        received = ProviderRequest(request.method, request.path, dict(request.query), request.headers, body, form)
+        self.requests.append(received)
         if self.silent:
             await asyncio.get_running_loop().create_future()
         if self.cut:
             assert request.transport is not None
             request.transport.abort()
-        if self.answer is not None:
-            return await self.answer(self.asked[-1])
-        return web.Response(status=self.status, body=self.body.encode(), headers={"Content-Type": self.kind})
+        if self.respond is not None:
+            return await self.respond(received)
+        return web.Response(status=self.status, body=self.body.encode(), headers={"Content-Type": self.content_type})
 
 
 @asynccontextmanager
-async def provider(**given: Any) -> AsyncIterator[Provider]:
-    """A provider for as long as the block lasts."""
-    made = Provider(**given)
+async def provider(**settings: Any) -> AsyncIterator[Provider]:
+    """A provider that runs for as long as the block lasts."""
+    service = Provider(**settings)
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.handle)
+    app.router.add_route("*", "/{path:.*}", service.handle)
     async with TestServer(app, shutdown_timeout=0.1) as server:
-        made.url = str(server.make_url("")).rstrip("/")
-        yield made
+        service.url = str(server.make_url("")).rstrip("/")
+        yield service

@@ -1,4 +1,4 @@
-"""sms-service as its tests see it: the rules on a real PostgreSQL, senders that remember, time that can be moved."""
+"""sms-service for its tests: its rules on a real PostgreSQL, senders that remember, and time that can be moved."""
 
 import asyncio
 import secrets
@@ -13,26 +13,31 @@ import asyncpg
 import orjson
 
 from shared.errors import ServiceError
-from shared.events import new_id
-from shared.internal_api.sms import AskStatus, CheckCode, IssueCode, Language, Purpose
+from shared.events.envelope import new_id
+from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.keys import KeyRing, development_secret
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, migrate, pool
 from shared.tickets import TicketCodec
-from sms_service.callers.rate_limits import Unlimited
+from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
+from sms_service.keys import Secrets
 from sms_service.messages.templates import BUILT_IN, Texts
 from sms_service.otp import CodeDeriver
 from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
-from sms_service.verification.codes import CallerLimits, Secrets, Switches, Verifications
+from sms_service.spending.gate import NO_SPENDING_LIMITS
+from sms_service.verification.audit_recorder import AuditRecorder
+from sms_service.verification.code_checker import CodeChecker
+from sms_service.verification.code_issuer import CodeIssuer
+from sms_service.verification.setup import CallerLimits, SpendingGuard
 from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
-BOOTH = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
+TICKETS = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
 
 AGE_NUMBER = """
     update number_activity set
@@ -58,14 +63,14 @@ AGE_ATTEMPTS = "update attempts set started_at = started_at - $2::interval where
 
 
 def fresh_number() -> E164:
-    """A number nobody else uses."""
+    """A number that no other test uses."""
     return E164(f"+8613{secrets.randbelow(10**9):09d}")
 
 
 def asking(number: E164, purpose: Purpose = Purpose.SIGN_UP, **more: Any) -> IssueCode:
     """A request for a code, as the gateway makes it."""
-    usual = {"dialect": "maitian", "client": "test", "address": "2001:db8::1", "cooldown": 60, "daily_cap": 10}
-    return IssueCode(phone=number, purpose=purpose, **(usual | more))
+    defaults = {"dialect": "maitian", "client": "test", "address": "2001:db8::1", "cooldown": 60, "daily_cap": 10}
+    return IssueCode(phone=number, purpose=purpose, **(defaults | more))
 
 
 def looking_up(number: E164, **more: Any) -> AskStatus:
@@ -81,13 +86,13 @@ def wrong(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06d}"
 
 
-async def refusal(question: Any) -> ServiceError:
-    """The error with which a call is refused."""
+async def refusal(call: Any) -> ServiceError:
+    """The error that refuses a call."""
     try:
-        await question
+        await call
     except ServiceError as error:
         return error
-    raise AssertionError("it was not refused")
+    raise AssertionError("the call was not refused")
 
 
 class CountingDeriver(CodeDeriver):
@@ -95,9 +100,9 @@ class CountingDeriver(CodeDeriver):
 
     compared = 0
 
-    def matches(self, given: str, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> bool:
+    def matches(self, text: str, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> bool:
         self.compared += 1
-        return super().matches(given, key_id, verification_id, number, purpose)
+        return super().matches(text, key_id, verification_id, number, purpose)
 
     def pretend(self, number: E164) -> None:
         super().pretend(number)
@@ -106,7 +111,7 @@ class CountingDeriver(CodeDeriver):
 
 @dataclass
 class Recorder:
-    """A sender that remembers, and answers what it is told to answer."""
+    """A sender that keeps its messages and always returns, or raises, ``outcome``."""
 
     outcome: Outcome | Exception = Outcome.ACCEPTED
     name: str = "recorder"
@@ -120,32 +125,74 @@ class Recorder:
 
 
 def a_message(number: E164 | None = None, **more: Any) -> OutgoingMessage:
-    """A message as a sender is given it."""
-    usual = {
+    """A message as senders receive it."""
+    defaults = {
         "text": "【好码】验证码 314159",
         "code": "314159",
         "purpose": Purpose.SIGN_UP,
         "language": Language.CHINESE,
     }
-    given = {"message_id": new_id(), "remaining": timedelta(minutes=5)} | usual | more
-    return OutgoingMessage(to=number or fresh_number(), **given)
+    fields = {"message_id": new_id(), "remaining": timedelta(minutes=5)} | defaults | more
+    return OutgoingMessage(to=number or fresh_number(), **fields)
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The calls of the API about codes."""
+
+    issuer: CodeIssuer
+    checker: CodeChecker
+
+    async def issue(self, request: IssueCode) -> CodeIssued:
+        return await self.issuer.issue(request)
+
+    async def status(self, request: AskStatus) -> Status:
+        return await self.issuer.status(request)
+
+    async def check(self, request: CheckCode) -> CodeChecked:
+        return await self.checker.check(request)
 
 
 @dataclass(frozen=True)
 class Sms:
-    """The service's rules over a database of their own."""
+    """The rules of one process, over a database of the test's own."""
 
     database: str
     pool: Pool
     deriver: CountingDeriver
 
     def codes(
-        self, callers: CallerLimits | None = None, tests: TestNumbers = NO_TEST_NUMBERS, **switches: Any
-    ) -> Verifications:
-        on = Switches(**({"reveal_codes": True} | switches))
-        secret = Secrets(self.deriver, PHONES, BOOTH)
-        return Verifications(
-            VerificationStore(self.pool), callers or Unlimited(), secret, lambda: None, on, tests=tests
+        self,
+        callers: CallerLimits | None = None,
+        test_numbers: TestNumbers = NO_TEST_NUMBERS,
+        *,
+        spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
+        reveal_codes: bool = True,
+        master_code: str | None = None,
+    ) -> Codes:
+        store, secrets = VerificationStore(self.pool), Secrets(self.deriver, PHONES, TICKETS)
+        limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
+        return Codes(
+            CodeIssuer(
+                store,
+                limits,
+                secrets,
+                audit,
+                lambda: None,
+                test_numbers=test_numbers,
+                spending_guard=spending_guard,
+                reveal_codes=reveal_codes,
+            ),
+            CodeChecker(
+                store,
+                limits,
+                secrets,
+                audit,
+                lambda: None,
+                test_numbers=test_numbers,
+                prefix_counting=spending_guard,
+                master_code=master_code,
+            ),
         )
 
     def delivery(self, sender_pool: Sender | SenderPool, texts: Texts = BUILT_IN) -> Delivery:
@@ -154,7 +201,7 @@ class Sms:
         return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, PHONES, lambda: None, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:
-        """Make time pass for one number: all its moments move into the past."""
+        """Let time pass for one number: all its times move into the past."""
         for statement in (AGE_NUMBER, AGE_VERIFICATIONS, AGE_SENDS, AGE_ATTEMPTS):
             await self.pool.execute(statement, PHONES.ref(number), timedelta(**past))
 
@@ -165,20 +212,20 @@ class Sms:
         )
 
     async def attempts(self, number: E164) -> Sequence[asyncpg.Record]:
-        """The calls of senders for a number, oldest first."""
+        """The attempts to reach a number, oldest first."""
         statement = "select * from attempts where phone_ref = $1 order by started_at, number"
         return await self.pool.fetch(statement, PHONES.ref(number))
 
-    async def events(self, about: str) -> list[dict[str, Any]]:
-        """The events in the outbox that name ``about``: a reference, a verification or a message. Oldest first."""
+    async def events(self, subject: str) -> list[dict[str, Any]]:
+        """The events in the outbox that name a phone reference, a verification or a message. Oldest first."""
         bodies = await self.pool.fetch("select body from outbox where exchange = 'events' order by id")
         found = [orjson.loads(row["body"]) for row in bodies]
-        return [event for event in found if about in event["data"].values()]
+        return [event for event in found if subject in event["data"].values()]
 
 
 @asynccontextmanager
 async def fresh_database(postgres_url: str) -> AsyncIterator[str]:
-    """A migrated database of this test's own; gives its name."""
+    """The name of a migrated database of the test's own."""
     name = f"sms_{secrets.token_hex(6)}"
     await asyncio.to_thread(migrate, postgres_url, name, "sms_service")
     try:
@@ -191,7 +238,7 @@ async def fresh_database(postgres_url: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def process(postgres_url: str, database: str) -> AsyncIterator[Sms]:
-    """What one process has: connections and a deriver of its own."""
+    """One process, with its own connections and deriver."""
     async with pool(postgres_url, database) as opened:
         yield Sms(database, opened, CountingDeriver(KEYS))
 

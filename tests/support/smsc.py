@@ -1,4 +1,4 @@
-"""An SMS centre that speaks SMPP 3.4 on 127.0.0.1: binds, takes messages, sends receipts, and misbehaves on demand."""
+"""An SMS centre for tests, by SMPP 3.4 on 127.0.0.1: it binds, accepts messages, sends receipts, and fails on demand."""
 
 import asyncio
 import struct
@@ -20,7 +20,7 @@ class Submitted:
 
 @dataclass
 class Centre:
-    """``status`` answers submissions, ``bind_status`` binds; ``silent`` answers no submission; ``receipt`` follows one."""
+    """``status`` answers submissions and ``bind_status`` binds; ``silent`` answers none; ``receipt`` follows each one."""
 
     password: str = "secret"
     status: int = 0
@@ -48,28 +48,28 @@ class Centre:
         if command == BIND:
             password = body.split(b"\0")[1].decode()
             status = self.bind_status or (0 if password == self.password else 0x0E)
-            say(writer, RESPONSE | BIND, status, sequence, b"centre\0")
+            write_pdu(writer, RESPONSE | BIND, status, sequence, b"centre\0")
             self.bound.set()
         elif command == SUBMIT:
-            self.submitted.append(submission(body))
+            self.submitted.append(parse_submission(body))
             if not self.silent:
-                identity = f"id-{len(self.submitted)}"
-                say(writer, RESPONSE | SUBMIT, self.status, sequence, identity.encode() + b"\0")
+                message_id = f"id-{len(self.submitted)}"
+                write_pdu(writer, RESPONSE | SUBMIT, self.status, sequence, message_id.encode() + b"\0")
                 if self.receipt:
-                    say(writer, DELIVER, 0, 7, report(identity, self.receipt))
+                    write_pdu(writer, DELIVER, 0, 7, receipt_body(message_id, self.receipt))
         elif command in {UNBIND, ENQUIRE}:
-            say(writer, RESPONSE | command, 0, sequence, b"")
+            write_pdu(writer, RESPONSE | command, 0, sequence, b"")
 
     def hang_up(self) -> None:
         for writer in list(self.writers):
             writer.transport.abort()
 
 
-def say(writer: asyncio.StreamWriter, command: int, status: int, sequence: int, body: bytes) -> None:
+def write_pdu(writer: asyncio.StreamWriter, command: int, status: int, sequence: int, body: bytes) -> None:
     writer.write(struct.pack("!IIII", 16 + len(body), command, status, sequence) + body)
 
 
-def submission(body: bytes) -> Submitted:
+def parse_submission(body: bytes) -> Submitted:
     _, rest = body.split(b"\0", 1)
     source, rest = rest[2:].split(b"\0", 1)
     destination, rest = rest[2:].split(b"\0", 1)
@@ -81,23 +81,21 @@ def submission(body: bytes) -> Submitted:
     return Submitted(source.decode(), destination.decode(), coding, text, registered)
 
 
-def report(identity: str, status: str) -> bytes:
-    """A receipt in the usual words, with a date of the unusual kind that has seconds."""
-    text = (
-        f"id:{identity} sub:001 dlvrd:001 submit date:201120115900 done date:201120115903 stat:{status} err:00A text:x"
-    )
+def receipt_body(message_id: str, status: str) -> bytes:
+    """A receipt in the usual format, but with dates that have seconds, which are unusual."""
+    text = f"id:{message_id} sub:001 dlvrd:001 submit date:201120115900 done date:201120115903 stat:{status} err:00A text:x"
     head = b"\0" + b"\1\1" + b"8613800138000\0" + b"\0\0" + b"Haoma\0" + bytes([0x04, 0, 0]) + b"\0\0"
     return head + bytes([0, 0, 0, 0, len(text)]) + text.encode()
 
 
 @asynccontextmanager
-async def centre(**given: object) -> AsyncIterator[Centre]:
-    """A centre for as long as the block lasts."""
-    made = Centre(**given)  # type: ignore[arg-type]
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
+async def centre(**settings: object) -> AsyncIterator[Centre]:
+    """A centre that runs for as long as the block lasts."""
+    smsc = Centre(**settings)  # type: ignore[arg-type]
+    server = await asyncio.start_server(smsc.serve, "127.0.0.1", 0)
+    smsc.port = server.sockets[0].getsockname()[1]
     try:
-        yield made
+        yield smsc
     finally:
         server.close()
-        made.hang_up()
+        smsc.hang_up()

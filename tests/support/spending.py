@@ -10,7 +10,6 @@ from typing import Any
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 from shared.postgres import Connection, Pool
-from sms_service.callers.rate_limits import Unlimited
 from sms_service.delivery.budgeted_ledger_store import BudgetedLedger
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
@@ -23,10 +22,8 @@ from sms_service.spending.gate import SpendingGate
 from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
-from sms_service.verification.codes import Secrets, Switches, Verifications
-from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
-from support.sms import BOOTH, PHONES, Recorder, Sms, asking, entering
+from support.sms import PHONES, Codes, Recorder, Sms, asking, entering
 
 CENT = 10_000
 """In micros."""
@@ -117,17 +114,8 @@ class SpendingHarness:
         await self.store.open_budgets(self.plan.budgets)
         return self
 
-    def codes(self, tests: TestNumbers = NO_TEST_NUMBERS) -> Verifications:
-        secret, on = Secrets(self.sms.deriver, PHONES, BOOTH), Switches(reveal_codes=True)
-        return Verifications(
-            VerificationStore(self.sms.pool),
-            Unlimited(),
-            secret,
-            lambda: None,
-            on,
-            tests=tests,
-            spending_guard=self.gate,
-        )
+    def codes(self, test_numbers: TestNumbers = NO_TEST_NUMBERS) -> Codes:
+        return self.sms.codes(test_numbers=test_numbers, spending_guard=self.gate)
 
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
         names = tuple(sender.name for sender in senders)

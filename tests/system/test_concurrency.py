@@ -1,4 +1,4 @@
-"""Many requests at once, on real servers and real processes: what must happen once happens once."""
+"""Simultaneous requests on real servers and processes: what must happen once happens once."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ from support.patience import until_answered
 
 @pytest.fixture(scope="module")
 async def second_app(system: Stack):
-    """The same app at a second gateway, with a second sms-service behind it."""
+    """An app at a second gateway with a second sms-service."""
     sms = system.launch("sms-service", label="second-sms")
     gateway = system.launch("gateway", label="second-gateway", env={"SMS_URL": sms.url})
     async with App.connect(gateway.url, system.url("sms-service")) as app:
@@ -22,18 +22,18 @@ async def second_app(system: Stack):
     sms.stop()
 
 
-async def test_of_a_thousand_wrong_guesses_at_once_over_two_processes_five_are_compared(
+async def test_of_a_thousand_simultaneous_wrong_codes_at_two_processes_five_are_compared(
     app: App, second_app: App, tables: Tables
 ) -> None:
     number = fresh_number()
     await app.send_code(number)
     code = await app.code(number)
-    guesses = [f"{guess:06d}" for guess in range(1001) if f"{guess:06d}" != code][:1000]
+    codes = [f"{number:06d}" for number in range(1001) if f"{number:06d}" != code][:1000]
 
     replies = await asyncio.gather(
         *(
-            until_answered(partial((app if i % 2 else second_app).verify, number, guess))
-            for i, guess in enumerate(guesses)
+            until_answered(partial((app if i % 2 else second_app).verify, number, incorrect))
+            for i, incorrect in enumerate(codes)
         )
     )
 
@@ -48,7 +48,7 @@ async def test_of_a_thousand_wrong_guesses_at_once_over_two_processes_five_are_c
     assert (await second_app.verify(number, code)).body["error_code"] == "10001"
 
 
-async def test_of_two_hundred_submissions_of_one_ticket_one_opens_the_account(
+async def test_of_two_hundred_submissions_of_one_ticket_one_registers_the_account(
     app: App, second_app: App, tables: Tables
 ) -> None:
     number = fresh_number()
@@ -76,7 +76,7 @@ async def test_of_two_hundred_submissions_of_one_ticket_one_opens_the_account(
     assert (await app.log_in(number, loser)).body["error_code"] == "20000"
 
 
-async def test_of_fifty_sends_at_once_to_one_number_one_message_leaves(app: App, second_app: App) -> None:
+async def test_of_fifty_simultaneous_requests_for_a_code_one_sends_a_message(app: App, second_app: App) -> None:
     number = fresh_number()
 
     replies = await asyncio.gather(
@@ -89,7 +89,7 @@ async def test_of_fifty_sends_at_once_to_one_number_one_message_leaves(app: App,
         assert [message["id"] for message in (await response.json())["messages"]] == [first["id"]]
 
 
-async def test_twenty_right_codes_at_once_are_one_ticket(app: App) -> None:
+async def test_twenty_checks_of_the_correct_code_give_one_ticket(app: App) -> None:
     number = fresh_number()
     await app.send_code(number)
     code = await app.code(number)

@@ -86,6 +86,22 @@ class Checkout:
         self.runs.append(process)
         return process
 
+    def make_run(self) -> subprocess.Popen[str]:
+        """Start ``make run`` itself as a background job of a script: a process group of its own, SIGINT ignored."""
+        shutil.copy(ROOT / "Makefile", self.root)
+        (self.root / ".venv").symlink_to(sys.prefix)
+        process = subprocess.Popen(
+            ["sh", "-c", "trap '' INT; exec make -o .venv/.installed run"],
+            cwd=self.root,
+            env={**os.environ, **{name: str(ports.free_port()) for name in (*MODULES.values(), "SMS_WORKER_PORT")}},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.runs.append(process)
+        return process
+
     def addresses(self, process: subprocess.Popen[str]) -> dict[str, str]:
         """Wait until everything is ready. Returns the variables in ``stack.env``."""
         file = self.local / "stack.env"
@@ -401,6 +417,25 @@ def test_ctrl_c_during_a_start_leaves_nothing(checkout, seconds, in_background):
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    ("to", "number"), [("make", signal.SIGTERM), ("group", signal.SIGTERM), ("group", signal.SIGINT)]
+)
+def test_a_signal_to_make_or_to_its_process_group_ends_a_run_in_the_background(checkout, to, number):
+    # SIGINT to make alone cannot work: make passes on SIGTERM only, and ignores SIGINT in the background of a script.
+    process = checkout.make_run()
+    while not any(listens_to(process, signal.SIGTERM, pid) for pid in started_by(process.pid)):
+        time.sleep(0.01)
+
+    if to == "make":
+        process.send_signal(number)
+    else:
+        os.killpg(process.pid, number)
+    output = process.communicate(timeout=TIMEOUT_SECONDS)[0]
+
+    assert "everything is stopped" in output
+    assert orphans.find(checkout.local) == []
+
+
 def test_ctrl_c_before_the_start_listens_also_ends_it(checkout):
     process = checkout.run(**checkout.stand_ins())
     process.send_signal(signal.SIGINT)
@@ -474,9 +509,16 @@ def signals(pid: int, kind: str) -> set[int]:
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
-def listens_to(process: subprocess.Popen[str], number: signal.Signals) -> bool:
+def listens_to(process: subprocess.Popen[str], number: signal.Signals, pid: int | None = None) -> bool:
+    """Whether a process, or the one with the given pid that it started, has a handler for a signal."""
     assert process.poll() is None, process.communicate()[0]
-    return number in signals(process.pid, "SigCgt")
+    return number in signals(pid or process.pid, "SigCgt")
+
+
+def started_by(pid: int) -> list[int]:
+    """The processes under ``make`` that have become ``python -m stack``."""
+    commands = {child: Path(f"/proc/{child}/cmdline").read_bytes() for child in orphans.process_tree(pid)[1:]}
+    return [child for child, command in commands.items() if b"\0-m\0stack\0" in command]
 
 
 def listener(local: Path, module: str, port: int) -> int:

@@ -1,4 +1,4 @@
-"""The README's walk-through, typed as it stands: only curl, the shell, and the inbox's JSON."""
+"""The README's walk-through, run as it is written: with curl, the shell, and the inbox's JSON."""
 
 import re
 import subprocess
@@ -21,28 +21,28 @@ async def test_a_reader_registers_logs_in_resets_and_finds_a_friend(
     steps = [block for block in blocks if "curl" in block]
     before, after = "".join(steps).split("sleep 60\n")
 
-    registered = type_in(before, tmp_path)
+    registered = run_script(before, tmp_path)
     await tables.age(FIRST, 61)
     definitions = functions(before)
-    found = type_in(definitions + after, tmp_path)
+    reset = run_script(definitions + after, tmp_path)
 
     assert '"success":"true"' in registered
     assert f'"phone":"{FIRST}"' in registered
     assert '"user_id":"' in registered
-    assert '{"verify_code":""}' in found
-    assert f'"phone":"{FRIEND}"' in found
-    assert '"data":[{"phone":"139-0013-9000","nickName":' in found
+    assert '{"verify_code":""}' in reset
+    assert f'"phone":"{FRIEND}"' in reset
+    assert '"data":[{"phone":"139-0013-9000","nickName":' in reset
 
 
 def functions(script: str) -> str:
-    """The lines of a script that only define things: what a terminal still knows a minute later."""
+    """The lines of a script that define variables and functions: a terminal still knows them later."""
     return "".join(line + "\n" for line in script.splitlines() if re.match(r"(\. |V1=|[a-z0-9]+\(\) \{)", line))
 
 
-def type_in(script: str, folder: Path) -> str:
-    """What a shell prints."""
-    done = subprocess.run(
+def run_script(script: str, folder: Path) -> str:
+    """Run a script in a shell and return its output."""
+    process = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, timeout=60, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout

@@ -1,4 +1,4 @@
-"""No code, password, token or clear number where it does not belong: canaries are planted and looked for everywhere."""
+"""No code, password, token or clear number leaks: a test uses known values and searches for them everywhere."""
 
 import asyncio
 import re
@@ -15,12 +15,12 @@ PASSWORDS = ("Canary-Password-One", "Canary-Password-Two", "Canary-Wrong-Passwor
 
 
 @pytest.fixture
-async def overheard(system: Stack) -> AsyncIterator[list[str]]:
-    """Every event published while the test runs, headers included; commands hold a message id and nothing else."""
-    heard: list[str] = []
+async def published_events(system: Stack) -> AsyncIterator[list[str]]:
+    """Every event that is published during the test, with its headers. Commands contain only message ids."""
+    events: list[str] = []
 
     async def listen(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        heard.append(f"{message.routing_key} {message.headers} {message.body.decode()}")
+        events.append(f"{message.routing_key} {message.headers} {message.body.decode()}")
 
     connection = await aio_pika.connect(system.addresses["AMQP_URL"])
     async with connection:
@@ -28,18 +28,18 @@ async def overheard(system: Stack) -> AsyncIterator[list[str]]:
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind("events", "#")
         await queue.consume(listen, no_ack=True)
-        yield heard
+        yield events
 
 
-async def test_nothing_private_is_found_in_logs_tables_events_redis_or_refusals(
-    app: App, system: Stack, tables: Tables, overheard: list[str]
+async def test_logs_tables_events_redis_and_refusals_contain_nothing_private(
+    app: App, system: Stack, tables: Tables, published_events: list[str]
 ) -> None:
     number, other = fresh_number(), fresh_number()
     refusals: list[str] = []
     canaries = {f"password {n}": word for n, word in enumerate(PASSWORDS)}
     canaries |= {f"md5 {n}": md5(word) for n, word in enumerate(PASSWORDS)}
 
-    # A whole life of an account, with every kind of mistake on the way.
+    # The whole life of an account, with every kind of mistake.
     await app.send_code(number)
     refusals.append(str((await app.send_code(number)).body))
     sign_up = await app.code(number)
@@ -65,39 +65,39 @@ async def test_nothing_private_is_found_in_logs_tables_events_redis_or_refusals(
     canaries |= {"number": number, "contact": other, "ticket": ticket, "reset token": reset["token"]}
     canaries |= {"register token": user["token"], "session token": session["token"]}
     codes = {"sign-up code": sign_up, "reset code": reset_code}
-    await asyncio.sleep(1.5)  # one poll of the relay: whatever was committed is out
+    await asyncio.sleep(1.5)  # one poll of the relay: every committed event is published
     places = {f"log of {name}": service.logs() for name, service in system.services.items()}
     places |= {f"table {name}": text for name, text in (await tables.everything()).items()}
     places |= {
-        "events": "\n".join(overheard),
+        "events": "\n".join(published_events),
         "redis": await everything_in_redis(system),
         "refusals": "\n".join(refusals),
     }
 
-    assert len(overheard) > 5, "nothing was overheard: the search proves nothing"
+    assert len(published_events) > 5, "too few events: the search would prove nothing"
     assert "service.ready" in places["log of gateway"]
-    assert found(places, canaries, codes) == []
+    assert leaks(places, canaries, codes) == []
 
 
-def found(places: dict[str, str], canaries: dict[str, str], codes: dict[str, str]) -> list[str]:
-    """Where a canary sits that should not."""
-    hits = []
+def leaks(places: dict[str, str], canaries: dict[str, str], codes: dict[str, str]) -> list[str]:
+    """Each canary and where it leaked."""
+    leaked = []
     for place, text in places.items():
         for name, canary in canaries.items():
             own_number = name == "number" and place == "table auth.accounts"
             if canary in text and not own_number:
-                hits.append(f"{name} in {place}")
+                leaked.append(f"{name} in {place}")
         for name, code in codes.items():
-            # six digits may be microseconds of a time or part of an id: only a word of its own is the code
+            # six digits inside a longer word may be microseconds or part of an id
             if re.search(rf"(?<![0-9A-Za-z.]){code}(?![0-9A-Za-z])", text):
-                hits.append(f"{name} in {place}")
-    return hits
+                leaked.append(f"{name} in {place}")
+    return leaked
 
 
 async def malformed(app: App, number: str, code: str) -> list[str]:
-    """Requests that cannot even be parsed, with private values inside, and what came back."""
+    """Send requests that cannot be parsed and contain private values. Returns the responses."""
     host, port = app.gateway.removeprefix("http://").split(":")
-    answers = []
+    responses = []
     for head in (
         f"GET /v1/user/register/verify.json?phone_number={number}&verify_code={code} HTTP/1.1\nHost: x\n\n",
         f"GET /v1/user/register/verify.json?phone_number={number}&verify_code={code} HTTP/9.9\r\n\r\n",
@@ -110,18 +110,18 @@ async def malformed(app: App, number: str, code: str) -> list[str]:
         writer.write(head.encode())
         writer.write_eof()
         async with asyncio.timeout(30):
-            answers.append((await reader.read(65536)).decode())
+            responses.append((await reader.read(65536)).decode())
         writer.close()
         await writer.wait_closed()
-    return answers
+    return responses
 
 
 async def everything_in_redis(system: Stack) -> str:
     client = redis.asyncio.Redis.from_url(system.addresses["REDIS_URL"])
     async with client:
-        found = []
+        entries = []
         async for key in client.scan_iter():
             kind = await client.type(key)
             value = await client.dump(key)
-            found.append(f"{key!r} {kind!r} {value!r}")
-        return "\n".join(found)
+            entries.append(f"{key!r} {kind!r} {value!r}")
+        return "\n".join(entries)

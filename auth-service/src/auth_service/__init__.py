@@ -1,1 +1,1 @@
-"""Accounts, passwords and sessions; the truth about them is in PostgreSQL."""
+"""auth-service: accounts, passwords, sessions and tokens. PostgreSQL holds the truth about all of them."""

@@ -13,13 +13,13 @@ from shared.process.startup import UnreachableError
 
 SERVICE = "auth-service"
 KEEPALIVE_SECONDS = 75.0
-ABOUT = "Accounts, passwords and sessions. Without a command it serves. Settings come from the environment."
+DESCRIPTION = "Accounts, passwords and sessions. Without a command it serves. Settings come from the environment."
 
 
 def serve() -> None:
-    """Answer calls until told to stop (the default)."""
+    """Serve requests until a signal stops it (the default)."""
     settings = _settings(AuthSettings)
-    from auth_service.app import create_app  # noqa: PLC0415  a migration needs none of it
+    from auth_service.app import create_app  # noqa: PLC0415  the other commands start faster without it
 
     app = create_app(settings)
     web.run(
@@ -29,7 +29,7 @@ def serve() -> None:
 
 
 def apply_migrations() -> None:
-    """Create the database where it is missing and bring its schema up to date."""
+    """Create the database if it is missing, and bring its schema up to date."""
     settings = _settings(DatabaseSettings)
     try:
         migrate(settings.postgres_url, settings.auth_database, "auth_service")
@@ -39,24 +39,24 @@ def apply_migrations() -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
-ON_A_USER: dict[str, Callable[[AuthSettings, int], None]] = {"ban": cli.ban, "unban": cli.unban}
+USER_COMMANDS: dict[str, Callable[[AuthSettings, int], None]] = {"ban": cli.ban, "unban": cli.unban}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says. Settings come from the environment."""
-    parser = argparse.ArgumentParser(prog="python -m auth_service", description=ABOUT)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    """Run the command that the arguments name."""
+    parser = argparse.ArgumentParser(prog="python -m auth_service", description=DESCRIPTION)
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.__doc__, description=command.__doc__)
-    for name, deed in ON_A_USER.items():
-        told = commands.add_parser(name, help=deed.__doc__, description=deed.__doc__)
-        told.add_argument("user_id", metavar="USER_ID", type=int, help="the account's number in events and in answers")
+        parsers.add_parser(name, help=command.__doc__, description=command.__doc__)
+    for name, user_command in USER_COMMANDS.items():
+        user_parser = parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__)
+        user_parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
     parser.set_defaults(command="serve")
-    asked = parser.parse_args(arguments)
-    if asked.command in ON_A_USER:
-        ON_A_USER[asked.command](_settings(AuthSettings), asked.user_id)
+    options = parser.parse_args(arguments)
+    if options.command in USER_COMMANDS:
+        USER_COMMANDS[options.command](_settings(AuthSettings), options.user_id)
     else:
-        COMMANDS[asked.command]()
+        COMMANDS[options.command]()
 
 
 def _settings(model: type[S]) -> S:

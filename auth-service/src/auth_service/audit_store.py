@@ -1,35 +1,30 @@
-"""The audit in PostgreSQL: one row per authentication attempt, with no number, address or secret in it."""
+"""The audit log in PostgreSQL: the table ``audit_log``."""
 
-from uuid import UUID
-
-from auth_service.accounts.model import AuditEntry
-from shared.events import new_id
+from auth_service.audit import AuditEntry
+from shared.events.envelope import new_id
 from shared.postgres import Connection, Pool, connection
 
-INSERT = """
-    insert into audit_log (id, action, phone_ref, network, user_id, client, dialect)
+ADD = """
+    insert into audit_log (id, action, phone_ref, user_id, network, client, dialect)
     values ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
 class AuditStore:
-    """``sessions.Audit`` over PostgreSQL."""
+    """``audit.AuditLog`` over PostgreSQL."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def record(self, attempt: AuditEntry) -> None:
-        """Write one attempt on its own."""
-        async with connection(self._pool) as session:
-            await put(session, attempt)
+    async def record(self, entry: AuditEntry) -> None:
+        """Write one entry in a transaction of its own."""
+        async with connection(self._pool) as conn:
+            await add_entry(conn, entry)
 
 
-async def put(connection: Connection, attempt: AuditEntry) -> None:
-    """Write one attempt inside the caller's transaction."""
-    origin = attempt.origin
-    await connection.execute(INSERT, *columns(attempt), attempt.user_id, origin.client, origin.dialect)
-
-
-def columns(attempt: AuditEntry) -> tuple[UUID, str, int | None, str]:
-    """What an attempt has beyond its session: id, action, phone_ref, network; for statements that write both."""
-    return new_id(), attempt.action, attempt.phone_ref, attempt.origin.network
+async def add_entry(conn: Connection, entry: AuditEntry) -> None:
+    """Write one entry inside the caller's transaction."""
+    context = entry.context
+    await conn.execute(
+        ADD, new_id(), entry.action, entry.phone_ref, entry.user_id, context.network, context.client, context.dialect
+    )

@@ -1,4 +1,4 @@
-"""What auth-service is told by its environment."""
+"""The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
 import os
 from typing import Self
@@ -6,25 +6,25 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.keys import KeyRing
-from shared.process.settings import Environment, HexKey, Keys, OnOff, Settings
+from shared.process.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, Settings
 
 SEED_BYTES = 32
 
 
 class DatabaseSettings(Settings):
-    """Enough to migrate: the job that changes the schema is given no key."""
+    """The settings of a migration, which needs no key."""
 
-    postgres_url: str = Field(repr=False)
+    postgres_url: PostgresUrl
     auth_database: str = Field(default="auth", pattern="^[a-z_][a-z0-9_]{0,62}$")
 
 
 class AuthSettings(DatabaseSettings):
-    """Variables are the field names in capitals; ``shared.settings`` has the ones every service knows."""
+    """The settings of the service and of the operator's commands."""
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
-    amqp_url: str = Field(repr=False)
-    service_token: HexKey
+    amqp_url: AmqpUrl
     postgres_connections: int = Field(default=10, ge=2, le=200)
+    service_token: HexKey
     ticket_keys: Keys
     password_peppers: Keys
     jwt_keys: Keys

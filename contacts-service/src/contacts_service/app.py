@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
-import asyncpg
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -17,12 +16,10 @@ from contacts_service.numbers import NumberReader
 from contacts_service.settings import ContactsSettings
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
-from shared.errors import ServiceError
 from shared.internal_api.server import new_service
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
 from shared.process.health import CHECKS
-from shared.process.startup import wait_for_server
 
 BODY_BYTES = 512 * 1024
 """Larger than a list of 2,000 numbers, so that a list that is too long gets its own error code."""
@@ -55,13 +52,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
 
 async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: Store) -> Directory:
     """Load the filter. The migration may still be running, so this waits for the tables."""
-    await wait_for_server(
-        "the contacts tables in PostgreSQL",
-        "POSTGRES_URL",
-        settings.postgres_url,
-        lambda: store.page(-1, 1),
-        on=(ServiceError, asyncpg.PostgresError),
-    )
+    await store.wait_for_tables(settings.postgres_url)
     directory = Directory(store)
     await stack.enter_async_context(directory.running())
     return directory

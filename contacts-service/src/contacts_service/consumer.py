@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, ValidationError
 
 from shared.amqp import Consumer, PoisonError, Queue
 from shared.background import running
-from shared.events import CloudEvent, UserDeleted, UserRegistered, UserSnapshot, UserUpdated
+from shared.events.catalogue import UserDeleted, UserRegistered, UserSnapshot, UserUpdated
+from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex, ref_hex
 
 QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key))

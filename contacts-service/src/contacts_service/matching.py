@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from shared.errors import ErrorCode, ServiceError
-from shared.events import ContactsMatched, Publish, new_event
+from shared.events.catalogue import ContactsMatched
+from shared.events.envelope import Publish, new_event
 from shared.internal_api.contacts import MAX_NUMBERS, Contact, Matched
 from shared.phone import E164, split
 

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Gauge
 
 from shared.amqp import Publisher, raise_on_broker_loss
 from shared.background import running
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.postgres import Connection, Pool, transaction
 
 BATCH = 200

@@ -209,13 +209,17 @@ def migrate(server: str, database: str, package: str) -> None:
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
-    try:
-        asyncio.run(ensure_database(server, database))
-    except UnreachableError as error:
-        sys.stderr.write(f"{package} cannot migrate: {error}\n")
-        raise SystemExit(1) from None
+    _ensure_database_or_exit(server, database, package)
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
     config.attributes["url"] = url_of(server, database)
     command.upgrade(config, "head")
     log.info("database.migrated", database=database)
+
+
+def _ensure_database_or_exit(server: str, database: str, package: str) -> None:
+    try:
+        asyncio.run(ensure_database(server, database))
+    except UnreachableError as error:
+        sys.stderr.write(f"{package} cannot migrate: {error}\n")
+        raise SystemExit(1) from None

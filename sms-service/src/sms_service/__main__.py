@@ -1,101 +1,95 @@
-"""``python -m sms_service``: serve, worker, migrate, explain, preview, spending."""
+"""``python -m sms_service [worker | migrate | explain | preview | spending]``. Without a command it serves the API."""
 
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from shared.internal_api.sms import Language
 from shared.process import logs
 from shared.process.settings import load
 from sms_service.retention import MESSAGE_DAYS
-from sms_service.settings import DatabaseSettings, ExplainSettings, RoutesSettings, SmsSettings, SpendingSettings
+from sms_service.settings import ConfigSettings, DatabaseSettings, ExplainSettings, SmsSettings, SpendingSettings
+
+if TYPE_CHECKING:
+    from aiohttp.web import Application
 
 API = "sms-service"
 WORKER = "sms-worker"
 KEEPALIVE_SECONDS = 75.0
 """Longer than our own clients keep an idle connection, so that the server never closes one under a request."""
-ABOUT = "Codes by SMS. Without a command it serves. Settings are read from the environment."
+ABOUT = "Codes by SMS. Without a command it serves the API. Settings are read from the environment."
+
+# Settings are read before the large imports of each command: an error in them shows half a second earlier.
 
 
 def serve(_: argparse.Namespace) -> None:
-    """Answer the gateway: issue and check codes (the default)."""
+    """Serve the API that issues and checks codes (the default)."""
     settings = load(SmsSettings, API)
     logs.configure(API, settings.log_level)
-    # Before all else: the imports that follow fit into the 3 MiB which this one leaves behind.
+    # First, because the imports that follow fit into the 3 MiB that this one frees.
     import redis.asyncio  # noqa: F401, PLC0415
 
-    from shared.process import web  # noqa: PLC0415  a bad setting is told before half a second of imports
     from sms_service.app import create_api  # noqa: PLC0415
 
-    web.run(
-        web.serve(
-            create_api(settings),
-            host=settings.bind_address,
-            port=settings.sms_port,
-            keepalive_seconds=KEEPALIVE_SECONDS,
-        ),
-        API,
-    )
+    _run(create_api, settings, settings.sms_port, API)
 
 
 def worker(_: argparse.Namespace) -> None:
-    """Send the messages that were asked for."""
+    """Run the worker that sends messages."""
     settings = load(SmsSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
-    from shared.process import web  # noqa: PLC0415  as above
     from sms_service.worker import create_worker  # noqa: PLC0415
 
-    web.run(
-        web.serve(
-            create_worker(settings),
-            host=settings.bind_address,
-            port=settings.sms_worker_port,
-            keepalive_seconds=KEEPALIVE_SECONDS,
-        ),
-        WORKER,
-    )
+    _run(create_worker, settings, settings.sms_worker_port, WORKER)
+
+
+def _run(create: Callable[[SmsSettings], "Application"], settings: SmsSettings, port: int, name: str) -> None:
+    from shared.process import web  # noqa: PLC0415
+
+    app = create(settings)
+    web.run(web.serve(app, host=settings.bind_address, port=port, keepalive_seconds=KEEPALIVE_SECONDS), name)
 
 
 def migrate(_: argparse.Namespace) -> None:
-    """Create the database if it is missing and update its schema, then end; safe to run from many places at once."""
+    """Create the database if it is missing, and update its schema. Several processes may run this at once."""
     settings = load(DatabaseSettings, API)
     logs.configure(API, settings.log_level)
-    from shared import postgres  # noqa: PLC0415  as above
+    from shared import postgres  # noqa: PLC0415
 
     postgres.migrate(settings.postgres_url, settings.sms_database, "sms_service")
 
 
-def explain(asked: argparse.Namespace) -> None:
-    """Tell why a number has no code, step by step: what was asked, refused, queued, sent, answered, entered."""
+def explain(arguments: argparse.Namespace) -> None:
+    """Explain step by step why a number received no code."""
     settings = load(ExplainSettings, API)
     logs.configure(API, "warning", to=sys.stderr)
-    from sms_service.explain import command  # noqa: PLC0415  as above
+    from sms_service.explain import command  # noqa: PLC0415
 
-    command.explain(settings, asked.about, asked.days, as_json=asked.json)
-
-
-def preview(asked: argparse.Namespace) -> None:
-    """Show what messages will say and how many short messages they take, with a made-up code; sends nothing."""
-    settings = load(RoutesSettings, API)
-    from sms_service.messages import preview as previewing  # noqa: PLC0415  as above
-
-    texts = settings.routing.wording.words
-    shown = previewing.preview(texts, asked.number, asked.language, asked.dialect, asked.client)
-    sys.stdout.write(shown)
+    command.explain(settings, arguments.subject, arguments.days, as_json=arguments.json)
 
 
-def spending(asked: argparse.Namespace) -> None:
-    """Show what is spent and which prefixes are slowed or stopped, or let one of them go."""
+def preview(arguments: argparse.Namespace) -> None:
+    """Show the text of each message with a sample code, and how many SMS segments it takes. Nothing is sent."""
+    config = load(ConfigSettings, API).sms_config
+    from sms_service.messages.preview import preview as previewed  # noqa: PLC0415
+
+    texts = config.message_tables.composer
+    sys.stdout.write(previewed(texts, arguments.number, arguments.language, arguments.dialect, arguments.client))
+
+
+def spending(arguments: argparse.Namespace) -> None:
+    """Show the budgets and the throttled and blocked prefixes, or unblock one."""
     settings = load(SpendingSettings, API)
     logs.configure(API, "error", to=sys.stderr)
-    from sms_service.spending import cli  # noqa: PLC0415  as above
+    from sms_service.spending import cli  # noqa: PLC0415
 
-    cli.spending(settings.routing.plan, settings.postgres_url, settings.sms_database, asked.scope)
+    cli.spending(settings.sms_config.plan, settings.postgres_url, settings.sms_database, arguments.scope)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says."""
+    """Run the command of the command line."""
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parsers = {}
@@ -107,13 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_preview(parsers[preview])
     _add_spending(parsers[spending])
     parser.set_defaults(run=serve)
-    asked = parser.parse_args(arguments)
-    asked.run(asked)
+    parsed = parser.parse_args(arguments)
+    parsed.run(parsed)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "about", metavar="NUMBER|ID", help="a phone number in any spelling, or the id of a verification or message"
+        "subject", metavar="NUMBER|ID", help="a phone number in any format, or the id of a verification or message"
     )
     parser.add_argument(
         "--days",
@@ -121,26 +115,24 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
         choices=range(1, MESSAGE_DAYS + 1),
         default=MESSAGE_DAYS,
         metavar="N",
-        help="look back so many days (default: all that is kept, %(default)s)",
+        help="how many days to look back (default: %(default)s, which is all there is)",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def _add_preview(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--number", type=_number, default="+86", help="a number or a prefix (default: %(default)s)")
     parser.add_argument(
-        "--number", type=_number, default="+86", help="a number or its beginning (default: %(default)s)"
+        "--language", type=Language, choices=list(Language), help="default: the language of the number's country"
     )
-    parser.add_argument(
-        "--language", type=Language, choices=list(Language), help="default: that of the number's country"
-    )
-    parser.add_argument("--dialect", default="", help="the contract it is asked for through")
-    parser.add_argument("--client", default="", help="what the client calls itself")
+    parser.add_argument("--dialect", default="", help="the contract through which the code is requested")
+    parser.add_argument("--client", default="", help="the name that the client sends")
 
 
 def _add_spending(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION")
-    unblock = actions.add_parser("unblock", help="let a prefix go, and forget what came before")
-    unblock.add_argument("scope", metavar="SCOPE", help="as it is shown, such as range:+861380013")
+    unblock = actions.add_parser("unblock", help="unblock a prefix, and forget its earlier blocks and traffic")
+    unblock.add_argument("scope", metavar="SCOPE", help="as the command shows it, such as range:+861380013")
     parser.set_defaults(scope=None)
 
 

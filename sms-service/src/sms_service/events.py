@@ -1,40 +1,22 @@
-"""The events this service tells, from what its rules know; never a code, never a clear number."""
+"""The verification events of this service. They never hold a code or a clear number."""
 
 from typing import Any
 from uuid import UUID
 
-from shared.events import (
-    OutboxMessage,
+from shared.events.catalogue import (
     VerificationFailed,
     VerificationRefused,
     VerificationRequested,
     VerificationSucceeded,
-    new_event,
 )
+from shared.events.envelope import OutboxMessage, new_event
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, mask, ref_hex, split
 
 SOURCE = "sms-service"
 
 
-def requested(about: dict[str, Any], version: int) -> OutboxMessage:
-    return _tell(VerificationRequested(**about), version)
-
-
-def refused(about: dict[str, Any], limiter: str, retry_after: int | None) -> OutboxMessage:
-    fact = VerificationRefused(**about, limiter=limiter, retry_after=retry_after or 0)
-    return new_event(fact, source=SOURCE, subject=fact.phone_ref, version=0)
-
-
-def succeeded(about: dict[str, Any], version: int) -> OutboxMessage:
-    return _tell(VerificationSucceeded(**about), version)
-
-
-def failed(about: dict[str, Any], version: int, tries_left: int) -> OutboxMessage:
-    return _tell(VerificationFailed(**about, reason="wrong", tries_left=tries_left), version)
-
-
-def about(
+def event_data(
     number: E164,
     ref: int,
     purpose: Purpose,
@@ -43,7 +25,7 @@ def about(
     *,
     is_test: bool = False,
 ) -> dict[str, Any]:
-    """What every verification event says; ``verification_id`` is left out when none was made."""
+    """The fields that all verification events share. ``verification_id`` is empty when a request was refused."""
     return {
         "verification_id": str(verification_id or ""),
         "purpose": purpose.value,
@@ -55,5 +37,24 @@ def about(
     }
 
 
-def _tell(fact: VerificationRequested | VerificationSucceeded | VerificationFailed, version: int) -> OutboxMessage:
-    return new_event(fact, source=SOURCE, subject=fact.verification_id, version=version)
+def requested(data: dict[str, Any], version: int) -> OutboxMessage:
+    return _of_verification(VerificationRequested(**data), version)
+
+
+def refused(data: dict[str, Any], limiter: str, retry_after: int | None) -> OutboxMessage:
+    event = VerificationRefused(**data, limiter=limiter, retry_after=retry_after or 0)
+    return new_event(event, source=SOURCE, subject=event.phone_ref, version=0)
+
+
+def succeeded(data: dict[str, Any], version: int) -> OutboxMessage:
+    return _of_verification(VerificationSucceeded(**data), version)
+
+
+def failed(data: dict[str, Any], version: int, tries_left: int) -> OutboxMessage:
+    return _of_verification(VerificationFailed(**data, reason="wrong", tries_left=tries_left), version)
+
+
+def _of_verification(
+    event: VerificationRequested | VerificationSucceeded | VerificationFailed, version: int
+) -> OutboxMessage:
+    return new_event(event, source=SOURCE, subject=event.verification_id, version=version)

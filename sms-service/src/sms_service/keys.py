@@ -1,15 +1,38 @@
-"""What codes, references and tickets are made with, from the settings."""
+"""The keys of a process, ready for use: for codes, for references to numbers, and for tickets."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import SecretStr
 
 from shared.keys import KeyRing
 from shared.phone import PhoneKeys
 from shared.tickets import TicketCodec
 from sms_service.otp import CodeDeriver
-from sms_service.settings import SmsSettings
-from sms_service.verification.codes import Secrets
 
 
-def secrets_of(settings: SmsSettings) -> Secrets:
-    """The keys of this process, ready for use."""
+class KeySettings(Protocol):
+    """The settings that hold keys."""
+
+    @property
+    def code_keys(self) -> SecretStr: ...
+    @property
+    def phone_key(self) -> SecretStr: ...
+    @property
+    def ticket_keys(self) -> SecretStr: ...
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What codes, phone references and tickets are made with."""
+
+    deriver: CodeDeriver
+    phones: PhoneKeys
+    tickets: TicketCodec
+
+
+def secrets_of(settings: KeySettings) -> Secrets:
+    """The keys that the settings hold."""
     return Secrets(
         CodeDeriver(KeyRing.parse(settings.code_keys.get_secret_value())),
         PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value())),

@@ -1,4 +1,4 @@
-"""The code of a verification: derived whenever it is needed, stored nowhere."""
+"""The code of a verification. It is derived whenever it is needed and stored nowhere."""
 
 import hmac
 from datetime import timedelta
@@ -17,31 +17,31 @@ NO_VERIFICATION = UUID(int=0)
 
 
 class CodeDeriver:
-    """Six digits by HOTP (RFC 4226, with SHA-256) under a key that belongs to one verification alone."""
+    """Derives six digits by HOTP (RFC 4226, with SHA-256) under a key that belongs to one verification alone."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
     @property
     def current_key_id(self) -> int:
-        """The key that new verifications are made with."""
+        """The key for new verifications."""
         return self._keys.current
 
     def code(self, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> str:
-        """The code. Raises ``LookupError`` when the key has been taken out of the ring."""
+        """The code. Raises ``LookupError`` if the key is no longer in the ring."""
         bound = verification_id.bytes + number.encode() + b"\0" + purpose.encode()
         key = hmac.digest(self._keys.by_id[key_id], bound, "sha256")
         return HOTP(key, DIGITS, SHA256()).generate(0).decode()
 
-    def matches(self, given: str, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> bool:
-        """Whether ``given`` is the code, compared in constant time."""
-        return same(given, self.code(key_id, verification_id, number, purpose))
+    def matches(self, text: str, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> bool:
+        """Whether ``text`` is the code, compared in constant time."""
+        return same(text, self.code(key_id, verification_id, number, purpose))
 
     def pretend(self, number: E164) -> None:
-        """Work as long as for a real verification, so that the time taken tells nothing."""
+        """Take as long as a real comparison, so that the response time does not show whether a verification exists."""
         self.matches("", self._keys.current, NO_VERIFICATION, number, Purpose.SIGN_UP)
 
 
-def same(given: str, expected: str) -> bool:
-    """Equality in constant time, for any text a caller may send."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+def same(text: str, expected: str) -> bool:
+    """Compare in constant time. ``text`` may be any text a caller sends."""
+    return hmac.compare_digest(text.encode(), expected.encode())

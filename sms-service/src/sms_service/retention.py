@@ -1,6 +1,7 @@
 """What is purged, and when: the retention rules of this service."""
 
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Protocol
@@ -43,19 +44,24 @@ async def purge(repository: RetentionRepository, *, now: float | None = None) ->
     """
     now = time.time() if now is None else now
     old, older = first_id(now, VERIFICATION_DAYS), first_id(now, MESSAGE_DAYS)
-    deleted = {"messages": 0, "verification_events": 0, "verifications": 0}
-    while count := await repository.purge_messages(older, MESSAGE_DAYS, PURGE_BATCH):
-        deleted["messages"] += count
-    while count := await repository.purge_verification_events(older, MESSAGE_DAYS, PURGE_BATCH):
-        deleted["verification_events"] += count
-    while count := await repository.purge_verifications(old, VERIFICATION_DAYS, PURGE_BATCH):
-        deleted["verifications"] += count
+    deleted = {
+        "messages": await _repeat(partial(repository.purge_messages, older, MESSAGE_DAYS)),
+        "verification_events": await _repeat(partial(repository.purge_verification_events, older, MESSAGE_DAYS)),
+        "verifications": await _repeat(partial(repository.purge_verifications, old, VERIFICATION_DAYS)),
+    }
+    await _repeat(repository.purge_check_failures)
     last_ref: int | None = -(2**63)
     while last_ref is not None:
         last_ref = await repository.purge_number_activity(last_ref, PURGE_BATCH)
-    while await repository.purge_check_failures(PURGE_BATCH):
-        pass
     log.info("rows.purged", **deleted)
+    return deleted
+
+
+async def _repeat(purge_batch: Callable[[int], Awaitable[int]]) -> int:
+    """Purge in batches until nothing is left. Returns how many rows were deleted."""
+    deleted = 0
+    while count := await purge_batch(PURGE_BATCH):
+        deleted += count
     return deleted
 
 

@@ -1,4 +1,4 @@
-"""What the processes of sms-service are told by their environment."""
+"""The settings of sms-service's processes and commands, each with only what it needs."""
 
 import os
 from pathlib import Path
@@ -21,55 +21,61 @@ from sms_service import config_loader
 
 
 class DatabaseSettings(Settings):
-    """Enough to migrate: the job that changes the schema is given no key that makes codes."""
+    """For ``migrate``: the job that changes the schema has no key that makes codes."""
 
     postgres_url: PostgresUrl
     sms_database: str = "sms"
 
 
 class ExplainSettings(DatabaseSettings):
-    """Enough to explain what happened to a number: nothing that makes or sends a code."""
+    """For ``explain``: it has no key that makes codes and no sender."""
 
     phone_key: HexKey
     service_token: HexKey
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
 
 
-class RoutesSettings(Settings):
-    """Enough to show what messages say: the file of routes, and the variables that it names."""
+class ConfigSettings(Settings):
+    """For ``preview``: the settings file and the variables that it names."""
 
     sms_config_file: Path | None = None
-    _routing: config_loader.SmsConfig = PrivateAttr(default=config_loader.INBOX_ONLY)
+    _sms_config: config_loader.SmsConfig = PrivateAttr(default=config_loader.INBOX_ONLY)
 
     @field_validator("sms_config_file", mode="before")
     @classmethod
-    def _empty_is_missing(cls, given: Any) -> Any:
-        return given or None
+    def _read_empty_as_unset(cls, value: Any) -> Any:
+        return value or None
 
     @model_validator(mode="after")
-    def _read_routes(self) -> Self:
+    def _read_config_file(self) -> Self:
         if self.sms_config_file is not None:
-            development = self.environment is Environment.DEVELOPMENT
             try:
-                self._routing = config_loader.read(self.sms_config_file, os.environ, inbox_allowed=development)
+                self._sms_config = config_loader.read(
+                    self.sms_config_file, os.environ, inbox_allowed=self.is_development
+                )
             except config_loader.InvalidConfigError as error:
                 raise ValueError(f"SMS_CONFIG_FILE: {error}") from None
-        elif self.environment is Environment.PRODUCTION:
-            raise ValueError("SMS_CONFIG_FILE is missing: it names the file that says who carries messages")
+        elif not self.is_development:
+            raise ValueError("SMS_CONFIG_FILE is missing: name the file that configures the senders")
         return self
 
     @property
-    def routing(self) -> config_loader.SmsConfig:
-        """What ``SMS_CONFIG_FILE`` says; without it, in development, everything goes to the inbox."""
-        return self._routing
+    def is_development(self) -> bool:
+        """Whether switches and senders for development are allowed."""
+        return self.environment is Environment.DEVELOPMENT
+
+    @property
+    def sms_config(self) -> config_loader.SmsConfig:
+        """The content of ``SMS_CONFIG_FILE``. Without a file, in development, all messages go to the inbox."""
+        return self._sms_config
 
 
-class SpendingSettings(DatabaseSettings, RoutesSettings):
-    """Enough to show what is spent, and to let a prefix go."""
+class SpendingSettings(DatabaseSettings, ConfigSettings):
+    """For ``spending``: it has no key at all."""
 
 
 class SmsSettings(ExplainSettings, SpendingSettings):
-    """What the API and the delivery worker need; both read the same variables."""
+    """For the API and the delivery worker. Both read the same variables."""
 
     sms_port: int = Field(default=8082, ge=1, le=65535)
     sms_worker_port: int = Field(default=8084, ge=1, le=65535)
@@ -85,20 +91,27 @@ class SmsSettings(ExplainSettings, SpendingSettings):
 
     @property
     def inbox_address(self) -> str:
-        """Where the development sender posts: the API process, which holds the inbox."""
+        """The address of the API process, which holds the development inbox."""
         return (self.inbox_url or f"http://127.0.0.1:{self.sms_port}").rstrip("/")
 
+    @property
+    def limits_callers(self) -> bool:
+        """Whether requests are limited by where they come from."""
+        return self.caller_limits is OnOff.ON
+
     @model_validator(mode="after")
-    def _nothing_for_development_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
+    def _refuse_development_switches_in_production(self) -> Self:
+        if self.is_development:
+            return self
+        if not self.limits_callers:
             raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
-        if self.environment is Environment.PRODUCTION and (self.reveal_codes or self.master_code):
-            name = "REVEAL_CODES" if self.reveal_codes else "MASTER_CODE"
-            raise ValueError(f"{name} is a switch for development: unset it in production")
+        for name, switch in (("REVEAL_CODES", self.reveal_codes), ("MASTER_CODE", self.master_code)):
+            if switch:
+                raise ValueError(f"{name} is a switch for development: unset it in production")
         return self
 
     @model_validator(mode="after")
-    def _operators_have_a_token_of_their_own(self) -> Self:
+    def _require_own_operator_token(self) -> Self:
         if self.operator_token is not None and self.operator_token == self.service_token:
-            raise ValueError("OPERATOR_TOKEN is SERVICE_TOKEN: make one of its own")
+            raise ValueError("OPERATOR_TOKEN is the same as SERVICE_TOKEN: generate a separate one")
         return self

@@ -8,7 +8,6 @@ import structlog
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.outbox import Relay
 from shared.process.health import CHECKS, add_health
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
@@ -16,9 +15,9 @@ from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.keys import secrets_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
+from sms_service.relay import open_relay
 from sms_service.retention import purging
 from sms_service.retention_store import RetentionStore
-from sms_service.send_command import SEND_QUEUE, join_commands
 from sms_service.senders.opening import SenderResources
 from sms_service.settings import SmsSettings
 
@@ -37,8 +36,7 @@ def create_worker(settings: SmsSettings) -> web.Application:
             publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker publish"))
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)
-            relay = Relay(pool, publisher, {SEND_QUEUE: join_commands})
-            await stack.enter_async_context(relay.running())
+            relay = await open_relay(pool, publisher, stack)
             delivery = await _open_delivery(settings, pool, relay.wake, stack)
             await stack.enter_async_context(sweeping(delivery))
             await stack.enter_async_context(purging(RetentionStore(pool)))
@@ -54,28 +52,28 @@ def create_worker(settings: SmsSettings) -> web.Application:
 async def _open_delivery(
     settings: SmsSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
 ) -> Delivery:
-    secrets, routing = secrets_of(settings), settings.routing
-    ledger, spending_guard = await open_ledger(routing.plan, pool, wake, stack)
+    secrets, config = secrets_of(settings), settings.sms_config
+    ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     sender_resources = SenderResources(
         inbox_url=settings.inbox_address,
         service_token=settings.service_token.get_secret_value(),
-        receipts_url=routing.callbacks,
+        receipts_url=config.callback_url,
         apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
     )
     return Delivery(
         ledger,
-        await open_sender_pool(routing.senders, routing.in_order, routing.plan, sender_resources, stack),
+        await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack),
         secrets.deriver,
         secrets.phones,
         wake,
-        texts=routing.wording.words,
+        texts=config.message_tables.composer,
         spending_guard=spending_guard,
     )
 
 
 def _warn_of_multi_segment_texts(settings: SmsSettings) -> None:
     """Carriers bill each SMS segment, so the log names every text that needs more than one."""
-    for where, context, segments in settings.routing.wording.multi_segment():
+    for where, context, segments in settings.sms_config.message_tables.multi_segment():
         log.warning(
             "text.segmented",
             where=where,

@@ -1,4 +1,4 @@
-"""A dialect in one file, as anybody would add it: two calls, an envelope of its own, one table of refusals."""
+"""toy: a dialect in one file, with two calls, an envelope of its own and one format of refusals."""
 
 import re
 from typing import Literal
@@ -39,29 +39,27 @@ class Refusal(ResponseBody):
     why: str
 
 
-@routes.on("POST", "/toy/send", parameters=Send, responses=Done, refusals=refusals.SEND_REGISTRATION_CODE)
+@routes.on("POST", "/toy/send", takes=Send, returns=Done, refuses=refusals.SEND_REGISTER_CODE)
 async def send(request: web.Request) -> web.Response:
     """Send a code."""
-    parameters = await read_parameters(request, Send)
+    fields = await read_parameters(request, Send)
     await flows(request).codes.send(
-        DIALECT.caller(request), flows(request).numbers.parse(parameters.mobile), Purpose.SIGN_UP
+        DIALECT.caller(request), flows(request).numbers.parse(fields.mobile), Purpose.SIGN_UP
     )
     return json_response(Done())
 
 
-@routes.on("POST", "/toy/join", parameters=Join, responses=Joined, refusals=refusals.REGISTER)
+@routes.on("POST", "/toy/join", takes=Join, returns=Joined, refuses=refusals.REGISTER)
 async def join(request: web.Request) -> web.Response:
-    """Open an account with the code."""
-    parameters = await read_parameters(request, Join)
-    number, password = flows(request).numbers.parse(parameters.mobile), Password.from_plain(parameters.password)
-    opened = await flows(request).accounts.register_with_code(
-        DIALECT.caller(request), number, password, parameters.code
-    )
-    return json_response(Joined(user=opened.account.user_id))
+    """Register with the code."""
+    fields = await read_parameters(request, Join)
+    number, password = flows(request).numbers.parse(fields.mobile), Password.from_plain(fields.password)
+    logged_in = await flows(request).accounts.register_with_code(DIALECT.caller(request), number, password, fields.code)
+    return json_response(Joined(user=logged_in.account.user_id))
 
 
 def render_error(error: ServiceError, _: str) -> web.Response:
-    """The refusal by our own name for it."""
+    """Render the refusal with our own error code."""
     return json_response(Refusal(why=error.code.value), status=418, error=error)
 
 

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from support.patience import until_taken
+from support.patience import until_accepted
 
 from contacts_service.budget import UNUSED_SECONDS, Budget
 from shared.errors import ErrorCode, ServiceError
@@ -139,7 +139,7 @@ async def test_the_same_call_is_accepted_after_retry_after(small: Budget, redis:
 async def test_simultaneous_calls_never_exceed_the_budget(budget: Budget, user_id: int) -> None:
     books = [refs(1_000, seed=seed) for seed in range(12)]
     outcomes = await asyncio.gather(
-        *(until_taken(partial(budget.charge, user_id, book)) for book in books), return_exceptions=True
+        *(until_accepted(partial(budget.charge, user_id, book)) for book in books), return_exceptions=True
     )
 
     accepted = sum(not isinstance(outcome, BaseException) for outcome in outcomes)
@@ -153,7 +153,7 @@ async def test_the_budget_holds_within_tolerance_over_many_small_calls(budget: B
     accepted = 0
     for seed in range(60):
         try:
-            await until_taken(partial(budget.charge, user_id, refs(100, seed=seed)))
+            await until_accepted(partial(budget.charge, user_id, refs(100, seed=seed)))
         except ServiceError:
             break
         accepted += 100

@@ -20,16 +20,8 @@ from contacts_service.consumer import QUEUE
 from contacts_service.settings import ContactsSettings
 from shared import amqp
 from shared.errors import ErrorCode, ServiceError
-from shared.events import (
-    EXCHANGE,
-    ContactsMatched,
-    UserDeleted,
-    UserRegistered,
-    UserSnapshot,
-    UserUpdated,
-    new_event,
-    new_id,
-)
+from shared.events.catalogue import ContactsMatched, UserDeleted, UserRegistered, UserSnapshot, UserUpdated
+from shared.events.envelope import EXCHANGE, new_event, new_id
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.outbox import OutboxMessage

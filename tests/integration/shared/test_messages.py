@@ -1,4 +1,4 @@
-"""Messages on a real broker: what fails rests on the ladder and is parked, what is sent is confirmed, none blocks."""
+"""Messages on a real broker: failures are retried and parked, publishes are confirmed, and no message blocks others."""
 
 import asyncio
 import secrets
@@ -10,7 +10,7 @@ import pytest
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.amqp import publisher as publisher_module
-from shared.events import EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 from shared.outbox import MAX_JOINED, Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
 
@@ -30,11 +30,11 @@ async def bus(amqp_url: str) -> AsyncIterator[amqp.Connection]:
 
 @pytest.fixture
 async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
-    """A consumer's queue under a name of its own, removed with its ladder."""
-    made = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
-    yield made
+    """A consumer's queue with a unique name, deleted afterwards with its retry queues."""
+    queue = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
+    yield queue
     channel = await bus.channel()
-    for name in (made.name, made.parked, *(made.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
+    for name in (queue.name, queue.parked, *(queue.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
 
 
@@ -45,7 +45,7 @@ async def publisher(bus: amqp.Connection) -> Publisher:
 
 @pytest.fixture
 async def database(postgres_url: str) -> AsyncIterator[Pool]:
-    """A database with nothing but an outbox."""
+    """A database with only an outbox."""
     import asyncpg
 
     name = f"outbox_{secrets.token_hex(4)}"
@@ -59,12 +59,12 @@ async def database(postgres_url: str) -> AsyncIterator[Pool]:
     await session.close()
 
 
-def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.fact.v1") -> OutboxMessage:
+def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.event.v1") -> OutboxMessage:
     return OutboxMessage(new_id(), exchange, key, body.encode())
 
 
 class Handler:
-    """Remembers what it handled; fails where it is told to."""
+    """Records the messages it handled, and fails on those that the test names."""
 
     def __init__(self) -> None:
         self.handled: asyncio.Queue[str] = asyncio.Queue()
@@ -88,14 +88,14 @@ class Handler:
 
 
 async def parked(bus: amqp.Connection, queue: Queue) -> aio_pika.abc.AbstractIncomingMessage:
-    """The message that was parked, waiting for it."""
+    """Wait for the parked message."""
     channel = await bus.channel()
-    found = await channel.get_queue(queue.parked)
+    parking_queue = await channel.get_queue(queue.parked)
     async with asyncio.timeout(30):
-        while (taken := await found.get(fail=False)) is None:
+        while (received := await parking_queue.get(fail=False)) is None:
             await asyncio.sleep(0.02)
-    await taken.ack()
-    return taken
+    await received.ack()
+    return received
 
 
 async def put_and_fail(database: Pool) -> None:
@@ -105,26 +105,26 @@ async def put_and_fail(database: Pool) -> None:
 
 
 async def drain(queue: aio_pika.abc.AbstractQueue, expected: int) -> list[bytes]:
-    """The bodies in a queue: as many as expected, and then any that should not be there."""
+    """The bodies in a queue: as many as expected, and any that should not be there."""
     seen: list[bytes] = []
     async with asyncio.timeout(30):
         while len(seen) < expected:
-            if (taken := await queue.get(fail=False, no_ack=True)) is not None:
-                seen.append(taken.body)
-    while (taken := await queue.get(fail=False, no_ack=True)) is not None:
-        seen.append(taken.body)
+            if (received := await queue.get(fail=False, no_ack=True)) is not None:
+                seen.append(received.body)
+    while (received := await queue.get(fail=False, no_ack=True)) is not None:
+        seen.append(received.body)
     return seen
 
 
-async def taken_from(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
-    """The next message of a queue, waiting for it."""
+async def next_message(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
+    """Wait for the next message of a queue."""
     async with asyncio.timeout(30):
-        while (taken := await queue.get(fail=False, no_ack=True)) is None:
+        while (received := await queue.get(fail=False, no_ack=True)) is None:
             pass
-    return taken
+    return received
 
 
-async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
+async def test_a_poison_message_is_parked_at_once_and_does_not_delay_others(
     bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     handler = Handler()
@@ -137,7 +137,7 @@ async def test_a_poisonous_message_is_parked_at_once_and_holds_up_nobody(
     assert handler.attempts.count("bad") == 1
 
 
-async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
+async def test_a_failed_message_returns_after_a_delay_while_others_pass(
     bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     handler = Handler()
@@ -148,7 +148,7 @@ async def test_a_message_that_fails_comes_back_after_a_rest_while_others_pass(
         assert [await handler.next(), await handler.next()] == ["quick", "late"]
 
 
-async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
+async def test_a_message_that_fails_every_retry_is_parked_unchanged(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "RETRY_DELAYS", (1,))
@@ -157,24 +157,24 @@ async def test_a_message_that_fails_on_every_rung_is_parked_with_what_it_said(
     sent = message("hopeless")
     async with Consumer(queue, handler, publisher).running(bus):
         await publisher.publish(sent)
-        given_up = await parked(bus, queue)
-    assert (given_up.body, given_up.message_id) == (b"hopeless", str(sent.id))
+        parked_message = await parked(bus, queue)
+    assert (parked_message.body, parked_message.message_id) == (b"hopeless", str(sent.id))
     assert handler.attempts == ["hopeless", "hopeless"]
 
 
-async def test_a_consumer_that_stops_finishes_what_it_was_handling(
+async def test_a_stopping_consumer_finishes_its_messages(
     bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
-    begun, finish, finished = asyncio.Event(), asyncio.Event(), []
+    started, finish, finished = asyncio.Event(), asyncio.Event(), []
 
     async def slow(_: bytes) -> None:
-        begun.set()
+        started.set()
         await finish.wait()
         finished.append(True)
 
     async with Consumer(queue, slow, publisher).running(bus):
         await publisher.publish(message("slow"))
-        await begun.wait()
+        await started.wait()
         asyncio.get_running_loop().call_later(0.05, finish.set)
     assert finished == [True]
 
@@ -184,10 +184,10 @@ async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_liste
 ) -> None:
     with pytest.raises(RefusedError):
         await publisher.publish(message("x", exchange="", key=f"nowhere.{secrets.token_hex(4)}"))
-    await publisher.publish(message("x", key="nobody.listens.v1"))
+    await publisher.publish(message("x", key="without.listener.v1"))
 
 
-async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
+async def test_committed_messages_are_published_once_and_rolled_back_ones_are_not(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
@@ -207,7 +207,7 @@ async def test_what_is_committed_is_relayed_once_and_what_is_rolled_back_is_not(
         assert await session.fetchval("select count(*) from outbox") == 0
 
 
-async def test_two_relays_share_the_work_and_send_nothing_twice(
+async def test_two_relays_share_the_work_and_publish_nothing_twice(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
@@ -220,7 +220,7 @@ async def test_two_relays_share_the_work_and_send_nothing_twice(
     assert sorted(await drain(declared, 600)) == [f"{number:04d}".encode() for number in range(600)]
 
 
-async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leave(
+async def test_a_message_that_the_broker_keeps_refusing_is_parked_and_the_others_are_published(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
@@ -237,7 +237,7 @@ async def test_a_message_the_broker_keeps_refusing_is_parked_and_the_others_leav
     assert await drain(declared, 1) == [b"found"]
 
 
-async def test_messages_that_may_be_joined_travel_together_a_few_at_a_time(
+async def test_joinable_messages_are_published_together_a_few_at_a_time(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     declared = await declare(await bus.channel(), queue)
@@ -247,13 +247,13 @@ async def test_messages_that_may_be_joined_travel_together_a_few_at_a_time(
 
     assert await Relay(database, publisher, {queue.name: b" ".join}).relay_batch() == MAX_JOINED + 3
 
-    heard = await drain(declared, 3)
-    assert sorted(len(body.split()) for body in heard) == [1, 2, MAX_JOINED]
-    told = {word for body in heard for word in body.split()}
-    assert told == {b"alone", *(f"{number:04d}".encode() for number in range(MAX_JOINED + 2))}
+    bodies = await drain(declared, 3)
+    assert sorted(len(body.split()) for body in bodies) == [1, 2, MAX_JOINED]
+    words = {word for body in bodies for word in body.split()}
+    assert words == {b"alone", *(f"{number:04d}".encode() for number in range(MAX_JOINED + 2))}
 
 
-async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publisher, database: Pool) -> None:
+async def test_every_message_of_a_refused_join_is_kept(publisher: Publisher, database: Pool) -> None:
     key = f"nowhere.{secrets.token_hex(4)}"
     lost = [message(f"{number}", exchange="", key=key) for number in range(3)]
     async with transaction(database) as session:
@@ -264,12 +264,12 @@ async def test_of_joined_messages_that_are_refused_each_is_kept(publisher: Publi
     assert [tuple(row) for row in rows] == [(each.id, each.body, 1) for each in sorted(lost, key=lambda m: m.id)]
 
 
-async def test_a_body_that_cannot_be_joined_holds_up_no_other(
+async def test_a_body_that_cannot_be_joined_does_not_delay_others(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     def join(bodies: Sequence[bytes]) -> bytes:
         if b"strange" in bodies:
-            raise ValueError("what is this?")
+            raise ValueError("not joinable")
         return b" ".join(bodies)
 
     declared = await declare(await bus.channel(), queue)
@@ -282,7 +282,7 @@ async def test_a_body_that_cannot_be_joined_holds_up_no_other(
     assert sorted(await drain(declared, 4)) == [b"alone", b"one", b"strange", b"two"]
 
 
-async def test_a_publish_given_up_before_it_was_written_takes_no_number(
+async def test_a_publish_cancelled_before_it_was_written_uses_no_delivery_tag(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = await publisher._channel.get_underlay_channel()
@@ -300,39 +300,39 @@ async def test_a_publish_given_up_before_it_was_written_takes_no_number(
     assert await publisher.publish_all([message("the next")]) == [False]
 
 
-async def test_publishes_that_are_given_up_leave_nothing_behind(publisher: Publisher) -> None:
-    given_up = [asyncio.create_task(publisher.publish_all([message("given up")])) for _ in range(200)]
-    for steps, each in enumerate(given_up):
+async def test_cancelled_publishes_leave_nothing_behind(publisher: Publisher) -> None:
+    cancelled = [asyncio.create_task(publisher.publish_all([message("cancelled")])) for _ in range(200)]
+    for steps, each in enumerate(cancelled):
         for _ in range(steps % 4):
             await asyncio.sleep(0)
         each.cancel()
-    await asyncio.gather(*given_up, return_exceptions=True)
+    await asyncio.gather(*cancelled, return_exceptions=True)
 
     assert await publisher.publish_all([message("one"), message("two")]) == [False, False]
     channel = await publisher._channel.get_underlay_channel()
     async with asyncio.timeout(30):
-        while channel.confirmations:  # the broker still answers for some
+        while channel.confirmations:  # the broker still confirms some
             await asyncio.sleep(0.01)
     assert channel.message_id_delivery_tag == {}
 
 
-async def test_a_message_larger_than_a_frame_arrives_whole_and_will_outlive_the_broker(
+async def test_a_message_larger_than_a_frame_arrives_whole_and_is_persistent(
     bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
     declared = await declare(await bus.channel(), queue)
     long = "0123456789" * 50_000
     await publisher.publish_all([message("short"), message(long), message("")])
-    heard = [await taken_from(declared) for _ in range(3)]
-    assert [one.body.decode() for one in heard] == ["short", long, ""]
-    assert {one.delivery_mode for one in heard} == {aio_pika.DeliveryMode.PERSISTENT}
+    received = [await next_message(declared) for _ in range(3)]
+    assert [message.body.decode() for message in received] == ["short", long, ""]
+    assert {message.delivery_mode for message in received} == {aio_pika.DeliveryMode.PERSISTENT}
 
 
-async def test_who_waits_for_a_confirm_is_told_at_once_that_the_channel_has_ended(
+async def test_a_publish_fails_at_once_when_its_channel_ends(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     channel = await publisher._channel.get_underlay_channel()
     monkeypatch.setattr(publisher_module, "PUBLISH_SECONDS", 3600)
-    monkeypatch.setattr(channel, "_confirm_delivery", lambda *_: None)  # as if the broker said nothing
+    monkeypatch.setattr(channel, "_confirm_delivery", lambda *_: None)  # as if the broker did not answer
     waiting = asyncio.create_task(publisher.publish_all([message("unheard")]))
     while not channel.confirmations:
         await asyncio.sleep(0)

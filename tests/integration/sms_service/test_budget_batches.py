@@ -21,6 +21,7 @@ from support.spending import (
     random_range,
 )
 
+from shared.batching import Batcher
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.ledger import LedgerMessage
@@ -90,7 +91,7 @@ async def test_a_message_over_budget_is_claimed_once(sms: Sms, monkeypatch: pyte
         claimed.extend(entry.message_id for entry, _ in together)
         return await claim(together)
 
-    monkeypatch.setattr(harness.ledger._claim, "_answer_all", counted)
+    monkeypatch.setattr(harness.ledger, "_claim", Batcher(counted))
     delivery = harness.delivery(make_sender())
     await asyncio.gather(*(delivery.deliver(message_id) for message_id in ids))
 
@@ -146,7 +147,7 @@ async def test_messages_that_fail_together_are_refunded_in_batches(sms: Sms, mon
         batches.append(len(together))
         return await refund(together)
 
-    monkeypatch.setattr(harness.ledger._refund, "_answer_all", counted)
+    monkeypatch.setattr(harness.ledger, "_refund", Batcher(counted))
 
     all_started = asyncio.Barrier(len(ids))
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, process, running
 from support.spending import (
     CENT,
@@ -138,16 +138,16 @@ async def test_only_a_message_that_the_provider_rejected_is_refunded(
 
 async def test_a_message_that_a_dead_worker_may_have_sent_stays_charged(sms: Sms) -> None:
     harness = await SpendingHarness(sms, make_plan(("+86", "1.00", None))).open()
-    number, taken = fresh_number(), asyncio.Event()
+    number, called = fresh_number(), asyncio.Event()
 
     class Stuck(Recorder):
         async def send(self, message: OutgoingMessage) -> SendResult:
             self.messages.append(message)
-            taken.set()
+            called.set()
             return await asyncio.get_running_loop().create_future()
 
     dying = asyncio.create_task(harness.delivery(Stuck()).deliver(await queue(sms, number)))
-    await taken.wait()
+    await called.wait()
     dying.cancel()
     await asyncio.wait({dying})
     await sms.age(number, seconds=31)
@@ -203,7 +203,7 @@ async def test_a_cheaper_sender_carries_a_message_that_the_budget_cannot_pay_at_
 
 
 @pytest.mark.parametrize(
-    ("budget", "first", "asked", "spent"),
+    ("budget", "first", "calls", "spent"),
     [
         ("1.00", Outcome.TRANSIENT, 2, 3 * CENT),
         ("1.00", Outcome.REFUSED, 2, 2 * CENT),
@@ -212,7 +212,7 @@ async def test_a_cheaper_sender_carries_a_message_that_the_budget_cannot_pay_at_
     ],
 )
 async def test_a_second_sender_is_charged_to_the_rest_of_the_budget(
-    sms: Sms, budget: str, first: Outcome, asked: int, spent: int
+    sms: Sms, budget: str, first: Outcome, calls: int, spent: int
 ) -> None:
     plan = make_plan(("+86", budget, None), prices={"one": {"+": CENT}, "two": {"+": 2 * CENT}})
     harness = await SpendingHarness(sms, plan).open()
@@ -220,9 +220,9 @@ async def test_a_second_sender_is_charged_to_the_rest_of_the_budget(
 
     await harness.delivery(one, two).deliver(await queue(sms, number))
 
-    assert len(one.messages) + len(two.messages) == asked
+    assert len(one.messages) + len(two.messages) == calls
     assert await harness.spent("+86") == await harness.paid([number]) == spent
-    assert await endings(sms, [number]) == ["sent" if asked == 2 else first.value]
+    assert await endings(sms, [number]) == ["sent" if calls == 2 else first.value]
     assert await sms.pool.fetchval("select spent from prefix_traffic") == spent
 
 
@@ -293,10 +293,10 @@ async def test_budgets_attempts_and_traffic_agree_after_any_mix_of_concurrent_ou
         workers = [harness.delivery(VaryingSender("one"), VaryingSender("two")) for harness in harnesses]
 
         async def live(place: int, number: E164) -> None:
-            issued = await until_taken(lambda: harnesses[place % 4].codes().issue(asking(number)))
+            issued = await until_accepted(lambda: harnesses[place % 4].codes().issue(asking(number)))
             (row,) = await sms.sends(number)
             await asyncio.gather(*(worker.deliver(row["message_id"]) for worker in workers[:2]))
-            await until_taken(lambda: harnesses[place % 3].codes().check(entering(number, issued.code)))
+            await until_accepted(lambda: harnesses[place % 3].codes().check(entering(number, issued.code)))
 
         await asyncio.gather(*(live(place, number) for place, number in enumerate(numbers)))
 

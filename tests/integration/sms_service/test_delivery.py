@@ -1,4 +1,4 @@
-"""Delivery on a real ledger: sent at most once, never late, and always told how it ended."""
+"""Delivery on a real ledger: a message is sent at most once, never after its code has expired, and always has an event."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from shared.internal_api.sms import CodeIssued
 from shared.keys import KeyRing
 from shared.phone import E164
 from shared.postgres import url_of
-from sms_service.delivery import sender_pool as carriers_module
+from sms_service.delivery import sender_pool as sender_pool_module
 from sms_service.delivery.delivery import Delivery, final_event
 from sms_service.delivery.ledger import ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
 from sms_service.delivery.ledger_store import LedgerStore
@@ -32,15 +32,15 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 
 async def queued(sms: Sms) -> tuple[E164, UUID, CodeIssued]:
-    """A message that waits for a worker."""
+    """A message that is queued for a worker."""
     number = fresh_number()
     issued = await sms.codes().issue(asking(number))
     (row,) = await sms.sends(number)
     return number, row["message_id"], issued
 
 
-async def ending(sms: Sms, message_id: UUID) -> tuple[str, str, dict[str, Any]]:
-    """How a message ended: its state, its failure, and the one event that told it."""
+async def final(sms: Sms, message_id: UUID) -> tuple[str, str, dict[str, Any]]:
+    """The final state of a message, its failure, and its one event."""
     row = await sms.pool.fetchrow("select * from messages where message_id = $1", message_id)
     assert row["phone_sealed"] is None
     assert row["finished_at"] is not None
@@ -49,28 +49,28 @@ async def ending(sms: Sms, message_id: UUID) -> tuple[str, str, dict[str, Any]]:
     return row["state"], row["failure"], event
 
 
-async def waiting(sms: Sms) -> None:
-    """Come back when a statement in this database waits for a row."""
-    held = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+async def lock_wait(sms: Sms) -> None:
+    """Return when a statement in this database waits for a row."""
+    waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     async with asyncio.timeout(30):
-        while not await sms.pool.fetchval(held):
+        while not await sms.pool.fetchval(waits):
             await asyncio.sleep(0)
 
 
 class Stuck(Recorder):
-    """A sender that has taken the message and never comes back."""
+    """A sender that gets the message and never returns."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.taken = asyncio.Event()
+        self.started = asyncio.Event()
 
     async def send(self, message: OutgoingMessage) -> SendResult:
         await super().send(message)
-        self.taken.set()
+        self.started.set()
         return await asyncio.get_running_loop().create_future()
 
 
-async def test_a_message_carries_the_code_to_the_number_and_is_told_as_sent(sms: Sms) -> None:
+async def test_a_message_brings_the_code_to_the_number_and_has_an_event(sms: Sms) -> None:
     number, message_id, issued = await queued(sms)
     sender = Recorder()
 
@@ -80,14 +80,14 @@ async def test_a_message_carries_the_code_to_the_number_and_is_told_as_sent(sms:
     assert (message.to, message.code) == (number, issued.code)
     assert issued.code in message.text
     assert "5 分钟" in message.text
-    state, failure, event = await ending(sms, message_id)
+    state, failure, event = await final(sms, message_id)
     assert (state, failure, event["type"]) == ("sent", "", "sms.message.sent.v1")
     assert event["data"]["sender"] == "recorder"
     assert event["data"]["verification_id"] == str(issued.verification_id)
     assert 0 <= event["data"]["latency_ms"] < 60_000
 
 
-async def test_a_message_sent_again_does_not_overstate_its_life(sms: Sms) -> None:
+async def test_the_text_of_a_repeated_message_states_the_minutes_that_remain(sms: Sms) -> None:
     number, first, issued = await queued(sms)
     sender = Recorder()
     await sms.delivery(sender).deliver(first)
@@ -99,7 +99,7 @@ async def test_a_message_sent_again_does_not_overstate_its_life(sms: Sms) -> Non
     assert "3 分钟" in sender.messages[1].text
 
 
-async def test_a_command_that_comes_twice_sends_once(sms: Sms, postgres_url: str) -> None:
+async def test_a_command_that_is_delivered_twice_sends_once(sms: Sms, postgres_url: str) -> None:
     _, message_id, _ = await queued(sms)
     sender = Recorder()
 
@@ -108,7 +108,7 @@ async def test_a_command_that_comes_twice_sends_once(sms: Sms, postgres_url: str
     await sms.delivery(sender).deliver(message_id)
 
     assert len(sender.messages) == 1
-    assert (await ending(sms, message_id))[0] == "sent"
+    assert (await final(sms, message_id))[0] == "sent"
 
 
 async def test_a_command_for_an_unknown_message_sends_nothing(sms: Sms) -> None:
@@ -117,7 +117,7 @@ async def test_a_command_for_an_unknown_message_sends_nothing(sms: Sms) -> None:
     assert sender.messages == []
 
 
-async def test_past_the_codes_life_nothing_is_sent(sms: Sms) -> None:
+async def test_nothing_is_sent_after_the_code_has_expired(sms: Sms) -> None:
     number, message_id, _ = await queued(sms)
     await sms.age(number, minutes=5)
     sender = Recorder()
@@ -125,12 +125,12 @@ async def test_past_the_codes_life_nothing_is_sent(sms: Sms) -> None:
     await sms.delivery(sender).deliver(message_id)
 
     assert sender.messages == []
-    state, failure, event = await ending(sms, message_id)
+    state, failure, event = await final(sms, message_id)
     assert (state, failure, event["type"]) == ("expired", "", "sms.message.expired.v1")
     assert event["data"]["latency_ms"] >= 300_000
 
 
-async def test_a_message_nobody_came_for_expires_in_the_sweep(sms: Sms) -> None:
+async def test_the_sweep_ends_queued_messages_whose_code_has_expired(sms: Sms) -> None:
     number, message_id, _ = await queued(sms)
     delivery = sms.delivery(Recorder())
     await delivery.sweep()
@@ -139,7 +139,7 @@ async def test_a_message_nobody_came_for_expires_in_the_sweep(sms: Sms) -> None:
 
     await delivery.sweep()
 
-    assert (await ending(sms, message_id))[0] == "expired"
+    assert (await final(sms, message_id))[0] == "expired"
     assert await delivery.sweep() == 0
 
 
@@ -147,7 +147,7 @@ async def test_a_worker_that_dies_between_claim_and_record_never_sends_twice(sms
     number, message_id, _ = await queued(sms)
     stuck, other = Stuck(), Recorder()
     dying = asyncio.create_task(sms.delivery(stuck).deliver(message_id))
-    await stuck.taken.wait()
+    await stuck.started.wait()
     dying.cancel()
     await asyncio.wait({dying})
 
@@ -159,20 +159,20 @@ async def test_a_worker_that_dies_between_claim_and_record_never_sends_twice(sms
     await sms.delivery(other).deliver(message_id)
 
     assert (len(stuck.messages), other.messages) == (1, [])
-    state, failure, event = await ending(sms, message_id)
+    state, failure, event = await final(sms, message_id)
     assert (state, failure, event["type"]) == ("failed", "abandoned", "sms.message.failed.v1")
 
 
-async def test_sweeps_at_once_tell_an_end_once(sms: Sms) -> None:
-    endings = []
+async def test_concurrent_sweeps_publish_one_event_for_each_message(sms: Sms) -> None:
+    message_ids = []
     for _ in range(5):
         number, message_id, _ = await queued(sms)
         await sms.age(number, minutes=5)
-        endings.append(message_id)
+        message_ids.append(message_id)
 
     await asyncio.gather(*(sms.delivery(Recorder()).sweep() for _ in range(8)))
 
-    assert {(await ending(sms, message_id))[0] for message_id in endings} == {"expired"}
+    assert {(await final(sms, message_id))[0] for message_id in message_ids} == {"expired"}
 
 
 @pytest.mark.parametrize("act", ["claim", "finish"])
@@ -181,60 +181,59 @@ async def test_overlapping_batches_of_two_workers_lock_their_messages_in_one_ord
 ) -> None:
     ledger = LedgerStore(sms.pool)
     ids = sorted([(await queued(sms))[1] for _ in range(2)])
-    found = [await ledger.find_queued(message_id) for message_id in ids]
-    entries = [entry for entry in found if entry is not None]
+    queued_messages = [await ledger.find_queued(message_id) for message_id in ids]
+    messages = [message for message in queued_messages if message is not None]
     if act == "finish":
-        entries = [claimed for entry in entries if (claimed := await ledger.claim(entry, "recorder"))]
-    # Whoever takes the rows as they were given, as they lie in the table or by their age takes the second first now.
+        messages = [claimed for message in messages if (claimed := await ledger.claim(message, "recorder"))]
+    # A statement that locks rows in the order of its arguments, of the table or of their age now locks the second first.
     await sms.pool.execute("update messages set created_at = now() where message_id = $1", ids[0])
     lock = "select from messages where message_id = $1 for update nowait"
 
-    async def work(entry: LedgerMessage) -> object:
+    async def change(message: LedgerMessage) -> object:
         if act == "claim":
-            return await ledger.claim(entry, "recorder")
-        return await ledger.finish(
-            entry, FinalState(MessageState.SENT), final_event(entry, FinalState(MessageState.SENT), timedelta())
-        )
+            return await ledger.claim(message, "recorder")
+        sent = FinalState(MessageState.SENT)
+        return await ledger.finish(message, sent, final_event(message, sent, timedelta()))
 
     other = await asyncpg.connect(url_of(postgres_url, sms.database))
     try:
         async with other.transaction():
             await other.execute(lock, ids[0])
-            batch = asyncio.gather(*map(work, reversed(entries)))
-            await waiting(sms)
-            await other.execute(lock, ids[1])  # the batch, given it first, has not taken it
+            batch = asyncio.gather(*map(change, reversed(messages)))
+            await lock_wait(sms)
+            await other.execute(lock, ids[1])  # the batch has it first in its arguments, and has not locked it
         assert all(await batch)
     finally:
         await other.close()
 
 
-async def test_a_worker_that_comes_back_after_the_sweep_changes_nothing(sms: Sms) -> None:
+async def test_a_worker_that_resumes_after_the_sweep_changes_nothing(sms: Sms) -> None:
     number, message_id, _ = await queued(sms)
     ledger = LedgerStore(sms.pool)
-    found = await ledger.find_queued(message_id)
-    assert found is not None
-    entry = await ledger.claim(found, "recorder")
-    assert entry is not None
+    message = await ledger.find_queued(message_id)
+    assert message is not None
+    claimed = await ledger.claim(message, "recorder")
+    assert claimed is not None
     await sms.age(number, seconds=31)
     await sms.delivery(Recorder()).sweep()
 
-    await sms.delivery(Recorder())._record(entry, FinalState(MessageState.SENT), timedelta())
+    await sms.delivery(Recorder())._record(claimed, FinalState(MessageState.SENT), timedelta())
 
-    assert (await ending(sms, message_id))[:2] == ("failed", "abandoned")
+    assert (await final(sms, message_id))[:2] == ("failed", "abandoned")
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED])
-async def test_every_refusal_of_a_sender_is_recorded_andfinal_event(sms: Sms, outcome: Outcome) -> None:
+async def test_every_refusal_of_a_sender_is_recorded_with_an_event(sms: Sms, outcome: Outcome) -> None:
     _, message_id, _ = await queued(sms)
 
     await sms.delivery(Recorder(outcome)).deliver(message_id)
 
-    state, failure, event = await ending(sms, message_id)
+    state, failure, event = await final(sms, message_id)
     assert (state, failure, event["type"]) == ("failed", outcome.value, "sms.message.failed.v1")
     assert event["data"]["failure"] == outcome.value
 
 
-async def test_a_sender_that_breaks_is_a_failure_and_not_a_second_try(sms: Sms) -> None:
+async def test_a_sender_that_raises_is_a_failure_and_is_not_tried_again(sms: Sms) -> None:
     _, message_id, _ = await queued(sms)
     broken = Recorder(RuntimeError("a bug"))
 
@@ -242,19 +241,21 @@ async def test_a_sender_that_breaks_is_a_failure_and_not_a_second_try(sms: Sms) 
     await sms.delivery(broken).deliver(message_id)
 
     assert len(broken.messages) == 1
-    assert (await ending(sms, message_id))[:2] == ("failed", "transient")
+    assert (await final(sms, message_id))[:2] == ("failed", "transient")
 
 
-async def test_a_sender_that_does_not_answer_is_given_up(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carriers_module, "SEND_SECONDS", 0.05)
+async def test_a_sender_that_does_not_return_is_a_failure_after_its_deadline(
+    sms: Sms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_pool_module, "SEND_SECONDS", 0.05)
     _, message_id, _ = await queued(sms)
 
     await sms.delivery(Stuck()).deliver(message_id)
 
-    assert (await ending(sms, message_id))[:2] == ("failed", "transient")
+    assert (await final(sms, message_id))[:2] == ("failed", "transient")
 
 
-async def test_a_message_whose_key_is_gone_is_told_as_misconfigured(sms: Sms) -> None:
+async def test_a_message_whose_key_was_removed_fails_as_misconfigured(sms: Sms) -> None:
     _, message_id, _ = await queued(sms)
     rotated = CodeDeriver(KeyRing.parse("2:" + "ab" * 32))
     sender = Recorder()
@@ -262,10 +263,10 @@ async def test_a_message_whose_key_is_gone_is_told_as_misconfigured(sms: Sms) ->
     await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, PHONES, lambda: None).deliver(message_id)
 
     assert sender.messages == []
-    assert (await ending(sms, message_id))[:2] == ("failed", "misconfigured")
+    assert (await final(sms, message_id))[:2] == ("failed", "misconfigured")
 
 
-async def test_codes_made_with_an_older_key_are_still_sent_as_they_were(sms: Sms) -> None:
+async def test_codes_of_an_older_key_are_sent_unchanged(sms: Sms) -> None:
     _, message_id, issued = await queued(sms)
     ring = KeyRing.parse("2:" + "ab" * 32 + ",1:" + KEYS.secret.hex())
     sender = Recorder()
@@ -277,11 +278,11 @@ async def test_codes_made_with_an_older_key_are_still_sent_as_they_were(sms: Sms
     assert sender.messages[0].code == issued.code
 
 
-async def test_what_is_old_is_purged_and_what_is_not_stays(sms: Sms) -> None:
+async def test_a_purge_deletes_old_rows_and_keeps_the_others(sms: Sms) -> None:
     old, message_id, _ = await queued(sms)
     young, _, issued = await queued(sms)
     await sms.age(old, days=31)
-    await sms.pool.execute(  # ids are in order of time: the old ones were made then, too
+    await sms.pool.execute(  # ids are in time order, so old rows have old ids
         "update messages set message_id = $2 where message_id = $1", message_id, UUID(int=7 << 76 | uuid4().int >> 64)
     )
     await sms.pool.execute(
@@ -290,9 +291,9 @@ async def test_what_is_old_is_purged_and_what_is_not_stays(sms: Sms) -> None:
         UUID(int=7 << 76 | uuid4().int >> 64),
     )
 
-    gone = await purge(RetentionStore(sms.pool))
+    deleted = await purge(RetentionStore(sms.pool))
 
-    assert gone == {"messages": 1, "verifications": 1, "verification_events": 0}
+    assert deleted == {"messages": 1, "verifications": 1, "verification_events": 0}
     for table in ("number_activity", "verifications", "messages"):
         count = f"select count(*) from {table} where phone_ref = $1"
         assert await sms.pool.fetchval(count, PHONES.ref(old)) == 0

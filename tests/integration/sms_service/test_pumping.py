@@ -8,7 +8,7 @@ from functools import partial
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import PHONES, Sms, asking, entering, fresh_number, process, refusal, running, wrong
 from support.spending import (
     CENT,
@@ -55,7 +55,7 @@ async def test_an_attack_on_ten_thousand_numbers_of_one_prefix_costs_its_budget_
     async def pump_one(last: int) -> None:
         nonlocal busy
         try:
-            await until_taken(lambda: codes.issue(asking(E164(f"{number_range}{last:04d}"))))
+            await until_accepted(lambda: codes.issue(asking(E164(f"{number_range}{last:04d}"))))
         except BlockedError:
             busy += 1
 
@@ -272,7 +272,7 @@ async def test_codes_that_are_verified_at_the_same_time_are_all_counted(sms: Sms
         (row,) = await sms.sends(number)
         entered.append(entering(number, sms.deriver.code(1, row["verification_id"], number, asking(number).purpose)))
     codes = harness.codes()
-    await asyncio.gather(*(until_taken(partial(codes.check, each)) for each in entered))
+    await asyncio.gather(*(until_accepted(partial(codes.check, each)) for each in entered))
 
     assert await sms.pool.fetchval("select sum(verified) from prefix_traffic where range = $1", number_range) == len(
         numbers
@@ -478,11 +478,11 @@ async def test_a_lease_that_another_process_has_is_refused_without_a_write(sms: 
     store = SpendingHarness(sms, make_plan()).store
     row = "select xmin::text, xmax::text from job_leases"
     assert await store.take_lease(MINUTE)
-    taken = await sms.pool.fetchrow(row)
+    lease = await sms.pool.fetchrow(row)
 
     assert not await store.take_lease(MINUTE)
 
-    assert await sms.pool.fetchrow(row) == taken
+    assert await sms.pool.fetchrow(row) == lease
 
 
 async def test_a_range_that_is_suddenly_busy_raises_the_alarm_and_is_reviewed_at_once(sms: Sms) -> None:

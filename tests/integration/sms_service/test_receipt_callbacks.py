@@ -1,4 +1,4 @@
-"""A provider's callback through the gateway: public, bounded, and judged by sms-service."""
+"""A provider's callback through the gateway: public, limited in size, and verified by sms-service."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from sms_service.senders.webhook_signature import WebhookKey
 from sms_service.settings import SmsSettings
 
 SECRET = "whsec_c2VjcmV0"
-ROUTES = """\
+CONFIG_FILE = """\
 public_url = "https://api.example.com"
 [senders.own]
 type = "webhook"
@@ -33,7 +33,7 @@ senders = ["own"]
 
 @dataclass(frozen=True)
 class Provider:
-    """Who calls back."""
+    """A provider that posts receipts."""
 
     gateway: str
     http: aiohttp.ClientSession
@@ -47,8 +47,8 @@ class Provider:
 async def provider(
     postgres_url: str, redis_url: str, amqp_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Provider]:
-    file: Path = tmp_path_factory.mktemp("routes") / "routes.toml"
-    file.write_text(ROUTES)
+    file: Path = tmp_path_factory.mktemp("config") / "sms.toml"
+    file.write_text(CONFIG_FILE)
     async with AsyncExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("TEST_HOOK_SECRET", SECRET)
@@ -72,40 +72,40 @@ def body(status: str = "delivered") -> bytes:
     return json.dumps({"id": str(uuid4()), "status": status}).encode()
 
 
-async def test_a_signed_callback_is_taken_and_a_replay_too(provider: Provider) -> None:
-    given = body()
-    headers = WebhookKey(SECRET).headers("evt-1", given)
+async def test_a_signed_callback_is_accepted_and_so_is_its_repetition(provider: Provider) -> None:
+    report = body()
+    headers = WebhookKey(SECRET).headers("evt-1", report)
     for _ in range(2):
-        assert await provider.post("/hooks/sms/own", given, headers) == (200, "{}")
+        assert await provider.post("/hooks/sms/own", report, headers) == (200, "{}")
 
 
 @pytest.mark.parametrize("headers", [{}, {"webhook-signature": "v1,AAAA"}, {"webhook-signature": "é" * 2000}])
 async def test_a_forged_callback_is_401(provider: Provider, headers: dict[str, str]) -> None:
-    status, said = await provider.post("/hooks/sms/own", body(), headers)
-    assert (status, json.loads(said)["code"]) == (401, "unauthenticated")
+    status, problem = await provider.post("/hooks/sms/own", body(), headers)
+    assert (status, json.loads(problem)["code"]) == (401, "unauthenticated")
     status, _ = await provider.post("/hooks/sms/own", body(), WebhookKey("other").headers("evt-1", b"x"))
     assert status == 401
 
 
 @pytest.mark.parametrize(
-    ("path", "given", "expected"),
+    ("path", "report", "expected"),
     [
-        ("/hooks/sms/nobody", b"{}", 404),
+        ("/hooks/sms/unknown", b"{}", 404),
         ("/hooks/sms/Own", b"{}", 404),
         ("/hooks/sms/", b"{}", 404),
         ("/hooks/sms/own", b"x" * 70_000, 400),
         ("/hooks/sms/own?" + "q" * 3000, b"{}", 400),
     ],
 )
-async def test_anything_else_is_refused(provider: Provider, path: str, given: bytes, expected: int) -> None:
-    assert (await provider.post(path, given))[0] == expected
+async def test_an_unknown_path_and_a_request_that_is_too_long_are_refused(
+    provider: Provider, path: str, report: bytes, expected: int
+) -> None:
+    assert (await provider.post(path, report))[0] == expected
 
 
-async def test_a_long_report_fits_and_a_get_does_not(provider: Provider) -> None:
-    multi_segment = json.dumps({"id": str(uuid4()), "status": "failed", "more": "x" * 60_000}).encode()
-    assert await provider.post("/hooks/sms/own", multi_segment, WebhookKey(SECRET).headers("evt-2", multi_segment)) == (
-        200,
-        "{}",
-    )
+async def test_a_long_report_is_accepted_and_a_get_is_not(provider: Provider) -> None:
+    report = json.dumps({"id": str(uuid4()), "status": "failed", "more": "x" * 60_000}).encode()
+    headers = WebhookKey(SECRET).headers("evt-2", report)
+    assert await provider.post("/hooks/sms/own", report, headers) == (200, "{}")
     async with provider.http.get(provider.gateway + "/hooks/sms/own") as response:
         assert response.status == 405

@@ -1,4 +1,4 @@
-"""Receipts: signed by their provider, applied once, in whatever order they come, and told."""
+"""Receipts: verified, applied once in any order, and published as events."""
 
 import asyncio
 import base64
@@ -49,7 +49,7 @@ def receipts(sms: Sms) -> Receipts:
 
 
 class Carrier(Recorder):
-    """Accepts, and calls the message by a name of its own."""
+    """Accepts messages and gives each an id of its own."""
 
     async def send(self, message):
         await super().send(message)
@@ -65,17 +65,17 @@ async def sent(sms: Sms, sender: str) -> tuple[E164, UUID]:
     return number, row["message_id"]
 
 
-async def told(sms: Sms, message_id: UUID) -> list[tuple[str, int]]:
+async def events_of(sms: Sms, message_id: UUID) -> list[tuple[str, int]]:
     return [(event["type"], event["version"]) for event in await sms.events(str(message_id))]
 
 
-def call(sender: str, body: bytes, query: str = "", headers: dict[str, str] | None = None) -> TakeReceipt:
+def forward(sender: str, body: bytes, query: str = "", headers: dict[str, str] | None = None) -> TakeReceipt:
     return TakeReceipt(sender=sender, query=query, headers=headers or {}, body=base64.b64encode(body).decode())
 
 
 def webhook(message_id: object, status: str, *, at: float = 0.0, secret: str = "whsec_c2VjcmV0") -> TakeReceipt:
     body = json.dumps({"id": str(message_id), "status": status, "detail": "carrier says 7"}).encode()
-    return call("own", body, headers=WebhookKey(secret).headers("evt-1", body, now=time.time() + at))
+    return forward("own", body, headers=WebhookKey(secret).headers("evt-1", body, now=time.time() + at))
 
 
 def twilio(message_id: object, status: str, token: str = "12345", **more: str) -> TakeReceipt:
@@ -83,19 +83,19 @@ def twilio(message_id: object, status: str, token: str = "12345", **more: str) -
     url = f"{BASE}/twilio?m={message_id}"
     body = "&".join(f"{k}={v.replace('+', '%2B')}" for k, v in form.items()).encode()
     signature = RequestValidator(token).compute_signature(url, form)
-    return call("twilio", body, f"m={message_id}", {"x-twilio-signature": signature})
+    return forward("twilio", body, f"m={message_id}", {"x-twilio-signature": signature})
 
 
 def aliyun(*reports: dict[str, object], key: str = "a-receipt-key") -> TakeReceipt:
-    return call("aliyun", json.dumps(list(reports)).encode(), f"key={key}")
+    return forward("aliyun", json.dumps(list(reports)).encode(), f"key={key}")
 
 
 def tencent(*reports: dict[str, object], key: str = "a-receipt-key") -> TakeReceipt:
-    return call("tencent", json.dumps(list(reports)).encode(), f"key={key}")
+    return forward("tencent", json.dumps(list(reports)).encode(), f"key={key}")
 
 
-async def take(receipts: Receipts, given: TakeReceipt) -> str:
-    return await receipts.take(given.sender, callback(given, BASE))
+async def take(receipts: Receipts, request: TakeReceipt) -> str:
+    return await receipts.take(request.sender, callback(request, BASE))
 
 
 def report_of(sender: str, message_id: UUID, *, delivered: bool) -> TakeReceipt:
@@ -113,13 +113,13 @@ SENDERS = ("own", "twilio", "aliyun", "tencent")
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-async def test_a_receipt_is_told_once_however_often_it_comes(sms: Sms, receipts: Receipts, sender: str) -> None:
+async def test_a_repeated_receipt_has_one_event(sms: Sms, receipts: Receipts, sender: str) -> None:
     number, message_id = await sent(sms, sender)
-    given = report_of(sender, message_id, delivered=True)
+    request = report_of(sender, message_id, delivered=True)
 
-    await asyncio.gather(*(take(receipts, given) for _ in range(5)))
+    await asyncio.gather(*(take(receipts, request) for _ in range(5)))
 
-    events = await told(sms, message_id)
+    events = await events_of(sms, message_id)
     assert [kind for kind, _ in events] == ["sms.message.sent.v1", "sms.message.delivered.v1"]
     (attempt,) = await sms.attempts(number)
     assert (attempt["outcome"], attempt["receipt"]) == ("accepted", "delivered")
@@ -127,18 +127,18 @@ async def test_a_receipt_is_told_once_however_often_it_comes(sms: Sms, receipts:
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-async def test_out_of_order_delivered_has_the_last_word(sms: Sms, receipts: Receipts, sender: str) -> None:
+async def test_delivered_replaces_failed_in_any_order(sms: Sms, receipts: Receipts, sender: str) -> None:
     number, message_id = await sent(sms, sender)
     for delivered in (False, True, False):
         await take(receipts, report_of(sender, message_id, delivered=delivered))
 
-    events = await told(sms, message_id)
+    events = await events_of(sms, message_id)
     assert [kind for kind, _ in events][1:] == ["sms.message.failed.v1", "sms.message.delivered.v1"]
     assert events[0][1] < events[1][1] < events[2][1]
     assert (await sms.attempts(number))[0]["receipt"] == "delivered"
 
 
-def test_precedence() -> None:
+def test_a_status_changes_nothing_or_a_failure() -> None:
     assert changes("", DeliveryStatus.FAILED)
     assert changes("", DeliveryStatus.DELIVERED)
     assert changes("failed", DeliveryStatus.DELIVERED)
@@ -153,7 +153,7 @@ def test_precedence() -> None:
         lambda: webhook(uuid4(), "delivered", secret="another"),
         lambda: webhook(uuid4(), "delivered", at=-400),
         lambda: webhook(uuid4(), "delivered", at=400),
-        lambda: call("own", b'{"id": "x", "status": "delivered"}'),
+        lambda: forward("own", b'{"id": "x", "status": "delivered"}'),
         lambda: twilio(uuid4(), "delivered", token="54321"),
         lambda: twilio(uuid4(), "delivered").model_copy(update={"query": f"m={uuid4()}"}),
         lambda: twilio(uuid4(), "delivered").model_copy(update={"headers": {}}),
@@ -165,7 +165,7 @@ async def test_a_forged_receipt_is_refused(receipts: Receipts, forge: Callable[[
     assert (await refusal(take(receipts, forge()))).code is ErrorCode.UNAUTHENTICATED
 
 
-async def test_a_receipt_for_an_unknown_message_or_of_another_sender_is_dropped(sms: Sms, receipts: Receipts) -> None:
+async def test_a_receipt_for_an_unknown_message_or_from_another_sender_is_ignored(sms: Sms, receipts: Receipts) -> None:
     number, message_id = await sent(sms, "aliyun")
     assert await take(receipts, webhook(uuid4(), "delivered")) == "{}"
     assert await take(receipts, webhook(message_id, "delivered")) == "{}"
@@ -174,46 +174,46 @@ async def test_a_receipt_for_an_unknown_message_or_of_another_sender_is_dropped(
     assert (await sms.attempts(number))[0]["receipt"] == ""
 
 
-async def test_what_a_receipt_quotes_is_neither_kept_nor_logged(sms: Sms, receipts: Receipts) -> None:
+async def test_a_code_or_number_quoted_in_a_receipt_is_neither_stored_nor_logged(sms: Sms, receipts: Receipts) -> None:
     number, message_id = await sent(sms, "tencent")
-    said = {"sid": f"tencent-{message_id}", "report_status": "FAIL", "errmsg": f"text 123456 to {number} was bad"}
+    known = {"sid": f"tencent-{message_id}", "report_status": "FAIL", "errmsg": f"text 123456 to {number} was bad"}
     unknown = {"sid": f"msg-{number}-123456", "report_status": "FAIL", "errmsg": "12-34-56"}
     with capture_logs() as logged:
-        await take(receipts, tencent(said, unknown))
+        await take(receipts, tencent(known, unknown))
     assert [line["effect"] for line in logged] == ["failed", "unknown"]
     (attempt,) = await sms.attempts(number)
     assert attempt["receipt_detail"] == "text___to___was_bad"
     assert not re.search(r"[0-9]{4}", repr(logged))
 
 
-async def test_what_says_nothing_yet_changes_nothing(sms: Sms, receipts: Receipts) -> None:
+async def test_an_intermediate_status_changes_nothing(sms: Sms, receipts: Receipts) -> None:
     _, message_id = await sent(sms, "twilio")
     for status in ("queued", "sending", "sent"):
         await take(receipts, twilio(message_id, status))
-    assert len(await told(sms, message_id)) == 1
+    assert len(await events_of(sms, message_id)) == 1
 
 
-async def test_one_call_may_report_many_messages_and_the_provider_hears_what_it_wants(
+async def test_one_callback_may_report_many_messages_and_gets_the_reply_that_the_provider_expects(
     sms: Sms, receipts: Receipts
 ) -> None:
     messages = [(await sent(sms, "aliyun"))[1] for _ in range(3)]
-    answer = await take(receipts, aliyun(*({"out_id": str(one), "success": True} for one in messages)))
-    assert json.loads(answer) == {"code": 0, "msg": "ok"}
-    assert [len(await told(sms, one)) for one in messages] == [2, 2, 2]
+    reply = await take(receipts, aliyun(*({"out_id": str(one), "success": True} for one in messages)))
+    assert json.loads(reply) == {"code": 0, "msg": "ok"}
+    assert [len(await events_of(sms, one)) for one in messages] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"<html>", b"\xff"])
-async def test_nonsense_with_the_right_key_is_named(receipts: Receipts, body: bytes) -> None:
-    error = await refusal(take(receipts, call("aliyun", body, "key=a-receipt-key")))
+async def test_a_malformed_body_with_the_correct_key_is_a_parameter_error(receipts: Receipts, body: bytes) -> None:
+    error = await refusal(take(receipts, forward("aliyun", body, "key=a-receipt-key")))
     assert error.code is ErrorCode.PARAMETER_INVALID
 
 
-@pytest.mark.parametrize("sender", ["nobody", "inbox", "keyless"])
-async def test_where_no_receipts_are_taken_there_is_nothing(receipts: Receipts, sender: str) -> None:
-    assert (await refusal(take(receipts, call(sender, b"[]")))).code is ErrorCode.NOT_FOUND
+@pytest.mark.parametrize("sender", ["unknown", "inbox", "keyless"])
+async def test_a_sender_without_receipts_over_http_is_not_found(receipts: Receipts, sender: str) -> None:
+    assert (await refusal(take(receipts, forward(sender, b"[]")))).code is ErrorCode.NOT_FOUND
 
 
-async def test_a_receipt_quicker_than_the_answer_is_not_lost(sms: Sms, receipts: Receipts) -> None:
+async def test_a_receipt_that_arrives_before_the_senders_response_is_not_lost(sms: Sms, receipts: Receipts) -> None:
     number = fresh_number()
     await sms.codes().issue(asking(number))
     (row,) = await sms.sends(number)
@@ -225,14 +225,14 @@ async def test_a_receipt_quicker_than_the_answer_is_not_lost(sms: Sms, receipts:
 
     await sms.delivery(Quick(name="own")).deliver(row["message_id"])
 
-    kinds = {kind for kind, _ in await told(sms, row["message_id"])}
+    kinds = {kind for kind, _ in await events_of(sms, row["message_id"])}
     assert kinds == {"sms.message.sent.v1", "sms.message.delivered.v1"}
     (attempt,) = await sms.attempts(number)
     assert (attempt["outcome"], attempt["receipt"]) == ("accepted", "delivered")
     assert (await sms.sends(number))[0]["state"] == "sent"
 
 
-async def test_a_sender_whose_message_did_not_arrive_is_left_out_when_the_person_asks_again(
+async def test_a_sender_whose_message_was_not_delivered_is_skipped_on_a_new_request(
     sms: Sms, receipts: Receipts
 ) -> None:
     from sms_service.delivery.routing import Route
@@ -249,7 +249,7 @@ async def test_a_sender_whose_message_did_not_arrive_is_left_out_when_the_person
     assert (len(one.messages), len(two.messages)) == (0, 1)
 
 
-def test_twilio_signatures_are_the_documented_ones() -> None:
+def test_twilio_signatures_are_as_documented() -> None:
     url, form = "https://example.com/myapp", {"CallSid": "CA1", "From": "+1415"}
     data = (url + "CallSidCA1From+1415").encode()
     expected = base64.b64encode(hmac.digest(b"12345", data, "sha1")).decode()

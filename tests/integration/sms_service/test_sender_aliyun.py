@@ -1,4 +1,4 @@
-"""The Aliyun sender against a fake that speaks dysmsapi (RPC, signed with ACS3)."""
+"""The Aliyun sender against a fake server that implements dysmsapi (RPC, signed with ACS3)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -25,8 +25,8 @@ OK = {
 
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Provider]:
-    async with provider() as made:
-        yield made
+    async with provider() as service:
+        yield service
 
 
 @pytest.fixture
@@ -40,33 +40,35 @@ async def sender(service: Provider) -> AsyncIterator[AliyunSender]:
         endpoint=service.host,
         scheme="http",
     )
-    service.asked.clear()
-    async with AliyunSender.open("aliyun", config) as opened:
-        yield opened
+    service.requests.clear()
+    async with AliyunSender.open("aliyun", config) as sender:
+        yield sender
 
 
-async def test_it_fills_the_template_and_signs(service: Provider, sender: AliyunSender) -> None:
-    service.says(200, json.dumps(OK))
+async def test_the_sender_fills_the_template_and_signs(service: Provider, sender: AliyunSender) -> None:
+    service.responds(200, json.dumps(OK))
     message = a_message(E164("+8613800138000"))
 
-    answer = await sender.send(message)
+    result = await sender.send(message)
 
-    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, OK["BizId"])
-    (asked,) = service.asked
-    assert asked.headers["x-acs-action"] == "SendSms"
-    assert asked.headers["Authorization"].startswith("ACS3-HMAC-SHA256 Credential=key-id,")
-    given = asked.query | asked.form
-    assert given["PhoneNumbers"] == "13800138000"
-    assert (given["SignName"], given["TemplateCode"]) == ("好码", "SMS_1")
-    assert json.loads(given["TemplateParam"]) == {"code": message.code}
-    assert given["OutId"] == str(message.message_id)
+    assert (result.outcome, result.provider_id) == (Outcome.ACCEPTED, OK["BizId"])
+    (request,) = service.requests
+    assert request.headers["x-acs-action"] == "SendSms"
+    assert request.headers["Authorization"].startswith("ACS3-HMAC-SHA256 Credential=key-id,")
+    parameters = request.query | request.form
+    assert parameters["PhoneNumbers"] == "13800138000"
+    assert (parameters["SignName"], parameters["TemplateCode"]) == ("好码", "SMS_1")
+    assert json.loads(parameters["TemplateParam"]) == {"code": message.code}
+    assert parameters["OutId"] == str(message.message_id)
 
 
-async def test_abroad_it_wants_the_calling_code_without_a_plus_sign(service: Provider, sender: AliyunSender) -> None:
-    service.says(200, json.dumps(OK))
+async def test_a_number_abroad_is_sent_with_its_calling_code_and_no_plus_sign(
+    service: Provider, sender: AliyunSender
+) -> None:
+    service.responds(200, json.dumps(OK))
     await sender.send(a_message(E164("+85261234567"), language=Language.ENGLISH))
-    given = service.asked[0].query | service.asked[0].form
-    assert (given["PhoneNumbers"], given["TemplateCode"]) == ("85261234567", "SMS_2")
+    parameters = service.requests[0].query | service.requests[0].form
+    assert (parameters["PhoneNumbers"], parameters["TemplateCode"]) == ("85261234567", "SMS_2")
 
 
 def inside(code: str) -> tuple[int, str]:
@@ -78,7 +80,7 @@ def outside(status: int, code: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "detail"),
+    ("response", "outcome", "detail"),
     [
         (inside("isv.BUSINESS_LIMIT_CONTROL"), Outcome.RATE_LIMITED, "isv.BUSINESS_LIMIT_CONTROL"),
         (inside("isv.MOBILE_NUMBER_ILLEGAL"), Outcome.INVALID_NUMBER, None),
@@ -99,18 +101,18 @@ def outside(status: int, code: str) -> tuple[int, str]:
         ((200, ""), Outcome.TRANSIENT, None),
     ],
 )
-async def test_every_answer_is_an_outcome_and_asks_once(
-    service: Provider, sender: AliyunSender, answer: tuple[int, str], outcome: Outcome, detail: str | None
+async def test_every_response_is_an_outcome_of_one_request(
+    service: Provider, sender: AliyunSender, response: tuple[int, str], outcome: Outcome, detail: str | None
 ) -> None:
-    service.says(*answer)
+    service.responds(*response)
     message = a_message()
-    found = await SenderPool.of_one(sender).send("aliyun", message, message.remaining)
-    assert found.outcome is outcome
-    assert detail is None or found.detail == detail
-    assert len(service.asked) == 1
+    result = await SenderPool.of_one(sender).send("aliyun", message, message.remaining)
+    assert result.outcome is outcome
+    assert detail is None or result.detail == detail
+    assert len(service.requests) == 1
 
 
-async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
+async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service: Provider, sender: AliyunSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)

@@ -1,4 +1,4 @@
-"""The Amazon SNS sender against a fake that speaks its query protocol (form in, XML out, SigV4)."""
+"""The Amazon SNS sender against a fake server that implements its query protocol (form in, XML out, SigV4)."""
 
 from collections.abc import AsyncIterator
 
@@ -19,16 +19,16 @@ OK = (
 )
 
 
-def error(status: int, code: str, said: str = "no") -> tuple[int, str]:
+def error(status: int, code: str, text: str = "no") -> tuple[int, str]:
     kind = "Sender" if status < 500 else "Receiver"
-    inner = f"<Type>{kind}</Type><Code>{code}</Code><Message>{said}</Message>"
+    inner = f"<Type>{kind}</Type><Code>{code}</Code><Message>{text}</Message>"
     return status, f"<ErrorResponse {NS}><Error>{inner}</Error><RequestId>1</RequestId></ErrorResponse>"
 
 
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Provider]:
-    async with provider(kind="text/xml") as made:
-        yield made
+    async with provider(content_type="text/xml") as service:
+        yield service
 
 
 @pytest.fixture
@@ -40,30 +40,32 @@ async def sender(service: Provider) -> AsyncIterator[AwsSender]:
         sender_id="Haoma",
         endpoint_url=service.url,
     )
-    service.asked.clear()
-    async with AwsSender.open("aws", config) as opened:
-        yield opened
+    service.requests.clear()
+    async with AwsSender.open("aws", config) as sender:
+        yield sender
 
 
-async def test_it_publishes_to_the_number_as_a_transactional_message(service: Provider, sender: AwsSender) -> None:
-    service.says(200, OK, "text/xml")
+async def test_the_sender_publishes_to_the_number_as_a_transactional_message(
+    service: Provider, sender: AwsSender
+) -> None:
+    service.responds(200, OK, "text/xml")
     message = a_message()
 
-    answer = await sender.send(message)
+    result = await sender.send(message)
 
-    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, "94f20ce6-13c5-43a0-9a9e-ca52d816e90b")
-    (asked,) = service.asked
-    assert asked.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIA1/")
-    assert (asked.form["Action"], asked.form["PhoneNumber"], asked.form["Message"]) == (
+    assert (result.outcome, result.provider_id) == (Outcome.ACCEPTED, "94f20ce6-13c5-43a0-9a9e-ca52d816e90b")
+    (request,) = service.requests
+    assert request.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIA1/")
+    assert (request.form["Action"], request.form["PhoneNumber"], request.form["Message"]) == (
         "Publish",
         message.to,
         message.text,
     )
-    assert {"Transactional", "Haoma"} <= set(asked.form.values())
+    assert {"Transactional", "Haoma"} <= set(request.form.values())
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "detail"),
+    ("response", "outcome", "detail"),
     [
         (
             error(400, "InvalidParameter", "Invalid parameter: PhoneNumber Reason: +86 is bad"),
@@ -84,18 +86,18 @@ async def test_it_publishes_to_the_number_as_a_transactional_message(service: Pr
         ((200, ""), Outcome.TRANSIENT, None),
     ],
 )
-async def test_every_answer_is_an_outcome_and_asks_once(
-    service: Provider, sender: AwsSender, answer: tuple[int, str], outcome: Outcome, detail: str | None
+async def test_every_response_is_an_outcome_of_one_request(
+    service: Provider, sender: AwsSender, response: tuple[int, str], outcome: Outcome, detail: str | None
 ) -> None:
-    service.says(*answer, "text/xml")
+    service.responds(*response, "text/xml")
     message = a_message()
-    found = await SenderPool.of_one(sender).send("aws", message, message.remaining)
-    assert found.outcome is outcome
-    assert detail is None or found.detail == detail
-    assert len(service.asked) == 1
+    result = await SenderPool.of_one(sender).send("aws", message, message.remaining)
+    assert result.outcome is outcome
+    assert detail is None or result.detail == detail
+    assert len(service.requests) == 1
 
 
-async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
+async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service: Provider, sender: AwsSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)

@@ -1,4 +1,4 @@
-"""The SMPP sender against an SMS centre that speaks the protocol, receipts and lost sessions included."""
+"""The SMPP sender against an SMS centre for tests, with receipts and lost sessions."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,40 +18,40 @@ from sms_service.senders.smpp import SmppSender
 
 
 @asynccontextmanager
-async def bound(made: Centre, password: str = "secret") -> AsyncIterator[tuple[SmppSender, asyncio.Queue[Receipt]]]:
-    """A sender that has tried to bind, and the receipts it hears."""
-    heard: asyncio.Queue[Receipt] = asyncio.Queue()
+async def bound(smsc: Centre, password: str = "secret") -> AsyncIterator[tuple[SmppSender, asyncio.Queue[Receipt]]]:
+    """A sender that has tried to bind, and the receipts that it has applied."""
+    receipts: asyncio.Queue[Receipt] = asyncio.Queue()
 
-    async def take(sender: str, receipt: Receipt) -> bool:
+    async def apply_receipt(sender: str, receipt: Receipt) -> bool:
         assert sender == "carrier"
-        heard.put_nowait(receipt)
+        receipts.put_nowait(receipt)
         return True
 
     config = SmppConfig.model_construct(
-        host="127.0.0.1", port=made.port, system_id="haoma", password=SecretStr(password), source="Haoma"
+        host="127.0.0.1", port=smsc.port, system_id="haoma", password=SecretStr(password), source="Haoma"
     )
-    async with SmppSender.open("carrier", config, take) as sender:
+    async with SmppSender.open("carrier", config, apply_receipt) as sender:
         async with asyncio.timeout(30):
-            await made.bound.wait()
+            await smsc.bound.wait()
             while not sender._session.bind_status:
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0)
-        yield sender, heard
+        yield sender, receipts
 
 
-async def test_it_submits_once_in_the_alphabet_the_text_needs_and_hears_the_receipt() -> None:
-    async with centre(receipt="DELIVRD") as made, bound(made) as (sender, heard):
+async def test_the_sender_submits_once_in_the_alphabet_that_the_text_needs_and_applies_the_receipt() -> None:
+    async with centre(receipt="DELIVRD") as smsc, bound(smsc) as (sender, receipts):
         chinese = await sender.send(a_message(E164("+8613800138000")))
         english = await sender.send(a_message(text="Your code is 314159", language=Language.ENGLISH))
 
         assert (chinese.outcome, chinese.provider_id) == (Outcome.ACCEPTED, "id-1")
         assert (english.outcome, english.provider_id) == (Outcome.ACCEPTED, "id-2")
-        first, second = made.submitted
+        first, second = smsc.submitted
         assert (first.source, first.destination, first.registered) == ("Haoma", "8613800138000", 1)
         assert (first.data_coding, first.text) == (8, "【好码】验证码 314159")
         assert (second.data_coding, second.text) == (0, "Your code is 314159")
         async with asyncio.timeout(30):
-            receipt = await heard.get()
+            receipt = await receipts.get()
         assert receipt == Receipt(DeliveryStatus.DELIVERED, None, "id-1", "00A")
 
 
@@ -68,32 +68,32 @@ async def test_it_submits_once_in_the_alphabet_the_text_needs_and_hears_the_rece
     ],
 )
 async def test_every_status_is_an_outcome(status: int, outcome: Outcome) -> None:
-    async with centre(status=status) as made, bound(made) as (sender, _):
+    async with centre(status=status) as smsc, bound(smsc) as (sender, _):
         assert (await sender.send(a_message())).outcome is outcome
 
 
 async def test_a_wrong_password_is_misconfigured() -> None:
-    async with centre() as made, bound(made, password="wrong") as (sender, _):
-        answer = await sender.send(a_message())
-    assert (answer.outcome, answer.detail) == (Outcome.MISCONFIGURED, "ESME_RINVPASWD")
+    async with centre() as smsc, bound(smsc, password="wrong") as (sender, _):
+        result = await sender.send(a_message())
+    assert (result.outcome, result.detail) == (Outcome.MISCONFIGURED, "ESME_RINVPASWD")
 
 
 async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_sent_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)
-    async with centre(silent=True) as made, bound(made) as (sender, _):
+    async with centre(silent=True) as smsc, bound(smsc) as (sender, _):
         sender_pool, message = SenderPool.of_one(sender), a_message()
         assert (await sender_pool.send("carrier", message, message.remaining)).detail == "timeout"
-        made.bound.clear()
-        made.hang_up()
+        smsc.bound.clear()
+        smsc.hang_up()
         async with asyncio.timeout(30):
-            while sender._esme.session_state == 2 or made.writers:
+            while sender._esme.session_state == 2 or smsc.writers:
                 await asyncio.sleep(0.005)
         assert (await sender_pool.send("carrier", message, message.remaining)).outcome is Outcome.TRANSIENT
-        made.silent = False
-        async with asyncio.timeout(30):  # it binds again by itself
-            await made.bound.wait()
+        smsc.silent = False
+        async with asyncio.timeout(30):  # the sender binds again
+            await smsc.bound.wait()
             while (await sender.send(a_message())).outcome is not Outcome.ACCEPTED:
                 await asyncio.sleep(0.01)
-        assert len(made.submitted) == 2
+        assert len(smsc.submitted) == 2

@@ -1,4 +1,4 @@
-"""The Tencent Cloud sender against a fake that speaks its API (signed with TC3)."""
+"""The Tencent Cloud sender against a fake server that implements its API (signed with TC3)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -33,8 +33,8 @@ def error(code: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Provider]:
-    async with provider() as made:
-        yield made
+    async with provider() as service:
+        yield service
 
 
 @pytest.fixture
@@ -50,22 +50,22 @@ async def sender(service: Provider) -> AsyncIterator[TencentSender]:
         endpoint=service.host,
         scheme="http",
     )
-    service.asked.clear()
-    async with TencentSender.open("tencent", config) as opened:
-        yield opened
+    service.requests.clear()
+    async with TencentSender.open("tencent", config) as sender:
+        yield sender
 
 
-async def test_it_fills_the_template_and_signs(service: Provider, sender: TencentSender) -> None:
-    service.says(*status("Ok"))
+async def test_the_sender_fills_the_template_and_signs(service: Provider, sender: TencentSender) -> None:
+    service.responds(*status("Ok"))
     message = a_message()
 
-    answer = await sender.send(message)
+    result = await sender.send(message)
 
-    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, "5000:1045710669157053657849499619")
-    (asked,) = service.asked
-    assert (asked.headers["X-TC-Action"], asked.headers["X-TC-Version"]) == ("SendSms", "2021-01-11")
-    assert asked.headers["Authorization"].startswith("TC3-HMAC-SHA256 Credential=secret-id/")
-    assert json.loads(asked.body) == {
+    assert (result.outcome, result.provider_id) == (Outcome.ACCEPTED, "5000:1045710669157053657849499619")
+    (request,) = service.requests
+    assert (request.headers["X-TC-Action"], request.headers["X-TC-Version"]) == ("SendSms", "2021-01-11")
+    assert request.headers["Authorization"].startswith("TC3-HMAC-SHA256 Credential=secret-id/")
+    assert json.loads(request.body) == {
         "PhoneNumberSet": [message.to],
         "SmsSdkAppId": "1400006666",
         "TemplateId": "1110",
@@ -76,7 +76,7 @@ async def test_it_fills_the_template_and_signs(service: Provider, sender: Tencen
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "detail"),
+    ("response", "outcome", "detail"),
     [
         (status("LimitExceeded.PhoneNumberThirtySecondLimit"), Outcome.RATE_LIMITED, None),
         (status("InvalidParameterValue.IncorrectPhoneNumber"), Outcome.INVALID_NUMBER, None),
@@ -96,18 +96,18 @@ async def test_it_fills_the_template_and_signs(service: Provider, sender: Tencen
         ((200, ""), Outcome.TRANSIENT, None),
     ],
 )
-async def test_every_answer_is_an_outcome_and_asks_once(
-    service: Provider, sender: TencentSender, answer: tuple[int, str], outcome: Outcome, detail: str | None
+async def test_every_response_is_an_outcome_of_one_request(
+    service: Provider, sender: TencentSender, response: tuple[int, str], outcome: Outcome, detail: str | None
 ) -> None:
-    service.says(*answer, kind="text/html" if answer[1] == HTML else "application/json")
+    service.responds(*response, content_type="text/html" if response[1] == HTML else "application/json")
     message = a_message()
-    found = await SenderPool.of_one(sender).send("tencent", message, message.remaining)
-    assert found.outcome is outcome
-    assert detail is None or found.detail == detail
-    assert len(service.asked) == 1
+    result = await SenderPool.of_one(sender).send("tencent", message, message.remaining)
+    assert result.outcome is outcome
+    assert detail is None or result.detail == detail
+    assert len(service.requests) == 1
 
 
-async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
+async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service: Provider, sender: TencentSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)

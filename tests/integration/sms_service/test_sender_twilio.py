@@ -1,4 +1,4 @@
-"""The Twilio sender against a fake that speaks Twilio's Messages API."""
+"""The Twilio sender against a fake server that implements Twilio's Messages API."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,8 +18,8 @@ CREATED = {"sid": "SM90c6fc909d8504d45ecdb3a3d5b3556e", "status": "queued", "err
 
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Provider]:
-    async with provider() as made:
-        yield made
+    async with provider() as service:
+        yield service
 
 
 @pytest.fixture
@@ -27,22 +27,24 @@ async def sender(service: Provider) -> AsyncIterator[TwilioSender]:
     config = TwilioConfig.model_construct(
         account_sid="AC1", auth_token=SecretStr("token"), from_number="+15005550006", base_url=service.url
     )
-    service.asked.clear()
-    async with TwilioSender.open("twilio", config, "https://api.example.com/hooks/sms/twilio") as opened:
-        yield opened
+    service.requests.clear()
+    async with TwilioSender.open("twilio", config, "https://api.example.com/hooks/sms/twilio") as sender:
+        yield sender
 
 
-async def test_it_creates_a_message_with_a_callback_that_names_ours(service: Provider, sender: TwilioSender) -> None:
-    service.says(201, json.dumps(CREATED))
+async def test_the_sender_creates_a_message_with_a_callback_url_that_has_our_id(
+    service: Provider, sender: TwilioSender
+) -> None:
+    service.responds(201, json.dumps(CREATED))
     message = a_message()
 
-    answer = await sender.send(message)
+    result = await sender.send(message)
 
-    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, CREATED["sid"])
-    (asked,) = service.asked
-    assert (asked.method, asked.path) == ("POST", "/2010-04-01/Accounts/AC1/Messages.json")
-    assert asked.headers["Authorization"] == "Basic QUMxOnRva2Vu"
-    assert asked.form == {
+    assert (result.outcome, result.provider_id) == (Outcome.ACCEPTED, CREATED["sid"])
+    (request,) = service.requests
+    assert (request.method, request.path) == ("POST", "/2010-04-01/Accounts/AC1/Messages.json")
+    assert request.headers["Authorization"] == "Basic QUMxOnRva2Vu"
+    assert request.form == {
         "To": message.to,
         "From": "+15005550006",
         "Body": message.text,
@@ -55,7 +57,7 @@ def error(status: int, code: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "detail"),
+    ("response", "outcome", "detail"),
     [
         (error(400, 21211), Outcome.INVALID_NUMBER, "21211"),
         (error(400, 21610), Outcome.REFUSED, "21610"),
@@ -75,18 +77,18 @@ def error(status: int, code: int) -> tuple[int, str]:
         ((201, json.dumps(CREATED | {"status": "undelivered", "error_code": 30005})), Outcome.PERMANENT, "30005"),
     ],
 )
-async def test_every_answer_is_an_outcome(
-    service: Provider, sender: TwilioSender, answer: tuple[int, str], outcome: Outcome, detail: str | None
+async def test_every_response_is_an_outcome(
+    service: Provider, sender: TwilioSender, response: tuple[int, str], outcome: Outcome, detail: str | None
 ) -> None:
-    service.says(*answer)
+    service.responds(*response)
     message = a_message()
-    found = await SenderPool.of_one(sender).send("twilio", message, message.remaining)
-    assert found.outcome is outcome
-    assert detail is None or found.detail == detail
-    assert len(service.asked) == 1
+    result = await SenderPool.of_one(sender).send("twilio", message, message.remaining)
+    assert result.outcome is outcome
+    assert detail is None or result.detail == detail
+    assert len(service.requests) == 1
 
 
-async def test_a_provider_that_hangs_up_or_says_nothing_is_an_outcome(
+async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service: Provider, sender: TwilioSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.2)

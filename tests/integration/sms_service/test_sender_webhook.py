@@ -1,4 +1,4 @@
-"""The webhook sender against a service that verifies its signature, errors and nonsense included."""
+"""The webhook sender against a service that verifies its signature, with errors and malformed responses."""
 
 import json
 from collections.abc import AsyncIterator
@@ -19,29 +19,29 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @pytest.fixture(scope="module")
 async def service() -> AsyncIterator[Provider]:
-    async with provider() as made:
-        yield made
+    async with provider() as service:
+        yield service
 
 
 @pytest.fixture
 async def sender(service: Provider) -> AsyncIterator[WebhookSender]:
     config = WebhookConfig.model_construct(type="webhook", url=service.url + "/send", secret=SecretStr(SECRET))
-    service.asked.clear()
-    async with WebhookSender.open("own", config) as opened:
-        yield opened
+    service.requests.clear()
+    async with WebhookSender.open("own", config) as sender:
+        yield sender
 
 
-async def test_it_posts_the_message_signed_once(service: Provider, sender: WebhookSender) -> None:
-    service.says(200, '{"id": "abc-1"}')
+async def test_the_sender_posts_the_signed_message_once(service: Provider, sender: WebhookSender) -> None:
+    service.responds(200, '{"id": "abc-1"}')
     message = a_message()
 
-    answer = await sender.send(message)
+    result = await sender.send(message)
 
-    assert (answer.outcome, answer.provider_id) == (Outcome.ACCEPTED, "abc-1")
-    (asked,) = service.asked
-    assert WebhookKey(SECRET).verifies(asked.headers, asked.body)
-    assert asked.headers["webhook-id"] == str(message.message_id)
-    assert json.loads(asked.body) == {
+    assert (result.outcome, result.provider_id) == (Outcome.ACCEPTED, "abc-1")
+    (request,) = service.requests
+    assert WebhookKey(SECRET).verifies(request.headers, request.body)
+    assert request.headers["webhook-id"] == str(message.message_id)
+    assert json.loads(request.body) == {
         "id": str(message.message_id),
         "to": message.to,
         "text": message.text,
@@ -73,17 +73,17 @@ async def test_it_posts_the_message_signed_once(service: Provider, sender: Webho
         (503, '{"outcome": "accepted"}', Outcome.TRANSIENT, "503"),
     ],
 )
-async def test_every_answer_is_an_outcome(
+async def test_every_response_is_an_outcome(
     service: Provider, sender: WebhookSender, status: int, body: str, outcome: Outcome, detail: str | None
 ) -> None:
-    service.says(status, body)
-    answer = await sender.send(a_message())
-    assert answer.outcome is outcome
-    assert detail is None or answer.detail == detail
-    assert "13800138000" not in answer.detail
+    service.responds(status, body)
+    result = await sender.send(a_message())
+    assert result.outcome is outcome
+    assert detail is None or result.detail == detail
+    assert "13800138000" not in result.detail
 
 
-async def test_a_service_that_is_away_hangs_up_or_says_nothing_is_an_outcome(
+async def test_a_service_that_is_unreachable_hangs_up_or_does_not_respond_is_an_outcome(
     service: Provider, sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.cut = True
@@ -91,8 +91,8 @@ async def test_a_service_that_is_away_hangs_up_or_says_nothing_is_an_outcome(
     service.cut, service.silent = False, True
     monkeypatch.setattr("sms_service.delivery.sender_pool.SEND_SECONDS", 0.1)
     message = a_message()
-    answer = await SenderPool.of_one(sender).send("own", message, message.remaining)
-    assert (answer.outcome, answer.detail) == (Outcome.TRANSIENT, "timeout")
+    result = await SenderPool.of_one(sender).send("own", message, message.remaining)
+    assert (result.outcome, result.detail) == (Outcome.TRANSIENT, "timeout")
     service.silent = False
     sender._url = "http://127.0.0.1:1/send"
     assert (await sender.send(a_message())).outcome is Outcome.TRANSIENT

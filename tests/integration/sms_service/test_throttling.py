@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
-from support.patience import until_taken
+from support.patience import until_accepted
 from support.sms import Sms, asking, process, refusal, running
 from support.spending import (
     LOW_THRESHOLDS,
@@ -44,11 +44,11 @@ async def test_a_throttled_prefix_gets_a_few_messages_a_minute_over_all_processe
         await second.gate.refresh()
         await clear_of_the_edge(sms.pool, MINUTE)
         numbers = [E164(f"{number_range}{last:04d}") for last in range(100, 130)]
-        asked = [
-            until_taken(partial(each.codes().issue, asking(number)))
+        requests = [
+            until_accepted(partial(each.codes().issue, asking(number)))
             for number, each in zip(numbers, [harness, second] * 15, strict=True)
         ]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
+        answers = await asyncio.gather(*requests, return_exceptions=True)
 
     refused = [answer for answer in answers if isinstance(answer, BlockedError)]
     assert len(answers) - len(refused) == 3
@@ -75,7 +75,7 @@ async def test_requests_that_race_on_one_number_take_one_slot(sms: Sms) -> None:
     codes, number = harness.codes(), E164(f"{number_range}7000")
 
     answers = await asyncio.gather(
-        *(until_taken(lambda: codes.issue(asking(number))) for _ in range(12)), return_exceptions=True
+        *(until_accepted(lambda: codes.issue(asking(number))) for _ in range(12)), return_exceptions=True
     )
 
     assert [type(answer) for answer in answers].count(CodeIssued) == 1

@@ -1,4 +1,4 @@
-"""Settings: what is refused in production, and what never prints."""
+"""The settings of auth-service: what production refuses, and what is never printed."""
 
 from typing import Any
 
@@ -23,16 +23,16 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
-def settings(**given: Any) -> AuthSettings:
-    return AuthSettings(**(SERVERS | given))
+def settings(**values: Any) -> AuthSettings:
+    return AuthSettings(**(SERVERS | values))
 
 
-def test_production_starts_with_every_secret_given() -> None:
+def test_production_starts_with_every_secret() -> None:
     assert settings(**SECRETS).auth_port == 8081
 
 
 @pytest.mark.parametrize("missing", SECRETS)
-def test_production_wants_every_secret_by_name(missing: str) -> None:
+def test_production_names_a_missing_secret(missing: str) -> None:
     with pytest.raises(ValidationError, match=missing.upper()):
         settings(**{name: value for name, value in SECRETS.items() if name != missing})
 
@@ -42,18 +42,18 @@ def test_limits_cannot_be_switched_off_in_production() -> None:
         settings(**SECRETS, caller_limits="off")
 
 
-def test_a_key_that_is_no_ed25519_seed_is_refused() -> None:
+def test_a_jwt_key_that_is_not_an_ed25519_seed_is_refused() -> None:
     with pytest.raises(ValidationError, match="exactly 64 hex digits"):
         settings(**SECRETS | {"jwt_keys": "2:" + "5e" * 33 + ",1:" + "5e" * 32})
 
 
-def test_development_fills_in_secrets_and_may_switch_limits_off() -> None:
-    made = settings(environment="development", caller_limits="off")
+def test_development_has_default_secrets_and_may_switch_limits_off() -> None:
+    development = settings(environment="development", caller_limits="off")
 
-    assert made.password_peppers.get_secret_value().startswith("1:")
+    assert development.password_peppers.get_secret_value().startswith("1:")
 
 
-def test_nothing_secret_prints() -> None:
+def test_no_secret_is_printed() -> None:
     shown = repr(settings(**SECRETS))
 
     assert "hunter2" not in shown

@@ -7,7 +7,8 @@ import pytest
 
 from contacts_service.consumer import QUEUE, DirectoryEntry, DirectoryUpdater, read
 from shared.amqp import PoisonError
-from shared.events import EventData, UserDeleted, UserRegistered, UserUpdated, new_event
+from shared.events.catalogue import UserDeleted, UserRegistered, UserUpdated
+from shared.events.envelope import EventData, new_event
 
 SNAPSHOT: dict[str, Any] = {
     "user_id": "140737488355999",

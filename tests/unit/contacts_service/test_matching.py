@@ -11,7 +11,7 @@ from contacts_service.directory import RefFilter
 from contacts_service.matching import BudgetCharge, Matcher, Member
 from contacts_service.numbers import NumberReader
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.contacts import MAX_NUMBERS
 from shared.phone import E164, PhoneKeys, parse
 

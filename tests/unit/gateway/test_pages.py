@@ -1,4 +1,4 @@
-"""The pages without a browser: where they are, their headers, their files, and that both languages say everything."""
+"""The pages without a browser: their paths, headers and files, and their words in both languages."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -38,7 +38,7 @@ async def client() -> AsyncIterator[Client]:
         ("reset?lang=xx", "en", "en"),
     ],
 )
-async def test_a_page_speaks_the_language_that_its_reader_chose_or_asks_for(
+async def test_a_page_is_in_the_chosen_language_or_else_in_the_preferred_one(
     client: Client, path: str, languages: str, lang: str
 ) -> None:
     page = await client.get(f"/pages/{path}", headers={"Accept-Language": languages})
@@ -46,7 +46,7 @@ async def test_a_page_speaks_the_language_that_its_reader_chose_or_asks_for(
     assert f'<html lang="{lang}">' in await page.text()
 
 
-async def test_a_page_may_load_nothing_foreign_and_run_nothing_inline(client: Client) -> None:
+async def test_a_page_forbids_foreign_resources_and_inline_code(client: Client) -> None:
     page = await client.get("/pages/register")
     text = await page.text()
     assert page.headers["Content-Security-Policy"] == POLICY
@@ -57,12 +57,12 @@ async def test_a_page_may_load_nothing_foreign_and_run_nothing_inline(client: Cl
     assert text.count("<script") == text.count("<script type=") == 1
 
 
-async def test_what_a_query_says_is_shown_as_text(client: Client) -> None:
+async def test_a_query_cannot_add_code_to_a_page(client: Client) -> None:
     page = await client.get("/pages/register", params={"x": '"><script>alert(1)</script>'})
     assert "<script>alert" not in await page.text()
 
 
-async def test_a_file_is_sent_again_only_when_it_changed(client: Client) -> None:
+async def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
     first = await client.get("/pages/static/form.js")
     assert first.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert first.headers["Cache-Control"] == "no-cache"
@@ -77,16 +77,16 @@ async def test_only_static_files_are_served(client: Client, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialects", "found"),
+    ("dialects", "served"),
     [((), {"register", "login", "reset"}), (("register_page",), {"register"}), (("native",), {"login", "reset"})],
 )
-async def test_a_page_is_there_only_with_the_contract_it_speaks(dialects: tuple[str, ...], found: set[str]) -> None:
+async def test_a_page_is_served_only_with_the_dialect_it_uses(dialects: tuple[str, ...], served: set[str]) -> None:
     async with TestClient(TestServer(create_app(settings(dialects=dialects)))) as client:
         pages = {page: await client.get(f"/pages/{page}") for page in ("register", "login", "reset")}
-        assert {page for page, answer in pages.items() if answer.status == 200} == found
-        for page in found:
+        assert {page for page, answer in pages.items() if answer.status == 200} == served
+        for page in served:
             menu = await pages[page].text()
-            assert {each for each in pages if f'"/pages/{each}?lang=' in menu} == found
+            assert {each for each in pages if f'"/pages/{each}?lang=' in menu} == served
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,22 @@ async def test_a_page_is_there_only_with_the_contract_it_speaks(dialects: tuple[
         ("production", "on", True),
     ],
 )
-def test_pages_are_for_development_unless_told_otherwise(environment: str, pages: str | None, served: bool) -> None:
+def test_pages_are_served_in_development_unless_the_setting_says_otherwise(
+    environment: str, pages: str | None, served: bool
+) -> None:
     secret = SecretStr("ab" * 32)
-    made = GatewaySettings(
+    gateway_settings = GatewaySettings(
         environment=environment, pages=pages, service_token=secret, sealed_number_keys=SecretStr("1:" + "cd" * 32)
     )
-    assert made.serves_pages is served
+    assert gateway_settings.serves_pages is served
 
 
-def test_both_languages_say_the_same_things() -> None:
+def test_both_languages_have_the_same_words() -> None:
     assert WORDS["zh"].keys() == WORDS["en"].keys()
     assert WORDS["zh"]["script"].keys() == WORDS["en"]["script"].keys()
     assert inbox.WORDS["zh"].keys() == inbox.WORDS["en"].keys()
 
 
-def test_every_answer_of_the_contract_has_a_translation() -> None:
+def test_every_code_of_the_contract_has_a_translation() -> None:
     codes = {code for code, _ in register_page.REFUSALS.values()} | {"0000"}
     assert WORDS["en"]["script"]["refusals"].keys() == codes

@@ -1,4 +1,4 @@
-"""Passwords of all dialects meet in one secret, and a new one must follow the rules."""
+"""All dialects reduce a password to the same secret, and a new password must follow the rules."""
 
 import hashlib
 
@@ -19,13 +19,13 @@ def test_plain_text_and_its_md5_are_the_same_secret() -> None:
     assert Password.from_plain("secret123").secret == Password.from_md5(digest("secret123").upper()).secret
 
 
-def test_thirty_two_hex_digits_are_taken_as_md5_and_anything_else_as_plain() -> None:
+def test_32_hex_digits_are_an_md5_and_every_other_text_is_plain() -> None:
     assert Password.from_either(digest("x")).plain is None
     assert Password.from_either(digest("x") + "0").plain is not None
 
 
 @pytest.mark.parametrize("text", ["", "0" * 31, "0" * 33, "g" * 32, "secret123", "0" * 32 + "\n", "０" * 32])
-def test_what_is_not_md5_is_a_bad_parameter(text: str) -> None:
+def test_a_text_that_is_no_md5_is_an_invalid_parameter(text: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         Password.from_md5(text)
     assert refusal.value.code is ErrorCode.PARAMETER_INVALID
@@ -57,12 +57,12 @@ def test_printable_ascii_of_six_to_128_characters_is_accepted(text: str) -> None
     assert Password.from_plain(text).accepted_for(NUMBER) == digest(text)
 
 
-def test_a_password_does_not_show_itself() -> None:
+def test_the_repr_of_a_password_does_not_contain_it() -> None:
     assert "secret123" not in repr(Password.from_plain("secret123"))
 
 
 @pytest.mark.parametrize("spelling", ["13800138000", "8613800138000", "+8613800138000"])
-def test_the_md5_of_ones_own_number_is_no_password(spelling: str) -> None:
+def test_the_md5_of_the_users_own_number_is_refused(spelling: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         Password.from_md5(digest(spelling)).accepted_for(NUMBER)
     assert refusal.value.code is ErrorCode.PASSWORD_LENGTH

@@ -1,4 +1,4 @@
-"""Problem documents: the language they speak, and what they always say."""
+"""Problem documents: their language and their fields."""
 
 import json
 
@@ -26,13 +26,13 @@ from shared.languages import language_for
         ("," * 5000 + "en", "zh"),
     ],
 )
-def test_the_language_is_what_the_client_likes_best_of_what_there_is(accepted: str, language: str) -> None:
+def test_the_language_is_the_supported_one_that_the_client_prefers(accepted: str, language: str) -> None:
     assert language_for(accepted) == language
 
 
 @pytest.mark.parametrize("language", TEXTS)
 @pytest.mark.parametrize("code", ErrorCode)
-def test_every_refusal_is_told_in_every_language(code: ErrorCode, language: str) -> None:
+def test_every_refusal_has_a_text_in_every_language(code: ErrorCode, language: str) -> None:
     token = ACCEPT_LANGUAGE.set(language)
     response = problem(ServiceError(code, retry_after=0, field="phone"))
     ACCEPT_LANGUAGE.reset(token)

@@ -1,4 +1,4 @@
-"""What a client sends is read strictly: one value per name, and no trick of JSON gets through."""
+"""A body is parsed strictly: one value for each name, and no ambiguous JSON."""
 
 import json
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.http.request_parsing import parse_json
 from shared.errors import ErrorCode, ServiceError
 
-TRICKS = {
+INVALID = {
     "a repeated name": '{"a": 1, "a": 2}',
     "a repeated name inside": '{"a": {"b": 1, "b": 2}}',
     "not a number": '{"a": NaN}',
@@ -31,25 +31,25 @@ TRICKS = {
 }
 
 
-@pytest.mark.parametrize("text", TRICKS.values(), ids=TRICKS)
-def test_tricks_are_bad_parameters(text: str) -> None:
+@pytest.mark.parametrize("text", INVALID.values(), ids=INVALID)
+def test_invalid_or_ambiguous_json_is_refused(text: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         parse_json(text)
     assert refusal.value.code is ErrorCode.PARAMETER_INVALID
 
 
-def test_pairs_of_surrogates_and_thirty_two_levels_are_fine() -> None:
+def test_pairs_of_surrogates_and_32_levels_are_accepted() -> None:
     assert parse_json('{"a": "\\ud83d\\ude00"}') == {"a": "😀"}
     parse_json('{"a":' + "[" * 31 + "]" * 31 + "}")
 
 
 @given(st.dictionaries(st.text(), st.recursive(st.integers() | st.text() | st.booleans() | st.none(), st.lists)))
-def test_plain_json_is_read_as_json(value: dict[str, object]) -> None:
+def test_valid_json_is_parsed_to_its_value(value: dict[str, object]) -> None:
     assert parse_json(json.dumps(value)) == value
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_an_object_or_a_refusal(text: str) -> None:
+def test_every_text_is_either_an_object_or_refused(text: str) -> None:
     try:
         assert isinstance(parse_json(text), dict)
     except ServiceError as refusal:

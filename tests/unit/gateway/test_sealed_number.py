@@ -1,4 +1,4 @@
-"""Sealed numbers: nothing can be read from them, changed in them, or used for something else."""
+"""Sealed numbers cannot be read, changed, or used for another purpose."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,11 +30,11 @@ def refused(text: str, *, by: NumberSeal | None = None, purpose: Purpose = SIGN_
 
 
 @pytest.mark.parametrize("number", ["+8613800138000", "+85251234567", "+6834000", "+491234567890123"])
-def test_what_was_sealed_is_opened_again(number: str) -> None:
+def test_a_sealed_number_can_be_unsealed(number: str) -> None:
     assert seal().unseal(seal().seal(E164(number), SIGN_UP, now=NOW), SIGN_UP, now=NOW) == number
 
 
-def test_a_seal_lasts_ten_minutes() -> None:
+def test_a_seal_is_valid_for_ten_minutes() -> None:
     text = seal().seal(NUMBER, SIGN_UP, now=NOW)
 
     assert timedelta(minutes=10) == LIFETIME
@@ -42,11 +42,11 @@ def test_a_seal_lasts_ten_minutes() -> None:
     assert refused(text, now=NOW + LIFETIME)
 
 
-def test_a_seal_is_for_one_purpose() -> None:
+def test_a_seal_is_refused_for_another_purpose() -> None:
     assert refused(seal().seal(NUMBER, SIGN_UP, now=NOW), purpose=Purpose.RESET_PASSWORD)
 
 
-def test_every_changed_bit_is_noticed() -> None:
+def test_a_change_of_any_bit_is_refused() -> None:
     raw = from_base64url(seal().seal(NUMBER, SIGN_UP, now=NOW))
 
     for position in range(len(raw) * 8):
@@ -56,11 +56,11 @@ def test_every_changed_bit_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "AQ", "AAAA", "号码", "=", "A" * 4000])
-def test_nonsense_is_refused(text: str) -> None:
+def test_text_that_is_no_seal_is_refused(text: str) -> None:
     assert refused(text)
 
 
-def test_two_seals_of_one_number_have_nothing_in_common_but_their_length() -> None:
+def test_seals_differ_for_one_number_and_have_the_same_length_for_all() -> None:
     texts = [seal().seal(number, SIGN_UP, now=NOW) for number in (NUMBER, NUMBER, E164("+6834000"))]
 
     assert len(set(texts)) == 3
@@ -68,7 +68,7 @@ def test_two_seals_of_one_number_have_nothing_in_common_but_their_length() -> No
     assert not set(from_base64url(texts[0])[1:17]) >= set(b"13800138000")
 
 
-def test_a_key_is_rotated_without_refusing_anybody() -> None:
+def test_a_seal_stays_valid_while_its_key_is_rotated() -> None:
     text = seal(OLD).seal(NUMBER, SIGN_UP, now=NOW)
 
     assert seal(f"{NEW},{OLD}").unseal(text, SIGN_UP, now=NOW) == NUMBER

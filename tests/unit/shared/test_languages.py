@@ -1,4 +1,4 @@
-"""Which language a person is written to in: what he asks for, and what is read where his number is from."""
+"""The language of a message: from the Accept-Language header, or from the region of the number."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from shared.languages import language_for, language_named, language_of
         ("\x00,en;q=7", None),
     ],
 )
-def test_who_asks_for_none_of_our_languages_or_for_any_has_named_none(accepted: str, named: str | None) -> None:
+def test_a_header_that_prefers_none_of_our_languages_names_none(accepted: str, named: str | None) -> None:
     assert language_named(accepted) == named
     assert language_for(accepted) == (named or "zh")
 
@@ -38,5 +38,5 @@ def test_who_asks_for_none_of_our_languages_or_for_any_has_named_none(accepted: 
         ("+12025550123", "en"),
     ],
 )
-def test_chinese_is_read_in_the_chinese_regions(number: str, language: str) -> None:
+def test_numbers_of_chinese_regions_get_chinese(number: str, language: str) -> None:
     assert language_of(number) == language

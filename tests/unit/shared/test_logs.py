@@ -1,4 +1,4 @@
-"""Log lines cannot carry what is private, whoever logs it."""
+"""Private values never reach a log line."""
 
 from shared.process.logs import PRIVATE, drop_private, scrub_exception
 
@@ -9,17 +9,17 @@ def test_private_names_are_blanked() -> None:
     assert line["user_id"] == 138001380001234
 
 
-def test_private_names_are_blanked_however_deep() -> None:
+def test_private_names_are_blanked_at_any_depth() -> None:
     line = drop_private(None, "info", {"event": "x", "call": {"code": "123456", "to": ["+8613800138000"]}})
     assert line["call"] == {"code": "[private]", "to": ["[number]"]}
 
 
-def test_a_number_inside_a_text_is_blanked() -> None:
+def test_numbers_in_text_are_blanked() -> None:
     line = drop_private(None, "info", {"event": "sent to +8613800138000 and 13800138000."})
     assert line["event"] == "sent to [number] and [number]."
 
 
-def test_a_traceback_keeps_no_run_of_six_digits() -> None:
+def test_runs_of_six_digits_are_removed_from_a_traceback() -> None:
     text = "UniqueViolationError: Key (phone)=(+8613800138000) already exists; code 123456"
     line = scrub_exception(None, "error", {"exception": text})
     assert line["exception"] == "UniqueViolationError: Key (phone)=([digits]) already exists; code [digits]"

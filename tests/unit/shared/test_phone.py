@@ -1,4 +1,4 @@
-"""Numbers: every spelling becomes one E.164, and what is no number is refused."""
+"""Phone numbers: every spelling becomes one E.164 number, and everything else is refused."""
 
 import phonenumbers
 import pytest
@@ -43,7 +43,7 @@ KEYS = PhoneKeys(bytes(range(32)))
         " 8613800138000",
     ],
 )
-def test_every_accepted_spelling_is_one_number(spelling: str) -> None:
+def test_all_spellings_of_a_number_are_parsed_to_the_same_number(spelling: str) -> None:
     assert parse(spelling) == "+8613800138000"
 
 
@@ -76,13 +76,13 @@ def test_every_accepted_spelling_is_one_number(spelling: str) -> None:
         "0" * 32,
     ],
 )
-def test_what_is_no_number_we_serve_is_refused(spelling: str) -> None:
+def test_texts_that_are_not_a_served_number_are_refused(spelling: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         parse(spelling)
     assert refusal.value.code is ErrorCode.NUMBER_REFUSED
 
 
-def test_other_countries_are_served_when_the_operator_says_so() -> None:
+def test_other_countries_are_served_if_they_are_configured() -> None:
     assert parse("+1 202 555 0123", served={"86", "1"}) == "+12025550123"
     assert parse("2025550123", calling_code="1", served={"1"}) == "+12025550123"
     with pytest.raises(ServiceError):
@@ -212,7 +212,7 @@ def test_what_is_read_abroad_is_canonical_and_a_mobile_number(code: str, nationa
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_either_canonical_or_refused(text: str) -> None:
+def test_any_text_is_parsed_to_a_canonical_number_or_refused(text: str) -> None:
     try:
         number = parse(text)
     except ServiceError as refusal:
@@ -223,13 +223,13 @@ def test_any_text_is_either_canonical_or_refused(text: str) -> None:
 
 
 @given(st.from_regex(r"(\+86|0086)?1[3-9][0-9]{9}", fullmatch=True))
-def test_the_quick_path_agrees_with_the_library(text: str) -> None:
-    # In full, because the library takes a leading 179.. of a national number for the prefix of a long-distance carrier.
-    slow = phonenumbers.parse("+86" + text[-11:])
-    assert parse(text) == phonenumbers.format_number(slow, phonenumbers.PhoneNumberFormat.E164)
+def test_the_fast_path_agrees_with_libphonenumber(text: str) -> None:
+    # With +86, because libphonenumber reads a leading 179.. of a national number as the prefix of a carrier.
+    parsed = phonenumbers.parse("+86" + text[-11:])
+    assert parse(text) == phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
-def test_a_reference_is_stable_signed_64_bits_and_needs_the_key() -> None:
+def test_a_reference_is_a_stable_signed_64_bit_integer_that_depends_on_the_key() -> None:
     number = E164("+8613800138000")
     assert KEYS.ref(number) == PhoneKeys(bytes(range(32))).ref(number)
     assert -(2**63) <= KEYS.ref(number) < 2**63
@@ -237,7 +237,7 @@ def test_a_reference_is_stable_signed_64_bits_and_needs_the_key() -> None:
     assert ref_from_hex(ref_hex(KEYS.ref(number))) == KEYS.ref(number)
 
 
-def test_references_of_many_numbers_are_those_of_each() -> None:
+def test_many_references_are_computed_like_single_ones() -> None:
     numbers = [E164(f"+86138001380{i:02d}") for i in range(100)] + [E164("+85291234567")]
     assert KEYS.refs(numbers) == [KEYS.ref(number) for number in numbers]
     assert len(set(KEYS.refs(numbers))) == len(numbers)
@@ -248,7 +248,7 @@ def test_a_reference_is_the_same_in_every_release() -> None:
     assert ref_hex(KEYS.ref(E164("+8613800138000"))) == "feb28eeee1a84c43"
 
 
-def test_a_sealed_number_opens_again_and_shows_nothing() -> None:
+def test_a_sealed_number_can_be_opened_and_reveals_nothing() -> None:
     sealed = KEYS.seal(E164("+8613800138000"))
     assert b"138" not in sealed
     assert KEYS.open(sealed) == "+8613800138000"

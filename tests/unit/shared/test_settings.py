@@ -1,4 +1,4 @@
-"""A missing secret, a switch for development, or nonsense stops the start with one line that names the variable."""
+"""A missing secret or an invalid value ends the process with one line that names the variable."""
 
 import pytest
 
@@ -10,7 +10,7 @@ SECRET = "ab" * 32
 
 
 @pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "ENVIRONMENT",
         "SERVICE_TOKEN",
@@ -42,19 +42,19 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
     ],
 )
-def test_the_start_stops_with_one_line_that_names_the_variable(
+def test_a_wrong_setting_ends_the_process_with_one_line_that_names_the_variable(
     environ: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as end:
         load(GatewaySettings, "gateway")
-    said = capsys.readouterr().err
+    error = capsys.readouterr().err
     assert end.value.code != 0
-    assert said.count("\n") == 1
-    assert said.startswith("gateway cannot start: ")
-    assert named in said
-    assert SECRET not in said
+    assert error.count("\n") == 1
+    assert error.startswith("gateway cannot start: ")
+    assert named in error
+    assert SECRET not in error
 
 
 def test_development_needs_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,14 @@
-"""A server that cannot be reached at start is retried, then reported by name and by the variable that names it."""
+"""A server that is unreachable at start is retried, then reported with its name and its variable."""
 
 import pytest
 
 from shared.process import startup
 from shared.process.startup import UnreachableError, wait_for_server
 
-URL = "amqp://somebody:secret@broker.internal:5672/"
+URL = "amqp://app:secret@broker.internal:5672/"
 
 
-async def test_a_server_that_comes_up_late_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_starts_late_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 5.0)
     failures = iter([ConnectionRefusedError(), OSError("starting")])
 
@@ -20,7 +20,7 @@ async def test_a_server_that_comes_up_late_is_reached(monkeypatch: pytest.Monkey
     assert await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,)) == "connected"
 
 
-async def test_a_server_that_stays_away_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_server_is_reported_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 0.2)
 
     async def connect() -> None:
@@ -28,14 +28,14 @@ async def test_a_server_that_stays_away_is_reported_without_its_password(monkeyp
 
     with pytest.raises(UnreachableError) as report:
         await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,))
-    said = str(report.value)
-    assert "RabbitMQ" in said
-    assert "AMQP_URL" in said
-    assert "broker.internal:5672" in said
-    assert "secret" not in said
+    message = str(report.value)
+    assert "RabbitMQ" in message
+    assert "AMQP_URL" in message
+    assert "broker.internal:5672" in message
+    assert "secret" not in message
 
 
-async def test_a_bug_is_not_waited_for() -> None:
+async def test_an_unexpected_error_is_not_retried() -> None:
     async def connect() -> None:
         raise TypeError("a bug")
 

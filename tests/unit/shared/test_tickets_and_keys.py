@@ -1,4 +1,4 @@
-"""Tickets prove a number and can be neither read, forged, kept too long nor used for something else."""
+"""Tickets prove a number. They cannot be read, forged, used after they expire or used for another purpose."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,49 +16,49 @@ from shared.tickets import Ticket, TicketCodec
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 ONE, TWO = "11" * 32, "22" * 32
-BOOTH = TicketCodec(KeyRing.parse(f"1:{ONE}"))
+CODEC = TicketCodec(KeyRing.parse(f"1:{ONE}"))
 TICKET = Ticket(UUID(int=7), E164("+8613800138000"), Purpose.SIGN_UP, NOW + timedelta(minutes=10))
 
 
-def test_a_sealed_ticket_opens_to_what_was_sealed() -> None:
-    assert BOOTH.open(BOOTH.seal(TICKET), Purpose.SIGN_UP, now=NOW) == TICKET
+def test_a_sealed_ticket_can_be_opened() -> None:
+    assert CODEC.open(CODEC.seal(TICKET), Purpose.SIGN_UP, now=NOW) == TICKET
 
 
 def test_the_same_verification_always_gives_the_same_ticket() -> None:
-    assert BOOTH.seal(TICKET) == BOOTH.seal(TICKET)
+    assert CODEC.seal(TICKET) == CODEC.seal(TICKET)
 
 
-def test_nothing_can_be_read_from_a_ticket() -> None:
-    assert b"13800138000" not in from_base64url(BOOTH.seal(TICKET))
+def test_a_ticket_reveals_nothing() -> None:
+    assert b"13800138000" not in from_base64url(CODEC.seal(TICKET))
 
 
 @pytest.mark.parametrize(
     ("purpose", "now"),
     [(Purpose.RESET_PASSWORD, NOW), (Purpose.SIGN_UP, NOW + timedelta(minutes=10))],
-    ids=["another purpose", "too late"],
+    ids=["another purpose", "expired"],
 )
-def test_a_ticket_is_refused_for_another_purpose_and_after_its_life(purpose: Purpose, now: datetime) -> None:
+def test_a_ticket_is_refused_for_another_purpose_and_when_it_has_expired(purpose: Purpose, now: datetime) -> None:
     with pytest.raises(ServiceError) as refusal:
-        BOOTH.open(BOOTH.seal(TICKET), purpose, now=now)
+        CODEC.open(CODEC.seal(TICKET), purpose, now=now)
     assert refusal.value.code is ErrorCode.CODE_REFUSED
 
 
 @given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
 def test_a_ticket_with_any_byte_changed_is_refused(position: int, difference: int) -> None:
-    raw = bytearray(from_base64url(BOOTH.seal(TICKET)))
+    raw = bytearray(from_base64url(CODEC.seal(TICKET)))
     raw[position % len(raw)] ^= difference
     with pytest.raises(ServiceError):
-        BOOTH.open(to_base64url(bytes(raw)), Purpose.SIGN_UP, now=NOW)
+        CODEC.open(to_base64url(bytes(raw)), Purpose.SIGN_UP, now=NOW)
 
 
 @given(st.text(max_size=100))
-def test_any_text_that_is_no_ticket_is_refused(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(ServiceError):
-        BOOTH.open(text, Purpose.SIGN_UP, now=NOW)
+        CODEC.open(text, Purpose.SIGN_UP, now=NOW)
 
 
-def test_a_ticket_of_the_previous_key_opens_until_that_key_is_retired() -> None:
-    sealed = BOOTH.seal(TICKET)
+def test_a_ticket_of_the_previous_key_can_be_opened_until_the_key_is_removed() -> None:
+    sealed = CODEC.seal(TICKET)
     rotated = TicketCodec(KeyRing.parse(f"2:{TWO},1:{ONE}"))
     assert rotated.open(sealed, Purpose.SIGN_UP, now=NOW) == TICKET
     with pytest.raises(ServiceError):
@@ -74,7 +74,7 @@ def test_a_malformed_key_ring_is_refused_without_being_quoted(text: str) -> None
 
 
 @given(st.binary(min_size=1, max_size=64))
-def test_base64url_is_read_back_and_only_in_its_one_spelling(raw: bytes) -> None:
+def test_base64url_is_decoded_only_in_its_canonical_form(raw: bytes) -> None:
     assert from_base64url(to_base64url(raw)) == raw
     with pytest.raises(ValueError, match="base64url"):
         from_base64url(to_base64url(raw) + "=")

@@ -1,4 +1,4 @@
-"""The client between our own processes: kept connections, one answer per request, and no request sent twice."""
+"""The HTTP client between our processes: it reuses connections and never sends a request twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
 @asynccontextmanager
 async def raw_server(serve: Callable[[Reader, Writer], Awaitable[None]]) -> AsyncIterator[str]:
-    """A server that answers as it likes."""
+    """A server that sends raw bytes."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(reader: Reader, writer: Writer) -> None:
@@ -38,11 +38,11 @@ async def request_of(reader: Reader) -> bytes:
     return head + await reader.readexactly(length)
 
 
-def answer(body: bytes, *, status: str = "200 OK", extra: bytes = b"") -> bytes:
+def response(body: bytes, *, status: str = "200 OK", extra: bytes = b"") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode() + extra + b"\r\n" + body
 
 
-async def test_it_talks_to_our_own_kind_of_server_and_keeps_the_connection() -> None:
+async def test_connections_to_our_servers_are_reused() -> None:
     peers = set()
 
     async def echo(request: web.Request) -> web.Response:
@@ -68,10 +68,10 @@ async def test_it_talks_to_our_own_kind_of_server_and_keeps_the_connection() -> 
         await runner.cleanup()
 
 
-async def test_an_answer_in_pieces_is_put_together() -> None:
+async def test_a_response_in_pieces_is_assembled() -> None:
     async def serve(reader: Reader, writer: Writer) -> None:
         await request_of(reader)
-        for byte in answer(b"hello"):
+        for byte in response(b"hello"):
             writer.write(bytes([byte]))
             await writer.drain()
 
@@ -80,24 +80,24 @@ async def test_an_answer_in_pieces_is_put_together() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "sent",
     [
         b"",
         b"HTTP/1.1 200 OK\r\nContent-Len",
-        answer(b"hello")[:-1],
+        response(b"hello")[:-1],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n",
         b"nonsense\r\n\r\n",
         b"x" * 20_000,
     ],
-    ids=["nothing", "half a head", "half a body", "chunks", "a huge answer", "no HTTP", "an endless head"],
+    ids=["nothing", "half a head", "half a body", "chunks", "a huge response", "no HTTP", "an endless head"],
 )
-async def test_a_broken_answer_is_a_connection_error_and_the_request_is_not_repeated(said: bytes) -> None:
+async def test_a_broken_response_is_a_connection_error_and_the_request_is_not_repeated(sent: bytes) -> None:
     requests = []
 
     async def serve(reader: Reader, writer: Writer) -> None:
         requests.append(await request_of(reader))
-        writer.write(said)
+        writer.write(sent)
         await writer.drain()
 
     async with raw_server(serve) as url, upstream(url, {}) as service:
@@ -106,13 +106,13 @@ async def test_a_broken_answer_is_a_connection_error_and_the_request_is_not_repe
     assert len(requests) == 1
 
 
-async def test_a_connection_the_server_ends_is_not_used_again() -> None:
+async def test_a_connection_closed_by_the_server_is_not_reused() -> None:
     connections = []
 
     async def serve(reader: Reader, writer: Writer) -> None:
         connections.append(1)
         await request_of(reader)
-        writer.write(answer(b"bye", extra=b"Connection: close\r\n"))
+        writer.write(response(b"bye", extra=b"Connection: close\r\n"))
         await writer.drain()
 
     async with raw_server(serve) as url, upstream(url, {}) as service:
@@ -121,13 +121,13 @@ async def test_a_connection_the_server_ends_is_not_used_again() -> None:
     assert len(connections) == 3
 
 
-async def test_an_answer_nobody_waits_for_is_never_given_to_the_next_request() -> None:
+async def test_a_late_response_is_never_given_to_the_next_request() -> None:
     async def serve(reader: Reader, writer: Writer) -> None:
         number = (await request_of(reader))[-1:]
         if number == b"1":
             await reader.read()  # silent until the client is gone
         else:
-            writer.write(answer(number))
+            writer.write(response(number))
             await writer.drain()
 
     async with raw_server(serve) as url, upstream(url, {}) as service:
@@ -137,6 +137,6 @@ async def test_an_answer_nobody_waits_for_is_never_given_to_the_next_request() -
         assert await service.post("/", b"2", "") == (200, b"2")
 
 
-async def test_a_name_without_an_address_and_a_closed_port_are_errors_at_once() -> None:
+async def test_a_closed_port_is_an_error_at_once() -> None:
     with pytest.raises(ConnectionRefusedError):
         await Upstream("http://127.0.0.1:1", {}).post("/", b"", "")

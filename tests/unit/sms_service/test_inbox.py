@@ -1,4 +1,4 @@
-"""The inbox's ring: newest first, by number, never more than it holds, and waited for."""
+"""The inbox: newest first, by number, never more than its capacity, and with callers that wait."""
 
 import asyncio
 
@@ -39,13 +39,13 @@ def test_the_oldest_message_makes_room_for_the_newest() -> None:
     assert set(inbox._by_number) == {BOB}
 
 
-def test_ids_grow() -> None:
+def test_a_later_message_has_a_greater_id() -> None:
     inbox = Inbox()
     ids = [inbox.put(message()).id for _ in range(2000)]
     assert ids == sorted(set(ids))
 
 
-def test_an_emptied_inbox_holds_nothing() -> None:
+def test_an_emptied_inbox_has_no_messages() -> None:
     inbox = Inbox()
     inbox.put(message())
     inbox.empty()
@@ -54,7 +54,7 @@ def test_an_emptied_inbox_holds_nothing() -> None:
     assert inbox._by_number == {}
 
 
-async def test_latest_is_the_newest_after_the_one_named() -> None:
+async def test_latest_is_the_newest_message_after_the_one_with_the_id() -> None:
     inbox = Inbox()
     first = inbox.put(message(text="1"))
     second = inbox.put(message(text="2"))
@@ -65,7 +65,7 @@ async def test_latest_is_the_newest_after_the_one_named() -> None:
 
 
 @pytest.mark.parametrize("to", [ANNE, None])
-async def test_who_waits_is_given_the_next_message_to_his_number(to: E164 | None) -> None:
+async def test_a_caller_that_waits_gets_the_next_message_to_its_number(to: E164 | None) -> None:
     inbox = Inbox()
     seen = inbox.put(message(text="1"))
     waiting = [asyncio.create_task(inbox.latest(to, seen.id, 10)) for _ in range(3)]
@@ -80,13 +80,13 @@ async def test_who_waits_is_given_the_next_message_to_his_number(to: E164 | None
     assert set(inbox._by_number) == {ANNE}
 
 
-async def test_waiting_in_vain_ends_and_leaves_nothing_behind() -> None:
+async def test_waiting_without_a_message_ends_and_leaves_nothing_behind() -> None:
     inbox = Inbox()
     assert await inbox.latest(ANNE, "", 0.01) is None
     assert inbox._by_number == {}
 
 
-async def test_a_process_that_ends_keeps_nobody_waiting() -> None:
+async def test_the_end_of_the_process_wakes_all_callers_that_wait() -> None:
     inbox = Inbox()
     waiting = [asyncio.create_task(inbox.latest(to, "", 30)) for to in (ANNE, None)]
     await asyncio.sleep(0)
@@ -94,7 +94,7 @@ async def test_a_process_that_ends_keeps_nobody_waiting() -> None:
     assert await asyncio.gather(*waiting) == [None, None]
 
 
-async def test_a_change_is_told_to_whom_waits_for_one() -> None:
+async def test_a_change_wakes_a_caller_that_waits_for_one() -> None:
     inbox = Inbox()
     before = await inbox.state("", 0)
     waiting = asyncio.ensure_future(inbox.state(before, 10))
@@ -112,7 +112,7 @@ async def test_without_a_change_the_state_stays_the_same() -> None:
     assert await inbox.state(state, 0.01) == state
 
 
-async def test_the_end_of_the_process_is_not_waited_for() -> None:
+async def test_the_end_of_the_process_wakes_a_caller_that_waits_for_a_change() -> None:
     inbox = Inbox()
     state = await inbox.state("", 0)
     waiting = asyncio.ensure_future(inbox.state(state, 10))
@@ -137,7 +137,7 @@ async def test_the_end_of_the_process_is_not_waited_for() -> None:
         ("x" * 10_000, []),
     ],
 )
-def test_a_search_finds_what_has_all_of_it(typed: str, found: list[str]) -> None:
+def test_a_search_finds_messages_that_contain_all_of_it(typed: str, found: list[str]) -> None:
     inbox = Inbox()
     stored = {"1": inbox.put(message(ANNE, "one")), "2": inbox.put(message(BOB, "two"))}
     search = parse_search(typed)

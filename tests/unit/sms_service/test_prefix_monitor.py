@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from support.spending import CENT, make_plan
 
 from shared.errors import ServiceError, unavailable
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from sms_service.spending import setup
 from sms_service.spending.gate import SpendingGate
 from sms_service.spending.money import Budget, BudgetWindow
@@ -203,9 +203,9 @@ class EndlessAlarm:
         return 0
 
 
-@pytest.mark.parametrize(("pause", "fewest", "most"), [(3600.0, 1, 1), (0.0, 50, 201)])
+@pytest.mark.parametrize(("pause", "min_reviews", "max_reviews"), [(3600.0, 1, 1), (0.0, 50, 201)])
 async def test_an_endless_alarm_still_leaves_a_pause_between_two_reviews(
-    monkeypatch: pytest.MonkeyPatch, repository: FakeRepository, pause: float, fewest: int, most: int
+    monkeypatch: pytest.MonkeyPatch, repository: FakeRepository, pause: float, min_reviews: int, max_reviews: int
 ) -> None:
     monkeypatch.setattr(setup, "INTERVAL_ALARM_SECONDS", pause)
     monitor = EndlessAlarm()
@@ -215,4 +215,4 @@ async def test_an_endless_alarm_still_leaves_a_pause_between_two_reviews(
         for _ in range(200):  # turns of the event loop, of which a review takes two or three
             await asyncio.sleep(0)
     assert all(monitor.reviews)
-    assert fewest <= len(monitor.reviews) <= most
+    assert min_reviews <= len(monitor.reviews) <= max_reviews

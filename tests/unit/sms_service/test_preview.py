@@ -1,4 +1,4 @@
-"""What the operator is shown of a text before it is sent."""
+"""The preview of texts for an operator."""
 
 import pytest
 
@@ -10,28 +10,28 @@ from sms_service.messages.templates import BUILT_IN, Autofill, Scope, Texts
 AMERICA, HONG_KONG = "+12025550123", "+852"
 
 
-def test_each_purpose_is_shown_as_it_will_be_sent() -> None:
+def test_each_purpose_is_shown_as_it_would_be_sent() -> None:
     texts = Texts(autofills=[(Scope(dialect="native", client="ios"), Autofill(domain="example.com"))])
     shown = preview(texts, AMERICA, None, "native", "ios").split("\n\n")
     assert len(shown) == 4
     assert shown[0] == (
-        "sign_up (en): GSM-7, 108 of 160, 1 short message\n"
-        "    [Haoma] 012345 is your code to sign up. It is valid for 5 minutes. Tell it to nobody.\n"
+        "sign_up (en): GSM-7, 118 of 160, 1 segment\n"
+        "    [Haoma] 012345 is your code to sign up. It is valid for 5 minutes. Do not share it with anyone.\n"
         "    @example.com #012345"
     )
 
 
-def test_the_language_is_that_of_the_country_unless_it_is_named() -> None:
-    assert preview(BUILT_IN, HONG_KONG).startswith("sign_up (zh): UCS-2, 35 of 70, 1 short message\n    【好码】")
+def test_the_language_is_that_of_the_country_unless_it_is_passed() -> None:
+    assert preview(BUILT_IN, HONG_KONG).startswith("sign_up (zh): UCS-2, 33 of 70, 1 segment\n    【好码】")
     assert preview(BUILT_IN, HONG_KONG, Language.ENGLISH).startswith("sign_up (en): GSM-7, ")
 
 
-def test_a_long_text_is_shown_with_what_it_costs() -> None:
+def test_a_long_text_is_shown_with_its_segments() -> None:
     texts = Texts([(Scope(), "{code}" + "长" * 70)])
-    assert preview(texts, HONG_KONG).startswith("sign_up (zh): UCS-2, 76 of 134, 2 short messages\n")
+    assert preview(texts, HONG_KONG).startswith("sign_up (zh): UCS-2, 76 of 134, 2 segments\n")
 
 
-def test_the_command_shows_what_the_settings_say(
+def test_the_command_shows_the_texts_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, address in (("POSTGRES_URL", "postgresql://db"), ("REDIS_URL", "redis://c"), ("AMQP_URL", "amqp://b")):

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.phone import E164
 from sms_service.delivery.routing import PreviousAttempt, Route, Router
 from sms_service.senders.limits import SenderLimits

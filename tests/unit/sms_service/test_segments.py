@@ -1,4 +1,4 @@
-"""How many short messages a text is: the alphabets of GSM 03.38, and where a text overflows."""
+"""How many segments a text takes: the alphabets of GSM 03.38, and where a text overflows."""
 
 import random
 
@@ -28,7 +28,7 @@ def test_the_default_alphabet_is_complete_and_in_the_order_of_its_codes() -> Non
     assert {c for c in plain if with_escape.index(c) != ord(c)} == set()
 
 
-def test_the_alphabets_are_those_that_are_sent_by() -> None:
+def test_the_alphabets_equal_those_of_the_smpp_library() -> None:
     assert {character for character in GSM_BASIC_ENCODE_MAP if character != "\x1b"} == set(GSM_BASIC)
     assert set(GSM_EXTENDED_ENCODE_MAP) == set(GSM_EXTENDED)
 
@@ -69,12 +69,12 @@ def test_any_other_character_makes_the_whole_text_ucs_2(character: str) -> None:
         ("😀" * 36, 2),
     ],
 )
-def test_what_is_two_units_wide_is_not_torn_in_two(text: str, expected: int) -> None:
+def test_a_character_two_units_wide_is_not_split(text: str, expected: int) -> None:
     assert segments(text) == expected
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_any_text_is_cut_into_parts_that_fit_and_put_together_again(seed: int) -> None:
+def test_any_text_can_be_cut_into_that_many_parts_and_joined_again(seed: int) -> None:
     chance = random.Random(seed)
     letters = [GSM_BASIC + GSM_EXTENDED * 3, "中文a€", "😀中b"][seed % 3]
     text = "".join(chance.choices(letters, k=chance.randrange(400)))
@@ -87,7 +87,7 @@ def test_any_text_is_cut_into_parts_that_fit_and_put_together_again(seed: int) -
 
 
 def _cut(text: str) -> list[str]:
-    """The parts of a text, by bytes on the air: the other way round than what is tested."""
+    """The parts of a text by their bytes, computed in another way than the tested code does."""
     gsm = encoding(text) is GSM_7
     if _length(text, gsm) <= (160 if gsm else 70):
         return [text]

@@ -1,4 +1,4 @@
-"""What stops the start, and that it says why."""
+"""Settings that stop the start, and the line that says why."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ SECRETS = {
 
 @pytest.fixture
 def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Load the settings in an environment of our own; gives what was said when they are refused."""
+    """Load invalid settings from the test's own environment, and return the error text."""
     for name in SmsSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -45,15 +45,15 @@ def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> 
     assert SECRETS["CODE_KEYS"] not in repr(settings)
 
 
-def test_operators_have_a_token_of_their_own_and_of_some_length(say) -> None:
+def test_the_operator_token_differs_from_the_service_token_and_is_long(say) -> None:
     given = SERVERS | SECRETS | {"ENVIRONMENT": "development"}
-    assert "OPERATOR_TOKEN is SERVICE_TOKEN" in say(**given, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
+    assert "OPERATOR_TOKEN is the same as SERVICE_TOKEN" in say(**given, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
     said = say(**given, OPERATOR_TOKEN="short-and-secret")
     assert said.startswith("sms-service cannot start: OPERATOR_TOKEN: ")
     assert "short-and-secret" not in said
 
 
-def test_to_explain_takes_the_key_of_references_and_none_that_makes_codes() -> None:
+def test_explain_needs_the_phone_key_and_no_key_that_makes_codes() -> None:
     secrets = {name.upper() for name, field in ExplainSettings.model_fields.items() if field.annotation is SecretStr}
     assert secrets == {"SERVICE_TOKEN", "PHONE_KEY"}
 
@@ -83,7 +83,7 @@ def test_a_malformed_secret_is_named_and_not_shown(say, name: str) -> None:
     assert "no-key-at-all" not in said
 
 
-def test_somebody_must_carry_messages_in_production(say) -> None:
+def test_production_needs_a_settings_file_of_senders(say) -> None:
     assert "cannot start: SMS_CONFIG_FILE is missing" in say(**SERVERS, **SECRETS)
     assert "cannot start: SMS_CONFIG_FILE is missing" in say(**SERVERS, **SECRETS, SMS_CONFIG_FILE="")
 
@@ -127,7 +127,7 @@ def a_file(folder: Path) -> Path:
         (["spending"], {"POSTGRES_URL": SERVERS["POSTGRES_URL"]}, "The settings file has no [spending]"),
     ],
 )
-def test_a_command_that_only_shows_is_given_no_key_and_no_server_that_it_does_not_ask(
+def test_a_command_that_only_shows_needs_no_key_and_no_server_that_it_does_not_call(
     words: list[str], needed: dict[str, str], shown: str, tmp_path: Path
 ) -> None:
     alone = {"PATH": os.environ["PATH"], "SERVICE_TOKEN": SECRETS["SERVICE_TOKEN"], "OWN_SECRET": "23" * 32}
@@ -141,5 +141,5 @@ def test_a_command_that_only_shows_is_given_no_key_and_no_server_that_it_does_no
     assert shown in ran.stdout + ran.stderr
 
 
-def test_migrating_needs_no_key_that_makes_codes() -> None:
+def test_migrate_needs_no_key_that_makes_codes() -> None:
     assert not {"code_keys", "ticket_keys", "phone_key"} & set(DatabaseSettings.model_fields)

@@ -134,7 +134,9 @@ async def test_of_two_reasons_to_refuse_a_number_the_one_that_lasts_longer_count
 ) -> None:
     gate = SpendingGate(repository, make_plan(), clock)
     scopes = ("range:+861380013", "hour:+86")
-    repository.stages = [PrefixState(scope, Stage.BLOCKED, 0, most) for scope, most in zip(scopes, left, strict=True)]
+    repository.stages = [
+        PrefixState(scope, Stage.BLOCKED, 0, seconds) for scope, seconds in zip(scopes, left, strict=True)
+    ]
     await gate.refresh()
     with pytest.raises(BlockedError) as refusal:
         gate.refuse_blocked(NUMBER)

@@ -213,6 +213,19 @@ def test_the_spending_of_a_budget_calls_for_a_stage(spent: int, stage: Stage, ex
     assert budget_stage(spent, 100, 3, 80, CurrentStage(stage, expired=False)) is expected
 
 
+@pytest.mark.parametrize(
+    ("spent", "stage", "expected"),
+    [
+        (7_999, NONE, NONE),
+        (8_000, NONE, FLAG),
+        (9_501, BLOCK, BLOCK),
+        (9_500, BLOCK, FLAG),
+    ],
+)
+def test_the_thresholds_of_a_large_budget_are_exact(spent: int, stage: Stage, expected: Stage) -> None:
+    assert budget_stage(spent, 10_000, 3, 80, CurrentStage(stage, expired=False)) is expected
+
+
 def test_an_expired_exhaustion_does_not_need_a_twentieth_of_the_budget_to_end() -> None:
     assert budget_stage(96, 100, 3, 80, CurrentStage(BLOCK, expired=True)) is FLAG
 

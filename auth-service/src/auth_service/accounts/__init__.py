@@ -1,1 +1,1 @@
-"""The account's record and how its parts are spelled. Knows no other folder."""
+"""Accounts: the record, its columns, user ids, usernames, and the events about a user."""

@@ -1,1 +1,1 @@
-"""The life of an account: registered, changed by its owner, banned, erased."""
+"""The life of an account: registration, password reset, changes by its owner, bans, and erasure."""

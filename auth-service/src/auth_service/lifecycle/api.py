@@ -1,69 +1,78 @@
-"""What auth-service answers: ``shared.internal_api.auth``, each call in three moves."""
+"""The internal API of this room: look up, register, reset a password, change an account, erase it."""
 
 from aiohttp import web
 
+from auth_service.lifecycle.password_reset import PasswordReset
 from auth_service.lifecycle.phone_change import PhoneChange
 from auth_service.lifecycle.registration import Registration
-from auth_service.sessions.password_login import PasswordLogin
-from auth_service.tickets.spent_ticket_store import SpentTicketStore
+from auth_service.lifecycle.self_service import SelfService
 from shared.internal_api.auth import (
+    CHANGE_PASSWORD,
     CHANGE_PHONE,
+    CHANGE_PROFILE,
+    ERASE,
     FIND_CHANGE,
-    FIND_SPENT,
-    LOG_IN_WITH_PASSWORD,
     LOOK_UP,
     REGISTER,
     RESET_PASSWORD,
     ChangeFound,
     LookedUp,
 )
+from shared.internal_api.endpoint import Empty
 from shared.internal_api.server import read, reply
 
-ACCOUNTS: web.AppKey[Registration] = web.AppKey("accounts", Registration)
-SESSIONS: web.AppKey[PasswordLogin] = web.AppKey("sessions", PasswordLogin)
-NUMBERS: web.AppKey[PhoneChange] = web.AppKey("numbers", PhoneChange)
-TICKETS: web.AppKey[SpentTicketStore] = web.AppKey("tickets", SpentTicketStore)
+REGISTRATION: web.AppKey[Registration] = web.AppKey("registration", Registration)
+PASSWORD_RESET: web.AppKey[PasswordReset] = web.AppKey("password_reset", PasswordReset)
+PHONE_CHANGE: web.AppKey[PhoneChange] = web.AppKey("phone_change", PhoneChange)
+SELF_SERVICE: web.AppKey[SelfService] = web.AppKey("self_service", SelfService)
 routes = web.RouteTableDef()
 
 
 @routes.post(LOOK_UP.path)
 async def look_up(request: web.Request) -> web.Response:
     call = await read(request, LOOK_UP)
-    registered = await request.app[ACCOUNTS].look_up(call.phones)
-    return reply(LookedUp(registered=registered))
+    return reply(LookedUp(registered=await request.app[REGISTRATION].look_up(call.phones)))
 
 
 @routes.post(REGISTER.path)
 async def register(request: web.Request) -> web.Response:
     call = await read(request, REGISTER)
-    return reply(await request.app[ACCOUNTS].register(call))
-
-
-@routes.post(CHANGE_PHONE.path)
-async def change_phone(request: web.Request) -> web.Response:
-    call = await read(request, CHANGE_PHONE)
-    return reply(await request.app[NUMBERS].change(call))
-
-
-@routes.post(FIND_CHANGE.path)
-async def find_change(request: web.Request) -> web.Response:
-    call = await read(request, FIND_CHANGE)
-    return reply(ChangeFound(old_verification_id=await request.app[NUMBERS].find(call)))
+    return reply(await request.app[REGISTRATION].register(call))
 
 
 @routes.post(RESET_PASSWORD.path)
 async def reset_password(request: web.Request) -> web.Response:
     call = await read(request, RESET_PASSWORD)
-    return reply(await request.app[ACCOUNTS].reset_password(call))
+    return reply(await request.app[PASSWORD_RESET].reset(call))
 
 
-@routes.post(LOG_IN_WITH_PASSWORD.path)
-async def log_in(request: web.Request) -> web.Response:
-    call = await read(request, LOG_IN_WITH_PASSWORD)
-    return reply(await request.app[SESSIONS].log_in(call))
+@routes.post(CHANGE_PHONE.path)
+async def change_phone(request: web.Request) -> web.Response:
+    call = await read(request, CHANGE_PHONE)
+    return reply(await request.app[PHONE_CHANGE].change(call))
 
 
-@routes.post(FIND_SPENT.path)
-async def find_spent(request: web.Request) -> web.Response:
-    call = await read(request, FIND_SPENT)
-    return reply(await request.app[TICKETS].find(call.verification_ids))
+@routes.post(FIND_CHANGE.path)
+async def find_change(request: web.Request) -> web.Response:
+    call = await read(request, FIND_CHANGE)
+    return reply(ChangeFound(old_verification_id=await request.app[PHONE_CHANGE].find(call)))
+
+
+@routes.post(CHANGE_PROFILE.path)
+async def change_profile(request: web.Request) -> web.Response:
+    call = await read(request, CHANGE_PROFILE)
+    return reply(await request.app[SELF_SERVICE].change_profile(call))
+
+
+@routes.post(CHANGE_PASSWORD.path)
+async def change_password(request: web.Request) -> web.Response:
+    call = await read(request, CHANGE_PASSWORD)
+    await request.app[SELF_SERVICE].change_password(call)
+    return reply(Empty())
+
+
+@routes.post(ERASE.path)
+async def erase(request: web.Request) -> web.Response:
+    call = await read(request, ERASE)
+    await request.app[SELF_SERVICE].erase(call)
+    return reply(Empty())

@@ -1,112 +1,137 @@
-"""Another number for an account: proven by a ticket for each of the two numbers, told to everybody."""
+"""Change of number: proven by a ticket for each of the two numbers. It ends the user's other sessions."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-from auth_service.accounts import events
-from auth_service.accounts.model import AuditEntry, ClientContext, NewPhone, PhoneChangeState, StoredAccount
-from auth_service.lifecycle.registration import ConflictError
-from auth_service.sessions.password_login import Audit
+from auth_service.accounts.events import user_updated
+from auth_service.accounts.model import StoredAccount
+from auth_service.audit import AuditEntry, AuditLog
+from auth_service.client_context import ClientContext
+from auth_service.lifecycle.redemption import ConflictError
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, ChangePhone, FindChange
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
 
+CAUSE = "change_phone"
+MAX_ATTEMPTS = 3
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneChangeState:
+    """The account, the user who has the new number, and what became of the two tickets.
+
+    ``spent`` means that at least one ticket is spent; ``spent_together`` that this user spent both in one change.
+    """
+
+    account: StoredAccount | None
+    taken_by: int | None
+    spent: bool
+    spent_together: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhone:
+    """A new number about to be written, if the account is still at ``version``. All sessions but one end."""
+
+    user_id: int
+    version: int
+    phone: E164 = field(repr=False)
+    verification_ids: tuple[UUID, UUID]
+    kept_session_id: UUID
 
 
 class PhoneChangeRepository(Protocol):
     """Where numbers are changed."""
 
     async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> PhoneChangeState:
-        """The account, who has the number now, and what became of the old and the new number's ticket."""
+        """The state of the account, of both tickets (the old number's first) and of the new number."""
 
-    async def change(self, change: NewPhone, attempt: AuditEntry, messages: Sequence[OutboxMessage]) -> Account:
-        """Spend both tickets and write all of it, or nothing. Raises ``ConflictError``."""
+    async def change(self, change: NewPhone, entry: AuditEntry, message: OutboxMessage) -> Account:
+        """Spend both tickets, write the number and end the other sessions, or do nothing. Raises ``ConflictError``."""
 
     async def find_change(self, user_id: int, verification_id: UUID) -> UUID | None:
-        """The verification that this user spent in one change with the given one."""
+        """The other verification that this user spent in the same change."""
 
 
 class PhoneChange:
-    """The rules of changing a number. Sessions stay; repeating a change repeats its success."""
+    """The rules of changing a number. A repeat of the same change succeeds again."""
 
     def __init__(
-        self, repository: PhoneChangeRepository, *, audit: Audit, tickets: TicketVerifier, phones: PhoneKeys
+        self, repository: PhoneChangeRepository, *, audit: AuditLog, tickets: TicketVerifier, phones: PhoneKeys
     ) -> None:
         self._repository = repository
         self._audit = audit
         self._tickets = tickets
         self._phones = phones
 
-    async def change(self, call: ChangePhone) -> Account:
-        """Give the account the new ticket's number.
+    async def change(self, request: ChangePhone) -> Account:
+        """Set the number of the new ticket.
 
-        Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``ACCOUNT_BANNED``, ``UNAUTHENTICATED`` (no such account).
+        Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``, and ``UNAUTHENTICATED`` when
+        there is no such account.
         """
-        old, new = self._open(call.old_ticket), self._open(call.new_ticket)
-        origin = ClientContext(call.dialect, call.client)
+        old, new = self._verify(request.old_ticket), self._verify(request.new_ticket)
+        context = ClientContext(request.dialect, request.client)
         try:
-            return await self._judge(call.user_id, old, new, origin)
+            return await self._change(request, old, new, context)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.record(AuditEntry("change_phone.refused", None, origin, call.user_id))
+                await self._audit.record(AuditEntry(f"{CAUSE}.refused", None, context, request.user_id))
             raise
 
-    async def find(self, call: FindChange) -> UUID | None:
-        """The old number's verification in the change that this ticket made. Raises ``CODE_REFUSED``."""
-        return await self._repository.find_change(call.user_id, self._open(call.new_ticket).verification_id)
+    async def find(self, request: FindChange) -> UUID | None:
+        """The old number's verification in the change that spent this ticket. Raises ``CODE_REFUSED``."""
+        return await self._repository.find_change(request.user_id, self._verify(request.new_ticket).verification_id)
 
-    def _open(self, ticket: str) -> Ticket:
-        return self._tickets.open(ticket, Purpose.CHANGE_PHONE)
+    def _verify(self, ticket: str) -> Ticket:
+        return self._tickets.verify(ticket, Purpose.CHANGE_PHONE)
 
-    async def _judge(self, user_id: int, old: Ticket, new: Ticket, origin: ClientContext) -> Account:
+    async def _change(self, request: ChangePhone, old: Ticket, new: Ticket, context: ClientContext) -> Account:
         tickets = (old.verification_id, new.verification_id)
-        for _ in range(3):  # a conflict means that ticket, number or account are no longer what they were: look again
-            state = await self._repository.change_state(user_id, tickets, new.number)
-            held = _living(state)
+        for _ in range(MAX_ATTEMPTS):  # after a conflict a ticket, the number or the account has changed
+            state = await self._repository.change_state(request.user_id, tickets, new.number)
+            account = _usable_account(state)
             if state.spent:
-                return _repeated(state, held, new)
-            if held.account.phone != old.number:
+                return _repeated(state, account, new)
+            if account.account.phone != old.number:
                 raise ServiceError(ErrorCode.CODE_REFUSED)
             if state.taken_by is not None:
                 raise ServiceError(ErrorCode.NUMBER_TAKEN)
+            version = account.account.version
+            change = NewPhone(account.user_id, version, new.number, tickets, request.session_id)
             try:
-                return await self._write(held, tickets, new.number, origin)
+                return await self._write(change, account, context)
             except ConflictError:
-                log.info("number.contended", user_id=user_id)
+                log.info("phone_change.contended", user_id=request.user_id)
         raise unavailable()
 
-    async def _write(
-        self, held: StoredAccount, tickets: tuple[UUID, UUID], number: E164, origin: ClientContext
-    ) -> Account:
-        account = held.account
-        after = account.model_copy(update={"phone": number, "version": account.version + 1})
-        change = NewPhone(account.user_id, account.version, number, tickets)
-        attempt = AuditEntry("change_phone.succeeded", self._phones.ref(number), origin, account.user_id)
-        message = events.updated(replace(held, account=after), self._phones)
-        changed = await self._repository.change(change, attempt, [message])
-        log.info("number.changed", user_id=account.user_id)
+    async def _write(self, change: NewPhone, account: StoredAccount, context: ClientContext) -> Account:
+        after = account.account.model_copy(update={"phone": change.phone, "version": change.version + 1})
+        entry = AuditEntry(f"{CAUSE}.succeeded", self._phones.ref(change.phone), context, change.user_id)
+        message = user_updated(replace(account, account=after), self._phones)
+        changed = await self._repository.change(change, entry, message)
+        log.info("phone.changed", user_id=change.user_id)
         return changed
 
 
-def _living(state: PhoneChangeState) -> StoredAccount:
-    if state.held is None:
+def _usable_account(state: PhoneChangeState) -> StoredAccount:
+    if state.account is None:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
-    if state.held.banned:
+    if state.account.is_banned:
         raise ServiceError(ErrorCode.ACCOUNT_BANNED)
-    return state.held
+    return state.account
 
 
-def _repeated(state: PhoneChangeState, held: StoredAccount, new: Ticket) -> Account:
-    """The same success again, while the account still has the number that it was given."""
-    if not state.together or held.account.phone != new.number:
+def _repeated(state: PhoneChangeState, account: StoredAccount, new: Ticket) -> Account:
+    """The same success again, while the account still has the number of this change."""
+    if not state.spent_together or account.account.phone != new.number:
         raise ServiceError(ErrorCode.CODE_REFUSED)
-    return held.account
+    return account.account

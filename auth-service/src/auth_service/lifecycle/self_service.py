@@ -1,51 +1,49 @@
-"""What a user who is logged in may do to his account: profile, password, sessions, and its end."""
+"""Changes that users make to their own account: profile, password, erasure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-from auth_service.accounts.model import AuditEntry, ClientContext, StartedCheck, StoredAccount
+from auth_service.accounts.model import StoredAccount
+from auth_service.audit import AuditEntry, AuditLog
+from auth_service.client_context import ClientContext
 from auth_service.passwords import failure_limits
 from auth_service.passwords.hasher import PasswordHasher
+from auth_service.passwords.model import StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
-from auth_service.sessions.password_login import Audit
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Erase, LivingSession
+from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Erase
 from shared.phone import E164, PhoneKeys
 
 log = structlog.get_logger()
 
 
 class SelfServiceRepository(Protocol):
-    """Where accounts and their sessions are kept. Each call is atomic and tells what it changed."""
+    """Where accounts are changed. Each call is one transaction, with its events."""
 
     async def change_profile(self, user_id: int, changes: Mapping[str, object]) -> Account | None:
-        """Set the columns; ``None`` when there is no such account, or it is banned."""
+        """Set these fields; None when there is no such account, or it is banned."""
 
-    async def change_password(self, held: StoredAccount, password_hash: str, keep: UUID, attempt: AuditEntry) -> bool:
-        """Set the verifier and end every session but one; ``False`` when the password changed or a ban came."""
+    async def change_password(
+        self, account: StoredAccount, password_hash: str, kept_session_id: UUID, entry: AuditEntry
+    ) -> bool:
+        """Set the hash and end every session but one; False when the password or the ban changed meanwhile."""
 
-    async def erase(self, user_id: int, attempt: AuditEntry) -> bool:
-        """Delete the account with all that belongs to it; ``False`` when there is none, or it is banned."""
-
-    async def sessions(self, user_id: int) -> Sequence[LivingSession]:
-        """The user's living sessions, newest first."""
-
-    async def end_sessions(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one, or all but one. Returns how many ended."""
+    async def erase(self, user_id: int, entry: AuditEntry) -> bool:
+        """Delete the account with all that belongs to it; False when there is none, or it is banned."""
 
 
 class SelfService:
-    """The rules. The gateway has resolved the session, so the user is who he says."""
+    """The rules. The gateway has resolved the caller's session, so ``user_id`` is the caller."""
 
     def __init__(
         self,
         repository: SelfServiceRepository,
         *,
         password_check: RateLimitedCheck,
-        audit: Audit,
+        audit: AuditLog,
         passwords: PasswordHasher,
         phones: PhoneKeys,
     ) -> None:
@@ -55,63 +53,49 @@ class SelfService:
         self._passwords = passwords
         self._phones = phones
 
-    async def change_profile(self, call: ChangeProfile) -> Account:
-        """Change what is given. Raises ``UNAUTHENTICATED`` when the account is gone or banned."""
-        changes = call.model_dump(exclude={"user_id"}, exclude_none=True)
-        account = await self._repository.change_profile(call.user_id, changes)
+    async def change_profile(self, request: ChangeProfile) -> Account:
+        """Set the fields that are not None. Raises ``UNAUTHENTICATED`` when the account is erased or banned."""
+        changes = request.model_dump(exclude={"user_id"}, exclude_none=True)
+        account = await self._repository.change_profile(request.user_id, changes)
         if account is None:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        log.info("profile.changed", user_id=call.user_id, fields=sorted(changes))
+        log.info("profile.changed", user_id=request.user_id, fields=sorted(changes))
         return account
 
-    async def change_password(self, call: ChangePassword) -> None:
+    async def change_password(self, request: ChangePassword) -> None:
         """Replace the password. Raises ``CREDENTIALS_REFUSED``, ``CALLER_LIMIT``, ``UNAVAILABLE``.
 
-        A wrong current password counts as a failed log-in does: a stolen session must not help to guess it.
+        A wrong current password counts as a failed log-in, so a stolen session does not help to guess it.
         """
-        phone_ref = self._phones.ref(E164(call.phone))
-        origin = ClientContext(call.dialect, call.client, failure_limits.network_of(call.address))
-        begun = await self._password_check.begin(E164(call.phone), phone_ref, origin.network)
+        phone_ref = self._phones.ref(E164(request.phone))
+        context = ClientContext(request.dialect, request.client, failure_limits.network_of(request.address))
+        check = await self._password_check.start(E164(request.phone), phone_ref, context.network)
         try:
-            await self._replace_password(call, begun, phone_ref, origin)
+            await self._replace_password(request, check, phone_ref, context)
         except ServiceError as refusal:
             if refusal.code is ErrorCode.CREDENTIALS_REFUSED:
-                await self._audit.record(AuditEntry("change_password.refused", phone_ref, origin, call.user_id))
+                entry = AuditEntry("change_password.refused", phone_ref, context, request.user_id)
+                await self._audit.record(entry)
             raise
 
     async def _replace_password(
-        self, call: ChangePassword, begun: StartedCheck, phone_ref: int, origin: ClientContext
+        self, request: ChangePassword, check: StartedCheck, phone_ref: int, context: ClientContext
     ) -> None:
-        held = (await self._password_check.judge(begun, call.current)).held
-        async with self._password_check.refund_on_error(begun):
-            if held.account.user_id != call.user_id:
+        account = (await self._password_check.verify(check, request.current)).account
+        async with self._password_check.refund_on_error(check):
+            if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-            password_hash = await self._passwords.hash(call.secret)
-            attempt = AuditEntry("change_password.succeeded", phone_ref, origin, call.user_id)
-            if not await self._repository.change_password(held, password_hash, call.session_id, attempt):
+            password_hash = await self._passwords.hash(request.secret)
+            entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id)
+            if not await self._repository.change_password(account, password_hash, request.session_id, entry):
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-        await self._password_check.refund(begun)
-        log.info("password.changed", user_id=call.user_id, session_id=str(call.session_id))
+        await self._password_check.refund(check)
+        log.info("password.changed", user_id=request.user_id, session_id=str(request.session_id))
 
-    async def erase(self, call: Erase) -> None:
-        """End the account. Raises ``UNAUTHENTICATED`` when it is gone already, or banned."""
-        # The audit keeps that somebody erased an account, and not who.
-        attempt = AuditEntry("erase.succeeded", None, ClientContext(call.dialect, call.client))
-        if not await self._repository.erase(call.user_id, attempt):
+    async def erase(self, request: Erase) -> None:
+        """Erase the account. Raises ``UNAUTHENTICATED`` when it is erased already, or banned."""
+        # The audit log keeps that an account was erased, and not whose.
+        entry = AuditEntry("erase.succeeded", None, ClientContext(request.dialect, request.client))
+        if not await self._repository.erase(request.user_id, entry):
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        log.info("account.erased", user_id=call.user_id)
-
-    async def sessions(self, user_id: int) -> Sequence[LivingSession]:
-        """The user's living sessions, newest first."""
-        return await self._repository.sessions(user_id)
-
-    async def end_session(self, user_id: int, session_id: UUID) -> None:
-        """End one of the user's sessions. Raises ``NOT_FOUND`` for one that is not his or not there."""
-        if not await self._repository.end_sessions(user_id, only=session_id):
-            raise ServiceError(ErrorCode.NOT_FOUND)
-        log.info("session.revoked", user_id=user_id, session_id=str(session_id), cause="ended_by_user")
-
-    async def end_others(self, user_id: int, session_id: UUID) -> None:
-        """End every session of the user but one."""
-        ended = await self._repository.end_sessions(user_id, but=session_id)
-        log.info("session.others_revoked", user_id=user_id, session_id=str(session_id), ended=ended)
+        log.info("account.erased", user_id=request.user_id)

@@ -1,64 +1,51 @@
-"""What a user does to his own account, in PostgreSQL. The lock on the account comes before that on any session."""
+"""Users' changes to their own account in PostgreSQL. Each locks the account first, and its sessions after that."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from auth_service import audit_store
-from auth_service.accounts import events
-from auth_service.accounts.columns import KEPT, SHOWN, account_of, stored_account_of
-from auth_service.accounts.model import AuditEntry, EndedSession, StoredAccount
+from auth_service.accounts.columns import ACCOUNT, PROFILE_FIELDS, STORED_ACCOUNT, account_of, stored_account_of
+from auth_service.accounts.events import password_changed, user_deleted, user_updated
+from auth_service.accounts.model import StoredAccount
+from auth_service.audit import AuditEntry
+from auth_service.sessions.events import session_revoked
+from auth_service.sessions.session_store import end_sessions
 from shared import outbox
-from shared.internal_api.auth import Account, LivingSession
+from shared.internal_api.auth import Account
 from shared.phone import E164, PhoneKeys
-from shared.postgres import Connection, Pool, connection, transaction
+from shared.postgres import Pool, connection, transaction
 
-FIND = f"select {SHOWN} from accounts a where a.user_id = $1 and a.banned_at is null"  # noqa: S608  our own columns
+FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.banned_at is null"  # noqa: S608  our own columns
 
+ASSIGNMENTS = ", ".join(f"{field} = coalesce(${place}, {field})" for place, field in enumerate(PROFILE_FIELDS, start=2))
 CHANGE_PROFILE = f"""
-    update accounts as a set
-        nickname = coalesce($2, nickname), gender = coalesce($3, gender), motto = coalesce($4, motto),
-        avatar = coalesce($5, avatar), discoverable = coalesce($6, discoverable),
-        version = version + 1, updated_at = now()
+    update accounts as a set {ASSIGNMENTS}, version = version + 1, updated_at = now()
     where user_id = $1 and banned_at is null
-    returning {KEPT}
+    returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns
 
-REPLACE_VERIFIER = """
+REPLACE_HASH = """
     update accounts
     set password_hash = $3, version = version + 1, updated_at = now(), password_changed_at = now()
     where user_id = $1 and password_changed_at = $2 and banned_at is null
     returning version
 """
 
-ERASE = f"delete from accounts as a where user_id = $1 and banned_at is null returning {KEPT}"  # noqa: S608  our own columns
+ERASE = f"""
+    delete from accounts as a where user_id = $1 and banned_at is null returning {STORED_ACCOUNT}
+"""  # noqa: S608  our own list of columns
 
-END_SESSIONS = """
-    with ended as (
-        delete from sessions
-        where user_id = $1 and ($2::uuid is null or session_id = $2) and ($3::uuid is null or session_id <> $3)
-        returning session_id, user_id, client
-    ), dropped as (
-        delete from refresh_tokens where session_id in (select session_id from ended)
-    )
-    select * from ended
-"""
-
-# What the audit knows of the user from now on: that there was somebody.
-FORGET = """
+ANONYMISE_AUDIT_LOG = """
     update audit_log set user_id = null, phone_ref = null, network = ''
     where user_id = $1 or (user_id is null and phone_ref = $2)
 """
 
-SESSIONS = """
-    select session_id, client, dialect, opened_at from sessions
-    where user_id = $1 and expires_at > now() order by opened_at desc, session_id desc limit 100
-"""
-
-PROFILE = ("nickname", "gender", "motto", "avatar", "discoverable")
-
 
 class SelfServiceStore:
-    """``owners.SelfServiceRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+    """``self_service.SelfServiceRepository`` over PostgreSQL.
+
+    ``wake`` is called after each commit that left messages in the outbox.
+    """
 
     def __init__(self, pool: Pool, phones: PhoneKeys, wake: Callable[[], None]) -> None:
         self._pool = pool
@@ -66,70 +53,49 @@ class SelfServiceStore:
         self._wake = wake
 
     async def change_profile(self, user_id: int, changes: Mapping[str, object]) -> Account | None:
-        """Set the columns and tell; ``None`` when there is no such account, or it is banned."""
+        """Set these fields; None when there is no such account, or it is banned."""
         if not changes:
             return await self._find(user_id)
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(CHANGE_PROFILE, user_id, *(changes.get(column) for column in PROFILE))
-            user = stored_account_of(row) if row else None
-            if user is None:
+            values = (changes.get(field) for field in PROFILE_FIELDS)
+            stored = stored_account_of(await conn.fetchrow(CHANGE_PROFILE, user_id, *values))
+            if stored is None:
                 return None
-            await outbox.put(conn, [events.updated(user, self._phones)])
+            await outbox.put(conn, [user_updated(stored, self._phones)])
         self._wake()
-        return user.account
+        return stored.account
 
     async def _find(self, user_id: int) -> Account | None:
         async with connection(self._pool) as conn:
             row = await conn.fetchrow(FIND, user_id)
         return account_of(row) if row else None
 
-    async def change_password(self, held: StoredAccount, password_hash: str, keep: UUID, attempt: AuditEntry) -> bool:
-        """Set the verifier and end every session but one; ``False`` when the password changed or a ban came."""
-        user_id = held.account.user_id
+    async def change_password(
+        self, account: StoredAccount, password_hash: str, kept_session_id: UUID, entry: AuditEntry
+    ) -> bool:
+        """Set the hash and end every session but one; False when the password or the ban changed meanwhile."""
+        user_id = account.user_id
         async with transaction(self._pool) as conn:
-            version = await conn.fetchval(REPLACE_VERIFIER, user_id, held.password_changed_at, password_hash)
+            version = await conn.fetchval(REPLACE_HASH, user_id, account.password_changed_at, password_hash)
             if version is None:
                 return False
-            ended = await _end(conn, user_id, but=keep)
-            await audit_store.put(conn, attempt)
-            revoked = (events.session_revoked(session, "change_password") for session in ended)
-            await outbox.put(conn, [events.password_changed(user_id, version, "change", len(ended)), *revoked])
+            ended = await end_sessions(conn, user_id, but=kept_session_id)
+            await audit_store.add_entry(conn, entry)
+            revoked = (session_revoked(session, "change_password") for session in ended)
+            await outbox.put(conn, [password_changed(user_id, version, "change", len(ended)), *revoked])
         self._wake()
         return True
 
-    async def erase(self, user_id: int, attempt: AuditEntry) -> bool:
-        """Delete the account with all that belongs to it; ``False`` when there is none, or it is banned."""
+    async def erase(self, user_id: int, entry: AuditEntry) -> bool:
+        """Delete the account with all that belongs to it; False when there is none, or it is banned."""
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(ERASE, user_id)
-            user = stored_account_of(row) if row else None
-            if user is None:
+            stored = stored_account_of(await conn.fetchrow(ERASE, user_id))
+            if stored is None:
                 return False
-            ended = await _end(conn, user_id)
-            await conn.execute(FORGET, user_id, self._phones.ref(E164(user.account.phone)))
-            await audit_store.put(conn, attempt)
-            revoked = (events.session_revoked(session, "erased") for session in ended)
-            await outbox.put(conn, [events.deleted(user, self._phones), *revoked])
+            ended = await end_sessions(conn, user_id)
+            await conn.execute(ANONYMISE_AUDIT_LOG, user_id, self._phones.ref(E164(stored.account.phone)))
+            await audit_store.add_entry(conn, entry)
+            revoked = (session_revoked(session, "erased") for session in ended)
+            await outbox.put(conn, [user_deleted(stored, self._phones), *revoked])
         self._wake()
         return True
-
-    async def sessions(self, user_id: int) -> Sequence[LivingSession]:
-        """The user's living sessions, newest first."""
-        async with connection(self._pool) as conn:
-            rows = await conn.fetch(SESSIONS, user_id)
-        return [LivingSession(**dict(row)) for row in rows]
-
-    async def end_sessions(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one, or all but one. Returns how many ended."""
-        async with transaction(self._pool) as conn:
-            ended = await _end(conn, user_id, only=only, but=but)
-            if not ended:
-                return 0
-            await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
-        self._wake()
-        return len(ended)
-
-
-async def _end(
-    conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None
-) -> list[EndedSession]:
-    return [EndedSession(*row) for row in await conn.fetch(END_SESSIONS, user_id, only, but)]

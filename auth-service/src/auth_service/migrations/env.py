@@ -1,6 +1,6 @@
 # ruff: noqa: INP001  alembic runs it as a script
-"""Alembic's entry: everything is in ``shared.migrations``."""
+"""Alembic's entry: everything is in ``shared.process.migrations``."""
 
-from shared.migrations import run
+from shared.process.migrations import run
 
 run()

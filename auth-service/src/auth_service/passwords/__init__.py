@@ -1,1 +1,1 @@
-"""Password hashes, the threads that compute them, and the limits on wrong passwords."""
+"""Passwords: their hashes, the threads that compute them, and the limits on wrong ones."""

@@ -1,45 +1,44 @@
-"""How many log-ins may fail: by number within a network, and by network.
+"""The limits on failed log-ins: how many may fail at one number from one network, and from one network in total.
 
-The counters are rows in PostgreSQL, because log-in must work with Redis stopped and no limit may rise then. A
-number is only ever blocked for one network, so nobody can lock its owner out from elsewhere. Every attempt is
-charged before its password is looked at, and gets the charge back when the password was right: of any number of
-guesses made at once, no more than the limit are judged.
+No counter covers a number alone, because anyone could then lock its owner out. The counters are rows in PostgreSQL:
+log-in works with Redis stopped, and no limit may rise then.
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
 
-from auth_service.accounts.model import Bucket
+from auth_service.passwords.model import Bucket
+from shared import networks
 from shared.phone import ref_hex
 
-PER_NUMBER = 10
-PER_NETWORK = 100
-"""Failures in one window; the window (15 minutes) opens with the first failure."""
+MAX_PER_NUMBER = 10
+MAX_PER_NETWORK = 100
+"""Failures in one window. A window lasts 15 minutes from its first failure."""
 
-SITE_PREFIX = 48
-PER_NUMBER_IN_SITE = 2 * PER_NUMBER
-PER_SITE = 4 * PER_NETWORK
-"""The same for the /48 around an IPv6 network: anybody is given one for nothing, and it has 256 of those networks.
+MAX_PER_NUMBER_IN_SITE = 2 * MAX_PER_NUMBER
+MAX_PER_SITE = 4 * MAX_PER_NETWORK
+"""The limits of the /48 around an IPv6 network. A /48 costs nothing and has 256 networks, so it has counters too.
 
-An IPv4 address has a price, and a /16 belongs to thousands of strangers: there is no wider counter for it.
+IPv4 needs none: an address has a price, and the /16 around it belongs to thousands of strangers.
 """
 
 
 def network_of(address: IPv4Address | IPv6Address) -> str:
-    """The network an address counts for: its /24, or its /56, which is what one household or host gets."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    prefix = 24 if isinstance(address, IPv4Address) else 56
-    return str(ip_network((address, prefix), strict=False))
+    """The network that an address counts for: its /24, or its /56, which one household or host is given."""
+    return networks.network_of(address)
 
 
 def buckets(phone_ref: int, network: str) -> tuple[Bucket, ...]:
-    """The counters that one log-in is charged to, in the order in which every statement locks them."""
-    charged = _buckets(phone_ref, network, PER_NETWORK, PER_NUMBER)
+    """The counters of one attempt, in the order in which every statement locks them."""
+    counters = _counters(phone_ref, network, MAX_PER_NETWORK, MAX_PER_NUMBER)
     parsed = ip_network(network)
     if isinstance(parsed, IPv6Network):
-        charged += _buckets(phone_ref, str(parsed.supernet(new_prefix=SITE_PREFIX)), PER_SITE, PER_NUMBER_IN_SITE)
-    return tuple(sorted(charged, key=lambda bucket: bucket.name))
+        site = str(parsed.supernet(new_prefix=networks.IPV6_SITE))
+        counters += _counters(phone_ref, site, MAX_PER_SITE, MAX_PER_NUMBER_IN_SITE)
+    return tuple(sorted(counters, key=lambda bucket: bucket.name))
 
 
-def _buckets(phone_ref: int, network: str, most: int, most_of_number: int) -> list[Bucket]:
-    return [Bucket(f"network {network}", most), Bucket(f"number {ref_hex(phone_ref)} {network}", most_of_number)]
+def _counters(phone_ref: int, network: str, max_in_total: int, max_at_number: int) -> list[Bucket]:
+    return [
+        Bucket(f"network {network}", max_in_total),
+        Bucket(f"number {ref_hex(phone_ref)} {network}", max_at_number),
+    ]

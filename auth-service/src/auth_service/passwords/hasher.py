@@ -1,4 +1,4 @@
-"""Passwords: argon2id over a keyed digest of the secret, in a verifier that names its parameters and its pepper."""
+"""Password hashes: argon2id over a peppered digest of the secret, stored with the parameters and the pepper's id."""
 
 import hmac
 import secrets
@@ -18,85 +18,84 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Cost:
-    """What one hash costs. The default is OWASP's: 19 MiB, two passes, one lane."""
+    """The cost of one hash. The default is OWASP's recommendation: 19 MiB, two passes, one lane."""
 
     memory_kib: int = 19_456
     passes: int = 2
 
     @property
     def parameters(self) -> Parameters:
-        """In argon2's own words, to compare with what a verifier says."""
+        """The cost as argon2 parameters, comparable with those of a stored hash."""
         return Parameters(Type.ID, ARGON2_VERSION, 16, 32, self.passes, self.memory_kib, 1)
 
 
 @dataclass(frozen=True)
 class PasswordCheck:
-    """Whether the secret was right; ``new_hash`` is a new verifier when the old one is no longer up to date."""
+    """Whether the secret matches. ``new_hash`` replaces a matching hash with an old pepper or cost."""
 
     matches: bool
     new_hash: str | None = field(default=None, repr=False)
 
 
 class PasswordHasher:
-    """Makes and checks verifiers: ``<pepper id>$argon2id$v=19$m=…,t=…,p=1$<salt>$<hash>``."""
+    """Makes and checks password hashes: ``<pepper id>$argon2id$v=19$m=…,t=…,p=1$<salt>$<hash>``."""
 
     def __init__(self, peppers: KeyRing, pool: HashingPool, cost: Cost | None = None) -> None:
         self._peppers = peppers
         self._pool = pool
         self._parameters = (cost or Cost()).parameters
-        self._decoy = self._make_decoy()
+        self._decoy_hash = self._make_decoy()
 
-    def proof(self, secret: str) -> bytes:
-        """A keyed digest of the secret, to compare two secrets with in memory. It is never stored."""
-        return self._pepper(secret, self._peppers.current)
+    def digest(self, secret: str) -> bytes:
+        """A keyed digest of the secret, for comparing two secrets in memory. It is never stored."""
+        return self._peppered(secret, self._peppers.current)
 
     async def hash(self, secret: str) -> str:
-        """A verifier for the secret. Raises ``ServiceError(UNAVAILABLE)`` when too many hashes wait."""
+        """The hash to store. Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full or slow."""
         return await self._pool.run(self._hash, secret)
 
     async def verify(self, password_hash: str | None, secret: str) -> PasswordCheck:
-        """Check the secret. Without a verifier the work and its time are the same, and the answer is no.
+        """Compare the secret with the stored hash. Without a hash the work and the time are the same.
 
-        Raises ``ServiceError(UNAVAILABLE)`` when too many hashes wait.
+        Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full or slow.
         """
-        return await self._pool.run(self._verify, password_hash or self._decoy, secret)
+        return await self._pool.run(self._verify, password_hash or self._decoy_hash, secret)
 
     def _hash(self, secret: str) -> str:
-        current = self._peppers.current
-        wanted = self._parameters
+        pepper_id, parameters = self._peppers.current, self._parameters
         phc = hash_secret(
-            self._pepper(secret, current),
-            secrets.token_bytes(wanted.salt_len),
-            time_cost=wanted.time_cost,
-            memory_cost=wanted.memory_cost,
-            parallelism=wanted.parallelism,
-            hash_len=wanted.hash_len,
-            type=wanted.type,
+            self._peppered(secret, pepper_id),
+            secrets.token_bytes(parameters.salt_len),
+            time_cost=parameters.time_cost,
+            memory_cost=parameters.memory_cost,
+            parallelism=parameters.parallelism,
+            hash_len=parameters.hash_len,
+            type=parameters.type,
         )
-        return f"{current}{phc.decode()}"
+        return f"{pepper_id}{phc.decode()}"
 
     def _verify(self, password_hash: str, secret: str) -> PasswordCheck:
-        number, _, rest = password_hash.partition("$")
-        pepper, phc = int(number), f"${rest}"
-        if pepper not in self._peppers.by_id:
-            log.error("pepper.unknown", pepper_id=pepper)
-            pepper, phc = self._peppers.current, self._decoy[len(str(self._peppers.current)) :]
+        pepper_text, _, rest = password_hash.partition("$")
+        pepper_id, phc = int(pepper_text), f"${rest}"
+        if pepper_id not in self._peppers.by_id:
+            log.error("pepper.unknown", pepper_id=pepper_id)
+            pepper_id, phc = self._peppers.current, self._decoy_hash[len(str(self._peppers.current)) :]
         try:
-            verify_secret(phc.encode(), self._pepper(secret, pepper), Type.ID)
+            verify_secret(phc.encode(), self._peppered(secret, pepper_id), Type.ID)
         except VerifyMismatchError:
             return PasswordCheck(matches=False)
-        up_to_date = pepper == self._peppers.current and extract_parameters(phc) == self._parameters
-        return PasswordCheck(matches=True, new_hash=None if up_to_date else self._hash(secret))
+        is_current = pepper_id == self._peppers.current and extract_parameters(phc) == self._parameters
+        return PasswordCheck(matches=True, new_hash=None if is_current else self._hash(secret))
 
-    def _pepper(self, secret: str, number: int) -> bytes:
-        return hmac.digest(self._peppers.by_id[number], secret.encode(), "sha256")
+    def _peppered(self, secret: str, pepper_id: int) -> bytes:
+        return hmac.digest(self._peppers.by_id[pepper_id], secret.encode(), "sha256")
 
     def _make_decoy(self) -> str:
-        """A verifier that no secret fits, which costs what a real one costs."""
-        wanted = self._parameters
-        salt, digest = (_unpadded(secrets.token_bytes(size)) for size in (wanted.salt_len, wanted.hash_len))
-        cost = f"m={wanted.memory_cost},t={wanted.time_cost},p={wanted.parallelism}"
-        return f"{self._peppers.current}$argon2id$v={wanted.version}${cost}${salt}${digest}"
+        """A hash that no secret matches, and that takes the time of a real one to compare."""
+        parameters = self._parameters
+        salt, digest = (_unpadded(secrets.token_bytes(size)) for size in (parameters.salt_len, parameters.hash_len))
+        cost = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
+        return f"{self._peppers.current}$argon2id$v={parameters.version}${cost}${salt}${digest}"
 
 
 def _unpadded(raw: bytes) -> str:

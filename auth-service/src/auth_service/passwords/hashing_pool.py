@@ -1,4 +1,4 @@
-"""Threads that do nothing but hash: one per core, behind the event loop, with a short queue that sheds."""
+"""The hashing threads: one per core, at a lower priority than the event loop, behind a short queue that sheds load."""
 
 import asyncio
 import os
@@ -13,16 +13,15 @@ from prometheus_client import Counter, Gauge
 
 from shared.errors import unavailable
 
-WAIT_SECONDS = 3.0
-"""The longest a caller waits for his hash. Whoever waits longer has been given up by the gateway anyway."""
+MAX_WAIT_SECONDS = 3.0
+"""After this wait a job is shed: the gateway gives up on the request soon after."""
 RETRY_AFTER = 3
-YIELDING = 3
-"""How much nicer than the event loop a hash is: half the weight. At the lowest priority log-ins starved beside other
-load (docs/performance.md)."""
-LEAST_PRIORITY = 19
+NICENESS_STEP = 3
+"""Added to the event loop's niceness, which gives a hashing thread half its weight (docs/decisions/0031)."""
+MAX_NICENESS = 19
 
-QUEUED = Gauge("haoma_hash_jobs", "Password hashes waiting or running")
-SHED = Counter("haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"])
+JOBS = Gauge("haoma_hash_jobs", "Password hashes waiting or running")
+SHED_JOBS = Counter("haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"])
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,47 +29,47 @@ log = structlog.get_logger()
 
 
 class HashingPool:
-    """Runs hashes off the event loop. ``depth`` bounds the jobs that wait; one per thread runs besides."""
+    """Runs hashes outside the event loop. ``queue`` limits the jobs that wait; each thread runs one more."""
 
-    def __init__(self, threads: int, depth: int, *, wait_seconds: float = WAIT_SECONDS) -> None:
-        self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_step_back)
-        self._most = threads + depth
-        self._wait_seconds = wait_seconds
+    def __init__(self, threads: int, queue: int, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
+        self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
+        self._max_jobs = threads + queue
+        self._max_wait_seconds = max_wait_seconds
         self._jobs = 0
 
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when full, or after waiting too long.
+        """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` for a full queue and after too long a wait.
 
-        A job whose caller is gone is taken out of the queue: it costs nothing when its turn comes.
+        A job whose caller has gone leaves the queue and never runs.
         """
-        if self._jobs >= self._most:
-            SHED.labels("full").inc()
-            log.warning("hashing.shed", reason="full")
+        if self._jobs >= self._max_jobs:
+            SHED_JOBS.labels("full").inc()
+            log.warning("hash.shed", reason="full")
             raise unavailable(RETRY_AFTER)
-        self._count(+1)
+        self._add_jobs(+1)
         future = self._threads.submit(job, *args, **kwargs)
         try:
-            async with asyncio.timeout(self._wait_seconds):
+            async with asyncio.timeout(self._max_wait_seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
-            SHED.labels("slow").inc()
-            log.warning("hashing.shed", reason="slow")
+            SHED_JOBS.labels("slow").inc()
+            log.warning("hash.shed", reason="slow")
             raise unavailable(RETRY_AFTER) from error
         finally:
-            self._count(-1)
+            self._add_jobs(-1)
 
     def close(self) -> None:
-        """Drop what waits and let the threads end."""
+        """Drop the jobs that wait, and let the threads end."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _count(self, change: int) -> None:
-        self._jobs += change
-        QUEUED.inc(change)
+    def _add_jobs(self, count: int) -> None:
+        self._jobs += count
+        JOBS.inc(count)
 
 
-def _step_back() -> None:
-    """Yield to the event loop, but not to the whole machine: on Linux a priority belongs to a thread."""
+def _lower_priority() -> None:
+    """Let the event loop go first. On Linux a priority belongs to a thread; elsewhere nothing changes."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        nicer = min(os.getpriority(os.PRIO_PROCESS, thread) + YIELDING, LEAST_PRIORITY)
-        os.setpriority(os.PRIO_PROCESS, thread, nicer)
+        niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + NICENESS_STEP, MAX_NICENESS)
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)

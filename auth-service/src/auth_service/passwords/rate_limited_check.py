@@ -1,70 +1,64 @@
-"""A password tried within the limits: charged before it is looked at, and only a wrong one stays charged."""
+"""The rate-limited password check: a failure is counted before each check, and refunded unless the password is wrong.
+
+Of any number of attempts made at once, no more passwords are checked than the limit allows.
+"""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from auth_service.accounts.model import Bucket, CountedFailure, StartedCheck, StoredAccount
 from auth_service.passwords import failure_limits
 from auth_service.passwords.hasher import PasswordHasher
+from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, VerifiedPassword
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 
 
 class LoginFailureRepository(Protocol):
-    """Where failed log-ins are counted."""
+    """The counters of failed log-ins."""
 
-    async def begin(self, phone: E164, buckets: Sequence[Bucket]) -> StartedCheck:
-        """Charge every bucket, unless one is full, and find the account of the number."""
+    async def start(self, phone: E164, buckets: Sequence[Bucket]) -> StartedCheck:
+        """Count a failure in every bucket, unless one is full, and find the account of the number."""
 
-    async def refund(self, charges: Sequence[CountedFailure]) -> None:
-        """Give charges back; what cannot be given back now is owed. Never raises ``UNAVAILABLE``."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedPassword:
-    """The account whose password was right; ``new_hash`` is a new verifier of it where the old one is out of date."""
-
-    held: StoredAccount
-    new_hash: str | None = field(default=None, repr=False)
+    async def refund(self, counted: Sequence[CountedFailure]) -> None:
+        """Subtract counted failures, now or later. Never raises ``UNAVAILABLE``."""
 
 
 class RateLimitedCheck:
-    """The rules of trying a password. ``limited`` is off in development only."""
+    """Checks passwords within the limits. ``limited`` is False in development only."""
 
     def __init__(self, repository: LoginFailureRepository, passwords: PasswordHasher, *, limited: bool = True) -> None:
         self._repository = repository
         self._passwords = passwords
         self._limited = limited
 
-    async def begin(self, phone: E164, phone_ref: int, network: str) -> StartedCheck:
-        """Charge the try to its counters, and find the account of the number."""
-        return await self._repository.begin(phone, failure_limits.buckets(phone_ref, network) if self._limited else ())
+    async def start(self, phone: E164, phone_ref: int, network: str) -> StartedCheck:
+        """Count the attempt as a failure, and find the account of the number."""
+        return await self._repository.start(phone, failure_limits.buckets(phone_ref, network) if self._limited else ())
 
-    async def judge(self, begun: StartedCheck, secret: str) -> VerifiedPassword:
-        """Check the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (shed).
+    async def verify(self, check: StartedCheck, secret: str) -> VerifiedPassword:
+        """Compare the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (hashing is busy).
 
-        A number without an account gets the answer of a wrong password, for the same work.
+        A number without an account is refused as a wrong password is, after the same work.
         """
-        if begun.wait:
-            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=begun.wait)
-        held = begun.held
-        async with self.refund_on_error(begun):
-            check = await self._passwords.verify(held.password_hash if held else None, secret)
-        if held is None or not check.matches:
+        if check.retry_after:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=check.retry_after)
+        account = check.account
+        async with self.refund_on_error(check):
+            result = await self._passwords.verify(account.password_hash if account else None, secret)
+        if account is None or not result.matches:
             raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-        return VerifiedPassword(held, check.new_hash)
+        return VerifiedPassword(account, result.new_hash)
 
-    async def refund(self, begun: StartedCheck) -> None:
-        """Give the charges back: the password was right."""
-        await self._repository.refund(begun.charges)
+    async def refund(self, check: StartedCheck) -> None:
+        """Subtract the failures that the check counted: the password was correct."""
+        await self._repository.refund(check.counted)
 
     @asynccontextmanager
-    async def refund_on_error(self, begun: StartedCheck) -> AsyncIterator[None]:
-        """What fails in here is no fault of the password: the charges are given back."""
+    async def refund_on_error(self, check: StartedCheck) -> AsyncIterator[None]:
+        """Refund the check if the block raises a ``ServiceError``: that is not the fault of the password."""
         try:
             yield
         except ServiceError:
-            await self.refund(begun)
+            await self.refund(check)
             raise

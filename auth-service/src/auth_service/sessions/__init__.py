@@ -1,1 +1,1 @@
-"""Sessions: opened with a password or with a code, listed and ended."""
+"""Sessions: opened with a password or with a code, listed, and ended."""

@@ -1,75 +1,76 @@
-"""Sessions in PostgreSQL, known by the SHA-256 of their token; a user has at most ``MAX_SESSIONS``."""
+"""Sessions in PostgreSQL, found by the SHA-256 of their token: the table ``sessions``."""
 
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
-from auth_service import audit_store
-from auth_service.accounts import events
-from auth_service.accounts.columns import SHOWN, account_of
-from auth_service.accounts.model import AuditEntry, CountedFailure, EndedSession, NewSession, StoredAccount
+from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
+from auth_service.accounts.model import StoredAccount
+from auth_service.audit import AuditEntry
+from auth_service.passwords.model import CountedFailure
+from auth_service.sessions import events
+from auth_service.sessions.model import EndedSession, NewSession
 from shared import outbox
-from shared.events import OutboxMessage
-from shared.internal_api.auth import Account, Resolved
+from shared.events.envelope import OutboxMessage, new_id
+from shared.internal_api.auth import Account, LivingSession, Resolved
 from shared.postgres import Connection, Pool, connection, transaction
+from shared.sql import load_sql
 
 MAX_SESSIONS = 100
+"""The most sessions one user has. One more ends the oldest."""
 
-# Everything hangs on the first step: with a password that was changed, or an account that was banned, since the
-# verifier was read, nothing is written. It locks the account, so that openings for one user take turns. Charges are
-# locked in the order in which LogInStore locks them.
-OPEN = f"""
-    with a as (
-        update accounts set last_login_at = now(), password_hash = coalesce($3, password_hash)
-        where user_id = $1 and password_changed_at = $2 and banned_at is null
-        returning *
-    ), opened as (
-        insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
-        select $4, $5, user_id, $6, $7, now() + interval '30 days' from a
-    ), noted as (
-        insert into audit_log (id, action, user_id, phone_ref, client, dialect, network)
-        select $8, $9, user_id, $10, $6, $7, $11 from a
-    ), told as (
-        insert into outbox (id, exchange, routing_key, body)
-        select m.* from a, unnest($12::uuid[], $13::text[], $14::text[], $15::bytea[]) as m
-    ), charged as (
-        select f.bucket from login_failures f
-        join unnest($16::text[], $17::timestamptz[]) as c (bucket, resets_at) using (bucket, resets_at)
-        where exists (select from a)
-        order by f.bucket for update of f
-    ), refunded as (
-        update login_failures f set failures = greatest(f.failures - 1, 0) from charged where f.bucket = charged.bucket
-    )
-    select {SHOWN} from a
-"""  # noqa: S608  our own list of columns
+OPEN_SESSION = with_columns(load_sql("auth_service.sessions", "open_session.sql"), ACCOUNT)
 
-FIND = f"""
-    select s.session_id, s.expires_at < now() + interval '29 days' as due, {SHOWN}
+ADD_SESSION = """
+    insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
+    values ($1, $2, $3, $4, $5, now() + interval '30 days')
+"""
+
+FIND_BY_TOKEN = f"""
+    select s.session_id, s.expires_at < now() + interval '29 days' as extend, {ACCOUNT}
     from sessions s join accounts a on a.user_id = s.user_id
     where s.token_hash = $1 and s.expires_at > now() and a.banned_at is null
 """  # noqa: S608  our own list of columns
 
-SLIDE = """
+EXTEND = """
     update sessions set expires_at = now() + interval '30 days'
     where token_hash = $1 and expires_at < now() + interval '29 days'
 """
 
-# A statement of its own, because only one that begins under the account's lock sees what other openings committed.
-# Those that expired go first, then the oldest; never the one just opened. The bound is for what an older release left.
-CROWD_OUT = """
-    with ended as (
-        delete from sessions where token_hash in (
-            select token_hash from sessions where user_id = $1 and session_id <> $2
-            order by expires_at > now() desc, opened_at desc, session_id desc offset $3 limit 1000
-        )
-        returning session_id, user_id, client
-    ), dropped as (
-        delete from refresh_tokens where session_id in (select session_id from ended)
-    )
-    select * from ended
+FIND_BY_ID = f"""
+    select s.session_id, {ACCOUNT}
+    from sessions s join accounts a on a.user_id = s.user_id
+    where s.session_id = $1 and s.expires_at > now() and a.banned_at is null
+"""  # noqa: S608  our own list of columns
+
+LIST = """
+    select session_id, client, dialect, opened_at from sessions
+    where user_id = $1 and expires_at > now() order by opened_at desc, session_id desc limit 100
 """
+
+END = """
+    delete from sessions
+    where user_id = $1 and ($2::uuid is null or session_id = $2) and ($3::uuid is null or session_id <> $3)
+    returning session_id, user_id, client
+"""
+
+# Not part of open_session.sql: only a statement that starts under the lock of the account sees the sessions that others
+# opened before. Expired sessions end first, then the oldest, and never the new one.
+END_OLDEST = """
+    delete from sessions where token_hash in (
+        select token_hash from sessions where user_id = $1 and session_id <> $2
+        order by expires_at > now() desc, opened_at desc, session_id desc offset $3 limit 1000
+    )
+    returning session_id, user_id, client
+"""
+
+DELETE_REFRESH_TOKENS = "delete from refresh_tokens where session_id = any ($1::uuid[])"
 
 
 class SessionStore:
-    """``sessions.SessionRepository`` over PostgreSQL. ``wake`` is called after each commit that left messages."""
+    """``session_opener.SessionRepository`` and ``user_sessions.UserSessionRepository`` over PostgreSQL.
+
+    ``wake`` is called after each commit that left messages in the outbox.
+    """
 
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
@@ -77,45 +78,120 @@ class SessionStore:
 
     async def open(
         self,
-        held: StoredAccount,
+        account: StoredAccount,
         session: NewSession,
-        attempt: AuditEntry,
+        entry: AuditEntry,
         message: OutboxMessage,
         *,
         new_hash: str | None = None,
-        charges: Sequence[CountedFailure] = (),
+        counted: Sequence[CountedFailure] = (),
     ) -> Account | None:
-        """Write a session with all that belongs to it; ``None`` when password or ban changed meanwhile."""
-        origin = session.origin
+        """Write the session with all that belongs to it; None when password, number or ban changed meanwhile."""
+        arguments = OPEN_SESSION.arguments(
+            user_id=account.user_id,
+            phone=account.account.phone,
+            password_changed_at=account.password_changed_at,
+            new_hash=new_hash,
+            counted_buckets=[failure.bucket for failure in counted],
+            counted_windows=[failure.resets_at for failure in counted],
+            **session_arguments(session, entry, [message]),
+        )
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(
-                OPEN,
-                held.account.user_id, held.password_changed_at, new_hash,
-                session.token_hash, session.session_id, origin.client, origin.dialect,
-                *audit_store.columns(attempt),
-                *outbox.columns([message]),
-                [charge.bucket for charge in charges],
-                [charge.resets_at for charge in charges],
-            )  # fmt: skip
+            row = await conn.fetchrow(OPEN_SESSION.text, *arguments)
             if row is None:
                 return None
-            await _crowd_out(conn, session)
+            await _end_oldest(conn, session)
         self._wake()
         return account_of(row)
 
-    async def find(self, token_hash: bytes) -> Resolved | None:
-        """The living session of this token; its expiry moves forward at most once a day."""
+    async def find_by_token(self, token_hash: bytes) -> Resolved | None:
+        """The session of this token with its account, unless it expired or the account is banned.
+
+        Its expiry is moved to 30 days from now, at most once a day.
+        """
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(FIND, token_hash)
+            row = await conn.fetchrow(FIND_BY_TOKEN, token_hash)
             if row is None:
                 return None
-            if row["due"]:
-                await conn.execute(SLIDE, token_hash)
+            if row["extend"]:
+                await conn.execute(EXTEND, token_hash)
         return Resolved(session_id=row["session_id"], account=account_of(row))
 
+    async def find_by_id(self, session_id: UUID) -> Resolved | None:
+        """The session of this id with its account, unless it expired or the account is banned."""
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(FIND_BY_ID, session_id)
+        return Resolved(session_id=row["session_id"], account=account_of(row)) if row else None
 
-async def _crowd_out(conn: Connection, opened: NewSession) -> None:
-    """End the user's oldest sessions beyond ``MAX_SESSIONS``, and tell."""
-    rows = await conn.fetch(CROWD_OUT, opened.user_id, opened.session_id, MAX_SESSIONS - 1)
-    if rows:
-        await outbox.put(conn, [events.session_revoked(EndedSession(*row), "crowded_out") for row in rows])
+    async def list(self, user_id: int) -> Sequence[LivingSession]:
+        """The sessions of the user that have not expired, newest first."""
+        async with connection(self._pool) as conn:
+            rows = await conn.fetch(LIST, user_id)
+        return [LivingSession(**dict(row)) for row in rows]
+
+    async def end(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
+        """End the user's sessions: one of them, or all but one. Returns how many ended."""
+        async with transaction(self._pool) as conn:
+            ended = await end_sessions(conn, user_id, only=only, but=but)
+            if not ended:
+                return 0
+            await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
+        self._wake()
+        return len(ended)
+
+
+def session_arguments(session: NewSession, entry: AuditEntry, messages: Sequence[OutboxMessage]) -> dict[str, object]:
+    """The arguments of statements that write a session with its audit entry and its messages."""
+    message_ids, exchanges, routing_keys, bodies = outbox.columns(messages)
+    return {
+        "token_hash": session.token_hash,
+        "session_id": session.session_id,
+        "client": session.context.client,
+        "dialect": session.context.dialect,
+        "entry_id": new_id(),
+        "action": entry.action,
+        "phone_ref": entry.phone_ref,
+        "network": entry.context.network,
+        "message_ids": message_ids,
+        "exchanges": exchanges,
+        "routing_keys": routing_keys,
+        "bodies": bodies,
+    }
+
+
+async def add_session(conn: Connection, session: NewSession) -> None:
+    """Write a session inside the caller's transaction."""
+    context = session.context
+    await conn.execute(
+        ADD_SESSION, session.token_hash, session.session_id, session.user_id, context.client, context.dialect
+    )
+
+
+async def end_sessions(
+    conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None
+) -> list[EndedSession]:
+    """End a user's sessions with their refresh tokens, inside the caller's transaction.
+
+    All of them, or ``only`` one, or all ``but`` one. Returns those that ended; publishing events is up to the caller,
+    which also locks the account first where no session may open meanwhile.
+    """
+    return await _end(conn, END, user_id, only, but)
+
+
+async def _end_oldest(conn: Connection, opened: NewSession) -> None:
+    """End the user's oldest sessions beyond ``MAX_SESSIONS``, and publish that."""
+    ended = await _end(conn, END_OLDEST, opened.user_id, opened.session_id, MAX_SESSIONS - 1)
+    if ended:
+        await outbox.put(conn, [events.session_revoked(session, "crowded_out") for session in ended])
+
+
+async def _end(conn: Connection, statement: str, *arguments: object) -> list[EndedSession]:
+    """Run one deletion of sessions, then delete the refresh tokens of the deleted sessions.
+
+    The second statement starts after the first one has locked the sessions, so it also deletes tokens that a
+    concurrent grant or refresh added while the first one waited.
+    """
+    ended = [EndedSession(*row) for row in await conn.fetch(statement, *arguments)]
+    if ended:
+        await conn.execute(DELETE_REFRESH_TOKENS, [session.session_id for session in ended])
+    return ended

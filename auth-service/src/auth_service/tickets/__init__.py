@@ -1,1 +1,1 @@
-"""Tickets: sms-service's proof that a number was verified, redeemed once."""
+"""Tickets: proof from sms-service that a number was verified. Each is redeemed once."""

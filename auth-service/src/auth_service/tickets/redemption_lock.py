@@ -1,6 +1,6 @@
-"""Redemptions of one ticket take turns within a process, so that the losers of a race need not hash.
+"""One lock per ticket within this process, so that repeated redemptions of a ticket need no hash of their own.
 
-Between processes the database's unique keys decide; this only spares work.
+Between processes the unique keys of the database decide. The locks only save work.
 """
 
 import asyncio
@@ -11,48 +11,49 @@ from uuid import UUID
 
 from shared.errors import unavailable
 
-WAIT_SECONDS = 3.5
+MAX_WAIT_SECONDS = 3.5
 
 
 @dataclass
 class RedemptionLock:
-    """``proof`` is the keyed digest of the secret that the ticket was redeemed with, once it was.
+    """The lock of one ticket, with the outcome of its redemption in this process.
 
-    It says so for the account's ``version`` of that moment: a later password makes it worthless.
+    ``secret_digest`` is the keyed digest of the secret that redeemed the ticket, and None before that. It is valid
+    for the account's ``version`` after the redemption only: a later version may have another password.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    sharers: int = 0
-    proof: bytes | None = field(default=None, repr=False)
+    users: int = 0
+    secret_digest: bytes | None = field(default=None, repr=False)
     version: int = 0
 
 
 class RedemptionLocks:
-    """One turn per ticket, for as long as anybody wants it."""
+    """The locks of the tickets that are being redeemed. A lock is dropped when its last user leaves."""
 
     def __init__(self) -> None:
-        self._turns: dict[UUID, RedemptionLock] = {}
+        self._locks: dict[UUID, RedemptionLock] = {}
 
     @asynccontextmanager
-    async def take(self, verification_id: UUID) -> AsyncIterator[RedemptionLock]:
-        """Wait for the turn. Raises ``ServiceError(UNAVAILABLE)`` when those before took too long."""
-        turn = self._turns.setdefault(verification_id, RedemptionLock())
-        turn.sharers += 1
+    async def locked(self, verification_id: UUID) -> AsyncIterator[RedemptionLock]:
+        """Hold the lock of a ticket. Raises ``ServiceError(UNAVAILABLE)`` after ``MAX_WAIT_SECONDS``."""
+        lock = self._locks.setdefault(verification_id, RedemptionLock())
+        lock.users += 1
         try:
-            await _acquire(turn.lock)
+            await _acquire(lock.lock)
             try:
-                yield turn
+                yield lock
             finally:
-                turn.lock.release()
+                lock.lock.release()
         finally:
-            turn.sharers -= 1
-            if not turn.sharers:
-                del self._turns[verification_id]
+            lock.users -= 1
+            if not lock.users:
+                del self._locks[verification_id]
 
 
 async def _acquire(lock: asyncio.Lock) -> None:
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             await lock.acquire()
     except TimeoutError as error:
         raise unavailable() from error

@@ -1,4 +1,4 @@
-"""Spent tickets in PostgreSQL, for who wants to know what became of a verification."""
+"""Spent tickets in PostgreSQL, for ``explain``: the table ``spent_tickets``."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,10 +7,10 @@ from uuid import UUID
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.postgres import Pool, connection
 
-KEPT_DAYS = 1
-"""A ticket lives for ten minutes; its spending is remembered for a day."""
+RETENTION_DAYS = 1
+"""A ticket is valid for ten minutes; the record that it was spent is kept for a day."""
 
-# A session that is opened with a ticket is opened as it is spent, or in the next statement.
+# A session that a ticket opens is opened in the statement that spends the ticket, or in the next one.
 FIND = """
     select t.verification_id, t.purpose, t.user_id, t.spent_at, t.repeats,
         exists (
@@ -30,8 +30,8 @@ class SpentTicketStore:
         self._pool = pool
 
     async def find(self, verification_ids: Sequence[UUID]) -> SpentTickets:
-        """Those of these verifications' tickets that were spent, oldest first."""
+        """The spent tickets of these verifications, oldest first."""
         async with connection(self._pool) as conn:
             rows = await conn.fetch(FIND, verification_ids)
-            known_since: datetime = await conn.fetchval(KNOWN_SINCE, KEPT_DAYS)
+            known_since: datetime = await conn.fetchval(KNOWN_SINCE, RETENTION_DAYS)
         return SpentTickets(tickets=[SpentTicket(**row) for row in rows], known_since=known_since)

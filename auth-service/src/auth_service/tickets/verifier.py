@@ -1,4 +1,4 @@
-"""Tickets as callers hand them in. What does not open was proven by nobody: it is counted, and leaves no row."""
+"""Verifies tickets. One that does not verify proves nothing about its sender: it is counted, and not audited."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -15,16 +15,16 @@ UNOPENED = Counter(
 
 
 class TicketVerifier:
-    """Opens tickets at the moment that ``clock`` tells."""
+    """Verifies tickets at the current time of ``clock``."""
 
-    def __init__(self, booth: TicketCodec, clock: Callable[[], datetime]) -> None:
-        self._booth = booth
+    def __init__(self, codec: TicketCodec, clock: Callable[[], datetime]) -> None:
+        self._codec = codec
         self._clock = clock
 
-    def open(self, text: str, purpose: Purpose) -> Ticket:
-        """The ticket inside ``text``. Raises ``ServiceError(CODE_REFUSED)``."""
+    def verify(self, text: str, purpose: Purpose) -> Ticket:
+        """The ticket inside ``text``. Raises ``CODE_REFUSED`` if it is forged, expired or for another purpose."""
         try:
-            return self._booth.open(text, purpose, now=self._clock())
+            return self._codec.open(text, purpose, now=self._clock())
         except ServiceError:
             UNOPENED.labels(purpose).inc()
             raise

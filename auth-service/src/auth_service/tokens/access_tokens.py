@@ -1,6 +1,6 @@
-"""Access tokens: short-lived signed JWTs that other services can verify by themselves with our public keys."""
+"""Access tokens: short-lived signed JWTs, which other services can verify with the public keys alone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -12,7 +12,7 @@ from joserfc.jws import JWSRegistry
 
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.auth import PublicKey
 from shared.keys import KeyRing
 
@@ -22,9 +22,9 @@ CLAIMS = ("iss", "sub", "sid", "iat", "exp", "jti")
 
 
 class _OneAlgorithm(JWSRegistry):
-    """Knows EdDSA and nothing else.
+    """Accepts EdDSA only.
 
-    RFC 9864 would call it ``Ed25519``; few verifiers know that name yet, and joserfc warns of the one they do know.
+    RFC 9864 renames it to ``Ed25519``, which few verifiers support yet; joserfc warns about the old name.
     """
 
     def get_alg(self, name: str) -> JWSAlgModel:
@@ -34,7 +34,7 @@ class _OneAlgorithm(JWSRegistry):
 
 
 class AccessTokens:
-    """Signs with the current key of the ring; believes every key of the ring, by its RFC 7638 thumbprint."""
+    """Signs with the current key of the ring, and verifies with any of its keys, by their RFC 7638 thumbprint."""
 
     def __init__(self, ring: KeyRing, issuer: str) -> None:
         keys = {number: _key(seed) for number, seed in ring.by_id.items()}
@@ -44,7 +44,7 @@ class AccessTokens:
         self._issuer = issuer
 
     def sign(self, user_id: int, session_id: UUID, *, now: datetime) -> str:
-        """A token that says until ``now + LIFETIME`` that its bearer has this session."""
+        """A token for this session, valid until ``now + LIFETIME``."""
         claims = {
             "iss": self._issuer,
             "sub": str(user_id),
@@ -57,9 +57,9 @@ class AccessTokens:
         return jwt.encode(header, claims, self._current, registry=self._registry)
 
     def session_of(self, token: str, *, now: datetime) -> UUID:
-        """The session a token speaks for. Raises ``UNAUTHENTICATED`` for any flaw, without saying which.
+        """The session of a token. Raises ``UNAUTHENTICATED`` for every defect, without naming it.
 
-        Whether that session still lives is not for the token to say.
+        The session may have ended since: only its row can tell.
         """
         required: dict[str, jwt.ClaimsOption] = {name: {"essential": True} for name in CLAIMS}
         required["iss"]["value"] = self._issuer
@@ -71,16 +71,11 @@ class AccessTokens:
             raise ServiceError(ErrorCode.UNAUTHENTICATED) from None
 
     def public_keys(self) -> list[PublicKey]:
-        """The keys that others verify with, the current one first."""
+        """The keys for verifying tokens, the current one first."""
         return [
             PublicKey(**key.as_dict(private=False), use="sig", alg=ALGORITHM)
             for key in sorted(self._keys.keys, key=lambda key: key is not self._current)
         ]
-
-
-def utc_now() -> datetime:
-    """The moment by which tokens are signed and judged."""
-    return datetime.now(UTC)
 
 
 def _key(seed: bytes) -> OKPKey:

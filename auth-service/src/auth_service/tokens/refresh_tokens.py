@@ -1,8 +1,8 @@
-"""Refresh tokens: each use of one makes the next, and using an old one again ends the session.
+"""Refresh tokens: each use replaces the token, and using a replaced token later ends the session.
 
-A successor is ``HMAC(salt, token)`` with a fresh salt: whoever presents a token that was spent moments ago (its answer
-was lost, or many asked at once) is given the very same successor, although only hashes are stored. So a family never
-forks: it has one living token, however many asked for it.
+A successor is ``HMAC(salt, token)`` with a fresh salt. A client that repeats a refresh within 30 seconds (the response
+was lost, or two threads refreshed at once) gets the same successor again, although only hashes are stored. So the
+tokens of a session form one chain with one usable token, however many requests arrive at once.
 """
 
 import hmac
@@ -16,125 +16,112 @@ from uuid import UUID
 
 import structlog
 
-from auth_service.accounts.model import hash_token
-from auth_service.sessions.password_login import PasswordLogin
+from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Granted, Resolved
+from shared.internal_api.auth import Granted
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """A token as the table knows it. ``salt`` is there once it was spent; ``stale`` when that was over 30 s ago."""
+    """The stored record of a token. A replaced token has the ``salt`` of its successor.
+
+    ``expired`` means that it was replaced more than 30 seconds ago.
+    """
 
     salt: bytes | None = field(repr=False)
-    stale: bool
+    expired: bool
 
 
 class LockedFamily(Protocol):
-    """One family while nobody else may touch it."""
+    """The tokens of one session, while no other request can change them."""
 
     session_id: UUID
     user_id: int
 
-    async def look(self, token_hash: bytes) -> TokenRecord | None:
-        """The link of this token."""
+    async def find(self, token_hash: bytes) -> TokenRecord | None:
+        """The record of this token."""
 
-    async def spend(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
-        """Replace a living token by its successor; the session lives for 30 days from now."""
+    async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
+        """Replace the usable token by its successor. The session then expires 30 days from now."""
 
-    async def end(self) -> None:
-        """End the session, and tell that a token of it was used again."""
+    async def end_session(self) -> None:
+        """End the session because a replaced token was used, and publish that."""
 
 
 class RefreshTokenRepository(Protocol):
-    """Where families are kept."""
+    """The refresh tokens of all sessions."""
 
-    async def begin(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
-        """Begin a family in the session of this token. Returns the session and its user, if it lives."""
+    async def add_first(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
+        """Add a session's first token. Returns the session and its user; None if the session has ended."""
 
-    def turn(self, token_hash: bytes) -> AbstractAsyncContextManager[LockedFamily | None]:
-        """Take turns on the living session that this refresh token belongs to; committed when the block ends."""
+    def locked_family(self, token_hash: bytes) -> AbstractAsyncContextManager[LockedFamily | None]:
+        """Lock the tokens of the session that this token belongs to. Leaving the block commits.
 
-    async def find(self, session_id: UUID) -> Resolved | None:
-        """The living session of this id and its account, unless banned."""
+        None when the token is unknown, or its session has ended or its account is banned.
+        """
 
 
 class RefreshTokens:
-    """Grants and refreshes tokens, and tells whose any token is."""
+    """Grants the first pair of tokens of a session, and refreshes pairs."""
 
     def __init__(
-        self,
-        repository: RefreshTokenRepository,
-        sessions: PasswordLogin,
-        tokens: AccessTokens,
-        clock: Callable[[], datetime],
+        self, repository: RefreshTokenRepository, access_tokens: AccessTokens, clock: Callable[[], datetime]
     ) -> None:
         self._repository = repository
-        self._sessions = sessions
-        self._tokens = tokens
+        self._access_tokens = access_tokens
         self._clock = clock
 
     async def grant(self, session_token: str) -> Granted:
-        """The first tokens of a session just opened. Raises ``UNAUTHENTICATED``."""
+        """The first tokens of a new session. Raises ``UNAUTHENTICATED``."""
         token = secrets.token_urlsafe(32)
-        begun = await self._repository.begin(hash_token(session_token), hash_token(token))
-        if begun is None:
+        session = await self._repository.add_first(hash_token(session_token), hash_token(token))
+        if session is None:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        session_id, user_id = begun
-        return self._granted(user_id, session_id, token)
+        session_id, user_id = session
+        return self._pair(user_id, session_id, token)
 
     async def refresh(self, token: str) -> Granted:
-        """New tokens for a refresh token. Raises ``UNAUTHENTICATED``, also when this very call ended the session."""
-        async with self._repository.turn(hash_token(token)) as turn:
-            newest = await self._advance(turn, token) if turn else None
-        if turn is None or newest is None:  # raised out here, so that the end of a session is committed
+        """The next tokens. Raises ``UNAUTHENTICATED``, also when this very request ends the session."""
+        async with self._repository.locked_family(hash_token(token)) as family:
+            usable = await self._usable_token(family, token) if family else None
+        if family is None or usable is None:  # raised after the block, so that the end of the session is committed
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        return self._granted(turn.user_id, turn.session_id, newest)
+        return self._pair(family.user_id, family.session_id, usable)
 
-    async def _advance(self, turn: LockedFamily, token: str) -> str | None:
-        link = await turn.look(hash_token(token))
-        if link is None:
+    async def _usable_token(self, family: LockedFamily, token: str) -> str | None:
+        """A new successor of the usable token, or the usable token that follows a recently replaced one."""
+        record = await family.find(hash_token(token))
+        if record is None:
             return None
-        if link.stale:
-            await turn.end()
-            log.warning("session.revoked", user_id=turn.user_id, session_id=str(turn.session_id), cause="refresh_reuse")
+        if record.expired:
+            await family.end_session()
+            ids = {"user_id": family.user_id, "session_id": str(family.session_id)}
+            log.warning("session.revoked", **ids, cause="refresh_reuse")
             return None
-        if link.salt is not None:
-            return await self._newest(turn, token, link.salt)
+        if record.salt is not None:
+            return await self._last_successor(family, token, record.salt)
         salt = secrets.token_bytes(32)
-        newest = _successor(token, salt)
-        await turn.spend(hash_token(token), salt, hash_token(newest))
-        return newest
+        successor = _successor(token, salt)
+        await family.replace(hash_token(token), salt, hash_token(successor))
+        return successor
 
-    async def _newest(self, turn: LockedFamily, token: str, salt: bytes | None) -> str | None:
-        """The living token of the chain that goes on from a spent one."""
+    async def _last_successor(self, family: LockedFamily, token: str, salt: bytes | None) -> str | None:
+        """Follow the chain from a replaced token to the usable one."""
         while salt is not None:
             token = _successor(token, salt)
-            link = await turn.look(hash_token(token))
-            if link is None:
+            record = await family.find(hash_token(token))
+            if record is None:
                 return None
-            salt = link.salt
+            salt = record.salt
         return token
 
-    def _granted(self, user_id: int, session_id: UUID, refresh_token: str) -> Granted:
-        access = self._tokens.sign(user_id, session_id, now=self._clock())
-        return Granted(access_token=access, expires_in=int(LIFETIME.total_seconds()), refresh_token=refresh_token)
-
-    async def resolve(self, token: str) -> Resolved:
-        """Whose session this is, said by an opaque token or by an access token. Raises ``UNAUTHENTICATED``.
-
-        The session's row decides either way: an access token outlives its session nowhere in Haoma.
-        """
-        if "." not in token:
-            return await self._sessions.resolve(token)
-        resolved = await self._repository.find(self._tokens.session_of(token, now=self._clock()))
-        if resolved is None:
-            raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        return resolved
+    def _pair(self, user_id: int, session_id: UUID, refresh_token: str) -> Granted:
+        access_token = self._access_tokens.sign(user_id, session_id, now=self._clock())
+        return Granted(access_token=access_token, expires_in=int(LIFETIME.total_seconds()), refresh_token=refresh_token)
 
 
 def _successor(token: str, salt: bytes) -> str:

@@ -1,5 +1,5 @@
 """Runs the revisions in ``versions``."""
 
-from shared.migrations import run
+from shared.process.migrations import run
 
 run()

@@ -13,7 +13,7 @@ from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
 from gateway.http.operations import ResponseBody, Routes
 from gateway.http.request_parsing import ClientName, Parameters, Text, read_parameters, refuse_prefetch
-from gateway.http.responses import json_response
+from gateway.http.responses import ENVELOPE_STATUS, json_response
 from gateway.http.session_tokens import bearer
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
@@ -123,49 +123,39 @@ class ResetCodeSent(ResponseBody):
 
 
 @routes.on(
-    "GET POST",
-    "/v1/user/register/verify_code.json",
-    parameters=SendCode,
-    responses=Done,
-    refusals=refusals.SEND_REGISTRATION_CODE,
+    "GET POST", "/v1/user/register/verify_code.json", takes=SendCode, returns=Done, refuses=refusals.SEND_REGISTER_CODE
 )
 async def send_registration_code(request: web.Request) -> web.Response:
     """请求验证码: send a code to register with."""
     refuse_prefetch(request)
-    parameters = await read_parameters(request, SendCode)
-    number = flows(request).numbers.parse(parameters.phone_number)
-    await flows(request).codes.send(DIALECT.caller(request, parameters.source), number, Purpose.SIGN_UP)
+    fields = await read_parameters(request, SendCode)
+    number = flows(request).numbers.parse(fields.phone_number)
+    await flows(request).codes.send(DIALECT.caller(request, fields.source), number, Purpose.SIGN_UP)
     return json_response(Done())
 
 
 @routes.on(
-    "GET POST",
-    "/v1/user/register/verify.json",
-    parameters=CheckCode,
-    responses=Checked,
-    refusals=refusals.CHECK_REGISTRATION_CODE,
+    "GET POST", "/v1/user/register/verify.json", takes=CheckCode, returns=Checked, refuses=refusals.CHECK_REGISTER_CODE
 )
 async def check_registration_code(request: web.Request) -> web.Response:
     """校验验证码: exchange the code for a ``tmp_token``, valid for ten minutes and one account."""
     refuse_prefetch(request)
-    parameters = await read_parameters(request, CheckCode)
-    number = flows(request).numbers.parse(parameters.phone_number)
+    fields = await read_parameters(request, CheckCode)
+    number = flows(request).numbers.parse(fields.phone_number)
     checked = await flows(request).codes.check_before_registration(
-        DIALECT.caller(request, parameters.source), number, parameters.verify_code
+        DIALECT.caller(request, fields.source), number, fields.verify_code
     )
     return json_response(Checked(data=TmpToken(tmp_token=checked.ticket)))
 
 
-@routes.on(
-    "POST", "/v1/user/register/new_user.json", parameters=Register, responses=Registered, refusals=refusals.REGISTER
-)
+@routes.on("POST", "/v1/user/register/new_user.json", takes=Register, returns=Registered, refuses=refusals.REGISTER)
 async def register(request: web.Request) -> web.Response:
     """设置密码并创建用户: create the account. ``pwd`` is the plain text or its md5 hex."""
-    parameters = await read_parameters(request, Register)
-    number = flows(request).numbers.parse(parameters.phone_number)
-    password = Password.from_either(parameters.pwd)
+    fields = await read_parameters(request, Register)
+    number = flows(request).numbers.parse(fields.phone_number)
+    password = Password.from_either(fields.pwd)
     logged_in = await flows(request).accounts.register(
-        DIALECT.caller(request, parameters.source), number, password, parameters.tmp_token
+        DIALECT.caller(request, fields.source), number, password, fields.tmp_token
     )
     return json_response(Registered(data=_new_user(logged_in)))
 
@@ -173,9 +163,9 @@ async def register(request: web.Request) -> web.Response:
 @routes.on(
     "POST",
     "/v1/user/register/check_contact.json",
-    parameters=CheckContact,
-    responses=Contacts,
-    refusals=refusals.MATCH_CONTACTS,
+    takes=CheckContact,
+    returns=Contacts,
+    refuses=refusals.MATCH,
     login="optional",
 )
 async def check_contact(request: web.Request) -> web.Response:
@@ -184,56 +174,50 @@ async def check_contact(request: web.Request) -> web.Response:
     Each is listed once, in the order of the request, without the user's own. The session's token is the parameter
     ``token`` or the bearer token.
     """
-    parameters = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES)
-    token = parameters.token or bearer(request)
+    fields = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES)
+    token = fields.token or bearer(request)
     if token is None:
         raise ServiceError(ErrorCode.PARAMETER_MISSING, field="token")
     session = await flows(request).sessions.resolve(token)
-    if session.account.user_id != parameters.user_id:
+    if session.account.user_id != fields.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
-    matched = await flows(request).self_service.match_contacts(session, parameters.phone_numbers)
+    matched = await flows(request).self_service.match_contacts(session, fields.phone_numbers)
     data = [Contact(phone=m.phone, nickName=m.nickname, portrait=m.avatar) for m in matched.matches]
     return json_response(Contacts(data=data))
 
 
-@routes.on("POST", "/v1/user/login.json", parameters=LogIn, responses=User, refusals=refusals.LOG_IN_WITH_PASSWORD)
+@routes.on("POST", "/v1/user/login.json", takes=LogIn, returns=User, refuses=refusals.LOG_IN_WITH_PASSWORD)
 async def log_in(request: web.Request) -> web.Response:
     """登录: log in. ``password`` is the md5 hex of the password."""
-    parameters = await read_parameters(request, LogIn)
-    password = Password.from_md5(parameters.password)
-    number = flows(request).numbers.parse(parameters.phone_number)
+    fields = await read_parameters(request, LogIn)
+    password = Password.from_md5(fields.password)
+    number = flows(request).numbers.parse(fields.phone_number)
     logged_in = await flows(request).sessions.log_in_with_password(
-        DIALECT.caller(request, parameters.source), number, password
+        DIALECT.caller(request, fields.source), number, password
     )
     return json_response(_user(logged_in))
 
 
 @routes.on(
-    "GET POST",
-    "/v1/user/forgot_password.json",
-    parameters=SendCode,
-    responses=ResetCodeSent,
-    refusals=refusals.SEND_RESET_CODE,
+    "GET POST", "/v1/user/forgot_password.json", takes=SendCode, returns=ResetCodeSent, refuses=refusals.SEND_RESET_CODE
 )
 async def send_reset_code(request: web.Request) -> web.Response:
     """忘记密码: send a code to reset the password. ``verify_code`` is empty outside development."""
     refuse_prefetch(request)
-    parameters = await read_parameters(request, SendCode)
-    number = flows(request).numbers.parse(parameters.phone_number)
-    issued = await flows(request).codes.send(DIALECT.caller(request, parameters.source), number, Purpose.RESET_PASSWORD)
+    fields = await read_parameters(request, SendCode)
+    number = flows(request).numbers.parse(fields.phone_number)
+    issued = await flows(request).codes.send(DIALECT.caller(request, fields.source), number, Purpose.RESET_PASSWORD)
     return json_response(ResetCodeSent(verify_code=issued.code))
 
 
-@routes.on(
-    "POST", "/v1/user/reset_password.json", parameters=ResetPassword, responses=User, refusals=refusals.RESET_PASSWORD
-)
+@routes.on("POST", "/v1/user/reset_password.json", takes=ResetPassword, returns=User, refuses=refusals.RESET_PASSWORD)
 async def reset_password(request: web.Request) -> web.Response:
     """重置密码: set a new password, as md5 hex; all earlier sessions end."""
-    parameters = await read_parameters(request, ResetPassword)
-    password = Password.from_md5(parameters.password)
-    number = flows(request).numbers.parse(parameters.phone_number)
-    caller = DIALECT.caller(request, parameters.source)
-    logged_in = await flows(request).accounts.reset_password(caller, number, password, parameters.verify_code)
+    fields = await read_parameters(request, ResetPassword)
+    password = Password.from_md5(fields.password)
+    number = flows(request).numbers.parse(fields.phone_number)
+    caller = DIALECT.caller(request, fields.source)
+    logged_in = await flows(request).accounts.reset_password(caller, number, password, fields.verify_code)
     return json_response(_user(logged_in))
 
 
@@ -321,21 +305,13 @@ LOG_IN: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.ACCOUNT_BANNED: ("20007", "账号已被停用"),
 }
 
-HTTP_STATUS = {
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.METHOD_NOT_ALLOWED: 405,
-    ErrorCode.SENDING_PAUSED: 503,
-    ErrorCode.UNAVAILABLE: 503,
-    ErrorCode.INTERNAL: 503,
-}
-
 
 def render_error(error: ServiceError, path: str) -> web.Response:
     """Render the refusal with the numbers of the module that owns the path."""
     table = REGISTRATION if path.startswith("/v1/user/register/") else LOG_IN
     number, text = table[error.code]
     body = Refusal(error_code=number, error_message=text)
-    return json_response(body, status=HTTP_STATUS.get(error.code, 200), error=error)
+    return json_response(body, status=ENVELOPE_STATUS.get(error.code, 200), error=error)
 
 
 EXAMPLES = {

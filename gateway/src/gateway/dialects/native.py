@@ -145,65 +145,54 @@ class Sessions(ResponseBody):
 
 
 @routes.on(
-    "POST",
-    "/v2/verifications",
-    parameters=SendCode,
-    responses={202: CodeSent},
-    refusals=refusals.SEND_ANY_CODE | refusals.SESSION,
-    login="optional",
+    "POST", "/v2/verifications", takes=SendCode, returns={202: CodeSent}, refuses=refusals.SEND_CODE, login="optional"
 )
 async def send_code(request: web.Request) -> web.Response:
     """Send a code. ``change_phone`` requires a session: request one code for the current number and one for the new."""
-    parameters = await read_parameters(request, SendCode)
-    number = flows(request).numbers.parse(parameters.phone)
-    session = await session_of(request) if parameters.purpose is Purpose.CHANGE_PHONE else None
-    caller = DIALECT.caller(request, parameters.client, parameters.locale)
-    issued = await flows(request).codes.send(caller, number, parameters.purpose, session=session)
-    challenge = challenge_of(parameters.purpose, issued.verification_id)
+    fields = await read_parameters(request, SendCode)
+    number = flows(request).numbers.parse(fields.phone)
+    session = await session_of(request) if fields.purpose is Purpose.CHANGE_PHONE else None
+    caller = DIALECT.caller(request, fields.client, fields.locale)
+    issued = await flows(request).codes.send(caller, number, fields.purpose, session=session)
+    challenge = challenge_of(fields.purpose, issued.verification_id)
     sent = CodeSent(challenge=challenge, expires_in=issued.expires_in, resend_after=issued.resend_after)
     return json_response(sent, status=202)
 
 
-@routes.on("POST", "/v2/verifications/check", parameters=CheckCode, responses=CodeChecked, refusals=refusals.CHECK_CODE)
+@routes.on("POST", "/v2/verifications/check", takes=CheckCode, returns=CodeChecked, refuses=refusals.CHECK_CODE)
 async def check_code(request: web.Request) -> web.Response:
     """Exchange a code for a ticket, which is valid for ten minutes and for the purpose of the code."""
-    parameters = await read_parameters(request, CheckCode)
-    purpose, subject = _subject(request, parameters)
-    checked = await flows(request).codes.check(DIALECT.caller(request), purpose, parameters.code, subject)
+    fields = await read_parameters(request, CheckCode)
+    purpose, subject = _subject(request, fields)
+    checked = await flows(request).codes.check(DIALECT.caller(request), purpose, fields.code, subject)
     return json_response(CodeChecked.model_validate(checked))
 
 
-@routes.on("POST", "/v2/accounts", parameters=Register, responses={201: Registered}, refusals=refusals.REGISTER)
+@routes.on("POST", "/v2/accounts", takes=Register, returns={201: Registered}, refuses=refusals.REGISTER)
 async def register(request: web.Request) -> web.Response:
     """Create an account with a ``sign_up`` ticket."""
-    parameters = await read_parameters(request, Register)
-    caller = DIALECT.caller(request, parameters.client)
-    password = None if parameters.password is None else Password.from_plain(parameters.password)
-    session = await flows(request).tokens.register(caller, parameters.ticket, password, parameters.nickname)
+    fields = await read_parameters(request, Register)
+    caller = DIALECT.caller(request, fields.client)
+    password = None if fields.password is None else Password.from_plain(fields.password)
+    session = await flows(request).tokens.register(caller, fields.ticket, password, fields.nickname)
     return json_response(Registered.model_validate(session), status=201)
 
 
-@routes.on(
-    "POST",
-    "/v2/sessions",
-    parameters=LogIn,
-    responses=Tokens,
-    refusals=refusals.LOG_IN_WITH_PASSWORD | refusals.LOG_IN_WITH_CODE,
-)
+@routes.on("POST", "/v2/sessions", takes=LogIn, returns=Tokens, refuses=refusals.LOG_IN)
 async def log_in(request: web.Request) -> web.Response:
     """Log in with a password, or with a ``sign_in`` ticket."""
-    parameters = await read_parameters(request, LogIn)
-    return json_response(Tokens.model_validate((await _log_in(request, parameters)).tokens))
+    fields = await read_parameters(request, LogIn)
+    return json_response(Tokens.model_validate((await _log_in(request, fields)).tokens))
 
 
-@routes.on("POST", "/v2/sessions/refresh", parameters=RefreshTokens, responses=Tokens, refusals=refusals.SESSION)
+@routes.on("POST", "/v2/sessions/refresh", takes=RefreshTokens, returns=Tokens, refuses=refusals.SESSION)
 async def refresh(request: web.Request) -> web.Response:
     """Get the next pair of tokens. The old refresh token works for 30 s more; using it later ends the session."""
-    parameters = await read_parameters(request, RefreshTokens)
-    return json_response(Tokens.model_validate(await flows(request).tokens.refresh(parameters.refresh_token)))
+    fields = await read_parameters(request, RefreshTokens)
+    return json_response(Tokens.model_validate(await flows(request).tokens.refresh(fields.refresh_token)))
 
 
-@routes.on("GET", "/v2/sessions", responses=Sessions, login="required")
+@routes.on("GET", "/v2/sessions", returns=Sessions, login="required")
 async def list_sessions(request: web.Request) -> web.Response:
     """List the user's sessions, newest first."""
     session = await session_of(request)
@@ -212,7 +201,7 @@ async def list_sessions(request: web.Request) -> web.Response:
     return json_response(Sessions.model_validate({"sessions": rows}))
 
 
-@routes.on("DELETE", "/v2/sessions/{id}", responses=None, refusals=[ErrorCode.NOT_FOUND], login="required")
+@routes.on("DELETE", "/v2/sessions/{id}", returns=None, refuses=[ErrorCode.NOT_FOUND], login="required")
 async def end_session(request: web.Request) -> web.Response:
     """End a session. Ending the current one logs the user out."""
     session = await session_of(request)
@@ -220,7 +209,7 @@ async def end_session(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@routes.on("DELETE", "/v2/sessions", responses=None, login="required")
+@routes.on("DELETE", "/v2/sessions", returns=None, login="required")
 async def end_other_sessions(request: web.Request) -> web.Response:
     """End all sessions except the current one."""
     await flows(request).self_service.end_other_sessions(await session_of(request))
@@ -230,80 +219,66 @@ async def end_other_sessions(request: web.Request) -> web.Response:
 @routes.on(
     "PUT",
     "/v2/password",
-    parameters=SetPassword,
-    responses={200: Tokens, 204: None},
-    refusals=refusals.SET_PASSWORD,
+    takes=SetPassword,
+    returns={200: Tokens, 204: None},
+    refuses=refusals.PASSWORD,
     login="optional",
 )
 async def set_password(request: web.Request) -> web.Response:
     """Set a new password: with a ``reset_password`` ticket (200), or with a session and the current password (204)."""
-    parameters = await read_parameters(request, SetPassword)
-    caller, password = DIALECT.caller(request, parameters.client), Password.from_plain(parameters.password)
-    if parameters.ticket is not None:
-        new_session = await flows(request).tokens.reset_password(caller, parameters.ticket, password)
+    fields = await read_parameters(request, SetPassword)
+    caller, password = DIALECT.caller(request, fields.client), Password.from_plain(fields.password)
+    if fields.ticket is not None:
+        new_session = await flows(request).tokens.reset_password(caller, fields.ticket, password)
         return json_response(Tokens.model_validate(new_session.tokens))
     session = await session_of(request)
-    current = Password.from_plain(require(parameters.current, "current"))
+    current = Password.from_plain(require(fields.current, "current"))
     await flows(request).self_service.change_password(caller, session, current, password)
     return web.Response(status=204)
 
 
-@routes.on("GET", "/v2/me", responses=Account, login="required")
+@routes.on("GET", "/v2/me", returns=Account, login="required")
 async def show_me(request: web.Request) -> web.Response:
     """Get the user's own account."""
     return json_response(Account.model_validate((await session_of(request)).account))
 
 
-@routes.on("PATCH", "/v2/me", parameters=ChangeMe, responses=Account, login="required")
+@routes.on("PATCH", "/v2/me", takes=ChangeMe, returns=Account, login="required")
 async def change_me(request: web.Request) -> web.Response:
     """Change the given fields; the others stay."""
     session = await session_of(request)
-    parameters = await read_parameters(request, ChangeMe)
-    changes = parameters.model_dump(exclude_none=True)
+    fields = await read_parameters(request, ChangeMe)
+    changes = fields.model_dump(exclude_none=True)
     return json_response(Account.model_validate(await flows(request).self_service.change_profile(session, changes)))
 
 
-@routes.on("DELETE", "/v2/me", responses=None, login="required")
+@routes.on("DELETE", "/v2/me", returns=None, login="required")
 async def erase_me(request: web.Request) -> web.Response:
     """Erase the account immediately and permanently. Its number is free again."""
     await flows(request).self_service.erase(DIALECT.caller(request), await session_of(request))
     return web.Response(status=204)
 
 
-@routes.on(
-    "PUT",
-    "/v2/me/phone",
-    parameters=ChangeNumber,
-    responses=Account,
-    refusals=refusals.CHANGE_NUMBER,
-    login="required",
-)
+@routes.on("PUT", "/v2/me/phone", takes=ChangeNumber, returns=Account, refuses=refusals.CHANGE_NUMBER, login="required")
 async def change_number(request: web.Request) -> web.Response:
     """Change the number with two ``change_phone`` tickets."""
     session = await session_of(request)
-    parameters = await read_parameters(request, ChangeNumber)
+    fields = await read_parameters(request, ChangeNumber)
     account = await flows(request).self_service.change_number(
-        DIALECT.caller(request), session, old_ticket=parameters.old_ticket, new_ticket=parameters.new_ticket
+        DIALECT.caller(request), session, old_ticket=fields.old_ticket, new_ticket=fields.new_ticket
     )
     return json_response(Account.model_validate(account))
 
 
-@routes.on(
-    "POST",
-    "/v2/contacts/match",
-    parameters=MatchContacts,
-    responses=Matched,
-    refusals=refusals.MATCH_CONTACTS,
-    login="required",
-)
+@routes.on("POST", "/v2/contacts/match", takes=MatchContacts, returns=Matched, refuses=refusals.MATCH, login="required")
 async def match_contacts(request: web.Request) -> web.Response:
     """Find the registered numbers in a list. The list is not stored."""
     session = await session_of(request)
-    parameters = await read_parameters(request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES)
-    return json_response(await flows(request).self_service.match_contacts(session, parameters.phones))
+    fields = await read_parameters(request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES)
+    return json_response(await flows(request).self_service.match_contacts(session, fields.phones))
 
 
-@routes.on("GET", "/.well-known/jwks.json", responses=PublicKeys)
+@routes.on("GET", "/.well-known/jwks.json", returns=PublicKeys)
 async def show_keys(request: web.Request) -> web.Response:
     """Get the public keys that verify access tokens (RFC 7517)."""
     keys = await flows(request).tokens.public_keys()
@@ -312,22 +287,22 @@ async def show_keys(request: web.Request) -> web.Response:
     return response
 
 
-async def _log_in(request: web.Request, parameters: LogIn) -> NewSession:
-    caller = DIALECT.caller(request, parameters.client)
-    if parameters.ticket is not None:
-        return await flows(request).tokens.log_in_with_code(caller, parameters.ticket)
-    phone, password = require(parameters.phone, "phone"), require(parameters.password, "password")
+async def _log_in(request: web.Request, fields: LogIn) -> NewSession:
+    caller = DIALECT.caller(request, fields.client)
+    if fields.ticket is not None:
+        return await flows(request).tokens.log_in_with_code(caller, fields.ticket)
+    phone, password = require(fields.phone, "phone"), require(fields.password, "password")
     number = flows(request).numbers.parse(phone)
     return await flows(request).tokens.log_in_with_password(caller, number, Password.from_plain(password))
 
 
-def _subject(request: web.Request, parameters: CheckCode) -> tuple[Purpose, E164 | UUID]:
+def _subject(request: web.Request, fields: CheckCode) -> tuple[Purpose, E164 | UUID]:
     """The purpose of the code, and its number or its verification."""
-    if parameters.challenge is not None:
-        return read_challenge(parameters.challenge)
-    if parameters.purpose is None:
-        raise ServiceError(ErrorCode.PARAMETER_MISSING, field="challenge" if parameters.phone is None else "purpose")
-    return parameters.purpose, flows(request).numbers.parse(require(parameters.phone, "phone"))
+    if fields.challenge is not None:
+        return read_challenge(fields.challenge)
+    if fields.purpose is None:
+        raise ServiceError(ErrorCode.PARAMETER_MISSING, field="challenge" if fields.phone is None else "purpose")
+    return fields.purpose, flows(request).numbers.parse(require(fields.phone, "phone"))
 
 
 def render_error(error: ServiceError, _: str) -> web.Response:

@@ -91,28 +91,28 @@ class Refusal(ResponseBody):
 @routes.on(
     "POST",
     "/v1/user/sendRegisterMessage",
-    parameters=SendMessage,
-    responses=MessageSent,
-    refusals=refusals.SEND_REGISTRATION_CODE,
+    takes=SendMessage,
+    returns=MessageSent,
+    refuses=refusals.SEND_REGISTER_CODE,
 )
 async def send_register_message(request: web.Request) -> web.Response:
     """发送注册验证码: send a code to register with. ``result`` is the ``phoneInfo`` for the next call."""
-    parameters = await read_parameters(request, SendMessage)
-    number = flows(request).numbers.parse(parameters.phone, _calling_code(parameters.countryCode))
+    fields = await read_parameters(request, SendMessage)
+    number = flows(request).numbers.parse(fields.phone, _calling_code(fields.countryCode))
     await flows(request).codes.send(DIALECT.caller(request), number, Purpose.SIGN_UP)
     sealed = flows(request).numbers.seal(number, Purpose.SIGN_UP)
     return json_response(MessageSent(result=sealed, token=_token_without_rights()))
 
 
-@routes.on("POST", "/v1/user/register", parameters=Register, responses=Registered, refusals=refusals.REGISTER_WITH_NAME)
+@routes.on("POST", "/v1/user/register", takes=Register, returns=Registered, refuses=refusals.REGISTER_WITH_NAME)
 async def register(request: web.Request) -> web.Response:
     """注册新用户: create an account with the code and the ``phoneInfo``."""
-    parameters = await read_parameters(request, Register)
-    number = flows(request).numbers.unseal(parameters.phoneInfo, Purpose.SIGN_UP)
-    password = Password.from_plain(parameters.password)
+    fields = await read_parameters(request, Register)
+    number = flows(request).numbers.unseal(fields.phoneInfo, Purpose.SIGN_UP)
+    password = Password.from_plain(fields.password)
     caller = DIALECT.caller(request)
     logged_in = await flows(request).accounts.register_with_code(
-        caller, number, password, parameters.code, name=parameters.name
+        caller, number, password, fields.code, name=fields.name
     )
     return json_response(Registered(result=_user(logged_in.account), token=logged_in.token))
 

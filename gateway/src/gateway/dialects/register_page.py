@@ -12,7 +12,7 @@ from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
 from gateway.http.operations import ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
-from gateway.http.responses import json_response
+from gateway.http.responses import ENVELOPE_STATUS, json_response
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
@@ -50,31 +50,31 @@ FREE = Done(msg="手机号可用")
 REGISTERED = Done(msg="注册成功")
 
 
-@routes.on("POST", "/v1/register/sendCode", parameters=Phone, responses=SENT, refusals=refusals.SEND_REGISTRATION_CODE)
+@routes.on("POST", "/v1/register/sendCode", takes=Phone, returns=SENT, refuses=refusals.SEND_REGISTER_CODE)
 async def send_code(request: web.Request) -> web.Response:
     """获取注册验证码: send a code to register with."""
-    parameters = await read_parameters(request, Phone)
-    number = flows(request).numbers.parse(parameters.phone)
+    fields = await read_parameters(request, Phone)
+    number = flows(request).numbers.parse(fields.phone)
     await flows(request).codes.send(DIALECT.caller(request), number, Purpose.SIGN_UP)
     return json_response(SENT)
 
 
-@routes.on("POST", "/v1/register/checkPhone", parameters=Phone, responses=FREE, refusals=refusals.CHECK_FREE)
+@routes.on("POST", "/v1/register/checkPhone", takes=Phone, returns=FREE, refuses=refusals.CHECK_FREE)
 async def check_phone(request: web.Request) -> web.Response:
     """验证手机号是否可用: check whether this number can register now."""
-    parameters = await read_parameters(request, Phone)
-    number = flows(request).numbers.parse(parameters.phone)
+    fields = await read_parameters(request, Phone)
+    number = flows(request).numbers.parse(fields.phone)
     await flows(request).codes.check_free(DIALECT.caller(request), number)
     return json_response(FREE)
 
 
-@routes.on("POST", "/v1/register", parameters=Register, responses=REGISTERED, refusals=refusals.REGISTER)
+@routes.on("POST", "/v1/register", takes=Register, returns=REGISTERED, refuses=refusals.REGISTER)
 async def register(request: web.Request) -> web.Response:
     """使用手机号注册: create an account with the code."""
-    parameters = await read_parameters(request, Register)
-    number = flows(request).numbers.parse(parameters.phone)
-    password = Password.from_plain(parameters.password)
-    await flows(request).accounts.register_with_code(DIALECT.caller(request), number, password, parameters.vcode)
+    fields = await read_parameters(request, Register)
+    number = flows(request).numbers.parse(fields.phone)
+    password = Password.from_plain(fields.password)
+    await flows(request).accounts.register_with_code(DIALECT.caller(request), number, password, fields.vcode)
     return json_response(REGISTERED)
 
 
@@ -114,21 +114,13 @@ REFUSALS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.INTERNAL: BUSY,
 }
 
-HTTP_STATUS = {
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.METHOD_NOT_ALLOWED: 405,
-    ErrorCode.SENDING_PAUSED: 503,
-    ErrorCode.UNAVAILABLE: 503,
-    ErrorCode.INTERNAL: 503,
-}
-
 
 def render_error(error: ServiceError, path: str) -> web.Response:
     """Render the refusal with its code; the text for a taken number depends on the call."""
     code, text = REFUSALS[error.code]
     if (code, text) == TAKEN and path == "/v1/register":
         code, text = TAKEN_AT_REGISTRATION
-    return json_response(Refusal(errorCode=code, msg=text), status=HTTP_STATUS.get(error.code, 200), error=error)
+    return json_response(Refusal(errorCode=code, msg=text), status=ENVELOPE_STATUS.get(error.code, 200), error=error)
 
 
 DIALECT = Dialect(

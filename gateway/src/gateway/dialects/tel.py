@@ -115,54 +115,45 @@ class Refusal(ResponseBody):
     error: str
 
 
-@routes.on(
-    "POST", "/actions/sms", parameters=SendCode, responses=CodeSent, refusals=refusals.SEND_ANY_CODE, login="optional"
-)
+@routes.on("POST", "/actions/sms", takes=SendCode, returns=CodeSent, refuses=refusals.SEND_ANY_CODE, login="optional")
 async def send_code(request: web.Request) -> web.Response:
     """发送验证码: send a code. ``action`` is ``signup``, ``resetPassword`` or ``resetPhone``.
 
     With a session, ``resetPhone`` for a number other than the user's own sends the code for their new number.
     """
-    parameters = await read_parameters(request, SendCode)
-    purpose = _purpose(parameters.action)
-    number = _number(request, parameters.tel)
+    fields = await read_parameters(request, SendCode)
+    purpose = _purpose(fields.action)
+    number = _number(request, fields.tel)
     session = await _session_if_any(request) if purpose is Purpose.CHANGE_PHONE else None
     await flows(request).codes.send(DIALECT.caller(request), number, purpose, session=session)
-    return json_response(CodeSent(tel=_tel(number), action=parameters.action))
+    return json_response(CodeSent(tel=_tel(number), action=fields.action))
 
 
-@routes.on(
-    "POST", "/users", parameters=PasswordWithCode, responses=User, refusals=refusals.REGISTER, returns_token=True
-)
+@routes.on("POST", "/users", takes=PasswordWithCode, returns=User, refuses=refusals.REGISTER, returns_token=True)
 async def register(request: web.Request) -> web.Response:
     """手机注册: create an account with the code."""
-    parameters = await read_parameters(request, PasswordWithCode)
-    number = _number(request, parameters.tel)
-    password = Password.from_plain(parameters.password)
+    fields = await read_parameters(request, PasswordWithCode)
+    number = _number(request, fields.tel)
+    password = Password.from_plain(fields.password)
     logged_in = await flows(request).accounts.register_with_code(
-        DIALECT.caller(request), number, password, parameters.captcha
+        DIALECT.caller(request), number, password, fields.captcha
     )
     return _user_with_token(request, logged_in)
 
 
 @routes.on(
-    "POST",
-    "/users/signin",
-    parameters=LogIn,
-    responses=User,
-    refusals=refusals.LOG_IN_WITH_PASSWORD,
-    returns_token=True,
+    "POST", "/users/signin", takes=LogIn, returns=User, refuses=refusals.LOG_IN_WITH_PASSWORD, returns_token=True
 )
 async def log_in(request: web.Request) -> web.Response:
     """手机登录: log in."""
-    parameters = await read_parameters(request, LogIn)
-    number = _number(request, parameters.tel)
-    password = Password.from_plain(parameters.password)
+    fields = await read_parameters(request, LogIn)
+    number = _number(request, fields.tel)
+    password = Password.from_plain(fields.password)
     logged_in = await flows(request).sessions.log_in_with_password(DIALECT.caller(request), number, password)
     return _user_with_token(request, logged_in)
 
 
-@routes.on("GET", "/users/{userId}", responses=User, refusals=[ErrorCode.NOT_FOUND], login="optional")
+@routes.on("GET", "/users/{userId}", returns=User, refuses=[ErrorCode.NOT_FOUND], login="optional")
 async def read_user(request: web.Request) -> web.Response:
     """取得用户详情: get the user's own account. Any other id, and any call without a session, is 404."""
     session = await _session_if_any(request)
@@ -172,42 +163,30 @@ async def read_user(request: web.Request) -> web.Response:
 
 
 @routes.on(
-    "PUT",
-    "/users/password",
-    parameters=PasswordWithCode,
-    responses=User,
-    refusals=refusals.RESET_PASSWORD,
-    returns_token=True,
+    "PUT", "/users/password", takes=PasswordWithCode, returns=User, refuses=refusals.RESET_PASSWORD, returns_token=True
 )
 async def reset_password(request: web.Request) -> web.Response:
     """重置密码: set a new password with a ``resetPassword`` code; all earlier sessions end."""
-    parameters = await read_parameters(request, PasswordWithCode)
-    number = _number(request, parameters.tel)
-    password = Password.from_plain(parameters.password)
-    logged_in = await flows(request).accounts.reset_password(
-        DIALECT.caller(request), number, password, parameters.captcha
-    )
+    fields = await read_parameters(request, PasswordWithCode)
+    number = _number(request, fields.tel)
+    password = Password.from_plain(fields.password)
+    logged_in = await flows(request).accounts.reset_password(DIALECT.caller(request), number, password, fields.captcha)
     return _user_with_token(request, logged_in)
 
 
 @routes.on(
-    "PUT",
-    "/users/{userId}/tel",
-    parameters=ChangeNumber,
-    responses=User,
-    refusals=refusals.CHANGE_NUMBER,
-    login="required",
+    "PUT", "/users/{userId}/tel", takes=ChangeNumber, returns=User, refuses=refusals.CHANGE_NUMBER, login="required"
 )
 async def change_number(request: web.Request) -> web.Response:
     """绑定手机号: change the number with two ``resetPhone`` codes, one for the old and one for the new number."""
-    parameters = await read_parameters(request, ChangeNumber)
-    number = _number(request, parameters.tel)
+    fields = await read_parameters(request, ChangeNumber)
+    number = _number(request, fields.tel)
     session = await _session_if_any(request)
     if session is None or not _is_own(request, session):
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     caller = DIALECT.caller(request)
     account = await flows(request).self_service.change_number_with_codes(
-        caller, session, number, old_code=parameters.oldCaptcha, new_code=parameters.captcha
+        caller, session, number, old_code=fields.oldCaptcha, new_code=fields.captcha
     )
     return json_response(_user(account))
 

@@ -5,7 +5,8 @@ from typing import Any
 from gateway.documents.examples import Examples
 from gateway.documents.openapi import markdown
 from gateway.documents.schemas import Json, schemas_of
-from shared.events import EVENTS, EXCHANGE, CloudEvent, EventData
+from shared.events.catalogue import EVENTS
+from shared.events.envelope import EXCHANGE, CloudEvent, EventData
 
 ABOUT = f"""\
 Services publish events to one durable topic exchange, `{EXCHANGE}`, as CloudEvents 1.0 in structured JSON. The routing
@@ -42,7 +43,7 @@ EXAMPLES = {
     "disabled": False,
     "dialect": "maitian",
     "client": "Android",
-    "cause": "log_in",
+    "cause": "log_in_with_password",
     "PasswordChanged.cause": "reset",
     "SessionRevoked.cause": "ended_by_user",
     "sessions_revoked": 2,

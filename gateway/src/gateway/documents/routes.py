@@ -12,7 +12,7 @@ from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
 from gateway.documents.page import DocumentsPage
 from gateway.documents.schemas import Json
-from shared.version import VERSION
+from shared.process.version import VERSION
 
 CACHE = "public, max-age=300"
 

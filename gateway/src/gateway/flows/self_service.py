@@ -67,7 +67,7 @@ class SelfServiceFlows:
         self._services.sessions.forget_user(account.user_id)
 
     async def change_number(self, caller: Caller, session: Resolved, *, old_ticket: str, new_ticket: str) -> Account:
-        """Change the number with a ticket for the old and one for the new number; sessions stay.
+        """Change the number with a ticket for the old and one for the new number; other sessions end.
 
         Clients may repeat the call with the same tickets and succeed again.
         """

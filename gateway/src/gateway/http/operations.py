@@ -75,22 +75,22 @@ class Routes:
         methods: str,
         path: str,
         *,
-        parameters: type[Parameters] | None = None,
-        responses: Documented | Mapping[int, Documented],
-        refusals: Collection[ErrorCode] = (),
+        takes: type[Parameters] | None = None,
+        returns: Documented | Mapping[int, Documented],
+        refuses: Collection[ErrorCode] = (),
         login: Login = "none",
         returns_token: bool = False,
     ) -> Callable[[HandlerT], HandlerT]:
         """Register the decorated handler for ``"POST"``, or for ``"GET POST"``.
 
-        ``responses`` without statuses is the body for HTTP 200, or None for HTTP 204.
+        ``returns`` without statuses is the body for HTTP 200, or None for HTTP 204.
         """
-        by_status = responses if isinstance(responses, Mapping) else {204 if responses is None else 200: responses}
-        codes = frozenset(refusals) | ({ErrorCode.UNAUTHENTICATED} if login == "required" else frozenset())
+        by_status = returns if isinstance(returns, Mapping) else {204 if returns is None else 200: returns}
+        codes = frozenset(refuses) | ({ErrorCode.UNAUTHENTICATED} if login == "required" else frozenset())
 
         def register(handler: HandlerT) -> HandlerT:
             for method in methods.split():
-                described = (parameters, by_status, codes, login, returns_token)
+                described = (takes, by_status, codes, login, returns_token)
                 self._operations.append(Operation(method, path, handler, *described))
             return handler
 

@@ -4,7 +4,16 @@ import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
-from shared.errors import ServiceError
+from shared.errors import ErrorCode, ServiceError
+
+ENVELOPE_STATUS = {
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.SENDING_PAUSED: 503,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.INTERNAL: 503,
+}
+"""HTTP statuses of refusals in contracts that respond 200 to every other refusal."""
 
 
 def json_response(body: object, *, status: int = 200, error: ServiceError | None = None) -> web.Response:

@@ -1,1 +1,1 @@
-"""Pages in front of our own contracts, for people: register, log in, reset the password."""
+"""Forms for people: register, log in, reset the password. Each is a client of one contract."""

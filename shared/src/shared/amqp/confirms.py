@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 
 Confirm = asyncio.Future[object]
 Outcome = BaseException | None

@@ -14,7 +14,7 @@ from shared.amqp.acks import Acks
 from shared.amqp.connection import Connection, close_quietly
 from shared.amqp.publisher import Publisher, RefusedError
 from shared.amqp.queues import RETRY_DELAYS, Queue, declare
-from shared.events import OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, new_id
 
 DRAIN_SECONDS = 15.0
 """How long a stopping consumer waits for messages in progress. The broker delivers the unfinished ones again."""

@@ -12,7 +12,7 @@ from aiormq import Channel
 
 from shared.amqp.confirms import Outcome, publish_confirmed
 from shared.amqp.connection import Connection, raise_on_broker_loss
-from shared.events import EXCHANGE, OutboxMessage
+from shared.events.envelope import EXCHANGE, OutboxMessage
 
 PUBLISH_SECONDS = 5.0
 NO_HEADERS: Mapping[str, int] = MappingProxyType({})

@@ -7,7 +7,7 @@ from typing import Any
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractQueue
 
-from shared.events import EXCHANGE
+from shared.events.envelope import EXCHANGE
 
 RETRY_DELAYS = (1, 10, 60)
 """Seconds a message rests after its first, second and third failure. The fourth failure parks it."""
@@ -38,15 +38,15 @@ async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
     """Declare a queue with its retry and parking queues, and bind it to its routing keys."""
     await channel.declare_queue(queue.parked, durable=True, arguments=QUORUM)
     for seconds in RETRY_DELAYS:
-        return_after: Arguments = {
-            "x-message-ttl": seconds * 1000,
-            "x-dead-letter-exchange": "",
-            "x-dead-letter-routing-key": queue.name,
-        }
-        await channel.declare_queue(queue.retry_queue(seconds), durable=True, arguments=QUORUM | return_after)
+        arguments = QUORUM | _return_after(seconds, queue.name)
+        await channel.declare_queue(queue.retry_queue(seconds), durable=True, arguments=arguments)
     declared = await channel.declare_queue(queue.name, durable=True, arguments=QUORUM)
     if queue.keys:
         events = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         for key in queue.keys:
             await declared.bind(events, key)
     return declared
+
+
+def _return_after(seconds: int, queue: str) -> Arguments:
+    return {"x-message-ttl": seconds * 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}

@@ -1,4 +1,4 @@
-"""What auth-service can be asked: accounts, passwords, sessions."""
+"""The internal API of auth-service: accounts, sessions, tokens, spent tickets."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,14 +12,13 @@ from shared.internal_api.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
-"""The canonical password: the lower-case md5 hex of its UTF-8 bytes. A wire encoding; storage is argon2id."""
+"""A password as the lower-case md5 hex of its UTF-8 bytes. That is its encoding on the wire; argon2id is stored."""
 
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
 
-
 LoginName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,32}$")]
-"""A login name: 1 to 32 characters, none of them a control character. It is unique ignoring case."""
+"""A username: 1 to 32 characters without control characters, unique ignoring case."""
 
 
 class Gender(StrEnum):
@@ -29,7 +28,10 @@ class Gender(StrEnum):
 
 
 class Account(WireModel):
-    """A user as the user sees it. Texts are empty, and ``name`` is null, until they are used."""
+    """An account with every field that leaves auth-service. Each field is a column of the table ``accounts``.
+
+    Texts are empty, and ``name`` is null, until they are set.
+    """
 
     user_id: int
     phone: Number = Field(repr=False)
@@ -52,22 +54,22 @@ class Account(WireModel):
 
 
 class LookUp(WireModel):
-    """Which of these numbers have an account? The gateway asks for several callers at once."""
+    """Find out which numbers have an account. The gateway batches the numbers of several callers."""
 
     phones: list[Number] = Field(min_length=1, max_length=256, repr=False)
 
 
 class LookedUp(WireModel):
-    """In the order of the question."""
+    """Whether each number has an account, in the order of the request."""
 
     registered: list[bool]
 
 
 class Register(WireModel):
-    """Open an account with a ticket. ``phone``, where the contract sends it, must be the ticket's number.
+    """Open an account with a ticket for ``SIGN_UP``. A ``phone``, if given, must be the number of the ticket.
 
-    A ``name`` that is taken does not spend the ticket: it can be redeemed with another one. An account without a
-    ``secret`` has no password: its user logs in with codes.
+    A ``name`` that is taken does not spend the ticket, so the request can be repeated with another name. Without a
+    ``secret`` the account has no password, and its user logs in with codes.
     """
 
     ticket: Sealed
@@ -80,6 +82,8 @@ class Register(WireModel):
 
 
 class LogInWithPassword(WireModel):
+    """Open a session with a password. ``address`` is the client's, for the limits on failed log-ins."""
+
     phone: Number = Field(repr=False)
     secret: Secret
     address: Address
@@ -88,7 +92,7 @@ class LogInWithPassword(WireModel):
 
 
 class ResetPassword(WireModel):
-    """Set a new password with a ticket; every earlier session ends."""
+    """Set a new password with a ticket for ``RESET_PASSWORD``. Every earlier session ends."""
 
     ticket: Sealed
     phone: Number | None = Field(default=None, repr=False)
@@ -98,7 +102,7 @@ class ResetPassword(WireModel):
 
 
 class LoggedIn(WireModel):
-    """An account and a fresh session of it. The token is shown once and stored only as its SHA-256."""
+    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
 
     account: Account
     session_id: UUID
@@ -106,18 +110,23 @@ class LoggedIn(WireModel):
 
 
 class Resolve(WireModel):
-    """Whose session is this?"""
+    """Find the session of an opaque token or an access token."""
 
     token: Token
 
 
 class Resolved(WireModel):
+    """A session that has not ended, with its account."""
+
     session_id: UUID
     account: Account
 
 
 class ChangePhone(WireModel):
-    """Give a user another number, proven by two tickets for ``CHANGE_PHONE``: his number's and the new one's."""
+    """Change a user's number with two tickets for ``CHANGE_PHONE``: of the present number and of the new one.
+
+    The session of ``session_id`` stays; the user's other sessions end.
+    """
 
     user_id: int
     session_id: UUID
@@ -128,14 +137,14 @@ class ChangePhone(WireModel):
 
 
 class FindChange(WireModel):
-    """Which verification of the old number was spent together with this ticket of the user's present number?"""
+    """Find the old number's verification that was spent in the same change as this ticket of the new number."""
 
     user_id: int
     new_ticket: Sealed
 
 
 class ChangeFound(WireModel):
-    """None when that ticket changed nothing: then there is no change to repeat."""
+    """None when the ticket was not spent on a change of this user: there is no change to repeat."""
 
     old_verification_id: UUID | None
 
@@ -149,17 +158,19 @@ class LogInWithCode(WireModel):
 
 
 class Grant(WireModel):
-    """Trade the token of a session just opened for the session's first access and refresh tokens."""
+    """Get the first access and refresh tokens of a new session, for its opaque token."""
 
     token: Token
 
 
 class Refresh(WireModel):
+    """Get the next access and refresh tokens."""
+
     refresh_token: Token
 
 
 class Granted(WireModel):
-    """An access token (a JWT; ``expires_in`` is seconds) and the refresh token that comes next."""
+    """An access token (a JWT, valid for ``expires_in`` seconds) and the next refresh token."""
 
     access_token: Token
     expires_in: int
@@ -167,7 +178,7 @@ class Granted(WireModel):
 
 
 class PublicKey(WireModel):
-    """A key that access tokens may be signed with (RFC 7517, RFC 8037)."""
+    """A key for verifying access tokens (RFC 7517, RFC 8037)."""
 
     kty: str
     crv: str
@@ -193,7 +204,7 @@ class LivingSession(WireModel):
 
 
 class LivingSessions(WireModel):
-    """A user's sessions, newest first. There are at most a hundred: opening one more ends the oldest."""
+    """A user's sessions that have not ended, newest first. There are at most 100: one more ends the oldest."""
 
     sessions: list[LivingSession]
 
@@ -211,7 +222,7 @@ class EndOthers(WireModel):
 
 
 class ChangePassword(WireModel):
-    """Set a new password knowing the current one; the session stays, the user's others end."""
+    """Replace the current password. The session of ``session_id`` stays; the user's other sessions end."""
 
     user_id: int
     session_id: UUID
@@ -224,7 +235,7 @@ class ChangePassword(WireModel):
 
 
 class ChangeProfile(WireModel):
-    """Change what is given; the rest stays."""
+    """Set the fields that are not None. Each is a field of ``Account``."""
 
     user_id: int
     nickname: str | None = None
@@ -235,7 +246,7 @@ class ChangeProfile(WireModel):
 
 
 class Erase(WireModel):
-    """Erase the account: its number is free again, its sessions end, nothing personal stays."""
+    """Erase the account. Its number is free again, its sessions end, and no personal data stays."""
 
     user_id: int
     dialect: Client
@@ -243,13 +254,13 @@ class Erase(WireModel):
 
 
 class FindSpent(WireModel):
-    """What became of the tickets that these verifications gave?"""
+    """Find the spent tickets of these verifications."""
 
     verification_ids: list[UUID] = Field(max_length=100)
 
 
 class SpentTicket(WireModel):
-    """A ticket that was spent, by whom and how often again. ``session_lives``: a session opened with it still does."""
+    """A spent ticket. ``repeats`` counts later uses; ``session_lives`` says whether a session that it opened lives."""
 
     verification_id: UUID
     purpose: Purpose
@@ -260,7 +271,7 @@ class SpentTicket(WireModel):
 
 
 class SpentTickets(WireModel):
-    """Those that were spent. What was spent before ``known_since`` is forgotten."""
+    """The spent tickets. Those that were spent before ``known_since`` are no longer stored."""
 
     tickets: list[SpentTicket]
     known_since: datetime

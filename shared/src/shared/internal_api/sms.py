@@ -1,4 +1,4 @@
-"""What sms-service can be asked: issue a code, check one, tell when the last one went out."""
+"""The internal API of sms-service: issue a code, check a code, ask for the cooldown, and take a receipt."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +11,7 @@ from shared.internal_api.endpoint import Address, Client, Endpoint, Number, Wire
 
 
 class Purpose(StrEnum):
-    """What a code is for; it works for nothing else. The order is part of the ticket's format: append only."""
+    """What a code is for. It works for nothing else. The order is part of the ticket's format, so only append."""
 
     SIGN_UP = "sign_up"
     SIGN_IN = "sign_in"
@@ -20,7 +20,7 @@ class Purpose(StrEnum):
 
 
 class Language(StrEnum):
-    """What a message is written in."""
+    """The language of a message."""
 
     CHINESE = "zh"
     ENGLISH = "en"
@@ -30,10 +30,10 @@ CodeText = Annotated[str, Field(repr=False)]
 
 
 class IssueCode(WireModel):
-    """Send a code. The dialect brings its own cooldown (seconds) and cap (sends in a rolling 24 hours).
+    """Send a code. ``cooldown`` (seconds) and ``daily_cap`` (sends in a rolling 24 hours) are the dialect's.
 
-    ``refuse`` is what the gateway found out about the number (taken, or no account): it is answered after the
-    limits on the caller and before those on the number, so that no limit can be walked around by probing.
+    ``refuse`` is set if the gateway wants the number refused, because it is taken or has no account. It is answered
+    after the limits on the caller and before those on the number, so that probing cannot avoid a limit.
     """
 
     phone: Number = Field(repr=False)
@@ -48,7 +48,7 @@ class IssueCode(WireModel):
 
 
 class CodeIssued(WireModel):
-    """A message with the code is on its way. ``code`` is empty unless ``REVEAL_CODES`` is on (development)."""
+    """A message with the code is queued. Times are seconds. ``code`` is empty unless ``REVEAL_CODES`` is on."""
 
     verification_id: UUID
     expires_in: int
@@ -57,7 +57,10 @@ class CodeIssued(WireModel):
 
 
 class CheckCode(WireModel):
-    """Is this the code? Asked by number, or by ``verification_id`` alone; ``address`` is where the guess comes from."""
+    """Check a code for a number, or for a ``verification_id`` alone. ``address`` is the user's.
+
+    ``allow_master_code`` accepts ``MASTER_CODE`` too, if there is one (development).
+    """
 
     purpose: Purpose
     code: CodeText
@@ -69,9 +72,9 @@ class CheckCode(WireModel):
 
 
 class CodeChecked(WireModel):
-    """It is. The ticket says so to auth-service; checking again gives the same one. ``expires_in`` is seconds.
+    """The code was correct. The ticket proves it to auth-service. ``expires_in`` is seconds.
 
-    ``again`` tells that the code was found right before: its ticket may have been spent since.
+    Checking the code again returns the same ticket, with ``again``: it may have been spent since.
     """
 
     ticket: str = Field(repr=False)
@@ -80,7 +83,7 @@ class CodeChecked(WireModel):
 
 
 class AskStatus(WireModel):
-    """When did a code last go to this number? ``refuse`` as in ``IssueCode``."""
+    """Ask if a code may be requested for a number now. ``refuse`` is as in ``IssueCode``."""
 
     phone: Number = Field(repr=False)
     address: Address
@@ -89,7 +92,7 @@ class AskStatus(WireModel):
 
 
 class Status(WireModel):
-    """No code went to the number within the cooldown: one may be asked for now."""
+    """The number is not in its cooldown, so a code may be requested now."""
 
 
 RECEIPT_HEADERS = (
@@ -99,11 +102,11 @@ RECEIPT_HEADERS = (
     "webhook-signature",
     "x-twilio-signature",
 )
-"""What of a provider's callback is passed on, in lower case: what its signature may be made of."""
+"""The headers of a provider's callback that are passed on, in lower case: those that signatures may use."""
 
 
 class TakeReceipt(WireModel):
-    """A provider's callback as it came to the gateway. ``body`` is base64; ``query`` is as it was sent."""
+    """A provider's callback as the gateway received it. ``body`` is base64, ``query`` is unchanged."""
 
     sender: str = Field(pattern="^[a-z0-9][a-z0-9-]{0,31}$")
     query: str = Field(default="", max_length=2048, repr=False)
@@ -112,7 +115,7 @@ class TakeReceipt(WireModel):
 
 
 class ReceiptTaken(WireModel):
-    """It was understood. ``answer`` is the JSON that the provider wants to hear."""
+    """The receipt was read. ``answer`` is the JSON that the provider expects."""
 
     answer: str
 

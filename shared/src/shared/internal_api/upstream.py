@@ -166,11 +166,9 @@ class Upstream:
         for *_, address in addresses:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    _transport, connection = await loop.create_connection(_Connection, str(address[0]), self._port)
+                    return (await loop.create_connection(_Connection, str(address[0]), self._port))[1]
             except OSError as error:  # TimeoutError is one
                 errors.append(error)
-            else:
-                return connection
         raise errors[0] if errors else ConnectionError("the host name has no address")
 
     def close(self) -> None:

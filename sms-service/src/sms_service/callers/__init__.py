@@ -1,1 +1,1 @@
-"""Limits on callers: by address, by network and by site."""
+"""Rate limits on callers, by address, network and site."""

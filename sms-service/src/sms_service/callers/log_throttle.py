@@ -1,26 +1,26 @@
-"""Say a thing at most once a minute for each who causes it, in bounded memory."""
+"""At most one report a minute for each source, in bounded memory."""
 
 import time
 from collections.abc import Callable
 
-SECONDS = 60.0
-MOST = 10_000
+WINDOW_SECONDS = 60.0
+MAX_SOURCES = 10_000
 
 
 class LogThrottle:
-    """Who was spoken of within the last minute. When there are too many of them, the rest stay unspoken of."""
+    """The sources reported within the last minute, at most ``max_sources``: beyond that, new ones are not reported."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, *, most: int = MOST) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, max_sources: int = MAX_SOURCES) -> None:
         self._clock = clock
-        self._most = most
-        self._said: dict[str, float] = {}  # oldest first
+        self._max_sources = max_sources
+        self._reported: dict[str, float] = {}  # oldest first
 
-    def allow(self, about: str) -> bool:
-        """Whether it is the first time within a minute; it counts as said then."""
+    def allow(self, source: str) -> bool:
+        """Whether a source may be reported now. If so, it may not again for a minute."""
         now = self._clock()
-        while self._said and next(iter(self._said.values())) <= now - SECONDS:
-            del self._said[next(iter(self._said))]
-        if about in self._said or len(self._said) >= self._most:
+        while self._reported and next(iter(self._reported.values())) <= now - WINDOW_SECONDS:
+            del self._reported[next(iter(self._reported))]
+        if source in self._reported or len(self._reported) >= self._max_sources:
             return False
-        self._said[about] = now
+        self._reported[source] = now
         return True

@@ -1,1 +1,1 @@
-"""Reading the settings file: kinds of fields, and the line of each error."""
+"""Reading the settings file: types of fields, and the line of each error."""

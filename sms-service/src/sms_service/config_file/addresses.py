@@ -1,4 +1,4 @@
-"""Addresses as the settings file gives them: what no library would take is refused before one is opened."""
+"""Addresses in the settings file. One that a library would refuse later is refused when the file is read."""
 
 import re
 from ipaddress import ip_address
@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _CHARACTERS = re.compile(r"[^\s\x00-\x1f\x7f\\]+")
-MAX_NAME = 253
+MAX_NAME_LENGTH = 253
 
 
 def _is_ip(host: str) -> bool:
@@ -21,19 +21,19 @@ def _is_ip(host: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is an IP address or a name that DNS could know."""
+    """Whether it is an IP address or a valid DNS name."""
     if _is_ip(host):
         return True
     try:
         labels = host.encode("idna").decode().removesuffix(".").split(".")
     except UnicodeError:
         return False
-    known = all(_LABEL.fullmatch(label) for label in labels) and len(".".join(labels)) <= MAX_NAME
-    return known and not labels[-1].isdigit()
+    is_name = all(_LABEL.fullmatch(label) for label in labels) and len(".".join(labels)) <= MAX_NAME_LENGTH
+    return is_name and not labels[-1].isdigit()
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of an address with a host, and a port that may be; None when it is none."""
+    """The parts of a URL with a valid host and port; None if it has none."""
     if not _CHARACTERS.fullmatch(url):
         return None
     try:
@@ -55,14 +55,14 @@ def _http_url(url: str) -> str:
 
 def _host(text: str) -> str:
     if not _is_host(text):
-        raise ValueError("expected the name or the IP address of a machine")
+        raise ValueError("expected a host name or an IP address")
     return text
 
 
 def _host_and_port(text: str) -> str:
     parts = _split(f"//{text}")
     if parts is None or parts.netloc != text or "@" in text:
-        raise ValueError("expected the name of a machine, and a port where it has one, such as sms.example.com:8443")
+        raise ValueError("expected a host name, with or without a port, such as sms.example.com:8443")
     return text
 
 

@@ -1,4 +1,4 @@
-"""On which line of a TOML file a table or a key is, so that a refusal can name it. No library for TOML tells."""
+"""Finds the line of a table or key in a TOML file, for error messages. No TOML library gives lines."""
 
 import re
 import tomllib
@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 Path = tuple[str | int, ...]
 
-DEEP = 100
-"""Brackets within brackets; the parser gives up somewhere beyond."""
-LONG = 4300
-"""Digits of an integer; Python reads no longer one."""
+MAX_DEPTH = 100
+"""Brackets within brackets. The parser gives up somewhere beyond this depth."""
+MAX_DIGITS = 4300
+"""Digits of an integer. Python refuses to read a longer one."""
 
-# Strings and comments as a whole: nothing in them is a table or a key. One of several lines may end in five quotes.
+# A string or a comment is one token, because nothing in it is a table or a key. A multi-line string may end in five
+# quotes.
 _TOKEN = re.compile(
     r"""
     (?P<text> \"\"\" (?: [^"\\] | \\. | "{1,2}(?!") )* "{3,5} | ''' (?: [^'] | '{1,2}(?!') )* '{3,5} )
@@ -26,7 +27,7 @@ _TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of a file, and the line on which it begins."""
+    """A piece of a file, and the line where it begins."""
 
     kind: str
     text: str
@@ -34,77 +35,77 @@ class Token(NamedTuple):
 
 
 class Lines:
-    """The lines of one file that a parser has found to be good, counted from 1."""
+    """The lines of one valid file, counted from 1."""
 
     def __init__(self, text: str) -> None:
         self._lines: dict[Path, int] = {}
         self._entries: dict[Path, int] = {}
         self._tokens = [*_tokens(text), Token("mark", "\n", 0)]
-        self._at = 0
+        self._next = 0
         table: Path = ()
-        while self._at < len(self._tokens):
-            if self._takes("["):
+        while self._next < len(self._tokens):
+            if self._skips("["):
                 table = self._header()
-            elif not self._takes("\n"):
+            elif not self._skips("\n"):
                 self._pair(table)
 
     def of(self, path: Sequence[str | int]) -> int:
-        """The line of the deepest part of a path that is written down; 1 when none is."""
+        """The line of the deepest part of a path that the file contains; 1 if it contains no part."""
         for length in range(len(path), 0, -1):
             if (found := self._lines.get(tuple(path[:length]))) is not None:
                 return found
         return 1
 
-    def _takes(self, mark: str) -> bool:
-        """Step over a mark, if that is what comes next."""
-        found = self._tokens[self._at][:2] == ("mark", mark)
-        self._at += found
-        return found
+    def _skips(self, mark: str) -> bool:
+        """Whether the next token is this mark. If so, skip it."""
+        is_next = self._tokens[self._next][:2] == ("mark", mark)
+        self._next += is_next
+        return is_next
 
     def _header(self) -> Path:
-        entry, line = self._takes("["), self._tokens[self._at].line
+        is_array, line = self._skips("["), self._tokens[self._next].line
         *above, last = self._key("]")
         path: Path = ()
         for part in above:
-            path = self._newest((*path, part))
+            path = self._newest_entry((*path, part))
         path = (*path, last)
-        if entry:
-            self._takes("]")
+        if is_array:
+            self._skips("]")
             self._entries[path] = self._entries.get(path, -1) + 1
-        return self._note((), self._newest(path), line)
+        return self._store((), self._newest_entry(path), line)
 
-    def _newest(self, path: Path) -> Path:
+    def _newest_entry(self, path: Path) -> Path:
         return (*path, self._entries[path]) if path in self._entries else path
 
     def _pair(self, table: Path) -> None:
-        line = self._tokens[self._at].line
-        self._value(self._note(table, self._key("="), line))
+        line = self._tokens[self._next].line
+        self._value(self._store(table, self._key("="), line))
 
     def _key(self, end: str) -> Path:
         parts = []
-        while not self._takes(end):
-            if not self._takes("."):
-                parts.append(_name(self._tokens[self._at]))
-                self._at += 1
+        while not self._skips(end):
+            if not self._skips("."):
+                parts.append(_name(self._tokens[self._next]))
+                self._next += 1
         return tuple(parts)
 
     def _value(self, path: Path) -> None:
-        if self._takes("{"):
-            while not self._takes("}"):
-                if not (self._takes(",") or self._takes("\n")):
+        if self._skips("{"):
+            while not self._skips("}"):
+                if not (self._skips(",") or self._skips("\n")):
                     self._pair(path)
-        elif self._takes("["):
-            place = 0
-            while not self._takes("]"):
-                if not (self._takes(",") or self._takes("\n")):
-                    self._value(self._note(path, (place,), self._tokens[self._at].line))
-                    place += 1
+        elif self._skips("["):
+            position = 0
+            while not self._skips("]"):
+                if not (self._skips(",") or self._skips("\n")):
+                    self._value(self._store(path, (position,), self._tokens[self._next].line))
+                    position += 1
         else:
-            while self._tokens[self._at].text not in {"\n", ",", "]", "}"}:
-                self._at += 1
+            while self._tokens[self._next].text not in {"\n", ",", "]", "}"}:
+                self._next += 1
 
-    def _note(self, table: Path, key: Path, line: int) -> Path:
-        """Keep the line of a path; of what it is in, only where nothing better is known."""
+    def _store(self, table: Path, key: Path, line: int) -> Path:
+        """Store the line of a path. The tables around it get the line too, unless they have one."""
         path = table + key
         for length in range(len(table) + 1, len(path)):
             self._lines.setdefault(path[:length], line)
@@ -112,24 +113,24 @@ class Lines:
         return path
 
 
-def line_of(text: str, place: int) -> int:
-    """The line of a place in a text. Only a line feed ends a line, here as in TOML."""
-    return text.count("\n", 0, place) + 1
+def line_of(text: str, offset: int) -> int:
+    """The line of an offset in a text. Only a line feed ends a line, as in TOML."""
+    return text.count("\n", 0, offset) + 1
 
 
 def deepest(text: str) -> int:
-    """The line on which brackets become too many to be read."""
+    """The line where brackets nest too deeply to be read."""
     depth = 0
     for kind, mark, line in _tokens(text):
         depth += (mark in {"[", "{"}) - (mark in {"]", "}"}) if kind == "mark" else 0
-        if depth > DEEP:
+        if depth > MAX_DEPTH:
             return line
     return 1
 
 
 def longest(text: str) -> int:
-    """The line of the first number that is too long to be read."""
-    return next((line for kind, digits, line in _tokens(text) if kind == "bare" and len(digits) > LONG), 1)
+    """The line of the first number with too many digits to be read."""
+    return next((line for kind, digits, line in _tokens(text) if kind == "bare" and len(digits) > MAX_DIGITS), 1)
 
 
 def _tokens(text: str) -> Iterator[Token]:

@@ -1,1 +1,1 @@
-"""Delivery: claim a message, compose it, send it through a sender, record the result."""
+"""Delivery: compose a message, claim it, send it through a sender, record the result."""

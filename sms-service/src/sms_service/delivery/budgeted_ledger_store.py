@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import Counter
 
 from shared.batching import Batcher
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.postgres import Pool, connection
 from shared.sql import load_sql
 from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState, OverBudgetError
@@ -102,20 +102,7 @@ class BudgetedLedger:
         """As ``LedgerStore.fail_over``, and refund a first attempt that cost nothing. Raises ``OverBudgetError``."""
         cost = _cost(message)
         refund = message.previous_cost.micros if message.previous_cost is not None and _is_free(first) else 0
-        arguments = FAIL_OVER_WITHIN_BUDGETS.arguments(
-            message_id=message.message_id,
-            version=message.version,
-            sender=sender,
-            outcome=first.outcome,
-            detail=first.detail,
-            provider_id=first.provider_id,
-            segments=message.segments,
-            cost=cost.micros,
-            refund=refund,
-            range=cost.prefixes.range,
-            bucket_seconds=BUCKET_SECONDS,
-            **_budget_windows(set(cost.budgets)),
-        )
+        arguments = _fail_over_arguments(message, sender, first, refund)
         async with connection(self._pool) as conn:
             row = await conn.fetchrow(FAIL_OVER_WITHIN_BUDGETS.text, *arguments)
         if row is None or not row["locked"]:
@@ -156,6 +143,24 @@ class BudgetedLedger:
         async with connection(self._pool) as conn:
             await conn.execute(REFUND_ATTEMPTS.text, *arguments)
         return [None] * len(refunds)
+
+
+def _fail_over_arguments(message: LedgerMessage, sender: str, first: FinalState, refund: int) -> list[object]:
+    cost = _cost(message)
+    return FAIL_OVER_WITHIN_BUDGETS.arguments(
+        message_id=message.message_id,
+        version=message.version,
+        sender=sender,
+        outcome=first.outcome,
+        detail=first.detail,
+        provider_id=first.provider_id,
+        segments=message.segments,
+        cost=cost.micros,
+        refund=refund,
+        range=cost.prefixes.range,
+        bucket_seconds=BUCKET_SECONDS,
+        **_budget_windows(set(cost.budgets)),
+    )
 
 
 def _is_free(final_state: FinalState) -> bool:

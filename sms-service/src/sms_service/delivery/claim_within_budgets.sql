@@ -68,7 +68,7 @@ with requested_claims as (
     select
         to_timestamp(floor(extract(epoch from created_at) / :bucket_seconds::int) * :bucket_seconds::int) as bucket,
         range, network, country, count(*), sum(cost)
-    from claimed_messages group by bucket, range, network, country order by bucket, range
+    from claimed_messages group by bucket, range, network, country order by bucket, claimed_messages.range
     on conflict (starts_at, range) do update set sent = t.sent + excluded.sent, spent = t.spent + excluded.spent
     returning t.sent - t.verified as unverified
 )

@@ -1,4 +1,4 @@
-"""Delivers messages: claim, compose, send, record. A sender gets a message at most once, even if a worker dies."""
+"""Delivers messages: compose, claim, send, record. A sender gets a message at most once, even if a worker dies."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from prometheus_client import Counter, Histogram
 
-from shared.events import MessageExpired, MessageFailed, MessageSent, OutboxMessage, new_event
+from shared.events.catalogue import MessageExpired, MessageFailed, MessageSent
+from shared.events.envelope import OutboxMessage, new_event
 from shared.phone import E164, PhoneKeys
 from sms_service.delivery.ledger import (
     ABANDONED,
@@ -55,7 +56,7 @@ class QueuedSpendingGuard(Protocol):
 
 
 class UndeliverableError(Exception):
-    """A message that no sender can be given. ``failure`` goes into the ledger and into the event."""
+    """The message cannot be given to any sender. ``failure`` goes into the ledger and into the event."""
 
     def __init__(self, failure: str, detail: str = "") -> None:
         super().__init__(failure)
@@ -196,10 +197,7 @@ class Delivery:
             log.warning("message.finished_elsewhere", message_id=str(message.message_id), state=final_state.state.value)
             return
         self._wake()
-        FINISHED.labels(message.sender, final_state.failure or final_state.state.value).inc()
-        if final_state.state is MessageState.SENT:
-            LATENCY.labels(message.sender).observe(took.total_seconds())
-            SEGMENTS.labels(message.sender).inc(message.segments)
+        _count(message, final_state, took)
         log.info(
             f"message.{final_state.state.value}",
             message_id=str(message.message_id),
@@ -207,6 +205,13 @@ class Delivery:
             sender=message.sender,
             failure=final_state.failure,
         )
+
+
+def _count(message: LedgerMessage, final_state: FinalState, took: timedelta) -> None:
+    FINISHED.labels(message.sender, final_state.failure or final_state.state.value).inc()
+    if final_state.state is MessageState.SENT:
+        LATENCY.labels(message.sender).observe(took.total_seconds())
+        SEGMENTS.labels(message.sender).inc(message.segments)
 
 
 def final_event(message: LedgerMessage, final_state: FinalState, took: timedelta) -> OutboxMessage:

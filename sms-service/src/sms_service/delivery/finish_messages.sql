@@ -1,4 +1,4 @@
--- Records the final state of a batch of messages and of their open attempts, and puts an event for each into the outbox.
+-- Records the final state of a batch of messages and of their open attempts, and adds an event for each to the outbox.
 -- Rows are locked in the order of their keys before any is changed, because batches of two workers may overlap.
 with final_states as (
     select * from unnest(

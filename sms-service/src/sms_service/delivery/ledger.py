@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from sms_service.delivery.routing import PreviousAttempt
 from sms_service.senders.port import Outcome, SendResult

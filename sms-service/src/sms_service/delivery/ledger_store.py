@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from shared.batching import Batcher
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from shared.outbox import columns
 from shared.postgres import Pool, connection

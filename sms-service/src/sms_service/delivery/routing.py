@@ -104,12 +104,8 @@ class Router:
         route = self.route_for(number)
         if route is None:
             return SenderChoice(None, NO_ROUTE)
-        failures = {
-            attempt.sender: attempt.outcome
-            for attempt in previous_attempts
-            if attempt.verification_id == verification_id and _is_failure(attempt.outcome)
-        }
         senders = [name for name in route.order(message_id) if name != failed_sender and name not in excluded]
+        failures = _failures(previous_attempts, verification_id)
         candidates = [name for name in senders if name not in failures]
         if not candidates and failed_sender is None:
             candidates = [name for name in senders if failures[name] in _TEMPORARY]
@@ -133,5 +129,10 @@ class Router:
         )
 
 
-def _is_failure(outcome: str) -> bool:
-    return outcome not in {"", Outcome.ACCEPTED.value}
+def _failures(attempts: Sequence[PreviousAttempt], verification_id: UUID) -> dict[str, str]:
+    """The senders that have failed for a code, with the outcome of their last failure."""
+    return {
+        attempt.sender: attempt.outcome
+        for attempt in attempts
+        if attempt.verification_id == verification_id and attempt.outcome not in {"", Outcome.ACCEPTED.value}
+    }

@@ -85,9 +85,18 @@ class SenderPool:
         """
         unredacted = await self._send(name, outgoing, remaining)
         result = redact(unredacted, outgoing)
-        if unredacted.provider_id and not result.provider_id and name not in self._withheld_ids:
+        if unredacted.provider_id and not result.provider_id:
+            self._report_withheld_id(name)
+        self._report_result(name, outgoing, result)
+        return result
+
+    def _report_withheld_id(self, name: str) -> None:
+        """Log once for each sender that its provider's ids are not stored."""
+        if name not in self._withheld_ids:
             self._withheld_ids.add(name)
             log.warning("provider_id.withheld", sender=name)
+
+    def _report_result(self, name: str, outgoing: OutgoingMessage, result: SendResult) -> None:
         ATTEMPTS.labels(name, result.outcome.value).inc()
         if result.outcome is not Outcome.ACCEPTED:
             log.warning(
@@ -97,7 +106,6 @@ class SenderPool:
                 outcome=result.outcome.value,
                 detail=result.detail,
             )
-        return result
 
     async def _send(self, name: str, outgoing: OutgoingMessage, remaining: timedelta) -> SendResult:
         try:

@@ -1,1 +1,1 @@
-"""Why no code? The rows of a number, as one timeline for each verification, and one line that answers."""
+"""Explains why a number received no code, from the rows that requests, workers, receipts and checks have left."""

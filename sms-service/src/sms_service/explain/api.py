@@ -1,4 +1,4 @@
-"""What an operator can ask over HTTP: read, call, reply. The services' token opens nothing here."""
+"""The explain call over HTTP, for operators: the services' token does not open it."""
 
 from aiohttp import web
 
@@ -6,8 +6,7 @@ from shared.internal_api.endpoint import Endpoint
 from shared.internal_api.server import read, reply
 from sms_service.explain.explain import Explainer
 from sms_service.explain.report import Report
-from sms_service.explain.request import ExplainRequest
-from sms_service.verification.api import EXPLAIN_PATH
+from sms_service.explain.request import EXPLAIN_PATH, ExplainRequest
 
 EXPLAIN = Endpoint(EXPLAIN_PATH, ExplainRequest, Report)
 EXPLAINER: web.AppKey[Explainer] = web.AppKey("explainer", Explainer)
@@ -15,6 +14,6 @@ routes = web.RouteTableDef()
 
 
 @routes.post(EXPLAIN.path)
-async def explain(request: web.Request) -> web.Response:
-    call = await read(request, EXPLAIN)
-    return reply(await request.app[EXPLAINER].answer(call))
+async def explain(http_request: web.Request) -> web.Response:
+    request = await read(http_request, EXPLAIN)
+    return reply(await http_request.app[EXPLAINER].respond(request))

@@ -1,7 +1,8 @@
-"""``explain`` on the command line: PostgreSQL, the key of references, and auth-service if it answers."""
+"""``explain`` on the command line. It needs PostgreSQL and PHONE_KEY; without auth-service it reports no sessions."""
 
 import asyncio
 import sys
+from typing import NoReturn
 from uuid import UUID
 
 from shared.errors import ErrorCode, ServiceError
@@ -9,44 +10,48 @@ from shared.phone import E164, parse_any
 from shared.process.startup import UnreachableError
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import Report
-from sms_service.explain.request import identity_of
-from sms_service.explain.setup import explainer
-from sms_service.settings import ExplainSettings
+from sms_service.explain.request import parse_id
+from sms_service.explain.setup import ExplainerSettings, explainer
 
-NOT_ASKABLE = (
-    "sms-service: this is no phone number and no id. A number is written as 13800138000 (of +86), +8613800138000 or "
-    "+85251234567; the gateway refuses all others, and those of countries that it does not serve (SERVED_CALLING_CODES)\n"
+NOT_A_SUBJECT = (
+    "sms-service: this is neither a phone number nor an id. Write a number as 13800138000 (for +86), +8613800138000 or "
+    "+85251234567. The gateway refuses other formats, and countries that it does not serve (SERVED_CALLING_CODES).\n"
 )
+NO_DATABASE = "PostgreSQL does not answer, try again"
 
 
-def explain(settings: ExplainSettings, asked: str, days: int, *, as_json: bool) -> None:
-    """Print the story. Leaves with 2 for what is neither number nor id, with 1 for an unknown id or without servers."""
-    about = _about(asked)
+def explain(settings: ExplainerSettings, text: str, days: int, *, as_json: bool) -> None:
+    """Print the report of a number or id.
+
+    Exits with 2 for text that is neither, with 1 for an unknown id or without PostgreSQL.
+    """
+    subject = _subject(text)
     try:
-        story = asyncio.run(_story(settings, about, days))
+        report = asyncio.run(_report(settings, subject, days))
     except UnreachableError as error:
-        _leave(1, f"sms-service: {error}\n")
+        _exit(1, f"sms-service: {error}\n")
     except ServiceError as error:
-        unknown = error.code is ErrorCode.NOT_FOUND
-        said = f"no message or verification {about} is kept" if unknown else "PostgreSQL does not answer, try again"
-        _leave(1, f"sms-service: {said}\n")
+        _exit(1, f"sms-service: {_unknown(subject) if error.code is ErrorCode.NOT_FOUND else NO_DATABASE}\n")
     else:
-        sys.stdout.write(story.model_dump_json(indent=2) + "\n" if as_json else render_text(story))
+        sys.stdout.write(report.model_dump_json(indent=2) + "\n" if as_json else render_text(report))
 
 
-def _about(asked: str) -> UUID | E164:
+def _subject(text: str) -> UUID | E164:
     try:
-        return identity_of(asked) or parse_any(asked)
+        return parse_id(text) or parse_any(text)
     except ServiceError:
-        _leave(2, NOT_ASKABLE)
-        raise
+        _exit(2, NOT_A_SUBJECT)
 
 
-async def _story(settings: ExplainSettings, about: UUID | E164, days: int) -> Report:
+def _unknown(subject: UUID | E164) -> str:
+    return f"no message or verification {subject} is stored"
+
+
+async def _report(settings: ExplainerSettings, subject: UUID | E164, days: int) -> Report:
     async with explainer(settings) as opened:
-        return await opened.explain(about, days)
+        return await opened.explain(subject, days)
 
 
-def _leave(status: int, said: str) -> None:
-    sys.stderr.write(said)
+def _exit(status: int, error: str) -> NoReturn:
+    sys.stderr.write(error)
     raise SystemExit(status)

@@ -1,180 +1,200 @@
-"""One line that answers "why no code?", and what to do about it."""
+"""The diagnosis of a timeline: one sentence that answers "why no code?", and advice."""
 
 from datetime import datetime, timedelta
 
 from sms_service.delivery.ledger import ABANDONED, ABANDONED_AFTER, MessageState
 from sms_service.delivery.routing import CIRCUIT_OPEN, EXHAUSTED, NO_ROUTE
-from sms_service.explain.advice import ADVICE, REFUSALS
-from sms_service.explain.history import AttemptRow, Course, EventRow, MessageRow
+from sms_service.explain.advice import ADVICE, REFUSAL_KINDS
+from sms_service.explain.history import AttemptRow, EventRow, MessageRow, TimelineRows
 from sms_service.explain.report import Diagnosis, DiagnosisKind
-from sms_service.explain.steps import death_of, limiter_of, reason_of, seconds
+from sms_service.explain.steps import format_duration, limiter_of, refusal_reason, tries_left, unusable_reason
 from sms_service.senders.port import Outcome
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE, PREFIX_BLOCKED
 from sms_service.verification.audit_events import EventKind
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
 
-_LEFT = frozenset({DiagnosisKind.DELIVERED, DiagnosisKind.ACCEPTED, DiagnosisKind.SENDING, DiagnosisKind.TEST_NUMBER})
-"""What a message came to that a person may have."""
-_OF_SPENDING = frozenset({BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE, PREFIX_BLOCKED})
+_MAY_HAVE_ARRIVED = frozenset(
+    {DiagnosisKind.DELIVERED, DiagnosisKind.ACCEPTED, DiagnosisKind.SENDING, DiagnosisKind.TEST_NUMBER}
+)
+_SPENDING_FAILURES = frozenset({BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE, PREFIX_BLOCKED})
+_LIMITER_NAMES = {
+    "cooldown": "The cooldown",
+    "daily_cap": "The daily cap",
+    "caller": "The caller limit",
+    "spending": "The spending limit",
+    "number_taken": "The account check",
+    "no_account": "The account check",
+    "number_refused": "The list of test numbers",
+}
+_UNSENT = {
+    NO_ROUTE: (DiagnosisKind.NO_ROUTE, "No route serves this number."),
+    CIRCUIT_OPEN: (DiagnosisKind.CIRCUIT_OPEN, "The circuits of all senders in the route were open, after failures."),
+    EXHAUSTED: (DiagnosisKind.FAILED, "Every sender in the route had already failed for this code."),
+    Outcome.RATE_LIMITED.value: (
+        DiagnosisKind.SENDER_LIMIT,
+        "Every sender in the route had reached its own limit for this number.",
+    ),
+    Outcome.MISCONFIGURED.value: (DiagnosisKind.KEY_MISSING, "The worker does not have the key of this code."),
+    BUDGET_EXHAUSTED: (DiagnosisKind.BUDGET_EXHAUSTED, "The budget could not pay for the message."),
+    CHEAPER_UNAVAILABLE: (
+        DiagnosisKind.BUDGET_EXHAUSTED,
+        "The budget could pay for cheaper senders only, and each of them was failing or at a limit.",
+    ),
+    PREFIX_BLOCKED: (
+        DiagnosisKind.PREFIX_BLOCKED,
+        "The prefix of the number was throttled or blocked while the message waited.",
+    ),
+}
+"""The messages for which the worker called no sender, by their failure."""
+_UNACCEPTED = {
+    Outcome.INVALID_NUMBER.value: (
+        DiagnosisKind.INVALID_NUMBER,
+        "{sender} rejected the number as invalid ({outcome}).",
+    ),
+    Outcome.MISCONFIGURED.value: (
+        DiagnosisKind.MISCONFIGURED,
+        "{sender} rejected our request: its settings are wrong ({outcome}).",
+    ),
+    Outcome.REFUSED.value: (DiagnosisKind.FAILED, "{sender} rejected the text ({outcome})."),
+    Outcome.RATE_LIMITED.value: (DiagnosisKind.SENDER_LIMIT, "{sender} rejected too many requests ({outcome})."),
+    ABANDONED: (
+        DiagnosisKind.ABANDONED,
+        "The worker stopped while it called {sender}: the message may have been sent, or not.",
+    ),
+}
+"""The answers of the last sender, by their outcome."""
+_FAILED = (DiagnosisKind.FAILED, "{sender} failed ({outcome}).")
+_TIMED_OUT = (
+    DiagnosisKind.TIMEOUT,
+    "{sender} did not answer in time: the message may have been sent, or not ({outcome}).",
+)
 
 
-def judge(course: Course, now: datetime) -> Diagnosis:
-    """What the last asking for a code came to; of a refusal also what had been before it."""
-    if course.refusals and course.asked_last == course.refusals[-1].at:
-        refused = _refused(course.refusals[-1], now)
-        if not course.messages:
+def diagnose(rows: TimelineRows, now: datetime) -> Diagnosis:
+    """The diagnosis of the last request; if it was refused, also that of the request before it."""
+    if rows.refusals and rows.last_requested_at == rows.refusals[-1].at:
+        refused = _of_refusal(rows.refusals[-1], now)
+        if not rows.messages:
             return refused
-        return _say(refused.kind, f"{refused.said} Before that: {_sent(course, now).said}")
-    return _sent(course, now)
+        return _diagnosis(refused.kind, f"{refused.text} Before that: {_of_code(rows, now).text}")
+    return _of_code(rows, now)
 
 
-def nothing_asked(days: int) -> Diagnosis:
-    """The answer for a number without a row."""
-    return _say(DiagnosisKind.NOTHING_ASKED, f"Nothing was asked for this number in the last {days} days.")
-
-
-def _sent(course: Course, now: datetime) -> Diagnosis:
-    """What became of a code that was not refused: what came back says more than what was sent."""
-    last = course.messages[-1]
-    message = _message(last, course.attempts_of(last), now)
-    if course.verified_at is not None:
-        return _verified(course, course.verified_at)
-    returned = _returned([row for row in course.checks if row.at >= last.created_at])
-    if returned is None:
-        return message
-    kind, said = returned
-    return _say(kind if message.kind in _LEFT else message.kind, f"{said} {message.said}")
-
-
-def _returned(checks: list[EventRow]) -> tuple[DiagnosisKind, str] | None:
-    """What codes came back since the last message, none of them the right one."""
-    wrong = [row for row in checks if row.kind is EventKind.WRONG]
-    if wrong and wrong[-1].tries_left == 0:
-        return DiagnosisKind.CODE_DEAD, "Too many wrong codes came back: the right one is dead."
-    if checks and checks[-1].kind is EventKind.DEAD:
-        return DiagnosisKind.CODE_DEAD, f"A code came back and opened nothing: {death_of(checks[-1])}."
-    if wrong:
-        times = "once" if len(wrong) == 1 else f"{len(wrong)} times"
-        return DiagnosisKind.WRONG_CODE, f"A wrong code came back {times}, {wrong[-1].tries_left} tries are left."
-    return None
-
-
-def _verified(course: Course, verified_at: datetime) -> Diagnosis:
-    said = f"The code arrived: the right one came back {seconds(verified_at - course.began)} after it was asked for"
-    if course.spent is None:
-        return _say(DiagnosisKind.VERIFIED, f"{said}.")
-    tickets = [ticket for ticket in course.spent.tickets if ticket.verification_id == course.verification_id]
-    if tickets:
-        return _say(DiagnosisKind.VERIFIED, f"{said}, and its ticket was spent.")
-    if verified_at < course.spent.known_since:
-        return _say(DiagnosisKind.VERIFIED, f"{said}.")
-    return _say(DiagnosisKind.VERIFIED, f"{said}; its ticket has not been spent.")
-
-
-def _refused(row: EventRow, now: datetime) -> Diagnosis:
-    until = ""
-    if row.retry_after:
-        again = row.at + timedelta(seconds=row.retry_after)
-        left = f"{seconds(again - now)} from now" if again > now else "over by now"
-        until = f" until {clock(again)} ({left})"
-    return _say(
-        REFUSALS.get(row.detail, DiagnosisKind.REFUSED), f"Refused by {limiter_of(row)}{until}: {reason_of(row)}."
+def nothing_requested(days: int) -> Diagnosis:
+    """The diagnosis of a number without a row."""
+    return _diagnosis(
+        DiagnosisKind.NOTHING_REQUESTED, f"No code was requested for this number in the last {days} days."
     )
 
 
-def _message(message: MessageRow, attempts: list[AttemptRow], now: datetime) -> Diagnosis:
+def _of_code(rows: TimelineRows, now: datetime) -> Diagnosis:
+    """The diagnosis of a code that was sent. The codes that the user entered reveal more than the message does."""
+    message = rows.messages[-1]
+    of_message = _of_message(message, rows.attempts_for(message), now)
+    if rows.verified_at is not None:
+        return _verified(rows, rows.verified_at)
+    rejected = _of_checks([row for row in rows.checks if row.at >= message.created_at])
+    if rejected is None:
+        return of_message
+    kind, text = rejected
+    return _diagnosis(kind if of_message.kind in _MAY_HAVE_ARRIVED else of_message.kind, f"{text} {of_message.text}")
+
+
+def _of_checks(checks: list[EventRow]) -> tuple[DiagnosisKind, str] | None:
+    """What the rejected codes since the last message mean."""
+    incorrect = [row for row in checks if row.kind is EventKind.INCORRECT]
+    if incorrect and incorrect[-1].tries_left == 0:
+        return (
+            DiagnosisKind.UNUSABLE_CODE,
+            "Incorrect codes have used up the tries: the correct code is not accepted any more.",
+        )
+    if checks and checks[-1].kind is EventKind.UNUSABLE:
+        return DiagnosisKind.UNUSABLE_CODE, f"The user entered an unusable code: {unusable_reason(checks[-1])}."
+    if incorrect:
+        times = {1: "once", 2: "twice"}.get(len(incorrect), f"{len(incorrect)} times")
+        left = tries_left(incorrect[-1].tries_left)
+        return DiagnosisKind.INCORRECT_CODE, f"The user entered an incorrect code {times}; {left}."
+    return None
+
+
+def _verified(rows: TimelineRows, verified_at: datetime) -> Diagnosis:
+    after = format_duration(verified_at - rows.first_requested_at)
+    text = f"The user entered the correct code {after} after requesting it"
+    if rows.spent is None:
+        return _diagnosis(DiagnosisKind.VERIFIED, f"{text}.")
+    if any(ticket.verification_id == rows.verification_id for ticket in rows.spent.tickets):
+        return _diagnosis(DiagnosisKind.VERIFIED, f"{text}, and the app used its ticket.")
+    if verified_at < rows.spent.known_since:
+        return _diagnosis(DiagnosisKind.VERIFIED, f"{text}.")
+    return _diagnosis(DiagnosisKind.VERIFIED, f"{text}; the app has not used its ticket.")
+
+
+def _of_refusal(row: EventRow, now: datetime) -> Diagnosis:
+    until = ""
+    if row.retry_after:
+        ends_at = row.at + timedelta(seconds=row.retry_after)
+        left = f"{format_duration(ends_at - now)} from now" if ends_at > now else "which is over"
+        until = f" until {_format_time(ends_at)} ({left})"
+    limiter = limiter_of(row)
+    name = _LIMITER_NAMES.get(limiter, f"The limiter {limiter}")
+    kind = REFUSAL_KINDS.get(row.detail, DiagnosisKind.REFUSED)
+    return _diagnosis(kind, f"{name} refused the request{until}: {refusal_reason(row)}.")
+
+
+def _of_message(message: MessageRow, attempts: list[AttemptRow], now: datetime) -> Diagnosis:
     if message.sender == TEST_NUMBER:
-        return _say(DiagnosisKind.TEST_NUMBER, "This is a test number: nothing is ever sent to it.")
+        return _diagnosis(DiagnosisKind.TEST_NUMBER, "This is a test number: sms-service sends it no messages.")
     if message.state is MessageState.QUEUED and message.expires_at > now:
-        waited = seconds(now - message.created_at)
-        return _say(
-            DiagnosisKind.WAITING, f"The message is waiting in the queue, {waited} by now: no worker has taken it."
-        )
+        waited = format_duration(now - message.created_at)
+        text = f"The message waits in the queue: no worker has claimed it for {waited}."
+        return _diagnosis(DiagnosisKind.WAITING, text)
     if message.state in {MessageState.QUEUED, MessageState.EXPIRED}:
-        waited = seconds(message.expires_at - message.created_at)
-        return _say(
-            DiagnosisKind.EXPIRED, f"The code expired in the queue: after {waited} no worker had taken the message."
-        )
-    if not attempts or message.failure in _OF_SPENDING:
-        return _uncarried(message.failure)
+        waited = format_duration(message.expires_at - message.created_at)
+        text = f"The code expired in the queue: no worker claimed the message for {waited}."
+        return _diagnosis(DiagnosisKind.EXPIRED, text)
+    if not attempts or message.failure in _SPENDING_FAILURES:
+        unknown = (DiagnosisKind.FAILED, f"The message was not sent: {message.failure}.")
+        return _diagnosis(*_UNSENT.get(message.failure, unknown))
     if message.state is MessageState.SENDING:
-        return _sending(attempts[-1], now)
-    return _carried(attempts, message.created_at, now)
+        return _in_progress(attempts[-1], now)
+    return _of_attempts(attempts, message.created_at, now)
 
 
-def _uncarried(failure: str) -> Diagnosis:
-    """A message that no sender was asked to carry."""
-    kind, said = {
-        NO_ROUTE: (DiagnosisKind.NO_ROUTE, "No route serves this number."),
-        CIRCUIT_OPEN: (DiagnosisKind.CIRCUIT_OPEN, "Every sender of its route had just failed too often to be asked."),
-        EXHAUSTED: (DiagnosisKind.FAILED, "Every sender of its route had failed for this code before."),
-        Outcome.RATE_LIMITED.value: (
-            DiagnosisKind.SENDERS_LIMITED,
-            "Every sender of its route had reached its own limit for this number.",
-        ),
-        Outcome.MISCONFIGURED.value: (DiagnosisKind.KEY_MISSING, "The worker has no key to make this code with."),
-        BUDGET_EXHAUSTED: (DiagnosisKind.BUDGET, "Stopped by budget: no money was left for messages to such numbers."),
-        CHEAPER_UNAVAILABLE: (
-            DiagnosisKind.BUDGET,
-            "Stopped by budget: no money was left for whoever could be asked; cheaper ones were failing or at a limit.",
-        ),
-        PREFIX_BLOCKED: (
-            DiagnosisKind.PREFIX_BLOCKED,
-            "Held back: its prefix was slowed or stopped while the message waited.",
-        ),
-    }.get(failure, (DiagnosisKind.FAILED, f"The message was not sent: {failure}."))
-    return _say(kind, said)
-
-
-def _sending(attempt: AttemptRow, now: datetime) -> Diagnosis:
+def _in_progress(attempt: AttemptRow, now: datetime) -> Diagnosis:
     since = now - attempt.started_at
     if since > ABANDONED_AFTER:
-        return _say(
-            DiagnosisKind.ABANDONED, f"Its worker went away {seconds(since)} ago while {attempt.sender} was asked."
-        )
-    return _say(DiagnosisKind.SENDING, f"{attempt.sender} was asked {seconds(since)} ago and has not answered yet.")
+        text = f"The worker stopped while it called {attempt.sender}, {format_duration(since)} ago."
+        return _diagnosis(DiagnosisKind.ABANDONED, text)
+    text = f"The worker called {attempt.sender} {format_duration(since)} ago and waits for its answer."
+    return _diagnosis(DiagnosisKind.SENDING, text)
 
 
-def _carried(attempts: list[AttemptRow], asked: datetime, now: datetime) -> Diagnosis:
-    """What the last sender answered; a receipt has the last word."""
+def _of_attempts(attempts: list[AttemptRow], requested_at: datetime, now: datetime) -> Diagnosis:
+    """The diagnosis by the answer of the last sender, and by its receipt if there is one."""
     last = attempts[-1]
-    sender = last.sender
-    known = " ".join(filter(None, (last.outcome, last.detail)))
-    if len(attempts) > 1:
-        known += f"; {attempts[0].sender} before it: {attempts[0].outcome}"
     if last.receipt == "delivered" and last.receipt_at:
-        return _say(
-            DiagnosisKind.DELIVERED, f"Arrived: {sender} delivered it {seconds(last.receipt_at - asked)} after asking."
-        )
+        after = format_duration(last.receipt_at - requested_at)
+        return _diagnosis(DiagnosisKind.DELIVERED, f"{last.sender} delivered the message {after} after the request.")
     if last.receipt == "failed":
-        return _say(
-            DiagnosisKind.UNDELIVERED, f"{sender} took the message and did not deliver it: {last.receipt_detail}."
-        )
+        text = f"{last.sender} accepted the message but did not deliver it: {last.receipt_detail}."
+        return _diagnosis(DiagnosisKind.UNDELIVERED, text)
     if last.outcome == Outcome.ACCEPTED:
-        ago = seconds(now - (last.finished_at or now))
-        return _say(DiagnosisKind.ACCEPTED, f"{sender} took the message {ago} ago, and no receipt has come.")
-    kind, said = {
-        Outcome.INVALID_NUMBER: (DiagnosisKind.INVALID_NUMBER, f"{sender} said that the number is invalid ({known})."),
-        Outcome.MISCONFIGURED: (
-            DiagnosisKind.MISCONFIGURED,
-            f"{sender} does not know us: our settings are wrong ({known}).",
-        ),
-        Outcome.REFUSED: (DiagnosisKind.FAILED, f"{sender} refused the text ({known})."),
-        Outcome.RATE_LIMITED: (DiagnosisKind.SENDERS_LIMITED, f"{sender} said that it is asked too often ({known})."),
-        ABANDONED: (
-            DiagnosisKind.ABANDONED,
-            f"The worker went away while {sender} was asked: nobody knows whether it left.",
-        ),
-    }.get(last.outcome, (DiagnosisKind.FAILED, f"{sender} failed ({known})."))
-    if last.outcome == Outcome.TRANSIENT and last.detail == "timeout":
-        kind, said = DiagnosisKind.SILENT, f"{sender} did not answer in time: nobody knows whether it sent ({known})."
-    return _say(kind, said)
+        ago = format_duration(now - (last.finished_at or now))
+        text = f"{last.sender} accepted the message {ago} ago and has sent no receipt."
+        return _diagnosis(DiagnosisKind.ACCEPTED, text)
+    timed_out = last.outcome == Outcome.TRANSIENT and last.detail == "timeout"
+    kind, text = _TIMED_OUT if timed_out else _UNACCEPTED.get(last.outcome, _FAILED)
+    return _diagnosis(kind, text.format(sender=last.sender, outcome=_outcomes(attempts)))
 
 
-def clock(at: datetime) -> str:
-    """A moment in UTC, to the second."""
+def _outcomes(attempts: list[AttemptRow]) -> str:
+    last = " ".join(filter(None, (attempts[-1].outcome, attempts[-1].detail)))
+    return f"{last}; before it {attempts[0].sender}: {attempts[0].outcome}" if len(attempts) > 1 else last
+
+
+def _format_time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _say(kind: DiagnosisKind, said: str) -> Diagnosis:
-    return Diagnosis(kind=kind, said=said, advice=ADVICE[kind])
+def _diagnosis(kind: DiagnosisKind, text: str) -> Diagnosis:
+    return Diagnosis(kind=kind, text=text, advice=ADVICE[kind])

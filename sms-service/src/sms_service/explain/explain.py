@@ -1,4 +1,4 @@
-"""Explain a number, a verification or a message: read what is kept, ask auth-service, and tell it."""
+"""Explains a number, a verification or a message: reads its rows, asks auth-service, and builds the report."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,19 +11,19 @@ from cryptography.exceptions import InvalidTag
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import SpentTickets
 from shared.phone import E164, PhoneKeys, mask, ref_hex
-from sms_service.explain.build_report import choose, tell
-from sms_service.explain.history import Course, History
+from sms_service.explain.build_report import build_report, select
+from sms_service.explain.history import History, TimelineRows
 from sms_service.explain.report import Report
 from sms_service.explain.request import ExplainRequest
 from sms_service.retention import MESSAGE_DAYS
 
-UNKNOWN = "a number that no row can name any more"
+UNKNOWN_NUMBER = "a number that is not stored any more"
 
 log = structlog.get_logger()
 
 
 class HistorySubject(Protocol):
-    """Whose a message or verification is."""
+    """The number and the verification that an id belongs to."""
 
     @property
     def phone_ref(self) -> int: ...
@@ -32,59 +32,62 @@ class HistorySubject(Protocol):
 
 
 class HistoryRepository(Protocol):
-    """Where the past is read."""
+    """Where the rows of a number are read."""
 
-    async def past(self, phone_ref: int, days: int) -> History: ...
-    async def whose(self, identity: UUID) -> HistorySubject | None: ...
-    async def sealed(self, phone_ref: int) -> bytes | None: ...
+    async def history(self, phone_ref: int, days: int) -> History: ...
+    async def subject(self, message_or_verification_id: UUID) -> HistorySubject | None: ...
+    async def sealed_number(self, phone_ref: int) -> bytes | None: ...
 
 
-class Tickets(Protocol):
-    """Who knows what became of tickets. Raises ``ServiceError`` when he does not answer."""
+class TicketRepository(Protocol):
+    """Where spent tickets are found. Raises ``ServiceError`` if auth-service does not answer."""
 
     async def spent(self, verification_ids: Sequence[UUID]) -> SpentTickets: ...
 
 
 class Explainer:
-    """Tells stories. ``days`` is how far back, and never more than is kept."""
+    """Makes reports. ``days`` is how far back they reach, ``MESSAGE_DAYS`` at most."""
 
-    def __init__(self, repository: HistoryRepository, tickets: Tickets, phones: PhoneKeys) -> None:
+    def __init__(self, repository: HistoryRepository, tickets: TicketRepository, phones: PhoneKeys) -> None:
         self._repository = repository
         self._tickets = tickets
         self._phones = phones
 
-    async def answer(self, call: ExplainRequest) -> Report:
-        """Answer an operator, and note that he asked."""
-        story = await self.explain(call.about, call.days)
-        by = "number" if call.phone is not None else "id"
-        masked = mask(E164(story.about)) if by == "number" else story.about
-        log.warning("explain.answered", who="operator", by=by, phone_ref=story.phone_ref, masked=masked)
-        return story
+    async def respond(self, request: ExplainRequest) -> Report:
+        """Make the report that an operator requests, and log that they did."""
+        report = await self.explain(request.subject, request.days)
+        by_number = request.phone is not None
+        masked = mask(E164(report.number)) if by_number else report.number
+        requested_by = "number" if by_number else "id"
+        log.warning("report.requested", who="operator", by=requested_by, phone_ref=report.phone_ref, masked=masked)
+        return report
 
-    async def explain(self, about: E164 | UUID, days: int = MESSAGE_DAYS) -> Report:
-        """The story of a number, shown in full since whoever asks knows it; or of an id, with the number masked.
+    async def explain(self, subject: E164 | UUID, days: int = MESSAGE_DAYS) -> Report:
+        """The report of a number, or of the verification or message with an id; for an id the number is masked.
 
-        An id is that of a verification or of a message of it. Raises ``NOT_FOUND`` for an unknown one.
+        Raises ``ServiceError(NOT_FOUND)`` for an unknown id.
         """
-        if isinstance(about, UUID):
-            return await self._of_identity(about, days)
-        return await self._tell(self._phones.ref(about), about, days)
+        if isinstance(subject, UUID):
+            return await self._of_id(subject, days)
+        return await self._report(self._phones.ref(subject), subject, days)
 
-    async def _of_identity(self, identity: UUID, days: int) -> Report:
-        owner = await self._repository.whose(identity)
-        if owner is None:
+    async def _of_id(self, message_or_verification_id: UUID, days: int) -> Report:
+        found = await self._repository.subject(message_or_verification_id)
+        if found is None:
             raise ServiceError(ErrorCode.NOT_FOUND)
-        return await self._tell(owner.phone_ref, await self._masked(owner.phone_ref), days, owner.verification_id)
+        masked = await self._masked(found.phone_ref)
+        return await self._report(found.phone_ref, masked, days, found.verification_id)
 
-    async def _tell(self, phone_ref: int, about: str, days: int, only: UUID | None = None) -> Report:
-        past = await self._repository.past(phone_ref, min(days, MESSAGE_DAYS))
-        chosen = choose(past, only)
-        spent = await self._spent(chosen.courses, past.now)
-        return tell(about, ref_hex(phone_ref), min(days, MESSAGE_DAYS), chosen, spent)
+    async def _report(self, phone_ref: int, number: str, days: int, verification_id: UUID | None = None) -> Report:
+        days = min(days, MESSAGE_DAYS)
+        history = await self._repository.history(phone_ref, days)
+        selected = select(history, verification_id)
+        spent = await self._spent(selected.timelines, history.now)
+        return build_report(number, ref_hex(phone_ref), days, selected, spent)
 
-    async def _spent(self, courses: Sequence[Course], now: datetime) -> SpentTickets | None:
-        """What became of the tickets, if there are any; None when auth-service does not answer."""
-        verified = [course.verification_id for course in courses if course.verification_id and course.verified_at]
+    async def _spent(self, timelines: Sequence[TimelineRows], now: datetime) -> SpentTickets | None:
+        """The spent tickets of verified timelines; None if auth-service does not answer."""
+        verified = [rows.verification_id for rows in timelines if rows.verification_id and rows.verified_at]
         if not verified:
             return SpentTickets(tickets=[], known_since=now)
         try:
@@ -93,8 +96,8 @@ class Explainer:
             return None
 
     async def _masked(self, phone_ref: int) -> str:
-        sealed = await self._repository.sealed(phone_ref)
+        sealed = await self._repository.sealed_number(phone_ref)
         try:
-            return mask(self._phones.open(sealed)) if sealed else UNKNOWN
+            return mask(self._phones.open(sealed)) if sealed else UNKNOWN_NUMBER
         except InvalidTag:
-            return UNKNOWN
+            return UNKNOWN_NUMBER

@@ -1,4 +1,4 @@
-"""What the tables hold of one number: what a story is made of."""
+"""The rows of one number that a report is built from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class MessageRow:
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """A sender that was asked to carry a message, what it answered, and what its receipt said."""
+    """A call to a sender for a message, its outcome, and its receipt."""
 
     message_id: UUID
     sender: str
@@ -46,7 +46,7 @@ class AttemptRow:
 
 @dataclass(frozen=True)
 class EventRow:
-    """A refusal, or a code that came back."""
+    """A refused request, or a code that a user entered."""
 
     verification_id: UUID | None
     at: datetime
@@ -60,7 +60,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class VerificationRow:
-    """A verification that is still the current one of its number and purpose."""
+    """The current verification of a number and a purpose."""
 
     verification_id: UUID
     verified_at: datetime | None
@@ -68,7 +68,7 @@ class VerificationRow:
 
 @dataclass(frozen=True)
 class History:
-    """All of it, each kind oldest first, as it was ``now`` by the database's clock."""
+    """All rows of a number, each kind oldest first, as of ``now`` by the database's clock."""
 
     now: datetime
     messages: Sequence[MessageRow] = ()
@@ -76,19 +76,23 @@ class History:
     verification_events: Sequence[EventRow] = ()
     verifications: Sequence[VerificationRow] = ()
 
-    def verified(self) -> dict[UUID, datetime]:
-        """When each verification's right code came back."""
-        told = {
+    def verified_at(self) -> dict[UUID, datetime]:
+        """When the correct code of each verification was entered."""
+        by_event = {
             row.verification_id: row.at
             for row in self.verification_events
-            if row.verification_id and row.kind is EventKind.RIGHT
+            if row.verification_id and row.kind is EventKind.CORRECT
         }
-        return {row.verification_id: row.verified_at for row in self.verifications if row.verified_at} | told
+        by_row = {row.verification_id: row.verified_at for row in self.verifications if row.verified_at}
+        return by_row | by_event
 
 
 @dataclass(frozen=True)
-class Course:
-    """The course of one verification, or of refusals that belong to none. ``spent`` is None when nobody could say."""
+class TimelineRows:
+    """The rows of one timeline: of one verification, or of refused requests that belong to none.
+
+    ``spent`` has the tickets that were spent, as auth-service knows them; None if it did not answer.
+    """
 
     verification_id: UUID | None
     purpose: Purpose
@@ -100,19 +104,18 @@ class Course:
     spent: SpentTickets | None = None
 
     @property
-    def began(self) -> datetime:
-        """When a code was asked for first."""
-        return min(self._asked)
+    def first_requested_at(self) -> datetime:
+        return min(self._requested_at)
 
     @property
-    def asked_last(self) -> datetime:
-        """When a code was asked for last, whether it was sent or refused."""
-        return max(self._asked)
+    def last_requested_at(self) -> datetime:
+        """The time of the last request, whether it was accepted or refused."""
+        return max(self._requested_at)
 
     @property
-    def _asked(self) -> list[datetime]:
+    def _requested_at(self) -> list[datetime]:
         return [row.created_at for row in self.messages] + [row.at for row in self.refusals]
 
-    def attempts_of(self, message: MessageRow) -> list[AttemptRow]:
-        """Who was asked to carry a message, in order."""
+    def attempts_for(self, message: MessageRow) -> list[AttemptRow]:
+        """The attempts to send a message, in order."""
         return [row for row in self.attempts if row.message_id == message.message_id]

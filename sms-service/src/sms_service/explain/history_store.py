@@ -1,4 +1,4 @@
-"""All that the tables hold of one number: the SQL of explaining. It reads, and holds no lock."""
+"""The SQL that reads all rows of one number. It locks nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,8 +13,8 @@ from sms_service.delivery.ledger import MessageState
 from sms_service.explain.history import AttemptRow, EventRow, History, MessageRow, VerificationRow
 from sms_service.verification.audit_events import EventKind
 
-# No index of sends leads from a number to all of its messages: carried ones are found by their attempts, those waiting
-# and those that nobody carried by an index each that holds only such.
+# No index leads from a number to all of its messages. Attempts lead to the messages that a sender was called for, and
+# two small partial indexes to the unfinished ones and to those that ended without an attempt.
 MESSAGES = """
     select message_id, verification_id, purpose, dialect, language, state, sender, failure,
         created_at, expires_at, finished_at
@@ -31,27 +31,29 @@ ATTEMPTS = """
     from attempts where phone_ref = $1 and started_at > now() - make_interval(days => $2)
     order by started_at, number
 """
-HAPPENINGS = """
+VERIFICATION_EVENTS = """
     select verification_id, at, kind, purpose, dialect, detail, retry_after, tries_left
     from verification_events where phone_ref = $1 and at > now() - make_interval(days => $2)
     order by at, id
 """
 VERIFICATIONS = "select verification_id, verified_at from verifications where phone_ref = $1"
 
-OF_MESSAGE = "select phone_ref, verification_id from messages where message_id = $1"
-OF_VERIFICATION = "select phone_ref, verification_id from verifications where verification_id = $1"
+BY_MESSAGE = "select phone_ref, verification_id from messages where message_id = $1"
+BY_VERIFICATION = "select phone_ref, verification_id from verifications where verification_id = $1"
 
-# A verification's first message is made in the same breath, and ids are in order of time.
-OF_OLDER_VERIFICATION = """
+# Only messages still name a verification that a newer one has replaced. Ids are in order of time, and the first message
+# of a verification is made together with it.
+BY_REPLACED_VERIFICATION = """
     select phone_ref, verification_id from messages
     where message_id between $2 and $3 and verification_id = $1 limit 1
 """
-BREATH_MS = 10_000
-_BELOW_MILLISECONDS = 80
-"""The bits of a UUIDv7 under its 48 of milliseconds."""
-_LAST_MS = (1 << 48) - 1
+MAX_ID_DISTANCE_MS = 10_000
+"""The ids of a verification and of its first message differ by less than this."""
+_TIMESTAMP_SHIFT = 80
+"""A UUIDv7 begins with 48 bits of milliseconds; 80 bits follow (RFC 9562)."""
+_MAX_MS = (1 << 48) - 1
 
-SEALED = """
+SEALED_NUMBER = """
     select phone_sealed from verifications where phone_ref = $1
     union all select phone_sealed from messages where phone_ref = $1 and state in ('queued', 'sending')
     limit 1
@@ -62,7 +64,7 @@ R = TypeVar("R", MessageRow, AttemptRow, EventRow, VerificationRow)
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose a message or verification is."""
+    """The number and the verification that an id belongs to."""
 
     phone_ref: int
     verification_id: UUID
@@ -74,56 +76,57 @@ class HistoryStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def past(self, phone_ref: int, days: int) -> History:
-        """What the last days left of a number, all of it as it was at one moment."""
+    async def history(self, phone_ref: int, days: int) -> History:
+        """The rows of a number from the last ``days`` days, in one snapshot."""
         async with connection(self._pool) as conn:
             await conn.execute("begin isolation level repeatable read, read only")
-            past = History(
+            history = History(
                 await conn.fetchval("select now()"),
                 _rows(MessageRow, await conn.fetch(MESSAGES, phone_ref, days)),
                 _rows(AttemptRow, await conn.fetch(ATTEMPTS, phone_ref, days)),
-                _rows(EventRow, await conn.fetch(HAPPENINGS, phone_ref, days)),
+                _rows(EventRow, await conn.fetch(VERIFICATION_EVENTS, phone_ref, days)),
                 _rows(VerificationRow, await conn.fetch(VERIFICATIONS, phone_ref)),
             )
             await conn.execute("commit")
-        return past
+        return history
 
-    async def whose(self, identity: UUID) -> Subject | None:
-        """Whose message or verification this is."""
-        around = _moments(identity)
+    async def subject(self, message_or_verification_id: UUID) -> Subject | None:
+        """The number that a message or verification belongs to; None for an unknown id."""
+        neighbours = _ids_around(message_or_verification_id)
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(OF_MESSAGE, identity) or await conn.fetchrow(OF_VERIFICATION, identity)
-            if row is None and around is not None:
-                row = await conn.fetchrow(OF_OLDER_VERIFICATION, identity, *around)
+            row = await conn.fetchrow(BY_MESSAGE, message_or_verification_id)
+            row = row or await conn.fetchrow(BY_VERIFICATION, message_or_verification_id)
+            if row is None and neighbours is not None:
+                row = await conn.fetchrow(BY_REPLACED_VERIFICATION, message_or_verification_id, *neighbours)
         return Subject(*row) if row else None
 
-    async def sealed(self, phone_ref: int) -> bytes | None:
-        """The number under its seal, where a row still has it."""
+    async def sealed_number(self, phone_ref: int) -> bytes | None:
+        """The encrypted number, if a row still has it."""
         async with connection(self._pool) as conn:
-            sealed: bytes | None = await conn.fetchval(SEALED, phone_ref)
+            sealed: bytes | None = await conn.fetchval(SEALED_NUMBER, phone_ref)
         return sealed
 
 
-_KINDS: dict[str, type[Purpose] | type[MessageState] | type[EventKind]] = {
+_ENUMS: dict[str, type[Purpose] | type[MessageState] | type[EventKind]] = {
     "purpose": Purpose,
     "state": MessageState,
     "kind": EventKind,
 }
 
 
-def _rows(kind: type[R], rows: Sequence[asyncpg.Record]) -> list[R]:
-    names = [field.name for field in fields(kind)]
-    return [kind(**{name: _value(name, row[name]) for name in names}) for row in rows]
+def _rows(row_type: type[R], records: Sequence[asyncpg.Record]) -> list[R]:
+    names = [field.name for field in fields(row_type)]
+    return [row_type(**{name: _value(name, record[name]) for name in names}) for record in records]
 
 
 def _value(name: str, value: Any) -> Any:
-    return _KINDS[name](value) if name in _KINDS else value
+    return _ENUMS[name](value) if name in _ENUMS else value
 
 
-def _moments(identity: UUID) -> tuple[UUID, UUID] | None:
-    """The ids between which one of ours was made with others, a breath before and after; None for another kind."""
+def _ids_around(identity: UUID) -> tuple[UUID, UUID] | None:
+    """The first and the last id that were made within ``MAX_ID_DISTANCE_MS`` of a UUIDv7; None for another version."""
     if identity.version != 7:
         return None
-    made = identity.int >> _BELOW_MILLISECONDS
-    least, most = max(0, made - BREATH_MS), min(_LAST_MS, made + BREATH_MS)
-    return UUID(int=least << _BELOW_MILLISECONDS), UUID(int=most << _BELOW_MILLISECONDS)
+    made_at = identity.int >> _TIMESTAMP_SHIFT
+    first, last = max(0, made_at - MAX_ID_DISTANCE_MS), min(_MAX_MS, made_at + MAX_ID_DISTANCE_MS)
+    return UUID(int=first << _TIMESTAMP_SHIFT), UUID(int=last << _TIMESTAMP_SHIFT)

@@ -1,42 +1,45 @@
-"""A story on a terminal: aligned, in UTC, with the gap since the step before."""
+"""A report as text for a terminal: aligned, in UTC, with the time since the step before."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sms_service.explain.report import Diagnosis, Report, Step, Timeline
-from sms_service.explain.steps import seconds
+from sms_service.explain.steps import format_duration
 
 WIDTH = 100
 
 
-def render_text(story: Report) -> str:
-    """The whole of it: the answer first, then each timeline, oldest first."""
-    lines = [f"{story.about}  (reference {story.phone_ref}; the last {story.days} days; times are UTC)", ""]
-    lines += _answer(story.verdict)
-    for note in story.notes:
+def render_text(report: Report) -> str:
+    """The diagnosis first, then each timeline, oldest first."""
+    lines = [f"{report.number}  (reference {report.phone_ref}; the last {report.days} days; times are UTC)", ""]
+    lines += _diagnosis(report.diagnosis)
+    for note in report.notes:
         lines += ["", *_wrapped(note, "- ")]
-    for number, timeline in enumerate(story.timelines, start=1):
-        lines += ["", *_timeline(timeline, number, alone=len(story.timelines) == 1)]
+    for number, timeline in enumerate(report.timelines, start=1):
+        lines += ["", *_timeline(timeline, number, alone=len(report.timelines) == 1)]
     return "\n".join(lines) + "\n"
 
 
 def _timeline(timeline: Timeline, number: int, *, alone: bool) -> Iterator[str]:
-    what = f"verification {timeline.verification_id}" if timeline.verification_id else "asked, and no message made"
-    yield f"{number}. {timeline.purpose.value}: {what}"
+    title = (
+        f"verification {timeline.verification_id}" if timeline.verification_id else "refused, without a verification"
+    )
+    yield f"{number}. {timeline.purpose.value}: {title}"
     if not alone:
-        yield from _wrapped(timeline.verdict.said, "   = ")
-    actor = max(len(entry.by) for entry in timeline.entries)
+        yield from _wrapped(timeline.diagnosis.text, "   = ")
+    width = max(len(step.actor) for step in timeline.steps)
     before: datetime | None = None
-    for entry in timeline.entries:
-        yield f"   {_clock(entry.at)}  {_gap(before, entry.at):>14}  {entry.by:<{actor}}  {entry.said}{_facts(entry)}"
-        before = entry.at
+    for step in timeline.steps:
+        elapsed = _elapsed(before, step.at)
+        yield f"   {_clock(step.at)}  {elapsed:>14}  {step.actor:<{width}}  {step.text}{_details(step)}"
+        before = step.at
     for note in timeline.notes:
         yield from _wrapped(note, "   - ")
 
 
-def _answer(verdict: Diagnosis) -> Sequence[str]:
-    return [*_wrapped(verdict.said, "=> "), *_wrapped(verdict.advice, "   ")]
+def _diagnosis(diagnosis: Diagnosis) -> Sequence[str]:
+    return [*_wrapped(diagnosis.text, "=> "), *_wrapped(diagnosis.advice, "   ")]
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
@@ -47,11 +50,11 @@ def _clock(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"
 
 
-def _gap(before: datetime | None, at: datetime) -> str:
+def _elapsed(before: datetime | None, at: datetime) -> str:
     if before is None or at - before < timedelta(milliseconds=1):
         return ""
-    return "+" + seconds(at - before)
+    return "+" + format_duration(at - before)
 
 
-def _facts(entry: Step) -> str:
-    return f"  ({', '.join(f'{name} {value}' for name, value in entry.facts.items())})" if entry.facts else ""
+def _details(step: Step) -> str:
+    return f"  ({', '.join(f'{name} {value}' for name, value in step.details.items())})" if step.details else ""

@@ -1,4 +1,4 @@
-"""A story: what is told of a number to an operator, on a terminal or as JSON. No code is in it."""
+"""The report on a number, for a terminal or as JSON. It contains no code."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from shared.internal_api.sms import Purpose
 
 
 class DiagnosisKind(StrEnum):
-    """The answers there are to "why no code?"; programs may rely on them."""
+    """The possible answers to "why no code?". Programs may rely on these values."""
 
-    NOTHING_ASKED = "nothing_asked"
+    NOTHING_REQUESTED = "nothing_requested"
     VERIFIED = "verified"
-    WRONG_CODE = "wrong_code"
-    CODE_DEAD = "code_dead"
+    INCORRECT_CODE = "incorrect_code"
+    UNUSABLE_CODE = "unusable_code"
     DELIVERED = "delivered"
     ACCEPTED = "accepted"
     UNDELIVERED = "undelivered"
@@ -28,58 +28,58 @@ class DiagnosisKind(StrEnum):
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"
     CALLER_LIMIT = "caller_limit"
-    BUDGET = "budget"
+    BUDGET_EXHAUSTED = "budget_exhausted"
     PREFIX_BLOCKED = "prefix_blocked"
     ACCOUNT = "account"
     REFUSED = "refused"
     INVALID_NUMBER = "invalid_number"
-    SILENT = "silent"
+    TIMEOUT = "timeout"
     FAILED = "failed"
     NO_ROUTE = "no_route"
     CIRCUIT_OPEN = "circuit_open"
-    SENDERS_LIMITED = "senders_limited"
+    SENDER_LIMIT = "sender_limit"
     MISCONFIGURED = "misconfigured"
     KEY_MISSING = "key_missing"
     ABANDONED = "abandoned"
 
 
 class Step(WireModel):
-    """One step: when, who, what in a sentence, and its particulars."""
+    """One step of a timeline: ``actor`` and ``text`` read as a sentence."""
 
     at: datetime
-    by: str
-    said: str
-    facts: dict[str, str | int] = Field(default_factory=dict)
+    actor: str
+    text: str
+    details: dict[str, str | int] = Field(default_factory=dict)
 
 
 class Diagnosis(WireModel):
-    """The answer in one line, and what to do about it."""
+    """What happened, and what an operator can do about it."""
 
     kind: DiagnosisKind
-    said: str
+    text: str
     advice: str
 
 
 class Timeline(WireModel):
-    """One verification, or refusals that led to none. ``notes`` are what is not known, or has no time."""
+    """One verification, or refused requests without one. ``notes`` say what is unknown or missing."""
 
     verification_id: UUID | None
     purpose: Purpose
-    verdict: Diagnosis
-    entries: Sequence[Step]
+    diagnosis: Diagnosis
+    steps: Sequence[Step]
     notes: Sequence[str] = ()
 
 
 class Report(WireModel):
-    """What is known of a number, oldest first. ``about`` is the number, or its mask when it was asked for by id.
+    """The timelines of a number, oldest first, and the diagnosis of its last request.
 
-    ``notes`` say what is left out.
+    ``number`` is masked if the report was requested by an id. ``notes`` say what is left out.
     """
 
-    about: str
+    number: str
     phone_ref: str
     days: int
     now: datetime
-    verdict: Diagnosis
+    diagnosis: Diagnosis
     notes: Sequence[str] = ()
     timelines: Sequence[Timeline]

@@ -1,4 +1,4 @@
-"""What an operator asks about: a number in any spelling and of any country, or an id."""
+"""What an operator can ask about: a number in any format and of any country, or an id."""
 
 from typing import Self
 from uuid import UUID
@@ -10,9 +10,12 @@ from shared.phone import E164, parse_any
 from shared.spelling import MAX_SPELLING
 from sms_service.retention import MESSAGE_DAYS
 
+EXPLAIN_PATH = "/v1/explain"
+"""The operator token opens this path, and the services' token does not."""
+
 
 class ExplainRequest(WireModel):
-    """Why no code? Asked by exactly one of the first three; the number is shown to who asks by number."""
+    """A request for a report by exactly one of number, verification id and message id."""
 
     phone: str | None = Field(default=None, max_length=MAX_SPELLING, repr=False)
     verification_id: UUID | None = None
@@ -20,19 +23,19 @@ class ExplainRequest(WireModel):
     days: int = Field(default=MESSAGE_DAYS, ge=1, le=MESSAGE_DAYS)
 
     @model_validator(mode="after")
-    def _is_one_question(self) -> Self:
+    def _has_one_subject(self) -> Self:
         if sum(each is not None for each in (self.phone, self.verification_id, self.message_id)) != 1:
             raise ValueError("exactly one of phone, verification_id and message_id")
         return self
 
     @property
-    def about(self) -> E164 | UUID:
-        """What it is about. Raises ``ServiceError(NUMBER_REFUSED)``."""
+    def subject(self) -> E164 | UUID:
+        """The number or the id. Raises ``ServiceError(NUMBER_REFUSED)`` for text that is no number."""
         return self.verification_id or self.message_id or parse_any(self.phone or "")
 
 
-def identity_of(text: str) -> UUID | None:
-    """The id of a verification or message, if it is one."""
+def parse_id(text: str) -> UUID | None:
+    """The id of a verification or message; None if the text is none."""
     try:
         return UUID(text)
     except ValueError:

@@ -1,9 +1,11 @@
-"""An explainer with what it needs, for the command line and for the API."""
+"""Opens an explainer with its connections, for the command line and for the API."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from shared import postgres
 from shared.internal_api.client import internal_client
@@ -12,12 +14,26 @@ from sms_service.explain import api
 from sms_service.explain.explain import Explainer
 from sms_service.explain.history_store import HistoryStore
 from sms_service.explain.tickets import AuthTickets
-from sms_service.settings import ExplainSettings
+
+
+class ExplainerSettings(Protocol):
+    """The settings that an explainer needs. ``phone_key`` is in hexadecimal."""
+
+    @property
+    def postgres_url(self) -> str: ...
+    @property
+    def sms_database(self) -> str: ...
+    @property
+    def auth_url(self) -> str: ...
+    @property
+    def service_token(self) -> SecretStr: ...
+    @property
+    def phone_key(self) -> SecretStr: ...
 
 
 @asynccontextmanager
-async def explainer(settings: ExplainSettings) -> AsyncIterator[Explainer]:
-    """On connections of its own, so that who explains never waits with those who ask for codes, nor they with him."""
+async def explainer(settings: ExplainerSettings) -> AsyncIterator[Explainer]:
+    """An explainer with connections of its own, so that reports and requests for codes never wait for each other."""
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     async with (
         postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool,
@@ -26,13 +42,13 @@ async def explainer(settings: ExplainSettings) -> AsyncIterator[Explainer]:
         yield Explainer(HistoryStore(pool), AuthTickets(auth), phones)
 
 
-def mount(app: web.Application, settings: ExplainSettings) -> None:
-    """Let operators ask the API; whoever mounts it sees to their token."""
+def mount(app: web.Application, settings: ExplainerSettings) -> None:
+    """Add the explain call to the API. The caller has to protect its path with the operator token."""
 
-    async def opened(app: web.Application) -> AsyncIterator[None]:
-        async with explainer(settings) as made:
-            app[api.EXPLAINER] = made
+    async def open_explainer(app: web.Application) -> AsyncIterator[None]:
+        async with explainer(settings) as opened:
+            app[api.EXPLAINER] = opened
             yield
 
     app.add_routes(api.routes)
-    app.cleanup_ctx.append(opened)
+    app.cleanup_ctx.append(open_explainer)

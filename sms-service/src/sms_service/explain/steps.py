@@ -1,4 +1,4 @@
-"""Rows to entries: each step of a verification in a plain sentence."""
+"""The steps of a timeline, each as a sentence."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -7,148 +7,148 @@ from datetime import datetime, timedelta
 from shared.internal_api.auth import SpentTicket
 from shared.internal_api.sms import Purpose
 from sms_service.delivery.ledger import MessageState
-from sms_service.explain.history import AttemptRow, Course, EventRow, MessageRow
+from sms_service.explain.history import AttemptRow, EventRow, MessageRow, TimelineRows
 from sms_service.explain.report import Step
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER
 from sms_service.verification.audit_events import CALLER, EventKind, UnusableReason
 from sms_service.verification.limits import WINDOW
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
 
-LIMITERS = {
-    "cooldown": "a code went to this number moments before",
-    "daily_cap": "as many codes as may be went to this number in 24 hours",
-    CALLER: "too many requests came from its address or network, or from there for this number",
-    BUDGET_EXHAUSTED: "no money is left for such numbers until the budget's next window",
-    PREFIX_BLOCKED: "its prefix is slowed or stopped, because too few codes to such numbers came back",
-    "number_taken": "the number has an account already, and this is to open one",
-    "no_account": "the number has no account, and this is for one that has",
-    "number_refused": "it is a test number, and its last day is over",
+REFUSAL_REASONS = {
+    "cooldown": "the last code for this number was sent moments before",
+    "daily_cap": "this number had as many codes in 24 hours as it may have",
+    CALLER: "too many requests came from the same address or network",
+    BUDGET_EXHAUSTED: "the budget for such numbers was spent until its next window",
+    PREFIX_BLOCKED: "the prefix was throttled or blocked, because users verified too few codes of such numbers",
+    "number_taken": "the number already had an account, and the request was to register one",
+    "no_account": "the number had no account, and the request needs one",
+    "number_refused": "the last day of this test number was over",
 }
-SPENDINGS = frozenset({BUDGET_EXHAUSTED, PREFIX_BLOCKED})
-"""The two things that spending refuses for."""
-DEATHS: dict[str, str] = {
-    UnusableReason.REPLACED: "it belonged to an earlier verification, which a newer one has replaced",
-    UnusableReason.USED_UP: "five wrong codes had killed the right one",
-    UnusableReason.SPENT: "the right code had come back before, and its ticket's ten minutes were over",
-    UnusableReason.EXPIRED: "the code's five minutes were over",
-    UnusableReason.LIMITED: "too many wrong codes for this number or from this network: not even the right one was compared",
+UNUSABLE_REASONS: dict[str, str] = {
+    UnusableReason.REPLACED: "it belonged to an earlier verification, and a newer one has replaced that",
+    UnusableReason.USED_UP: "five incorrect codes had used up the tries",
+    UnusableReason.SPENT: "the number was verified before, and the ten minutes of that ticket were over",
+    UnusableReason.EXPIRED: "its five minutes were over",
+    UnusableReason.LIMITED: "the number or the network had too many incorrect codes, so this one was not compared",
 }
-SPENT = {
-    Purpose.SIGN_UP: "the ticket was spent: an account was opened",
-    Purpose.SIGN_IN: "the ticket was spent on signing in",
-    Purpose.RESET_PASSWORD: "the ticket was spent: the password was reset",
-    Purpose.CHANGE_PHONE: "the ticket was spent: the account's number was changed",
+TICKET_USES = {
+    Purpose.SIGN_UP: "registered an account with the ticket",
+    Purpose.SIGN_IN: "opened a session with the ticket",
+    Purpose.RESET_PASSWORD: "reset the password with the ticket",
+    Purpose.CHANGE_PHONE: "changed the number of the account with the ticket",
 }
+CORRECT_CODE = "accepted the correct code"
 
 
-def steps_of(course: Course, sent: Sequence[datetime]) -> list[Step]:
-    """Every step of a course in order of time. ``sent`` are the times of all messages to the number, in order."""
-    told = [entry for message in course.messages for entry in _of_message(message, course.attempts_of(message), sent)]
-    told += [entry for row in course.refusals for entry in _of_refusal(row)]
-    told += [_of_check(row) for row in course.checks]
-    if course.verified_at and not any(row.kind is EventKind.RIGHT for row in course.checks):
-        told.append(Step(at=course.verified_at, by="check", said="the right code came back"))
-    told += [_of_spending(ticket) for ticket in course.spent.tickets] if course.spent else []
-    return sorted(told, key=lambda entry: entry.at)
+def steps_of(rows: TimelineRows, sent_at: Sequence[datetime]) -> list[Step]:
+    """All steps of a timeline, oldest first. ``sent_at`` has the times of all messages to the number, in order."""
+    steps = [step for message in rows.messages for step in _of_message(message, rows.attempts_for(message), sent_at)]
+    steps += [step for row in rows.refusals for step in _of_refusal(row)]
+    steps += [_of_check(row) for row in rows.checks]
+    if rows.verified_at and not any(row.kind is EventKind.CORRECT for row in rows.checks):
+        steps.append(Step(at=rows.verified_at, actor="check", text=CORRECT_CODE))
+    steps += [_of_ticket(ticket) for ticket in rows.spent.tickets] if rows.spent else []
+    return sorted(steps, key=lambda step: step.at)
 
 
-def _of_message(message: MessageRow, attempts: Sequence[AttemptRow], sent: Sequence[datetime]) -> Iterator[Step]:
-    yield _asked(message.created_at, message.purpose, message.dialect, language=message.language)
-    nth = bisect_right(sent, message.created_at) - bisect_right(sent, message.created_at - WINDOW)
-    yield Step(at=message.created_at, by="limits", said=f"allowed it: message {nth} to this number in 24 hours")
+def _of_message(message: MessageRow, attempts: Sequence[AttemptRow], sent_at: Sequence[datetime]) -> Iterator[Step]:
+    at = message.created_at
+    yield _requested(at, message.purpose, message.dialect, language=message.language)
+    nth = bisect_right(sent_at, at) - bisect_right(sent_at, at - WINDOW)
+    yield Step(at=at, actor="limits", text=f"allowed the request: message {nth} to this number in 24 hours")
     if message.sender == TEST_NUMBER:
-        yield Step(at=message.created_at, by="sender", said="nothing is sent to a test number: its code is a fixed one")
+        yield Step(at=at, actor="sms-service", text="sent nothing, because a test number has a fixed code")
         return
-    facts: dict[str, str | int] = {"message_id": str(message.message_id)}
-    yield Step(at=message.created_at, by="queue", said="the message was queued", facts=facts)
+    yield Step(at=at, actor="queue", text="received the message", details={"message_id": str(message.message_id)})
     for number, attempt in enumerate(attempts, start=1):
         yield from _of_attempt(attempt, number)
     if not attempts and message.finished_at is not None:
-        yield _uncarried(message, message.finished_at)
+        yield _without_attempt(message, message.finished_at)
 
 
-def _uncarried(message: MessageRow, at: datetime) -> Step:
-    """How a message ended that no sender was asked to carry."""
+def _without_attempt(message: MessageRow, at: datetime) -> Step:
+    """The end of a message for which the worker called no sender."""
     if message.state is MessageState.EXPIRED:
-        waited = seconds(message.expires_at - message.created_at)
-        return Step(at=at, by="queue", said=f"the code expired after {waited} in the queue: the message was not sent")
-    return Step(
-        at=at, by="worker", said="ended the message without asking a sender", facts={"failure": message.failure}
-    )
+        waited = format_duration(message.expires_at - message.created_at)
+        return Step(at=at, actor="queue", text=f"dropped the message, because its code expired after {waited}")
+    details: dict[str, str | int] = {"failure": message.failure}
+    return Step(at=at, actor="worker", text="ended the message without calling a sender", details=details)
 
 
 def _of_attempt(attempt: AttemptRow, number: int) -> Iterator[Step]:
-    said = f"claimed the message for {attempt.sender}" if number == 1 else f"moved on to {attempt.sender}"
-    yield Step(at=attempt.started_at, by="worker", said=said)
+    text = f"claimed the message for {attempt.sender}" if number == 1 else f"failed over to {attempt.sender}"
+    yield Step(at=attempt.started_at, actor="worker", text=text)
     if attempt.finished_at is not None:
-        said = "took the message" if attempt.outcome == "accepted" else "did not take the message"
-        yield Step(at=attempt.finished_at, by=attempt.sender, said=said, facts=_answer(attempt))
+        text = "accepted the message" if attempt.outcome == "accepted" else "did not accept the message"
+        yield Step(at=attempt.finished_at, actor=attempt.sender, text=text, details=_outcome(attempt))
     if attempt.receipt_at is not None:
-        said = "receipt: delivered" if attempt.receipt == "delivered" else "receipt: not delivered"
-        facts: dict[str, str | int] = {"detail": attempt.receipt_detail} if attempt.receipt_detail else {}
-        yield Step(at=attempt.receipt_at, by=attempt.sender, said=said, facts=facts)
+        delivered = "delivered" if attempt.receipt == "delivered" else "not delivered"
+        details: dict[str, str | int] = {"detail": attempt.receipt_detail} if attempt.receipt_detail else {}
+        text = f"sent a receipt: the message was {delivered}"
+        yield Step(at=attempt.receipt_at, actor=attempt.sender, text=text, details=details)
 
 
-def _answer(attempt: AttemptRow) -> dict[str, str | int]:
-    facts: dict[str, str | int] = {"answer": attempt.outcome}
-    named = {"detail": attempt.detail, "provider_id": attempt.provider_id}
-    return facts | {name: value for name, value in named.items() if value}
+def _outcome(attempt: AttemptRow) -> dict[str, str | int]:
+    details: dict[str, str | int] = {"outcome": attempt.outcome}
+    optional = {"detail": attempt.detail, "provider_id": attempt.provider_id}
+    return details | {name: value for name, value in optional.items() if value}
 
 
 def _of_refusal(row: EventRow) -> Iterator[Step]:
-    yield _asked(row.at, row.purpose, row.dialect)
-    said = f"refused by {limiter_of(row)}: {reason_of(row)}"
-    facts: dict[str, str | int] = {"limiter": row.detail}
+    yield _requested(row.at, row.purpose, row.dialect)
+    details: dict[str, str | int] = {"limiter": row.detail}
     if row.retry_after:
-        facts["retry_after"] = row.retry_after
-    yield Step(at=row.at, by="limits", said=said, facts=facts)
+        details["retry_after"] = row.retry_after
+    yield Step(at=row.at, actor="limits", text=f"refused the request: {refusal_reason(row)}", details=details)
 
 
 def limiter_of(row: EventRow) -> str:
-    """What refused."""
-    return SPENDING_LIMITER if row.detail in SPENDINGS else row.detail.replace("_", " ")
+    """The limiter that refused a request."""
+    return SPENDING_LIMITER if row.detail in {BUDGET_EXHAUSTED, PREFIX_BLOCKED} else row.detail
 
 
-def reason_of(row: EventRow) -> str:
-    """Why it refused, in words."""
-    return LIMITERS.get(row.detail, "its name says why")
+def refusal_reason(row: EventRow) -> str:
+    return REFUSAL_REASONS.get(row.detail, f"the reason is {row.detail}")
 
 
 def _of_check(row: EventRow) -> Step:
-    if row.kind is EventKind.RIGHT:
-        said = "the right code came back"
-    elif row.kind is EventKind.WRONG:
-        said = f"a wrong code came back: {row.tries_left} tries left"
+    if row.kind is EventKind.CORRECT:
+        text = CORRECT_CODE
+    elif row.kind is EventKind.INCORRECT:
+        text = f"rejected an incorrect code: {tries_left(row.tries_left)}"
     else:
-        said = f"a code came back that opens nothing: {death_of(row)}"
-    return Step(at=row.at, by="check", said=said, facts={"dialect": row.dialect})
+        text = f"rejected an unusable code: {unusable_reason(row)}"
+    return Step(at=row.at, actor="check", text=text, details={"dialect": row.dialect})
 
 
-def death_of(row: EventRow) -> str:
-    """Why a code could open nothing, in words."""
-    return DEATHS.get(row.detail, row.detail)
+def unusable_reason(row: EventRow) -> str:
+    return UNUSABLE_REASONS.get(row.detail, f"the reason is {row.detail}")
 
 
-def _of_spending(ticket: SpentTicket) -> Step:
-    said = SPENT[ticket.purpose]
+def _of_ticket(ticket: SpentTicket) -> Step:
+    text = TICKET_USES[ticket.purpose]
     if ticket.purpose is not Purpose.CHANGE_PHONE:
-        said += "; its session lives" if ticket.session_lives else "; no session of it lives any more"
-    facts: dict[str, str | int] = {"user_id": ticket.user_id}
-    return Step(at=ticket.spent_at, by="auth-service", said=said, facts=facts)
+        text += "; its session is still open" if ticket.session_lives else "; none of its sessions is open any more"
+    return Step(at=ticket.spent_at, actor="auth-service", text=text, details={"user_id": ticket.user_id})
 
 
-def _asked(at: datetime, purpose: Purpose, dialect: str, language: str = "") -> Step:
-    facts: dict[str, str | int] = {"language": language} if language else {}
-    return Step(at=at, by="client", said=f"asked for a code ({purpose.value}) through {dialect}", facts=facts)
+def _requested(at: datetime, purpose: Purpose, dialect: str, language: str = "") -> Step:
+    details: dict[str, str | int] = {"language": language} if language else {}
+    return Step(at=at, actor="client", text=f"requested a code ({purpose.value}) through {dialect}", details=details)
 
 
-def seconds(span: timedelta) -> str:
-    """A span as a person reads it."""
-    total = max(0.0, span.total_seconds())
+def tries_left(count: int | None) -> str:
+    """How many tries are left, as a clause."""
+    return "1 try is left" if count == 1 else f"{count} tries are left"
+
+
+def format_duration(duration: timedelta) -> str:
+    """A duration for people, such as ``0.018 s``, ``12 s``, ``5 min 0 s``, ``2 h 1 min`` or ``3 days``."""
+    total = max(0.0, duration.total_seconds())
     if total < 60:
         return f"{total:.3f} s" if total < 10 else f"{total:.0f} s"
-    minutes, left = divmod(round(total), 60)
+    minutes, seconds = divmod(round(total), 60)
     hours, minutes = divmod(minutes, 60)
     if hours >= 48:
         return f"{hours // 24} days"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {left} s"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

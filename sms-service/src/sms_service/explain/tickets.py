@@ -1,4 +1,4 @@
-"""auth-service as the one who knows what became of tickets."""
+"""Finds spent tickets at auth-service."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,11 +8,11 @@ from shared.internal_api.client import InternalClient
 
 
 class AuthTickets:
-    """``explain.Tickets``, asked over HTTP."""
+    """``explain.TicketRepository`` over the internal API."""
 
     def __init__(self, auth: InternalClient) -> None:
         self._auth = auth
 
     async def spent(self, verification_ids: Sequence[UUID]) -> SpentTickets:
-        """Those that were spent. Raises ``ServiceError`` when auth-service does not answer."""
+        """The spent tickets of some verifications. Raises ``ServiceError`` if auth-service does not answer."""
         return await self._auth.call(FIND_SPENT, FindSpent(verification_ids=list(verification_ids)))

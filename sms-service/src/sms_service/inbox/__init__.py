@@ -1,1 +1,1 @@
-"""The SMS inbox of development: what would have gone to telephones, for a person or a test to read."""
+"""The SMS inbox of development: it keeps the messages that phones would have received, for people and tests."""

@@ -1,4 +1,4 @@
-"""The inbox over HTTP. These routes exist in development only."""
+"""The inbox over HTTP, in development only."""
 
 import hmac
 import math
@@ -60,15 +60,15 @@ async def empty_inbox(request: web.Request) -> web.Response:
 
 @routes.post(PUT_MESSAGES.path)
 async def put_messages(request: web.Request) -> web.Response:
-    _only_for_services(request)
+    _require_service_token(request)
     for message in (await read(request, PUT_MESSAGES)).messages:
         request.app[INBOX].put(message)
     return reply(Empty())
 
 
-def _only_for_services(request: web.Request) -> None:
-    given = request.headers.get("Authorization", "").encode(errors="replace")
-    if not hmac.compare_digest(given, f"Bearer {request.app[TOKEN]}".encode()):
+def _require_service_token(request: web.Request) -> None:
+    authorization = request.headers.get("Authorization", "").encode(errors="replace")
+    if not hmac.compare_digest(authorization, f"Bearer {request.app[TOKEN]}".encode()):
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
 
 
@@ -83,13 +83,13 @@ def _to(request: web.Request) -> E164 | None:
     try:
         return parse_any(raw)
     except ServiceError:
-        raise _bad("to") from None
+        raise _invalid("to") from None
 
 
 def _limit(request: web.Request) -> int:
     raw = request.query.get("limit", str(DEFAULT_LIMIT))
     if not re.fullmatch(r"[0-9]{1,6}", raw) or not 1 <= int(raw) <= MAX_LIMIT:
-        raise _bad("limit")
+        raise _invalid("limit")
     return int(raw)
 
 
@@ -97,9 +97,9 @@ def _wait(request: web.Request) -> float:
     try:
         wait = float(request.query.get("wait", "0"))
     except ValueError:
-        raise _bad("wait") from None
+        raise _invalid("wait") from None
     if not math.isfinite(wait) or wait < 0:
-        raise _bad("wait")
+        raise _invalid("wait")
     return min(wait, MAX_WAIT_SECONDS)
 
 
@@ -108,8 +108,8 @@ def _after(request: web.Request) -> str:
     try:
         return "" if raw is None else str(UUID(raw))
     except ValueError:
-        raise _bad("after") from None
+        raise _invalid("after") from None
 
 
-def _bad(parameter: str) -> ServiceError:
+def _invalid(parameter: str) -> ServiceError:
     return ServiceError(ErrorCode.PARAMETER_INVALID, field=parameter)

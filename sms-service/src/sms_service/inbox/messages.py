@@ -1,4 +1,4 @@
-"""Messages in memory: the newest ten thousand, found by number, and waited for."""
+"""The messages of the inbox, in memory: the newest ten thousand. Callers find them by number or wait for them."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from itertools import islice
 
 from pydantic import Field
 
-from shared.events import new_id
+from shared.events.envelope import new_id
 from shared.internal_api.endpoint import Empty, Endpoint, Number, WireModel
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
@@ -18,7 +18,7 @@ CAPACITY = 10_000
 
 
 class NewMessage(WireModel):
-    """What the sender hands in."""
+    """A message from the sender."""
 
     to: Number = Field(repr=False)
     text: str = Field(max_length=2000, repr=False)
@@ -27,13 +27,13 @@ class NewMessage(WireModel):
 
 
 class NewMessages(WireModel):
-    """Messages that go in together."""
+    """Messages that are added together."""
 
     messages: list[NewMessage]
 
 
 class StoredMessage(NewMessage):
-    """A message in the inbox. Ids are UUIDv7: a later message has a greater one. Times are UTC."""
+    """A message in the inbox. Ids are UUIDv7, so a later message has a greater id. Times are UTC."""
 
     id: str
     created_at: datetime
@@ -58,7 +58,7 @@ class _Box:
 
 
 class Inbox:
-    """A ring of messages. Everything about one number is found without looking at the others."""
+    """A ring of messages. The messages to one number are found without a look at the others."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -67,7 +67,7 @@ class Inbox:
         self._state, self._change = str(new_id()), asyncio.Event()
 
     def put(self, new: NewMessage) -> StoredMessage:
-        """Add a message, tell who waits for it, and let go of the oldest when the ring is full."""
+        """Add a message and wake the callers that wait for it. When the ring is full, drop the oldest message."""
         stored = StoredMessage(**new.model_dump(), id=str(new_id()), created_at=datetime.now(UTC))
         for box in (self._all, self._by_number.setdefault(new.to, _Box())):
             box.messages.append(stored)
@@ -90,7 +90,7 @@ class Inbox:
         return list(islice(reversed(box.messages), limit)) if box else []
 
     async def latest(self, to: E164 | None, after: str, wait: float) -> StoredMessage | None:
-        """The newest message with an id greater than ``after``, waited for up to ``wait`` seconds."""
+        """The newest message with an id greater than ``after``. Waits for one up to ``wait`` seconds."""
         found = self.newest(to, 1)
         if found and found[0].id > after:
             return found[0]
@@ -111,7 +111,7 @@ class Inbox:
                 self._forget_idle(to)
 
     def empty(self) -> None:
-        """Let go of every message; who waits goes on waiting."""
+        """Delete every message. Callers that wait keep waiting."""
         self._all.messages.clear()
         for number, box in list(self._by_number.items()):
             box.messages.clear()
@@ -120,11 +120,11 @@ class Inbox:
 
     @property
     def count(self) -> int:
-        """How many messages there are."""
+        """The number of messages."""
         return len(self._all.messages)
 
     async def state(self, known: str, wait: float) -> str:
-        """A name for what the inbox holds now, once it is another than ``known``, or after ``wait`` seconds."""
+        """A token for the current content, as soon as it differs from ``known``, or after ``wait`` seconds."""
         if self._state == known:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -136,7 +136,7 @@ class Inbox:
         self._state, self._change = str(new_id()), asyncio.Event()
 
     def release(self) -> None:
-        """Answer everybody who waits with nothing: the process is about to end."""
+        """Wake all callers that wait, without a message: the process is about to end."""
         for box in (self._all, *self._by_number.values()):
             for waiter in box.waiting:
                 if not waiter.done():

@@ -1,4 +1,4 @@
-"""The inbox as a page: rendered here, kept up to date by a script that waits for a change and asks again."""
+"""The inbox as a page. A script in it waits for a change and then loads the page again."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sms_service.inbox.words import PURPOSES, WORDS
 
 MAX_ROWS = 200
 WAIT_SECONDS = 25.0
-"""How long a page waits for a change: below what proxies and browsers allow a silent request."""
+"""How long a page waits for a change: less than proxies and browsers allow a request without a response."""
 
 ABOUT = """\
 The SMS inbox of development. In a browser this address is a page. The messages, newest first:
@@ -48,13 +48,13 @@ class InboxPage:
         self._site = Site("sms_service.inbox", "/inbox", WORDS)
 
     def mount(self, app: web.Application) -> None:
-        """Add the page's routes: itself, its files, and the question whether anything changed."""
+        """Add the routes of the page, of its files, and of the state that it waits on."""
         app.router.add_get("/inbox", self.show, allow_head=False)
-        app.router.add_get("/inbox/state", self.tell_state, allow_head=False)
+        app.router.add_get("/inbox/state", self.wait_for_state, allow_head=False)
         self._site.mount(app)
 
     async def show(self, request: web.Request) -> web.Response:
-        """The messages that a search finds; for a script that came here, how to ask for JSON."""
+        """The messages that a search finds. A client that does not accept HTML learns how to get JSON."""
         if "text/html" not in request.headers.get("Accept", ""):
             return web.Response(text=ABOUT)
         state = await self._inbox.state("", 0)
@@ -70,19 +70,19 @@ class InboxPage:
             shown_number=_spaced(number),
             q=typed,
             found=len(found),
-            most=MAX_ROWS,
+            max_rows=MAX_ROWS,
             rows=[_row(message, reader_language(request)) for message in found[:MAX_ROWS]],
         )
 
-    async def tell_state(self, request: web.Request) -> web.Response:
-        """The name of what the inbox holds, once it is another than ``known``; after ``wait`` seconds the same."""
+    async def wait_for_state(self, request: web.Request) -> web.Response:
+        """A token for the content, as soon as it differs from ``known``, or unchanged after ``wait`` seconds."""
         state = await self._inbox.state(request.query.get("known", ""), _wait(request))
         return web.json_response({"state": state}, headers={"Cache-Control": "no-store"})
 
     def _find(self, number: Number, typed: str) -> list[StoredMessage]:
         search = parse_search(typed)
-        every = self._inbox.newest(None, CAPACITY)
-        return [each for each in every if (not number or each.to == number) and search.finds(each)]
+        messages = self._inbox.newest(None, CAPACITY)
+        return [message for message in messages if (not number or message.to == number) and search.finds(message)]
 
 
 def _row(message: StoredMessage, language: str) -> Row:
@@ -90,13 +90,13 @@ def _row(message: StoredMessage, language: str) -> Row:
 
 
 def _number(typed: str) -> Number:
-    """The number of a per-number view; the plus sign of a query, unescaped, is a space."""
+    """The number of a per-number view. An unescaped plus sign in a query arrives as a space."""
     return Number("+" + typed[1:] if typed.startswith(" ") else typed)
 
 
 def _spaced(number: str) -> str:
-    """A number as people write it; what is none, as it is."""
-    import phonenumbers  # noqa: PLC0415  15 MiB that only a page shown needs
+    """A number in international format; any other text unchanged."""
+    import phonenumbers  # noqa: PLC0415  15 MiB, and only this page needs it
 
     try:
         parsed = phonenumbers.parse(number)

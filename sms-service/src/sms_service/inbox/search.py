@@ -1,4 +1,4 @@
-"""Searching the inbox: ``to:138 purpose:sign_up`` and any other words, all of which must be found."""
+"""Searches the inbox: ``to:138 purpose:sign_up`` and any other words. A message must contain all of them."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ MAX_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Search:
-    """Everything that a message has to have: parts of its number, of its purpose, of its text."""
+    """What a message must contain: parts of its number, parts of its purpose, and words of its text."""
 
     to: tuple[str, ...] = ()
     purposes: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
     def finds(self, message: StoredMessage) -> bool:
-        """Whether the message has all of it. A word may also be a part of the number, digits being digits."""
+        """Whether the message contains all of it. A word may also match digits of the number or the code."""
         text = f"{message.text} {message.to} {message.code}".casefold()
         return (
             all(part in message.to for part in self.to)
@@ -26,7 +26,7 @@ class Search:
 
 
 def parse_search(text: str) -> Search:
-    """A search as it is typed. An unknown prefix is a word like any other; too much text is cut."""
+    """The search that a user typed. An unknown prefix is an ordinary word, and a text that is too long is cut."""
     to, purposes, words = [], [], []
     for word in text[:MAX_CHARACTERS].casefold().split():
         prefix, colon, rest = word.partition(":")

@@ -1,1 +1,1 @@
-"""What a message says, and how many segments carry it."""
+"""The text of a message, and how many SMS segments carry it."""

@@ -1,4 +1,4 @@
-"""What will be sent, for the operator to read before anybody else does."""
+"""Shows an operator the texts before they are sent."""
 
 from shared.internal_api.sms import Language, Purpose
 from shared.languages import language_of
@@ -10,17 +10,17 @@ CODE = "012345"
 
 
 def preview(texts: Texts, number: str, language: Language | None = None, dialect: str = "", client: str = "") -> str:
-    """The text for each purpose, with its encoding and how many short messages carry it.
+    """The text for each purpose, with its encoding and segments.
 
-    ``number`` may be a prefix. Without a language it is that of the number's country, as for who asks for none.
+    ``number`` may be a prefix. Without a language, the texts are in the language of the number's country.
     """
     shown = []
     for purpose in Purpose:
-        occasion = MessageContext(purpose, language or Language(language_of(number)), number, dialect, client)
-        text = texts.compose(CODE, occasion, CODE_LIFETIME)
-        written, parts = encoding(text), segments(text)
-        size = f"{units(text)} of {written.alone if parts == 1 else parts * written.part}"
-        carried = "1 short message" if parts == 1 else f"{parts} short messages"
+        context = MessageContext(purpose, language or Language(language_of(number)), number, dialect, client)
+        text = texts.compose(CODE, context, CODE_LIFETIME)
+        used, parts = encoding(text), segments(text)
+        size = f"{units(text)} of {used.alone if parts == 1 else parts * used.part}"
+        count = "1 segment" if parts == 1 else f"{parts} segments"
         indented = "\n".join(f"    {line}" for line in text.split("\n"))
-        shown.append(f"{purpose.value} ({occasion.language.value}): {written.name}, {size}, {carried}\n{indented}\n")
+        shown.append(f"{purpose.value} ({context.language.value}): {used.name}, {size}, {count}\n{indented}\n")
     return "\n".join(shown)

@@ -1,4 +1,4 @@
-"""What a message says: the most particular words there are for it, and the line that phones fill its code in from."""
+"""The text of a message: the most specific template, signature and autofill line for it."""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from shared.internal_api.sms import Language, Purpose
 from sms_service.messages.default_templates import MINUTES, SIGNATURES, TEMPLATES
 
 PLACEHOLDERS = frozenset({"code", "minutes", "signature"})
-"""What a template may ask for. ``minutes`` brings its unit, in the language of the text: ``5 minutes``."""
+"""The placeholders of a template. ``minutes`` includes the unit, in the language of the text: ``5 minutes``."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class MessageContext:
-    """What a message is sent for, in which language, to whom, and for which app."""
+    """What a message is for: its purpose, language, recipient and app."""
 
     purpose: Purpose
     language: Language
@@ -28,7 +28,7 @@ class MessageContext:
 
 @dataclass(frozen=True)
 class Scope:
-    """The occasions that something is for; what is left as it is here restricts nothing."""
+    """The messages that an entry of the settings file applies to. A field with its default restricts nothing."""
 
     dialect: str = ""
     client: str = ""
@@ -36,19 +36,19 @@ class Scope:
     purpose: Purpose | None = None
     language: Language | None = None
 
-    def covers(self, occasion: MessageContext) -> bool:
-        """Whether it is for this occasion."""
+    def covers(self, context: MessageContext) -> bool:
+        """Whether it applies to a message."""
         return (
-            self.dialect in ("", occasion.dialect)
-            and self.client in ("", occasion.client)
-            and occasion.number.startswith(self.prefix)
-            and self.purpose in (None, occasion.purpose)
-            and self.language in (None, occasion.language)
+            self.dialect in ("", context.dialect)
+            and self.client in ("", context.client)
+            and context.number.startswith(self.prefix)
+            and self.purpose in (None, context.purpose)
+            and self.language in (None, context.language)
         )
 
     @property
     def rank(self) -> tuple[bool, bool, int, bool, bool]:
-        """The greater, the more particular. Of two that cover one occasion and differ, one is greater."""
+        """Greater for a more specific scope. Two scopes that cover the same message never have equal ranks."""
         return (
             bool(self.dialect),
             bool(self.client),
@@ -60,10 +60,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Autofill:
-    """Who may fill a code in: an Android app by its hash (SMS Retriever), a site by its domain (origin-bound codes).
+    """Lets an Android app fill in the code by its hash (SMS Retriever), or a site by its domain (origin-bound codes).
 
-    The line of a domain must be the last one, and what follows its code there is ignored; a message for SMS Retriever
-    ends with the hash. So they share a line.
+    Both share one line: the line of a domain must be the last one, where text after the code is ignored, and a message
+    for SMS Retriever must end with the hash.
     """
 
     app_hash: str = ""
@@ -78,14 +78,14 @@ class Autofill:
 Scoped = Sequence[tuple[Scope, T]]
 
 
-def find(given: Scoped[T], occasion: MessageContext) -> T | None:
-    """Of what covers an occasion the most particular; None where nothing does."""
-    fitting = [each for each in given if each[0].covers(occasion)]
-    return max(fitting, key=lambda each: each[0].rank)[1] if fitting else None
+def most_specific(entries: Scoped[T], context: MessageContext) -> T | None:
+    """The most specific of the entries that cover a message; None if no entry does."""
+    covering = [entry for entry in entries if entry[0].covers(context)]
+    return max(covering, key=lambda entry: entry[0].rank)[1] if covering else None
 
 
 class Texts:
-    """Templates, signatures and autofill lines of the operator's, over our own words."""
+    """The operator's templates, signatures and autofill lines, with the built-in ones as defaults."""
 
     def __init__(
         self, templates: Scoped[str] = (), signatures: Scoped[str] = (), autofills: Scoped[Autofill] = ()
@@ -94,21 +94,21 @@ class Texts:
         self._signatures = signatures
         self._autofills = autofills
 
-    def compose(self, code: str, occasion: MessageContext, remaining: timedelta) -> str:
-        """The text for a code that lives for ``remaining``, which a message sent again must not overstate."""
-        template = find(self._templates, occasion) or TEMPLATES[occasion.language][occasion.purpose]
-        signature = find(self._signatures, occasion)
+    def compose(self, code: str, context: MessageContext, remaining: timedelta) -> str:
+        """The text for a code that is valid for ``remaining``, which is shorter when a code is sent again."""
+        template = most_specific(self._templates, context) or TEMPLATES[context.language][context.purpose]
+        signature = most_specific(self._signatures, context)
         text = template.format(
             code=code,
-            minutes=_minutes(remaining, occasion.language),
-            signature=SIGNATURES[occasion.language] if signature is None else signature,
+            minutes=_minutes(remaining, context.language),
+            signature=SIGNATURES[context.language] if signature is None else signature,
         ).strip()
-        autofill = find(self._autofills, occasion)
+        autofill = most_specific(self._autofills, context)
         return f"{text}\n{autofill.line(code)}" if autofill else text
 
 
 BUILT_IN = Texts()
-"""Our own words and nothing else."""
+"""The built-in templates alone."""
 
 
 def _minutes(remaining: timedelta, language: Language) -> str:

@@ -1,1 +1,1 @@
-"""The schema's history: alembic revisions in plain SQL."""
+"""The history of the schema: alembic revisions in plain SQL."""

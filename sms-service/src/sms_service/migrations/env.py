@@ -1,5 +1,5 @@
-"""What alembic runs to apply the revisions."""
+"""Alembic runs this module to apply the revisions."""
 
-from shared.migrations import run
+from shared.process.migrations import run
 
 run()

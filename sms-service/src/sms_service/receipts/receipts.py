@@ -10,7 +10,8 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
-from shared.events import MessageDelivered, MessageFailed, OutboxMessage, new_event
+from shared.events.catalogue import MessageDelivered, MessageFailed
+from shared.events.envelope import OutboxMessage, new_event
 from sms_service.events import SOURCE
 from sms_service.senders.port import DeliveryStatus, Receipt
 
@@ -38,7 +39,7 @@ class ReceiptCallback:
 
 @dataclass(frozen=True)
 class ReceiptBatch:
-    """The receipts in a callback, and the JSON with which the provider expects to be answered."""
+    """The receipts in a callback, and the JSON reply that the provider expects."""
 
     receipts: Sequence[Receipt]
     reply: str = "{}"

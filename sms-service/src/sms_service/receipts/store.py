@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, transaction
 from sms_service.receipts.receipts import ReportedAttempt

@@ -2,60 +2,28 @@
 
 import re
 from itertools import product
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
+from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Whole, Word
 from sms_service.senders.limits import SenderLimits
-from sms_service.spending.money import micros
-
-ENVIRON = "environ"
-"""The key of the validation context under which the environment is."""
+from sms_service.spending.config import Prices
 
 
-def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
-        raise ValueError("expected the name of an environment variable, such as TWILIO_AUTH_TOKEN")
-    value = (info.context or {}).get(ENVIRON, {}).get(name, "")
-    if not value:
-        raise ValueError(f"{name} is not set in the environment")
-    return SecretStr(value)
-
-
-FromEnv = Annotated[SecretStr, BeforeValidator(_from_environ)]
-Word = Annotated[str, Field(min_length=1, max_length=128)]
-Whole = Annotated[int, Field(strict=True)]
-"""A number that is written as one: neither ``true`` nor ``"80"``."""
-Most = Annotated[Whole, Field(ge=1)]
-
-
-class Part(BaseModel):
-    """A table of the file: every key is known, and none is repeated in an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class LimitsPart(Part):
+class LimitsPart(ConfigTable):
     """Messages to one number, in rolling windows."""
 
-    per_minute: Most | None = None
-    per_hour: Most | None = None
-    per_day: Most | None = None
+    per_minute: AtLeastOne | None = None
+    per_hour: AtLeastOne | None = None
+    per_day: AtLeastOne | None = None
 
 
-def micros_of(amount: Any) -> int:
-    """An amount of money in the file: text, so that no fraction is rounded before we see it."""
-    return micros(amount if isinstance(amount, str) else "")
+class SenderTable(ConfigTable):
+    """The keys that all types of senders share."""
 
-
-Prefix = Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")]
-Prices = dict[Prefix, Annotated[int, BeforeValidator(micros_of)]]
-"""What one segment costs to numbers with a prefix; the longest decides."""
-
-
-class _Sender(Part):
     limits: LimitsPart = LimitsPart()
     prices: Prices = Field(default_factory=dict)
 
@@ -65,13 +33,13 @@ class _Sender(Part):
         return SenderLimits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
 
 
-class InboxConfig(_Sender):
+class InboxConfig(SenderTable):
     """The SMS inbox, in development only."""
 
     type: Literal["inbox"]
 
 
-class WebhookConfig(_Sender):
+class WebhookConfig(SenderTable):
     """A signed POST to the operator's own service."""
 
     type: Literal["webhook"]
@@ -79,7 +47,7 @@ class WebhookConfig(_Sender):
     secret: FromEnv = Field(alias="secret_env")
 
 
-class TwilioConfig(_Sender):
+class TwilioConfig(SenderTable):
     """Twilio's Messages API, with either ``from_number`` or ``messaging_service_sid``."""
 
     type: Literal["twilio"]
@@ -101,7 +69,7 @@ _TEMPLATE_KEYS = frozenset(
 )
 
 
-class Templates(Part):
+class Templates(ConfigTable):
     """The provider's ids of approved templates: a ``default``, and more for a purpose, a language or both."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
@@ -120,7 +88,7 @@ GATEWAY_LIMITS = LimitsPart(per_minute=1, per_hour=5, per_day=10)
 """What mainland Chinese gateways allow per number and signature. They refuse more, and the account loses trust."""
 
 
-class AliyunConfig(_Sender):
+class AliyunConfig(SenderTable):
     """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host: another region's, or a test server's."""
 
     type: Literal["aliyun"]
@@ -141,7 +109,7 @@ def _contains_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
     return parameters
 
 
-class TencentConfig(_Sender):
+class TencentConfig(SenderTable):
     """Tencent Cloud SMS. ``parameters`` are those of the templates, in their order."""
 
     type: Literal["tencent"]
@@ -158,7 +126,7 @@ class TencentConfig(_Sender):
     limits: LimitsPart = LimitsPart(per_minute=2, per_day=10)
 
 
-class AwsConfig(_Sender):
+class AwsConfig(SenderTable):
     """Amazon SNS. Without the two keys, the credentials of the machine (role, profile) are used."""
 
     type: Literal["aws"]
@@ -175,7 +143,7 @@ def _smpp_password(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class SmppConfig(_Sender):
+class SmppConfig(SenderTable):
     """A carrier's SMS centre, by SMPP 3.4, whose fields are short ASCII strings."""
 
     type: Literal["smpp"]

@@ -15,7 +15,7 @@ from shared.phone import E164
 from sms_service.messages.segments import segments
 
 SEND_SECONDS = 4.0
-"""The deadline of one send. It is below 5 s, by when a message without an answer must be with the next sender."""
+"""The deadline of one send. It is below 5 s, after which a message must be with the next sender."""
 MAX_ERROR_CODE = 64
 MAX_PROVIDER_ID = 128
 

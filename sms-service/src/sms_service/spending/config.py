@@ -5,18 +5,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sms_service.senders.config import Part, Prices, Whole, micros_of
-from sms_service.spending.money import Budget, Tariff
+from sms_service.config_file.fields import ConfigTable, Prefix, Whole
+from sms_service.spending.money import Budget, Tariff, micros
 from sms_service.spending.plan import KINDS, Plan
 from sms_service.spending.policy import Rule
 
 Loc = tuple[str | int, ...]
-Amount = Annotated[int, BeforeValidator(micros_of)]
+
+
+def _micros(amount: Any) -> int:
+    """An amount is text in the file, because TOML would round the fraction of a number."""
+    return micros(amount if isinstance(amount, str) else "")
+
+
+Amount = Annotated[int, BeforeValidator(_micros)]
+Prices = dict[Prefix, Amount]
+"""The price of one segment to numbers with a prefix. The longest prefix decides."""
 Sends = Annotated[Whole, Field(ge=0, le=1_000_000)]
 Percent = Annotated[Whole, Field(ge=1, le=100)]
 
 
-class StagesPart(Part):
+class StagesPart(ConfigTable):
     """How many sends in an hour flag, throttle and block a prefix; 0 switches a stage off."""
 
     flag: Sends
@@ -25,7 +34,7 @@ class StagesPart(Part):
     per_minute: Whole = Field(default=6, ge=1, le=100_000)
 
 
-class SpendingPart(Part):
+class SpendingPart(ConfigTable):
     """The currency of all amounts, and what to do about prefixes whose users verify too few codes."""
 
     currency: str = Field(pattern=r"^[A-Z]{3}$")
@@ -47,10 +56,10 @@ class SpendingPart(Part):
         }
 
 
-class BudgetPart(Part):
+class BudgetPart(ConfigTable):
     """How much may be spent on numbers with a prefix in each hour and each day of the clock (UTC)."""
 
-    prefix: str = Field(pattern=r"^\+[0-9]{0,15}$")
+    prefix: Prefix
     hour: Amount | None = None
     day: Amount | None = None
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from shared.events import EventData, OutboxMessage, new_event
+from shared.events.envelope import EventData, OutboxMessage, new_event
 from sms_service.events import SOURCE
 from sms_service.spending.money import Budget, BudgetWindow
 from sms_service.spending.plan import Plan

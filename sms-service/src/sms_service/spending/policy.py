@@ -52,8 +52,8 @@ class PrefixTraffic:
     @property
     def sample_size(self) -> int:
         """Sample size for the verification rate. A send whose code is still valid and unverified counts as one half."""
-        unverified = max(0, self.young - self.young_verified)
-        return self.settled + min(self.young, self.young_verified) + unverified // 2
+        verified = min(self.young, self.young_verified)
+        return self.settled + verified + (self.young - verified) // 2
 
 
 @dataclass(frozen=True)

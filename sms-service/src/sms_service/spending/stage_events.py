@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from shared.events import (
+from shared.events.catalogue import (
     BudgetData,
     BudgetExhausted,
     BudgetRenewed,
     BudgetWarned,
-    EventData,
     PrefixBlocked,
     PrefixCleared,
     PrefixData,
     PrefixFlagged,
     PrefixThrottled,
 )
+from shared.events.envelope import EventData
 from sms_service.spending.money import BudgetWindow
 from sms_service.spending.plan import Plan
 from sms_service.spending.policy import PrefixTraffic, Stage

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.postgres import Pool, connection
 from shared.sql import load_sql
 from sms_service.otp import CODE_LIFETIME

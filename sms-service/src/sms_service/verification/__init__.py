@@ -1,1 +1,1 @@
-"""The life of a code: requested, limited, checked, and recorded for the operator."""
+"""The life of a code: requested, limited, checked, and recorded for operators."""

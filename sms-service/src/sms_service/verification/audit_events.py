@@ -1,4 +1,4 @@
-"""What happens to a number that no other row tells: refusals, and codes that came back. Kept so it can be explained."""
+"""What an operator needs to know about a number and no other table shows: refusals, and codes that were checked."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,38 +8,38 @@ from shared.internal_api.sms import Purpose
 
 REFUSALS_PER_DAY = 40
 UNUSABLE_CHECKS_PER_DAY = 10
-"""How many are kept for one number in 24 hours, however many there are. Wrong tries have their own limits."""
+"""How many are kept for one number in 24 hours. Incorrect codes need no cap here: they have limits of their own."""
 CALLER = "caller"
-"""The limiter of callers who ask too often: of their refusals one a minute is kept."""
+"""The limiter on callers. One of its refusals a minute is kept for each site."""
 
 
 class EventKind(StrEnum):
-    """The kinds of happenings."""
+    """The kinds of verification events."""
 
     REFUSED = "refused"
-    """A code was asked for and not sent; ``detail`` is the limiter, or which of two things spending did."""
-    WRONG = "wrong"
-    """A wrong code came back, and a try was counted."""
-    RIGHT = "right"
-    """The right code came back for the first time."""
-    DEAD = "dead"
-    """A code came back for a verification that no code can open; ``detail`` is why, a ``UnusableReason``."""
+    """A code was requested and not sent. ``detail`` is the limiter, or the reason why spending refused."""
+    INCORRECT = "incorrect"
+    """An incorrect code was entered, and the attempt counted."""
+    CORRECT = "correct"
+    """The correct code was entered for the first time."""
+    UNUSABLE = "unusable"
+    """A code was entered for a verification that no code can pass. ``detail`` is an ``UnusableReason``."""
 
 
 class UnusableReason(StrEnum):
-    """Why no code opens a verification."""
+    """Why no code passes a verification."""
 
     REPLACED = "replaced"
     USED_UP = "used_up"
     SPENT = "spent"
     EXPIRED = "expired"
     LIMITED = "limited"
-    """It lives, but the number or the network of the guess has too many wrong tries behind it."""
+    """It is live, but its number or the source network has had too many incorrect codes."""
 
 
 @dataclass(frozen=True)
 class VerificationEvent:
-    """One of them, as it is written. A refusal belongs to no verification."""
+    """One event as it is written. A refusal has no verification."""
 
     phone_ref: int
     kind: EventKind

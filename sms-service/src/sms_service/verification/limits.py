@@ -1,4 +1,4 @@
-"""What may be sent for a number and when again: pure functions over its last 24 hours."""
+"""When a number may get a code: pure functions over its last 24 hours."""
 
 import math
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ WINDOW = timedelta(hours=24)
 TRIES_PER_CODE = 5
 FAILURES_PER_WINDOW = 10
 FAILURES_FROM_ONE_NETWORK = 5
-"""Of those ten, from one network: a stranger cannot use up what the number's owner may get wrong elsewhere."""
+"""Of those ten, how many one network can use up. The rest stays for the number's owner."""
 NETWORK_FAILURES = 60
 NETWORK_FAILURE_WINDOW = timedelta(hours=1)
-"""Wrong tries from one network, at whatever numbers."""
+"""Incorrect codes from one network, over all numbers."""
 SENDS_PER_WINDOW = 10
-"""For one number over all dialects; a dialect may ask for fewer, never for more."""
+"""For one number over all dialects. A dialect may set a lower cap, not a higher one."""
 TEST_SENDS_PER_WINDOW = 100
-"""For a test number, whatever dialect: it costs nothing, but a script that has lost its way should be told."""
+"""For one test number over all dialects. It costs nothing, but the cap stops a script that runs away."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """One code's life: the code itself follows from these fields and a key, and is stored nowhere."""
+    """The life of one code. The code is derived from these fields and a key, and stored nowhere."""
 
     verification_id: UUID
     code_key_id: int
@@ -36,15 +36,15 @@ class Verification:
     version: int = 0
 
     def is_live(self, now: datetime) -> bool:
-        """Whether its code can still be sent again and entered for the first time."""
+        """Whether its code can be sent again and entered for the first time."""
         return self.verified_at is None and self.tries < TRIES_PER_CODE and now < self.expires_at
 
 
 @dataclass(frozen=True)
 class NumberState:
-    """All that decides about a number and a purpose, read at one moment of the database's clock.
+    """What decides about a number and a purpose, read at one moment of the database's clock.
 
-    ``version`` is the number's: whatever is decided here is written only if it has not changed since.
+    ``version`` is the number's. A decision is written only if the version has not changed since.
     """
 
     now: datetime
@@ -53,12 +53,12 @@ class NumberState:
     verification: Verification | None
 
 
-def recent(stamps: Sequence[datetime], now: datetime) -> tuple[datetime, ...]:
-    """Those of the rolling 24 hours, oldest first."""
-    return tuple(sorted(stamp for stamp in stamps if stamp > now - WINDOW))
+def recent(times: Sequence[datetime], now: datetime) -> tuple[datetime, ...]:
+    """The times of the last 24 hours, oldest first."""
+    return tuple(sorted(time for time in times if time > now - WINDOW))
 
 
-def refuse_cooling(sends: Sequence[datetime], cooldown: int, now: datetime) -> None:
+def refuse_cooldown(sends: Sequence[datetime], cooldown: int, now: datetime) -> None:
     """Raise ``ServiceError(COOLDOWN)`` within ``cooldown`` seconds of the last send."""
     if sends:
         left = max(sends) + timedelta(seconds=cooldown) - now
@@ -66,24 +66,24 @@ def refuse_cooling(sends: Sequence[datetime], cooldown: int, now: datetime) -> N
             raise ServiceError(ErrorCode.COOLDOWN, retry_after=_seconds(left))
 
 
-def refuse_capped(sends: Sequence[datetime], cap: int, now: datetime) -> None:
-    """Raise ``ServiceError(DAILY_CAP)`` when ``cap`` sends lie in the last 24 hours; it frees as they leave."""
+def refuse_daily_cap(sends: Sequence[datetime], cap: int, now: datetime) -> None:
+    """Raise ``ServiceError(DAILY_CAP)`` if the last 24 hours hold ``cap`` sends or more."""
     _refuse_full(sends, min(cap, SENDS_PER_WINDOW), now)
 
 
-def refuse_tested(sends: Sequence[datetime], now: datetime) -> None:
-    """As ``refuse_capped``, for a test number: its own cap, and no cooldown beside it."""
+def refuse_test_cap(sends: Sequence[datetime], now: datetime) -> None:
+    """As ``refuse_daily_cap``, with the cap of test numbers. They have no cooldown."""
     _refuse_full(sends, TEST_SENDS_PER_WINDOW, now)
 
 
 def _refuse_full(sends: Sequence[datetime], cap: int, now: datetime) -> None:
-    inside = recent(sends, now)
-    if len(inside) >= cap:
-        raise ServiceError(ErrorCode.DAILY_CAP, retry_after=_seconds(inside[-cap] + WINDOW - now))
+    counted = recent(sends, now)
+    if len(counted) >= cap:
+        raise ServiceError(ErrorCode.DAILY_CAP, retry_after=_seconds(counted[-cap] + WINDOW - now))
 
 
 def next_verification(state: NumberState, new_id: UUID, code_key_id: int) -> Verification:
-    """The live verification, whose same code goes out again, or a new one when there is none."""
+    """The live verification, whose code is sent again, or a new one if there is none."""
     current = state.verification
     if current is not None and current.is_live(state.now):
         return replace(current, version=current.version + 1)

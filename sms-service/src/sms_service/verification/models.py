@@ -1,18 +1,19 @@
-"""What passes between the rules of a code and its store."""
+"""The values that pass between the rules of a code and its stores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
+from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import Verification
 
 
 @dataclass(frozen=True)
 class AcceptedRequest:
-    """One accepted request, to be written as a whole: number, verification, message and outbox."""
+    """An accepted request for a code, written as a whole: number, verification, message and outbox."""
 
     phone_ref: int
     number_version: int
@@ -29,10 +30,20 @@ class AcceptedRequest:
 
 
 @dataclass(frozen=True)
-class CheckAttempt:
-    """A try that has been counted and may now be compared. ``at`` is its mark on the number.
+class CodeCheck:
+    """A code to check: for a number, or for a verification alone. Incorrect codes count on ``source_network`` too."""
 
-    ``source_network`` is whom it was counted on besides, if anybody, in the window that ends at ``resets_at``.
+    phone_ref: int | None
+    purpose: Purpose
+    verification_id: UUID | None
+    source_network: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckAttempt:
+    """A counted attempt, whose code may now be compared. ``at`` is its mark on the number.
+
+    If it also counts on a ``source_network``, it does so in the window that ends at ``resets_at``.
     """
 
     verification_id: UUID
@@ -47,8 +58,18 @@ class CheckAttempt:
 
 
 @dataclass(frozen=True)
+class SuccessfulCheck:
+    """A correct code, and the event to publish for the first one. Spending counts it under ``prefixes``, if any."""
+
+    attempt: CheckAttempt
+    event: OutboxMessage
+    dialect: str
+    prefixes: NumberPrefixes | None = None
+
+
+@dataclass(frozen=True)
 class Verified:
-    """A verified number: since when, and what time it is now, by the database's clock."""
+    """When a number was first verified, and the time now, both by the database's clock."""
 
     verified_at: datetime
     now: datetime

@@ -1,124 +1,110 @@
-"""Verifications and the numbers they belong to: their SQL."""
+"""Stores verifications and the activity of their numbers. Calls that come close together share one statement."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 import asyncpg
 
 from shared.batching import Batcher, KeyedBatcher
-from shared.events import OutboxMessage
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection, is_rolled_back
-from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification import audit_store, check_store, request_store
 from sms_service.verification.audit_events import VerificationEvent
-from sms_service.verification.check_store import CodeCheck, SuccessfulCheck
 from sms_service.verification.limits import NumberState, Verification
-from sms_service.verification.models import AcceptedRequest, CheckAttempt, Verified
+from sms_service.verification.models import AcceptedRequest, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 
-NUMBER_STATE = """
+NUMBER_STATES = """
     select now() as now, n.version as number_version, n.sends,
         v.verification_id, v.code_key_id, v.created_at, v.expires_at, v.tries, v.verified_at, v.version
-    from unnest($1::bigint[], $2::text[]) with ordinality as asked (phone_ref, purpose, position)
+    from unnest($1::bigint[], $2::text[]) with ordinality as request (phone_ref, purpose, position)
     left join number_activity n using (phone_ref)
     left join verifications v using (phone_ref, purpose)
-    order by asked.position
+    order by request.position
 """
 
 SENDS = "select now(), (select sends from number_activity where phone_ref = $1)"
 
 
 class VerificationStore:
-    """Verifications and the numbers they belong to."""
+    """The repository of ``CodeIssuer``, ``CodeChecker`` and ``AuditRecorder``."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._state = Batcher(self._states)
-        self._accept = KeyedBatcher(self._accept_all, lambda asked: {asked.phone_ref}, is_rolled_back)
-        self._count_try = KeyedBatcher(
-            self._count_all, lambda check: _changed(check.phone_ref, check.source_network), is_rolled_back
+        self._accept = KeyedBatcher(self._accept_all, lambda request: {request.phone_ref}, is_rolled_back)
+        self._count_attempt = KeyedBatcher(
+            self._count_all, lambda check: _keys(check.phone_ref, check.source_network), is_rolled_back
         )
         self._succeed = KeyedBatcher(
             self._succeed_all,
-            lambda right: _changed(right.attempt.phone_ref, right.attempt.source_network),
+            lambda success: _keys(success.attempt.phone_ref, success.attempt.source_network),
             is_rolled_back,
         )
 
     async def state(self, phone_ref: int, purpose: Purpose) -> NumberState:
-        """Where a number stands, read without a lock: ``accept`` finds out whether it still stands there."""
+        """The state of a number, read without a lock. ``accept`` finds out if it has changed since."""
         return await self._state((phone_ref, purpose))
 
-    async def _states(self, asked: Sequence[tuple[int, Purpose]]) -> list[NumberState]:
-        refs, purposes = [ref for ref, _ in asked], [purpose.value for _, purpose in asked]
+    async def _states(self, requests: Sequence[tuple[int, Purpose]]) -> list[NumberState]:
+        refs, purposes = [ref for ref, _ in requests], [purpose.value for _, purpose in requests]
         async with connection(self._pool) as conn:
-            rows = await conn.fetch(NUMBER_STATE, refs, purposes)
+            rows = await conn.fetch(NUMBER_STATES, refs, purposes)
         return [
             NumberState(row["now"], row["number_version"] or 0, tuple(row["sends"] or ()), _verification(row))
             for row in rows
         ]
 
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[datetime]]:
-        """What time it is, and when codes went to a number."""
+        """The time now, and when codes were sent to a number, both by the database's clock."""
         async with connection(self._pool) as conn:
             row = await conn.fetchrow(SENDS, phone_ref)
-        assert row is not None  # noqa: S101  it asks for no table's row
+        assert row is not None  # noqa: S101  the statement always returns one row
         return row[0], row[1] or ()
 
-    async def accept(self, accept: AcceptedRequest) -> bool:
-        """Write an accepted request. False when the number has changed since it was decided upon."""
-        return await self._accept(accept)
+    async def accept(self, request: AcceptedRequest) -> bool:
+        """Write an accepted request. False if the number has changed since its state was read."""
+        return await self._accept(request)
 
     async def _accept_all(self, requests: Sequence[AcceptedRequest]) -> list[bool]:
         async with connection(self._pool) as conn:
-            return await request_store.write(conn, requests)
+            return await request_store.accept_requests(conn, requests)
 
-    async def tell(self, messages: Sequence[OutboxMessage], event: VerificationEvent) -> None:
-        """Keep a happening and add the events that tell it."""
+    async def record_event(self, event: VerificationEvent, messages: Sequence[OutboxMessage]) -> None:
+        """Store a verification event and publish its messages."""
         async with connection(self._pool) as conn:
-            await audit_store.tell(conn, messages, event)
+            await audit_store.record_event(conn, event, messages)
 
-    async def record_unusable(
-        self, phone_ref: int | None, purpose: Purpose, verification_id: UUID | None, dialect: str
-    ) -> None:
-        """Keep that a code came back which opens nothing, if there is a verification it was meant for."""
+    async def record_unusable(self, check: CodeCheck, dialect: str) -> None:
+        """Store that a code was entered which no verification accepts, if there is a verification it belongs to."""
         async with connection(self._pool) as conn:
-            await audit_store.record_unusable(conn, phone_ref, purpose, verification_id, dialect)
+            await audit_store.record_unusable(conn, check, dialect)
 
-    async def count_try(
-        self, phone_ref: int, purpose: Purpose, verification_id: UUID | None, source_network: str | None
-    ) -> CheckAttempt | None:
-        """Count a try on the code of a number and purpose; None when there is none that may be tried."""
-        return await self._count_try(CodeCheck(phone_ref, purpose, verification_id, source_network))
+    async def count_attempt(self, check: CodeCheck) -> CheckAttempt | None:
+        """Count an attempt before its code is compared; None if there is no code to compare.
+
+        A check by ``verification_id`` alone goes on its own: which number it is for is known only to the statement.
+        """
+        if check.phone_ref is None:
+            return (await self._count_all([check]))[0]
+        return await self._count_attempt(check)
 
     async def _count_all(self, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
         async with connection(self._pool) as conn:
-            return await check_store.count(conn, checks)
+            return await check_store.count_attempts(conn, checks)
 
-    async def count_try_by_id(
-        self, verification_id: UUID, purpose: Purpose, source_network: str | None
-    ) -> CheckAttempt | None:
-        """As ``count_try``, for who knows only the verification."""
-        async with connection(self._pool) as conn:
-            return await check_store.count_by_id(conn, CodeCheck(None, purpose, verification_id, source_network))
-
-    async def succeed(
-        self, attempt: CheckAttempt, event: OutboxMessage, dialect: str, area: NumberPrefixes | None = None
-    ) -> Verified | None:
-        """Mark as verified and give the try back; None when a newer verification has taken its place.
-
-        ``area`` is where it is counted, if anywhere: once, beside the send of its code.
-        """
-        return await self._succeed(SuccessfulCheck(attempt, event, dialect, area))
+    async def succeed(self, success: SuccessfulCheck) -> Verified | None:
+        """Record a correct code and refund its attempt; None if a newer verification has replaced this one."""
+        return await self._succeed(success)
 
     async def _succeed_all(self, successes: Sequence[SuccessfulCheck]) -> list[Verified | None]:
         async with connection(self._pool) as conn:
             return await check_store.succeed(conn, successes)
 
 
-def _changed(*rows: int | str | None) -> set[int | str]:
-    """What of a number and a guesser a statement is to change."""
-    return {row for row in rows if row is not None}
+def _keys(*keys: int | str | None) -> set[int | str]:
+    """The number and the source network that a statement changes."""
+    return {key for key in keys if key is not None}
 
 
 def _verification(row: asyncpg.Record) -> Verification | None:

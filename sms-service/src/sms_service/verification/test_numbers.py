@@ -1,4 +1,4 @@
-"""Numbers for app review and CI: never sent to, a code of their own, a lane of their own, and an end."""
+"""Test numbers, for app review and CI: a fixed code, limits of their own, a last day, and no message is ever sent."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from shared.phone import E164, mask
 log = structlog.get_logger()
 
 SENDER = "test number"
-"""What the ledger calls the sender of a message that was none. No sender of a file can be named so."""
+"""The sender in the ledger for messages to test numbers. The settings file does not allow this name for a sender."""
 
 
 @dataclass(frozen=True)
 class TestNumber:
-    """One number, its code, and the last day (UTC) on which it works."""
+    """One number, its code, and the last day (UTC) on which the code works."""
 
     __test__ = False
 
@@ -25,32 +25,37 @@ class TestNumber:
     code: str = field(repr=False)
     until: date
 
-    def is_over(self, now: datetime) -> bool:
-        """Whether its last day has passed."""
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the last day has passed."""
         return now.date() > self.until
 
-    def demand(self, now: datetime) -> None:
-        """Raise ``NUMBER_REFUSED`` after its last day: it is not sent to then, either."""
-        if self.is_over(now):
+    def refuse_expired(self, now: datetime) -> None:
+        """Raise ``NUMBER_REFUSED`` after the last day. The number gets no message then, either."""
+        if self.is_expired(now):
             raise ServiceError(ErrorCode.NUMBER_REFUSED)
 
 
 class TestNumbers:
-    """All of them, by number."""
+    """The test numbers of the settings file."""
 
     __test__ = False
 
     def __init__(self, numbers: Iterable[TestNumber] = ()) -> None:
-        self._numbers: Mapping[E164, TestNumber] = {one.number: one for one in numbers}
+        self._by_number: Mapping[E164, TestNumber] = {test.number: test for test in numbers}
 
     def find(self, number: E164) -> TestNumber | None:
-        """The test number that a number is, if it is one; over or not."""
-        return self._numbers.get(number)
+        """The test number with these digits, expired or not."""
+        return self._by_number.get(number)
 
-    def announce(self, now: datetime) -> None:
-        """Say at start which there are: each is a way in with a code that somebody wrote down."""
-        for one in self._numbers.values():
-            log.warning("test_number.configured", masked=mask(one.number), until=str(one.until), over=one.is_over(now))
+    def log_configured(self, now: datetime) -> None:
+        """Warn of each test number at the start: its code is written down somewhere, and it opens an account."""
+        for test in self._by_number.values():
+            log.warning(
+                "test_number.configured",
+                masked=mask(test.number),
+                until=str(test.until),
+                expired=test.is_expired(now),
+            )
 
 
 NO_TEST_NUMBERS = TestNumbers()

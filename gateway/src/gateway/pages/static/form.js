@@ -1,4 +1,4 @@
-// What the three forms share: fields and what is wrong with them, the button that sends a code, calls, the end.
+// Shared by the three forms: fields and their errors, the button that sends a code, calls, and the final state.
 
 export const form = document.querySelector("form");
 export const words = JSON.parse(form.dataset.words);
@@ -6,8 +6,8 @@ export const language = document.documentElement.lang;
 export const byId = (id) => document.getElementById(id);
 export const value = (name) => byId(name).value.trim();
 
-// An input's complaint, in words below it and for assistive technology; an empty text takes it back.
-export function complain(name, text) {
+// Show an error below an input and to assistive technology. An empty text removes it.
+export function setError(name, text) {
   byId(`${name}-error`).textContent = text;
   byId(name).setAttribute("aria-invalid", String(Boolean(text)));
   return Boolean(text);
@@ -19,32 +19,32 @@ export function hint(name, text, good = false) {
   line.classList.toggle("good", good);
 }
 
-export function say(text, bad = false, line = byId("status")) {
+export function setStatus(text, bad = false, line = byId("status")) {
   line.textContent = text;
   line.classList.toggle("bad", bad);
 }
 
-// Asks our own server. Without an answer it throws; what the answer says is judged by who asked.
+// Call our own server. Throws without a response; the caller handles refusals.
 export async function call(method, path, fields, token) {
   const headers = { Accept: "application/json", "Accept-Language": language };
   if (fields) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
   const body = fields && JSON.stringify(fields);
-  const answer = await fetch(path, { method, headers, body, credentials: "omit", signal: AbortSignal.timeout(15_000) });
-  const wait = Number(answer.headers.get("Retry-After")) || 0;
-  return { ok: answer.ok, status: answer.status, wait, body: answer.status === 204 ? {} : await answer.json() };
+  const response = await fetch(path, { method, headers, body, credentials: "omit", signal: AbortSignal.timeout(15_000) });
+  const wait = Number(response.headers.get("Retry-After")) || 0;
+  return { ok: response.ok, status: response.status, wait, body: response.status === 204 ? {} : await response.json() };
 }
 
-// Runs one thing at a time for a button, and says so when the server cannot be reached.
-export function busyWith(button, work) {
+// Run one action at a time for a button, and show a message when the server cannot be reached.
+export function busyWith(button, action) {
   return async (event) => {
     event?.preventDefault();
     if (button.getAttribute("aria-disabled") === "true") return;
     button.setAttribute("aria-disabled", "true");
     try {
-      await work();
+      await action();
     } catch {
-      say(words.offline, true);
+      setStatus(words.offline, true);
     } finally {
       button.removeAttribute("aria-disabled");
     }
@@ -54,8 +54,8 @@ export function busyWith(button, work) {
 let ends = 0;
 let ticking;
 
-// No code may be asked for during these seconds; the button counts them down.
-export function holdSending(seconds) {
+// Disable the button that sends a code for some seconds, with a countdown.
+export function startCooldown(seconds) {
   const button = byId("send");
   ends = Date.now() + seconds * 1000;
   clearInterval(ticking);
@@ -69,24 +69,24 @@ export function holdSending(seconds) {
   tick();
 }
 
-// What every form asks of itself before it asks the server. True when all is well; else the first bad field has focus.
-export function complete() {
-  const needs = { phone: words.need_phone, code: words.need_code, password: words.need_password, confirm: words.need_confirm };
-  for (const name of Object.keys(needs)) {
+// Validate the form before it is sent. Returns true if it is valid; otherwise the first invalid field gets focus.
+export function validate() {
+  const missing = { phone: words.need_phone, code: words.need_code, password: words.need_password, confirm: words.need_confirm };
+  for (const name of Object.keys(missing)) {
     const input = byId(name);
     if (!input) continue;
-    if (!input.value) complain(name, needs[name]);
-    else if (name === "password" && input.minLength > input.value.length) complain(name, words.short);
-    else if (name === "confirm" && input.value !== byId("password").value) complain(name, words.differ);
-    else if (byId(`${name}-error`).textContent) complain(name, "");
+    if (!input.value) setError(name, missing[name]);
+    else if (name === "password" && input.minLength > input.value.length) setError(name, words.short);
+    else if (name === "confirm" && input.value !== byId("password").value) setError(name, words.differ);
+    else if (byId(`${name}-error`).textContent) setError(name, "");
   }
-  return !focusFirstBad();
+  return !focusFirstInvalid();
 }
 
-export function focusFirstBad() {
-  const bad = form.querySelector('[aria-invalid="true"]');
-  bad?.focus();
-  return bad;
+export function focusFirstInvalid() {
+  const invalid = form.querySelector('[aria-invalid="true"]');
+  invalid?.focus();
+  return invalid;
 }
 
 export function finish() {
@@ -97,7 +97,7 @@ export function finish() {
 }
 
 for (const input of form.querySelectorAll("input")) {
-  input.addEventListener("input", () => { if (byId(`${input.id}-error`).textContent) complain(input.id, ""); });
+  input.addEventListener("input", () => { if (byId(`${input.id}-error`).textContent) setError(input.id, ""); });
 }
 
 for (const button of document.querySelectorAll(".reveal")) {
@@ -105,9 +105,9 @@ for (const button of document.querySelectorAll(".reveal")) {
   const label = document.querySelector(`label[for="${input.id}"]`).textContent;
   button.hidden = false;
   button.addEventListener("click", () => {
-    const shown = input.type === "password";
-    input.type = shown ? "text" : "password";
-    button.textContent = shown ? words.hide : words.show;
+    const reveal = input.type === "password";
+    input.type = reveal ? "text" : "password";
+    button.textContent = reveal ? words.hide : words.show;
     button.setAttribute("aria-label", `${button.textContent}: ${label}`);
   });
 }

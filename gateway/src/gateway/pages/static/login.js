@@ -1,18 +1,18 @@
-// Logging in with number and password, over our own API.
+// Log in with a number and a password, through our own API.
 
-import { busyWith, byId, call, complain, complete, focusFirstBad, form, say, value, words } from "./form.js";
-import { enter } from "./session.js";
+import { busyWith, byId, call, setError, validate, focusFirstInvalid, form, setStatus, value, words } from "./form.js";
+import { openSession } from "./session.js";
 
 async function logIn() {
-  say("");
-  if (!complete()) return;
+  setStatus("");
+  if (!validate()) return;
   const fields = { phone: value("phone"), password: byId("password").value, client: "web" };
-  const answer = await call("POST", "/v2/sessions", fields);
-  if (answer.ok) return enter(answer.body);
-  const { code, detail } = answer.body;
-  if (code === "number_refused") complain("phone", detail);
-  else say(`${detail} ${answer.wait ? words.wait.replace("{seconds}", answer.wait) : ""}`, true);
-  focusFirstBad();
+  const response = await call("POST", "/v2/sessions", fields);
+  if (response.ok) return openSession(response.body);
+  const { code, detail } = response.body;
+  if (code === "number_refused") setError("phone", detail);
+  else setStatus(`${detail} ${response.wait ? words.wait.replace("{seconds}", response.wait) : ""}`, true);
+  focusFirstInvalid();
 }
 
 form.addEventListener("submit", busyWith(byId("go"), logIn));

@@ -1,21 +1,21 @@
-// Registering, as a client of contract register_page: three calls, told apart by errorCode.
+// Register, as a client of the contract register_page: three calls with errorCode in each response.
 
-import { busyWith, byId, call, complain, complete, finish, focusFirstBad, form, hint, holdSending, say, value, words } from "./form.js";
+import { busyWith, byId, call, setError, validate, finish, focusFirstInvalid, form, hint, startCooldown, setStatus, value, words } from "./form.js";
 
 const FIELDS = { 1001: "phone", 1002: "code", 1003: "phone", 1004: "code", 1005: "code", 1006: "password" };
-const COOLDOWN = 60; // "one code in 60 seconds", says the contract
-const LOOKS_WHOLE = /^((\+|00)?86)?1[3-9]\d{9}$|^(\+|00)(?!86)\d{8,}$/;
+const COOLDOWN = 60; // seconds, as the contract defines
+const LOOKS_COMPLETE = /^((\+|00)?86)?1[3-9]\d{9}$|^(\+|00)(?!86)\d{8,}$/;
 
-// The contract's own text in Chinese; its translation where there is one.
-const text = (answer) => words.refusals[answer.body.errorCode] ?? answer.body.msg;
+// The contract's own text in Chinese, or its translation.
+const text = (response) => words.refusals[response.body.errorCode] ?? response.body.msg;
 
-function refused(answer) {
-  const { errorCode } = answer.body;
+function showRefusal(response) {
+  const { errorCode } = response.body;
   const field = FIELDS[errorCode];
-  if (errorCode === "1002") holdSending(answer.wait || COOLDOWN);
-  if (field) complain(field, text(answer));
-  else say(`${text(answer)} ${answer.wait ? words.wait.replace("{seconds}", answer.wait) : ""}`, true);
-  focusFirstBad();
+  if (errorCode === "1002") startCooldown(response.wait || COOLDOWN);
+  if (field) setError(field, text(response));
+  else setStatus(`${text(response)} ${response.wait ? words.wait.replace("{seconds}", response.wait) : ""}`, true);
+  focusFirstInvalid();
 }
 
 let waiting;
@@ -32,36 +32,36 @@ async function check(always = false) {
   clearTimeout(waiting);
   const phone = value("phone");
   const bare = phone.replace(/[\s-]/g, "");
-  if (!phone || checked === phone || !(always || LOOKS_WHOLE.test(bare))) return;
+  if (!phone || checked === phone || !(always || LOOKS_COMPLETE.test(bare))) return;
   checked = phone;
   hint("phone", words.checking);
-  const answer = await call("POST", "/v1/register/checkPhone", { phone }).catch(() => null);
-  if (value("phone") !== phone) return; // typed on meanwhile
+  const response = await call("POST", "/v1/register/checkPhone", { phone }).catch(() => null);
+  if (value("phone") !== phone) return; // the number has changed since
   hint("phone", "");
-  const code = answer?.body.errorCode;
-  if (code === "0000") hint("phone", text(answer), true);
-  else if (code === "1001" || code === "1003") complain("phone", text(answer));
-  else if (code === "1002") holdSending(answer.wait || COOLDOWN);
-  else checked = ""; // not known: sending will tell
+  const code = response?.body.errorCode;
+  if (code === "0000") hint("phone", text(response), true);
+  else if (code === "1001" || code === "1003") setError("phone", text(response));
+  else if (code === "1002") startCooldown(response.wait || COOLDOWN);
+  else checked = ""; // unknown; sending a code will show it
 }
 
 async function send() {
-  say("");
-  if (complain("phone", value("phone") ? "" : words.need_phone)) return void byId("phone").focus();
-  const answer = await call("POST", "/v1/register/sendCode", { phone: value("phone") });
-  if (answer.body.success !== "true") return refused(answer);
-  holdSending(COOLDOWN);
-  complain("code", "");
-  hint("code", words.refusals["0000"] ? words.sent : answer.body.msg, true);
+  setStatus("");
+  if (setError("phone", value("phone") ? "" : words.need_phone)) return void byId("phone").focus();
+  const response = await call("POST", "/v1/register/sendCode", { phone: value("phone") });
+  if (response.body.success !== "true") return showRefusal(response);
+  startCooldown(COOLDOWN);
+  setError("code", "");
+  hint("code", words.refusals["0000"] ? words.sent : response.body.msg, true);
   byId("code").focus();
 }
 
 async function register() {
-  say("");
-  if (!complete()) return;
+  setStatus("");
+  if (!validate()) return;
   const fields = { phone: value("phone"), vcode: value("code"), password: byId("password").value };
-  const answer = await call("POST", "/v1/register", fields);
-  if (answer.body.success !== "true") return refused(answer);
+  const response = await call("POST", "/v1/register", fields);
+  if (response.body.success !== "true") return showRefusal(response);
   byId("number").textContent = fields.phone;
   finish();
 }

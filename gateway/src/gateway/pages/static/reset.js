@@ -1,7 +1,7 @@
-// A new password for who can read a code, over our own API: code to ticket, ticket and password to a session.
+// Reset the password through our own API: exchange a code for a ticket, and the ticket and a password for a session.
 
-import { busyWith, byId, call, complain, complete, focusFirstBad, form, hint, holdSending, say, value, words } from "./form.js";
-import { enter } from "./session.js";
+import { busyWith, byId, call, setError, validate, focusFirstInvalid, form, hint, startCooldown, setStatus, value, words } from "./form.js";
+import { openSession } from "./session.js";
 
 const FIELDS = {
   number_refused: "phone", no_account: "phone", account_banned: "phone",
@@ -10,37 +10,37 @@ const FIELDS = {
 };
 let challenge = "";
 
-function refused(answer) {
-  const { code, detail } = answer.body;
-  if (code === "cooldown") holdSending(answer.wait);
-  if (FIELDS[code]) complain(FIELDS[code], detail);
-  else say(`${detail} ${answer.wait ? words.wait.replace("{seconds}", answer.wait) : ""}`, true);
-  focusFirstBad();
+function showRefusal(response) {
+  const { code, detail } = response.body;
+  if (code === "cooldown") startCooldown(response.wait);
+  if (FIELDS[code]) setError(FIELDS[code], detail);
+  else setStatus(`${detail} ${response.wait ? words.wait.replace("{seconds}", response.wait) : ""}`, true);
+  focusFirstInvalid();
 }
 
 async function send() {
-  say("");
-  if (complain("phone", value("phone") ? "" : words.need_phone)) return void byId("phone").focus();
-  const answer = await call("POST", "/v2/verifications", { phone: value("phone"), purpose: "reset_password" });
-  if (!answer.ok) return refused(answer);
-  challenge = answer.body.challenge;
-  holdSending(answer.body.resend_after);
-  complain("code", "");
+  setStatus("");
+  if (setError("phone", value("phone") ? "" : words.need_phone)) return void byId("phone").focus();
+  const response = await call("POST", "/v2/verifications", { phone: value("phone"), purpose: "reset_password" });
+  if (!response.ok) return showRefusal(response);
+  challenge = response.body.challenge;
+  startCooldown(response.body.resend_after);
+  setError("code", "");
   hint("code", words.sent, true);
   byId("code").focus();
 }
 
 async function reset() {
-  say("");
-  if (!complete()) return;
-  if (!challenge) return void (complain("code", words.first_send), byId("send").focus());
+  setStatus("");
+  if (!validate()) return;
+  if (!challenge) return void (setError("code", words.first_send), byId("send").focus());
   const checked = await call("POST", "/v2/verifications/check", { challenge, code: value("code") });
-  if (!checked.ok) return refused(checked);
+  if (!checked.ok) return showRefusal(checked);
   const fields = { ticket: checked.body.ticket, password: byId("password").value, client: "web" };
-  const answer = await call("PUT", "/v2/password", fields);
-  if (!answer.ok) return refused(answer);
+  const response = await call("PUT", "/v2/password", fields);
+  if (!response.ok) return showRefusal(response);
   challenge = "";
-  await enter(answer.body);
+  await openSession(response.body);
 }
 
 byId("phone").addEventListener("input", () => { challenge = ""; });

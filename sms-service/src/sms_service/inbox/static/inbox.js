@@ -1,4 +1,4 @@
-// The inbox, alive: waits for a change, asks the server for the page again, and takes over the rows that differ.
+// Keeps the inbox up to date: waits for a change, loads the page again, and replaces the rows that differ.
 
 const main = document.getElementById("inbox");
 const words = JSON.parse(main.dataset.words);
@@ -11,14 +11,14 @@ const byId = (id) => document.getElementById(id);
 const rows = () => [...byId("messages").children];
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 let unseen = 0;
-let asked = 0;
+let requests = 0;
 
 async function load() {
-  const mine = ++asked;
+  const request = ++requests;
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (mine !== asked) return; // a later question is on its way
+  if (request !== requests) return; // a later request is under way
   main.dataset.count = page.getElementById("inbox").dataset.count;
   for (const id of ["shown", "nothing"]) byId(id).replaceChildren(...page.getElementById(id).childNodes);
   take([...page.getElementById("messages").children]);
@@ -26,7 +26,7 @@ async function load() {
   refresh();
 }
 
-// Rows that stay are left alone, so that neither focus nor a selection is lost.
+// Rows that stay are not touched, so they keep the focus and the selection.
 function take(fresh) {
   const list = byId("messages");
   const wanted = new Set(fresh.map((row) => row.id));
@@ -78,7 +78,7 @@ async function follow() {
       if ((await answer.json()).state !== main.dataset.state) await load();
       failures = 0;
       connected(true);
-      await pause(150); // many at once become one
+      await pause(150); // several changes become one load
     } catch {
       connected(false);
       await pause(Math.min(5000, 500 * 2 ** failures++));
@@ -91,7 +91,7 @@ async function copy(button) {
   let done = true;
   try {
     await navigator.clipboard.writeText(code);
-  } catch { // an address that is not local and not https has no clipboard
+  } catch { // the clipboard exists only on https and localhost
     getSelection().selectAllChildren(button.querySelector(".digits"));
     done = document.execCommand("copy");
   }

@@ -1,1 +1,1 @@
-"""Each revision once, in order."""
+"""One module for each revision, in order."""

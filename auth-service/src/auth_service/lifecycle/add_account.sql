@@ -1,0 +1,25 @@
+-- Register an account, with everything that belongs to it, in one transaction.
+-- A taken number or name is no error here, because PostgreSQL would log the key of a unique violation: a clear number.
+-- It leaves new_account empty instead, and everything else depends on that row. A spent ticket is a unique violation,
+-- which undoes the account; its key is only an id.
+with new_account as (
+    insert into accounts (user_id, phone, password_hash, nickname, name, name_key, client, dialect)
+    values (:user_id, :phone, :password_hash, :nickname, :name, :name_key, :client, :dialect)
+    on conflict do nothing
+    returning *
+), spent_ticket as (
+    insert into spent_tickets (verification_id, purpose, user_id)
+    select :verification_id, :purpose, user_id from new_account
+), new_session as (
+    insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
+    select :token_hash, :session_id, user_id, :client, :dialect, now() + interval '30 days' from new_account
+), new_entry as (
+    insert into audit_log (id, action, phone_ref, user_id, network, client, dialect)
+    select :entry_id, :action, :phone_ref, user_id, :network, :client, :dialect from new_account
+), new_messages as (
+    insert into outbox (id, exchange, routing_key, body)
+    select message.*
+    from new_account,
+        unnest(:message_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[]) as message
+)
+select a.* from new_account a

@@ -1,0 +1,52 @@
+"""Password reset: a ticket sets a new password, ends every session of the user, and opens a new one."""
+
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from auth_service.audit import AuditEntry
+from auth_service.lifecycle.redemption import TicketRedemption, TicketState, context_of
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.sessions.model import NewSession
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Account, LoggedIn, ResetPassword
+from shared.internal_api.sms import Purpose
+from shared.tickets import Ticket
+
+log = structlog.get_logger()
+
+
+class PasswordResetRepository(Protocol):
+    """Where passwords are reset."""
+
+    async def reset(self, verification_id: UUID, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
+        """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``."""
+
+
+class PasswordReset:
+    """The rules of a password reset."""
+
+    def __init__(
+        self, repository: PasswordResetRepository, *, redemption: TicketRedemption, passwords: PasswordHasher
+    ) -> None:
+        self._repository = repository
+        self._redemption = redemption
+        self._passwords = passwords
+
+    async def reset(self, request: ResetPassword) -> LoggedIn:
+        """Set the password and open a session. Raises ``NO_ACCOUNT``, and what ``TicketRedemption.redeem`` raises."""
+        return await self._redemption.redeem(request, Purpose.RESET_PASSWORD, partial(self._set_password, request))
+
+    async def _set_password(self, request: ResetPassword, ticket: Ticket, state: TicketState) -> LoggedIn:
+        if state.account is None:
+            raise ServiceError(ErrorCode.NO_ACCOUNT)
+        if state.account.is_banned:
+            raise ServiceError(ErrorCode.ACCOUNT_BANNED)
+        password_hash = await self._passwords.hash(request.secret)
+        session = NewSession(state.account.user_id, context_of(request))
+        entry = self._redemption.entry(ticket, "succeeded", session.context, session.user_id)
+        account = await self._repository.reset(ticket.verification_id, password_hash, session, entry)
+        log.info("password.reset", user_id=session.user_id, session_id=str(session.session_id))
+        return LoggedIn(account=account, session_id=session.session_id, token=session.token)

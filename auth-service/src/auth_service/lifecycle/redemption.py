@@ -1,0 +1,169 @@
+"""Redeems a ticket for registration or password reset: once, and a repeat of the same request succeeds again."""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from auth_service.accounts.model import StoredAccount
+from auth_service.audit import AuditEntry, AuditLog
+from auth_service.client_context import ClientContext
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.sessions.session_opener import SessionOpener
+from auth_service.tickets.redemption_lock import RedemptionLocks
+from auth_service.tickets.verifier import TicketVerifier
+from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.internal_api.auth import LoggedIn, Register, ResetPassword
+from shared.internal_api.sms import Purpose
+from shared.phone import E164, PhoneKeys, split
+from shared.tickets import Ticket
+
+CAUSES = {Purpose.SIGN_UP: "register", Purpose.RESET_PASSWORD: "reset_password"}
+"""The operation of a purpose, as events and the audit log name it."""
+
+MAX_ATTEMPTS = 2
+log = structlog.get_logger()
+Request = Register | ResetPassword
+
+
+class ConflictError(Exception):
+    """Another request was faster: the ticket, the number or the name is no longer free."""
+
+
+@dataclass(frozen=True, slots=True)
+class TicketState:
+    """The user who spent a ticket, if it is spent, and the account of its number, if there is one.
+
+    ``name_taken`` says whether an account has the username of the request.
+    """
+
+    spent_by: int | None
+    account: StoredAccount | None
+    name_taken: bool = False
+
+
+Fulfil = Callable[[Ticket, TicketState], Awaitable[LoggedIn]]
+"""Spends an unspent ticket. Raises ``ConflictError`` when another request was faster."""
+
+
+class RedemptionRepository(Protocol):
+    """The state of tickets."""
+
+    async def ticket_state(self, verification_id: UUID, phone: E164, name: str | None) -> TicketState:
+        """The state of a ticket, of its number and of a username."""
+
+
+class TicketRedemption:
+    """The rules that registration and password reset share."""
+
+    def __init__(
+        self,
+        repository: RedemptionRepository,
+        *,
+        opener: SessionOpener,
+        audit: AuditLog,
+        passwords: PasswordHasher,
+        tickets: TicketVerifier,
+        phones: PhoneKeys,
+    ) -> None:
+        self._repository = repository
+        self._opener = opener
+        self._audit = audit
+        self._passwords = passwords
+        self._tickets = tickets
+        self._phones = phones
+        self._locks = RedemptionLocks()
+
+    async def redeem(self, request: Request, purpose: Purpose, fulfil: Fulfil) -> LoggedIn:
+        """Verify the ticket and ``fulfil`` the request, or repeat its success.
+
+        Raises ``CODE_REFUSED``, ``PASSWORD_LENGTH`` (the password is the number), ``ACCOUNT_BANNED``, ``UNAVAILABLE``.
+        """
+        ticket = self._tickets.verify(request.ticket, purpose)
+        try:
+            _check_request(request, ticket.number)
+            return await self._redeem_in_turn(ticket, request, fulfil)
+        except ServiceError as refusal:
+            if refusal.code is not ErrorCode.UNAVAILABLE:
+                await self._audit.record(self.entry(ticket, "refused", context_of(request)))
+            raise
+
+    def entry(self, ticket: Ticket, outcome: str, context: ClientContext, user_id: int | None = None) -> AuditEntry:
+        """The audit entry of a redemption."""
+        return AuditEntry(f"{CAUSES[ticket.purpose]}.{outcome}", self._phones.ref(ticket.number), context, user_id)
+
+    async def _redeem_in_turn(self, ticket: Ticket, request: Request, fulfil: Fulfil) -> LoggedIn:
+        digest = self._passwords.digest(request.secret or "")
+        async with self._locks.locked(ticket.verification_id) as lock:
+            if lock.secret_digest is None:
+                redeemed = await self._redeem(ticket, request, fulfil)
+                lock.secret_digest, lock.version = digest, redeemed.account.version
+                return redeemed
+        # This process redeemed the ticket a moment ago, so the two secrets can be compared without hashing.
+        if not hmac.compare_digest(lock.secret_digest, digest):
+            raise ServiceError(ErrorCode.CODE_REFUSED)
+        state = await self._state(ticket, request)
+        if state.account is None or state.account.account.version != lock.version:
+            await self._check_same_secret(state, request)
+        return await self._repeat(ticket, request, state)
+
+    async def _redeem(self, ticket: Ticket, request: Request, fulfil: Fulfil) -> LoggedIn:
+        for _ in range(MAX_ATTEMPTS):  # after a conflict the ticket is spent, or the number or the name is taken
+            state = await self._state(ticket, request)
+            if state.spent_by is not None:
+                await self._check_same_secret(state, request)
+                return await self._repeat(ticket, request, state)
+            try:
+                return await fulfil(ticket, state)
+            except ConflictError:
+                log.info("redemption.contended", verification_id=str(ticket.verification_id))
+        raise unavailable()
+
+    async def _state(self, ticket: Ticket, request: Request) -> TicketState:
+        name = request.name if isinstance(request, Register) else None
+        return await self._repository.ticket_state(ticket.verification_id, ticket.number, name)
+
+    async def _check_same_secret(self, state: TicketState, request: Request) -> None:
+        account = state.account
+        if request.secret is None:
+            same = account is not None and account.password_hash is None
+        else:
+            same = (await self._passwords.verify(account.password_hash if account else None, request.secret)).matches
+        if not same:
+            raise ServiceError(ErrorCode.CODE_REFUSED)
+
+    async def _repeat(self, ticket: Ticket, request: Request, state: TicketState) -> LoggedIn:
+        """Repeat the success of the same request, with a session of its own."""
+        account = state.account
+        if account is None or account.user_id != state.spent_by:
+            raise ServiceError(ErrorCode.CODE_REFUSED)
+        if isinstance(request, Register) and request.name != account.account.name:
+            raise ServiceError(ErrorCode.CODE_REFUSED)
+        if account.is_banned:
+            raise ServiceError(ErrorCode.ACCOUNT_BANNED)
+        entry = self.entry(ticket, "repeated", context_of(request), account.user_id)
+        cause = CAUSES[ticket.purpose]
+        return await self._opener.open(account, entry, cause=cause, refuse_with=ErrorCode.CODE_REFUSED)
+
+
+def context_of(request: Request) -> ClientContext:
+    """The app that sent the request. The gateway does not pass on its address."""
+    return ClientContext(request.dialect, request.client)
+
+
+def _check_request(request: Request, number: E164) -> None:
+    if request.phone not in (None, number):
+        raise ServiceError(ErrorCode.CODE_REFUSED)
+    # Without a phone in the request the gateway could not compare password and number.
+    if request.phone is None and request.secret in _secrets_of(number):
+        raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
+
+
+def _secrets_of(number: E164) -> set[str]:
+    """The secrets of passwords that are the number itself, in each of its spellings."""
+    spellings = (number, number[1:], split(number)[1])
+    return {hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in spellings}

@@ -1,0 +1,50 @@
+"""Builds the objects of this room and puts them into the application."""
+
+from aiohttp import web
+
+from auth_service.lifecycle import api
+from auth_service.lifecycle.password_reset import PasswordReset
+from auth_service.lifecycle.password_reset_store import PasswordResetStore
+from auth_service.lifecycle.phone_change import PhoneChange
+from auth_service.lifecycle.phone_change_store import PhoneChangeStore
+from auth_service.lifecycle.redemption import TicketRedemption
+from auth_service.lifecycle.registration import Registration
+from auth_service.lifecycle.registration_store import RegistrationStore
+from auth_service.lifecycle.self_service import SelfService
+from auth_service.lifecycle.self_service_store import SelfServiceStore
+from auth_service.resources import Resources
+from auth_service.sessions.session_opener import SessionOpener, SessionRepository
+from auth_service.settings import AuthSettings
+
+
+def add_lifecycle(
+    app: web.Application, resources: Resources, sessions: SessionRepository, settings: AuthSettings
+) -> None:
+    """Add registration, password reset, change of number and self-service."""
+    pool, wake, audit, phones = resources.pool, resources.wake, resources.audit, resources.phones
+    passwords, tickets = resources.passwords, resources.tickets
+    registration_store = RegistrationStore(pool, wake)
+    redemption = TicketRedemption(
+        registration_store,
+        opener=SessionOpener(sessions),
+        audit=audit,
+        passwords=passwords,
+        tickets=tickets,
+        phones=phones,
+    )
+    app[api.REGISTRATION] = Registration(
+        registration_store,
+        redemption=redemption,
+        passwords=passwords,
+        phones=phones,
+        nickname_prefix=settings.nickname_prefix,
+    )
+    app[api.PASSWORD_RESET] = PasswordReset(PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords)
+    app[api.PHONE_CHANGE] = PhoneChange(PhoneChangeStore(pool, wake), audit=audit, tickets=tickets, phones=phones)
+    app[api.SELF_SERVICE] = SelfService(
+        SelfServiceStore(pool, phones, wake),
+        password_check=resources.password_check,
+        audit=audit,
+        passwords=passwords,
+        phones=phones,
+    )

@@ -1,0 +1,133 @@
+# ruff: noqa: INP001  alembic runs it as a script
+"""The tables of auth-service.
+
+They need no extension, sequence, trigger or foreign key, so that any PostgreSQL will do, a distributed one too.
+"""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+# A user id is random in [2^47, 2^53): exact in JavaScript, and it does not tell how many users there are.
+# No other table has a phone number in clear. name_key is the username without case, and null without a username.
+ACCOUNTS = """
+    create table accounts (
+        user_id bigint primary key check (user_id >= 140737488355328 and user_id < 9007199254740992),
+        phone text not null,
+        password_hash text,
+        name text,
+        name_key text,
+        nickname text not null,
+        gender text not null default 'none' check (gender in ('none', 'female', 'male')),
+        motto text not null default '',
+        avatar text not null default '',
+        thumbnail text not null default '',
+        cover text not null default '',
+        email text not null default '',
+        level integer not null default 0,
+        type integer not null default 0,
+        discoverable boolean not null default true,
+        dialect text not null,
+        client text not null,
+        version integer not null default 1,
+        created_at timestamptz not null default now(),
+        updated_at timestamptz not null default now(),
+        last_login_at timestamptz not null default now(),
+        password_changed_at timestamptz not null default now(),
+        banned_at timestamptz,
+        constraint accounts_phone_key unique (phone),
+        constraint accounts_name_key unique (name_key)
+    )
+"""
+
+SESSIONS = """
+    create table sessions (
+        token_hash bytea primary key,
+        session_id uuid not null,
+        user_id bigint not null,
+        client text not null,
+        dialect text not null,
+        opened_at timestamptz not null default now(),
+        expires_at timestamptz not null,
+        constraint sessions_session_id_key unique (session_id)
+    )
+"""
+
+# A replaced token has the salt of its successor: together with the token, which is not stored, it gives the same
+# successor again. expires_at only says when a row may be deleted; the session decides whether a token is usable.
+REFRESH_TOKENS = """
+    create table refresh_tokens (
+        token_hash bytea primary key,
+        session_id uuid not null,
+        salt bytea,
+        spent_at timestamptz,
+        expires_at timestamptz not null default now() + interval '30 days'
+    )
+"""
+
+# A row outlives its ticket, which is valid for ten minutes, so a spent ticket never looks unspent.
+SPENT_TICKETS = """
+    create table spent_tickets (
+        verification_id uuid primary key,
+        purpose text not null,
+        user_id bigint not null,
+        spent_at timestamptz not null default now(),
+        repeats integer not null default 0
+    )
+"""
+
+AUDIT_LOG = """
+    create table audit_log (
+        id uuid primary key,
+        at timestamptz not null default now(),
+        action text not null,
+        user_id bigint,
+        phone_ref bigint,
+        client text not null,
+        dialect text not null,
+        network text not null default ''
+    )
+"""
+
+LOGIN_FAILURES = """
+    create table login_failures (
+        bucket text primary key,
+        failures integer not null,
+        resets_at timestamptz not null
+    )
+"""
+
+OUTBOX = """
+    create table outbox (
+        id uuid primary key,
+        exchange text not null,
+        routing_key text not null,
+        body bytea not null,
+        created_at timestamptz not null default now(),
+        attempts integer not null default 0,
+        parked_at timestamptz
+    )
+"""
+
+INDEXES = (
+    "create index sessions_user_id on sessions (user_id)",
+    "create index sessions_expires_at on sessions (expires_at)",
+    "create index refresh_tokens_session_id on refresh_tokens (session_id)",
+    "create index refresh_tokens_expires_at on refresh_tokens (expires_at)",
+    "create index spent_tickets_spent_at on spent_tickets (spent_at)",
+    "create index audit_log_at on audit_log (at)",
+    "create index audit_log_user_id_at on audit_log (user_id, at)",
+    # Refusals that have a number and no user: erasing the account of the number finds them.
+    "create index audit_log_phone_ref on audit_log (phone_ref) where user_id is null and phone_ref is not null",
+    "create index login_failures_resets_at on login_failures (resets_at)",
+)
+
+TABLES = (ACCOUNTS, SESSIONS, REFRESH_TOKENS, SPENT_TICKETS, AUDIT_LOG, LOGIN_FAILURES, OUTBOX)
+
+
+def upgrade() -> None:
+    """Create the tables."""
+    op.execute("set local lock_timeout = '2s'")
+    for statement in (*TABLES, *INDEXES):
+        op.execute(statement)

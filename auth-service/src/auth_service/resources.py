@@ -1,0 +1,63 @@
+"""The resources that the rooms share: the database, the outbox relay, the hashing threads, and the keys."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+
+from auth_service.audit_store import AuditStore
+from auth_service.clock import utc_now
+from auth_service.passwords.failure_store import LoginFailureStore
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.settings import AuthSettings
+from auth_service.tickets.verifier import TicketVerifier
+from shared import amqp, postgres
+from shared.keys import KeyRing
+from shared.outbox import Relay
+from shared.phone import PhoneKeys
+from shared.process.settings import OnOff
+from shared.tickets import TicketCodec
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Built once per process. ``wake`` tells the relay that there are messages in the outbox."""
+
+    pool: postgres.Pool
+    wake: Callable[[], None]
+    audit: AuditStore
+    phones: PhoneKeys
+    tickets: TicketVerifier
+    passwords: PasswordHasher
+    password_check: RateLimitedCheck
+
+    async def ping(self) -> None:
+        """For readiness: the service works while PostgreSQL answers."""
+        await postgres.ping(self.pool)
+
+
+@asynccontextmanager
+async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
+    """Reach PostgreSQL and RabbitMQ, relay the outbox and start the hashing threads, until the block ends."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            postgres.pool(settings.postgres_url, settings.auth_database, size=settings.postgres_connections)
+        )
+        bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service publisher"))
+        relay = Relay(pool, await amqp.Publisher.open(bus))
+        await stack.enter_async_context(relay.running())
+        hashing = stack.enter_context(
+            closing(HashingPool(settings.password_hash_threads, settings.password_hash_queue))
+        )
+        passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)
+        limited = settings.caller_limits is OnOff.ON
+        yield Resources(
+            pool=pool,
+            wake=relay.wake,
+            audit=AuditStore(pool),
+            phones=PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value())),
+            tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
+            passwords=passwords,
+            password_check=RateLimitedCheck(LoginFailureStore(pool), passwords, limited=limited),
+        )

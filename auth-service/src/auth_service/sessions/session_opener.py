@@ -1,0 +1,63 @@
+"""Opens sessions for users who have proved who they are."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import structlog
+
+from auth_service.accounts.model import StoredAccount
+from auth_service.audit import AuditEntry
+from auth_service.passwords.model import CountedFailure
+from auth_service.sessions import events
+from auth_service.sessions.model import NewSession
+from shared.errors import ErrorCode, ServiceError
+from shared.events.envelope import OutboxMessage
+from shared.internal_api.auth import Account, LoggedIn
+
+log = structlog.get_logger()
+
+
+class SessionRepository(Protocol):
+    """Where sessions are opened."""
+
+    async def open(
+        self,
+        account: StoredAccount,
+        session: NewSession,
+        entry: AuditEntry,
+        message: OutboxMessage,
+        *,
+        new_hash: str | None = None,
+        counted: Sequence[CountedFailure] = (),
+    ) -> Account | None:
+        """Write the session with its audit entry and message, and refund ``counted``, in one transaction.
+
+        None, and nothing written, when the password, the number or the ban changed since ``account`` was read.
+        ``new_hash`` replaces the hash of the same password.
+        """
+
+
+class SessionOpener:
+    """Opens a session, or refuses because the account changed since its user was verified."""
+
+    def __init__(self, repository: SessionRepository) -> None:
+        self._repository = repository
+
+    async def open(
+        self,
+        account: StoredAccount,
+        entry: AuditEntry,
+        *,
+        cause: str,
+        refuse_with: ErrorCode,
+        new_hash: str | None = None,
+        counted: Sequence[CountedFailure] = (),
+    ) -> LoggedIn:
+        """The account with its new session. Raises ``refuse_with``, ``UNAVAILABLE``."""
+        session = NewSession(account.user_id, entry.context)
+        message = events.session_opened(session, cause)
+        opened = await self._repository.open(account, session, entry, message, new_hash=new_hash, counted=counted)
+        if opened is None:
+            raise ServiceError(refuse_with)
+        log.info("session.opened", user_id=session.user_id, session_id=str(session.session_id), cause=cause)
+        return LoggedIn(account=opened, session_id=session.session_id, token=session.token)

@@ -1,0 +1,25 @@
+"""Builds the objects of this room and puts them into the application."""
+
+from aiohttp import web
+
+from auth_service.resources import Resources
+from auth_service.sessions import api
+from auth_service.sessions.code_login import CodeLogin
+from auth_service.sessions.code_login_store import CodeLoginStore
+from auth_service.sessions.password_login import PasswordLogin
+from auth_service.sessions.session_opener import SessionOpener
+from auth_service.sessions.session_store import SessionStore
+from auth_service.sessions.user_sessions import UserSessions
+
+
+def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
+    """Add log-in with a password, log-in with a code, and the user's sessions. Returns the store, for other rooms."""
+    pool, audit, phones = resources.pool, resources.audit, resources.phones
+    store = SessionStore(pool, resources.wake)
+    opener = SessionOpener(store)
+    app[api.PASSWORD_LOGIN] = PasswordLogin(opener, password_check=resources.password_check, audit=audit, phones=phones)
+    app[api.CODE_LOGIN] = CodeLogin(
+        CodeLoginStore(pool), opener=opener, audit=audit, tickets=resources.tickets, phones=phones
+    )
+    app[api.USER_SESSIONS] = UserSessions(store)
+    return store

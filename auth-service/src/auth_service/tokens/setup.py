@@ -1,0 +1,22 @@
+"""Builds the objects of this room and puts them into the application."""
+
+from aiohttp import web
+
+from auth_service.clock import utc_now
+from auth_service.resources import Resources
+from auth_service.settings import AuthSettings
+from auth_service.tokens import api
+from auth_service.tokens.access_tokens import AccessTokens
+from auth_service.tokens.refresh_token_store import RefreshTokenStore
+from auth_service.tokens.refresh_tokens import RefreshTokens
+from auth_service.tokens.token_resolver import SessionFinder, TokenResolver
+from shared.keys import KeyRing
+
+
+def add_tokens(app: web.Application, resources: Resources, sessions: SessionFinder, settings: AuthSettings) -> None:
+    """Add access tokens, refresh tokens, and the resolution of both."""
+    access_tokens = AccessTokens(KeyRing.parse(settings.jwt_keys.get_secret_value()), settings.jwt_issuer)
+    store = RefreshTokenStore(resources.pool, resources.wake)
+    app[api.ACCESS_TOKENS] = access_tokens
+    app[api.REFRESH_TOKENS] = RefreshTokens(store, access_tokens, utc_now)
+    app[api.TOKEN_RESOLVER] = TokenResolver(sessions, access_tokens, utc_now)

@@ -1,0 +1,1 @@
+"""The events of Haoma: their envelope, and the catalogue of all of them."""

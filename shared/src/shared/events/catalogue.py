@@ -1,0 +1,258 @@
+"""Every event of Haoma, declared once, under a versioned key."""
+
+from typing import Literal
+
+from shared.events.envelope import EventData
+
+
+class UserSnapshot(EventData):
+    """A user as other services may know them. Apply it only if its ``version`` is newer than the one you have."""
+
+    subject_field = "user_id"
+
+    user_id: str
+    phone_ref: str
+    phone_masked: str
+    country: str
+    nickname: str
+    avatar: str
+    discoverable: bool
+    disabled: bool
+    dialect: str
+    client: str
+
+
+class UserRegistered(UserSnapshot):
+    """An account was registered."""
+
+    key = "auth.user.registered.v1"
+
+
+class UserUpdated(UserSnapshot):
+    """The profile, the number, ``discoverable`` or a ban changed."""
+
+    key = "auth.user.updated.v1"
+
+
+class UserDeleted(UserSnapshot):
+    """The account was deleted and its number is free. An older event must not restore it."""
+
+    key = "auth.user.deleted.v1"
+
+
+class PasswordChanged(EventData):
+    """The password was reset with a code, or changed in a session. ``sessions_revoked`` sessions ended."""
+
+    key = "auth.password.changed.v1"
+    subject_field = "user_id"
+
+    user_id: str
+    cause: Literal["reset", "change"]
+    sessions_revoked: int
+
+
+class SessionData(EventData):
+    subject_field = "session_id"
+
+    user_id: str
+    session_id: str
+    cause: str
+    client: str
+
+
+class SessionOpened(SessionData):
+    """A user logged in. ``cause`` is how."""
+
+    key = "auth.session.opened.v1"
+
+
+class SessionRevoked(SessionData):
+    """A session ended before it expired. ``cause`` is why."""
+
+    key = "auth.session.revoked.v1"
+
+
+class VerificationData(EventData):
+    subject_field = "verification_id"
+
+    verification_id: str
+    purpose: str
+    phone_ref: str
+    phone_masked: str
+    country: str
+    dialect: str
+    test_number: bool = False
+
+
+class VerificationRequested(VerificationData):
+    """A code was requested and its message was queued."""
+
+    key = "sms.verification.requested.v1"
+
+
+class VerificationRefused(VerificationData):
+    """A request for a code was refused. ``verification_id`` is empty because there is no verification."""
+
+    key = "sms.verification.refused.v1"
+    subject_field = "phone_ref"
+
+    limiter: str
+    retry_after: int
+
+
+class VerificationSucceeded(VerificationData):
+    """The code was correct: the number is verified."""
+
+    key = "sms.verification.succeeded.v1"
+
+
+class VerificationFailed(VerificationData):
+    """The code was incorrect."""
+
+    key = "sms.verification.failed.v1"
+
+    reason: str
+    tries_left: int
+
+
+class MessageData(EventData):
+    subject_field = "message_id"
+
+    message_id: str
+    verification_id: str
+    sender: str
+    latency_ms: int
+
+
+class MessageSent(MessageData):
+    """A sender accepted the message. ``segments`` is its number of SMS segments, which carriers bill."""
+
+    key = "sms.message.sent.v1"
+
+    segments: int = 1
+
+
+class MessageDelivered(MessageData):
+    """The sender reported that the message reached the phone."""
+
+    key = "sms.message.delivered.v1"
+
+
+class MessageFailed(MessageData):
+    """The message was refused or lost. ``failure`` is the class of the reason."""
+
+    key = "sms.message.failed.v1"
+
+    failure: str
+
+
+class MessageExpired(MessageData):
+    """The code expired before the message could be sent."""
+
+    key = "sms.message.expired.v1"
+
+
+class PrefixData(EventData):
+    subject_field = "scope"
+
+    scope: str
+    kind: Literal["range", "network", "country"]
+    prefix: str
+    sent: int
+    verified: int
+    spent_micros: int
+    currency: str
+    enforced: bool
+    seconds: int
+
+
+class PrefixFlagged(PrefixData):
+    """Users verified too few of the codes that a prefix got in the last hour. Its messages still go out."""
+
+    key = "sms.prefix.flagged.v1"
+
+
+class PrefixThrottled(PrefixData):
+    """A prefix gets a few messages a minute for at least ``seconds``. Without ``enforced`` all of them still go out."""
+
+    key = "sms.prefix.throttled.v1"
+
+
+class PrefixBlocked(PrefixData):
+    """A prefix gets no messages for ``seconds``. Without ``enforced`` all of them still go out."""
+
+    key = "sms.prefix.blocked.v1"
+
+
+class PrefixCleared(PrefixData):
+    """The stages of a prefix have ended: it gets messages like any other prefix."""
+
+    key = "sms.prefix.cleared.v1"
+
+
+class BudgetData(EventData):
+    subject_field = "scope"
+
+    scope: str
+    prefix: str
+    span: Literal["hour", "day"]
+    spent_micros: int
+    limit_micros: int
+    currency: str
+    seconds: int
+
+
+class BudgetWarned(BudgetData):
+    """A budget is spent up to its warning threshold. Its window ends in ``seconds``."""
+
+    key = "sms.budget.warned.v1"
+
+
+class BudgetExhausted(BudgetData):
+    """A budget cannot pay for the cheapest message: its prefix gets none for ``seconds``, when the window ends."""
+
+    key = "sms.budget.exhausted.v1"
+
+
+class BudgetRenewed(BudgetData):
+    """A warned or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
+
+    key = "sms.budget.renewed.v1"
+
+
+class ContactsMatched(EventData):
+    """A user sent an address book: how many numbers, how many of them new, how many of them members."""
+
+    key = "contacts.matched.v1"
+    subject_field = "user_id"
+
+    user_id: str
+    submitted: int
+    charged: int
+    matched: int
+
+
+EVENTS: tuple[type[EventData], ...] = (
+    UserRegistered,
+    UserUpdated,
+    UserDeleted,
+    PasswordChanged,
+    SessionOpened,
+    SessionRevoked,
+    VerificationRequested,
+    VerificationRefused,
+    VerificationSucceeded,
+    VerificationFailed,
+    MessageSent,
+    MessageDelivered,
+    MessageFailed,
+    MessageExpired,
+    PrefixFlagged,
+    PrefixThrottled,
+    PrefixBlocked,
+    PrefixCleared,
+    BudgetWarned,
+    BudgetExhausted,
+    BudgetRenewed,
+    ContactsMatched,
+)

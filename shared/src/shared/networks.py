@@ -1,0 +1,55 @@
+"""The networks around a caller's address, which limits count beside the address itself."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+IPv4OrIPv6 = IPv4Address | IPv6Address
+
+IPV4_NETWORK = 24
+IPV6_SUBSCRIBER = 64
+IPV6_NETWORK = 56
+IPV6_SITE = 48
+
+
+@dataclass(frozen=True)
+class CallerNetworks:
+    """A caller's address, the network that one household or host gets, and the site around it, each as text.
+
+    A site is what a stranger gets for next to nothing: a /48 of IPv6. An IPv4 address has a price, and a /16 belongs
+    to thousands of strangers, so the site of IPv4 is its network.
+    """
+
+    address: str
+    network: str
+    site: str
+
+    @classmethod
+    def of(cls, address: IPv4OrIPv6) -> "CallerNetworks":
+        """IPv4: the address, its /24, and the /24 again. IPv6: its /64, /56 and /48. IPv4 mapped to IPv6 is IPv4."""
+        address = unmapped(address)
+        if isinstance(address, IPv6Address):
+            prefixes = (IPV6_SUBSCRIBER, IPV6_NETWORK, IPV6_SITE)
+            return cls(*(_network(address, prefix) for prefix in prefixes))
+        network = _network(address, IPV4_NETWORK)
+        return cls(str(address), network, network)
+
+
+def network_of(address: IPv4OrIPv6) -> str:
+    """Only the network: a /24 of IPv4, a /56 of IPv6."""
+    address = unmapped(address)
+    return _network(address, IPV4_NETWORK if isinstance(address, IPv4Address) else IPV6_NETWORK)
+
+
+def site_of(address: IPv4OrIPv6) -> str:
+    """Only the site: a /24 of IPv4, a /48 of IPv6."""
+    address = unmapped(address)
+    return _network(address, IPV4_NETWORK if isinstance(address, IPv4Address) else IPV6_SITE)
+
+
+def unmapped(address: IPv4OrIPv6) -> IPv4OrIPv6:
+    """The IPv4 address in an IPv6 address of ``::ffff:0:0/96``; any other address as it is."""
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _network(address: IPv4OrIPv6, prefix: int) -> str:
+    return str(ip_network((address, prefix), strict=False))

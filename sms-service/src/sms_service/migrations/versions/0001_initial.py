@@ -1,0 +1,202 @@
+"""The schema of the first release: numbers, verifications, messages, spending, and the outbox."""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+# The last 24 hours of a number. `version` changes with every change of the number or of its verifications, so that a
+# decision is written only if the state it was made from is still true. `failure_networks` has one entry for each of
+# `failures`, in the same order: the source network, or an empty text.
+NUMBER_ACTIVITY = """
+    create table number_activity (
+        phone_ref bigint primary key,
+        sends timestamptz[] not null default '{}',
+        failures timestamptz[] not null default '{}',
+        failure_networks text[] not null default '{}',
+        version bigint not null
+    )
+"""
+
+# The current verification of a number for each purpose. A newer one replaces it.
+VERIFICATIONS = """
+    create table verifications (
+        phone_ref bigint not null,
+        purpose text not null,
+        verification_id uuid not null unique,
+        phone_sealed bytea not null,
+        dialect text not null,
+        client text not null,
+        code_key_id int not null,
+        created_at timestamptz not null,
+        expires_at timestamptz not null,
+        tries int not null,
+        verified_at timestamptz,
+        version int not null,
+        primary key (phone_ref, purpose)
+    )
+"""
+
+# What an operator needs to know about a number and no other table shows. Rows are only added. The id is that of the
+# published event, if there is one, and a UUIDv7 in any case.
+VERIFICATION_EVENTS = """
+    create table verification_events (
+        id uuid primary key,
+        phone_ref bigint not null,
+        verification_id uuid,
+        at timestamptz not null,
+        kind text not null check (kind in ('refused', 'incorrect', 'correct', 'unusable')),
+        purpose text not null,
+        dialect text not null,
+        detail text not null default '',
+        retry_after int,
+        tries_left int
+    )
+"""
+EVENTS_BY_NUMBER = "create index verification_events_by_number on verification_events (phone_ref, at)"
+
+# Incorrect codes by source network, in a window that opens with the first of them.
+CHECK_FAILURES = """
+    create table check_failures_by_network (
+        network text primary key,
+        failures int not null,
+        resets_at timestamptz not null
+    )
+"""
+
+# The delivery ledger. It copies what a worker needs to send; the sealed number is deleted when the message is finished.
+MESSAGES = """
+    create table messages (
+        message_id uuid primary key,
+        verification_id uuid not null,
+        phone_ref bigint not null,
+        phone_sealed bytea,
+        purpose text not null,
+        language text not null check (language in ('zh', 'en')),
+        client text not null,
+        code_key_id int not null,
+        dialect text not null,
+        state text not null check (state in ('queued', 'sending', 'sent', 'failed', 'expired')),
+        sender text not null default '',
+        failure text not null default '',
+        created_at timestamptz not null,
+        expires_at timestamptz not null,
+        claimed_at timestamptz,
+        finished_at timestamptz,
+        version int not null default 1
+    )
+"""
+UNFINISHED = "create index messages_unfinished on messages (created_at) where state in ('queued', 'sending')"
+# A message that a sender was called for is found by its attempts, and one that waits by messages_unfinished. This index
+# has only those that ended without an attempt, so that accepting a request does not write to it.
+UNATTEMPTED = """
+    create index messages_unattempted on messages (phone_ref) where claimed_at is null and finished_at is not null
+"""
+
+# The calls to senders. The key keeps a message from going to the same sender twice, whichever process dies. A row is
+# committed before its sender is called; `finished_at` is null until the answer is known. `detail` is the provider's own
+# error code. `price` is in millionths of the currency of the settings file, and 0 again once the sender surely charged
+# nothing.
+ATTEMPTS = """
+    create table attempts (
+        message_id uuid not null,
+        sender text not null,
+        number int not null check (number in (1, 2)),
+        verification_id uuid not null,
+        phone_ref bigint not null,
+        outcome text not null default '',
+        detail text not null default '',
+        provider_id text not null default '',
+        segments int not null default 1,
+        price bigint not null default 0,
+        receipt text not null default '' check (receipt in ('', 'failed', 'delivered')),
+        receipt_detail text not null default '',
+        started_at timestamptz not null,
+        finished_at timestamptz,
+        receipt_at timestamptz,
+        primary key (message_id, sender)
+    )
+"""
+ATTEMPTS_BY_NUMBER = "create index attempts_by_number on attempts (phone_ref, started_at)"
+ATTEMPTS_BY_PROVIDER = "create index attempts_by_provider on attempts (sender, provider_id) where provider_id <> ''"
+
+# One row for each window of each budget. A newer window overwrites the row.
+BUDGETS = """
+    create table budgets (
+        prefix text not null,
+        span text not null check (span in ('hour', 'day')),
+        starts_at timestamptz not null,
+        spent bigint not null,
+        primary key (prefix, span)
+    )
+"""
+
+# By number range and by the five minutes in which the messages were requested. Networks and countries are prefixes of
+# the range and are summed up when they are judged: requests would contend for a row that counts a whole country.
+PREFIX_TRAFFIC = """
+    create table prefix_traffic (
+        starts_at timestamptz not null,
+        range text not null,
+        network text not null,
+        country text not null,
+        sent bigint not null default 0,
+        verified bigint not null default 0,
+        spent bigint not null default 0,
+        primary key (starts_at, range)
+    )
+"""
+
+# The stage of each scope (`range:+861380013`, `hour:+86`) that is or was in one. `minute` and `admitted` count the
+# messages to a throttled scope. Traffic before `cleared_at` is ignored.
+PREFIX_STAGES = """
+    create table prefix_stages (
+        scope text primary key,
+        stage int not null check (stage between 0 and 3),
+        since timestamptz not null,
+        until timestamptz not null,
+        cleared_at timestamptz,
+        stops int not null,
+        minute timestamptz not null default 'epoch',
+        admitted int not null default 0,
+        version int not null
+    )
+"""
+
+# Jobs that only one process does at a time, and when one last took each.
+JOB_LEASES = "create table job_leases (job text primary key, taken_at timestamptz not null)"
+
+OUTBOX = """
+    create table outbox (
+        id uuid primary key,
+        exchange text not null,
+        routing_key text not null,
+        body bytea not null,
+        created_at timestamptz not null default now(),
+        attempts int not null default 0,
+        parked_at timestamptz
+    )
+"""
+
+STATEMENTS = (
+    NUMBER_ACTIVITY,
+    VERIFICATIONS,
+    VERIFICATION_EVENTS,
+    EVENTS_BY_NUMBER,
+    CHECK_FAILURES,
+    MESSAGES,
+    UNFINISHED,
+    UNATTEMPTED,
+    ATTEMPTS,
+    ATTEMPTS_BY_NUMBER,
+    ATTEMPTS_BY_PROVIDER,
+    BUDGETS,
+    PREFIX_TRAFFIC,
+    PREFIX_STAGES,
+    JOB_LEASES,
+    OUTBOX,
+)
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)

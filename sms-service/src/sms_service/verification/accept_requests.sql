@@ -1,0 +1,58 @@
+-- Write accepted requests: number, verification, message and outbox. No two requests may be for the same number.
+-- Returns the numbers that were written. A number that has changed since it was read stays as it is, and nothing is
+-- written for its request: every other row hangs on the number's row.
+--
+-- Rows are locked in the order that count_attempts.sql explains. A message to a test number is finished at once.
+with requests as (
+    select * from unnest(
+        :phone_refs::bigint[], :number_versions::bigint[], :purposes::text[], :verification_ids::uuid[],
+        :code_key_ids::int[], :created_at::timestamptz[], :expires_at::timestamptz[], :tries::int[], :versions::int[],
+        :phones_sealed::bytea[], :dialects::text[], :clients::text[], :languages::text[], :message_ids::uuid[],
+        :requested_at::timestamptz[], :to_test_numbers::bool[]
+    ) as request (
+        phone_ref, number_version, purpose, verification_id, code_key_id, created_at, expires_at, tries, version,
+        phone_sealed, dialect, client, language, message_id, requested_at, to_test_number
+    )
+), changed_numbers as (
+    insert into number_activity (phone_ref, sends, version)
+    select phone_ref, array[requested_at], number_version + 1 from requests order by phone_ref
+    on conflict (phone_ref) do update set
+        sends = array(
+            select at from unnest(number_activity.sends) as at
+            where at > excluded.sends[1] - :send_window::interval order by at
+        ) || excluded.sends,
+        version = excluded.version
+    where number_activity.version = excluded.version - 1
+    returning phone_ref
+), written_verifications as (
+    insert into verifications (
+        phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, version, phone_sealed,
+        dialect, client
+    )
+    select phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, version, phone_sealed,
+        dialect, client
+    from requests join changed_numbers using (phone_ref)
+    on conflict (phone_ref, purpose) do update set
+        verification_id = excluded.verification_id, code_key_id = excluded.code_key_id,
+        created_at = excluded.created_at, expires_at = excluded.expires_at, tries = excluded.tries,
+        verified_at = null, version = excluded.version,
+        phone_sealed = excluded.phone_sealed, dialect = excluded.dialect, client = excluded.client
+), queued_messages as (
+    insert into messages (
+        message_id, verification_id, phone_ref, phone_sealed, purpose, code_key_id, dialect, state, created_at,
+        expires_at, language, sender, finished_at, client
+    )
+    select message_id, verification_id, phone_ref, case when not to_test_number then phone_sealed end, purpose,
+        code_key_id, dialect, case when to_test_number then 'sent' else 'queued' end, requested_at,
+        expires_at, language, case when to_test_number then :test_sender else '' end,
+        case when to_test_number then requested_at end, client
+    from requests join changed_numbers using (phone_ref)
+), outbox_messages as (
+    insert into outbox (id, exchange, routing_key, body)
+    select id, exchange, routing_key, body
+    from unnest(
+        :outbox_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[], :outbox_phone_refs::bigint[]
+    ) as message (id, exchange, routing_key, body, phone_ref)
+    join changed_numbers using (phone_ref)
+)
+select phone_ref from changed_numbers

@@ -1,0 +1,172 @@
+"""Checking a code: count the attempt, compare the code, and turn a correct one into a ticket."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NoReturn, Protocol
+
+import structlog
+from prometheus_client import Counter
+
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import CheckCode, CodeChecked
+from shared.networks import IPv4OrIPv6
+from shared.phone import E164, mask
+from shared.spelling import clean
+from shared.tickets import LIFETIME, Ticket
+from sms_service import events
+from sms_service.keys import Secrets
+from sms_service.otp import DIGITS, same
+from sms_service.spending.gate import NO_SPENDING_LIMITS
+from sms_service.spending.prefixes import NumberPrefixes
+from sms_service.verification.audit_recorder import AuditRecorder
+from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
+
+CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["outcome"])
+
+log = structlog.get_logger()
+
+
+class CheckRepository(Protocol):
+    """Stores checks. Each call is atomic.
+
+    ``count_attempt`` returns None if there is no code to compare. ``succeed`` refunds the attempt and returns None if a
+    newer verification has replaced this one.
+    """
+
+    async def count_attempt(self, check: CodeCheck) -> CheckAttempt | None: ...
+    async def succeed(self, success: SuccessfulCheck) -> Verified | None: ...
+
+
+class SourceNetworks(Protocol):
+    """Finds the network that incorrect codes from an address count on; None if they count on the number alone."""
+
+    def source_network(self, address: IPv4OrIPv6 | None) -> str | None: ...
+
+
+class PrefixCounting(Protocol):
+    """Finds the prefixes that spending counts a correct code on; None if it counts nothing."""
+
+    def prefixes(self, number: E164) -> NumberPrefixes | None: ...
+
+
+class CodeChecker:
+    """Checks codes. ``wake`` is called after each commit to the outbox.
+
+    ``master_code`` is correct for every number, in the calls that allow it; it is for development only.
+    """
+
+    def __init__(
+        self,
+        repository: CheckRepository,
+        source_networks: SourceNetworks,
+        secrets: Secrets,
+        audit: AuditRecorder,
+        wake: Callable[[], None],
+        *,
+        test_numbers: TestNumbers = NO_TEST_NUMBERS,
+        prefix_counting: PrefixCounting = NO_SPENDING_LIMITS,
+        master_code: str | None = None,
+    ) -> None:
+        self._repository = repository
+        self._source_networks = source_networks
+        self._deriver = secrets.deriver
+        self._phones = secrets.phones
+        self._tickets = secrets.tickets
+        self._audit = audit
+        self._wake = wake
+        self._test_numbers = test_numbers
+        self._prefix_counting = prefix_counting
+        self._master_code = master_code
+
+    async def check(self, request: CheckCode) -> CodeChecked:
+        """Return the ticket for a correct code, the same one each time. Raises ``CODE_REFUSED`` without a reason.
+
+        Text that cannot be a code is refused without counting an attempt. The attempt is counted before the code is
+        compared, so attempts made at once are counted one by one.
+        """
+        request = self._cleaned(request)
+        check = self._check_of(request)
+        attempt = await self._repository.count_attempt(check)
+        if attempt is None:
+            self._deriver.pretend(E164(request.phone or ""))
+            await self._audit.record_unusable(check, request.dialect)
+            self._refuse("unusable", request)
+        number = E164(request.phone or self._phones.open(attempt.phone_sealed))
+        test = self._test_numbers.find(number)
+        data = events.event_data(
+            number,
+            attempt.phone_ref,
+            request.purpose,
+            request.dialect,
+            attempt.verification_id,
+            is_test=test is not None,
+        )
+        if not self._matches(request, attempt, number, test):
+            await self._audit.record_incorrect(request, attempt, data)
+            self._refuse("incorrect", request)
+        verified = await self._succeed(request, attempt, number, test, data)
+        return self._checked(attempt, number, request, verified)
+
+    def _cleaned(self, request: CheckCode) -> CheckCode:
+        """The request with its code in ASCII digits. Raises ``CODE_REFUSED`` for text that cannot be a code."""
+        code, master = clean(request.code), self._master_code
+        lengths = {DIGITS, len(master)} if master and request.allow_master_code else {DIGITS}
+        if len(code) not in lengths or not code.isdecimal():
+            self._refuse("malformed", request)
+        return request if code == request.code else request.model_copy(update={"code": code})
+
+    def _check_of(self, request: CheckCode) -> CodeCheck:
+        if request.phone is None and request.verification_id is None:
+            raise ServiceError(ErrorCode.PARAMETER_MISSING, field="phone")
+        return CodeCheck(
+            self._phones.ref(E164(request.phone)) if request.phone is not None else None,
+            request.purpose,
+            request.verification_id,
+            self._source_networks.source_network(request.address),
+        )
+
+    def _matches(self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None) -> bool:
+        if test is not None:
+            return same(request.code, test.code) and not test.is_expired(datetime.now(UTC))
+        matches = self._deriver.matches(
+            request.code, attempt.code_key_id, attempt.verification_id, number, request.purpose
+        )
+        return matches or (request.allow_master_code and self._is_master_code(request.code))
+
+    def _is_master_code(self, code: str) -> bool:
+        """Whether it is ``MASTER_CODE``, which may arrive padded to six digits."""
+        master = self._master_code
+        return master is not None and (same(code, master) or same(code, master.zfill(6)))
+
+    async def _succeed(
+        self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None, data: dict[str, Any]
+    ) -> Verified:
+        prefixes = self._prefix_counting.prefixes(number) if test is None else None
+        event = events.succeeded(data, attempt.version)
+        verified = await self._repository.succeed(SuccessfulCheck(attempt, event, request.dialect, prefixes))
+        if verified is None:
+            self._refuse("replaced", request)
+        self._wake()
+        if test is not None:
+            log.warning(
+                "test_number.verified", masked=mask(number), purpose=request.purpose.value, dialect=request.dialect
+            )
+        return verified
+
+    def _refuse(self, outcome: str, request: CheckCode) -> NoReturn:
+        CHECKED.labels(outcome).inc()
+        log.info("code.rejected", outcome=outcome, purpose=request.purpose.value, dialect=request.dialect)
+        raise ServiceError(ErrorCode.CODE_REFUSED)
+
+    def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
+        CHECKED.labels("correct").inc()
+        log.info("code.verified", verification_id=str(attempt.verification_id), purpose=request.purpose.value)
+        # Whole seconds from the first success, so that each later check returns the very same ticket.
+        expires_at = (verified.verified_at + LIFETIME).replace(microsecond=0)
+        ticket = self._tickets.seal(Ticket(attempt.verification_id, number, request.purpose, expires_at))
+        return CodeChecked(
+            ticket=ticket,
+            expires_in=max(1, int((expires_at - verified.now).total_seconds())),
+            again=verified.verified_at < verified.now,
+        )

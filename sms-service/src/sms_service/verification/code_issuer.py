@@ -1,0 +1,228 @@
+"""Requesting a code: which limits apply, in which order, and what is written when the request is accepted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter
+
+from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.events.envelope import new_id
+from shared.internal_api.sms import AskStatus, CodeIssued, IssueCode, Purpose, Status
+from shared.networks import IPv4OrIPv6
+from shared.phone import E164
+from sms_service import events
+from sms_service.keys import Secrets
+from sms_service.send_command import send_command
+from sms_service.spending.gate import NO_SPENDING_LIMITS
+from sms_service.verification.audit_recorder import AuditRecorder
+from sms_service.verification.limits import (
+    NumberState,
+    next_verification,
+    refuse_cooldown,
+    refuse_daily_cap,
+    refuse_test_cap,
+)
+from sms_service.verification.models import AcceptedRequest
+from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
+
+MAX_DECISIONS = 20
+"""How often a request is decided again because the number changed in the meantime."""
+
+REQUESTED = Counter("haoma_codes_requested_total", "Requests for a code that were accepted", ["purpose", "dialect"])
+
+log = structlog.get_logger()
+
+
+class RequestRepository(Protocol):
+    """Stores requests. Each call is atomic. ``accept`` returns false if the number has changed since ``state``."""
+
+    async def state(self, phone_ref: int, purpose: Purpose) -> NumberState: ...
+    async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[datetime]]: ...
+    async def accept(self, request: AcceptedRequest) -> bool: ...
+
+
+class CallerLimits(Protocol):
+    """Limits on callers. ``charge_…`` raise ``CALLER_LIMIT``, or ``UNAVAILABLE`` if they cannot decide.
+
+    ``refund_send`` takes back what ``charge_send`` counted on the number.
+    """
+
+    async def charge_send(self, address: IPv4OrIPv6, phone_ref: int) -> None: ...
+    async def refund_send(self, address: IPv4OrIPv6, phone_ref: int) -> None: ...
+    async def charge_lookup(self, address: IPv4OrIPv6) -> None: ...
+
+
+class SpendingGuard(Protocol):
+    """Whether money may be spent on a number. Raises ``SENDING_PAUSED`` if not.
+
+    ``admit`` takes a slot of each throttled prefix of the number and returns them; ``give_back`` frees slots.
+    """
+
+    def refuse_blocked(self, number: E164) -> None: ...
+    async def admit(self, number: E164) -> Sequence[str]: ...
+    async def give_back(self, slots: Sequence[str]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """The number that a code is requested for, its reference, and the test number that it is, if it is one."""
+
+    number: E164 = field(repr=False)
+    ref: int
+    test: TestNumber | None
+
+
+class CodeIssuer:
+    """Accepts or refuses requests for a code. ``wake`` is called after each commit to the outbox.
+
+    ``reveal_codes`` returns the code to the caller; it is for development only.
+    """
+
+    def __init__(
+        self,
+        repository: RequestRepository,
+        callers: CallerLimits,
+        secrets: Secrets,
+        audit: AuditRecorder,
+        wake: Callable[[], None],
+        *,
+        test_numbers: TestNumbers = NO_TEST_NUMBERS,
+        spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
+        reveal_codes: bool = False,
+    ) -> None:
+        self._repository = repository
+        self._callers = callers
+        self._deriver = secrets.deriver
+        self._phones = secrets.phones
+        self._audit = audit
+        self._wake = wake
+        self._test_numbers = test_numbers
+        self._spending_guard = spending_guard
+        self._reveal_codes = reveal_codes
+
+    async def issue(self, request: IssueCode) -> CodeIssued:
+        """Accept a request, or raise the first of ``CALLER_LIMIT``, ``request.refuse``, ``SENDING_PAUSED``,
+        ``COOLDOWN`` and ``DAILY_CAP`` that applies.
+
+        A test number has only ``NUMBER_REFUSED`` after its last day, ``request.refuse``, and its own ``DAILY_CAP``.
+        """  # noqa: D205  the summary is a list
+        number = E164(request.phone)
+        recipient = Recipient(number, self._phones.ref(number), self._test_numbers.find(number))
+        try:
+            if recipient.test is None:
+                return await self._issue_limited(request, recipient)
+            recipient.test.refuse_expired(datetime.now(UTC))
+            return await self._issue(request, recipient)
+        except ServiceError as error:
+            if error.code is not ErrorCode.UNAVAILABLE:
+                await self._audit.record_refusal(request, number, recipient.ref, error)
+            raise
+
+    async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
+        await self._callers.charge_send(request.address, recipient.ref)
+        try:
+            return await self._issue(request, recipient)
+        except ServiceError:
+            await self._callers.refund_send(request.address, recipient.ref)
+            raise
+
+    async def _issue(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
+        if request.refuse is not None:
+            raise ServiceError(request.refuse)
+        if recipient.test is None:
+            self._spending_guard.refuse_blocked(recipient.number)
+        slots: Sequence[str] | None = None
+        try:
+            for _ in range(MAX_DECISIONS):
+                state = await self._repository.state(recipient.ref, request.purpose)
+                _refuse_limited(request, recipient, state)
+                if slots is None and recipient.test is None:
+                    slots = await self._spending_guard.admit(recipient.number)
+                accepted = self._accepted(request, recipient, state)
+                if await self._repository.accept(accepted):
+                    self._wake()
+                    return self._issued(request, recipient, accepted)
+            raise unavailable()
+        except ServiceError as error:
+            # After ``UNAVAILABLE`` the request may have been written, or the slots cannot be given back anyway.
+            if slots and error.code is not ErrorCode.UNAVAILABLE:
+                await self._spending_guard.give_back(slots)
+            raise
+
+    def _accepted(self, request: IssueCode, recipient: Recipient, state: NumberState) -> AcceptedRequest:
+        verification = next_verification(state, new_id(), self._deriver.current_key_id)
+        message_id, is_test = new_id(), recipient.test is not None
+        event = events.requested(
+            events.event_data(
+                recipient.number,
+                recipient.ref,
+                request.purpose,
+                request.dialect,
+                verification.verification_id,
+                is_test=is_test,
+            ),
+            verification.version,
+        )
+        return AcceptedRequest(
+            phone_ref=recipient.ref,
+            number_version=state.version,
+            verification=verification,
+            purpose=request.purpose,
+            phone_sealed=self._phones.seal(recipient.number),
+            dialect=request.dialect,
+            client=request.client,
+            language=request.language,
+            message_id=message_id,
+            created_at=state.now,
+            messages=[event] if is_test else [send_command(message_id), event],
+            to_test_number=is_test,
+        )
+
+    def _issued(self, request: IssueCode, recipient: Recipient, accepted: AcceptedRequest) -> CodeIssued:
+        verification = accepted.verification
+        REQUESTED.labels(request.purpose.value, request.dialect).inc()
+        log.info(
+            "code.requested",
+            verification_id=str(verification.verification_id),
+            message_id=str(accepted.message_id),
+            purpose=request.purpose.value,
+            dialect=request.dialect,
+            resend=verification.version > 1,
+            test_number=accepted.to_test_number,
+        )
+        return CodeIssued(
+            verification_id=verification.verification_id,
+            expires_in=int((verification.expires_at - accepted.created_at).total_seconds()),
+            resend_after=request.cooldown,
+            code=self._revealed(recipient, accepted) if self._reveal_codes else "",
+        )
+
+    def _revealed(self, recipient: Recipient, accepted: AcceptedRequest) -> str:
+        if recipient.test is not None:
+            return recipient.test.code
+        verification = accepted.verification
+        return self._deriver.code(
+            verification.code_key_id, verification.verification_id, recipient.number, accepted.purpose
+        )
+
+    async def status(self, request: AskStatus) -> Status:
+        """Return if a code may be requested now. Raises ``CALLER_LIMIT``, ``request.refuse`` or ``COOLDOWN``."""
+        await self._callers.charge_lookup(request.address)
+        if request.refuse is not None:
+            raise ServiceError(request.refuse)
+        number = E164(request.phone)
+        now, sends = await self._repository.sends(self._phones.ref(number))
+        if self._test_numbers.find(number) is None:
+            refuse_cooldown(sends, request.cooldown, now)
+        return Status()
+
+
+def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState) -> None:
+    if recipient.test is not None:
+        refuse_test_cap(state.sends, state.now)
+    else:
+        refuse_cooldown(state.sends, request.cooldown, state.now)
+        refuse_daily_cap(state.sends, request.daily_cap, state.now)

@@ -1,0 +1,74 @@
+-- Count an attempt for each check before its code is compared: on the number and on the source network, or on neither.
+-- Returns one row for each check whose code may be compared. No two checks may share a number or a source network.
+--
+-- Locks. Every statement that changes numbers locks their rows first, then those of source networks, then those of
+-- prefix traffic, each in the order of its key, so two statements never wait for each other. (An "order by" reads all
+-- rows below it first.)
+--
+-- Races. A row that had to be waited for is judged by what it has become: attempts made at once are counted one by one.
+-- A code that is already unusable is found without a lock, so a flood of attempts at it writes nothing. A source
+-- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
+-- and by the locked row where many of its attempts race.
+with checks as (
+    select purpose, verification_id, source_network, coalesce(
+        phone_ref, (select v.phone_ref from verifications v where v.verification_id = request.verification_id)
+    ) as phone_ref
+    from unnest(:phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[])
+        as request (phone_ref, purpose, verification_id, source_network)
+), locked_numbers as (
+    select n.phone_ref, c.purpose, c.verification_id, c.source_network
+    from checks c
+    join verifications v on v.phone_ref = c.phone_ref and v.purpose = c.purpose
+        and v.verification_id = coalesce(c.verification_id, v.verification_id)
+    join number_activity n on n.phone_ref = v.phone_ref
+    where v.tries < :tries_per_code
+        and now() < case
+            when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
+        end
+        and (
+            select count(*) < :failures_per_window
+                and count(*) filter (where failure.network = c.source_network) < :failures_from_one_network
+            from unnest(n.failures, n.failure_networks) as failure (at, network)
+            where failure.at > now() - :failure_window::interval
+        )
+        and not exists (
+            select from check_failures_by_network f
+            where f.network = c.source_network and f.failures >= :network_failures and f.resets_at > now()
+        )
+    order by n.phone_ref for update of n
+), charged_networks as (
+    insert into check_failures_by_network as f (network, failures, resets_at)
+    select source_network, 1, now() + :network_window::interval
+    from locked_numbers where source_network is not null order by source_network
+    on conflict (network) do update set
+        failures = case when f.failures > 0 and f.resets_at > now() then f.failures + 1 else 1 end,
+        resets_at = case when f.failures > 0 and f.resets_at > now() then f.resets_at else excluded.resets_at end
+    where not (f.failures > 0 and f.resets_at > now()) or f.failures < :network_failures
+    returning network, resets_at
+), counted_verifications as (
+    update verifications v set tries = v.tries + 1, version = v.version + 1
+    from locked_numbers n left join charged_networks f on f.network = n.source_network
+    where v.phone_ref = n.phone_ref and v.purpose = n.purpose
+        and v.verification_id = coalesce(n.verification_id, v.verification_id)
+        and v.tries < :tries_per_code
+        and now() < case
+            when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
+        end
+        and (n.source_network is null or f.network is not null)
+    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.tries, v.version, n.source_network,
+        f.resets_at
+), counted_numbers as (
+    update number_activity n set
+        failures = array(
+            select failure.at from unnest(n.failures) as failure (at)
+            where failure.at > now() - :failure_window::interval
+        ) || now(),
+        failure_networks = array(
+            select coalesce(failure.network, '') from unnest(n.failures, n.failure_networks) as failure (at, network)
+            where failure.at > now() - :failure_window::interval
+        ) || coalesce(v.source_network, ''),
+        version = n.version + 1
+    from counted_verifications v
+    where n.phone_ref = v.phone_ref
+)
+select *, now() as at from counted_verifications

@@ -1,0 +1,65 @@
+"""The rules of codes with what they need, built for the API process."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aiohttp import web
+
+from shared.postgres import Pool
+from sms_service.keys import KeySettings, secrets_of
+from sms_service.verification import api, code_checker, code_issuer
+from sms_service.verification.audit_recorder import AuditRecorder
+from sms_service.verification.store import VerificationStore
+from sms_service.verification.test_numbers import TestNumbers
+
+
+class CodeSettings(KeySettings, Protocol):
+    """The settings that hold keys and the switches for development."""
+
+    @property
+    def reveal_codes(self) -> bool: ...
+    @property
+    def master_code(self) -> str | None: ...
+
+
+class CallerLimits(code_issuer.CallerLimits, code_checker.SourceNetworks, Protocol):
+    """Limits on callers, for requests and for checks."""
+
+
+class SpendingGuard(code_issuer.SpendingGuard, code_checker.PrefixCounting, Protocol):
+    """Limits on spending, for requests and for checks."""
+
+
+def provide_codes(
+    app: web.Application,
+    settings: CodeSettings,
+    pool: Pool,
+    wake: Callable[[], None],
+    *,
+    callers: CallerLimits,
+    test_numbers: TestNumbers,
+    spending_guard: SpendingGuard,
+) -> None:
+    """Give an application the issuer and the checker that the routes of ``verification.api`` call."""
+    store, secrets = VerificationStore(pool), secrets_of(settings)
+    audit = AuditRecorder(store, wake)
+    app[api.ISSUER] = code_issuer.CodeIssuer(
+        store,
+        callers,
+        secrets,
+        audit,
+        wake,
+        test_numbers=test_numbers,
+        spending_guard=spending_guard,
+        reveal_codes=settings.reveal_codes,
+    )
+    app[api.CHECKER] = code_checker.CodeChecker(
+        store,
+        callers,
+        secrets,
+        audit,
+        wake,
+        test_numbers=test_numbers,
+        prefix_counting=spending_guard,
+        master_code=settings.master_code,
+    )

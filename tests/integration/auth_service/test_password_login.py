@@ -1,0 +1,279 @@
+"""Log-in with a password and its limits, on a real PostgreSQL."""
+
+import asyncio
+import hmac
+from datetime import timedelta
+from ipaddress import ip_address
+
+import argon2
+import pytest
+from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
+from support.patience import until_accepted
+
+from auth_service.passwords import failure_limits
+from auth_service.passwords.failure_store import LoginFailureStore
+from auth_service.passwords.hasher import PasswordHasher
+from auth_service.sessions.session_store import SessionStore
+from shared import postgres
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LogInWithPassword, Resolve
+from shared.keys import KeyRing
+from shared.phone import E164, ref_hex
+
+
+def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
+    return LogInWithPassword(phone=number, secret=secret, address=address, dialect="maitian")
+
+
+async def age_windows(auth: Auth, seconds: int) -> None:
+    """Let every window end this much earlier."""
+    past = timedelta(seconds=seconds)
+    await auth.database.execute("update login_failures set resets_at = resets_at - $1::interval", past)
+
+
+async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
+    """Count this many failed log-ins of a number from an address, without hashing."""
+    network = failure_limits.network_of(
+        LogInWithPassword(phone=number, secret="0" * 32, address=address, dialect="").address
+    )
+    names = [bucket.name for bucket in failure_limits.buckets(auth.phones.ref(number), network)]
+    await auth.database.execute(
+        "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
+        names,
+        failures,
+    )
+
+
+async def failures(auth: Auth, number: str) -> int:
+    """The failures counted for a number, in all of its counters."""
+    counted = "select coalesce(sum(failures), 0) from login_failures where bucket like $1"
+    return int(await auth.database.fetchval(counted, f"number {ref_hex(auth.phones.ref(E164(number)))} %"))
+
+
+async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    user = await auth.register(number, secret)
+
+    logged_in = await auth.log_in(number, secret)
+
+    assert logged_in.account.user_id == user.account.user_id
+    assert logged_in.account.last_login_at > user.account.last_login_at
+    assert logged_in.account.version == 1
+    assert (await auth.call(RESOLVE, Resolve(token=logged_in.token))).session_id == logged_in.session_id
+    assert (await auth.call(RESOLVE, Resolve(token=user.token))).session_id == user.session_id
+    assert await auth.actions(number) == ["register.succeeded", "log_in_with_password.succeeded"]
+
+
+async def test_an_unknown_number_is_refused_as_a_wrong_password_is_after_the_same_work(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, unknown = fresh_number(), fresh_number()
+    await auth.register(known, fresh_secret())
+    costs = []
+    verify = PasswordHasher._verify
+
+    def watched(self: PasswordHasher, password_hash: str, secret: str) -> object:
+        costs.append(password_hash.rsplit("$", 2)[0])
+        return verify(self, password_hash, secret)
+
+    monkeypatch.setattr(PasswordHasher, "_verify", watched)
+
+    answers = [await refusal(auth.log_in(number, fresh_secret())) for number in (known, unknown)]
+
+    assert answers == [ErrorCode.CREDENTIALS_REFUSED] * 2
+    assert costs == ["1$argon2id$v=19$m=19456,t=2,p=1"] * 2
+    assert await auth.actions(unknown) == ["log_in_with_password.refused"]
+
+
+async def test_a_ban_is_revealed_only_after_the_correct_password(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    user = await auth.register(number, secret)
+    await auth.database.execute("update accounts set banned_at = now() where phone = $1", number)
+
+    assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
+    assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
+    assert await refusal(auth.call(RESOLVE, Resolve(token=user.token))) is ErrorCode.UNAUTHENTICATED
+    assert await auth.actions(number) == [
+        "register.succeeded",
+        "log_in_with_password.refused",
+        "log_in_with_password.banned",
+    ]
+
+
+async def test_a_log_in_replaces_an_outdated_hash(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    user = await auth.register(number, secret)
+    read = "select password_hash, version from accounts where phone = $1"
+    current, _ = await auth.database.fetchrow(read, number)
+    peppers = KeyRing.parse(auth.settings.password_peppers.get_secret_value())
+    weak = argon2.PasswordHasher(1, 64, 1).hash(hmac.digest(peppers.secret, secret.encode(), "sha256"))
+    await auth.database.execute("update accounts set password_hash = $2 where phone = $1", number, f"1{weak}")
+
+    both = await asyncio.gather(auth.log_in(number, secret), auth.log_in(number, secret))
+
+    password_hash, version = await auth.database.fetchrow(read, number)
+    assert {answer.account.user_id for answer in both} == {user.account.user_id}
+    assert password_hash not in {current, f"1{weak}"}
+    assert password_hash.startswith("1$argon2id$v=19$m=19456,t=2,p=1$")
+    assert version == 1
+    assert (await auth.log_in(number, secret)).account.user_id == user.account.user_id
+
+
+async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
+    number, address = fresh_number(), fresh_address()
+    await auth.register(number, fresh_secret())
+
+    async def guess(index: int) -> ServiceError:
+        request = logging_in(number, fresh_secret(), address)
+        with pytest.raises(ServiceError) as refused:
+            await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_PASSWORD, request))
+        return refused.value
+
+    refused = await asyncio.gather(*map(guess, range(60)))
+
+    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == failure_limits.MAX_PER_NUMBER
+    limited = [error for error in refused if error.code is ErrorCode.CALLER_LIMIT]
+    assert len(limited) == 50
+    assert all(1 <= (error.retry_after or 0) <= 900 for error in limited)
+    assert (await auth.actions(number)).count("log_in_with_password.limited") == 50
+
+
+async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postgres_url: str) -> None:
+    number = fresh_number()
+    buckets = failure_limits.buckets(auth.phones.ref(number), fresh_address())
+
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
+        async with other.transaction():  # another process starts the window and has not committed yet
+            names = [bucket.name for bucket in buckets]
+            await other.execute("insert into login_failures select unnest($1::text[]), 9, now() + '15 minutes'", names)
+            waiting = [asyncio.create_task(LoginFailureStore(pool).start(number, buckets)) for _ in range(5)]
+            await auth.wait_for_locks(5)
+        checks = await asyncio.gather(*waiting)
+
+    assert sum(check.retry_after == 0 for check in checks) == 1
+
+
+async def test_the_owner_logs_in_from_another_network_while_a_guesser_is_refused(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    user = await auth.register(number, secret)
+    await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
+
+    assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
+    assert (await auth.log_in(number, secret)).account.user_id == user.account.user_id
+
+
+async def test_a_refusal_lasts_for_the_rest_of_the_window(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
+
+    with pytest.raises(ServiceError) as refused:
+        await auth.log_in(number, secret, address)
+    await age_windows(auth, 601)
+
+    assert 590 <= (refused.value.retry_after or 0) <= 600
+    assert (await auth.log_in(number, secret, address)).account.phone == number
+
+
+async def test_a_network_that_guesses_at_many_numbers_is_refused(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, fresh_number(), failure_limits.MAX_PER_NETWORK)
+
+    assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
+
+
+async def test_refused_attempts_at_one_number_do_not_use_up_the_limit_of_the_network(auth: Auth) -> None:
+    victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, victim, failure_limits.MAX_PER_NUMBER)
+
+    for _ in range(failure_limits.MAX_PER_NETWORK):
+        assert await refusal(auth.log_in(victim, fresh_secret(), address)) is ErrorCode.CALLER_LIMIT
+
+    assert (await auth.log_in(number, secret, address)).account.phone == number
+
+
+async def test_correct_passwords_never_use_up_a_limit(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+
+    for _ in range(failure_limits.MAX_PER_NUMBER + 2):
+        await auth.log_in(number, secret, address)
+
+    network = failure_limits.network_of(logging_in(number, secret, address).address)
+    left = await auth.database.fetch("select failures from login_failures where bucket like $1", f"%{network}")
+    assert [row["failures"] for row in left] == [0, 0]
+
+
+async def test_changing_networks_within_an_ipv6_site_does_not_evade_the_limit(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    await auth.register(number, secret)
+    site = fresh_address().removesuffix("::1").rpartition(":")[0]
+    calls = [auth.log_in(number, fresh_secret(), f"{site}:{network:02x}00::1") for network in range(24)]
+
+    refused = [await refusal(attempt) for attempt in calls]
+
+    assert (
+        refused
+        == [ErrorCode.CREDENTIALS_REFUSED] * failure_limits.MAX_PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
+    )
+    assert (await auth.log_in(number, secret)).account.phone == number
+
+
+async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fails(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    await auth.register(number, secret)
+
+    async def fail(*_: object, **__: object) -> None:
+        raise ServiceError(ErrorCode.UNAVAILABLE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SessionStore, "open", fail)
+        assert await refusal(auth.log_in(number, secret)) is ErrorCode.UNAVAILABLE
+
+    assert await failures(auth, number) == 0
+
+
+async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) -> None:
+    number = fresh_number()
+    buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
+        store = LoginFailureStore(pool)
+        checks = [await store.start(number, buckets) for _ in range(3)]
+        async with auth.database.acquire() as other, other.transaction():
+            await other.execute("lock table login_failures in access exclusive mode")
+            await store.refund([*checks[0].counted, *checks[1].counted])
+        assert await failures(auth, number) == 6
+
+        await store.start(number, buckets)
+
+    assert await failures(auth, number) == 4
+
+
+async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    await fill(auth, address, number, failure_limits.MAX_PER_NETWORK)
+
+    async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as client:
+        user = await client.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
+
+    assert user.account.phone == number
+
+
+async def test_an_attempt_that_is_shed_does_not_count_as_a_failure(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    number, address = fresh_number(), fresh_address()
+
+    async def shed(*_: object) -> None:
+        raise ServiceError(ErrorCode.UNAVAILABLE, retry_after=3)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PasswordHasher, "verify", shed)
+        for _ in range(failure_limits.MAX_PER_NUMBER + 1):
+            assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
+
+    assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
+    assert await auth.actions(number) == ["log_in_with_password.refused"]

@@ -1,0 +1,214 @@
+"""The limits on callers in a real Redis: all or nothing, by network, and closed without Redis."""
+
+import secrets
+from collections.abc import AsyncIterator
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running
+
+from shared.errors import ErrorCode, ServiceError
+from shared.networks import CallerNetworks, IPv4OrIPv6
+from shared.phone import E164, ref_hex
+from shared.redis import Script, client
+from sms_service.callers.rate_limits import (
+    ADDRESS_LOOKUPS,
+    ADDRESS_SENDS,
+    NETWORK_SENDS,
+    NUMBER_SENDS,
+    CallerRateLimits,
+    key_of,
+)
+
+
+@pytest.fixture(scope="module")
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with client(redis_url) as redis:
+        yield redis
+
+
+@pytest.fixture
+async def network(redis: Redis) -> AsyncIterator[str]:
+    """The first three bytes of an IPv4 network that no other test uses."""
+    network = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+    yield network
+    async for key in redis.scan_iter(match=f"{{callers:{network}.0/24}}*"):
+        await redis.delete(key)
+
+
+@pytest.fixture
+def callers(redis: Redis) -> CallerRateLimits:
+    return CallerRateLimits(redis)
+
+
+def at(network: str, host: int = 1) -> IPv4OrIPv6:
+    return ip_address(f"{network}.{host}")
+
+
+async def send(callers: CallerRateLimits, address: IPv4OrIPv6, number: E164 | None = None) -> None:
+    """Charge one send, to a new number unless one is passed."""
+    await callers.charge_send(address, PHONES.ref(number or fresh_number()))
+
+
+async def allowed(call: Any) -> bool:
+    try:
+        await call
+    except ServiceError as error:
+        assert error.code is ErrorCode.CALLER_LIMIT
+        return False
+    return True
+
+
+async def test_an_address_may_send_twenty_times_and_then_once_every_three_minutes(
+    callers: CallerRateLimits, redis: Redis, network: str
+) -> None:
+    assert [await allowed(send(callers, at(network))) for _ in range(21)] == [True] * 20 + [False]
+    error = await refusal(send(callers, at(network)))
+    assert 170 <= (error.retry_after or 0) <= 180
+
+    networks = CallerNetworks.of(at(network))
+    for limit, who in ((ADDRESS_SENDS, networks.address), (NETWORK_SENDS, networks.network)):
+        key = key_of(networks, limit, who)
+        await redis.set(key, int(await redis.get(key)) - 180_000_000, keepttl=True)
+
+    assert [await allowed(send(callers, at(network))) for _ in range(2)] == [True, False]
+
+
+async def test_a_network_may_send_sixty_times_from_all_its_addresses(callers: CallerRateLimits, network: str) -> None:
+    assert all([await allowed(send(callers, at(network, host))) for host in range(4, 64)])
+    error = await refusal(send(callers, at(network, 200)))
+    assert 50 <= (error.retry_after or 0) <= 60
+
+
+async def test_a_refusal_charges_nothing(callers: CallerRateLimits, redis: Redis, network: str) -> None:
+    for _ in range(20):
+        await send(callers, at(network))
+    networks = CallerNetworks.of(at(network))
+    key = key_of(networks, NETWORK_SENDS, networks.network)
+    before = await redis.get(key)
+
+    assert not await allowed(send(callers, at(network)))
+
+    assert await redis.get(key) == before
+    assert all([await allowed(send(callers, at(network, host))) for host in range(2, 42)])
+    assert not await allowed(send(callers, at(network, 99)))
+
+
+async def test_one_network_may_send_four_times_a_day_to_one_number(
+    callers: CallerRateLimits, redis: Redis, network: str
+) -> None:
+    victim = fresh_number()
+    assert [await allowed(send(callers, at(network, host), victim)) for host in range(1, 6)] == [True] * 4 + [False]
+    error = await refusal(send(callers, at(network, 9), victim))
+    assert 6 * 3600 - 10 <= (error.retry_after or 0) <= 6 * 3600
+    await send(callers, at(network))
+
+    keys = [key.decode() async for key in redis.scan_iter(match=f"{{callers:{network}.0/24}}:number-sends:*")]
+    assert f"{{callers:{network}.0/24}}:number-sends:{ref_hex(PHONES.ref(victim))}" in keys
+    assert not any(victim[3:] in key for key in keys)
+
+
+async def test_a_send_that_did_not_happen_is_refunded_to_the_number_only(
+    sms: Sms, callers: CallerRateLimits, redis: Redis, network: str
+) -> None:
+    number, codes, networks = fresh_number(), sms.codes(callers), CallerNetworks.of(at(network))
+    await codes.issue(asking(number, address=str(at(network))))
+    key = key_of(networks, NUMBER_SENDS, ref_hex(PHONES.ref(number)))
+    charged = await redis.get(key)
+
+    for _ in range(6):
+        error = await refusal(codes.issue(asking(number, address=str(at(network)))))
+        assert error.code is ErrorCode.COOLDOWN
+    assert await redis.get(key) == charged
+    await refusal(codes.issue(asking(fresh_number(), address=str(at(network)), refuse=ErrorCode.NUMBER_TAKEN)))
+    numbers = [key async for key in redis.scan_iter(match=f"{{callers:{network}.0/24}}:number-sends:*")]
+    assert numbers == [key.encode()]
+    wait = int(await redis.get(key_of(networks, ADDRESS_SENDS, networks.address))) / 1e6 - (await redis.time())[0]
+    assert wait > 7 * 180
+
+
+async def test_a_site_of_many_networks_may_send_three_times_as_often_as_one_network(
+    callers: CallerRateLimits, redis: Redis
+) -> None:
+    site = f"2001:db8:{secrets.randbelow(2**16):x}"
+    hosts = [ip_address(f"{site}:{network * 256 + host:x}::1") for network in range(4) for host in range(60)]
+
+    assert [await allowed(send(callers, host)) for host in hosts[:181]] == [True] * 180 + [False]
+
+    async for key in redis.scan_iter(match=f"{{callers:{ip_network((hosts[0], 48), strict=False)}}}*"):
+        await redis.delete(key)
+
+
+async def test_lookups_have_their_own_limits(callers: CallerRateLimits, network: str) -> None:
+    assert [await allowed(callers.charge_lookup(at(network))) for _ in range(31)] == [True] * 30 + [False]
+    error = await refusal(callers.charge_lookup(at(network)))
+    assert 1 <= (error.retry_after or 0) <= 2
+    await send(callers, at(network))
+
+
+async def test_the_longest_wait_is_returned(redis: Redis, network: str) -> None:
+    decide = Script(redis, "sms_service.callers", "lua/charge.lua")
+    keys = [f"{{callers:{network}.0/24}}:short", f"{{callers:{network}.0/24}}:long"]
+    assert await decide(keys, [1, 10, 1, 1000]) == [0, 0]
+    refusing, wait = await decide(keys, [1, 10, 1, 1000])
+    assert refusing == 2
+    assert 990 <= wait <= 1000
+
+
+async def test_keys_expire_when_their_limit_is_full_again(
+    callers: CallerRateLimits, redis: Redis, network: str
+) -> None:
+    await callers.charge_lookup(at(network))
+    networks = CallerNetworks.of(at(network))
+    left = [await redis.pttl(key_of(networks, limit, networks.address)) for limit in ADDRESS_LOOKUPS]
+    assert all(0 < ttl <= limit.period / limit.allowed * 1000 for ttl, limit in zip(left, ADDRESS_LOOKUPS, strict=True))
+
+
+async def test_a_server_that_lost_the_script_gets_it_again(redis: Redis, network: str) -> None:
+    decide = Script(redis, "sms_service.callers", "lua/charge.lua")
+    decide._digest = "0" * 40
+    assert await decide([f"{{callers:{network}.0/24}}:any"], [1, 10]) == [0, 0]
+
+
+@pytest.fixture
+async def unavailable() -> AsyncIterator[CallerRateLimits]:
+    """Limits without a Redis server: nothing listens on port 1."""
+    redis = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
+    yield CallerRateLimits(redis)
+    await redis.aclose()
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+async def test_without_redis_no_code_is_sent_and_codes_can_still_be_checked(
+    sms: Sms, unavailable: CallerRateLimits
+) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+
+    assert (await refusal(sms.codes(unavailable).issue(asking(fresh_number())))).code is ErrorCode.UNAVAILABLE
+    assert await sms.codes(unavailable).check(entering(number, issued.code))
+
+
+async def test_a_limited_caller_is_refused_first_and_recorded_once_a_minute(
+    sms: Sms, callers: CallerRateLimits, network: str
+) -> None:
+    number = fresh_number()
+    codes = sms.codes(callers)
+    for _ in range(20):
+        await send(callers, at(network))
+
+    for _ in range(5):
+        error = await refusal(codes.issue(asking(number, address=str(at(network)), refuse=ErrorCode.NUMBER_TAKEN)))
+        assert error.code is ErrorCode.CALLER_LIMIT
+
+    (event,) = await sms.events(ref_hex(PHONES.ref(number)))
+    assert (event["type"], event["data"]["limiter"]) == ("sms.verification.refused.v1", "caller")

@@ -1,0 +1,176 @@
+"""Incorrect codes by source network: one network cannot use up the limit of a number, nor guess at many numbers."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from support.patience import until_accepted
+from support.sms import PHONES, Codes, Sms, asking, entering, fresh_number, refusal, running, wrong
+
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
+from sms_service.callers.rate_limits import CallerRateLimits, NoCallerLimits
+from sms_service.retention import purge
+from sms_service.retention_store import RetentionStore
+
+
+class OnlySourceNetworks(NoCallerLimits):
+    """Counts incorrect codes by network, and no sends, because that would need Redis."""
+
+    source_network = CallerRateLimits.source_network  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="module")
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    async with running(postgres_url) as sms:
+        yield sms
+
+
+@pytest.fixture
+def codes(sms: Sms) -> Codes:
+    return sms.codes(OnlySourceNetworks())
+
+
+def somewhere() -> str:
+    """An address in a network that no other test uses."""
+    return f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.7"
+
+
+async def failures(sms: Sms, network: str) -> int:
+    network = network.rpartition(".")[0] + ".0/24"
+    return await sms.pool.fetchval(
+        "select coalesce((select failures from check_failures_by_network where network = $1), 0)", network
+    )
+
+
+async def test_one_network_has_five_incorrect_codes_for_a_number_and_the_owner_has_the_rest(
+    sms: Sms, codes: Codes
+) -> None:
+    number, stranger, owner = fresh_number(), somewhere(), somewhere()
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
+        issued = await codes.issue(asking(number, purpose))
+        await sms.age(number, seconds=61)
+        for _ in range(5):
+            check = entering(number, wrong(issued.code), purpose, address=stranger)
+            assert (await refusal(codes.check(check))).code is ErrorCode.CODE_REFUSED
+    before = sms.deriver.compared
+    assert await refusal(codes.check(entering(number, issued.code, purpose, address=stranger)))
+    by_id = entering(None, issued.code, purpose, verification_id=issued.verification_id, address=stranger)
+    assert await refusal(codes.check(by_id))
+    assert sms.deriver.compared == before
+
+    row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
+    assert len(row["failures"]) == len(row["failure_networks"]) == 5
+    assert await failures(sms, stranger) == 5
+    assert await codes.check(entering(number, issued.code, purpose, address=owner))
+
+    await sms.age(number, hours=24)
+    issued = await codes.issue(asking(number))
+    assert await codes.check(entering(number, issued.code, address=stranger))
+
+
+async def test_many_networks_and_no_network_together_have_ten_incorrect_codes_for_a_number(
+    sms: Sms, codes: Codes
+) -> None:
+    number, tried = fresh_number(), 0
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
+        issued = await codes.issue(asking(number, purpose))
+        await sms.age(number, seconds=61)
+        for turn in range(5):
+            more = {"address": somewhere()} if turn % 2 else {}
+            await refusal(codes.check(entering(number, wrong(issued.code), purpose, **more)))
+    tried = await sms.pool.fetchval(
+        "select cardinality(failures) from number_activity where phone_ref = $1", PHONES.ref(number)
+    )
+    assert tried == 10
+    assert await refusal(codes.check(entering(number, issued.code, purpose, address=somewhere())))
+
+
+async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_even_at_once(
+    sms: Sms, codes: Codes
+) -> None:
+    network, numbers = somewhere(), [fresh_number() for _ in range(13)]
+    issued = {number: await codes.issue(asking(number)) for number in numbers}
+    before = sms.deriver.compared
+    checks = [entering(number, wrong(issued[number].code), address=network) for number in numbers for _ in range(5)]
+
+    answers = await asyncio.gather(
+        *(until_accepted(partial(codes.check, check)) for check in checks), return_exceptions=True
+    )
+
+    assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
+    assert (len(answers), sms.deriver.compared - before, await failures(sms, network)) == (65, 60, 60)
+    counted = "select sum(cardinality(failures)) from number_activity where phone_ref = any ($1::bigint[])"
+    assert await sms.pool.fetchval(counted, [PHONES.ref(number) for number in numbers]) == 60
+    fresh = fresh_number()
+    code = (await codes.issue(asking(fresh))).code
+    assert await refusal(codes.check(entering(fresh, code, address=network)))
+    assert await codes.check(entering(fresh, code, address=somewhere()))
+
+    await sms.pool.execute(
+        "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)
+    )
+    assert await codes.check(entering(fresh, code, address=network))
+
+
+async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sms, codes: Codes) -> None:
+    number, network = fresh_number(), somewhere()
+    issued = await codes.issue(asking(number))
+    for _ in range(8):
+        assert await codes.check(entering(number, issued.code, address=network))
+    await asyncio.gather(
+        *(codes.check(entering(number, issued.code, address=network)) for _ in range(20)), return_exceptions=True
+    )
+
+    assert await failures(sms, network) == 0
+    row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
+    assert (row["failures"], row["failure_networks"]) == ([], [])
+
+
+async def test_an_ipv6_site_is_one_source_network(sms: Sms, codes: Codes) -> None:
+    number, site = fresh_number(), f"2001:db8:{secrets.randbelow(2**16):x}"
+    issued = await codes.issue(asking(number))
+    for subnet in range(4):
+        check = entering(number, wrong(issued.code), address=f"{site}:{subnet:x}00::1")
+        await refusal(codes.check(check))
+    slots = "select failure_networks from number_activity where phone_ref = $1"
+    assert len(set(await sms.pool.fetchval(slots, PHONES.ref(number)))) == 1
+
+
+async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
+    number, network, codes = fresh_number(), somewhere(), sms.codes()
+    for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD):
+        issued = await codes.issue(asking(number, purpose))
+        await sms.age(number, seconds=61)
+        for _ in range(5):
+            await refusal(codes.check(entering(number, wrong(issued.code), purpose, address=network)))
+    tried = "select cardinality(failures) from number_activity where phone_ref = $1"
+    assert await sms.pool.fetchval(tried, PHONES.ref(number)) == 10
+    assert await failures(sms, network) == 0
+
+
+async def test_source_networks_are_purged_after_their_hour(sms: Sms, codes: Codes) -> None:
+    number, old, young = fresh_number(), somewhere(), somewhere()
+    issued = await codes.issue(asking(number))
+    for network in (old, young):
+        await refusal(codes.check(entering(number, wrong(issued.code), address=network)))
+    await sms.pool.execute(
+        "update check_failures_by_network set resets_at = now() - interval '1 s' where network = $1",
+        old.rpartition(".")[0] + ".0/24",
+    )
+
+    await purge(RetentionStore(sms.pool))
+
+    assert (await failures(sms, old), await failures(sms, young)) == (0, 1)
+
+
+async def test_correct_codes_for_many_numbers_at_once_do_not_count_against_their_network(
+    sms: Sms, codes: Codes
+) -> None:
+    place, numbers = somewhere(), [fresh_number() for _ in range(5)]
+    entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
+    await asyncio.gather(*(until_accepted(partial(codes.check, each)) for each in entered))
+    assert await failures(sms, place) == 0

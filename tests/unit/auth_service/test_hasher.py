@@ -1,0 +1,106 @@
+"""Password hashes: what is stored, which secret matches, and when a hash is replaced."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from auth_service.passwords.hasher import Cost, PasswordCheck, PasswordHasher
+from auth_service.passwords.hashing_pool import HashingPool
+from shared.keys import KeyRing
+
+SECRET = "5f4dcc3b5aa765d61d8327deb882cf99"
+OTHER = "00000000000000000000000000000000"
+OLD, NEW = "1:" + "a1" * 32, "2:" + "b2" * 32
+CHEAP = Cost(memory_kib=64, passes=1)
+
+
+@pytest.fixture
+def pool() -> Iterator[HashingPool]:
+    pool = HashingPool(1, 8)
+    yield pool
+    pool.close()
+
+
+async def test_a_hash_names_its_pepper_and_the_recommended_cost(pool: HashingPool) -> None:
+    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool).hash(SECRET)
+
+    assert password_hash.startswith("2$argon2id$v=19$m=19456,t=2,p=1$")
+    assert SECRET not in password_hash
+
+
+async def test_only_the_correct_secret_matches(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    password_hash = await passwords.hash(SECRET)
+
+    assert await passwords.verify(password_hash, SECRET) == PasswordCheck(matches=True)
+    assert await passwords.verify(password_hash, OTHER) == PasswordCheck(matches=False)
+
+
+async def test_the_same_secret_never_gives_the_same_hash_twice(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+
+    assert await passwords.hash(SECRET) != await passwords.hash(SECRET)
+
+
+async def test_without_its_pepper_a_hash_matches_no_secret(pool: HashingPool) -> None:
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    other_hasher = PasswordHasher(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
+
+    assert not (await other_hasher.verify(password_hash, SECRET)).matches
+
+
+async def test_a_hash_with_an_older_pepper_matches_and_is_replaced(pool: HashingPool) -> None:
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    passwords = PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
+
+    check = await passwords.verify(password_hash, SECRET)
+
+    assert check.matches
+    assert check.new_hash is not None
+    assert check.new_hash.startswith("2$argon2id$")
+    assert await passwords.verify(check.new_hash, SECRET) == PasswordCheck(matches=True)
+
+
+async def test_a_wrong_secret_replaces_no_hash(pool: HashingPool) -> None:
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+
+    assert await PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP).verify(
+        password_hash, OTHER
+    ) == PasswordCheck(matches=False)
+
+
+async def test_a_hash_of_another_cost_is_replaced_by_one_of_the_current_cost(pool: HashingPool) -> None:
+    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).hash(SECRET)
+
+    check = await PasswordHasher(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(password_hash, SECRET)
+
+    assert check.new_hash is not None
+    assert "$m=128,t=1,p=1$" in check.new_hash
+
+
+async def test_a_hash_whose_pepper_was_removed_matches_no_secret(pool: HashingPool) -> None:
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+
+    assert await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).verify(password_hash, SECRET) == PasswordCheck(
+        matches=False
+    )
+
+
+async def test_without_a_hash_the_work_is_the_same_and_nothing_matches(
+    pool: HashingPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    compared = []
+    real = passwords._verify
+    monkeypatch.setattr(passwords, "_verify", lambda *args: (compared.append(args[0]), real(*args))[1])
+
+    assert await passwords.verify(None, SECRET) == PasswordCheck(matches=False)
+    assert [password_hash.rsplit("$", 2)[0] for password_hash in compared] == ["2$argon2id$v=19$m=64,t=1,p=1"]
+
+
+async def test_a_digest_distinguishes_secrets_and_does_not_contain_them(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+
+    assert passwords.digest(SECRET) == passwords.digest(SECRET) != passwords.digest(OTHER)
+    assert bytes.fromhex(SECRET) not in passwords.digest(SECRET)
+    assert SECRET not in repr(PasswordCheck(matches=True, new_hash=SECRET))

@@ -1,0 +1,194 @@
+"""Rotation of refresh tokens, over a family in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+
+from auth_service.sessions.model import hash_token
+from auth_service.tokens.access_tokens import AccessTokens
+from auth_service.tokens.refresh_tokens import RefreshTokens, TokenRecord
+from shared.errors import ErrorCode, ServiceError
+from shared.keys import KeyRing
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ACCESS_TOKENS = AccessTokens(KeyRing.parse("1:" + "11" * 32), "haoma")
+
+
+@dataclass
+class Family:
+    """The refresh tokens of one session; every token that was ever replaced is ``expired`` on demand."""
+
+    session_token: str = "session token"
+    session_id: UUID = field(default_factory=uuid4)
+    user_id: int = 2**50
+    salts: dict[bytes, bytes | None] = field(default_factory=dict)
+    expired: bool = False
+    ended: bool = False
+    committed: bool = False
+
+    async def add_first(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
+        if session_token_hash != hash_token(self.session_token) or self.ended:
+            return None
+        self.salts[token_hash] = None
+        return self.session_id, self.user_id
+
+    @asynccontextmanager
+    async def locked_family(self, token_hash: bytes) -> AsyncIterator["Family | None"]:
+        self.committed = False
+        yield None if self.ended or token_hash not in self.salts else self
+        self.committed = True  # not reached when the block raises
+
+    async def find(self, token_hash: bytes) -> TokenRecord | None:
+        if token_hash not in self.salts:
+            return None
+        salt = self.salts[token_hash]
+        return TokenRecord(salt, expired=salt is not None and self.expired)
+
+    async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
+        assert self.salts[token_hash] is None
+        self.salts[token_hash] = salt
+        self.salts[successor_hash] = None
+
+    async def end_session(self) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def family() -> Family:
+    return Family()
+
+
+def tokens(family: Family) -> RefreshTokens:
+    return RefreshTokens(family, ACCESS_TOKENS, lambda: NOW)
+
+
+async def first(family: Family) -> str:
+    return (await tokens(family).grant(family.session_token)).refresh_token
+
+
+async def refresh(family: Family, token: str) -> str:
+    return (await tokens(family).refresh(token)).refresh_token
+
+
+async def refused(family: Family, token: str) -> bool:
+    with pytest.raises(ServiceError) as refusal:
+        await tokens(family).refresh(token)
+    return refusal.value.code is ErrorCode.UNAUTHENTICATED
+
+
+def usable(family: Family) -> set[bytes]:
+    return {token_hash for token_hash, salt in family.salts.items() if salt is None}
+
+
+async def test_a_grant_adds_the_first_token_by_its_hash(family: Family) -> None:
+    granted = await tokens(family).grant(family.session_token)
+
+    assert usable(family) == {hash_token(granted.refresh_token)}
+    assert granted.expires_in == 900
+    assert ACCESS_TOKENS.session_of(granted.access_token, now=NOW) == family.session_id
+    assert len(granted.refresh_token) >= 43  # 256 random bits in base64url
+
+
+async def test_a_grant_for_an_unknown_session_is_refused(family: Family) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        await tokens(family).grant("another token")
+
+    assert refusal.value.code is ErrorCode.UNAUTHENTICATED
+    assert family.salts == {}
+
+
+async def test_a_refresh_replaces_the_token_and_signs_for_the_same_session(family: Family) -> None:
+    token = await first(family)
+
+    granted = await tokens(family).refresh(token)
+
+    assert granted.refresh_token != token
+    assert usable(family) == {hash_token(granted.refresh_token)}
+    assert ACCESS_TOKENS.session_of(granted.access_token, now=NOW) == family.session_id
+
+
+async def test_two_chains_of_the_same_token_have_different_successors() -> None:
+    families = [Family(), Family()]
+    token = "the same token"
+    for family in families:
+        family.salts[hash_token(token)] = None
+
+    assert await refresh(families[0], token) != await refresh(families[1], token)
+    assert all(len(salt) == 32 for family in families for salt in family.salts.values() if salt)
+
+
+async def test_a_repeat_within_the_grace_period_gets_the_same_successor(family: Family) -> None:
+    token = await first(family)
+
+    successors = {await refresh(family, token) for _ in range(3)}
+
+    assert len(successors) == 1
+    assert len(usable(family)) == 1
+    assert len(family.salts) == 2
+
+
+async def test_a_repeat_after_further_refreshes_gets_the_usable_token(family: Family) -> None:
+    token = await first(family)
+    second = await refresh(family, token)
+    third = await refresh(family, second)
+    fourth = await refresh(family, third)
+
+    assert [await refresh(family, replaced) for replaced in (token, second, third)] == [fourth] * 3
+    assert usable(family) == {hash_token(fourth)}
+
+
+async def test_a_replaced_token_used_after_the_grace_period_ends_the_session(family: Family) -> None:
+    token = await first(family)
+    successor = await refresh(family, token)
+    family.expired = True
+
+    assert await refused(family, token)
+
+    assert family.ended
+    assert family.committed  # the refusal is raised after the block, or the end would be rolled back
+    assert await refused(family, successor)
+
+
+async def test_the_usable_token_is_never_too_old(family: Family) -> None:
+    token = await first(family)
+    successor = await refresh(family, token)
+    family.expired = True
+
+    assert await refresh(family, successor) != successor
+    assert not family.ended
+
+
+async def test_an_unknown_token_is_refused_and_ends_nothing(family: Family) -> None:
+    await first(family)
+
+    assert await refused(family, "unknown")
+
+    assert not family.ended
+
+
+async def test_a_chain_with_a_missing_link_is_refused_and_ends_nothing(family: Family) -> None:
+    token = await first(family)
+    successor = await refresh(family, token)
+    del family.salts[hash_token(successor)]
+
+    assert await refused(family, token)
+
+    assert not family.ended
+    assert family.committed
+
+
+async def test_a_token_that_is_deleted_before_its_family_is_locked_is_refused(family: Family) -> None:
+    token = await first(family)
+
+    class Deleted(Family):
+        async def find(self, _: bytes) -> None:
+            return None
+
+    deleted = Deleted(salts=family.salts)
+
+    assert await refused(deleted, token)
+    assert not deleted.ended

@@ -87,20 +87,20 @@ def hongkong_number() -> str:
     return next(number for number in numbers if phonenumbers.is_valid_number(phonenumbers.parse(number, "HK")))
 
 
-def with_input(value: Any, given: Any) -> Any:
+def with_input(value: Any, replacement: Any) -> Any:
     """A step with its input in place."""
     if isinstance(value, dict):
-        return {name: with_input(each, given) for name, each in value.items()}
+        return {name: with_input(each, replacement) for name, each in value.items()}
     if isinstance(value, list):
-        return [with_input(each, given) for each in value]
+        return [with_input(each, replacement) for each in value]
     if not isinstance(value, str):
         return value
     if value == "{input}":
-        return given
+        return replacement
     if field := re.fullmatch(r"\{input:(\w+)\}", value):
-        return given[field[1]]
-    value = value.replace("{input}", str(given))
-    return re.sub(r"\{input:(\w+)\}", lambda match: str(given[match[1]]), value)
+        return replacement[field[1]]
+    value = value.replace("{input}", str(replacement))
+    return re.sub(r"\{input:(\w+)\}", lambda match: str(replacement[match[1]]), value)
 
 
 def spell(value: Any, known: dict[str, str]) -> Any:
@@ -129,12 +129,12 @@ async def test_every_input_of_the_kind_gets_the_expected_answer(
     for step in case.get("setup", []):
         await player.play(step)
     failures = []
-    for given in case["inputs"]:
+    for each in case["inputs"]:
         try:
             for step in case["steps"]:
-                await player.play(with_input(step, given))
+                await player.play(with_input(step, each))
         except AssertionError as error:
-            failures.append(f"{given!a}: {error}")
+            failures.append(f"{each!a}: {error}")
     assert not failures, "\n".join([case["kind"], *failures])
     for step in case.get("after", []):
         await player.play(step)

@@ -6,8 +6,8 @@ from functools import lru_cache
 from itertools import islice
 
 from shared.errors import ServiceError
+from shared.numbers.spelling import MAX_SPELLING, clean, clean_character
 from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, parse
-from shared.spelling import MAX_SPELLING, clean, clean_character
 
 SHORTEST, LONGEST = 7, 32
 """Digits of a number with all its prefixes."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from contacts_service.address_book import read_entry
+from shared.numbers.spelling import ASCII_DROPPED, MAX_SPELLING
 from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys
-from shared.spelling import ASCII_DROPPED, MAX_SPELLING
 
 YIELD_EVERY = 25
 """How many entries ``read_entry`` reads (3 µs to 0.3 ms each) before other requests may run."""
 
 _DROPPED = ASCII_DROPPED.replace(b"\n", b"")
-"""What ``shared.spelling.clean`` drops, except the end of the line."""
+"""What ``shared.numbers.spelling.clean`` drops, except the end of the line."""
 _NO_MATCH = "(?!)"
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from shared.errors import ErrorCode, ServiceError
-from shared.spelling import clean
+from shared.numbers.spelling import clean
 
 E164 = NewType("E164", str)
 """A canonical number: a plus sign and 7 to 15 ASCII digits. Limits, codes and accounts are keyed by it."""
@@ -35,8 +35,8 @@ _EXIT_CODE = re.compile(r"^\+?00")
 def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (MAINLAND,)) -> E164:
     """Parse a number as people write it. ``calling_code`` applies to a national number.
 
-    The text is cleaned first (``shared.spelling``). A space in front is a plus sign that a query string lost, if the
-    number cannot be read without one. Old forms of changed numbering plans become the present number. Raises
+    The text is cleaned first (``shared.numbers.spelling``). A space in front is a plus sign that a query string lost,
+    if the number cannot be read without one. Old forms of changed numbering plans become the present number. Raises
     ``ServiceError(NUMBER_REFUSED)`` for over 20 digits, for other characters than digits and one plus sign in front
     (letters, extensions), for a country that is not served, and for a number that cannot be a mobile: the shape decides
     in the mainland, libphonenumber elsewhere. ``docs/decisions/0035`` has all rules.
@@ -81,7 +81,7 @@ def _read(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
 def _read_abroad(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
     if not _DIGITS.fullmatch(bare) or (len(served) == 1 and MAINLAND in served):
         return None
-    from shared.numbering_plans import calling_code_of, read_mobile  # noqa: PLC0415  15 MiB that mainland numbers do not need
+    from shared.numbers.plans import calling_code_of, read_mobile  # noqa: PLC0415  15 MiB that mainland numbers do not need
 
     for spelling in dict.fromkeys((_EXIT_CODE.sub("+", bare), bare)):
         if spelling.startswith("+") and calling_code_of(spelling[1:]) not in served:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from contacts_service.address_book import read_entry
 from shared.errors import ServiceError
+from shared.numbers.spelling import MAX_SPELLING
 from shared.phone import parse
-from shared.spelling import MAX_SPELLING
 
 FRIEND = "+8613800138000"
 

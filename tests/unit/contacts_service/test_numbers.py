@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from contacts_service.address_book import read_entry
 from contacts_service.numbers import YIELD_EVERY, NumberReader
+from shared.numbers.spelling import MAX_SPELLING
 from shared.phone import E164, PhoneKeys
-from shared.spelling import MAX_SPELLING
 
 KEYS = PhoneKeys(b"k" * 32)
-COUNTRIES = [(("86",), "86"), (("86", "852", "1"), "86"), (("86", "852"), "852"), (("852",), "852"), (("852",), "86")]
+CALLERS = [(("86",), "86"), (("86", "852", "1"), "86"), (("86", "852"), "852"), (("852",), "852"), (("852",), "86")]
 """The countries that are served, and that of the caller."""
 
 PREFIXES = [
@@ -168,7 +168,7 @@ entries = (
 )
 
 
-@pytest.mark.parametrize(("served", "own"), COUNTRIES, ids=str)
+@pytest.mark.parametrize(("served", "own"), CALLERS, ids=str)
 @settings(deadline=None, max_examples=300, database=None)
 @given(entries=st.lists(entries, max_size=12))
 @example(entries=NASTY)

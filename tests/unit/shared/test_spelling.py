@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.spelling import ASCII_DROPPED, MAX_SPELLING, clean, clean_character, text_of
+from shared.numbers.spelling import ASCII_DROPPED, MAX_SPELLING, clean, clean_character, text_of
 
 SEPARATORS = (
     " \t\n\r\v\f\0\x7f\x85\xa0\u1680\u2003\u2009\u200a\u2028\u2029\u202f\u205f\u3000"

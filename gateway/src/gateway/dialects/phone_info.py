@@ -20,8 +20,8 @@ from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoginName
 from shared.internal_api.sms import Purpose
+from shared.numbers.spelling import clean
 from shared.phone import E164, MAINLAND, split
-from shared.spelling import clean
 
 CountryCode = Annotated[
     str,

@@ -32,8 +32,8 @@ from shared.internal_api.auth import (
 )
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.internal_api.sms import Purpose
+from shared.numbers.spelling import text_of
 from shared.phone import E164
-from shared.spelling import text_of
 
 
 class SelfServiceFlows:

@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.internal_api.endpoint import WireModel
+from shared.numbers.spelling import MAX_SPELLING
 from shared.phone import E164, parse_any
-from shared.spelling import MAX_SPELLING
 from sms_service.retention import MESSAGE_DAYS
 
 EXPLAIN_PATH = "/v1/explain"

@@ -10,8 +10,8 @@ from prometheus_client import Counter
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import CheckCode, CodeChecked
 from shared.networks import IPv4OrIPv6
+from shared.numbers.spelling import clean
 from shared.phone import E164, mask
-from shared.spelling import clean
 from shared.tickets import LIFETIME, Ticket
 from sms_service import events
 from sms_service.keys import Secrets

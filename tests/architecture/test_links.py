@@ -50,3 +50,9 @@ def test_every_anchor_leads_to_a_heading() -> None:
     assert [
         (where, anchor) for where, target, anchor in anchored if target.exists() and anchor not in anchors(target)
     ] == []
+
+
+def test_the_index_of_decisions_lists_every_record() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = {target for where, target, _ in links() if where == "docs/decisions/README.md"}
+    assert {path.name for path in folder.glob("[0-9]*.md")} - {target.name for target in listed} == set()

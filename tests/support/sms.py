@@ -137,7 +137,7 @@ def a_message(number: E164 | None = None, **more: Any) -> OutgoingMessage:
 
 
 @dataclass(frozen=True)
-class Codes:
+class CodeCalls:
     """The calls of the API about codes."""
 
     issuer: CodeIssuer
@@ -169,10 +169,10 @@ class Sms:
         spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
         reveal_codes: bool = True,
         master_code: str | None = None,
-    ) -> Codes:
+    ) -> CodeCalls:
         store, secrets = VerificationStore(self.pool), Secrets(self.deriver, PHONES, TICKETS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
-        return Codes(
+        return CodeCalls(
             CodeIssuer(
                 store,
                 limits,

@@ -23,7 +23,7 @@ from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
-from support.sms import PHONES, Codes, Recorder, Sms, asking, entering
+from support.sms import PHONES, CodeCalls, Recorder, Sms, asking, entering
 
 CENT = 10_000
 """In micros."""
@@ -114,7 +114,7 @@ class SpendingHarness:
         await self.store.open_budgets(self.plan.budgets)
         return self
 
-    def codes(self, test_numbers: TestNumbers = NO_TEST_NUMBERS) -> Codes:
+    def codes(self, test_numbers: TestNumbers = NO_TEST_NUMBERS) -> CodeCalls:
         return self.sms.codes(test_numbers=test_numbers, spending_guard=self.gate)
 
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 from support.patience import until_accepted
-from support.sms import PHONES, Codes, Sms, asking, entering, fresh_number, refusal, running, wrong
+from support.sms import PHONES, CodeCalls, Sms, asking, entering, fresh_number, refusal, running, wrong
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
@@ -30,7 +30,7 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 
 @pytest.fixture
-def codes(sms: Sms) -> Codes:
+def codes(sms: Sms) -> CodeCalls:
     return sms.codes(OnlySourceNetworks())
 
 
@@ -47,7 +47,7 @@ async def failures(sms: Sms, network: str) -> int:
 
 
 async def test_one_network_has_five_incorrect_codes_for_a_number_and_the_owner_has_the_rest(
-    sms: Sms, codes: Codes
+    sms: Sms, codes: CodeCalls
 ) -> None:
     number, stranger, owner = fresh_number(), somewhere(), somewhere()
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
@@ -73,7 +73,7 @@ async def test_one_network_has_five_incorrect_codes_for_a_number_and_the_owner_h
 
 
 async def test_many_networks_and_no_network_together_have_ten_incorrect_codes_for_a_number(
-    sms: Sms, codes: Codes
+    sms: Sms, codes: CodeCalls
 ) -> None:
     number, tried = fresh_number(), 0
     for purpose in (Purpose.SIGN_UP, Purpose.RESET_PASSWORD, Purpose.CHANGE_PHONE):
@@ -90,7 +90,7 @@ async def test_many_networks_and_no_network_together_have_ten_incorrect_codes_fo
 
 
 async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_even_at_once(
-    sms: Sms, codes: Codes
+    sms: Sms, codes: CodeCalls
 ) -> None:
     network, numbers = somewhere(), [fresh_number() for _ in range(13)]
     issued = {number: await codes.issue(asking(number)) for number in numbers}
@@ -116,7 +116,7 @@ async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_eve
     assert await codes.check(entering(fresh, code, address=network))
 
 
-async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sms, codes: Codes) -> None:
+async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sms, codes: CodeCalls) -> None:
     number, network = fresh_number(), somewhere()
     issued = await codes.issue(asking(number))
     for _ in range(8):
@@ -130,7 +130,7 @@ async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sm
     assert (row["failures"], row["failure_networks"]) == ([], [])
 
 
-async def test_an_ipv6_site_is_one_source_network(sms: Sms, codes: Codes) -> None:
+async def test_an_ipv6_site_is_one_source_network(sms: Sms, codes: CodeCalls) -> None:
     number, site = fresh_number(), f"2001:db8:{secrets.randbelow(2**16):x}"
     issued = await codes.issue(asking(number))
     for subnet in range(4):
@@ -152,7 +152,7 @@ async def test_with_limits_off_an_address_changes_nothing(sms: Sms) -> None:
     assert await failures(sms, network) == 0
 
 
-async def test_source_networks_are_purged_after_their_hour(sms: Sms, codes: Codes) -> None:
+async def test_source_networks_are_purged_after_their_hour(sms: Sms, codes: CodeCalls) -> None:
     number, old, young = fresh_number(), somewhere(), somewhere()
     issued = await codes.issue(asking(number))
     for network in (old, young):
@@ -168,7 +168,7 @@ async def test_source_networks_are_purged_after_their_hour(sms: Sms, codes: Code
 
 
 async def test_correct_codes_for_many_numbers_at_once_do_not_count_against_their_network(
-    sms: Sms, codes: Codes
+    sms: Sms, codes: CodeCalls
 ) -> None:
     place, numbers = somewhere(), [fresh_number() for _ in range(5)]
     entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]

@@ -73,10 +73,10 @@ def refusal(file: Path, text: str, *, inbox_allowed: bool = True) -> str:
     file.write_text(text)
     with pytest.raises(InvalidConfigError) as refused:
         read(file, ENVIRON, inbox_allowed=inbox_allowed)
-    said = str(refused.value)
-    assert said.startswith(f"{file}: ")
-    assert not any(secret in said for secret in ("id-4711", "shh", "whsec", "424242"))
-    return said.removeprefix(f"{file}: ")
+    reason = str(refused.value)
+    assert reason.startswith(f"{file}: ")
+    assert not any(secret in reason for secret in ("id-4711", "shh", "whsec", "424242"))
+    return reason.removeprefix(f"{file}: ")
 
 
 def test_a_valid_file_is_read_with_its_secrets_from_the_environment(file: Path) -> None:
@@ -111,7 +111,7 @@ def test_the_most_specific_template_is_used(file: Path, purpose: Purpose, langua
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "reason"),
     [
         ('type = "aliyun"', 'type = "pigeon"', "line 3: senders.main: "),
         ('type = "aliyun"', "type = aliyun", "line 4: Invalid value (column 8)"),
@@ -134,9 +134,9 @@ def test_the_most_specific_template_is_used(file: Path, purpose: Purpose, langua
         ('"https://sms', '"ftp://sms', "line 12: senders.second.url: "),
     ],
 )
-def test_an_invalid_file_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
+def test_an_invalid_file_is_refused_with_its_line(file: Path, old: str, new: str, reason: str) -> None:
     assert old in GOOD
-    assert said in refusal(file, GOOD.replace(old, new, 1))
+    assert reason in refusal(file, GOOD.replace(old, new, 1))
 
 
 ONE = '[senders.one]\ntype = "{}"\n{}\n[[routes]]\nprefix = "+"\nsenders = ["one"]\n'
@@ -148,7 +148,7 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
 
 
 @pytest.mark.parametrize(
-    ("kind", "keys", "said"),
+    ("kind", "keys", "reason"),
     [
         (
             "webhook",
@@ -192,9 +192,9 @@ SMPP = 'host = "smsc"\nsystem_id = "haoma"\npassword_env = "ALIYUN_SECRET"\nsour
     ],
 )
 def test_a_value_that_a_library_would_refuse_is_refused_with_its_line(
-    file: Path, kind: str, keys: str, said: str
+    file: Path, kind: str, keys: str, reason: str
 ) -> None:
-    assert refusal(file, ONE.format(kind, keys)).startswith(said)
+    assert refusal(file, ONE.format(kind, keys)).startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -243,12 +243,12 @@ def test_public_url_is_an_address(file: Path) -> None:
 
 @pytest.mark.parametrize("until", ["20991231", "2099-12-31T00:00:00Z", "2099-12-31 12:00:00", '"2099-12-31"', "true"])
 def test_the_last_day_of_a_test_number_is_a_date(file: Path, until: str) -> None:
-    said = refusal(file, GOOD.replace("2099-01-31", until))
-    assert said == "line 30: test_numbers[0].until: write a date: 2099-12-31"
+    reason = refusal(file, GOOD.replace("2099-01-31", until))
+    assert reason == "line 30: test_numbers[0].until: write a date: 2099-12-31"
 
 
 @pytest.mark.parametrize(
-    ("end", "line", "said"),
+    ("end", "line", "reason"),
     [
         ("x = 'abc", 31, "at the end of the file"),
         ('x = "abc', 31, "at the end of the file"),
@@ -261,10 +261,10 @@ def test_the_last_day_of_a_test_number_is_a_date(file: Path, until: str) -> None
         (f"\nx = {'{a=' * 3000}", 32, "nested too deeply"),
     ],
 )
-def test_a_file_that_the_parser_refuses_has_a_line_too(file: Path, end: str, line: int, said: str) -> None:
-    told = refusal(file, GOOD + end)
-    assert told.startswith(f"line {line}: ")
-    assert told.endswith(said)
+def test_a_file_that_the_parser_refuses_has_a_line_too(file: Path, end: str, line: int, reason: str) -> None:
+    error = refusal(file, GOOD + end)
+    assert error.startswith(f"line {line}: ")
+    assert error.endswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -332,15 +332,15 @@ def test_a_multi_line_text_does_not_shift_later_lines(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("where", "reason"),
     [(".", "it is a directory"), ("none.toml", "there is no such file"), ("routes.toml/x", "there is no such file")],
 )
-def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(file: Path, where: str, said: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(file: Path, where: str, reason: str) -> None:
     file.write_text(GOOD)
     wanted = file.parent / where
     with pytest.raises(InvalidConfigError) as refused:
         read(wanted, ENVIRON, inbox_allowed=True)
-    assert str(refused.value) == f"{wanted}: cannot be read: {said}"
+    assert str(refused.value) == f"{wanted}: cannot be read: {reason}"
 
 
 def test_an_empty_file_a_missing_file_and_an_inbox_in_production_are_refused(file: Path) -> None:

@@ -113,7 +113,7 @@ def test_a_file_without_texts_uses_the_built_in_templates(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "reason"),
     [
         ("{minutes}", "{hours}", "line 13: texts[0].text: the only placeholders are {code}, {minutes} and {signature}"),
         ("{minutes}", "{}", "line 13: texts[0].text: the only placeholders"),
@@ -151,9 +151,9 @@ def test_a_file_without_texts_uses_the_built_in_templates(file: Path) -> None:
         ('client = "android"\n', "", "line 26: autofill[1]: applies to the same messages as an earlier entry"),
     ],
 )
-def test_an_invalid_text_is_refused_with_its_line(file: Path, old: str, new: str, said: str) -> None:
+def test_an_invalid_text_is_refused_with_its_line(file: Path, old: str, new: str, reason: str) -> None:
     assert old in GOOD
-    assert said in refusal(file, GOOD.replace(old, new, 1))
+    assert reason in refusal(file, GOOD.replace(old, new, 1))
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ def test_two_entries_for_the_same_messages_are_refused(file: Path, table: str, l
 def test_a_text_too_long_for_an_android_app_is_refused_if_there_is_an_app(file: Path) -> None:
     multi_segment = f'[[texts]]\nlanguage = "en"\npurpose = "sign_in"\ntext = "{{code}} {"is your code " * 10}"\n'
     reading(file, multi_segment)
-    said = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes, and Android passes at most 140 to an app"
-    assert refusal(file, multi_segment + '[[autofill]]\napp_hash = "FA+9qCX9VSu"\n') == said
+    reason = "line 6: texts[0]: with app_hash, the en text for sign_in has 148 bytes, and Android passes at most 140 to an app"
+    assert refusal(file, multi_segment + '[[autofill]]\napp_hash = "FA+9qCX9VSu"\n') == reason
 
     domain = "a-very-long-name-of-a-domain.example.com"
     named = f'[[autofill]]\ndomain = "{domain}"\n'

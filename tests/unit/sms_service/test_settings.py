@@ -21,19 +21,19 @@ SECRETS = {
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Load invalid settings from the test's own environment, and return the error text."""
     for name in SmsSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
-    def say(**environ: str) -> str:
+    def refusal(**environ: str) -> str:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(SystemExit):
             load(SmsSettings, "sms-service")
         return capsys.readouterr().err
 
-    return say
+    return refusal
 
 
 def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,12 +45,12 @@ def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> 
     assert SECRETS["CODE_KEYS"] not in repr(settings)
 
 
-def test_the_operator_token_differs_from_the_service_token_and_is_long(say) -> None:
-    given = SERVERS | SECRETS | {"ENVIRONMENT": "development"}
-    assert "OPERATOR_TOKEN is the same as SERVICE_TOKEN" in say(**given, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
-    said = say(**given, OPERATOR_TOKEN="short-and-secret")
-    assert said.startswith("sms-service cannot start: OPERATOR_TOKEN: ")
-    assert "short-and-secret" not in said
+def test_the_operator_token_differs_from_the_service_token_and_is_long(refusal) -> None:
+    environ = SERVERS | SECRETS | {"ENVIRONMENT": "development"}
+    assert "OPERATOR_TOKEN is the same as SERVICE_TOKEN" in refusal(**environ, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
+    error = refusal(**environ, OPERATOR_TOKEN="short-and-secret")
+    assert error.startswith("sms-service cannot start: OPERATOR_TOKEN: ")
+    assert "short-and-secret" not in error
 
 
 def test_explain_needs_the_phone_key_and_no_key_that_makes_codes() -> None:
@@ -59,58 +59,58 @@ def test_explain_needs_the_phone_key_and_no_key_that_makes_codes() -> None:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_missing_server_is_named(say, name: str) -> None:
+def test_a_missing_server_is_named(refusal, name: str) -> None:
     left = {key: value for key, value in SERVERS.items() if key != name}
-    assert say(ENVIRONMENT="development", **left) == f"sms-service cannot start: {name} is missing\n"
+    assert refusal(ENVIRONMENT="development", **left) == f"sms-service cannot start: {name} is missing\n"
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_an_address_of_another_kind_of_server_is_named(say, name: str) -> None:
-    said = say(**(SERVERS | {"ENVIRONMENT": "development", name: "http://elsewhere"}))
-    assert said.startswith(f"sms-service cannot start: {name}: expected ")
+def test_an_address_of_another_kind_of_server_is_named(refusal, name: str) -> None:
+    error = refusal(**(SERVERS | {"ENVIRONMENT": "development", name: "http://elsewhere"}))
+    assert error.startswith(f"sms-service cannot start: {name}: expected ")
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_a_missing_secret_is_named_in_production(say, name: str) -> None:
+def test_a_missing_secret_is_named_in_production(refusal, name: str) -> None:
     left = {key: value for key, value in SECRETS.items() if key != name}
-    assert f"cannot start: {name} is missing" in say(**SERVERS, **left)
+    assert f"cannot start: {name} is missing" in refusal(**SERVERS, **left)
 
 
 @pytest.mark.parametrize("name", ["CODE_KEYS", "TICKET_KEYS", "PHONE_KEY"])
-def test_a_malformed_secret_is_named_and_not_shown(say, name: str) -> None:
-    said = say(**(SERVERS | SECRETS | {"ENVIRONMENT": "development", name: "no-key-at-all"}))
-    assert said.startswith(f"sms-service cannot start: {name}: ")
-    assert "no-key-at-all" not in said
+def test_a_malformed_secret_is_named_and_not_shown(refusal, name: str) -> None:
+    error = refusal(**(SERVERS | SECRETS | {"ENVIRONMENT": "development", name: "no-key-at-all"}))
+    assert error.startswith(f"sms-service cannot start: {name}: ")
+    assert "no-key-at-all" not in error
 
 
-def test_production_needs_a_settings_file_of_senders(say) -> None:
-    assert "cannot start: SMS_CONFIG_FILE is missing" in say(**SERVERS, **SECRETS)
-    assert "cannot start: SMS_CONFIG_FILE is missing" in say(**SERVERS, **SECRETS, SMS_CONFIG_FILE="")
+def test_production_needs_a_settings_file_of_senders(refusal) -> None:
+    assert "cannot start: SMS_CONFIG_FILE is missing" in refusal(**SERVERS, **SECRETS)
+    assert "cannot start: SMS_CONFIG_FILE is missing" in refusal(**SERVERS, **SECRETS, SMS_CONFIG_FILE="")
 
 
-def test_callers_are_always_limited_in_production(say, tmp_path: Path) -> None:
-    given = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
-    assert "cannot start: CALLER_LIMITS is off" in say(**given, CALLER_LIMITS="off")
+def test_callers_are_always_limited_in_production(refusal, tmp_path: Path) -> None:
+    environ = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
+    assert "cannot start: CALLER_LIMITS is off" in refusal(**environ, CALLER_LIMITS="off")
 
 
 @pytest.mark.parametrize(("switch", "value"), [("MASTER_CODE", "909"), ("REVEAL_CODES", "1")])
-def test_switches_for_development_are_refused_in_production(say, tmp_path: Path, switch: str, value: str) -> None:
-    given = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
-    assert f"cannot start: {switch} is a switch for development" in say(**given, **{switch: value})
+def test_switches_for_development_are_refused_in_production(refusal, tmp_path: Path, switch: str, value: str) -> None:
+    environ = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
+    assert f"cannot start: {switch} is a switch for development" in refusal(**environ, **{switch: value})
 
 
-def test_a_broken_settings_file_of_senders_is_named_with_its_line(say, tmp_path: Path) -> None:
+def test_a_broken_settings_file_of_senders_is_named_with_its_line(refusal, tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text('[senders.pigeon]\ntype = "inbox"\ncolour = "grey"\n')
-    said = say(**SERVERS, **SECRETS, SMS_CONFIG_FILE=str(file), ENVIRONMENT="development")
-    assert said.startswith(f"sms-service cannot start: SMS_CONFIG_FILE: {file}: line 3: senders.pigeon.colour: ")
+    error = refusal(**SERVERS, **SECRETS, SMS_CONFIG_FILE=str(file), ENVIRONMENT="development")
+    assert error.startswith(f"sms-service cannot start: SMS_CONFIG_FILE: {file}: line 3: senders.pigeon.colour: ")
 
 
-def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(say, tmp_path: Path) -> None:
+def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(refusal, tmp_path: Path) -> None:
     file = tmp_path / "routes.toml"
     file.write_text('[senders.inbox]\ntype = "inbox"\n[[routes]]\nprefix = "+"\nsenders = ["inbox"]\n')
-    said = say(**SERVERS, **SECRETS, SMS_CONFIG_FILE=str(file))
-    assert f"{file}: line 1: senders.inbox: an inbox is for development" in said
+    error = refusal(**SERVERS, **SECRETS, SMS_CONFIG_FILE=str(file))
+    assert f"{file}: line 1: senders.inbox: an inbox is for development" in error
 
 
 def a_file(folder: Path) -> Path:

@@ -33,6 +33,7 @@ async def count_attempts(conn: Connection, checks: Sequence[CodeCheck]) -> list[
             purposes=[check.purpose.value for check in checks],
             verification_ids=[check.verification_id for check in checks],
             source_networks=[check.source_network for check in checks],
+            lone_verification_id=checks[0].verification_id if checks[0].phone_ref is None else None,
             tries_per_code=TRIES_PER_CODE,
             ticket_lifetime=LIFETIME,
             failure_window=WINDOW,

@@ -1,5 +1,9 @@
 -- Count an attempt for each check before its code is compared: on the number and on the source network, or on neither.
 -- Returns one row for each check whose code may be compared. No two checks may share a number or a source network.
+-- A check without a number is the only one, and its verification is also :lone_verification_id.
+--
+-- Cost. PostgreSQL keeps one plan only if it expects few checks; otherwise it plans each execution anew, which costs
+-- more than the execution. It expects 10 rows of an array, and a tenth of them under a limit that it does not know.
 --
 -- Locks. Every statement that changes numbers locks their rows first, then those of source networks, then those of
 -- prefix traffic, each in the order of its key, so two statements never wait for each other. (An "order by" reads all
@@ -11,10 +15,11 @@
 -- and by the locked row where many of its attempts race.
 with checks as (
     select purpose, verification_id, source_network, coalesce(
-        phone_ref, (select v.phone_ref from verifications v where v.verification_id = request.verification_id)
+        phone_ref, (select v.phone_ref from verifications v where v.verification_id = :lone_verification_id::uuid)
     ) as phone_ref
     from unnest(:phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[])
         as request (phone_ref, purpose, verification_id, source_network)
+    limit cardinality(:purposes)
 ), locked_numbers as (
     select n.phone_ref, c.purpose, c.verification_id, c.source_network
     from checks c

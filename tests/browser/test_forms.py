@@ -58,8 +58,8 @@ async def test_a_user_registers_with_the_code_of_the_inbox_page_and_logs_in(
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 async def test_an_error_is_shown_at_its_field(visit: Visiting, app: App, language: str) -> None:
-    number, accepted = fresh_number(), fresh_number()
-    await app.register(accepted, PASSWORD)
+    number, registered = fresh_number(), fresh_number()
+    await app.register(registered, PASSWORD)
     user = await visit(language)
     await user.form("register")
 
@@ -67,7 +67,7 @@ async def test_an_error_is_shown_at_its_field(visit: Visiting, app: App, languag
     assert await user.error_of("phone")
     await expect(user.page.locator("#phone")).to_be_focused()
 
-    await user.fill(phone=accepted)
+    await user.fill(phone=registered)
     assert await user.error_of("phone") == TAKEN[language]
 
     await user.fill(phone=number)

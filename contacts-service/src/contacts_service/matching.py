@@ -8,7 +8,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.events.catalogue import ContactsMatched
 from shared.events.envelope import Publish, new_event
 from shared.internal_api.contacts import MAX_NUMBERS, Contact, Matched
-from shared.phone import E164
+from shared.phone import E164, split
 
 SOURCE = "contacts-service"
 
@@ -33,8 +33,11 @@ class BudgetCharge:
 class AddressBookReader(Protocol):
     def ref(self, number: E164) -> int: ...
 
-    async def read(self, entries: Sequence[Any]) -> dict[int, str]:
-        """The references of the numbers in a list, in its order, each with the first entry that spells it."""
+    async def read(self, entries: Sequence[Any], calling_code: str) -> dict[int, str]:
+        """The references of the numbers in a list, in its order, each with the first entry that spells it.
+
+        ``calling_code`` is the country of entries in national spelling.
+        """
 
 
 class ContactBudget(Protocol):
@@ -77,7 +80,7 @@ class Matcher:
         """
         if len(phones) > MAX_NUMBERS:
             raise ServiceError(ErrorCode.TOO_MANY_CONTACTS)
-        spellings = await self._reader.read(phones)
+        spellings = await self._reader.read(phones, split(own_phone)[0])
         spellings.pop(self._reader.ref(own_phone), None)
         charge = await self._budget.charge(user_id, spellings)
         matches = await self._find(user_id, spellings)

@@ -62,7 +62,8 @@ class Password:
 
     def _spells(self, number: E164) -> bool:
         try:
-            return self.plain is not None and parse(self.plain, served={split(number)[0]}) == number
+            code = split(number)[0]
+            return self.plain is not None and parse(self.plain, calling_code=code, served={code}) == number
         except ServiceError:
             return False
 

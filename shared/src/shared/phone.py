@@ -4,7 +4,7 @@ import hmac
 import re
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NewType
 
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -13,51 +13,83 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from shared.errors import ErrorCode, ServiceError
+from shared.numbers.spelling import clean
 
 E164 = NewType("E164", str)
 """A canonical number: a plus sign and 7 to 15 ASCII digits. Limits, codes and accounts are keyed by it."""
 
 MAINLAND = "86"
-MAX_SPELLING = 32
 BLOCK = 16
 """The AES block size in bytes. A number is padded to it before it becomes a reference."""
-_MAINLAND_MOBILE = re.compile(r"(?:\+86|0086)?(1[3-9][0-9]{9})")
-_SEPARATORS = re.compile(r"[ ().-]")
-_SPELLING = re.compile(r"(?:\+|00)?[0-9]{4,20}")
+MAX_DIGITS = 20
+MAINLAND_MOBILE = "1[3-9][0-9]{9}"
+"""The shape of a mainland mobile number. Libraries learn of newly assigned ranges too late."""
+_ACCESS_CODE = "1(?:[12][0-9]|79)[0-9]{2}|10131|10190|10193"
+"""What people of the mainland dial before a number to choose a carrier, such as 17951, 12593 and 10193."""
+_PLAIN = re.compile(rf"(?:\+86|0086|86)?({MAINLAND_MOBILE})")
+_MAINLAND = re.compile(rf"((?:\+|(?:\+|{_ACCESS_CODE})?00)?86)?(?:(?:{_ACCESS_CODE})?0?)({MAINLAND_MOBILE})")
+_DIGITS = re.compile(r"\+?[0-9]+")
+_EXIT_CODE = re.compile(r"^\+?00")
 
 
-def parse(raw: str, *, calling_code: str = MAINLAND, served: Iterable[str] = (MAINLAND,)) -> E164:
+def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (MAINLAND,)) -> E164:
     """Parse a number as people write it. ``calling_code`` applies to a national number.
 
-    Accepts national, ``+86…`` and ``0086…`` forms with spaces, dashes, dots and brackets. Raises
-    ``ServiceError(NUMBER_REFUSED)`` for letters, extensions, control characters, digits outside ASCII, more than 32
-    characters, an impossible number, and a country that is not served.
+    The text is cleaned first (``shared.numbers.spelling``). A space in front is a plus sign that a query string lost,
+    if the number cannot be read without one. Old forms of changed numbering plans become the present number. Raises
+    ``ServiceError(NUMBER_REFUSED)`` for over 20 digits, for other characters than digits and one plus sign in front
+    (letters, extensions), for a country that is not served, and for a number that cannot be a mobile: the shape decides
+    in the mainland, libphonenumber elsewhere. ``docs/decisions/0036`` has all rules.
     """
-    served = frozenset(served)
-    if len(raw) > MAX_SPELLING:
+    at_home = calling_code == MAINLAND and MAINLAND in served
+    if at_home and (plain := _PLAIN.fullmatch(raw)):
+        return E164("+86" + plain[1])
+    bare = clean(raw)
+    if at_home and (plain := _PLAIN.fullmatch(bare)):
+        return E164("+86" + plain[1])
+    number = _read(bare, calling_code, served)
+    if number is None and raw.startswith(" ") and not bare.startswith("+"):
+        number = _read("+" + bare, calling_code, served)
+    if number is None:
         raise ServiceError(ErrorCode.NUMBER_REFUSED)
-    bare = _SEPARATORS.sub("", raw)
-    if calling_code == MAINLAND and MAINLAND in served and (quick := _MAINLAND_MOBILE.fullmatch(bare)):
-        return E164("+86" + quick[1])
-    if not _SPELLING.fullmatch(bare):
-        raise ServiceError(ErrorCode.NUMBER_REFUSED)
-    return _parse_any(bare, calling_code, served)
+    return number
 
 
-def _parse_any(bare: str, calling_code: str, served: frozenset[str]) -> E164:
-    import phonenumbers  # noqa: PLC0415  15 MiB that mainland numbers do not need
-
-    international = "+" + bare[2:] if bare.startswith("00") else bare
-    region = phonenumbers.region_code_for_country_code(int(calling_code))
+def parse_any(raw: str) -> E164:
+    """Parse a number of any country as people write it. Raises ``ServiceError(NUMBER_REFUSED)``."""
     try:
-        number = phonenumbers.parse(international, region)
-    except phonenumbers.NumberParseException:
-        raise ServiceError(ErrorCode.NUMBER_REFUSED) from None
-    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    possible = phonenumbers.is_possible_number(number) and str(number.country_code) in served
-    if not possible or (number.country_code == int(MAINLAND) and not _MAINLAND_MOBILE.fullmatch(e164)):
-        raise ServiceError(ErrorCode.NUMBER_REFUSED)
-    return E164(e164)
+        return parse(raw)
+    except ServiceError:
+        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  15 MiB that mainland numbers do not need
+
+        return parse(raw, served={str(code) for code in COUNTRY_CODE_TO_REGION_CODE})
+
+
+def _read(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
+    """The number of a cleaned text. ``86…`` is a mainland number unless it is one of the country ``calling_code``."""
+    if len(bare) > MAX_DIGITS + bare.startswith("+"):
+        return None
+    mainland = _MAINLAND.fullmatch(bare) if MAINLAND in served else None
+    if mainland and (calling_code == MAINLAND or mainland[1] not in {None, MAINLAND}):
+        return E164("+86" + mainland[2])
+    number = _read_abroad(bare, calling_code, served)
+    if number is None and mainland and mainland[1]:
+        return E164("+86" + mainland[2])
+    return number
+
+
+def _read_abroad(bare: str, calling_code: str, served: Collection[str]) -> E164 | None:
+    if not _DIGITS.fullmatch(bare) or (len(served) == 1 and MAINLAND in served):
+        return None
+    from shared.numbers.plans import calling_code_of, read_mobile  # noqa: PLC0415  15 MiB that mainland numbers do not need
+
+    for spelling in dict.fromkeys((_EXIT_CODE.sub("+", bare), bare)):
+        if spelling.startswith("+") and calling_code_of(spelling[1:]) not in served:
+            continue
+        found = read_mobile(spelling, calling_code)
+        if found is not None and found[0] in served and (found[0] != MAINLAND or _PLAIN.fullmatch(found[1])):
+            return E164(found[1])
+    return None
 
 
 def split(number: E164) -> tuple[str, str]:

@@ -186,15 +186,34 @@ async def test_an_unknown_number_or_verification_is_refused_like_an_incorrect_co
     ).code is ErrorCode.CODE_REFUSED
 
 
-@pytest.mark.parametrize("code", ["", "12345", "1234567", "１２３４５６", "12345a", " 12345", "1" * 32])
-async def test_a_malformed_code_uses_up_an_attempt(sms: Sms, code: str) -> None:
+@pytest.mark.parametrize(
+    "code", ["", "12345", "1234567", "12345a", " 12345", "+123456", "一二三四五六", "½12345", "1" * 32]
+)
+async def test_a_malformed_code_is_refused_and_uses_up_no_attempt(sms: Sms, code: str) -> None:
     number = fresh_number()
-    await sms.codes().issue(asking(number))
+    issued = await sms.codes().issue(asking(number))
+    events = await sms.pool.fetchval("select count(*) from verification_events")
 
-    assert (await refusal(sms.codes().check(entering(number, code)))).code is ErrorCode.CODE_REFUSED
+    for _ in range(6):
+        refused = await refusal(sms.codes().check(entering(number, code)))
+        assert refused.code is ErrorCode.CODE_REFUSED
 
     tries = await sms.pool.fetchval("select tries from verifications where phone_ref = $1", PHONES.ref(number))
-    assert tries == 1
+    assert tries == 0
+    assert await sms.pool.fetchval("select count(*) from verification_events") == events
+    assert (await sms.codes().check(entering(number, issued.code))).ticket
+
+
+@pytest.mark.parametrize("spelling", ["{0} {1}", "{0}-{1}\n", "\u200e{0}\u2009{1}\ufeff", "({0}){1}", " {0}{1} "])
+async def test_the_correct_code_is_accepted_in_any_spelling(sms: Sms, spelling: str) -> None:
+    number = fresh_number()
+    code = (await sms.codes().issue(asking(number))).code
+    spelled = spelling.format(code[:3], code[3:])
+    fullwidth = code.translate({ord(digit): ord(digit) - ord("0") + ord("０") for digit in "0123456789"})
+
+    ticket = (await sms.codes().check(entering(number, spelled))).ticket
+
+    assert (await sms.codes().check(entering(number, fullwidth))).ticket == ticket
 
 
 async def test_ten_incorrect_codes_lock_a_number_for_every_purpose_for_a_day(sms: Sms) -> None:
@@ -329,8 +348,11 @@ async def test_the_master_code_is_correct_in_calls_that_allow_it_for_numbers_wit
 
     assert (await refusal(codes.check(entering(number, "909")))).code is ErrorCode.CODE_REFUSED
     assert (await refusal(sms.codes().check(by_master))).code is ErrorCode.CODE_REFUSED
+    spelled = entering(number, "９0 9", allow_master_code=True)
     padded = entering(number, "000909", allow_master_code=True)
-    tickets = [(await codes.check(check)).ticket for check in (by_master, padded, entering(number, issued.code))]
+    tickets = [
+        (await codes.check(check)).ticket for check in (by_master, spelled, padded, entering(number, issued.code))
+    ]
     assert len(set(tickets)) == 1
 
 

@@ -61,7 +61,7 @@ class CheckContact(Parameters):
     source: ClientName
     user_id: Annotated[int, BeforeValidator(_integer, json_schema_input_type=int | Digits), Field(alias="userId")]
     token: Annotated[Text | None, Field(examples=["sadfgasdgeradfx"])] = None
-    phone_numbers: Annotated[list[Any], Field(alias="phoneNumbers", min_length=1)]
+    phone_numbers: Annotated[list[Any], Field(alias="phoneNumbers")]
 
 
 class Refusal(ResponseBody):

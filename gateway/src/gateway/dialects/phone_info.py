@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
@@ -20,9 +20,14 @@ from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoginName
 from shared.internal_api.sms import Purpose
+from shared.numbers.spelling import clean
 from shared.phone import E164, MAINLAND, split
 
-CountryCode = Annotated[str, StringConstraints(pattern=r"^((\+|00)?[1-9][0-9]{0,2})?$")]
+CountryCode = Annotated[
+    str,
+    StringConstraints(pattern=r"^((\+|00)?[1-9][0-9]{0,2})?$"),
+    BeforeValidator(lambda value: clean(value) if isinstance(value, str) else value),
+]
 
 routes = Routes()
 

@@ -20,6 +20,7 @@ from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, Gender, LoggedIn, Resolved
 from shared.internal_api.sms import Purpose
+from shared.numbers.spelling import clean
 from shared.phone import E164, split
 
 MAX_NUMBER = 10**15
@@ -37,8 +38,9 @@ routes = Routes()
 
 
 def _integer(value: Any) -> Any:
-    """Accept an integer as text."""
-    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value) else value
+    """Accept an integer as text in any spelling of its digits."""
+    digits = clean(value) if isinstance(value, str) else ""
+    return int(digits) if re.fullmatch("[0-9]{1,20}", digits) else value
 
 
 def _code(value: Any) -> Any:
@@ -196,7 +198,12 @@ def _purpose(action: str) -> Purpose:
 
 
 def _number(request: web.Request, tel: Tel) -> E164:
-    return flows(request).numbers.parse(str(tel.number), str(tel.dialCode))
+    """The number. A JSON number loses leading zeros, which mobile numbers of some countries have."""
+    calling_code = str(tel.dialCode)
+    try:
+        return flows(request).numbers.parse(str(tel.number), calling_code)
+    except ServiceError:
+        return flows(request).numbers.parse(f"0{tel.number}", calling_code)
 
 
 async def _session_if_any(request: web.Request) -> Resolved | None:

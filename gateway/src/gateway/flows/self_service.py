@@ -32,6 +32,7 @@ from shared.internal_api.auth import (
 )
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.internal_api.sms import Purpose
+from shared.numbers.spelling import text_of
 from shared.phone import E164
 
 
@@ -118,9 +119,12 @@ class SelfServiceFlows:
         self._services.sessions.forget_user(user_id)
 
     async def match_contacts(self, session: Resolved, phones: Sequence[Any]) -> Matched:
-        """The registered numbers among ``phones``. Entries that are not phone numbers are skipped."""
+        """The registered numbers among ``phones``. Entries that are not phone numbers are skipped.
+
+        A JSON number is matched, and sent back, as its decimal digits.
+        """
         account = session.account
-        entries = [entry if isinstance(entry, str) else "" for entry in phones]
+        entries = [entry if isinstance(entry, str) else text_of(entry) for entry in phones]
         request = Match(user_id=account.user_id, own_phone=account.phone, phones=entries)
         return await self._services.contacts.call(MATCH, request)
 

@@ -6,11 +6,11 @@ from typing import NoReturn
 from uuid import UUID
 
 from shared.errors import ErrorCode, ServiceError
-from shared.phone import E164
+from shared.phone import E164, parse_any
 from shared.process.startup import UnreachableError
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import Report
-from sms_service.explain.request import parse_id, parse_number
+from sms_service.explain.request import parse_id
 from sms_service.explain.setup import ExplainerSettings, explainer
 
 NOT_A_SUBJECT = (
@@ -38,7 +38,7 @@ def explain(settings: ExplainerSettings, text: str, days: int, *, as_json: bool)
 
 def _subject(text: str) -> UUID | E164:
     try:
-        return parse_id(text) or parse_number(text)
+        return parse_id(text) or parse_any(text)
     except ServiceError:
         _exit(2, NOT_A_SUBJECT)
 

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from shared.errors import ServiceError
 from shared.internal_api.endpoint import WireModel
-from shared.phone import E164, parse
+from shared.numbers.spelling import MAX_SPELLING
+from shared.phone import E164, parse_any
 from sms_service.retention import MESSAGE_DAYS
 
 EXPLAIN_PATH = "/v1/explain"
@@ -17,7 +17,7 @@ EXPLAIN_PATH = "/v1/explain"
 class ExplainRequest(WireModel):
     """A request for a report by exactly one of number, verification id and message id."""
 
-    phone: str | None = Field(default=None, max_length=32, repr=False)
+    phone: str | None = Field(default=None, max_length=MAX_SPELLING, repr=False)
     verification_id: UUID | None = None
     message_id: UUID | None = None
     days: int = Field(default=MESSAGE_DAYS, ge=1, le=MESSAGE_DAYS)
@@ -31,17 +31,7 @@ class ExplainRequest(WireModel):
     @property
     def subject(self) -> E164 | UUID:
         """The number or the id. Raises ``ServiceError(NUMBER_REFUSED)`` for text that is no number."""
-        return self.verification_id or self.message_id or parse_number(self.phone or "")
-
-
-def parse_number(text: str) -> E164:
-    """The number, even of a country that is not served. Raises ``ServiceError(NUMBER_REFUSED)``."""
-    try:
-        return parse(text)
-    except ServiceError:
-        from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # noqa: PLC0415  it takes 15 MiB, and is rarely needed
-
-        return parse(text, served=map(str, COUNTRY_CODE_TO_REGION_CODE))
+        return self.verification_id or self.message_id or parse_any(self.phone or "")
 
 
 def parse_id(text: str) -> UUID | None:

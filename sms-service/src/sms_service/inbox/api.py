@@ -10,7 +10,7 @@ from aiohttp import web
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.endpoint import Empty
 from shared.internal_api.server import read, reply
-from shared.phone import E164, parse
+from shared.phone import E164, parse_any
 from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages
 from sms_service.inbox.page import InboxPage
 
@@ -81,7 +81,7 @@ def _to(request: web.Request) -> E164 | None:
     if _E164.fullmatch(raw):
         return E164(raw)
     try:
-        return parse(raw)
+        return parse_any(raw)
     except ServiceError:
         raise _invalid("to") from None
 

@@ -10,11 +10,12 @@ from prometheus_client import Counter
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import CheckCode, CodeChecked
 from shared.networks import IPv4OrIPv6
+from shared.numbers.spelling import clean
 from shared.phone import E164, mask
 from shared.tickets import LIFETIME, Ticket
 from sms_service import events
 from sms_service.keys import Secrets
-from sms_service.otp import same
+from sms_service.otp import DIGITS, same
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.audit_recorder import AuditRecorder
@@ -81,8 +82,10 @@ class CodeChecker:
     async def check(self, request: CheckCode) -> CodeChecked:
         """Return the ticket for a correct code, the same one each time. Raises ``CODE_REFUSED`` without a reason.
 
-        The attempt is counted before the code is compared, so attempts made at once are counted one by one.
+        Text that cannot be a code is refused without counting an attempt. The attempt is counted before the code is
+        compared, so attempts made at once are counted one by one.
         """
+        request = self._cleaned(request)
         check = self._check_of(request)
         attempt = await self._repository.count_attempt(check)
         if attempt is None:
@@ -104,6 +107,14 @@ class CodeChecker:
             self._refuse("incorrect", request)
         verified = await self._succeed(request, attempt, number, test, data)
         return self._checked(attempt, number, request, verified)
+
+    def _cleaned(self, request: CheckCode) -> CheckCode:
+        """The request with its code in ASCII digits. Raises ``CODE_REFUSED`` for text that cannot be a code."""
+        code, master = clean(request.code), self._master_code
+        lengths = {DIGITS, len(master)} if master and request.allow_master_code else {DIGITS}
+        if len(code) not in lengths or not code.isdecimal():
+            self._refuse("malformed", request)
+        return request if code == request.code else request.model_copy(update={"code": code})
 
     def _check_of(self, request: CheckCode) -> CodeCheck:
         if request.phone is None and request.verification_id is None:

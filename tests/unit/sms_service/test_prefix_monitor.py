@@ -178,7 +178,7 @@ async def test_a_stage_is_logged_under_the_name_of_its_event(
         {
             "event": "prefix.flagged",
             "log_level": "warning",
-            "scope": RANGE,
+            "scope": RANGE.replace("+", ""),
             "sent": 20,
             "verified": 1,
             "spent_micros": 20 * CENT,

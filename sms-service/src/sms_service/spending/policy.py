@@ -122,7 +122,7 @@ def next_stages(current: CurrentStage, wanted: Stage, rule: Rule) -> Sequence[St
 
 def block_seconds(first: int, blocks: int) -> int:
     """How long to block a prefix that was blocked ``blocks`` times before: twice as long each time, a day at most."""
-    return min(first << min(blocks, 16), MAX_BLOCK_SECONDS)
+    return min(first << blocks, MAX_BLOCK_SECONDS)
 
 
 def budget_stage(spent: int, limit: int, cheapest: int, warn_percent: int, current: CurrentStage) -> Stage:

@@ -98,7 +98,7 @@ def _as_refusal(error: Exception, request: web.Request) -> ServiceError:
         log.warning("request.timed_out", route=route_of(request))
         return unavailable()
     log.error("request.failed", route=route_of(request), exc_info=error)
-    return ServiceError(ErrorCode.INTERNAL, retry_after=1)
+    return ServiceError(ErrorCode.INTERNAL)
 
 
 def _render(dialects: Sequence[Dialect], refusal: ServiceError, request: web.Request) -> web.Response:

@@ -56,17 +56,21 @@ STATUS: dict[ErrorCode, int] = {
 }
 """The HTTP status of each refusal between services, and in the ``native`` dialect."""
 
+OUTAGES = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})
+"""Refusals that are no fault of the caller, who may try again."""
+
 
 class ServiceError(Exception):
     """An expected refusal. Any other exception that leaves a handler is a bug.
 
-    ``retry_after`` is in whole seconds, at least 1; ``field`` is the name of the wrong parameter, never its value.
+    ``retry_after`` is in whole seconds, at least 1; the refusal of an outage always has one. ``field`` is the name of
+    the wrong parameter, never its value.
     """
 
     def __init__(self, code: ErrorCode, *, retry_after: int | None = None, field: str | None = None) -> None:
         super().__init__(code.value)
         self.code = code
-        self.retry_after = retry_after
+        self.retry_after = 1 if retry_after is None and code in OUTAGES else retry_after
         self.field = field
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import structlog
 
-from shared.errors import unavailable
+from shared.errors import ServiceError, unavailable
 from shared.process.startup import UnreachableError, wait_for_server
 
 DEADLINE_SECONDS = 2.0
@@ -31,7 +31,10 @@ _UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # for example a statement between PostgreSQL's last words and the end of the stream
     asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InvalidCachedStatementError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,
@@ -43,7 +46,16 @@ class NotMigratedError(Exception):
     """The server answers but has no database for the service: ``python -m <service> migrate`` creates it."""
 
 
-_STARTING = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMigratedError)
+_STARTING = (
+    OSError,
+    TimeoutError,
+    RuntimeError,  # of uvloop, whose transport was closed at once
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    NotMigratedError,
+)
+_SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 
 
 def url_of(server: str, database: str) -> str:
@@ -54,8 +66,8 @@ def url_of(server: str, database: str) -> str:
 class Pool:
     """Up to ``size`` connections, the most recently used first.
 
-    asyncpg's own pool starts a task for every release and resets the session, which doubles the cost of a statement.
-    Our code never changes a session's state, and a connection that was interrupted is discarded.
+    asyncpg's own pool starts a task for every release and resets the session, which doubles the cost of a statement
+    (docs/decisions/0036). Our code never changes a session's state, and a connection that was interrupted is discarded.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
@@ -107,7 +119,7 @@ class Pool:
             connection = self._idle.pop()
             try:
                 await connection.close(timeout=2)
-            except (OSError, TimeoutError, asyncpg.InterfaceError):
+            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 connection.terminate()
 
 
@@ -148,15 +160,24 @@ async def connection(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIter
     except TimeoutError as error:
         log.warning("postgres.timed_out")
         raise unavailable() from error
-    except _UNAVAILABLE as error:
-        log.warning("postgres.unavailable", error=type(error).__name__)
-        raise unavailable() from error
-    except Exception:
+    except Exception as error:
+        if _is_outage(error, conn):
+            log.warning("postgres.unavailable", error=type(error).__name__)
+            raise unavailable() from error
         intact = True  # our own refusal, or a statement that PostgreSQL rejected: the session is usable
         raise
     finally:
         if conn is not None:
             pool.release(conn, intact=intact)
+
+
+def _is_outage(error: Exception, conn: "Connection | None") -> bool:
+    """Whether PostgreSQL failed: there is no session, the error has ended it, or the error is a known one."""
+    if isinstance(error, ServiceError | asyncpg.DataError):
+        return False
+    if conn is None or conn.is_closed() or getattr(error, "severity_en", None) in _SESSION_ENDS:
+        return True
+    return isinstance(error, _UNAVAILABLE)
 
 
 @asynccontextmanager

@@ -1,0 +1,140 @@
+"""What counts as an outage of PostgreSQL, and which connections go back to the pool."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from shared.errors import ErrorCode, ServiceError
+from shared.postgres import NotMigratedError, Pool, connection, transaction
+
+
+class Session:
+    """A connection whose statements raise ``error``."""
+
+    def __init__(self, error: Exception | None = None, *, ends: bool = False) -> None:
+        self._error = error
+        self._ends = ends
+        self.closed = False
+
+    async def fetchval(self, query: str, *_: object) -> int:
+        self.closed = self.closed or self._ends
+        if self._error is not None:
+            raise self._error
+        return len(query)
+
+    async def execute(self, query: str) -> None:
+        await self.fetchval(query)
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    def is_in_transaction(self) -> bool:
+        return False
+
+    def terminate(self) -> None:
+        self.closed = True
+
+
+def pool_of(*sessions: Any) -> Pool:
+    waiting = list(sessions)
+
+    async def connect() -> Any:
+        session = waiting.pop(0)
+        if isinstance(session, Exception):
+            raise session
+        return session
+
+    return Pool(connect, size=1)
+
+
+def fatal(kind: type[asyncpg.PostgresError]) -> asyncpg.PostgresError:
+    error = kind("the session ends")
+    error.severity_en = "FATAL"
+    return error
+
+
+OUTAGES = [
+    asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+    asyncpg.InterfaceError("connection is closed"),
+    asyncpg.ProtocolError("unexpected message"),
+    asyncpg.OutdatedSchemaCacheError("the schema changed"),
+    asyncpg.InvalidCachedStatementError("cached plan must not change result type"),
+    asyncpg.AdminShutdownError("terminating connection"),
+    asyncpg.CannotConnectNowError("starting up"),
+    asyncpg.ConnectionDoesNotExistError("closed in the middle of operation"),
+    asyncpg.TooManyConnectionsError("too many clients"),
+    asyncpg.DiskFullError("no space left"),
+    asyncpg.PostgresIOError("could not read block"),
+    asyncpg.ReadOnlySQLTransactionError("a standby"),
+    asyncpg.DeadlockDetectedError("deadlock"),
+    fatal(asyncpg.IdleInTransactionSessionTimeoutError),
+    fatal(asyncpg.InvalidPasswordError),
+    ConnectionResetError(),
+]
+
+
+@pytest.mark.parametrize("error", OUTAGES, ids=lambda error: type(error).__name__)
+async def test_an_outage_is_refused_as_busy_and_its_connection_never_returns_to_the_pool(error: Exception) -> None:
+    broken, fresh = Session(error), Session()
+    pool = pool_of(broken, fresh)
+
+    with pytest.raises(ServiceError) as refusal:
+        await pool.fetchval("select 1")
+
+    assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, 1)
+    assert broken.closed
+    assert await pool.fetchval("select 1")
+    assert not fresh.closed
+
+
+async def test_any_error_of_a_connection_that_has_ended_is_an_outage() -> None:
+    pool = pool_of(Session(RuntimeError("the handler is closed"), ends=True))
+
+    with pytest.raises(ServiceError):
+        await pool.fetchval("select 1")
+
+
+@pytest.mark.parametrize("error", [NotMigratedError("no database"), RuntimeError("closed"), EOFError()])
+async def test_any_error_while_connecting_is_an_outage(error: Exception) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        await pool_of(error).fetchval("select 1")
+    assert refusal.value.code is ErrorCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.UniqueViolationError("taken"),
+        asyncpg.UndefinedTableError("a bug"),
+        asyncpg.DataError("out of range"),
+        ServiceError(ErrorCode.NUMBER_TAKEN),
+    ],
+)
+async def test_a_rejected_statement_keeps_its_error_and_its_connection(error: Exception) -> None:
+    session = Session(error)
+    pool = pool_of(session)
+
+    with pytest.raises(type(error)):
+        await pool.fetchval("select 1")
+    assert not session.closed
+    async with connection(pool) as again:
+        assert again is session
+
+
+async def test_a_refusal_passes_through_a_transaction_whose_session_ended_only_as_an_outage() -> None:
+    session = Session()
+    pool = pool_of(session)
+
+    with pytest.raises(ServiceError) as refusal:
+        async with transaction(pool):
+            session._error = OUTAGES[0]
+            raise ServiceError(ErrorCode.NUMBER_TAKEN)
+    assert refusal.value.code is ErrorCode.UNAVAILABLE
+    assert session.closed
+
+
+@pytest.mark.parametrize("code", [ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL])
+def test_the_refusal_of_an_outage_always_tells_when_to_retry(code: ErrorCode) -> None:
+    assert ServiceError(code).retry_after == 1
+    assert ServiceError(code, retry_after=3).retry_after == 3

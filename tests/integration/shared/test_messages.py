@@ -340,3 +340,19 @@ async def test_a_publish_fails_at_once_when_its_channel_ends(
     async with asyncio.timeout(30):
         with pytest.raises(ConnectionError):
             await waiting
+
+
+async def test_a_retry_queue_forgets_a_message_only_when_its_target_has_it(bus: amqp.Connection, queue: Queue) -> None:
+    await declare(await bus.channel(), queue)
+    channel = await bus.channel()
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-message-ttl": 10_000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": queue.name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    # The broker refuses to declare a queue again with other arguments.
+    await channel.declare_queue(queue.retry_queue(10), durable=True, arguments=arguments)
+    assert "retry" not in queue.retry_queue(10), "an older queue of this name has other arguments"

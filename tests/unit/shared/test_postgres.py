@@ -122,14 +122,17 @@ async def test_a_rejected_statement_keeps_its_error_and_its_connection(error: Ex
         assert again is session
 
 
-async def test_a_refusal_passes_through_a_transaction_whose_session_ended_only_as_an_outage() -> None:
+async def refuse_while_ending(pool: Pool, session: Session) -> None:
+    async with transaction(pool):
+        session._error = OUTAGES[0]
+        raise ServiceError(ErrorCode.NUMBER_TAKEN)
+
+
+async def test_a_transaction_whose_session_ends_before_its_rollback_is_an_outage() -> None:
     session = Session()
-    pool = pool_of(session)
 
     with pytest.raises(ServiceError) as refusal:
-        async with transaction(pool):
-            session._error = OUTAGES[0]
-            raise ServiceError(ErrorCode.NUMBER_TAKEN)
+        await refuse_while_ending(pool_of(session), session)
     assert refusal.value.code is ErrorCode.UNAVAILABLE
     assert session.closed
 

@@ -77,3 +77,10 @@ class ServiceError(Exception):
 def unavailable(retry_after: int = 1) -> ServiceError:
     """The refusal for a dependency that is down, or for a service that sheds load."""
     return ServiceError(ErrorCode.UNAVAILABLE, retry_after=retry_after)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether work failed only because something that it needs is unavailable. The same work may succeed later."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_outage, error.exceptions))
+    return isinstance(error, ServiceError) and error.code is ErrorCode.UNAVAILABLE

@@ -86,6 +86,7 @@ class Settings(BaseModel):
     environment: Environment = Environment.PRODUCTION
     bind_address: str = "127.0.0.1"
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    withdraw_seconds: float = Field(default=0.5, ge=0, le=60)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

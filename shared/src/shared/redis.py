@@ -40,7 +40,7 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
             "REDIS_URL",
             url,
             lambda: cast("Awaitable[Any]", opened.ping()),
-            on=(RedisError, OSError, TimeoutError),
+            on=(RedisError, OSError, TimeoutError, RuntimeError),  # RuntimeError of uvloop, after a reset
         )
         yield opened
     finally:

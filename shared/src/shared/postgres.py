@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -61,6 +62,38 @@ _SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 def url_of(server: str, database: str) -> str:
     """The URL of ``server`` with its database replaced: each service has a database of its own."""
     return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
+
+
+class PoolerError(UnreachableError):
+    """A pooler stands before PostgreSQL and drops the settings of our sessions, or shares them between transactions."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "POSTGRES_URL leads to a pooler that drops session settings (PgBouncer): set it to the address of "
+            "PostgreSQL itself, because each process keeps a small pool of its own"
+        )
+
+
+def hosts_of(url: str) -> list[str]:
+    """A URL for each host of a URL with several, such as ``postgresql://user@one:5432,two:5432/auth``."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
+
+
+async def open_session(url: str, settings: dict[str, str]) -> Connection:
+    """A session on the first host that accepts it. Raises the error of the last one.
+
+    Each host has its part of the deadline. In asyncpg's own list, a host that accepts and stays silent uses all of it.
+    """
+    urls = hosts_of(url)
+    seconds = DEADLINE_SECONDS / len(urls)
+    for each in urls[:-1]:
+        try:
+            return await asyncpg.connect(each, timeout=seconds, server_settings=settings)
+        except (*_UNAVAILABLE, RuntimeError) as error:
+            log.warning("postgres.host_skipped", error=type(error).__name__)
+    return await asyncpg.connect(urls[-1], timeout=seconds, server_settings=settings)
 
 
 class Pool:
@@ -130,17 +163,33 @@ async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[P
 
     async def connect() -> Connection:
         try:
-            return await asyncpg.connect(url_of(server, database), timeout=2, server_settings=settings)
+            return await open_session(url_of(server, database), settings)
         except asyncpg.InvalidCatalogNameError as error:
             raise NotMigratedError(f'there is no database "{database}" yet: run the migrations') from error
+        except asyncpg.ProtocolViolationError as error:
+            if "startup parameter" in str(error):
+                raise PoolerError from error
+            raise
 
     opened = Pool(connect, size)
-    first = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, opened.acquire, on=_STARTING)
-    opened.release(first, intact=True)
+    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, lambda: _refuse_pooler(opened), on=_STARTING)
     try:
         yield opened
     finally:
         await opened.close()
+
+
+async def _refuse_pooler(pool: Pool) -> None:
+    """Raises ``PoolerError`` if sessions do not have our settings: statements and locks would have no limit."""
+    conn = await pool.acquire()
+    intact = False
+    try:
+        timeout = await conn.fetchval("select setting from pg_settings where name = 'statement_timeout'")
+        intact = True
+    finally:
+        pool.release(conn, intact=intact)
+    if timeout != SERVER_SETTINGS["statement_timeout"]:
+        raise PoolerError
 
 
 @asynccontextmanager
@@ -211,7 +260,7 @@ async def ensure_database(server: str, database: str) -> None:
     """Create a service's database unless it exists. Several processes may do so at once."""
 
     async def connect() -> "asyncpg.Connection[Any]":
-        return await asyncpg.connect(server, timeout=2)
+        return await open_session(server, {})
 
     session = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
     try:
@@ -233,7 +282,7 @@ def migrate(server: str, database: str, package: str) -> None:
     _ensure_database_or_exit(server, database, package)
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
-    config.attributes["url"] = url_of(server, database)
+    config.attributes["connect"] = partial(open_session, url_of(server, database), {})
     command.upgrade(config, "head")
     log.info("database.migrated", database=database)
 

@@ -1,4 +1,4 @@
-"""The pool on a real PostgreSQL that ends its connections."""
+"""The pool and the migrations on a real PostgreSQL: connections that it ends, and URLs of every form."""
 
 import asyncio
 import secrets
@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import Pool, ensure_database, pool, transaction
+from shared.postgres import Pool, ensure_database, migrate, pool, transaction
 
 END_ALL = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1"
 
@@ -59,3 +59,21 @@ async def test_connections_that_postgresql_ends_are_busy_for_their_callers_and_n
         } == {(ServiceError, ErrorCode.UNAVAILABLE, 1)}
         assert await asyncio.gather(*(opened.fetchval("select 1") for _ in range(8))) == [1] * 8
     await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("part", "form"),
+    [
+        ("postgresql://", "postgres://"),
+        ("/postgres", "/postgres?sslmode=disable"),
+        ("@", "@127.0.0.1:1,"),
+        ("@", "@[::1]:1,127.0.0.1:2,"),
+    ],
+)
+async def test_a_url_with_which_the_service_connects_also_migrates(
+    postgres_url: str, database: str, part: str, form: str
+) -> None:
+    url = form.join(postgres_url.rsplit(part, 1))
+    await asyncio.to_thread(migrate, url, database, "contacts_service")
+    async with pool(url, database) as opened:
+        assert await opened.fetchval("select count(*) from directory") == 0

@@ -1,12 +1,15 @@
 """What counts as an outage of PostgreSQL, and which connections go back to the pool."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 import pytest
 
+from shared import postgres
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import NotMigratedError, Pool, connection, transaction
+from shared.postgres import NotMigratedError, Pool, PoolerError, connection, hosts_of, open_session, pool, transaction
 
 
 class Session:
@@ -141,3 +144,100 @@ async def test_a_transaction_whose_session_ends_before_its_rollback_is_an_outage
 def test_the_refusal_of_an_outage_always_tells_when_to_retry(code: ErrorCode) -> None:
     assert ServiceError(code).retry_after == 1
     assert ServiceError(code, retry_after=3).retry_after == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts"),
+    [
+        (
+            "postgresql://app:a,b@one:5432,two/auth?x=1",
+            ["postgresql://app:a,b@one:5432/auth?x=1", "postgresql://app:a,b@two/auth?x=1"],
+        ),
+        ("postgres://one/auth", ["postgres://one/auth"]),
+        ("postgresql:/auth?host=/run/postgresql", ["postgresql:/auth?host=/run/postgresql"]),
+    ],
+)
+def test_the_hosts_of_a_url_keep_its_user_database_and_query(url: str, hosts: list[str]) -> None:
+    assert hosts_of(url) == hosts
+
+
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+async def listen(accept: Accept) -> tuple[asyncio.Server, str]:
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    return server, f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def refusing(severity: bytes, code: bytes, text: bytes) -> Accept:
+    """A server that answers every session with one error of PostgreSQL's protocol."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)  # a request for TLS
+        writer.write(b"N")
+        await reader.read(4096)
+        fields = b"S" + severity + b"\0V" + severity + b"\0C" + code + b"\0M" + text + b"\0\0"
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        await writer.drain()
+        writer.close()
+
+    return accept
+
+
+@pytest.mark.parametrize("first", [silent, reset, refusing(b"FATAL", b"57P03", b"starting up")])
+async def test_a_host_that_does_not_serve_is_passed_over_in_time(
+    first: Accept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "DEADLINE_SECONDS", 0.4)
+    passed, one = await listen(first)
+    last, two = await listen(refusing(b"FATAL", b"28P01", b"the second host has answered"))
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await open_session(f"postgresql://app:secret@{one},{two}/auth", {})
+    passed.close()
+    last.close()
+
+
+async def test_a_pooler_that_knows_no_session_settings_ends_the_start_with_one_line() -> None:
+    server, address = await listen(refusing(b"FATAL", b"08P01", b"unsupported startup parameter: statement_timeout"))
+    with pytest.raises(PoolerError) as report:
+        async with pool(f"postgresql://app:secret@{address}", "auth"):
+            pass
+    server.close()
+    assert "POSTGRES_URL" in str(report.value)
+    assert "\n" not in str(report.value)
+    assert "secret" not in str(report.value)
+
+
+@pytest.mark.parametrize(("setting", "refused"), [("0", True), ("1900", False)])
+async def test_a_pooler_that_ignores_session_settings_ends_the_start(
+    setting: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Pooled(Session):
+        async def fetchval(self, *_: object) -> Any:
+            return setting
+
+        async def close(self, **_: object) -> None:
+            self.closed = True
+
+    async def connect(*_: object, **__: object) -> Pooled:
+        return Pooled()
+
+    async def start() -> bool:
+        async with pool("postgresql://server", "auth"):
+            return True
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    if refused:
+        with pytest.raises(PoolerError):
+            await start()
+    else:
+        assert await start()

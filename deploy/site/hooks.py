@@ -16,6 +16,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Glossary", "docs/glossary.md"),
     ("Events", "docs/events.md"),
     ("Contracts", "docs/contracts/*.md"),
+    ("Guides", "docs/guides/*.md"),
     ("Services", "*/README.md"),
     ("Operations", "docs/operations/*.md"),
     ("Decisions", "docs/decisions/*.md"),

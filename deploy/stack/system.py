@@ -156,7 +156,8 @@ class Stack:
     def environ(self) -> dict[str, str]:
         """The environment of our processes."""
         ports_by_variable = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
-        defaults = {"ENVIRONMENT": "development", **keys.for_services(self._secrets)}
+        secrets_by_name = keys.for_services(self._secrets)
+        defaults = {"ENVIRONMENT": "development", "JWT_ISSUER": self.url("gateway"), **secrets_by_name}
         chosen = {name: self._caller_environ.get(name) or value for name, value in defaults.items()}
         path = services.python_path(self._caller_environ.get("PYTHONPATH", ""))
         rest = {name: value for name, value in self._caller_environ.items() if name != "PYTHONPATH"}

@@ -10,9 +10,9 @@ from support.contract_cases import NUMBERS, fill, fragments, matches
 VARYING = frozenset(
     {
         *("access_token", "refresh_token", "token", "tmp_token", "ticket", "challenge", "result", "verify_code"),
-        *("id", "user_id", "userId", "uuid", "nickname", "nickName", "nick_name", "kid", "x", "budget_left"),
+        *("id", "user_id", "userId", "uuid", "nickname", "nickName", "nick_name", "kid", "x", "y", "budget_left"),
         *("created_at", "opened_at", "createTime", "create_time", "lastLoginTime", "refreshTime", "timestamp"),
-        *("expires_in", "retry_after"),
+        *("expires_in", "retry_after", "issuer", "jwks_uri"),
     }
 )
 """Fields whose values differ from one run to the next."""

@@ -13,10 +13,12 @@ placeholders) whose steps are repeated for each of its inputs:
 All inputs are tried, and the test names each one that is answered otherwise.
 
 More steps and placeholders than other cases have: ``{"sign_up": "friend"}`` registers the number kept as ``friend``
-through ``/v2`` and keeps its access token as ``friend_token``. ``{number.1}``, ``{number.2}`` and ``{number.3}`` are
-the first three, next four and last four digits of a number; ``{arabic:number}`` writes the digits of a kept value in
-another script (``SCRIPTS``), with pieces too. ``{hongkong}`` and ``{hongkong_friend}`` are fresh numbers of +852 in
-national digits. ``"via": "abroad"`` calls a gateway and a contacts-service that serve the world.
+through ``/v2`` and keeps its tokens as ``friend_token`` and ``friend_refresh``. ``{"used_earlier": 31, "token":
+"{friend_refresh}"}`` moves the uses of this refresh token, and of the others of its session, so many seconds into the
+past. ``{number.1}``, ``{number.2}`` and ``{number.3}`` are the first three, next four and last four digits of a number;
+``{arabic:number}`` writes the digits of a kept value in another script (``SCRIPTS``), with pieces too. ``{hongkong}``
+and ``{hongkong_friend}`` are fresh numbers of +852 in national digits. ``"via": "abroad"`` calls a gateway and a
+contacts-service that serve the world.
 """
 
 import itertools
@@ -31,7 +33,7 @@ import phonenumbers
 import pytest
 from stack.system import Stack
 from support.app import App
-from support.contract_cases import CasePlayer, expand
+from support.contract_cases import CasePlayer, expand, fill
 from support.database import Tables
 
 FIELD_CASES = Path(__file__).parent / "field_cases"
@@ -64,6 +66,8 @@ class FieldCasePlayer(CasePlayer):
         """Perform a step of any kind. Raises ``AssertionError`` if the response is not the expected one."""
         if "sign_up" in step:
             await self._sign_up(self.gateway(step), step["sign_up"])
+        elif "used_earlier" in step:
+            await self._tables.age_refresh_tokens(fill(step["token"], self.known), float(step["used_earlier"]))
         else:
             await self.replay(spell(step, self.known))
 
@@ -79,6 +83,7 @@ class FieldCasePlayer(CasePlayer):
         opened = await app.call("POST", "/v2/accounts", json={"ticket": checked.body["ticket"]})
         assert opened.status == 201, opened.body
         self.known[f"{name}_token"] = opened.body["tokens"]["access_token"]
+        self.known[f"{name}_refresh"] = opened.body["tokens"]["refresh_token"]
 
 
 def hongkong_number() -> str:

@@ -1,5 +1,6 @@
 """Access to the services' tables for what no API offers: moving rows into the past, and searching for secrets."""
 
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ AGE_VERIFICATIONS = """
         expires_at = expires_at - $2::interval,
         verified_at = verified_at - $2::interval
     where phone_ref = $1
+"""
+AGE_REFRESH_TOKENS = """
+    update refresh_tokens set spent_at = spent_at - $2::interval
+    where session_id = (select session_id from refresh_tokens where token_hash = $1)
 """
 
 
@@ -52,6 +57,11 @@ class Tables:
         ref, past = self.ref(number), timedelta(seconds=seconds)
         for statement in (AGE_NUMBER, AGE_VERIFICATIONS):
             await self.connections["sms"].execute(statement, ref, past)
+
+    async def age_refresh_tokens(self, token: str, seconds: float) -> None:
+        """Move the uses of all refresh tokens of a token's session into the past."""
+        token_hash, past = hashlib.sha256(token.encode()).digest(), timedelta(seconds=seconds)
+        await self.connections["auth"].execute(AGE_REFRESH_TOKENS, token_hash, past)
 
     async def ban(self, number: str) -> None:
         """Ban the account of a number, as an operator does."""

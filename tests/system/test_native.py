@@ -18,7 +18,7 @@ from support.app import App, Reply, fresh_number
 from support.database import Tables
 from support.patience import until_answered
 
-from auth_service.tokens.access_tokens import _OneAlgorithm
+from auth_service.tokens.access_tokens import OurAlgorithms
 from shared.events.catalogue import UserUpdated
 from shared.events.envelope import EXCHANGE, new_event
 from shared.phone import ref_hex
@@ -127,14 +127,14 @@ async def test_a_message_is_in_the_requested_language(
     assert (await app.message(number))["text"].startswith(beginning)
 
 
-async def test_another_service_verifies_an_access_token_with_the_published_keys(app: App) -> None:
+async def test_another_service_verifies_an_access_token_with_the_published_keys(app: App, system: Stack) -> None:
     user = await register(app, fresh_number())
     keys = (await call(app, "GET", "/.well-known/jwks.json")).body
 
-    token = jwt.decode(user["tokens"]["access_token"], KeySet.import_key_set(keys), registry=_OneAlgorithm())
+    token = jwt.decode(user["tokens"]["access_token"], KeySet.import_key_set(keys), registry=OurAlgorithms())
 
     assert token.claims["sub"] == str(user["account"]["user_id"])
-    assert token.claims["iss"] == "haoma"
+    assert token.claims["iss"] == token.claims["aud"] == system.url("gateway")
     assert token.claims["exp"] - token.claims["iat"] == 900
 
 

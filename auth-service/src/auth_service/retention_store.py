@@ -17,11 +17,13 @@ SPENT_TICKETS = """
     )
 """
 
-# After 30 days without use the session of a refresh token has expired. Without its row a replaced token is refused as a
-# forged one is.
+# A used token stays as long as its successor may be unused: a client that lost the response comes back with it. 30 days
+# after its use the successor was used or the session has expired; then the token is refused as a forged one is.
 REFRESH_TOKENS = """
     delete from refresh_tokens where token_hash in (
-        select token_hash from refresh_tokens where expires_at < now() limit $1 for update skip locked
+        select token_hash from refresh_tokens
+        where expires_at < now() and (spent_at is null or spent_at < now() - interval '30 days')
+        limit $1 for update skip locked
     )
 """
 

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
 from shared.process.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, Settings
 
@@ -29,6 +30,8 @@ class AuthSettings(DatabaseSettings):
     password_peppers: Keys
     jwt_keys: Keys
     jwt_issuer: str = Field(default="haoma", min_length=1, max_length=256)
+    jwt_audience: str = Field(default="", max_length=256)
+    jwt_algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
     phone_key: HexKey
     caller_limits: OnOff = OnOff.ON
     nickname_prefix: str = Field(default="用户", max_length=16)
@@ -40,7 +43,7 @@ class AuthSettings(DatabaseSettings):
     @classmethod
     def _keys_are_seeds(cls, keys: SecretStr) -> SecretStr:
         if any(len(seed) != SEED_BYTES for seed in KeyRing.parse(keys.get_secret_value()).by_id.values()):
-            raise ValueError("an Ed25519 key is exactly 64 hex digits (32 bytes)")
+            raise ValueError("a key is exactly 64 hex digits (32 bytes)")
         return keys
 
     @model_validator(mode="after")

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from joserfc import jws
+from support.auth import Auth, fresh_number, fresh_secret, refusal, serving, settings_for
 from support.patience import until_accepted
 
 from auth_service.sessions.model import hash_token
@@ -15,15 +16,17 @@ from shared.errors import ErrorCode
 from shared.internal_api.auth import (
     END_SESSION,
     GRANT,
-    READ_KEYS,
     REFRESH,
+    RESOLVE,
     EndSession,
     Grant,
     Granted,
     LoggedIn,
     Refresh,
+    Resolve,
 )
 from shared.internal_api.endpoint import Empty
+from shared.internal_api.public_keys import READ_KEYS
 from shared.keys import KeyRing
 
 
@@ -44,7 +47,7 @@ async def refused(auth: Auth, token: str) -> bool:
 
 
 async def age(auth: Auth, token: str, seconds: int) -> None:
-    """Let a refresh token be replaced this much earlier."""
+    """Let a refresh token be used this much earlier."""
     await auth.database.execute(
         "update refresh_tokens set spent_at = spent_at - $2::interval where token_hash = $1",
         hash_token(token),
@@ -95,25 +98,43 @@ async def test_a_hundred_concurrent_refreshes_of_one_token_leave_one_usable_toke
     assert (await refreshed(auth, answers[0].refresh_token)).refresh_token != answers[0].refresh_token
 
 
-async def test_a_token_replaced_within_the_grace_period_gives_the_usable_token(auth: Auth) -> None:
-    _, first = await new_session(auth)
-    second = await refreshed(auth, first.refresh_token)
-    third = await refreshed(auth, second.refresh_token)
+async def used_successor(auth: Auth, token: str, seconds: int = 31) -> Granted:
+    """The tokens after the successor of this token, which was used this many seconds ago."""
+    successor = (await refreshed(auth, token)).refresh_token
+    granted = await refreshed(auth, successor)
+    await age(auth, token, seconds)
+    await age(auth, successor, seconds)
+    return granted
 
-    await age(auth, first.refresh_token, 29)
+
+@pytest.mark.parametrize("seconds", [31, 86_400, 29 * 86_400])
+async def test_a_token_whose_successor_was_never_used_gives_it_again_however_late(auth: Auth, seconds: int) -> None:
+    opened, first = await new_session(auth)
+    lost = await refreshed(auth, first.refresh_token)
+    await age(auth, first.refresh_token, seconds)
+
+    again = await asyncio.gather(*(refreshed(auth, first.refresh_token, index) for index in range(10)))
+
+    assert {answer.refresh_token for answer in again} == {lost.refresh_token}
+    assert await auth.session_of(again[0].access_token) == opened.session_id
+    assert (await refreshed(auth, lost.refresh_token)).refresh_token != lost.refresh_token
+
+
+async def test_a_token_whose_successor_was_used_within_thirty_seconds_gives_the_usable_token(auth: Auth) -> None:
+    _, first = await new_session(auth)
+    third = await used_successor(auth, first.refresh_token, 29)
 
     assert (await refreshed(auth, first.refresh_token)).refresh_token == third.refresh_token
 
 
-async def test_a_reuse_after_the_grace_period_ends_the_session_and_is_published(auth: Auth) -> None:
+async def test_a_reuse_after_the_successor_was_used_ends_the_session_and_is_published(auth: Auth) -> None:
     opened, first = await new_session(auth)
-    second = await refreshed(auth, first.refresh_token)
-    await age(auth, first.refresh_token, 31)
+    third = await used_successor(auth, first.refresh_token)
 
     assert await refused(auth, first.refresh_token)
 
-    assert await refused(auth, second.refresh_token)
-    assert await auth.has_ended(second.access_token)
+    assert await refused(auth, third.refresh_token)
+    assert await auth.has_ended(third.access_token)
     assert await auth.has_ended(opened.token)
     assert (await revocation(auth, opened.session_id))["cause"] == "refresh_reuse"
     assert "refresh_token.reused" in await auth.database.fetchval(
@@ -123,8 +144,7 @@ async def test_a_reuse_after_the_grace_period_ends_the_session_and_is_published(
 
 async def test_a_hundred_concurrent_reuses_end_the_session_once(auth: Auth) -> None:
     opened, first = await new_session(auth)
-    await refreshed(auth, first.refresh_token)
-    await age(auth, first.refresh_token, 31)
+    await used_successor(auth, first.refresh_token)
 
     answers = await asyncio.gather(*(refused(auth, first.refresh_token) for _ in range(100)))
 
@@ -138,8 +158,7 @@ async def test_a_reuse_ends_no_other_session_of_the_user(auth: Auth) -> None:
     stolen, other = await auth.register(number, secret), await auth.log_in(number, secret)
     first = await auth.call(GRANT, Grant(token=stolen.token))
     kept = await auth.call(GRANT, Grant(token=other.token))
-    await refreshed(auth, first.refresh_token)
-    await age(auth, first.refresh_token, 31)
+    await used_successor(auth, first.refresh_token)
 
     assert await refused(auth, first.refresh_token)
 
@@ -193,7 +212,23 @@ async def test_an_access_token_of_a_removed_key_or_an_unknown_session_is_refused
 async def test_the_public_keys_are_those_of_the_ring(auth: Auth) -> None:
     ring = AccessTokens(KeyRing.parse(auth.settings.jwt_keys.get_secret_value()), "haoma")
 
-    assert (await auth.call(READ_KEYS, Empty())).keys == ring.public_keys()
+    assert await auth.call(READ_KEYS, Empty()) == ring.public_keys()
+
+
+async def test_a_service_with_another_algorithm_accepts_the_tokens_of_before(
+    auth: Auth, postgres_url: str, amqp_url: str
+) -> None:
+    opened, granted = await new_session(auth)
+    changed = settings_for(postgres_url, amqp_url, auth.settings.auth_database, jwt_algorithm="ES256")
+
+    async with serving(changed) as client:
+        after = await client.call(REFRESH, Refresh(refresh_token=granted.refresh_token))
+        resolved = await client.call(RESOLVE, Resolve(token=granted.access_token))
+        keys = (await client.call(READ_KEYS, Empty())).keys
+
+    assert jws.extract_compact(after.access_token.encode()).headers()["alg"] == "ES256"
+    assert await auth.session_of(after.access_token) == resolved.session_id == opened.session_id
+    assert [key.alg for key in keys] == ["ES256", "EdDSA"]
 
 
 async def test_no_table_has_a_token(auth: Auth) -> None:

@@ -53,17 +53,22 @@ async def test_batches_are_deleted_until_one_is_not_full(auth: Auth, postgres_ur
     assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0
 
 
-async def test_expired_refresh_tokens_are_deleted(auth: Auth, postgres_url: str) -> None:
+async def test_a_refresh_token_is_deleted_thirty_days_after_its_use(auth: Auth, postgres_url: str) -> None:
     user = await auth.register(fresh_number(), fresh_secret())
     first = await auth.call(GRANT, Grant(token=user.token))
     await auth.call(REFRESH, Refresh(refresh_token=first.refresh_token))
-    past = "update refresh_tokens set expires_at = now() - interval '1 second' where token_hash = $1"
-    await auth.database.execute(past, hash_token(first.refresh_token))
+    change = "update refresh_tokens set expires_at = now() - $2::interval, spent_at = now() - $3::interval"
+    second, almost, past = timedelta(seconds=1), timedelta(days=29), timedelta(days=30, seconds=1)
+    left = []
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await delete_all_expired(RetentionStore(pool, audit_days=180))
+        for age in (almost, past):
+            token_hash = hash_token(first.refresh_token)
+            await auth.database.execute(f"{change} where token_hash = $1", token_hash, second, age)
+            await delete_all_expired(RetentionStore(pool, audit_days=180))
+            count = "select count(*) from refresh_tokens where session_id = $1"
+            left.append(await auth.database.fetchval(count, user.session_id))
 
-    left = "select count(*) from refresh_tokens where session_id = $1"
-    assert await auth.database.fetchval(left, user.session_id) == 1
+    assert left == [2, 1]
     refresh = auth.call(REFRESH, Refresh(refresh_token=first.refresh_token))
     assert await refusal(refresh) is ErrorCode.UNAUTHENTICATED

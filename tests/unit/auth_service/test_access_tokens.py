@@ -7,20 +7,41 @@ from uuid import UUID, uuid4
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OctKey, OKPKey
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey
 
-from auth_service.tokens.access_tokens import LIFETIME, AccessTokens, _OneAlgorithm
+from auth_service.tokens.access_tokens import LIFETIME, AccessTokens, OurAlgorithms
+from auth_service.tokens.signing_keys import signing_keys
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = "1:" + "11" * 32, "2:" + "22" * 32
 USER, SESSION = 2**50, uuid4()
+EDDSA, ES256 = JwtAlgorithm.EDDSA, JwtAlgorithm.ES256
+VECTORS = [
+    (
+        EDDSA,
+        "Ed25519",
+        "0EqyMnQrtKs6E2i9RhXk5tAiSrcaAWuvhSCjMsl3hzc",
+        None,
+        "vaJPtef-vPnGAIWE19qlMPDYWGaER3zeeJM_3r1WO7E",
+    ),
+    (
+        ES256,
+        "P-256",
+        "-HXlqCw44e003cH0AA5XpLS37Jt_oZ1-eQgIs91dvTg",
+        "jEGF66p6pnQ-BE4C4A2VIStFgq1pNxP0Uk1-3Wbmlyw",
+        "JAq1ZOfqZNYTFHKEgZ5MRPZRlPgs9lJXkstkfe0OMPE",
+    ),
+]
+"""The public keys of the seed ``11`` * 32: algorithm, curve, x, y and thumbprint."""
 
 
-def tokens(ring: str = f"{NEW},{OLD}", issuer: str = "haoma") -> AccessTokens:
-    return AccessTokens(KeyRing.parse(ring), issuer)
+def tokens(ring: str = f"{NEW},{OLD}", issuer: str = "haoma", **options: Any) -> AccessTokens:
+    return AccessTokens(KeyRing.parse(ring), issuer, **options)
 
 
 def refused(token: str, *, by: AccessTokens | None = None, now: datetime = NOW) -> bool:
@@ -29,14 +50,20 @@ def refused(token: str, *, by: AccessTokens | None = None, now: datetime = NOW) 
     return refusal.value.code is ErrorCode.UNAUTHENTICATED
 
 
-def forged(change: Callable[[dict[str, Any]], None], key: Any = None, **header: Any) -> str:
+def claims_of(token: str, keys: KeySet) -> dict[str, Any]:
+    return jwt.decode(token, keys, registry=OurAlgorithms()).claims
+
+
+def forged(
+    change: Callable[[dict[str, Any]], None], key: Any = None, signer: AccessTokens | None = None, **header: Any
+) -> str:
     """A token with changed claims, signed with the current key or another one."""
-    signer = tokens()
-    claims = jwt.decode(signer.sign(USER, SESSION, now=NOW), signer._keys, registry=_OneAlgorithm()).claims
+    signer = signer or tokens()
+    claims = claims_of(signer.sign(USER, SESSION, now=NOW), signer._keys)
     change(claims)
-    head = {"alg": "EdDSA", "kid": signer._current.kid} | header
+    head = signer._header | header
     head = {name: value for name, value in head.items() if value is not None}
-    registry = _OneAlgorithm() if head["alg"] == "EdDSA" else None
+    registry = OurAlgorithms() if head["alg"] in ("EdDSA", "ES256") else None
     return jwt.encode(head, claims, key or signer._current, algorithms=[head["alg"]], registry=registry)
 
 
@@ -53,7 +80,7 @@ def test_an_unchanged_token_is_accepted_so_each_forgery_below_fails_for_its_own_
     assert tokens().session_of(forged(lambda _: None), now=NOW) == SESSION
 
 
-@pytest.mark.parametrize("claim", ["iss", "sub", "sid", "iat", "exp", "jti"])
+@pytest.mark.parametrize("claim", ["iss", "sub", "aud", "sid", "iat", "exp", "jti"])
 def test_a_token_without_one_of_its_claims_is_refused(claim: str) -> None:
     assert refused(forged(lambda claims: claims.pop(claim)))
 
@@ -62,6 +89,10 @@ def test_a_token_without_one_of_its_claims_is_refused(claim: str) -> None:
     "wrong",
     [
         {"iss": "another"},
+        {"aud": "another"},
+        {"aud": ["another"]},
+        {"aud": []},
+        {"aud": 7},
         {"exp": "tomorrow"},
         {"exp": None},
         {"exp": int(NOW.timestamp()) - 1},
@@ -100,7 +131,7 @@ def test_a_token_with_another_algorithm_is_refused_even_when_its_key_is_our_publ
     public = OctKey.import_key(tokens()._current.raw_value.public_key().public_bytes_raw())
 
     assert refused(forged(lambda _: None, public, alg="HS256"))
-    assert refused(forged(lambda _: None, None, alg="Ed25519"))
+    assert refused(forged(lambda _: None, OKPKey.import_key(tokens()._current.raw_value), alg="Ed25519"))
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "é.é.é", "." * 400, "a.b.c.d.e"])
@@ -115,6 +146,50 @@ def test_a_token_changed_by_one_character_is_refused() -> None:
         assert refused(token[:index] + other + token[index + 1 :])
 
 
+def test_the_audience_is_the_issuer_unless_there_is_another_one() -> None:
+    shop = tokens(audience="shop")
+
+    assert claims_of(tokens().sign(USER, SESSION, now=NOW), tokens()._keys)["aud"] == "haoma"
+    assert claims_of(shop.sign(USER, SESSION, now=NOW), shop._keys)["aud"] == "shop"
+    assert shop.session_of(shop.sign(USER, SESSION, now=NOW), now=NOW) == SESSION
+    assert refused(shop.sign(USER, SESSION, now=NOW))
+    assert refused(tokens().sign(USER, SESSION, now=NOW), by=shop)
+
+
+@pytest.mark.parametrize(("before", "after"), [(EDDSA, ES256), (ES256, EDDSA)])
+def test_a_change_of_the_algorithm_refuses_no_valid_token(before: JwtAlgorithm, after: JwtAlgorithm) -> None:
+    old, new = (tokens(algorithm=each) for each in (before, after))
+
+    for signer, verifier in ((old, old), (old, new), (new, old), (new, new)):
+        assert verifier.session_of(signer.sign(USER, SESSION, now=NOW), now=NOW) == SESSION
+
+
+@pytest.mark.parametrize("algorithm", JwtAlgorithm)
+def test_a_key_verifies_its_own_algorithm_only(algorithm: JwtAlgorithm) -> None:
+    signer, other = tokens(algorithm=algorithm), tokens(algorithm=EDDSA if algorithm is ES256 else ES256)
+    kid, alg, key = (other._header["kid"], other._header["alg"], other._current)
+
+    assert signer.session_of(forged(lambda _: None, signer=signer), now=NOW) == SESSION
+    assert refused(forged(lambda _: None, signer=signer, kid=kid), by=signer)
+    assert refused(forged(lambda _: None, key, signer, alg=alg), by=signer)
+    with pytest.raises(JoseError):
+        forged(lambda _: None, key, signer, kid=kid)
+
+
+def test_an_elliptic_key_that_is_not_ours_is_refused() -> None:
+    signer = tokens(algorithm=ES256)
+
+    assert refused(forged(lambda _: None, ECKey.generate_key("P-256"), signer), by=signer)
+    assert refused(forged(lambda _: None, ECKey.generate_key("secp256k1"), signer, alg="ES256K"), by=signer)
+
+
+def test_the_keys_of_a_seed_never_change() -> None:
+    """Vectors: another derivation would refuse every token, and publish unknown keys."""
+    published = tokens(OLD).public_keys().keys
+
+    assert [(key.alg, key.crv, key.x, key.y, key.kid) for key in published] == VECTORS
+
+
 def test_keys_are_rotated_without_refusing_a_valid_token() -> None:
     before, added, rotated, after = OLD, f"{OLD},{NEW}", f"{NEW},{OLD}", NEW
     old = tokens(before).sign(USER, SESSION, now=NOW)
@@ -127,11 +202,21 @@ def test_keys_are_rotated_without_refusing_a_valid_token() -> None:
     assert refused(old, by=tokens(after))
 
 
-def test_public_keys_verify_tokens_and_contain_nothing_private() -> None:
-    published = tokens().public_keys()
+@pytest.mark.parametrize("algorithm", JwtAlgorithm)
+def test_public_keys_verify_tokens_and_contain_nothing_private(algorithm: JwtAlgorithm) -> None:
+    published = tokens(algorithm=algorithm).public_keys()
+    fields = {EDDSA: {"kty", "crv", "x", "kid", "use", "alg"}, ES256: {"kty", "crv", "x", "y", "kid", "use", "alg"}}
 
-    assert [set(key.model_dump()) for key in published] == [{"kty", "crv", "x", "kid", "use", "alg"}] * 2
-    assert [key.kid for key in published] == [tokens(NEW)._current.kid, tokens(OLD)._current.kid]
-    key = OKPKey.import_key(published[0].model_dump())
-    claims = jwt.decode(tokens().sign(USER, SESSION, now=NOW), key, registry=_OneAlgorithm()).claims
+    assert published.issuer == "haoma"
+    other = EDDSA if algorithm is ES256 else ES256
+    assert [key.alg for key in published.keys] == [algorithm, algorithm, other, other]
+    assert [set(key.model_dump()) for key in published.keys] == [fields[key.alg] for key in published.keys]
+    signers = [tokens(ring, algorithm=each)._current.kid for each in (algorithm, other) for ring in (NEW, OLD)]
+    assert [key.kid for key in published.keys] == signers
+    key_set = KeySet.import_key_set(published.model_dump(mode="json"))
+    claims = claims_of(tokens(algorithm=algorithm).sign(USER, SESSION, now=NOW), key_set)
     assert (claims["sub"], UUID(claims["sid"])) == (str(USER), SESSION)
+
+
+def test_each_key_id_is_the_thumbprint_of_its_key() -> None:
+    assert all(key.kid == key.thumbprint() for key in signing_keys(KeyRing.parse(f"{NEW},{OLD}"), EDDSA))

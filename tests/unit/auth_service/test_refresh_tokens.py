@@ -20,13 +20,13 @@ ACCESS_TOKENS = AccessTokens(KeyRing.parse("1:" + "11" * 32), "haoma")
 
 @dataclass
 class Family:
-    """The refresh tokens of one session; every token that was ever replaced is ``expired`` on demand."""
+    """The refresh tokens of one session. ``used_long_ago`` has the tokens whose use is more than 30 seconds ago."""
 
     session_token: str = "session token"
     session_id: UUID = field(default_factory=uuid4)
     user_id: int = 2**50
     salts: dict[bytes, bytes | None] = field(default_factory=dict)
-    expired: bool = False
+    used_long_ago: set[bytes] = field(default_factory=set)
     ended: bool = False
     committed: bool = False
 
@@ -45,8 +45,11 @@ class Family:
     async def find(self, token_hash: bytes) -> TokenRecord | None:
         if token_hash not in self.salts:
             return None
-        salt = self.salts[token_hash]
-        return TokenRecord(salt, expired=salt is not None and self.expired)
+        return TokenRecord(self.salts[token_hash], used_long_ago=token_hash in self.used_long_ago)
+
+    def wait(self) -> None:
+        """Let 30 seconds pass."""
+        self.used_long_ago = {token_hash for token_hash, salt in self.salts.items() if salt}
 
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         assert self.salts[token_hash] is None
@@ -121,17 +124,31 @@ async def test_two_chains_of_the_same_token_have_different_successors() -> None:
     assert all(len(salt) == 32 for family in families for salt in family.salts.values() if salt)
 
 
-async def test_a_repeat_within_the_grace_period_gets_the_same_successor(family: Family) -> None:
+async def test_a_repeat_gets_the_same_successor_until_that_is_used_however_late(family: Family) -> None:
     token = await first(family)
+    successors = set()
 
-    successors = {await refresh(family, token) for _ in range(3)}
+    for _ in range(3):
+        successors.add(await refresh(family, token))
+        family.wait()
 
     assert len(successors) == 1
     assert len(usable(family)) == 1
     assert len(family.salts) == 2
+    assert not family.ended
+    assert await refresh(family, *successors) not in successors
 
 
-async def test_a_repeat_after_further_refreshes_gets_the_usable_token(family: Family) -> None:
+async def test_a_lost_response_late_in_the_life_of_a_session_ends_nothing(family: Family) -> None:
+    second = await refresh(family, await first(family))
+    third = await refresh(family, second)
+    family.wait()
+
+    assert await refresh(family, second) == third
+    assert not family.ended
+
+
+async def test_a_repeat_just_after_further_refreshes_gets_the_usable_token(family: Family) -> None:
     token = await first(family)
     second = await refresh(family, token)
     third = await refresh(family, second)
@@ -141,22 +158,42 @@ async def test_a_repeat_after_further_refreshes_gets_the_usable_token(family: Fa
     assert usable(family) == {hash_token(fourth)}
 
 
-async def test_a_replaced_token_used_after_the_grace_period_ends_the_session(family: Family) -> None:
+async def test_only_the_use_of_the_successor_has_to_be_recent(family: Family) -> None:
     token = await first(family)
-    successor = await refresh(family, token)
-    family.expired = True
+    second = await refresh(family, token)
+    family.wait()
+    third = await refresh(family, second)
+
+    assert await refresh(family, token) == third
+    assert not family.ended
+
+
+async def test_a_token_used_long_after_its_successor_was_used_ends_the_session(family: Family) -> None:
+    token = await first(family)
+    third = await refresh(family, await refresh(family, token))
+    family.wait()
 
     assert await refused(family, token)
 
     assert family.ended
     assert family.committed  # the refusal is raised after the block, or the end would be rolled back
-    assert await refused(family, successor)
+    assert await refused(family, third)
+
+
+async def test_an_old_token_ends_the_session_although_the_newest_one_was_replaced_just_now(family: Family) -> None:
+    token = await first(family)
+    third = await refresh(family, await refresh(family, token))
+    family.wait()
+    await refresh(family, third)
+
+    assert await refused(family, token)
+    assert family.ended
 
 
 async def test_the_usable_token_is_never_too_old(family: Family) -> None:
     token = await first(family)
     successor = await refresh(family, token)
-    family.expired = True
+    family.wait()
 
     assert await refresh(family, successor) != successor
     assert not family.ended
@@ -170,10 +207,12 @@ async def test_an_unknown_token_is_refused_and_ends_nothing(family: Family) -> N
     assert not family.ended
 
 
-async def test_a_chain_with_a_missing_link_is_refused_and_ends_nothing(family: Family) -> None:
-    token = await first(family)
-    successor = await refresh(family, token)
-    del family.salts[hash_token(successor)]
+@pytest.mark.parametrize("uses", [1, 2])
+async def test_a_chain_with_a_missing_link_is_refused_and_ends_nothing(family: Family, uses: int) -> None:
+    token = last = await first(family)
+    for _ in range(uses):
+        last = await refresh(family, last)
+    del family.salts[hash_token(last)]
 
     assert await refused(family, token)
 

@@ -54,19 +54,19 @@ def subject(access_token: str) -> str:
 
 
 async def test_an_access_token_names_its_user_after_a_grant_and_after_a_refresh() -> None:
-    session = Session(TokenRecord(salt=None, expired=False))
+    session = Session(TokenRecord(salt=None, used_long_ago=False))
     granted = await tokens(session).grant("session token")
     refreshed = await tokens(session).refresh(granted.refresh_token)
     assert {subject(each.access_token) for each in (granted, refreshed)} == {str(session.user_id)}
 
 
 async def test_a_refresh_token_is_256_random_bits_in_base64url() -> None:
-    granted = await tokens(Session(TokenRecord(salt=None, expired=False))).grant("session token")
+    granted = await tokens(Session(TokenRecord(salt=None, used_long_ago=False))).grant("session token")
     assert len(granted.refresh_token) == 43
 
 
-async def test_the_log_tells_which_session_ended_because_a_replaced_token_was_used() -> None:
-    session = Session(TokenRecord(salt=b"s" * 32, expired=True))
+async def test_the_log_tells_which_session_ended_because_a_token_was_used_after_its_successor() -> None:
+    session = Session(TokenRecord(salt=b"s" * 32, used_long_ago=True))
     with capture_logs() as logged, pytest.raises(ServiceError):
         await tokens(session).refresh("replaced token")
     assert logged == [

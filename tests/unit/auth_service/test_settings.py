@@ -42,7 +42,15 @@ def test_limits_cannot_be_switched_off_in_production() -> None:
         settings(**SECRETS, caller_limits="off")
 
 
-def test_a_jwt_key_that_is_not_an_ed25519_seed_is_refused() -> None:
+@pytest.mark.parametrize("wrong", ["none", "HS256", "RS256", "es256", ""])
+def test_access_tokens_are_signed_with_one_of_two_algorithms(wrong: str) -> None:
+    assert settings(**SECRETS).jwt_algorithm == "EdDSA"
+    assert settings(**SECRETS, jwt_algorithm="ES256").jwt_algorithm == "ES256"
+    with pytest.raises(ValidationError, match="'EdDSA' or 'ES256'"):
+        settings(**SECRETS, jwt_algorithm=wrong)
+
+
+def test_a_jwt_key_that_is_not_a_seed_of_32_bytes_is_refused() -> None:
     with pytest.raises(ValidationError, match="exactly 64 hex digits"):
         settings(**SECRETS | {"jwt_keys": "2:" + "5e" * 33 + ",1:" + "5e" * 32})
 

@@ -3,58 +3,59 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwa import JWSAlgModel
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from shared.encoding import to_base64url
+from auth_service.tokens.signing_keys import signing_keys
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import new_id
-from shared.internal_api.auth import PublicKey
+from shared.internal_api.public_keys import IssuerKeys, JwtAlgorithm, PublicKey
 from shared.keys import KeyRing
 
 LIFETIME = timedelta(minutes=15)
-ALGORITHM = "EdDSA"
-CLAIMS = ("iss", "sub", "sid", "iat", "exp", "jti")
+CLAIMS = ("iss", "sub", "aud", "sid", "iat", "exp", "jti")
 
 
-class _OneAlgorithm(JWSRegistry):
-    """Accepts EdDSA only.
-
-    RFC 9864 renames it to ``Ed25519``, which few verifiers support yet; joserfc warns about the old name.
-    """
+class OurAlgorithms(JWSRegistry):
+    """Accepts our algorithms only. joserfc would warn about the name ``EdDSA``, see ``JwtAlgorithm``."""
 
     def get_alg(self, name: str) -> JWSAlgModel:
-        if name != ALGORITHM:
+        if name not in (JwtAlgorithm.EDDSA, JwtAlgorithm.ES256):
             raise UnsupportedAlgorithmError(name)
-        return self.algorithms[ALGORITHM]
+        return self.algorithms[name]
 
 
 class AccessTokens:
-    """Signs with the current key of the ring, and verifies with any of its keys, by their RFC 7638 thumbprint."""
+    """Signs with the current key of the ring, and verifies with any of its keys, by ``kid``.
 
-    def __init__(self, ring: KeyRing, issuer: str) -> None:
-        keys = {number: _key(seed) for number, seed in ring.by_id.items()}
-        self._current = keys[ring.current]
-        self._keys = KeySet(list(keys.values()))
-        self._registry = _OneAlgorithm()
+    A key verifies its own algorithm only, whatever the header of a token says. The default audience is the issuer.
+    """
+
+    def __init__(
+        self, ring: KeyRing, issuer: str, audience: str = "", algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
+    ) -> None:
+        self._keys = KeySet(signing_keys(ring, algorithm))
+        self._current = self._keys.keys[0]
+        self._header = {"alg": algorithm.value, "kid": self._current.kid}
+        self._registry = OurAlgorithms()
         self._issuer = issuer
+        self._audience = audience or issuer
 
     def sign(self, user_id: int, session_id: UUID, *, now: datetime) -> str:
         """A token for this session, valid until ``now + LIFETIME``."""
         claims = {
             "iss": self._issuer,
             "sub": str(user_id),
+            "aud": self._audience,
             "sid": str(session_id),
             "iat": int(now.timestamp()),
             "exp": int((now + LIFETIME).timestamp()),
             "jti": new_id().hex,
         }
-        header = {"alg": ALGORITHM, "kid": self._current.kid}
-        return jwt.encode(header, claims, self._current, registry=self._registry)
+        return jwt.encode(self._header, claims, self._current, registry=self._registry)
 
     def session_of(self, token: str, *, now: datetime) -> UUID:
         """The session of a token. Raises ``UNAUTHENTICATED`` for every defect, without naming it.
@@ -63,6 +64,7 @@ class AccessTokens:
         """
         required: dict[str, jwt.ClaimsOption] = {name: {"essential": True} for name in CLAIMS}
         required["iss"]["value"] = self._issuer
+        required["aud"]["value"] = self._audience
         try:
             claims = jwt.decode(token, self._keys, registry=self._registry).claims
             jwt.JWTClaimsRegistry(now=int(now.timestamp()), leeway=0, **required).validate(claims)
@@ -70,17 +72,7 @@ class AccessTokens:
         except (JoseError, ValueError, TypeError, AttributeError):
             raise ServiceError(ErrorCode.UNAUTHENTICATED) from None
 
-    def public_keys(self) -> list[PublicKey]:
+    def public_keys(self) -> IssuerKeys:
         """The keys for verifying tokens, the current one first."""
-        return [
-            PublicKey(**key.as_dict(private=False), use="sig", alg=ALGORITHM)
-            for key in sorted(self._keys.keys, key=lambda key: key is not self._current)
-        ]
-
-
-def _key(seed: bytes) -> OKPKey:
-    private = Ed25519PrivateKey.from_private_bytes(seed)
-    public = private.public_key().public_bytes_raw()
-    key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "d": to_base64url(seed), "x": to_base64url(public)})
-    key.ensure_kid()
-    return key
+        keys = [PublicKey.model_validate(key.as_dict(private=False)) for key in self._keys]
+        return IssuerKeys(issuer=self._issuer, keys=keys)

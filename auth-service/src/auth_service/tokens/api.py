@@ -5,7 +5,8 @@ from aiohttp import web
 from auth_service.tokens.access_tokens import AccessTokens
 from auth_service.tokens.refresh_tokens import RefreshTokens
 from auth_service.tokens.token_resolver import TokenResolver
-from shared.internal_api.auth import GRANT, READ_KEYS, REFRESH, RESOLVE, PublicKeys
+from shared.internal_api.auth import GRANT, REFRESH, RESOLVE
+from shared.internal_api.public_keys import READ_KEYS
 from shared.internal_api.server import read, reply
 
 ACCESS_TOKENS: web.AppKey[AccessTokens] = web.AppKey("access_tokens", AccessTokens)
@@ -35,4 +36,4 @@ async def resolve(request: web.Request) -> web.Response:
 @routes.post(READ_KEYS.path)
 async def read_keys(request: web.Request) -> web.Response:
     await read(request, READ_KEYS)
-    return reply(PublicKeys(keys=request.app[ACCESS_TOKENS].public_keys()))
+    return reply(request.app[ACCESS_TOKENS].public_keys())

@@ -34,7 +34,7 @@ LOCK_SESSION = """
 
 # clock_timestamp(): this transaction may have started before the one that replaced the token committed.
 FIND = """
-    select salt, coalesce(spent_at < clock_timestamp() - interval '30 seconds', false) as expired
+    select salt, coalesce(spent_at < clock_timestamp() - interval '30 seconds', false) as used_long_ago
     from refresh_tokens where token_hash = $1
 """
 
@@ -69,7 +69,7 @@ class StoredFamily:
         await self._conn.execute(REPLACE, token_hash, salt, successor_hash)
 
     async def end_session(self) -> None:
-        """End the session because a replaced token was used, and publish that."""
+        """End the session because a token was used again after its successor, and publish that."""
         ended = await end_sessions(self._conn, self.user_id, only=self.session_id)
         entry = AuditEntry("refresh_token.reused", None, self._context, self.user_id)
         await audit_store.add_entry(self._conn, entry)

@@ -1,8 +1,8 @@
-"""Refresh tokens: each use replaces the token, and using a replaced token later ends the session.
+"""Refresh tokens: each use replaces the token, and reuse after its successor was used ends the session.
 
-A successor is ``HMAC(salt, token)`` with a fresh salt. A client that repeats a refresh within 30 seconds (the response
-was lost, or two threads refreshed at once) gets the same successor again, although only hashes are stored. So the
-tokens of a session form one chain with one usable token, however many requests arrive at once.
+A successor is ``HMAC(salt, token)`` with a fresh salt. Until the successor is used, the token gives the same
+successor again, however late: the response to the client may have been lost. So the tokens of a session form one chain
+with one usable token, however many requests arrive at once, although only hashes are stored.
 """
 
 import hmac
@@ -27,13 +27,13 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """The stored record of a token. A replaced token has the ``salt`` of its successor.
+    """The stored record of a token. A used token has the ``salt`` of its successor.
 
-    ``expired`` means that it was replaced more than 30 seconds ago.
+    ``used_long_ago`` means that it was used, and replaced, more than 30 seconds ago.
     """
 
     salt: bytes | None = field(repr=False)
-    expired: bool
+    used_long_ago: bool
 
 
 class LockedFamily(Protocol):
@@ -49,7 +49,7 @@ class LockedFamily(Protocol):
         """Replace the usable token by its successor. The session then expires 30 days from now."""
 
     async def end_session(self) -> None:
-        """End the session because a replaced token was used, and publish that."""
+        """End the session because a token was used again after its successor, and publish that."""
 
 
 class RefreshTokenRepository(Protocol):
@@ -93,31 +93,33 @@ class RefreshTokens:
         return self._pair(family.user_id, family.session_id, usable)
 
     async def _usable_token(self, family: LockedFamily, token: str) -> str | None:
-        """A new successor of the usable token, or the usable token that follows a recently replaced one."""
+        """A new successor of the usable token, or the usable token that follows a used one."""
         record = await family.find(hash_token(token))
         if record is None:
             return None
-        if record.expired:
-            await family.end_session()
-            ids = {"user_id": family.user_id, "session_id": str(family.session_id)}
-            log.warning("session.revoked", **ids, cause="refresh_reuse")
-            return None
         if record.salt is not None:
-            return await self._last_successor(family, token, record.salt)
+            return await self._token_after(family, _successor(token, record.salt))
         salt = secrets.token_bytes(32)
         successor = _successor(token, salt)
         await family.replace(hash_token(token), salt, hash_token(successor))
         return successor
 
-    async def _last_successor(self, family: LockedFamily, token: str, salt: bytes | None) -> str | None:
-        """Follow the chain from a replaced token to the usable one."""
-        while salt is not None:
-            token = _successor(token, salt)
+    async def _token_after(self, family: LockedFamily, successor: str) -> str | None:
+        """The usable token of the chain. None, and the session ends, if the successor was used long ago."""
+        record = await family.find(hash_token(successor))
+        if record is None or not record.used_long_ago:
+            return await self._last_of_chain(family, successor, record)
+        await family.end_session()
+        ids = {"user_id": family.user_id, "session_id": str(family.session_id)}
+        log.warning("session.revoked", **ids, cause="refresh_reuse")
+        return None
+
+    async def _last_of_chain(self, family: LockedFamily, token: str, record: TokenRecord | None) -> str | None:
+        """Follow the chain from this token to the usable one. None if a token of the chain is missing."""
+        while record is not None and record.salt is not None:
+            token = _successor(token, record.salt)
             record = await family.find(hash_token(token))
-            if record is None:
-                return None
-            salt = record.salt
-        return token
+        return token if record else None
 
     def _pair(self, user_id: int, session_id: UUID, refresh_token: str) -> Granted:
         access_token = self._access_tokens.sign(user_id, session_id, now=self._clock())

@@ -15,7 +15,8 @@ from shared.keys import KeyRing
 
 def add_tokens(app: web.Application, resources: Resources, sessions: SessionFinder, settings: AuthSettings) -> None:
     """Add access tokens, refresh tokens, and the resolution of both."""
-    access_tokens = AccessTokens(KeyRing.parse(settings.jwt_keys.get_secret_value()), settings.jwt_issuer)
+    ring = KeyRing.parse(settings.jwt_keys.get_secret_value())
+    access_tokens = AccessTokens(ring, settings.jwt_issuer, settings.jwt_audience, settings.jwt_algorithm)
     store = RefreshTokenStore(resources.pool, resources.wake)
     app[api.ACCESS_TOKENS] = access_tokens
     app[api.REFRESH_TOKENS] = RefreshTokens(store, access_tokens, utc_now)

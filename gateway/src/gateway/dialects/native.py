@@ -14,6 +14,7 @@ from gateway.challenges import challenge_of, read_challenge
 from gateway.dialect import Dialect, flows, session_of
 from gateway.flows import refusals
 from gateway.flows.tokens import NewSession
+from gateway.http import discovery
 from gateway.http.operations import Moment, ResponseBody, Routes
 from gateway.http.problems import Problem, problem
 from gateway.http.request_parsing import ClientName, Parameters, Text, either, id_in_path, read_parameters, require
@@ -21,14 +22,13 @@ from gateway.http.responses import json_response
 from gateway.passwords import Password
 from gateway.profiles import Motto, Nickname, Picture
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Gender, PublicKeys
+from shared.internal_api.auth import Gender
 from shared.internal_api.contacts import Matched
+from shared.internal_api.public_keys import PublicKeys
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
 MAX_CONTACTS_BYTES = 256 * 1024
-KEYS_MAX_AGE = 300
-"""Seconds for which a verifier may cache our public keys. A new key is published that long before it signs."""
 
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$")]
 PurposeName = Annotated[Purpose, Field(strict=False)]
@@ -187,7 +187,7 @@ async def log_in(request: web.Request) -> web.Response:
 
 @routes.on("POST", "/v2/sessions/refresh", takes=RefreshTokens, returns=Tokens, refuses=refusals.SESSION)
 async def refresh(request: web.Request) -> web.Response:
-    """Get the next pair of tokens. The old refresh token works for 30 s more; using it later ends the session."""
+    """Get the next pair of tokens. After a lost response, repeat it: the old token works until the next is used."""
     fields = await read_parameters(request, RefreshTokens)
     return json_response(Tokens.model_validate(await flows(request).tokens.refresh(fields.refresh_token)))
 
@@ -278,13 +278,17 @@ async def match_contacts(request: web.Request) -> web.Response:
     return json_response(await flows(request).self_service.match_contacts(session, fields.phones))
 
 
-@routes.on("GET", "/.well-known/jwks.json", returns=PublicKeys)
+@routes.on("GET", discovery.KEYS_PATH, returns=PublicKeys)
 async def show_keys(request: web.Request) -> web.Response:
     """Get the public keys that verify access tokens (RFC 7517)."""
-    keys = await flows(request).tokens.public_keys()
-    response = json_response(PublicKeys(keys=keys))
-    response.headers["Cache-Control"] = f"public, max-age={KEYS_MAX_AGE}"
-    return response
+    keys = (await flows(request).tokens.public_keys()).keys
+    return discovery.cacheable(PublicKeys(keys=keys))
+
+
+@routes.on("GET", discovery.DISCOVERY_PATH, returns=discovery.OpenIdConfiguration, refuses=[ErrorCode.NOT_FOUND])
+async def show_openid_configuration(request: web.Request) -> web.Response:
+    """Get the issuer of access tokens and the address of its keys (OpenID Connect), if the issuer is a URL."""
+    return discovery.cacheable(discovery.openid_configuration(await flows(request).tokens.public_keys()))
 
 
 async def _log_in(request: web.Request, fields: LogIn) -> NewSession:
@@ -329,14 +333,16 @@ EXAMPLES = {
     "dialect": "native",
     "phones": ["138 0013 8000", "+8613900139000"],
     "budget_left": 4998,
-    "keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg", "kid": "1", "use": "sig", "alg": "EdDSA"}],
+    "issuer": "https://id.example.com",
+    "jwks_uri": "https://id.example.com/.well-known/jwks.json",
+    "keys": [discovery.KEY_EXAMPLE],
 }
 
 DIALECT = Dialect(
     name="native",
     about=__doc__,
     routes=routes,
-    owns=re.compile(r"/v2(/.*)?|/\.well-known/jwks\.json"),
+    owns=re.compile(r"/v2(/.*)?|/\.well-known/(jwks\.json|openid-configuration)"),
     render_error=render_error,
     refusal=Problem,
     examples=EXAMPLES,

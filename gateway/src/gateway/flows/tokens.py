@@ -8,7 +8,6 @@ from gateway.passwords import Password
 from shared.internal_api.auth import (
     GRANT,
     LOG_IN_WITH_CODE,
-    READ_KEYS,
     REFRESH,
     REGISTER,
     RESET_PASSWORD,
@@ -17,12 +16,12 @@ from shared.internal_api.auth import (
     Granted,
     LoggedIn,
     LogInWithCode,
-    PublicKey,
     Refresh,
     Register,
     ResetPassword,
 )
 from shared.internal_api.endpoint import Empty
+from shared.internal_api.public_keys import READ_KEYS, IssuerKeys
 from shared.phone import E164
 
 MIN_PASSWORD = 8
@@ -75,9 +74,9 @@ class TokenFlows:
         """Exchange a refresh token for the next pair. Raises ``UNAUTHENTICATED``."""
         return await self._services.auth.call(REFRESH, Refresh(refresh_token=refresh_token))
 
-    async def public_keys(self) -> list[PublicKey]:
-        """The keys that verify access tokens."""
-        return (await self._services.auth.call(READ_KEYS, Empty())).keys
+    async def public_keys(self) -> IssuerKeys:
+        """The keys that verify access tokens, and their issuer."""
+        return await self._services.auth.call(READ_KEYS, Empty())
 
     async def _grant(self, logged_in: LoggedIn) -> NewSession:
         """Exchange the opaque token of a new session, which no client ever sees, for its first pair of tokens."""

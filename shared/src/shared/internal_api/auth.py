@@ -177,21 +177,6 @@ class Granted(WireModel):
     refresh_token: Token
 
 
-class PublicKey(WireModel):
-    """A key for verifying access tokens (RFC 7517, RFC 8037)."""
-
-    kty: str
-    crv: str
-    x: str
-    kid: str
-    use: str
-    alg: str
-
-
-class PublicKeys(WireModel):
-    keys: list[PublicKey]
-
-
 class ListSessions(WireModel):
     user_id: int
 
@@ -290,7 +275,6 @@ REFRESH = Endpoint("/v1/sessions/refresh", Refresh, Granted)
 LIST_SESSIONS = Endpoint("/v1/sessions/list", ListSessions, LivingSessions)
 END_SESSION = Endpoint("/v1/sessions/end", EndSession, Empty)
 END_OTHERS = Endpoint("/v1/sessions/end-others", EndOthers, Empty)
-READ_KEYS = Endpoint("/v1/keys/read", Empty, PublicKeys)
 CHANGE_PASSWORD = Endpoint("/v1/accounts/change-password", ChangePassword, Empty)
 CHANGE_PROFILE = Endpoint("/v1/accounts/change-profile", ChangeProfile, Account)
 ERASE = Endpoint("/v1/accounts/erase", Erase, Empty)

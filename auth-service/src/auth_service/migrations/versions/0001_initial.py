@@ -54,8 +54,8 @@ SESSIONS = """
     )
 """
 
-# A replaced token has the salt of its successor: together with the token, which is not stored, it gives the same
-# successor again. expires_at only says when a row may be deleted; the session decides whether a token is usable.
+# A used token has the salt of its successor: together with the token, which is not stored, it gives the same successor
+# again. A row may be deleted after expires_at, 30 days after its use; the session decides whether a token is usable.
 REFRESH_TOKENS = """
     create table refresh_tokens (
         token_hash bytea primary key,

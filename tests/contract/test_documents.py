@@ -190,6 +190,44 @@ def test_every_event_has_a_channel_under_its_routing_key() -> None:
     assert {channel["bindings"]["amqp"]["exchange"]["name"] for channel in channels.values()} == {EXCHANGE}
 
 
+def test_every_class_of_an_event_has_a_name_that_generators_can_use() -> None:
+    schemas = events()["components"]["schemas"]
+    assert [name for name in schemas if not name.isidentifier()] == []
+    titles = [schema["title"] for schema in schemas.values()]
+    assert [title for title in titles if not title.isidentifier()] == []
+    assert len(titles) == len(set(titles))
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.key)
+def test_only_the_request_id_of_an_event_is_optional(event: Any) -> None:
+    schema = events()["components"]["schemas"][f"{event.__name__}Event"]
+    assert {*schema["properties"]} - {*schema["required"]} == {"requestid"}
+
+
+def test_the_words_of_a_field_are_listed_in_the_document() -> None:
+    schemas = events()["components"]["schemas"]
+    fields = {
+        (event, field)
+        for event in (
+            "SessionOpened",
+            "SessionRevoked",
+            "PasswordChanged",
+            "VerificationRefused",
+            "VerificationFailed",
+            "MessageFailed",
+        )
+        for field in ("cause", "limiter", "reason", "failure")
+        if field in schemas[event]["properties"]
+    }
+    assert len(fields) == 6
+    assert [each for each in fields if not schemas[each[0]]["properties"][each[1]]["enum"]] == []
+
+
+def test_the_address_of_the_broker_is_a_variable() -> None:
+    server = events()["servers"]["rabbitmq"]
+    assert re.findall(r"{(\w+)}", server["host"]) == [*server["variables"]]
+
+
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.key)
 def test_every_example_of_an_event_is_valid(event: Any) -> None:
     message = events()["components"]["messages"][event.key]

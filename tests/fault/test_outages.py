@@ -3,9 +3,13 @@
 import asyncio
 import contextlib
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -17,7 +21,7 @@ from support.database import Tables
 
 from shared import amqp, postgres
 from shared.errors import ServiceError
-from shared.events.envelope import OutboxMessage, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 
 LIMITED = {"CALLER_LIMITS": "on", "ENVIRONMENT": "development", "TRUSTED_PROXIES": "127.0.0.0/8"}
 """Caller limits are on here, so each request comes from another address through a trusted proxy."""
@@ -116,6 +120,58 @@ async def test_messages_that_rest_while_rabbitmq_restarts_all_return(stack: Stac
         channel = await connection.channel()
         for part in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
             await channel.queue_delete(part)
+
+
+async def test_users_who_register_while_the_exchange_is_deleted_are_found_within_a_minute(
+    stack: Stack, app: App
+) -> None:
+    """FR-261: events wait until the consumers have declared the exchange and their bindings again."""
+    asking = await app.register(fresh_number(), "a password")
+    async with amqp.connect(stack.addresses["AMQP_URL"], "operator") as operator:
+        await (await operator.channel()).exchange_delete(EXCHANGE)
+    number = fresh_number()
+    await app.register(number, "a password")
+    await until_found(app, asking, number)
+    assert stack.services["contacts-service"].status("/readyz") == 200
+
+
+async def test_users_who_register_while_a_binding_is_deleted_are_republished(stack: Stack, app: App) -> None:
+    asking, number = await app.register(fresh_number(), "a password"), fresh_number()
+    await until_found(app, asking, await registered(app))
+    async with amqp.connect(stack.addresses["AMQP_URL"], "operator") as operator:
+        queue = await (await operator.channel()).get_queue("contacts.directory")
+        await queue.unbind(EXCHANGE, "auth.user.registered.v1")
+        await app.register(number, "a password")
+        await until_published(stack)
+    command = [sys.executable, "-m", "auth_service", "republish", "--to", "contacts.directory"]
+    await asyncio.to_thread(subprocess.run, command, env=os.environ | stack.environ, check=True)
+    await until_found(app, asking, number)
+
+
+async def until_published(stack: Stack) -> None:
+    """Wait until auth-service has published every event."""
+    async with Tables.connect(stack.addresses["POSTGRES_URL"], stack.environ["PHONE_KEY"]) as tables:
+        async with asyncio.timeout(30):
+            while await tables.connections["auth"].fetchval("select count(*) from outbox"):
+                await asyncio.sleep(0.05)
+
+
+async def registered(app: App) -> str:
+    """The number of a new user."""
+    number = fresh_number()
+    await app.register(number, "a password")
+    return number
+
+
+async def is_found(app: App, asking: Any, number: str) -> bool:
+    answer = await app.check_contact(asking["userId"], asking["token"], [number])
+    return bool(answer.body.get("data"))
+
+
+async def until_found(app: App, asking: Any, number: str) -> None:
+    async with asyncio.timeout(60):
+        while not await is_found(app, asking, number):
+            await asyncio.sleep(0.2)
 
 
 async def test_without_redis_no_limit_is_higher_and_log_in_works(stack: Stack, app: App) -> None:

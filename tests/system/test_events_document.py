@@ -1,107 +1,157 @@
-"""docs/events.md: its example consumer runs as printed, and its table has every event and field."""
+"""docs/events.md: its consumers run as printed and lose nothing, and its table has every event and field."""
 
 import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aio_pika
 import pytest
 from stack.system import Stack
 from support.app import App, fresh_number
+from support.printed_consumer import DEAD, PAGE, QUEUE, PrintedConsumer, node_modules, printed
 
 from shared.events.catalogue import EVENTS
 from shared.events.envelope import EXCHANGE
 
-PAGE = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
-QUEUE = "my-service.users"
-
-
-def example_code() -> str:
-    """The consumer on the page."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    return code
+Channel = aio_pika.abc.AbstractChannel
 
 
 @pytest.fixture
-async def consumer(system: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SimpleNamespace]:
-    """The running example consumer. Its queue is deleted afterwards."""
-    monkeypatch.setenv("AMQP_URL", system.addresses["AMQP_URL"])
-    opened: list[Any] = []
-    connect = aio_pika.connect_robust
-
-    async def recording_connect(*arguments: Any) -> Any:
-        opened.append(await connect(*arguments))
-        return opened[-1]
-
-    monkeypatch.setattr(aio_pika, "connect_robust", recording_connect)
-    names: dict[str, Any] = {}
-    exec(compile(example_code(), "docs/events.md", "exec"), names)
-    running = asyncio.create_task(names["main"]())
+async def channel(system: Stack) -> AsyncIterator[Channel]:
+    """A channel of the test's own. The queues of the consumer are deleted afterwards."""
     async with await aio_pika.connect(system.addresses["AMQP_URL"]) as connection:
         channel = await connection.channel()
-        await until(lambda: bool(opened))
-        await until_consumed(connection)
-        yield SimpleNamespace(users=names["users"], channel=channel)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await opened[0].close()
-        await channel.queue_delete(QUEUE)
+        yield channel
+        for queue in (QUEUE, DEAD):
+            await channel.queue_delete(queue)
+        await channel.exchange_delete(DEAD)
 
 
-async def until_consumed(connection: aio_pika.abc.AbstractConnection) -> None:
-    """Wait until the queue has a consumer. By then it is bound too."""
-    for _ in range(600):
-        channel = await connection.channel()
-        try:
-            queue = await channel.declare_queue(QUEUE, passive=True)
-            if queue.declaration_result.consumer_count:
-                return
-        except aio_pika.exceptions.ChannelNotFoundEntity:
-            pass
-        finally:
-            await channel.close()
-        await asyncio.sleep(0.05)
-    raise AssertionError("the queue has no consumer")
+@pytest.fixture(params=["python", "javascript"])
+def consumer(request: pytest.FixtureRequest, system: Stack, tmp_path: Path) -> PrintedConsumer:
+    if request.param == "javascript":
+        (tmp_path / "node_modules").symlink_to(node_modules())
+    return PrintedConsumer(request.param, tmp_path, system.addresses["AMQP_URL"])
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
+async def publish(channel: Channel, subject: str, version: int = 1, kind: str = "auth.user.updated.v1") -> None:
+    exchange = await channel.get_exchange(EXCHANGE)
+    event = {"subject": subject, "type": kind, "version": version, "data": {"nickname": f"version {version}"}}
+    await exchange.publish(aio_pika.Message(json.dumps(event).encode()), kind)
+
+
+async def until(condition: Callable[[], Awaitable[Any]]) -> None:
+    end = time.monotonic() + 60
+    while not await condition():
         assert time.monotonic() < end, "the condition did not become true in time"
         await asyncio.sleep(0.05)
 
 
-async def test_the_example_consumer_keeps_a_copy_of_the_users(app: App, consumer: SimpleNamespace) -> None:
-    user = await app.register(fresh_number(), "secret123")
-    subject = str(user["userId"])
+async def until_bound(system: Stack) -> None:
+    """Wait until the queue has a consumer. By then it is bound too."""
 
-    await until(lambda: subject in consumer.users)
-    copy = consumer.users[subject]
+    async def is_consumed() -> bool:
+        async with await aio_pika.connect(system.addresses["AMQP_URL"]) as connection:
+            channel = await connection.channel()
+            try:
+                queue = await channel.declare_queue(QUEUE, passive=True)
+            except aio_pika.exceptions.ChannelNotFoundEntity:
+                return False
+            return bool(queue.declaration_result.consumer_count)
+
+    await until(is_consumed)
+
+
+async def until_kept(consumer: PrintedConsumer, *subjects: str) -> None:
+    async def has_all() -> bool:
+        return consumer.kept().keys() >= set(subjects)
+
+    await until(has_all)
+
+
+@pytest.mark.usefixtures("channel")
+async def test_the_printed_consumer_keeps_a_copy_of_the_users(
+    app: App, system: Stack, consumer: PrintedConsumer
+) -> None:
+    async with consumer.running():
+        await until_bound(system)
+        user = await app.register(fresh_number(), "secret123")
+        subject = str(user["userId"])
+        await until_kept(consumer, subject)
+    copy = consumer.kept()[subject]
     assert (copy["nickname"], copy["version"], copy["gone"]) == (user["nickName"], 1, False)
 
 
-async def test_the_example_consumer_ignores_late_and_repeated_events(app: App, consumer: SimpleNamespace) -> None:
-    exchange = await consumer.channel.get_exchange(EXCHANGE)
+async def test_the_printed_consumer_ignores_late_and_repeated_events(
+    system: Stack, consumer: PrintedConsumer, channel: Channel
+) -> None:
+    async with consumer.running():
+        await until_bound(system)
+        await publish(channel, "first", 7, "auth.user.deleted.v1")
+        await publish(channel, "first", 7, "auth.user.deleted.v1")
+        await publish(channel, "first", 6)
+        await publish(channel, "last")
+        await until_kept(consumer, "last")
+    assert consumer.kept()["first"] == {"version": 7, "gone": True, "nickname": "version 7"}
 
-    async def publish(subject: str, kind: str, version: int, nickname: str) -> None:
-        event = {"subject": subject, "type": kind, "version": version, "data": {"nickname": nickname}}
-        await exchange.publish(aio_pika.Message(json.dumps(event).encode()), kind)
 
-    user = await app.register(fresh_number(), "secret123")
-    subject = str(user["userId"])
-    await until(lambda: subject in consumer.users)
-    await publish(subject, "auth.user.deleted.v1", 7, "gone")
-    await publish(subject, "auth.user.deleted.v1", 7, "twice")
-    await publish(subject, "auth.user.updated.v1", 6, "late")
-    await publish("last", "auth.user.updated.v1", 1, "last")
-    await until(lambda: "last" in consumer.users)
+async def test_the_printed_consumer_raises_twice_and_then_handles_the_event(
+    system: Stack, consumer: PrintedConsumer, channel: Channel
+) -> None:
+    async with consumer.running(failures=2):
+        await until_bound(system)
+        await publish(channel, "first")
+        await until_kept(consumer, "first")
 
-    assert consumer.users[subject] == {"version": 7, "gone": True, "nickname": "gone"}
+
+async def test_a_killed_consumer_loses_nothing(system: Stack, consumer: PrintedConsumer, channel: Channel) -> None:
+    subjects = [f"user {number}" for number in range(120)]
+    async with consumer.running(die_at=7) as process:
+        await until_bound(system)
+        for subject in subjects:
+            await publish(channel, subject)
+        await process.wait()
+    assert 7 <= len(consumer.kept()) < 120
+    async with consumer.running():
+        await until_kept(consumer, *subjects)
+
+
+async def test_a_deleted_exchange_is_bound_again(system: Stack, consumer: PrintedConsumer, channel: Channel) -> None:
+    async with consumer.running():
+        await until_bound(system)
+        await channel.exchange_delete(EXCHANGE)
+        await channel.declare_exchange(EXCHANGE, "topic", durable=True)
+
+        async def is_received() -> bool:
+            await publish(channel, "after")
+            return "after" in consumer.kept()
+
+        await until(is_received)
+
+
+async def test_a_poison_message_goes_to_the_dead_letter_queue(
+    system: Stack, consumer: PrintedConsumer, channel: Channel
+) -> None:
+    async with consumer.running():
+        await until_bound(system)
+        await channel.default_exchange.publish(aio_pika.Message(b"no event"), QUEUE)
+        await publish(channel, "behind it")
+        await until_kept(consumer, "behind it")
+        dead: list[aio_pika.abc.AbstractIncomingMessage] = []
+
+        async def is_dead() -> bool:
+            queue = await channel.declare_queue(DEAD, passive=True)
+            dead.extend(message for message in [await queue.get(fail=False, no_ack=True)] if message)
+            return bool(dead)
+
+        await until(is_dead)
+    assert dead[0].body == b"no event"
+    (death,) = dead[0].headers["x-death"]
+    assert (death["reason"], death["queue"]) == ("delivery_limit", QUEUE)
 
 
 def test_the_page_has_every_event_and_every_field() -> None:
@@ -110,5 +160,6 @@ def test_the_page_has_every_event_and_every_field() -> None:
     assert {name for event in EVENTS for name in event.model_fields} - set(re.findall(r"`(\w+)`", table)) == set()
 
 
-def test_the_example_consumer_is_short() -> None:
-    assert len([line for line in example_code().splitlines() if line.strip()]) <= 20
+def test_the_printed_consumers_are_short() -> None:
+    for language, lines in (("python", 45), ("javascript", 60)):
+        assert len([line for line in printed(language).splitlines() if line.strip()]) <= lines

@@ -41,7 +41,8 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             await stack.enter_async_context(consumer.running(consuming))
             await stack.enter_async_context(monitored(consumer, queue.name))
             app[api.MATCHER] = _matcher(settings, client, store, directory)
-            # The broker is not checked: matching works without it. Its state is the gauge haoma_consuming.
+            # An unavailable broker does not count: matching works without it. Its state is the gauge haoma_consuming.
+            app[CHECKS]["bindings"] = consumer.check_bindings
             app[CHECKS]["postgresql"] = lambda: postgres.ping(pool)
             app[CHECKS]["redis"] = lambda: cast("Awaitable[Any]", client.ping())
             yield

@@ -10,6 +10,7 @@ from shared.events.catalogue import (
     VerificationSucceeded,
 )
 from shared.events.envelope import OutboxMessage, new_event
+from shared.events.words import Limiter
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, mask, ref_hex, split
 
@@ -25,7 +26,7 @@ def event_data(
     *,
     is_test: bool = False,
 ) -> dict[str, Any]:
-    """The fields that all verification events share. ``verification_id`` is empty when a request was refused."""
+    """The fields that all verification events share. A request that was refused has no ``verification_id``."""
     return {
         "verification_id": str(verification_id or ""),
         "purpose": purpose.value,
@@ -41,7 +42,7 @@ def requested(data: dict[str, Any], version: int) -> OutboxMessage:
     return _of_verification(VerificationRequested(**data), version)
 
 
-def refused(data: dict[str, Any], limiter: str, retry_after: int | None) -> OutboxMessage:
+def refused(data: dict[str, Any], limiter: Limiter, retry_after: int | None) -> OutboxMessage:
     event = VerificationRefused(**data, limiter=limiter, retry_after=retry_after or 0)
     return new_event(event, source=SOURCE, subject=event.phone_ref, version=0)
 

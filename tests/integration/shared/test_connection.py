@@ -2,15 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
 from shared import amqp
-from shared.amqp import connection
+from shared.amqp import connection, consumer
 from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 
 STEP_BYTES = 150
@@ -110,6 +110,65 @@ async def until_received(publisher: amqp.Publisher, received: asyncio.Queue[byte
     async with asyncio.timeout(30):
         while await received.get() != body:
             pass
+
+
+async def test_a_deleted_binding_comes_back_by_itself(
+    amqp_url: str, queue: amqp.Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "DECLARE_SECONDS", 0.1)
+    async with consuming(amqp_url, amqp_url, queue) as (publisher, received):
+        async with amqp.connect(amqp_url, "operator") as operator:
+            channel = await operator.channel()
+            await (await channel.get_queue(queue.name)).unbind(EXCHANGE, queue.keys[0])
+        async with asyncio.timeout(30):
+            while received.empty():
+                await publisher.publish(message(queue, b"after"))
+                await asyncio.sleep(0.05)
+
+
+async def test_bindings_that_the_broker_refuses_are_not_ready(amqp_url: str, queue: amqp.Queue) -> None:
+    """Another queue of this name, with other arguments, is in the way."""
+
+    async def receive(_: bytes) -> None: ...
+
+    async with amqp.connect(amqp_url, "test") as opened, amqp.connect(amqp_url, "operator") as operator:
+        running = amqp.Consumer(queue, receive, await amqp.Publisher.open(opened))
+        async with running.running(opened):
+            await running.check_bindings()
+            channel = await operator.channel()
+            await channel.queue_delete(queue.parked)
+            await channel.declare_queue(queue.parked, durable=True)
+            with pytest.raises(ChannelPreconditionFailed):
+                await running.declare()
+            with pytest.raises(ConnectionError):
+                await running.check_bindings()
+            await channel.queue_delete(queue.parked)
+            async with asyncio.timeout(30):
+                while await is_refused(running.check_bindings()):
+                    await asyncio.sleep(0.05)
+
+
+async def test_bindings_that_were_not_declared_for_long_are_not_ready_while_connected(
+    amqp_url: str, queue: amqp.Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def receive(_: bytes) -> None: ...
+
+    async with amqp.connect(amqp_url, "test") as opened:
+        running = amqp.Consumer(queue, receive, await amqp.Publisher.open(opened))
+        async with running.running(opened):
+            monkeypatch.setattr(consumer, "DECLARED_FOR_SECONDS", 0.0)
+            assert await is_refused(running.check_bindings())
+            assert running._channel is not None
+            await running._channel.close()
+            await running.check_bindings()
+
+
+async def is_refused(check: Awaitable[None]) -> bool:
+    try:
+        await check
+    except ConnectionError:
+        return True
+    return False
 
 
 async def test_a_consumer_recovers_from_a_cut_anywhere_in_its_setup(

@@ -1,13 +1,15 @@
 """Events are valid CloudEvents with unique, versioned keys, and have no field for a secret."""
 
+import json
 import re
 
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as StandardEvent
+from structlog.contextvars import bound_contextvars
 
 from shared.events.catalogue import EVENTS, UserRegistered
-from shared.events.envelope import CloudEvent, EventData, new_event
+from shared.events.envelope import CloudEvent, EventData, new_event, to_queue
 
 SNAPSHOT = UserRegistered(
     user_id="7",
@@ -35,6 +37,21 @@ def test_the_cloudevents_library_reads_an_event() -> None:
 def test_an_event_is_parsed_from_its_own_envelope() -> None:
     event = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
     assert CloudEvent[UserRegistered].model_validate_json(event.body).data == SNAPSHOT
+
+
+def test_an_event_names_the_request_that_caused_it() -> None:
+    with bound_contextvars(request_id="9a0f3c"):
+        caused = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+    by_itself = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+    assert JSONFormat().read(StandardEvent, caused.body).get_extension("requestid") == "9a0f3c"
+    assert "requestid" not in json.loads(by_itself.body)
+
+
+def test_an_event_for_one_queue_keeps_its_id_body_and_type() -> None:
+    event = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+    alone = to_queue(event, "my-service.users")
+    assert (alone.exchange, alone.routing_key) == ("", "my-service.users")
+    assert (alone.id, alone.body, alone.event_type) == (event.id, event.body, event.routing_key)
 
 
 def test_routing_keys_are_unique_and_versioned() -> None:

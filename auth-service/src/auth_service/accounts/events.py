@@ -1,10 +1,9 @@
 """The events about a user: ``auth.user.*`` and ``auth.password.changed``."""
 
-from typing import Literal
-
 from auth_service.accounts.model import NewAccount, StoredAccount
 from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserUpdated
 from shared.events.envelope import OutboxMessage, new_event
+from shared.events.words import PasswordCause
 from shared.phone import E164, PhoneKeys, mask, ref_hex, split
 
 SOURCE = "auth-service"
@@ -68,9 +67,7 @@ def user_deleted(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     return new_event(data, source=SOURCE, subject=data.user_id, version=account.version + 1)
 
 
-def password_changed(
-    user_id: int, version: int, cause: Literal["reset", "change"], sessions_revoked: int
-) -> OutboxMessage:
+def password_changed(user_id: int, version: int, cause: PasswordCause, sessions_revoked: int) -> OutboxMessage:
     """A new password. ``version`` is the account's version after the change."""
     data = PasswordChanged(user_id=str(user_id), cause=cause, sessions_revoked=sessions_revoked)
     return new_event(data, source=SOURCE, subject=data.user_id, version=version)

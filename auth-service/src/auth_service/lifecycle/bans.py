@@ -1,7 +1,7 @@
 """Bans: an operator bans an account, which ends its sessions and refuses its log-ins, or lifts the ban."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,7 +17,7 @@ from shared.events.envelope import OutboxMessage
 from shared.phone import E164, PhoneKeys
 
 OPERATOR = ClientContext(dialect="", client="operator")
-CAUSE = "ban"
+CAUSE: Final = "ban"
 
 MakeEntry = Callable[[StoredAccount], AuditEntry]
 MakeMessages = Callable[[StoredAccount, Sequence[EndedSession]], Sequence[OutboxMessage]]

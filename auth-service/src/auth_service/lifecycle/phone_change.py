@@ -1,7 +1,7 @@
 """Change of number: proven by a ticket for each of the two numbers. It ends the user's other sessions."""
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
 
-CAUSE = "change_phone"
+CAUSE: Final = "change_phone"
 MAX_ATTEMPTS = 3
 log = structlog.get_logger()
 

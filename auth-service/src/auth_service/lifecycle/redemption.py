@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -17,12 +17,13 @@ from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.redemption_lock import RedemptionLocks
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.events.words import OpenedCause
 from shared.internal_api.auth import LoggedIn, Register, ResetPassword
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys, split
 from shared.tickets import Ticket
 
-CAUSES = {Purpose.SIGN_UP: "register", Purpose.RESET_PASSWORD: "reset_password"}
+CAUSES: Mapping[Purpose, OpenedCause] = {Purpose.SIGN_UP: "register", Purpose.RESET_PASSWORD: "reset_password"}
 """The operation of a purpose, as events and the audit log name it."""
 
 MAX_ATTEMPTS = 2

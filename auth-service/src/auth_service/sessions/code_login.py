@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from auth_service.accounts.model import StoredAccount
@@ -16,7 +16,7 @@ from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
 
-CAUSE = "log_in_with_code"
+CAUSE: Final = "log_in_with_code"
 MAX_REPEATS = 5
 """A response gets lost once or twice. Without this limit a ticket could open sessions for all of its ten minutes."""
 

@@ -1,5 +1,7 @@
 """Log-in with a number and a password."""
 
+from typing import Final
+
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext
 from auth_service.passwords import failure_limits
@@ -10,7 +12,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LoggedIn, LogInWithPassword
 from shared.phone import E164, PhoneKeys
 
-CAUSE = "log_in_with_password"
+CAUSE: Final = "log_in_with_password"
 OUTCOMES = {
     ErrorCode.CALLER_LIMIT: f"{CAUSE}.limited",
     ErrorCode.CREDENTIALS_REFUSED: f"{CAUSE}.refused",

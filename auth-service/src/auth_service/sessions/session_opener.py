@@ -12,6 +12,7 @@ from auth_service.sessions import events
 from auth_service.sessions.model import NewSession
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
+from shared.events.words import OpenedCause
 from shared.internal_api.auth import Account, LoggedIn
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ class SessionOpener:
         account: StoredAccount,
         entry: AuditEntry,
         *,
-        cause: str,
+        cause: OpenedCause,
         refuse_with: ErrorCode,
         new_hash: str | None = None,
         counted: Sequence[CountedFailure] = (),

@@ -1,7 +1,5 @@
 """The AsyncAPI 3.0 document of every event, generated from the models that the services publish."""
 
-from typing import Any
-
 from gateway.documents.examples import Examples
 from gateway.documents.openapi import markdown
 from gateway.documents.schemas import Json, schemas_of
@@ -25,11 +23,21 @@ BINDING = {
     "exchange": {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False, "vhost": "/"},
     "bindingVersion": "0.3.0",
 }
+SERVER = {
+    "host": "{broker}",
+    "protocol": "amqp",
+    "protocolVersion": "0.9.1",
+    "description": "The broker in `AMQP_URL` of the services.",
+    "variables": {
+        "broker": {"default": "rabbitmq:5672", "description": "Its host and port, by default those of compose."}
+    },
+}
 SERVICES = {"auth": "auth-service", "sms": "sms-service", "contacts": "contacts-service"}
 """The service that publishes an event, by the first word of its key."""
 
 EXAMPLES = {
     "id": "019da4e3-3a78-7092-a46a-1955c106d159",
+    "requestid": "9a0f3c5d7e1b2a4c6d8e0f12",
     "user_id": "186423500912345",
     "session_id": "5b1ed0a8-6f3c-4a39-9df1-d2c1a3a6c3a4",
     "verification_id": "019da4e3-1f20-7c31-8d7e-5a0c6f9b2e11",
@@ -54,7 +62,7 @@ EXAMPLES = {
     "tries_left": 4,
     "sender": "inbox",
     "latency_ms": 180,
-    "failure": "rejected",
+    "failure": "undelivered",
     "scope": "range:+861380013",
     "kind": "range",
     "prefix": "+861380013",
@@ -80,24 +88,32 @@ EXAMPLES = {
 def asyncapi(version: str) -> Json:
     """The document as JSON."""
     envelopes = [(CloudEvent[event], "serialization") for event in EVENTS]  # type: ignore[valid-type]
-    return _document(version, *schemas_of(envelopes, ""))  # type: ignore[arg-type]
+    _, definitions = schemas_of(envelopes, "")  # type: ignore[arg-type]
+    return _document(version, {schema["title"]: schema for schema in definitions.values()})
 
 
-def _document(version: str, references: dict[Any, Json], schemas: dict[str, Json]) -> Json:
+def _document(version: str, schemas: dict[str, Json]) -> Json:
     examples = Examples(EXAMPLES, schemas)
-    by_event = {envelope.model_fields["data"].annotation: reference for (envelope, _), reference in references.items()}
+    by_event = {event: {"$ref": f"#/components/schemas/{event.__name__}Event"} for event in EVENTS}
     messages = {event.key: _message(event, by_event[event], examples) for event in EVENTS}
     for event, reference in by_event.items():
-        examples.follow(reference)["properties"]["type"]["const"] = event.key
+        _complete(examples.follow(reference), event)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Haoma 号码: events", "version": version, "description": ABOUT},
         "defaultContentType": CONTENT_TYPE,
-        "servers": {"rabbitmq": {"host": "127.0.0.1:5672", "protocol": "amqp", "protocolVersion": "0.9.1"}},
+        "servers": {"rabbitmq": SERVER},
         "channels": {key: _channel(key) for key in messages},
         "operations": {f"publish.{key}": _operation(key) for key in messages},
         "components": {"schemas": schemas, "messages": messages},
     }
+
+
+def _complete(envelope: Json, event: type[EventData]) -> None:
+    """Add what the model does not say: the type, and that only an event without a request lacks an attribute."""
+    envelope["properties"]["type"]["const"] = event.key
+    envelope["properties"]["requestid"] = {"type": "string"}
+    envelope["required"] = [name for name in envelope["properties"] if name != "requestid"]
 
 
 def _message(event: type[EventData], payload: Json, examples: Examples) -> Json:

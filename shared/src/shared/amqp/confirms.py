@@ -76,11 +76,11 @@ def _confirm() -> Confirm:
 
 def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]) -> bytes:
     properties = Basic.Properties(
-        content_type="application/cloudevents+json" if message.exchange else "application/json",
+        content_type="application/cloudevents+json" if message.exchange or message.event_type else "application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT.value,
         headers=dict(headers),
         message_id=str(message.id),
-        message_type=message.routing_key,
+        message_type=message.event_type or message.routing_key,
     )
     body, size = message.body, channel.max_content_size
     return b"".join(

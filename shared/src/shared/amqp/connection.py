@@ -8,7 +8,7 @@ from typing import TypeVar
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from shared.background import running
 from shared.process.startup import wait_for_server
@@ -63,6 +63,18 @@ class Connection:
         await channel.initialize()
         channel.close_callbacks.add(lambda *_: self._on_close(connection))
         return channel
+
+    async def has_exchange(self, name: str) -> bool:
+        """Whether the broker has this exchange. Raises ``ConnectionError``."""
+        channel = self._current().channel()  # the broker closes it if there is none, which breaks nothing else
+        await channel.initialize()
+        try:
+            await channel.get_exchange(name, ensure=True)
+        except ChannelNotFoundEntity:
+            return False
+        finally:
+            await close_quietly(channel.close())
+        return True
 
     def reconnect(self) -> None:
         """Replace the connection: something on this one has failed."""

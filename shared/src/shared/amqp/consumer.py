@@ -1,30 +1,42 @@
 """A consumer hands a queue's messages to a handler. Failed messages are retried later; hopeless ones are parked."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from uuid import UUID
 
+import aio_pika
 import structlog
 from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from prometheus_client import Counter
 
 from shared.amqp.acks import Acks
-from shared.amqp.connection import Connection, close_quietly
+from shared.amqp.connection import Connection, close_quietly, raise_on_broker_loss
 from shared.amqp.publisher import Publisher, RefusedError
 from shared.amqp.queues import RETRY_DELAYS, Queue, declare
+from shared.background import repeating
 from shared.errors import is_outage
 from shared.events.envelope import OutboxMessage, new_id
 
 DRAIN_SECONDS = 15.0
 """How long a stopping consumer waits for messages in progress. The broker delivers the unfinished ones again."""
 
+DECLARE_SECONDS = 20.0
+"""How often the queue and its bindings are declared again: an operator may delete them, and no client is notified."""
+
+DECLARE_LIMIT_SECONDS = 10.0
+DECLARED_FOR_SECONDS = 2 * DECLARE_SECONDS + 10
+"""How long a declaration proves that the bindings exist."""
+
 MOVE_RETRY_SECONDS = 1.0
 OUTAGE_SECONDS = 1.0
 """How long a message keeps its place in the prefetch window during an outage, which slows the consumer down."""
 
 ATTEMPT = "x-haoma-attempt"
+REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 RETRIED = Counter("haoma_messages_retried_total", "Messages moved to a retry queue", ["queue"])
 WAITING = Counter("haoma_messages_waiting_total", "Messages that an outage put off, without an attempt", ["queue"])
 PARKED = Counter("haoma_messages_parked_total", "Messages moved to the parking queue", ["queue"])
@@ -50,6 +62,9 @@ class Consumer:
         self._handler = handler
         self._publisher = publisher
         self._channel: AbstractChannel | None = None
+        self._declaring: aio_pika.abc.AbstractChannel | None = None
+        self._declared_at = -DECLARED_FOR_SECONDS
+        self._is_refused = False
         self._tag = ""
         self._acks: Acks | None = None
         self._handling: set[asyncio.Task[object]] = set()
@@ -62,7 +77,8 @@ class Consumer:
         self._stopped = False
         await connection.on_connect(begin)
         try:
-            yield
+            async with repeating("declare", DECLARE_SECONDS, self.declare, first_after=DECLARE_SECONDS):
+                yield
         finally:
             connection.remove_on_connect(begin)
             await self._end()
@@ -70,7 +86,8 @@ class Consumer:
     async def _begin(self, connection: Connection) -> None:
         channel = await connection.channel(publisher_confirms=False)
         await channel.set_qos(self._queue.prefetch)
-        await declare(channel, self._queue)
+        self._declaring = channel
+        await self.declare()
         # aiormq's channel: aio-pika would add a task and a large object for each message.
         underlay = await channel.get_underlay_channel()
         underlay.on_consumer_cancel_callbacks.add(lambda _: connection.reconnect())
@@ -78,6 +95,28 @@ class Consumer:
         self._channel = underlay
         consuming = await underlay.basic_consume(self._queue.name, partial(self._receive, self._acks))
         self._tag = consuming.consumer_tag or ""
+
+    async def declare(self) -> None:
+        """Declare the exchange, the queue and its bindings again. Raises ``ConnectionError``, ``AMQPError``."""
+        if self._declaring is None:
+            raise ConnectionError("not consuming")
+        try:
+            async with asyncio.timeout(DECLARE_LIMIT_SECONDS):
+                await raise_on_broker_loss(declare(self._declaring, self._queue))
+        except REFUSALS:
+            self._is_refused = True
+            raise
+        self._declared_at, self._is_refused = time.monotonic(), False
+
+    async def check_bindings(self) -> None:
+        """For readiness. Raises while the broker answers and a binding is missing, or has not been proven for long.
+
+        It does not raise without a broker: then nothing is published, so nothing passes the queue by.
+        """
+        is_connected = self._channel is not None and not self._channel.is_closed
+        is_old = time.monotonic() - self._declared_at > DECLARED_FOR_SECONDS
+        if self._is_refused or (is_connected and is_old):
+            raise ConnectionError("the bindings are not proven")
 
     async def _end(self) -> None:
         if self._channel is not None:

@@ -1,6 +1,7 @@
 """A publisher that waits for the broker's confirms."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import cast
@@ -15,6 +16,10 @@ from shared.amqp.connection import Connection, raise_on_broker_loss
 from shared.events.envelope import EXCHANGE, OutboxMessage
 
 PUBLISH_SECONDS = 5.0
+DELETED_SECONDS = 25.0
+"""How long a deleted exchange may wait for a consumer to declare it, which consumers do every 20 s."""
+
+BIND_SECONDS = 1.0
 NO_HEADERS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -28,6 +33,7 @@ class Publisher:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._channel: AbstractChannel | None = None
+        self._missing_since: float | None = None
 
     @classmethod
     async def open(cls, connection: Connection) -> "Publisher":
@@ -37,9 +43,27 @@ class Publisher:
         return publisher
 
     async def _open_channel(self) -> None:
+        if self._channel is not None:
+            await self._wait_for_consumers()
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         self._channel = channel
+
+    async def _wait_for_consumers(self) -> None:
+        """Leave an exchange that was deleted to its consumers for a while: only they can bind their queues to it.
+
+        Raises ``ConnectionError`` until they have, so that events stay in the outbox. Published now, nothing would
+        receive them.
+        """
+        if await self._connection.has_exchange(EXCHANGE):
+            if self._missing_since is not None:
+                await asyncio.sleep(BIND_SECONDS)
+            self._missing_since = None
+            return
+        self._missing_since = self._missing_since or time.monotonic()
+        if time.monotonic() - self._missing_since < DELETED_SECONDS:
+            raise ConnectionError("the exchange was deleted")
+        self._missing_since = None
 
     async def publish(self, message: OutboxMessage, *, headers: Mapping[str, int] = NO_HEADERS) -> None:
         """Publish one message. Raises ``RefusedError``, or ``ConnectionError`` when the broker is unavailable.

@@ -1,8 +1,9 @@
 """Every event of Haoma, declared once, under a versioned key."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from shared.events.envelope import EventData
+from shared.events.words import Failure, IncorrectReason, Limiter, OpenedCause, PasswordCause, RevokedCause, listed
 
 
 class UserSnapshot(EventData):
@@ -47,7 +48,7 @@ class PasswordChanged(EventData):
     subject_field = "user_id"
 
     user_id: str
-    cause: Literal["reset", "change"]
+    cause: Annotated[str, listed(PasswordCause)]
     sessions_revoked: int
 
 
@@ -56,7 +57,6 @@ class SessionData(EventData):
 
     user_id: str
     session_id: str
-    cause: str
     client: str
 
 
@@ -65,17 +65,18 @@ class SessionOpened(SessionData):
 
     key = "auth.session.opened.v1"
 
+    cause: Annotated[str, listed(OpenedCause)]
+
 
 class SessionRevoked(SessionData):
     """A session ended before it expired. ``cause`` is why."""
 
     key = "auth.session.revoked.v1"
 
+    cause: Annotated[str, listed(RevokedCause)]
 
-class VerificationData(EventData):
-    subject_field = "verification_id"
 
-    verification_id: str
+class CodeRequestData(EventData):
     purpose: str
     phone_ref: str
     phone_masked: str
@@ -84,19 +85,25 @@ class VerificationData(EventData):
     test_number: bool = False
 
 
+class VerificationData(CodeRequestData):
+    subject_field = "verification_id"
+
+    verification_id: str
+
+
 class VerificationRequested(VerificationData):
     """A code was requested and its message was queued."""
 
     key = "sms.verification.requested.v1"
 
 
-class VerificationRefused(VerificationData):
-    """A request for a code was refused. ``verification_id`` is empty because there is no verification."""
+class VerificationRefused(CodeRequestData):
+    """A request for a code was refused, so there is no verification."""
 
     key = "sms.verification.refused.v1"
     subject_field = "phone_ref"
 
-    limiter: str
+    limiter: Annotated[str, listed(Limiter)]
     retry_after: int
 
 
@@ -111,7 +118,7 @@ class VerificationFailed(VerificationData):
 
     key = "sms.verification.failed.v1"
 
-    reason: str
+    reason: Annotated[str, listed(IncorrectReason)]
     tries_left: int
 
 
@@ -143,7 +150,7 @@ class MessageFailed(MessageData):
 
     key = "sms.message.failed.v1"
 
-    failure: str
+    failure: Annotated[str, listed(Failure)]
 
 
 class MessageExpired(MessageData):

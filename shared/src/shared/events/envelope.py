@@ -8,6 +8,7 @@ from uuid import UUID
 
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
+from structlog.contextvars import get_contextvars
 
 EXCHANGE = "events"
 """The durable topic exchange. The routing key is the event's type."""
@@ -35,7 +36,11 @@ DataT = TypeVar("DataT", bound=EventData)
 
 
 class CloudEvent(BaseModel, Generic[DataT]):
-    """The envelope (CloudEvents 1.0). ``version`` is an extension: the version of the subject after this event."""
+    """The envelope (CloudEvents 1.0), with two extensions.
+
+    ``version`` is the version of the subject after this event. ``requestid`` is the ``X-Request-Id`` of the request
+    that caused the event; it is absent if no request did.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -46,18 +51,28 @@ class CloudEvent(BaseModel, Generic[DataT]):
     time: datetime
     subject: str
     version: int
+    requestid: str | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     data: DataT
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """A name without brackets, such as ``UserRegisteredEvent``, for the classes that generators make."""
+        return f"{getattr(params[0], '__name__', '')}Event"
 
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """A message for the outbox: what the relay publishes, and where."""
+    """A message for the outbox: what the relay publishes, and where.
+
+    ``event_type`` is set for an event that goes straight to a queue, whose routing key is then the queue's name.
+    """
 
     id: UUID
     exchange: str
     routing_key: str
     body: bytes
+    event_type: str = ""
 
 
 Publish = Callable[[Sequence[OutboxMessage]], Awaitable[None]]
@@ -65,6 +80,11 @@ Publish = Callable[[Sequence[OutboxMessage]], Awaitable[None]]
 _ENVELOPE = CloudEvent[
     Any
 ]  # kept: pydantic caches a parametrised class only while it is referenced, and building one takes 1 ms
+
+
+def to_queue(event: OutboxMessage, queue: str) -> OutboxMessage:
+    """The event for one queue alone: no other consumer receives it."""
+    return OutboxMessage(event.id, "", queue, event.body, event.routing_key)
 
 
 def new_event(data: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
@@ -77,6 +97,7 @@ def new_event(data: EventData, *, source: str, subject: str, version: int) -> Ou
         time=datetime.now(UTC),
         subject=subject,
         version=version,
+        requestid=get_contextvars().get("request_id") or None,
         data=data,
     )
-    return OutboxMessage(identity, EXCHANGE, data.key, envelope.model_dump_json().encode())
+    return OutboxMessage(identity, EXCHANGE, data.key, envelope.model_dump_json(exclude_none=True).encode())

@@ -1,5 +1,7 @@
 """The names of the reasons for which spending refuses a number or a message, and the error that carries them."""
 
+from typing import Final
+
 from shared.errors import ErrorCode, ServiceError
 
 BUDGET_EXHAUSTED = "budget_exhausted"
@@ -8,7 +10,7 @@ CHEAPER_UNAVAILABLE = "cheaper_unavailable"
 """The failure of a message that only a cheaper sender could have carried, while none of those could be called."""
 PREFIX_BLOCKED = "prefix_blocked"
 """The prefix is throttled or blocked: the failure of a message, and the reason to refuse a number."""
-SPENDING_LIMITER = "spending"
+SPENDING_LIMITER: Final = "spending"
 """The limiter's name in events and metrics, for both reasons."""
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from shared.internal_api.sms import Purpose
@@ -9,7 +10,7 @@ from shared.internal_api.sms import Purpose
 REFUSALS_PER_DAY = 40
 UNUSABLE_CHECKS_PER_DAY = 10
 """How many are kept for one number in 24 hours. Incorrect codes need no cap here: they have limits of their own."""
-CALLER = "caller"
+CALLER: Final = "caller"
 """The limiter on callers. One of its refusals a minute is kept for each site."""
 
 

@@ -1,6 +1,6 @@
 """Records what happened to a number without changing it: refusals, incorrect codes, and codes that were unusable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -8,6 +8,7 @@ from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
+from shared.events.words import Limiter
 from shared.internal_api.sms import CheckCode, IssueCode
 from shared.networks import site_of
 from shared.phone import E164
@@ -25,6 +26,17 @@ BLOCKED_PER_MINUTE = 600
 """For how many numbers with a blocked prefix one process records a refusal: traffic pumping requests all of them."""
 
 REFUSED = Counter("haoma_codes_refused_total", "Requests for a code that were refused", ["limiter"])
+
+LIMITERS: Mapping[ErrorCode, Limiter] = {
+    ErrorCode.CALLER_LIMIT: CALLER,
+    ErrorCode.SENDING_PAUSED: SPENDING_LIMITER,
+    ErrorCode.COOLDOWN: "cooldown",
+    ErrorCode.DAILY_CAP: "daily_cap",
+    ErrorCode.NUMBER_REFUSED: "number_refused",
+    ErrorCode.NUMBER_TAKEN: "number_taken",
+    ErrorCode.NO_ACCOUNT: "no_account",
+}
+"""What refuses a code, by the error that the caller gets."""
 
 log = structlog.get_logger()
 
@@ -89,7 +101,5 @@ class AuditRecorder:
             await self._repository.record_unusable(check, dialect)
 
 
-def _limiter(error: ServiceError) -> str:
-    if isinstance(error, BlockedError):
-        return SPENDING_LIMITER
-    return CALLER if error.code is ErrorCode.CALLER_LIMIT else error.code.value
+def _limiter(error: ServiceError) -> Limiter:
+    return LIMITERS.get(error.code, "other")

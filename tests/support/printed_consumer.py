@@ -1,0 +1,113 @@
+"""The consumers that docs/events.md prints, as processes that can be made to fail."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "events.md").read_text()
+QUEUE, DEAD = "my-service.users", "my-service.dead"
+
+# Each wraps ``keep`` of the page: it fails as often as FAILURES says, appends what was kept to the file KEPT, and kills
+# its process at that many events if DIE_AT says so. The pauses are short, so that a test of 21 deliveries is.
+PYTHON = """
+failures, kept, die_at = int(os.environ["FAILURES"]), 0, int(os.environ["DIE_AT"])
+def keep(event):
+    global failures, kept
+    if failures:
+        failures -= 1
+        raise ConnectionError("my database is away")
+    keep_in_memory(event)
+    with open(os.environ["KEPT"], "a") as file:
+        file.write(json.dumps({event["subject"]: users[event["subject"]]}) + "\\n")
+    kept += 1
+    if kept == die_at:
+        os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+NODE = """
+import { appendFileSync } from "node:fs";
+let failures = Number(process.env.FAILURES), kept = 0;
+async function keep(event) {
+  if (failures) {
+    failures -= 1;
+    throw new Error("my database is away");
+  }
+  await keepInMemory(event);
+  appendFileSync(process.env.KEPT, JSON.stringify({ [event.subject]: users.get(event.subject) }) + "\\n");
+  kept += 1;
+  if (kept === Number(process.env.DIE_AT)) process.kill(process.pid, "SIGKILL");
+}
+"""
+
+
+def printed(language: str) -> str:
+    """The program on the page in this language."""
+    (code,) = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(code)
+
+
+def harnessed(language: str) -> str:
+    """The printed program with a ``keep`` that can fail."""
+    if language == "python":
+        return printed("python").replace("def keep(", "def keep_in_memory(").replace("sleep(1)", "sleep(0.05)") + PYTHON
+    return NODE + printed("javascript").replace("function keep(", "function keepInMemory(").replace("(1000)", "(50)")
+
+
+@dataclass
+class PrintedConsumer:
+    """One of the two programs. What it keeps survives it, as in a table."""
+
+    language: str
+    folder: Path
+    amqp_url: str
+
+    def kept(self) -> dict[str, Any]:
+        """The users of all runs so far, by id."""
+        file = self.folder / "kept"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return {subject: user for line in lines for subject, user in json.loads(line).items()}
+
+    @asynccontextmanager
+    async def running(self, *, failures: int = 0, die_at: int = 0) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run the program. It fails this often first, and kills itself at the event of this number."""
+        program = self.folder / ("consumer.py" if self.language == "python" else "consumer.mjs")
+        program.write_text(harnessed(self.language))
+        interpreter = sys.executable if self.language == "python" else "node"
+        environ = {"AMQP_URL": self.amqp_url, "KEPT": str(self.folder / "kept"), "FAILURES": str(failures)}
+        process = await asyncio.create_subprocess_exec(
+            interpreter, str(program), env=os.environ | environ | {"DIE_AT": str(die_at)}, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+@cache
+def node_modules() -> Path:
+    """The folder with the version of amqplib that the page names. Skips the test if it cannot be installed."""
+    (package,) = re.findall(r"`npm install (amqplib@[\d.]+)`", PAGE)
+    folder = ROOT / ".local" / package
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("the consumer in Node is not tested: node or npm is not installed")
+    if not (folder / "node_modules" / "amqplib").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]
+        if subprocess.run(command, capture_output=True, timeout=120, check=False).returncode:
+            pytest.skip(f"the consumer in Node is not tested: npm cannot install {package}")
+    return folder / "node_modules"

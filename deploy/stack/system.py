@@ -157,6 +157,8 @@ class Stack:
         """The environment of our processes."""
         ports_by_variable = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
         defaults = {"ENVIRONMENT": "development", **keys.for_services(self._secrets)}
+        if (self._caller_environ.get("ENVIRONMENT") or "development") == "development":
+            defaults["CALLER_LIMITS"] = "off"  # all requests of a developer come from one address
         chosen = {name: self._caller_environ.get(name) or value for name, value in defaults.items()}
         path = services.python_path(self._caller_environ.get("PYTHONPATH", ""))
         rest = {name: value for name, value in self._caller_environ.items() if name != "PYTHONPATH"}

@@ -26,7 +26,8 @@ async def orphan(system: Stack) -> AsyncIterator[App]:
 async def switched(system: Stack) -> AsyncIterator[App]:
     """A gateway that trusts a proxy's header, before an sms-service with every development switch on."""
     switches = {"CALLER_LIMITS": "on", "REVEAL_CODES": "true", "MASTER_CODE": "909"}
-    sms = system.launch("sms-service", label="switched-sms-service", env=switches)
+    limits = {"CALLER_SENDS_PER_ADDRESS_HOUR": "20", "CALLER_LOOKUPS_PER_ADDRESS_MINUTE": "30"}
+    sms = system.launch("sms-service", label="switched-sms-service", env={**switches, **limits})
     env = {"SMS_URL": sms.url, "TRUSTED_PROXIES": "127.0.0.1"}
     service = system.launch("gateway", label="switched-gateway", env=env)
     async with App.connect(service.url, sms.url) as app:

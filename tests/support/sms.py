@@ -31,6 +31,7 @@ from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.code_checker import CodeChecker
 from sms_service.verification.code_issuer import CodeIssuer
+from sms_service.verification.limits import NETWORK_FAILURES
 from sms_service.verification.setup import CallerLimits, SpendingGuard
 from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
@@ -169,8 +170,9 @@ class Sms:
         spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
         reveal_codes: bool = True,
         master_code: str | None = None,
+        network_failures: int = NETWORK_FAILURES,
     ) -> CodeCalls:
-        store, secrets = VerificationStore(self.pool), Secrets(self.deriver, PHONES, TICKETS)
+        store, secrets = VerificationStore(self.pool, network_failures), Secrets(self.deriver, PHONES, TICKETS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
         return CodeCalls(
             CodeIssuer(

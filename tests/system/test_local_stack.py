@@ -280,6 +280,19 @@ def test_a_private_system_leaves_no_process_and_no_folder():
     assert not stack.folder.path.exists()
 
 
+@pytest.mark.parametrize(
+    ("environ", "limits"),
+    [
+        ({"ENVIRONMENT": "", "CALLER_LIMITS": ""}, "off"),
+        ({"ENVIRONMENT": "development", "CALLER_LIMITS": "on"}, "on"),
+        ({"ENVIRONMENT": "production", "CALLER_LIMITS": ""}, ""),
+    ],
+)
+def test_a_developer_is_not_throttled_unless_they_ask_for_it(environ, limits):
+    with Stack.private(environ=environ) as stack:
+        assert stack.environ["CALLER_LIMITS"] == limits
+
+
 def test_the_reaper_ends_the_processes_of_a_killed_starter(tmp_path):
     program = """
 import os, signal, sys

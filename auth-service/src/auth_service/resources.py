@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from auth_service.audit_store import AuditStore
 from auth_service.clock import utc_now
+from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.failure_store import LoginFailureStore
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
@@ -51,7 +52,6 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             closing(HashingPool(settings.password_hash_threads, settings.password_hash_queue))
         )
         passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)
-        limited = settings.caller_limits is OnOff.ON
         yield Resources(
             pool=pool,
             wake=relay.wake,
@@ -59,5 +59,17 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             phones=PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value())),
             tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
             passwords=passwords,
-            password_check=RateLimitedCheck(LoginFailureStore(pool), passwords, limited=limited),
+            password_check=RateLimitedCheck(LoginFailureStore(pool), passwords, _failure_limits(settings)),
         )
+
+
+def _failure_limits(settings: AuthSettings) -> FailureLimits | None:
+    """The limits on failed log-ins; None if callers are not limited."""
+    if settings.caller_limits is OnOff.OFF:
+        return None
+    return FailureLimits(
+        settings.caller_failed_logins_per_number,
+        settings.caller_failed_logins_per_network,
+        settings.caller_failed_logins_per_site,
+        settings.caller_allow_list,
+    )

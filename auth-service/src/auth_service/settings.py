@@ -7,7 +7,18 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
-from shared.process.settings import AmqpUrl, Environment, HexKey, Keys, OnOff, PostgresUrl, Settings
+from shared.process.settings import (
+    AmqpUrl,
+    Count,
+    Environment,
+    HexKey,
+    Keys,
+    Networks,
+    OnOff,
+    PostgresUrl,
+    Settings,
+    split_networks,
+)
 
 SEED_BYTES = 32
 
@@ -34,10 +45,16 @@ class AuthSettings(DatabaseSettings):
     jwt_algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
     phone_key: HexKey
     caller_limits: OnOff = OnOff.ON
+    caller_allow_list: Networks = ()
+    caller_failed_logins_per_number: Count = 10
+    caller_failed_logins_per_network: Count = 300
+    caller_failed_logins_per_site: Count = 1_200
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
     audit_days: int = Field(default=180, ge=1)
+
+    _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 
     @field_validator("jwt_keys")
     @classmethod

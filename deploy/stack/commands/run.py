@@ -94,8 +94,15 @@ def _welcome(stack: Stack) -> str:
         f"    messages      {inbox}",
         f"    logs          {logs}",
         f"    try           curl -H 'Content-Type: application/json' {call}",
+        f"    limits        {_limits(stack)}",
     ]
     return "\n".join(["", *lines, "", "    Ctrl-C stops everything.", ""])
+
+
+def _limits(stack: Stack) -> str:
+    if stack.environ.get("CALLER_LIMITS") == "off":
+        return "off for addresses and networks; CALLER_LIMITS=on make run switches them on (limits on a number stay)"
+    return "on for addresses and networks, as in production"
 
 
 def _print(started_at: float, text: str) -> None:

@@ -1,9 +1,10 @@
 """The networks around a caller's address, which limits count beside the address itself."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 IPv4OrIPv6 = IPv4Address | IPv6Address
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 IPV4_NETWORK = 24
 IPV6_SUBSCRIBER = 64
@@ -44,6 +45,11 @@ def site_of(address: IPv4OrIPv6) -> str:
     """Only the site: a /24 of IPv4, a /48 of IPv6."""
     address = unmapped(address)
     return _network(address, IPV4_NETWORK if isinstance(address, IPv4Address) else IPV6_SITE)
+
+
+def is_within(address: IPv4OrIPv6, networks: Networks) -> bool:
+    """Whether one of the networks contains the address."""
+    return bool(networks) and any(unmapped(address) in network for network in networks)
 
 
 def unmapped(address: IPv4OrIPv6) -> IPv4OrIPv6:

@@ -55,7 +55,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
             settings,
             pool,
             relay.wake,
-            callers=await open_caller_limits(settings.redis_url, stack, enabled=settings.limits_callers),
+            callers=await open_caller_limits(settings.redis_url, stack, settings.caller_limit_values),
             test_numbers=config.test_number_lookup,
             spending_guard=await watching(config.plan, pool, stack),
         )

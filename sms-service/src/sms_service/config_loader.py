@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
 from shared.phone import E164
+from shared.process.plain_errors import plain_text
 from sms_service.config_file.addresses import HttpUrl
-from sms_service.config_file.fields import ENVIRON, AtLeastOne, ConfigTable, FromEnv, Prefix
+from sms_service.config_file.fields import ENVIRON, UNKNOWN_KEY, AtLeastOne, ConfigTable, FromEnv, Prefix
 from sms_service.config_file.toml_lines import Lines, deepest, line_of, longest
 from sms_service.delivery.routing import Route
 from sms_service.messages.config import AutofillPart, MessageTables, SignaturePart, TextPart
@@ -155,11 +156,17 @@ def _toml_error(error: tomllib.TOMLDecodeError, text: str) -> str:
 
 
 def _first(error: ValidationError) -> tuple[Loc, str]:
-    problem: Any = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    """The first error, where unknown keys come before all others."""
+    problems: list[Any] = error.errors(include_input=False, include_url=False)
+    problem = min(problems, key=lambda each: each["type"] != UNKNOWN_KEY)
     loc: Loc = problem["loc"]
-    if loc[0] == "senders" and len(loc) > 2:  # the third is the type of the sender, which is not a key of the file
+    if loc[0:1] == ("senders",) and len(loc) > 2:  # the third is the type of the sender, which is no key of the file
         loc = loc[:2] + loc[3:]
-    return tuple(part for part in loc if part != "[key]"), problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == UNKNOWN_KEY:
+        loc += (problem["ctx"]["key"],)
+    elif problem["type"] == "union_tag_invalid":
+        loc += ("type",)
+    return tuple(part for part in loc if part != "[key]"), plain_text(problem)
 
 
 def _located(file: Path, lines: Lines, loc: Loc, reason: str) -> str:

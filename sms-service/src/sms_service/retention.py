@@ -65,6 +65,6 @@ async def _repeat(purge_batch: Callable[[int], Awaitable[int]]) -> int:
     return deleted
 
 
-def first_id(now: float, days: int) -> UUID:
+def first_id(now: float, days: float) -> UUID:
     """The smallest UUIDv7 of the moment ``days`` ago. The ids are in time order, so an index on them finds old rows."""
     return UUID(int=int((now - days * 86_400) * 1000) << 80)

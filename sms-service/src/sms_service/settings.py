@@ -1,23 +1,29 @@
 """The settings of sms-service's processes and commands, each with only what it needs."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from shared.process.settings import (
     AmqpUrl,
+    Count,
     Environment,
     HexKey,
     Keys,
+    Networks,
     OnOff,
     PostgresUrl,
     RedisUrl,
     ServiceUrl,
     Settings,
+    split_networks,
 )
 from sms_service import config_loader
+from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues
+from sms_service.verification.limits import NETWORK_FAILURES
 
 
 class DatabaseSettings(Settings):
@@ -40,11 +46,6 @@ class ConfigSettings(Settings):
 
     sms_config_file: Path | None = None
     _sms_config: config_loader.SmsConfig = PrivateAttr(default=config_loader.INBOX_ONLY)
-
-    @field_validator("sms_config_file", mode="before")
-    @classmethod
-    def _read_empty_as_unset(cls, value: Any) -> Any:
-        return value or None
 
     @model_validator(mode="after")
     def _read_config_file(self) -> Self:
@@ -74,7 +75,44 @@ class SpendingSettings(DatabaseSettings, ConfigSettings):
     """For ``spending``: it has no key at all."""
 
 
-class SmsSettings(ExplainSettings, SpendingSettings):
+class CallerSettings(Settings):
+    """The limits on callers (docs/operations/limits.md)."""
+
+    caller_limits: OnOff = OnOff.ON
+    caller_allow_list: Networks = ()
+    caller_sends_per_address_hour: Count = DEFAULT_LIMITS.address_sends.allowed
+    caller_sends_per_network_hour: Count = DEFAULT_LIMITS.network_sends.allowed
+    caller_sends_per_site_hour: Count = DEFAULT_LIMITS.site_sends.allowed
+    caller_sends_per_number_day: Count = DEFAULT_LIMITS.number_sends.allowed
+    caller_lookups_per_address_minute: Count = DEFAULT_LIMITS.lookups_minute.allowed
+    caller_lookups_per_address_hour: Count = DEFAULT_LIMITS.lookups_hour.allowed
+    caller_wrong_codes_per_network_hour: Count = NETWORK_FAILURES
+
+    _networks = field_validator("caller_allow_list", mode="before")(split_networks)
+
+    @property
+    def limits_callers(self) -> bool:
+        """Whether requests are limited by where they come from."""
+        return self.caller_limits is OnOff.ON
+
+    @property
+    def caller_limit_values(self) -> CallerLimitValues | None:
+        """The limits that Redis decides; None if callers are not limited."""
+        if not self.limits_callers:
+            return None
+        default = DEFAULT_LIMITS
+        return CallerLimitValues(
+            replace(default.address_sends, allowed=self.caller_sends_per_address_hour),
+            replace(default.network_sends, allowed=self.caller_sends_per_network_hour),
+            replace(default.site_sends, allowed=self.caller_sends_per_site_hour),
+            replace(default.number_sends, allowed=self.caller_sends_per_number_day),
+            replace(default.lookups_minute, allowed=self.caller_lookups_per_address_minute),
+            replace(default.lookups_hour, allowed=self.caller_lookups_per_address_hour),
+            self.caller_allow_list,
+        )
+
+
+class SmsSettings(ExplainSettings, SpendingSettings, CallerSettings):
     """For the API and the delivery worker. Both read the same variables."""
 
     sms_port: int = Field(default=8082, ge=1, le=65535)
@@ -85,7 +123,6 @@ class SmsSettings(ExplainSettings, SpendingSettings):
     code_keys: Keys
     operator_token: SecretStr | None = Field(default=None, min_length=32)
     inbox_url: str | None = None
-    caller_limits: OnOff = OnOff.ON
     reveal_codes: bool = False
     master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
 
@@ -93,11 +130,6 @@ class SmsSettings(ExplainSettings, SpendingSettings):
     def inbox_address(self) -> str:
         """The address of the API process, which holds the development inbox."""
         return (self.inbox_url or f"http://127.0.0.1:{self.sms_port}").rstrip("/")
-
-    @property
-    def limits_callers(self) -> bool:
-        """Whether requests are limited by where they come from."""
-        return self.caller_limits is OnOff.ON
 
     @model_validator(mode="after")
     def _refuse_development_switches_in_production(self) -> Self:

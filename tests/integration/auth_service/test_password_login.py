@@ -3,14 +3,14 @@
 import asyncio
 import hmac
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import argon2
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
 from support.patience import until_accepted
 
-from auth_service.passwords import failure_limits
+from auth_service.passwords.failure_limits import FailureLimits, network_of
 from auth_service.passwords.failure_store import LoginFailureStore
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.session_store import SessionStore
@@ -19,6 +19,8 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LogInWithPassword, Resolve
 from shared.keys import KeyRing
 from shared.phone import E164, ref_hex
+
+LIMITS = FailureLimits(10, 300, 1_200)
 
 
 def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
@@ -33,10 +35,7 @@ async def age_windows(auth: Auth, seconds: int) -> None:
 
 async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
     """Count this many failed log-ins of a number from an address, without hashing."""
-    network = failure_limits.network_of(
-        LogInWithPassword(phone=number, secret="0" * 32, address=address, dialect="").address
-    )
-    names = [bucket.name for bucket in failure_limits.buckets(auth.phones.ref(number), network)]
+    names = [bucket.name for bucket in LIMITS.buckets(auth.phones.ref(E164(number)), ip_address(address))]
     await auth.database.execute(
         "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
         names,
@@ -131,7 +130,7 @@ async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
 
     refused = await asyncio.gather(*map(guess, range(60)))
 
-    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == failure_limits.MAX_PER_NUMBER
+    assert sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused) == LIMITS.per_number
     limited = [error for error in refused if error.code is ErrorCode.CALLER_LIMIT]
     assert len(limited) == 50
     assert all(1 <= (error.retry_after or 0) <= 900 for error in limited)
@@ -140,7 +139,7 @@ async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
 
 async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = failure_limits.buckets(auth.phones.ref(number), fresh_address())
+    buckets = LIMITS.buckets(auth.phones.ref(number), ip_address(fresh_address()))
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
         async with other.transaction():  # another process starts the window and has not committed yet
@@ -156,7 +155,7 @@ async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postg
 async def test_the_owner_logs_in_from_another_network_while_a_guesser_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     user = await auth.register(number, secret)
-    await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
+    await fill(auth, address, number, LIMITS.per_number)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
     assert (await auth.log_in(number, secret)).account.user_id == user.account.user_id
@@ -165,7 +164,7 @@ async def test_the_owner_logs_in_from_another_network_while_a_guesser_is_refused
 async def test_a_refusal_lasts_for_the_rest_of_the_window(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, failure_limits.MAX_PER_NUMBER)
+    await fill(auth, address, number, LIMITS.per_number)
 
     with pytest.raises(ServiceError) as refused:
         await auth.log_in(number, secret, address)
@@ -178,7 +177,7 @@ async def test_a_refusal_lasts_for_the_rest_of_the_window(auth: Auth) -> None:
 async def test_a_network_that_guesses_at_many_numbers_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, fresh_number(), failure_limits.MAX_PER_NETWORK)
+    await fill(auth, address, fresh_number(), LIMITS.per_network)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
@@ -186,9 +185,9 @@ async def test_a_network_that_guesses_at_many_numbers_is_refused(auth: Auth) -> 
 async def test_refused_attempts_at_one_number_do_not_use_up_the_limit_of_the_network(auth: Auth) -> None:
     victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, victim, failure_limits.MAX_PER_NUMBER)
+    await fill(auth, address, victim, LIMITS.per_number)
 
-    for _ in range(failure_limits.MAX_PER_NETWORK):
+    for _ in range(LIMITS.per_network):
         assert await refusal(auth.log_in(victim, fresh_secret(), address)) is ErrorCode.CALLER_LIMIT
 
     assert (await auth.log_in(number, secret, address)).account.phone == number
@@ -198,10 +197,10 @@ async def test_correct_passwords_never_use_up_a_limit(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
 
-    for _ in range(failure_limits.MAX_PER_NUMBER + 2):
+    for _ in range(LIMITS.per_number + 2):
         await auth.log_in(number, secret, address)
 
-    network = failure_limits.network_of(logging_in(number, secret, address).address)
+    network = network_of(logging_in(number, secret, address).address)
     left = await auth.database.fetch("select failures from login_failures where bucket like $1", f"%{network}")
     assert [row["failures"] for row in left] == [0, 0]
 
@@ -214,10 +213,7 @@ async def test_changing_networks_within_an_ipv6_site_does_not_evade_the_limit(au
 
     refused = [await refusal(attempt) for attempt in calls]
 
-    assert (
-        refused
-        == [ErrorCode.CREDENTIALS_REFUSED] * failure_limits.MAX_PER_NUMBER_IN_SITE + [ErrorCode.CALLER_LIMIT] * 4
-    )
+    assert refused == [ErrorCode.CREDENTIALS_REFUSED] * LIMITS.per_number_in_site + [ErrorCode.CALLER_LIMIT] * 4
     assert (await auth.log_in(number, secret)).account.phone == number
 
 
@@ -239,7 +235,7 @@ async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fail
 
 async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = failure_limits.buckets(auth.phones.ref(number), failure_limits.network_of(ip_address(fresh_address())))
+    buckets = LIMITS.buckets(auth.phones.ref(number), ip_address(fresh_address()))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
         store = LoginFailureStore(pool)
         checks = [await store.start(number, buckets) for _ in range(3)]
@@ -256,11 +252,27 @@ async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) 
 async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, failure_limits.MAX_PER_NETWORK)
+    await fill(auth, address, number, LIMITS.per_network)
 
     async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as client:
         user = await client.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
 
+    assert user.account.phone == number
+
+
+async def test_limits_are_settings_and_the_allow_list_lifts_those_on_networks(auth: Auth) -> None:
+    number, secret, address = fresh_number(), fresh_secret(), fresh_address()
+    await auth.register(number, secret)
+    stricter = {"caller_failed_logins_per_network": 2, "caller_failed_logins_per_number": 9}
+    allowed = stricter | {"caller_allow_list": (ip_network(f"{address}/128"),)}
+
+    async with serving(auth.settings.model_copy(update=stricter)) as client:
+        guesses = [logging_in(fresh_number(), fresh_secret(), address) for _ in range(3)]
+        refused = [await refusal(client.call(LOG_IN_WITH_PASSWORD, guess)) for guess in guesses]
+    async with serving(auth.settings.model_copy(update=allowed)) as client:
+        user = await client.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
+
+    assert refused == [ErrorCode.CREDENTIALS_REFUSED] * 2 + [ErrorCode.CALLER_LIMIT]
     assert user.account.phone == number
 
 
@@ -272,7 +284,7 @@ async def test_an_attempt_that_is_shed_does_not_count_as_a_failure(auth: Auth, m
 
     with monkeypatch.context() as patch:
         patch.setattr(PasswordHasher, "verify", shed)
-        for _ in range(failure_limits.MAX_PER_NUMBER + 1):
+        for _ in range(LIMITS.per_number + 1):
             assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
 
     assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED

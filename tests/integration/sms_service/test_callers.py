@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -15,14 +16,18 @@ from shared.errors import ErrorCode, ServiceError
 from shared.networks import CallerNetworks, IPv4OrIPv6
 from shared.phone import E164, ref_hex
 from shared.redis import Script, client
-from sms_service.callers.rate_limits import (
-    ADDRESS_LOOKUPS,
-    ADDRESS_SENDS,
-    NETWORK_SENDS,
-    NUMBER_SENDS,
-    CallerRateLimits,
-    key_of,
+from sms_service.callers.limits import DAY, HOUR, MINUTE, CallerLimitValues, Limit
+from sms_service.callers.rate_limits import CallerRateLimits, key_of
+
+LIMITS = CallerLimitValues(
+    Limit("sends-address", 20, HOUR),
+    Limit("sends-network", 60, HOUR),
+    Limit("sends-site", 180, HOUR),
+    Limit("number-sends", 4, DAY),
+    Limit("lookups-minute", 30, MINUTE),
+    Limit("lookups-hour", 300, HOUR),
 )
+"""Low limits, so that few calls reach them."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +47,7 @@ async def network(redis: Redis) -> AsyncIterator[str]:
 
 @pytest.fixture
 def callers(redis: Redis) -> CallerRateLimits:
-    return CallerRateLimits(redis)
+    return CallerRateLimits(redis, LIMITS)
 
 
 def at(network: str, host: int = 1) -> IPv4OrIPv6:
@@ -71,7 +76,7 @@ async def test_an_address_may_send_twenty_times_and_then_once_every_three_minute
     assert 170 <= (error.retry_after or 0) <= 180
 
     networks = CallerNetworks.of(at(network))
-    for limit, who in ((ADDRESS_SENDS, networks.address), (NETWORK_SENDS, networks.network)):
+    for limit, who in ((LIMITS.address_sends, networks.address), (LIMITS.network_sends, networks.network)):
         key = key_of(networks, limit, who)
         await redis.set(key, int(await redis.get(key)) - 180_000_000, keepttl=True)
 
@@ -88,7 +93,7 @@ async def test_a_refusal_charges_nothing(callers: CallerRateLimits, redis: Redis
     for _ in range(20):
         await send(callers, at(network))
     networks = CallerNetworks.of(at(network))
-    key = key_of(networks, NETWORK_SENDS, networks.network)
+    key = key_of(networks, LIMITS.network_sends, networks.network)
     before = await redis.get(key)
 
     assert not await allowed(send(callers, at(network)))
@@ -117,7 +122,7 @@ async def test_a_send_that_did_not_happen_is_refunded_to_the_number_only(
 ) -> None:
     number, codes, networks = fresh_number(), sms.codes(callers), CallerNetworks.of(at(network))
     await codes.issue(asking(number, address=str(at(network))))
-    key = key_of(networks, NUMBER_SENDS, ref_hex(PHONES.ref(number)))
+    key = key_of(networks, LIMITS.number_sends, ref_hex(PHONES.ref(number)))
     charged = await redis.get(key)
 
     for _ in range(6):
@@ -127,7 +132,9 @@ async def test_a_send_that_did_not_happen_is_refunded_to_the_number_only(
     await refusal(codes.issue(asking(fresh_number(), address=str(at(network)), refuse=ErrorCode.NUMBER_TAKEN)))
     numbers = [key async for key in redis.scan_iter(match=f"{{callers:{network}.0/24}}:number-sends:*")]
     assert numbers == [key.encode()]
-    wait = int(await redis.get(key_of(networks, ADDRESS_SENDS, networks.address))) / 1e6 - (await redis.time())[0]
+    wait = (
+        int(await redis.get(key_of(networks, LIMITS.address_sends, networks.address))) / 1e6 - (await redis.time())[0]
+    )
     assert wait > 7 * 180
 
 
@@ -150,6 +157,28 @@ async def test_lookups_have_their_own_limits(callers: CallerRateLimits, network:
     await send(callers, at(network))
 
 
+async def test_an_address_in_the_allow_list_has_only_the_limit_on_sends_to_one_number(
+    redis: Redis, network: str
+) -> None:
+    limits = replace(LIMITS, allow_list=(ip_network(f"{network}.8/29"),))
+    callers, number = CallerRateLimits(redis, limits), fresh_number()
+
+    assert all([await allowed(send(callers, at(network, 9))) for _ in range(61)])
+    assert all([await allowed(callers.charge_lookup(at(network, 9))) for _ in range(31)])
+    assert [await allowed(send(callers, at(network, 9), number)) for _ in range(5)] == [True] * 4 + [False]
+    assert callers.source_network(at(network, 9)) is None
+
+    assert [await allowed(send(callers, at(network))) for _ in range(21)] == [True] * 20 + [False]
+
+
+async def test_many_people_behind_one_address_of_a_carrier_get_their_codes(redis: Redis, network: str) -> None:
+    callers = CallerRateLimits(redis)
+
+    assert all([await allowed(send(callers, at(network))) for _ in range(120)])
+    assert all([await allowed(send(callers, at(network, 2 + call % 4))) for call in range(480)])
+    assert not await allowed(send(callers, at(network, 99)))
+
+
 async def test_the_longest_wait_is_returned(redis: Redis, network: str) -> None:
     decide = Script(redis, "sms_service.callers", "lua/charge.lua")
     keys = [f"{{callers:{network}.0/24}}:short", f"{{callers:{network}.0/24}}:long"]
@@ -164,8 +193,9 @@ async def test_keys_expire_when_their_limit_is_full_again(
 ) -> None:
     await callers.charge_lookup(at(network))
     networks = CallerNetworks.of(at(network))
-    left = [await redis.pttl(key_of(networks, limit, networks.address)) for limit in ADDRESS_LOOKUPS]
-    assert all(0 < ttl <= limit.period / limit.allowed * 1000 for ttl, limit in zip(left, ADDRESS_LOOKUPS, strict=True))
+    limits = (LIMITS.lookups_minute, LIMITS.lookups_hour)
+    left = [await redis.pttl(key_of(networks, limit, networks.address)) for limit in limits]
+    assert all(0 < ttl <= limit.period / limit.allowed * 1000 for ttl, limit in zip(left, limits, strict=True))
 
 
 async def test_a_server_that_lost_the_script_gets_it_again(redis: Redis, network: str) -> None:

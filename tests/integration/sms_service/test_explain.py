@@ -14,6 +14,7 @@ from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import CodeIssued, Purpose
 from shared.phone import E164, mask
 from sms_service import retention
+from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.routing import Route
@@ -335,7 +336,7 @@ async def test_a_number_without_requests_has_that_diagnosis_and_guesses_at_its_c
     await refusal(sms.codes().check(entering(number, "123456")))
     report = await explained(sms, number)
     assert (report.diagnosis.kind, report.timelines) == (DiagnosisKind.NOTHING_REQUESTED, [])
-    assert report.diagnosis.text == "No code was requested for this number in the last 30 days."
+    assert report.diagnosis.text.startswith("No request for this number is stored for the last 30 days.")
     assert "gateway" in report.diagnosis.advice
     assert await verification_events(sms, number) == 0
 
@@ -382,6 +383,23 @@ async def test_a_note_says_that_refusals_by_the_caller_limit_are_sampled(sms: Sm
     report = await explained(sms, number)
     assert (report.diagnosis.kind, len(report.timelines[0].steps)) == (DiagnosisKind.CALLER_LIMIT, 2)
     assert report.timelines[0].notes == [SAMPLED[CALLER]]
+
+
+async def test_a_refused_number_without_rows_is_not_said_to_have_missed_sms_service(sms: Sms) -> None:
+    class Full(NoCallerLimits):
+        async def charge_send(self, *_: object) -> None:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
+
+    codes, unlucky = sms.codes(Full()), fresh_number()
+    await sms.pool.execute("delete from verification_events where detail = $1", CALLER)
+    before = (await explained(sms, fresh_number())).diagnosis
+    await refusal(codes.issue(asking(fresh_number(), address="203.0.113.7")))  # the one of this minute that is kept
+    await refusal(codes.issue(asking(unlucky, address="203.0.113.7")))
+    after = (await explained(sms, unlucky)).diagnosis
+
+    assert "0 by the limit on callers" in before.text
+    assert (after.kind, "1 by the limit on callers" in after.text) == (DiagnosisKind.NOTHING_REQUESTED, True)
+    assert after.advice.startswith("Check sms-service first")
 
 
 async def test_a_note_says_what_auth_service_does_not_know(sms: Sms) -> None:

@@ -114,7 +114,7 @@ async def test_the_command_line_accepts_any_format_of_a_number(operator: Operato
 async def test_a_number_without_rows_is_reported_so_even_if_its_country_is_not_served(operator: Operator) -> None:
     status, out, _ = await operator.type("+85251234567")
     assert status == 0
-    assert "=> No code was requested for this number in the last 30 days." in out
+    assert "=> No request for this number is stored for the last 30 days." in out
     assert "did not reach sms-service" in out
 
 
@@ -148,7 +148,7 @@ async def test_the_command_needs_no_code_keys_and_names_the_key_that_it_needs(op
         "sms-service cannot start: PHONE_KEY is missing: a secret has no default outside development\n",
     )
     status, out, _ = await operator.type("+8613800138000", PHONE_KEY="cd" * 32, **secrets)
-    assert (status, "No code was requested" in out) == (0, True)
+    assert (status, "No request for this number" in out) == (0, True)
 
 
 async def test_an_operator_gets_the_same_report_over_http(operator: Operator) -> None:

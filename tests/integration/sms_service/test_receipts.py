@@ -36,6 +36,8 @@ CONFIGS = {
     "keyless": AliyunConfig.model_construct(type="aliyun", receipt_key=None),
 }
 
+RECEIPT = "select receipt from attempts where message_id = $1"
+
 
 @pytest.fixture(scope="module")
 async def sms(postgres_url: str) -> AsyncIterator[Sms]:
@@ -163,6 +165,32 @@ def test_a_status_changes_nothing_or_a_failure() -> None:
 )
 async def test_a_forged_receipt_is_refused(receipts: Receipts, forge: Callable[[], TakeReceipt]) -> None:
     assert (await refusal(take(receipts, forge()))).code is ErrorCode.UNAUTHENTICATED
+
+
+async def test_a_webhook_receipt_may_have_the_id_that_the_sender_gave_to_the_message(
+    sms: Sms, receipts: Receipts
+) -> None:
+    _, message_id = await sent(sms, "own")
+    await take(receipts, webhook(f"own-{message_id}", "delivered"))
+    assert await sms.pool.fetchval(RECEIPT, message_id) == "delivered"
+
+    _, message_id = await sent(sms, "own")
+    provider_id = str(uuid4())  # a UUID, as ours is
+    await sms.pool.execute("update attempts set provider_id = $2 where message_id = $1", message_id, provider_id)
+    await take(receipts, webhook(provider_id, "failed"))
+    assert await sms.pool.fetchval(RECEIPT, message_id) == "failed"
+
+
+async def test_a_receipt_that_could_belong_to_two_messages_changes_neither(sms: Sms, receipts: Receipts) -> None:
+    messages = [(await sent(sms, "own"))[1] for _ in range(2)]
+    await sms.pool.execute("update attempts set provider_id = 'twice' where message_id = any ($1::uuid[])", messages)
+    with capture_logs() as logged:
+        assert await take(receipts, webhook("twice", "delivered")) == "{}"
+
+    assert [await sms.pool.fetchval(RECEIPT, message_id) for message_id in messages] == ["", ""]
+    assert [(line["event"], line["log_level"], line["effect"]) for line in logged] == [
+        ("receipt.unknown", "warning", "unknown")
+    ]
 
 
 async def test_a_receipt_for_an_unknown_message_or_from_another_sender_is_ignored(sms: Sms, receipts: Receipts) -> None:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 import pytest
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.client_context import ClientContext
-from auth_service.passwords.failure_limits import buckets
+from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.hasher import PasswordCheck
 from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, VerifiedPassword
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
@@ -17,7 +18,8 @@ from shared.internal_api.auth import Account
 from shared.phone import E164
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PHONE, NETWORK = E164("+8613800138000"), "203.0.113.0/24"
+PHONE, ADDRESS = E164("+8613800138000"), ip_address("203.0.113.7")
+LIMITS = FailureLimits(10, 100, 400)
 COUNTED = (CountedFailure("network", NOW), CountedFailure("number", NOW))
 ACCOUNT = StoredAccount(
     Account(
@@ -68,7 +70,7 @@ def scene(
 ) -> tuple[RateLimitedCheck, FailureCounters, Passwords]:
     counters = FailureCounters(StartedCheck(retry_after, account, () if retry_after else COUNTED))
     passwords = Passwords(result)
-    return RateLimitedCheck(counters, passwords), counters, passwords  # type: ignore[arg-type]
+    return RateLimitedCheck(counters, passwords, LIMITS), counters, passwords  # type: ignore[arg-type]
 
 
 async def refused(check: RateLimitedCheck, counters: FailureCounters) -> ServiceError:
@@ -80,17 +82,17 @@ async def refused(check: RateLimitedCheck, counters: FailureCounters) -> Service
 async def test_an_attempt_is_counted_in_every_bucket_before_the_password_is_compared() -> None:
     check, counters, passwords = scene(PasswordCheck(matches=True))
 
-    assert await check.start(PHONE, 7, NETWORK) is counters.check
+    assert await check.start(PHONE, 7, ADDRESS) is counters.check
 
-    assert counters.started == [(PHONE, buckets(7, NETWORK))]
+    assert counters.started == [(PHONE, LIMITS.buckets(7, ADDRESS))]
     assert passwords.verified == []
 
 
 async def test_without_limits_nothing_is_counted() -> None:
     _, counters, passwords = scene(PasswordCheck(matches=True))
-    check = RateLimitedCheck(counters, passwords, limited=False)  # type: ignore[arg-type]
+    check = RateLimitedCheck(counters, passwords, None)  # type: ignore[arg-type]
 
-    await check.start(PHONE, 7, NETWORK)
+    await check.start(PHONE, 7, ADDRESS)
 
     assert counters.started == [(PHONE, ())]
 

@@ -95,3 +95,56 @@ def test_an_address_that_no_driver_understands_is_refused_without_its_password(k
     (problem,) = refusal.value.errors(include_input=False, include_url=False, include_context=False)
     assert "expected" in problem["msg"]
     assert "secret" not in problem["msg"]
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit):
+        load(GatewaySettings, "gateway")
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("environment", ["prod", "PRODUCTION", "staging", "Development "])
+def test_an_unknown_environment_is_told_before_any_missing_secret(
+    environment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", environment)
+    assert refusal(capsys) == "gateway cannot start: ENVIRONMENT is none of development, production\n"
+
+
+def test_all_missing_secrets_are_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SEALED_NUMBER_KEYS", "")
+    assert refusal(capsys) == (
+        "gateway cannot start: SERVICE_TOKEN and SEALED_NUMBER_KEYS are missing: "
+        "a secret has no default outside development\n"
+    )
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name.upper() for name in GatewaySettings.model_fields]
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    unset = load(GatewaySettings, "gateway")
+    for name in names:
+        monkeypatch.setenv(name, "development" if name == "ENVIRONMENT" else "")
+    assert load(GatewaySettings, "gateway") == unset
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("GATEWAY_PORT", "70000", "must be at most 65535"),
+        ("GATEWAY_PORT", "-1", "must be at least 0"),
+        ("GATEWAY_PORT", "high", "must be a whole number"),
+        ("LOG_LEVEL", "loud", "is none of debug, info, warning, error"),
+        ("PAGES", "yes", "is none of on, off"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_plain_words(
+    variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv(variable, value)
+    assert refusal(capsys) == f"gateway cannot start: {variable}: {words}\n"

@@ -17,10 +17,18 @@ from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 from sms_service.delivery.ledger import MessageState
-from sms_service.explain.advice import ADVICE
+from sms_service.explain.advice import ADVICE, SAMPLED_ADVICE
 from sms_service.explain.build_report import FULL_DAY, LEFT_OUT, MAX_TIMELINES, SAMPLED, build_report, select
+from sms_service.explain.diagnosis import nothing_requested
 from sms_service.explain.explain import Explainer
-from sms_service.explain.history import AttemptRow, EventRow, History, MessageRow, VerificationRow
+from sms_service.explain.history import (
+    AttemptRow,
+    EventRow,
+    History,
+    MessageRow,
+    SampledRefusals,
+    VerificationRow,
+)
 from sms_service.explain.history_store import Subject
 from sms_service.explain.render_text import render_text
 from sms_service.explain.report import DiagnosisKind, Report
@@ -273,6 +281,9 @@ class FakeHistory:
     async def history(self, phone_ref: int, days: int) -> History:  # noqa: ARG002  there is one number
         return self._history
 
+    async def sampled_refusals(self) -> SampledRefusals:
+        return SampledRefusals(callers=3, spending=2)
+
     async def subject(self, identity: UUID) -> Subject:
         return Subject(7, identity)
 
@@ -381,3 +392,11 @@ def test_the_documentation_names_every_kind_of_diagnosis() -> None:
     table = DOCUMENT.read_text().partition("| Kind |")[2].partition("\n\n")[0]
     kinds = [kind for line in table.splitlines() for kind in re.findall(r"`([a-z_]+)`", line.split(" | ")[0])]
     assert sorted(kinds) == sorted(DiagnosisKind)
+
+
+async def test_a_number_without_rows_is_told_of_the_refusals_that_are_sampled() -> None:
+    diagnosis = (await FakeHistory(History(at(0))).explain(E164("+8613800138000"))).diagnosis
+
+    assert "3 by the limit on callers and 2 by spending were kept" in diagnosis.text
+    assert diagnosis.advice == SAMPLED_ADVICE
+    assert "the gateway" in nothing_requested(30, SampledRefusals()).advice

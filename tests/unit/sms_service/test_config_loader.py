@@ -113,20 +113,35 @@ def test_the_most_specific_template_is_used(file: Path, purpose: Purpose, langua
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ('type = "aliyun"', 'type = "pigeon"', "line 3: senders.main: "),
+        ('type = "aliyun"', 'type = "pigeon"', "line 4: senders.main.type: is none of inbox, webhook, "),
+        ('type = "webhook"', 'type = "webhok"', ": did you mean webhook?"),
+        ('type = "webhook"\n', "", "line 10: senders.second: has no type"),
+        ("\nurl = ", "\nulr = ", "line 12: senders.second.ulr: is no key of this table: did you mean url?"),
+        (
+            "secret_env = ",
+            "secret = ",
+            "line 13: senders.second.secret: is no key of this table: did you mean secret_env?",
+        ),
+        (
+            "per_hour = 3",
+            "per_hours = 3",
+            "line 16: senders.second.limits.per_hours: is no key of this table: did you me",
+        ),
+        ("per_hour = 3", "per_hour = true", "line 16: senders.second.limits.per_hour: must be a whole number"),
+        ("[9, 1]", "[9, 0]", "line 21: routes[0].weights[1]: must be at least 1"),
         ('type = "aliyun"', "type = aliyun", "line 4: Invalid value (column 8)"),
         ('"ALIYUN_SECRET"', '"NOT_THERE"', "line 6: senders.main.access_key_secret_env: NOT_THERE is not set"),
         ('"ALIYUN_SECRET"', '"s3cret!"', "line 6: senders.main.access_key_secret_env: expected the name of an envir"),
         ('sign_name = "好码"\n', "", "line 3: senders.main.sign_name: Field required"),
         ('default = "SMS_1", ', "", "line 8: senders.main.templates.default: Field required"),
-        ("per_hour = 3", "per_hour = 0", "line 16: senders.second.limits.per_hour: "),
+        ("per_hour = 3", "per_hour = 0", "line 16: senders.second.limits.per_hour: must be at least 1"),
         ("per_hour = 3", "per_week = 3", "line 16: senders.second.limits.per_week: "),
         ('senders = ["second"]', 'senders = ["third"]', 'line 25: routes[1].senders: there is no sender "third"'),
         ('senders = ["second"]', "senders = []", "line 25: routes[1].senders: "),
         ('["main", "second"]', '["main", "main"]', "line 20: routes[0].senders: names a sender twice"),
         ("[9, 1]", "[9]", "line 21: routes[0].weights: needs one weight for each sender"),
         ('prefix = "+"', 'prefix = "+86"', "line 24: routes[1].prefix: appears twice"),
-        ('prefix = "+86"', 'prefix = "86"', "line 19: routes[0].prefix: "),
+        ('prefix = "+86"', 'prefix = "86"', "line 19: routes[0].prefix: begins with +"),
         ('"REVIEW_CODE"', '"BAD"', "line 29: test_numbers[0].code_env: the variable must hold six digits"),
         ("until = 2099-01-31", 'until = "soon"', "line 30: test_numbers[0].until: "),
         ("[senders.second]", "[senders.Second]", "line 10: senders.Second"),
@@ -137,6 +152,11 @@ def test_the_most_specific_template_is_used(file: Path, purpose: Purpose, langua
 def test_an_invalid_file_is_refused_with_its_line(file: Path, old: str, new: str, reason: str) -> None:
     assert old in GOOD
     assert reason in refusal(file, GOOD.replace(old, new, 1))
+
+
+def test_an_unknown_key_is_told_before_an_earlier_error_of_another_table(file: Path) -> None:
+    broken = GOOD.replace('sign_name = "好码"\n', "").replace("senders = [", "sender = [")
+    assert "routes[0].sender: is no key of this table: did you mean senders?" in refusal(file, broken)
 
 
 ONE = '[senders.one]\ntype = "{}"\n{}\n[[routes]]\nprefix = "+"\nsenders = ["one"]\n'

@@ -69,7 +69,7 @@ class SelfService:
         """
         phone_ref = self._phones.ref(E164(request.phone))
         context = ClientContext(request.dialect, request.client, failure_limits.network_of(request.address))
-        check = await self._password_check.start(E164(request.phone), phone_ref, context.network)
+        check = await self._password_check.start(E164(request.phone), phone_ref, request.address)
         try:
             await self._replace_password(request, check, phone_ref, context)
         except ServiceError as refusal:

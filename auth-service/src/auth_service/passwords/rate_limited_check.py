@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from auth_service.passwords import failure_limits
+from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, VerifiedPassword
 from shared.errors import ErrorCode, ServiceError
+from shared.networks import IPv4OrIPv6
 from shared.phone import E164
 
 
@@ -25,20 +26,22 @@ class LoginFailureRepository(Protocol):
 
 
 class RateLimitedCheck:
-    """Checks passwords within the limits. ``limited`` is False in development only."""
+    """Checks passwords within the limits, if there are any: in development there may be none."""
 
-    def __init__(self, repository: LoginFailureRepository, passwords: PasswordHasher, *, limited: bool = True) -> None:
+    def __init__(
+        self, repository: LoginFailureRepository, passwords: PasswordHasher, limits: FailureLimits | None
+    ) -> None:
         self._repository = repository
         self._passwords = passwords
-        self._limited = limited
+        self._limits = limits
 
-    async def start(self, phone: E164, phone_ref: int, network: str) -> StartedCheck:
+    async def start(self, phone: E164, phone_ref: int, address: IPv4OrIPv6) -> StartedCheck:
         """Count the attempt as a failure, and find the account of the number.
 
         Raises ``UNAVAILABLE`` when hashing is busy, before the database is asked: shedding load must cost little.
         """
         self._passwords.require_room()
-        return await self._repository.start(phone, failure_limits.buckets(phone_ref, network) if self._limited else ())
+        return await self._repository.start(phone, self._limits.buckets(phone_ref, address) if self._limits else ())
 
     async def verify(self, check: StartedCheck, secret: str) -> VerifiedPassword:
         """Compare the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (hashing is busy).

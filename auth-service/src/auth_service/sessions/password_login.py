@@ -40,7 +40,7 @@ class PasswordLogin:
         phone = E164(request.phone)
         phone_ref = self._phones.ref(phone)
         context = ClientContext(request.dialect, request.client, failure_limits.network_of(request.address))
-        check = await self._password_check.start(phone, phone_ref, context.network)
+        check = await self._password_check.start(phone, phone_ref, request.address)
         try:
             return await self._open(request.secret, check, phone_ref, context)
         except ServiceError as refusal:

@@ -8,13 +8,15 @@ import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from shared import networks
 from shared.keys import KeyRing, development_secret, holds_development_secret
+from shared.process.plain_errors import plain_text
 
 
 class Environment(StrEnum):
@@ -79,8 +81,11 @@ ServiceUrl = Annotated[str, _address_of("http")]
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
 _KEY_RING = AfterValidator(_is_key_ring)
 Keys = Annotated[SecretStr, _KEY_RING]
-Networks = tuple[IPv4Network | IPv6Network, ...]
+Networks = networks.Networks
 Words = tuple[str, ...]
+MAX_COUNT = 1_000_000
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+"""How often something may happen: at least once, and a number that every store can count to."""
 
 
 def split_words(value: Any) -> Any:
@@ -105,24 +110,31 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read each field from its own variable. Raises pydantic's ``ValidationError``."""
+        """Read each field from its own variable; an empty one counts as unset. Raises ``ValidationError``."""
         names = {name.upper(): name for name in cls.model_fields}
-        return cls.model_validate({names[variable]: environ[variable] for variable in names if variable in environ})
+        return cls.model_validate(
+            {name: environ[variable] for variable, name in names.items() if environ.get(variable)}
+        )
 
     @model_validator(mode="before")
     @classmethod
     def _fill_secrets_in_development(cls, values: Any) -> Any:
-        """Give each missing secret its well-known value in development. In production a missing secret is an error."""
+        """Give each missing secret its well-known value in development. In production all are one error."""
         if not isinstance(values, dict):
             return values
-        development = values.get("environment") == Environment.DEVELOPMENT
-        for name, field in cls.model_fields.items():
-            if field.annotation is not SecretStr or values.get(name):
-                continue
-            if not development:
-                raise ValueError(f"{name.upper()} is missing: a secret has no default outside development")
-            values[name] = ("1:" if _KEY_RING in field.metadata else "") + development_secret(name)
-        return values
+        environment = values.get("environment") or Environment.PRODUCTION
+        if environment not in tuple(Environment):
+            raise ValueError(f"ENVIRONMENT is none of {', '.join(Environment)}")
+        missing = [name for name in cls.secret_names() if not values.get(name)]
+        if missing and environment != Environment.DEVELOPMENT:
+            raise ValueError(f"{_missing(missing)}: a secret has no default outside development")
+        ring = {name: "1:" if _KEY_RING in cls.model_fields[name].metadata else "" for name in missing}
+        return values | {name: ring[name] + development_secret(name) for name in missing}
+
+    @classmethod
+    def secret_names(cls) -> list[str]:
+        """The fields that hold a required secret."""
+        return [name for name, field in cls.model_fields.items() if field.annotation is SecretStr]
 
     @model_validator(mode="after")
     def _refuse_development_secrets_in_production(self) -> Self:
@@ -142,10 +154,16 @@ def load(model: type[S], service: str) -> S:
     try:
         return model.from_env()
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        for problem in error.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in problem["loc"]).upper()
-            text = problem["msg"].removeprefix("Value error, ")
+            text = plain_text(problem)
             missing = problem["type"] == "missing"
             line = f"{name} is missing" if missing else f"{name}: {text}" if name else text
             sys.stderr.write(f"{service} cannot start: {line}\n")
         raise SystemExit(2) from None
+
+
+def _missing(names: list[str]) -> str:
+    """``A is missing``, or ``A, B and C are missing``."""
+    *others, last = [name.upper() for name in names]
+    return f"{', '.join(others)} and {last} are missing" if others else f"{last} is missing"

@@ -3,8 +3,22 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
+from shared.process.plain_errors import did_you_mean
+
+UNKNOWN_KEY = "unknown_key"
+"""The type of the error for a key that its table does not have. ``key`` in its context is the key."""
 ENVIRON = "environ"
 """The key of pydantic's validation context that holds the environment variables."""
 
@@ -13,6 +27,18 @@ class ConfigTable(BaseModel):
     """A table of the file. An unknown key is an error, and errors do not repeat values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_an_unknown_key(cls, table: Any) -> Any:
+        """Before anything else, because an unknown key is often the misspelling of a missing one."""
+        if isinstance(table, dict) and cls.model_config.get("extra") == "forbid":
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in table:
+                if key not in known:
+                    hint = did_you_mean(str(key), known)
+                    raise PydanticCustomError(UNKNOWN_KEY, "is no key of this table{hint}", {"key": key, "hint": hint})
+        return table
 
 
 def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
@@ -30,5 +56,13 @@ Word = Annotated[str, Field(min_length=1, max_length=128)]
 Whole = Annotated[int, Field(strict=True)]
 """An integer written as one: neither ``true`` nor ``"80"``."""
 AtLeastOne = Annotated[Whole, Field(ge=1)]
-Prefix = Annotated[str, Field(pattern=r"^\+[0-9]{0,15}$")]
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"\+[0-9]{0,15}", text):
+        raise ValueError('begins with + and has up to 15 digits, such as "+86"')
+    return text
+
+
+Prefix = Annotated[str, AfterValidator(_prefix)]
 """The beginning of a phone number: a plus sign and up to 15 digits."""

@@ -17,8 +17,9 @@ REFUSAL_KINDS = {
 """The diagnosis of a refused request, by its limiter."""
 
 ADVICE = {
-    DiagnosisKind.NOTHING_REQUESTED: "The request did not reach sms-service. Check the gateway (wrong host, country "
-    "not served, 503 responses) and the number that the user typed.",
+    DiagnosisKind.NOTHING_REQUESTED: "A request of the last hour did not reach sms-service: check the gateway (wrong "
+    "host, country not served, 503 responses) and the number that the user typed. For an earlier request, "
+    "haoma_codes_refused_total shows whether sms-service refused any then.",
     DiagnosisKind.VERIFIED: "The code arrived. If the user has no account or session, the app stopped after the code.",
     DiagnosisKind.INCORRECT_CODE: "The message may have arrived: ask the user to read the code in the newest message.",
     DiagnosisKind.UNUSABLE_CODE: "Ask the user to request a new code and to enter it within five minutes.",
@@ -35,7 +36,8 @@ ADVICE = {
     DiagnosisKind.COOLDOWN: "Nothing is broken. The app should show when the user can try again (Retry-After), and "
     "accept the earlier code.",
     DiagnosisKind.DAILY_CAP: "Nothing is broken, unless all those messages failed: then find out why they failed.",
-    DiagnosisKind.CALLER_LIMIT: "If many users share that address, check TRUSTED_PROXIES. Else it may be an attack.",
+    DiagnosisKind.CALLER_LIMIT: "If many users share that address, check TRUSTED_PROXIES, then raise the limit "
+    "(docs/operations/limits.md). Else it may be an attack.",
     DiagnosisKind.BUDGET_EXHAUSTED: "`python -m sms_service spending` shows the budgets. Raise one in the settings "
     "file (SMS_CONFIG_FILE), or wait for its next window.",
     DiagnosisKind.PREFIX_BLOCKED: "`python -m sms_service spending` names the prefix, and `spending unblock SCOPE` "
@@ -56,3 +58,11 @@ ADVICE = {
     DiagnosisKind.ABANDONED: "Find out why the worker stopped. sms-service does not send the message again, because it "
     "may have arrived. The user can request a new code.",
 }
+
+SAMPLED_ADVICE = (
+    "Check sms-service first: it refused requests lately, and perhaps those for this number. "
+    "haoma_codes_refused_total counts all refusals by limiter; docs/operations/limits.md and "
+    "`python -m sms_service spending` show the limits. If they do not explain it, check the gateway (wrong host, "
+    "country not served) and the number that the user typed."
+)
+"""For a number without rows while requests of other numbers were refused."""

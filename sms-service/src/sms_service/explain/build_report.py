@@ -10,7 +10,7 @@ from uuid import UUID
 
 from shared.internal_api.auth import SpentTickets
 from sms_service.explain.diagnosis import diagnose, nothing_requested
-from sms_service.explain.history import EventRow, History, TimelineRows
+from sms_service.explain.history import EventRow, History, SampledRefusals, TimelineRows
 from sms_service.explain.report import Report, Timeline
 from sms_service.explain.steps import limiter_of, steps_of
 from sms_service.spending.refusals import SPENDING_LIMITER
@@ -28,6 +28,7 @@ MAX_TIMELINES = 100
 """The newest timelines are in the report. A test number may have a hundred of them a day."""
 LEFT_OUT = "The newest {shown} of {all} timelines are shown. To see an older one, ask by the id of its verification."
 FULL_DAY = f"Only {REFUSALS_PER_DAY} refusals in 24 hours are kept for one number: there may have been more."
+NONE_SAMPLED = SampledRefusals()
 
 R = TypeVar("R")
 K = TypeVar("K", bound=Hashable)
@@ -35,11 +36,15 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True)
 class SelectedRows:
-    """The rows of the timelines that go into a report, of ``total`` timelines."""
+    """The rows of the timelines that go into a report, of ``total`` timelines.
+
+    Only without any timeline ``sampled`` is needed.
+    """
 
     history: History
     timelines: Sequence[TimelineRows]
     total: int
+    sampled: SampledRefusals = NONE_SAMPLED
 
 
 def select(history: History, verification_id: UUID | None = None) -> SelectedRows:
@@ -63,7 +68,9 @@ def build_report(number: str, phone_ref: str, days: int, selected: SelectedRows,
         phone_ref=phone_ref,
         days=days,
         now=now,
-        diagnosis=_last_requested(all_rows, timelines).diagnosis if timelines else nothing_requested(days),
+        diagnosis=_last_requested(all_rows, timelines).diagnosis
+        if timelines
+        else nothing_requested(days, selected.sampled),
         notes=[LEFT_OUT.format(shown=shown, all=selected.total)] if selected.total > shown else [],
         timelines=timelines,
     )

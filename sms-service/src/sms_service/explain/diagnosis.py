@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from sms_service.delivery.ledger import ABANDONED, ABANDONED_AFTER, MessageState
 from sms_service.delivery.routing import CIRCUIT_OPEN, EXHAUSTED, NO_ROUTE
-from sms_service.explain.advice import ADVICE, REFUSAL_KINDS
-from sms_service.explain.history import AttemptRow, EventRow, MessageRow, TimelineRows
+from sms_service.explain.advice import ADVICE, REFUSAL_KINDS, SAMPLED_ADVICE
+from sms_service.explain.history import RECENT_MINUTES, AttemptRow, EventRow, MessageRow, SampledRefusals, TimelineRows
 from sms_service.explain.report import Diagnosis, DiagnosisKind
 from sms_service.explain.steps import format_duration, limiter_of, refusal_reason, tries_left, unusable_reason
 from sms_service.senders.port import Outcome
@@ -80,11 +80,17 @@ def diagnose(rows: TimelineRows, now: datetime) -> Diagnosis:
     return _of_code(rows, now)
 
 
-def nothing_requested(days: int) -> Diagnosis:
-    """The diagnosis of a number without a row."""
-    return _diagnosis(
-        DiagnosisKind.NOTHING_REQUESTED, f"No code was requested for this number in the last {days} days."
+def nothing_requested(days: int, sampled: SampledRefusals) -> Diagnosis:
+    """The diagnosis of a number without a row: its requests did not arrive, or only a sample of refusals was kept."""
+    text = (
+        f"No request for this number is stored for the last {days} days. Requests that a limit on callers or on "
+        "spending refuses are sampled: one a minute is kept for each network and each number. In the last "
+        f"{RECENT_MINUTES} minutes, {sampled.callers} by the limit on callers and {sampled.spending} by spending "
+        "were kept."
     )
+    refused = sampled.callers or sampled.spending
+    advice = SAMPLED_ADVICE if refused else ADVICE[DiagnosisKind.NOTHING_REQUESTED]
+    return Diagnosis(kind=DiagnosisKind.NOTHING_REQUESTED, text=text, advice=advice)
 
 
 def _of_code(rows: TimelineRows, now: datetime) -> Diagnosis:

@@ -1,6 +1,7 @@
 """Explains a number, a verification or a message: reads its rows, asks auth-service, and builds the report."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -12,7 +13,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import SpentTickets
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from sms_service.explain.build_report import build_report, select
-from sms_service.explain.history import History, TimelineRows
+from sms_service.explain.history import History, SampledRefusals, TimelineRows
 from sms_service.explain.report import Report
 from sms_service.explain.request import ExplainRequest
 from sms_service.retention import MESSAGE_DAYS
@@ -35,6 +36,7 @@ class HistoryRepository(Protocol):
     """Where the rows of a number are read."""
 
     async def history(self, phone_ref: int, days: int) -> History: ...
+    async def sampled_refusals(self) -> SampledRefusals: ...
     async def subject(self, message_or_verification_id: UUID) -> HistorySubject | None: ...
     async def sealed_number(self, phone_ref: int) -> bytes | None: ...
 
@@ -83,6 +85,8 @@ class Explainer:
         history = await self._repository.history(phone_ref, days)
         selected = select(history, verification_id)
         spent = await self._spent(selected.timelines, history.now)
+        if not selected.timelines:
+            selected = replace(selected, sampled=await self._repository.sampled_refusals())
         return build_report(number, ref_hex(phone_ref), days, selected, spent)
 
     async def _spent(self, timelines: Sequence[TimelineRows], now: datetime) -> SpentTickets | None:

@@ -88,6 +88,18 @@ class History:
 
 
 @dataclass(frozen=True)
+class SampledRefusals:
+    """How many refusals were kept lately, for all numbers, of the kinds of which only a sample is kept."""
+
+    callers: int = 0
+    spending: int = 0
+
+
+RECENT_MINUTES = 60
+"""How far back sampled refusals are counted."""
+
+
+@dataclass(frozen=True)
 class TimelineRows:
     """The rows of one timeline: of one verification, or of refused requests that belong to none.
 

@@ -1,5 +1,6 @@
 """The SQL that reads all rows of one number. It locks nothing."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -10,8 +11,18 @@ import asyncpg
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection
 from sms_service.delivery.ledger import MessageState
-from sms_service.explain.history import AttemptRow, EventRow, History, MessageRow, VerificationRow
-from sms_service.verification.audit_events import EventKind
+from sms_service.explain.history import (
+    RECENT_MINUTES,
+    AttemptRow,
+    EventRow,
+    History,
+    MessageRow,
+    SampledRefusals,
+    VerificationRow,
+)
+from sms_service.retention import first_id
+from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED
+from sms_service.verification.audit_events import CALLER, EventKind
 
 # No index leads from a number to all of its messages. Attempts lead to the messages that a sender was called for, and
 # two small partial indexes to the unfinished ones and to those that ended without an attempt.
@@ -37,6 +48,12 @@ VERIFICATION_EVENTS = """
     order by at, id
 """
 VERIFICATIONS = "select verification_id, verified_at from verifications where phone_ref = $1"
+
+# Ids are in order of time, and no index has the times of all numbers.
+SAMPLED_REFUSALS = """
+    select count(*) filter (where detail = $2) as callers, count(*) filter (where detail <> $2) as spending
+    from verification_events where id >= $1 and kind = 'refused' and detail = any ($3::text[])
+"""
 
 BY_MESSAGE = "select phone_ref, verification_id from messages where message_id = $1"
 BY_VERIFICATION = "select phone_ref, verification_id from verifications where verification_id = $1"
@@ -89,6 +106,13 @@ class HistoryStore:
             )
             await conn.execute("commit")
         return history
+
+    async def sampled_refusals(self) -> SampledRefusals:
+        """The refusals by limits on callers and by spending that were kept in the last ``RECENT_MINUTES``."""
+        since = first_id(time.time(), RECENT_MINUTES / (24 * 60))
+        async with connection(self._pool) as conn:
+            row = await conn.fetchrow(SAMPLED_REFUSALS, since, CALLER, [CALLER, BUDGET_EXHAUSTED, PREFIX_BLOCKED])
+        return SampledRefusals(**row) if row else SampledRefusals()
 
     async def subject(self, message_or_verification_id: UUID) -> Subject | None:
         """The number that a message or verification belongs to; None for an unknown id."""

@@ -46,7 +46,10 @@ def callback(request: TakeReceipt, receipts_url: str) -> ReceiptCallback:
 
 
 class WebhookReader:
-    """Reads ``{"id", "status": "delivered" | "failed", "detail"?}`` with our message id, signed as our own posts."""
+    """Reads ``{"id", "status": "delivered" | "failed", "detail"?}``, signed as our own posts.
+
+    ``id`` is our message id, or the id that the sender returned when it accepted the message.
+    """
 
     def __init__(self, config: WebhookConfig) -> None:
         self._key = WebhookKey(config.secret.get_secret_value())
@@ -59,7 +62,8 @@ class WebhookReader:
         if not isinstance(report, dict) or report.get("status") not in tuple(DeliveryStatus):
             raise _malformed()
         detail = safe_error_code(report.get("detail") or "")
-        return ReceiptBatch([Receipt(DeliveryStatus(report["status"]), _uuid(report.get("id")), detail=detail)])
+        status, reported = DeliveryStatus(report["status"]), report.get("id")
+        return ReceiptBatch([Receipt(status, _uuid(reported), safe_provider_id(reported), detail)])
 
 
 class TwilioReader:

@@ -98,7 +98,8 @@ class Receipts:
             log.warning("receipt.refused", sender=sender, reason=error.code.value)
             raise
         for receipt in batch.receipts:
-            await self.apply(sender, receipt)
+            if not await self.apply(sender, receipt):
+                log.warning("receipt.unknown", sender=sender, effect="unknown", detail=receipt.detail)
         return batch.reply
 
     async def apply(self, sender: str, receipt: Receipt) -> bool:
@@ -106,7 +107,8 @@ class Receipts:
         applied = await self._repository.apply(sender, receipt, lambda attempt: _event(sender, receipt, attempt))
         effect = {None: "unknown", False: "nothing", True: receipt.status.value}[applied]
         RECEIPTS.labels(sender, effect).inc()
-        log.info("receipt.applied", sender=sender, effect=effect, detail=receipt.detail)
+        if applied is not None:
+            log.info("receipt.applied", sender=sender, effect=effect, detail=receipt.detail)
         if applied:
             self._wake()
         return applied is not None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from shared.events.envelope import OutboxMessage
 from shared.outbox import put
-from shared.postgres import Pool, transaction
+from shared.postgres import Connection, Pool, transaction
 from sms_service.receipts.receipts import ReportedAttempt
 from sms_service.senders.port import Receipt
 
@@ -14,7 +14,7 @@ _LOCK_ATTEMPT = """
     select a.message_id, a.verification_id, now() - m.created_at as age, a.receipt
     from attempts a join messages m using (message_id)
     where a.sender = $1 and a.{key} = $2
-    for update of a
+    limit 2 for update of a
 """
 LOCK_ATTEMPT_BY_MESSAGE_ID = _LOCK_ATTEMPT.format(key="message_id")
 LOCK_ATTEMPT_BY_PROVIDER_ID = _LOCK_ATTEMPT.format(key="provider_id")
@@ -34,18 +34,24 @@ class ReceiptStore:
         self, sender: str, receipt: Receipt, decide: Callable[[ReportedAttempt], OutboxMessage | None]
     ) -> bool | None:
         """Lock the attempt, let ``decide`` make the event, and write receipt and event in one transaction."""
-        if receipt.message_id is None and not receipt.provider_id:
-            return None
-        has_our_id = receipt.message_id is not None
-        lock = LOCK_ATTEMPT_BY_MESSAGE_ID if has_our_id else LOCK_ATTEMPT_BY_PROVIDER_ID
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(lock, sender, receipt.message_id if has_our_id else receipt.provider_id)
-            if row is None:
+            attempt = await _lock_attempt(conn, sender, receipt)
+            if attempt is None:
                 return None
-            attempt = ReportedAttempt(**row)
             event = decide(attempt)
             if event is None:
                 return False
             await conn.execute(RECORD_RECEIPT, attempt.message_id, sender, receipt.status.value, receipt.detail)
             await put(conn, [event])
         return True
+
+
+async def _lock_attempt(conn: Connection, sender: str, receipt: Receipt) -> ReportedAttempt | None:
+    """The attempt with our id, else the only one with the provider's id; None if there is no such attempt."""
+    keys = ((LOCK_ATTEMPT_BY_MESSAGE_ID, receipt.message_id), (LOCK_ATTEMPT_BY_PROVIDER_ID, receipt.provider_id))
+    for lock, key in keys:
+        if key:
+            rows = await conn.fetch(lock, sender, key)
+            if rows:
+                return ReportedAttempt(**rows[0]) if len(rows) == 1 else None
+    return None

@@ -92,7 +92,7 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Receipt:
-    """A provider's report on one message, identified by our id if the provider returns it, else by the provider's."""
+    """A provider's report on one message, found by our id, or by the provider's where ours is missing or unknown."""
 
     status: DeliveryStatus
     message_id: UUID | None = None

@@ -11,7 +11,6 @@ from sms_service.verification.limits import (
     FAILURES_FROM_ONE_NETWORK,
     FAILURES_PER_WINDOW,
     NETWORK_FAILURE_WINDOW,
-    NETWORK_FAILURES,
     TRIES_PER_CODE,
     WINDOW,
 )
@@ -21,7 +20,9 @@ COUNT_ATTEMPTS = load_sql("sms_service.verification", "count_attempts.sql")
 SUCCEED = load_sql("sms_service.verification", "succeed.sql")
 
 
-async def count_attempts(conn: Connection, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
+async def count_attempts(
+    conn: Connection, checks: Sequence[CodeCheck], network_failures: int
+) -> list[CheckAttempt | None]:
     """Count an attempt for each check; None if there is no code to compare.
 
     No two checks may share a number or a source network. A check without a number must be the only one.
@@ -39,7 +40,7 @@ async def count_attempts(conn: Connection, checks: Sequence[CodeCheck]) -> list[
             failure_window=WINDOW,
             failures_per_window=FAILURES_PER_WINDOW,
             failures_from_one_network=FAILURES_FROM_ONE_NETWORK,
-            network_failures=NETWORK_FAILURES,
+            network_failures=network_failures,
             network_window=NETWORK_FAILURE_WINDOW,
         ),
     )

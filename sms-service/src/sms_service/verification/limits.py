@@ -14,9 +14,9 @@ TRIES_PER_CODE = 5
 FAILURES_PER_WINDOW = 10
 FAILURES_FROM_ONE_NETWORK = 5
 """Of those ten, how many one network can use up. The rest stays for the number's owner."""
-NETWORK_FAILURES = 60
+NETWORK_FAILURES = 120
 NETWORK_FAILURE_WINDOW = timedelta(hours=1)
-"""Incorrect codes from one network, over all numbers."""
+"""Incorrect codes from one network, over all numbers. ``CALLER_WRONG_CODES_PER_NETWORK_HOUR`` changes their number."""
 SENDS_PER_WINDOW = 10
 """For one number over all dialects. A dialect may set a lower cap, not a higher one."""
 TEST_SENDS_PER_WINDOW = 100

@@ -14,7 +14,10 @@ from sms_service.verification.test_numbers import TestNumbers
 
 
 class CodeSettings(KeySettings, Protocol):
-    """The settings that hold keys and the switches for development."""
+    """The settings that hold keys, the limit on incorrect codes of a network, and the switches for development."""
+
+    @property
+    def caller_wrong_codes_per_network_hour(self) -> int: ...
 
     @property
     def reveal_codes(self) -> bool: ...
@@ -41,7 +44,8 @@ def provide_codes(
     spending_guard: SpendingGuard,
 ) -> None:
     """Give an application the issuer and the checker that the routes of ``verification.api`` call."""
-    store, secrets = VerificationStore(pool), secrets_of(settings)
+    store = VerificationStore(pool, settings.caller_wrong_codes_per_network_hour)
+    secrets = secrets_of(settings)
     audit = AuditRecorder(store, wake)
     app[api.ISSUER] = code_issuer.CodeIssuer(
         store,

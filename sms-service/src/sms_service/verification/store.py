@@ -11,7 +11,7 @@ from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection, is_rolled_back
 from sms_service.verification import audit_store, check_store, request_store
 from sms_service.verification.audit_events import VerificationEvent
-from sms_service.verification.limits import NumberState, Verification
+from sms_service.verification.limits import NETWORK_FAILURES, NumberState, Verification
 from sms_service.verification.models import AcceptedRequest, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 
 NUMBER_STATES = """
@@ -27,10 +27,14 @@ SENDS = "select now(), (select sends from number_activity where phone_ref = $1)"
 
 
 class VerificationStore:
-    """The repository of ``CodeIssuer``, ``CodeChecker`` and ``AuditRecorder``."""
+    """The repository of ``CodeIssuer``, ``CodeChecker`` and ``AuditRecorder``.
 
-    def __init__(self, pool: Pool) -> None:
+    ``network_failures`` is how many incorrect codes one network may enter in an hour.
+    """
+
+    def __init__(self, pool: Pool, network_failures: int = NETWORK_FAILURES) -> None:
         self._pool = pool
+        self._network_failures = network_failures
         self._state = Batcher(self._states)
         self._accept = KeyedBatcher(self._accept_all, lambda request: {request.phone_ref}, is_rolled_back)
         self._count_attempt = KeyedBatcher(
@@ -91,7 +95,7 @@ class VerificationStore:
 
     async def _count_all(self, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
         async with connection(self._pool) as conn:
-            return await check_store.count_attempts(conn, checks)
+            return await check_store.count_attempts(conn, checks, self._network_failures)
 
     async def succeed(self, success: SuccessfulCheck) -> Verified | None:
         """Record a correct code and refund its attempt; None if a newer verification has replaced this one."""

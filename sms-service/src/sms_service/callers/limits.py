@@ -1,0 +1,38 @@
+"""How often callers may request codes and look numbers up: the defaults, which settings change."""
+
+from dataclasses import dataclass
+
+from shared.networks import Networks
+
+DAY = 86_400
+HOUR = 3600
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Limit:
+    """``allowed`` calls at once, refilled evenly over ``period`` seconds (GCRA)."""
+
+    name: str
+    allowed: int
+    period: int
+
+
+@dataclass(frozen=True)
+class CallerLimitValues:
+    """The limits on callers by address, network and site, and the networks that have none of these.
+
+    Decision 44 gives the reasons for the defaults.
+    """
+
+    address_sends: Limit = Limit("sends-address", 120, HOUR)
+    network_sends: Limit = Limit("sends-network", 600, HOUR)
+    site_sends: Limit = Limit("sends-site", 1800, HOUR)
+    number_sends: Limit = Limit("number-sends", 4, DAY)
+    """From one site to one number: far below the number's own cap, so one place cannot use that cap up."""
+    lookups_minute: Limit = Limit("lookups-minute", 60, MINUTE)
+    lookups_hour: Limit = Limit("lookups-hour", 600, HOUR)
+    allow_list: Networks = ()
+
+
+DEFAULT_LIMITS = CallerLimitValues()

@@ -18,7 +18,7 @@ through ``/v2`` and keeps its tokens as ``friend_token`` and ``friend_refresh``.
 past. ``{number.1}``, ``{number.2}`` and ``{number.3}`` are the first three, next four and last four digits of a number;
 ``{arabic:number}`` writes the digits of a kept value in another script (``SCRIPTS``), with pieces too. ``{hongkong}``
 and ``{hongkong_friend}`` are fresh numbers of +852 in national digits. ``"via": "abroad"`` calls a gateway and a
-contacts-service that serve the world.
+contacts-service that serve the world, and the pages of ``LISTED_ORIGINS``.
 """
 
 import itertools
@@ -39,16 +39,19 @@ from support.database import Tables
 FIELD_CASES = Path(__file__).parent / "field_cases"
 SCRIPTS = {"fullwidth": "０", "arabic": "٠", "persian": "۰", "devanagari": "०", "thai": "๐", "bold": "𝟎"}
 """The digit zero of each script; the other nine follow it in Unicode."""
+LISTED_ORIGINS = "https://m.example.com,capacitor://localhost,http://localhost:5173"
 PIECES = {"1": slice(0, 3), "2": slice(3, 7), "3": slice(7, None)}
 _PLACEHOLDER = re.compile(r"\{(?:(\w+):)?(\w+)(?:\.([123]))?\}")
 
 
 @pytest.fixture(scope="session")
 async def abroad(system: Stack) -> AsyncIterator[App]:
-    """A gateway and a contacts-service that serve every country."""
+    """A gateway and a contacts-service that serve every country. The gateway also serves ``LISTED_ORIGINS``."""
     env = {"SERVED_CALLING_CODES": ",".join(map(str, phonenumbers.COUNTRY_CODE_TO_REGION_CODE))}
     contacts = system.launch("contacts-service", label="abroad-contacts-service", env=env)
-    gateway = system.launch("gateway", label="abroad-gateway", env={**env, "CONTACTS_URL": contacts.url})
+    gateway = system.launch(
+        "gateway", label="abroad-gateway", env={**env, "CONTACTS_URL": contacts.url, "CORS_ORIGINS": LISTED_ORIGINS}
+    )
     async with App.connect(gateway.url, system.url("sms-service")) as app:
         yield app
     gateway.stop()

@@ -9,7 +9,9 @@ from gateway.dialect import FLOWS, mount
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
 from gateway.flows.composition import compose_flows
+from gateway.http.client_address import ClientAddresses
 from gateway.http.session_tokens import SECURE_COOKIES
+from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from gateway.pages import routes as pages
 from gateway.settings import GatewaySettings
@@ -26,7 +28,9 @@ def create_app(settings: GatewaySettings) -> web.Application:
     balancer could not.
     """
     dialects = choose(installed_dialects(), settings.dialects)
-    app = web.Application(middlewares=[guard(dialects, settings.trusted_proxies)])
+    addresses = ClientAddresses(settings.trusted_proxies)
+    origins = WebOrigins(settings.cors_origins, [dialect.owns for dialect in dialects])
+    app = web.Application(middlewares=[guard(dialects, addresses, origins)])
     app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
     add_health(app)
     mount(app, dialects)

@@ -1,19 +1,20 @@
 """The middleware around every route: it bounds and identifies a request, and renders every refusal in its dialect."""
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 import time
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.dialect import ADDRESS, Dialect
+from gateway.http.client_address import ClientAddresses
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
+from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.metrics import REFUSALS, observe, route_of
@@ -28,24 +29,26 @@ log = structlog.get_logger()
 HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 
-def guard(dialects: Sequence[Dialect], proxies: Sequence[IPv4Network | IPv6Network]) -> Middleware:
-    """Build the middleware: client address, deadline, refusals, response headers, metrics and one log line."""
+def guard(dialects: Sequence[Dialect], addresses: ClientAddresses, origins: WebOrigins) -> Middleware:
+    """Build the middleware: client address, browsers, deadline, refusals, response headers, metrics, one log line."""
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = secrets.token_hex(12)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        request[ADDRESS] = client_address(request, proxies)
+        request[ADDRESS] = addresses.of(request)
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal = ""
         try:
             refuse_public_metrics(request)
+            preflight = origins.admit(request)
             async with asyncio.timeout(TOTAL_SECONDS):
-                response = await handler(request)
+                response = await handler(request) if preflight is None else preflight
         except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
             response, refusal = _render_error(dialects, error, request)
         _add_headers(response, request_id)
+        origins.add_headers(request, response)
         _record(request, response.status, refusal, time.perf_counter() - started)
         return response
 
@@ -111,23 +114,3 @@ def _render(dialects: Sequence[Dialect], refusal: ServiceError, request: web.Req
         if dialect.owns.fullmatch(encoded):
             return dialect.render_error(refusal, request.path)
     return problem(refusal)
-
-
-def client_address(request: web.Request, proxies: Sequence[IPv4Network | IPv6Network]) -> IPv4Address | IPv6Address:
-    """The right-most hop that is not one of our proxies. ``X-Forwarded-For`` from any other peer is ignored."""
-    address = _parse_address(request.remote or "") or IPv6Address("::")
-    hops = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
-    while hops and any(address in network for network in proxies):
-        hop = _parse_address(hops.pop().strip())
-        if hop is None:
-            break
-        address = hop
-    return address
-
-
-def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

@@ -4,7 +4,7 @@ import base64
 
 from aiohttp import web
 
-from gateway.http.request_parsing import read_body
+from gateway.http.request_body import read_body
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.client import InternalClient
 from shared.internal_api.sms import RECEIPT_HEADERS, TAKE_RECEIPT, TakeReceipt

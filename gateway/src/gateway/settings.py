@@ -1,8 +1,11 @@
 """The gateway's settings."""
 
-from pydantic import Field, field_validator
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
 
 from gateway.dialect_registry import choose, installed_dialects
+from gateway.http.web_origins import parse_origin
 from shared.process.settings import (
     Environment,
     HexKey,
@@ -20,9 +23,10 @@ from shared.process.settings import (
 class GatewaySettings(Settings):
     """The environment of the gateway.
 
-    ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted. ``SEALED_NUMBER_KEYS`` seal the numbers
-    that clients carry from one call to the next, for ten minutes. ``PAGES`` are the forms under ``/pages``; by default
-    they are served in development only.
+    ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted; ``none`` says that there is no proxy.
+    Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
+    ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are
+    the forms under ``/pages``; by default they are served in development only.
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
@@ -33,17 +37,35 @@ class GatewaySettings(Settings):
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
     dialects: Words = ()
-    trusted_proxies: Networks = ()
+    trusted_proxies: Networks | None = None
+    cors_origins: Words = ()
     pages: OnOff | None = None
 
-    _words = field_validator("served_calling_codes", "dialects", mode="before")(split_words)
-    _networks = field_validator("trusted_proxies", mode="before")(split_networks)
+    _words = field_validator("served_calling_codes", "dialects", "cors_origins", mode="before")(split_words)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        if value == "none":
+            return ()
+        return split_networks(value) or None
+
+    @model_validator(mode="after")
+    def _proxies_are_decided_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.trusted_proxies is None:
+            raise ValueError("TRUSTED_PROXIES is missing: set the networks of the proxies in front, or none")
+        return self
 
     @field_validator("dialects")
     @classmethod
     def _known_dialects(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         choose(installed_dialects(), names)
         return names
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(parse_origin, origins))
 
     @field_validator("served_calling_codes")
     @classmethod

@@ -1,8 +1,18 @@
-"""The language a person reads: Chinese, or English if they prefer it."""
+"""The language a person reads: Chinese, or English if they prefer it.
+
+Phones name languages in many ways: ``zh-Hans-CN``, ``zh_CN_#Hans``, ``en_US.UTF-8``, ``English_United States.1252``,
+``C`` or nothing. Each of them is read, and what names neither language names none.
+"""
 
 import re
 
-_LANGUAGE_RANGE = re.compile(r"\s*(zh|en|\*)(?:-[a-z0-9-]*)?\s*(?:;\s*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
+_LANGUAGE = re.compile(
+    r"""[\s"']*(?:(zh|zho|chi|cmn|yue|chinese|cn)|(en|eng|english)|(\*))(?![a-z0-9])  # the language, or any
+        [^;]*(?:;\s*q\s*=\s*"?([0-9]*(?:[.,][0-9]*)?))?""",  # the rest of the tag, and its weight
+    re.VERBOSE,
+)
+_BETWEEN_LANGUAGES = re.compile(r",(?!\s*[0-9])")  # some clients write a weight as ``q=0,8``
+_MAX_LENGTH = 1024
 _MAX_LANGUAGES = 20
 _CHINESE_READERS = ("+86", "+852", "+853", "+886")
 """Mainland China, Hong Kong, Macau, Taiwan."""
@@ -14,14 +24,25 @@ def language_for(accepted: str) -> str:
 
 
 def language_named(accepted: str) -> str | None:
-    """``zh`` or ``en``; None if the header prefers another language or accepts any (``*``)."""
+    """``zh`` or ``en``, as a header or the locale of a phone names it.
+
+    None if it names another language only, names none, or prefers any (``*``).
+    """
     best, best_weight = None, 0.0
-    for item in accepted.lower().split(",")[:_MAX_LANGUAGES]:
-        named = _LANGUAGE_RANGE.fullmatch(item)
-        weight = float(named[2] or 1) if named else 0.0
+    for item in _BETWEEN_LANGUAGES.split(accepted[:_MAX_LENGTH].lower())[:_MAX_LANGUAGES]:
+        named = _LANGUAGE.match(item)
+        weight = _weight(named[4]) if named else 0.0
         if named and weight > best_weight:
-            best, best_weight = None if named[1] == "*" else named[1], weight
+            best, best_weight = "zh" if named[1] else "en" if named[2] else None, weight
     return best
+
+
+def _weight(text: str | None) -> float:
+    """The weight ``q`` of a language, at most 1; what is no number does not count."""
+    try:
+        return min(float((text or "1").replace(",", ".")), 1.0)
+    except ValueError:
+        return 1.0
 
 
 def language_of(number: str) -> str:

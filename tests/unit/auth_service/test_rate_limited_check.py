@@ -171,7 +171,7 @@ async def test_an_attempt_while_hashing_is_full_is_refused_before_anything_is_co
     passwords.has_room = False
 
     with pytest.raises(ServiceError) as refusal:
-        await check.start(PHONE, 7, NETWORK)
+        await check.start(PHONE, 7, ADDRESS)
 
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, 3)
     assert counters.started == []

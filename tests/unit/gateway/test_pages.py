@@ -103,7 +103,11 @@ def test_pages_are_served_in_development_unless_the_setting_says_otherwise(
 ) -> None:
     secret = SecretStr("ab" * 32)
     gateway_settings = GatewaySettings(
-        environment=environment, pages=pages, service_token=secret, sealed_number_keys=SecretStr("1:" + "cd" * 32)
+        environment=environment,
+        pages=pages,
+        service_token=secret,
+        sealed_number_keys=SecretStr("1:" + "cd" * 32),
+        trusted_proxies="none",
     )
     assert gateway_settings.serves_pages is served
 

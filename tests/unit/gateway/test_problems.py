@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gateway.http.problems import ACCEPT_LANGUAGE, TEXTS, problem
+from gateway.http.problems import ACCEPT_LANGUAGE, BODY_DETAILS, TEXTS, problem
+from gateway.http.request_body import BodyError, BodyFault
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.languages import language_for
 
@@ -20,9 +21,10 @@ from shared.languages import language_for
         ("zh;q=0.2, en;q=0.7", "en"),
         ("en;q=0", "zh"),
         ("*", "zh"),
-        ("english, enx", "zh"),
-        ("en;q=2", "zh"),
-        ("en;q=nan,\x00", "zh"),
+        ("english, enx", "en"),
+        ("anglais, enx", "zh"),
+        ("en;q=2", "en"),
+        ("en;q=nan,\x00", "en"),
         ("," * 5000 + "en", "zh"),
     ],
 )
@@ -50,3 +52,15 @@ def test_every_refusal_has_a_text_in_every_language(code: ErrorCode, language: s
     assert (response.status, response.headers["Content-Language"]) == (STATUS[code], language)
     assert response.headers["Retry-After"] == "1"
     assert ("WWW-Authenticate" in response.headers) == (response.status == 401)
+
+
+@pytest.mark.parametrize("language", BODY_DETAILS)
+@pytest.mark.parametrize("fault", BodyFault)
+def test_a_body_that_cannot_be_read_is_explained_in_every_language(fault: BodyFault, language: str) -> None:
+    token = ACCEPT_LANGUAGE.set(language)
+    response = problem(BodyError(fault))
+    ACCEPT_LANGUAGE.reset(token)
+
+    body = json.loads(response.body)
+    assert (body["status"], body["code"]) == (400, "parameter_invalid")
+    assert body["detail"] == BODY_DETAILS[language][fault]

@@ -1,4 +1,4 @@
-"""The language of a message: from the Accept-Language header, or from the region of the number."""
+"""The language of a message: from the header or the locale as phones write them, or from the region of the number."""
 
 import pytest
 
@@ -16,7 +16,36 @@ from shared.languages import language_for, language_named, language_of
         ("fr", None),
         ("en;q=0, zh;q=0", None),
         ("", None),
-        ("\x00,en;q=7", None),
+        ("\x00,en;q=7", "en"),
+        ("zh_CN", "zh"),
+        ("zh_CN_#Hans", "zh"),
+        ("zh-Hans-CN", "zh"),
+        ("zh_CN.GB18030", "zh"),
+        ("yue-Hant-HK", "zh"),
+        ("cmn-Hans-CN", "zh"),
+        ("Chinese (Simplified)_China.936", "zh"),
+        ("en_US", "en"),
+        ("en_US.UTF-8", "en"),
+        ("en-US-u-ca-gregory", "en"),
+        ("en_US_POSIX", "en"),
+        ("English_United States.1252", "en"),
+        (' "EN-us"', "en"),
+        ("C", None),
+        ("C.UTF-8", None),
+        ("POSIX", None),
+        ("_CN", None),
+        ("und", None),
+        ("enm", None),
+        ("zha", None),
+        ("zh;q=0,8,en;q=0,9", "en"),
+        ("zh;q=.5, en; Q = 0.6", "en"),
+        ("zh;q=0.5;x=1, en;x=1;q=0.6", "en"),
+        ("zh;q=, en;q=0.9", "zh"),
+        ("zh;q=0.5, en;q=high", "en"),
+        ("zh;q=0.5, en;q=..", "en"),
+        ("zh;q=0.123456, en;q=0.123455", "zh"),
+        ("zh;q=" + "9" * 900, "zh"),
+        ("; , ;;" * 900, None),
     ],
 )
 def test_a_header_that_prefers_none_of_our_languages_names_none(accepted: str, named: str | None) -> None:

@@ -1,5 +1,7 @@
 """A missing secret or an invalid value ends the process with one line that names the variable."""
 
+from ipaddress import ip_network
+
 import pytest
 from pydantic import ValidationError, create_model
 
@@ -19,6 +21,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "MASTER_CODE",
         "SERVED_CALLING_CODES",
         "TRUSTED_PROXIES",
+        "CORS_ORIGINS",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SEALED_NUMBER_KEYS", f"1:{SECRET}")
@@ -41,6 +44,10 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"SERVICE_TOKEN": SECRET, "GATEWAY_PORT": "high"}, "GATEWAY_PORT"),
         ({"SERVICE_TOKEN": SECRET, "SERVED_CALLING_CODES": "china"}, "SERVED_CALLING_CODES"),
         ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
+        ({"SERVICE_TOKEN": SECRET}, "TRUSTED_PROXIES"),
+        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES"),
+        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "none,10.0.0.0/8"}, "TRUSTED_PROXIES"),
+        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "none", "CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
     ],
 )
 def test_a_wrong_setting_ends_the_process_with_one_line_that_names_the_variable(
@@ -148,3 +155,19 @@ def test_a_wrong_value_is_refused_in_plain_words(
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.setenv(variable, value)
     assert refusal(capsys) == f"gateway cannot start: {variable}: {words}\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "proxies"), [("none", ()), ("10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1")))]
+)
+def test_production_starts_when_it_is_said_which_proxies_there_are(
+    value: str, proxies: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", SECRET)
+    monkeypatch.setenv("TRUSTED_PROXIES", value)
+    assert load(GatewaySettings, "gateway").trusted_proxies == proxies
+
+
+def test_development_starts_without_a_word_about_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    assert load(GatewaySettings, "gateway").trusted_proxies is None

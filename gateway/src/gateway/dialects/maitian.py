@@ -128,7 +128,7 @@ class ResetCodeSent(ResponseBody):
 async def send_registration_code(request: web.Request) -> web.Response:
     """请求验证码: send a code to register with."""
     refuse_prefetch(request)
-    fields = await read_parameters(request, SendCode)
+    fields = await read_parameters(request, SendCode, also_query=True)
     number = flows(request).numbers.parse(fields.phone_number)
     await flows(request).codes.send(DIALECT.caller(request, fields.source), number, Purpose.SIGN_UP)
     return json_response(Done())
@@ -140,7 +140,7 @@ async def send_registration_code(request: web.Request) -> web.Response:
 async def check_registration_code(request: web.Request) -> web.Response:
     """校验验证码: exchange the code for a ``tmp_token``, valid for ten minutes and one account."""
     refuse_prefetch(request)
-    fields = await read_parameters(request, CheckCode)
+    fields = await read_parameters(request, CheckCode, also_query=True)
     number = flows(request).numbers.parse(fields.phone_number)
     checked = await flows(request).codes.check_before_registration(
         DIALECT.caller(request, fields.source), number, fields.verify_code
@@ -204,7 +204,7 @@ async def log_in(request: web.Request) -> web.Response:
 async def send_reset_code(request: web.Request) -> web.Response:
     """忘记密码: send a code to reset the password. ``verify_code`` is empty outside development."""
     refuse_prefetch(request)
-    fields = await read_parameters(request, SendCode)
+    fields = await read_parameters(request, SendCode, also_query=True)
     number = flows(request).numbers.parse(fields.phone_number)
     issued = await flows(request).codes.send(DIALECT.caller(request, fields.source), number, Purpose.RESET_PASSWORD)
     return json_response(ResetCodeSent(verify_code=issued.code))

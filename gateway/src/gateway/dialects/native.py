@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from gateway.challenges import challenge_of, read_challenge
 from gateway.dialect import Dialect, flows, session_of
@@ -19,6 +19,7 @@ from gateway.http.operations import Moment, ResponseBody, Routes
 from gateway.http.problems import Problem, problem
 from gateway.http.request_parsing import ClientName, Parameters, Text, either, id_in_path, read_parameters, require
 from gateway.http.responses import json_response
+from gateway.locales import Locale
 from gateway.passwords import Password
 from gateway.profiles import Motto, Nickname, Picture
 from shared.errors import ErrorCode, ServiceError
@@ -30,7 +31,6 @@ from shared.phone import E164
 
 MAX_CONTACTS_BYTES = 256 * 1024
 
-Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$")]
 PurposeName = Annotated[Purpose, Field(strict=False)]
 
 routes = Routes()
@@ -39,7 +39,7 @@ routes = Routes()
 class SendCode(Parameters):
     phone: Text
     purpose: PurposeName
-    locale: Locale | None = None
+    locale: Locale = None
     client: ClientName = "native"
 
 
@@ -243,9 +243,9 @@ async def show_me(request: web.Request) -> web.Response:
     return json_response(Account.model_validate((await session_of(request)).account))
 
 
-@routes.on("PATCH", "/v2/me", takes=ChangeMe, returns=Account, login="required")
+@routes.on("PATCH POST", "/v2/me", takes=ChangeMe, returns=Account, login="required")
 async def change_me(request: web.Request) -> web.Response:
-    """Change the given fields; the others stay."""
+    """Change the given fields; the others stay. POST is for clients that cannot send PATCH, such as mini programs."""
     session = await session_of(request)
     fields = await read_parameters(request, ChangeMe)
     changes = fields.model_dump(exclude_none=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
@@ -17,6 +17,7 @@ from gateway.http.operations import ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import json_response
 from gateway.passwords import Password
+from gateway.profiles import visible
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoginName
 from shared.internal_api.sms import Purpose
@@ -38,7 +39,7 @@ class SendMessage(Parameters):
 
 
 class Register(Parameters):
-    name: LoginName
+    name: Annotated[LoginName, AfterValidator(visible)]
     password: Text
     code: Text
     phoneInfo: Text

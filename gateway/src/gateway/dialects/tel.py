@@ -15,7 +15,7 @@ from gateway.flows import refusals
 from gateway.http.operations import ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import json_response
-from gateway.http.session_tokens import add_token, bearer, cookie
+from gateway.http.session_tokens import add_token, bearer, cookies
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, Gender, LoggedIn, Resolved
@@ -207,8 +207,8 @@ def _number(request: web.Request, tel: Tel) -> E164:
 
 
 async def _session_if_any(request: web.Request) -> Resolved | None:
-    """The session of the header's or the cookie's token. An invalid token counts as none."""
-    for token in filter(None, (bearer(request), cookie(request))):
+    """The session of the header's or of a cookie's token. An invalid token counts as none."""
+    for token in filter(None, (bearer(request), *cookies(request))):
         try:
             return await flows(request).sessions.resolve(token)
         except ServiceError as error:

@@ -10,6 +10,7 @@ from gateway.documents.examples import Examples
 from gateway.documents.refusal_examples import RefusalExample, refusal_examples
 from gateway.documents.schemas import Json, Mode, schemas_of
 from gateway.http.operations import Operation
+from gateway.http.request_body import FORM, JSON, MULTIPART
 from gateway.http.session_tokens import SESSION_COOKIE
 
 ABOUT = """\
@@ -31,8 +32,6 @@ HEADERS: Json = {
     "Authorization": {"description": "`Bearer` and the token of the session.", "schema": {"type": "string"}},
     "Set-Cookie": {"description": "The same token, not readable by scripts.", "schema": {"type": "string"}},
 }
-FORM = "application/x-www-form-urlencoded"
-JSON = "application/json"
 SUCCESS = "success"
 """The name of the example of a successful response."""
 
@@ -74,7 +73,7 @@ class _Contract:
     def call(self, operation: Operation) -> Json:
         summary, _, more = markdown(operation.description).partition("\n")
         by_post = operation.method == "POST" and any(
-            other.method == "GET" and other.handler is operation.handler for other in self.dialect.routes
+            other.method in {"GET", "PATCH"} and other.handler is operation.handler for other in self.dialect.routes
         )
         described: Json = {
             "operationId": f"{self.dialect.name}.{operation.name}" + (".post" if by_post else ""),
@@ -116,13 +115,14 @@ class _Contract:
         if all(self._fits_a_form(inner) for inner in fields.values()):
             objects = [name for name, inner in fields.items() if "properties" in self._examples.follow(inner)]
             nested = {name: {"style": "deepObject", "explode": True} for name in objects}
-            content[FORM] = {"schema": reference, "examples": examples, **({"encoding": nested} if nested else {})}
+            form = {"schema": reference, "examples": examples, **({"encoding": nested} if nested else {})}
+            content |= {FORM: form, MULTIPART: form}
         return {"required": True, "content": content}
 
     def _fits_a_form(self, schema: Json) -> bool:
         schema = self._examples.follow(schema)
         kinds = {schema.get("type")} | {each.get("type") for each in schema.get("anyOf", ())}
-        return not kinds & {"array", "boolean"}
+        return "boolean" not in kinds
 
     def _responses(self, operation: Operation) -> Json:
         refusals = refusal_examples(self.dialect, operation)

@@ -6,6 +6,7 @@ from aiohttp import web
 from pydantic import Field
 
 from gateway.http.operations import ResponseBody
+from gateway.http.request_body import BodyError, BodyFault
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.server import PROBLEM
 from shared.languages import language_for
@@ -68,6 +69,26 @@ ENGLISH: dict[ErrorCode, tuple[str, str]] = {
 
 TEXTS = {"zh": CHINESE, "en": ENGLISH}
 
+BODY_DETAILS = {
+    "zh": {
+        BodyFault.MEDIA_TYPE: (
+            "Content-Type 缺失或不受支持，请使用 application/json、application/x-www-form-urlencoded "
+            "或 multipart/form-data。"
+        ),
+        BodyFault.JSON_AS_FORM: "请求内容像 JSON，却按表单读取。请设置 Content-Type: application/json。",
+        BodyFault.FILE: "不接受文件，请只提交文本字段。",
+    },
+    "en": {
+        BodyFault.MEDIA_TYPE: (
+            "The Content-Type is missing or not accepted. Use application/json, application/x-www-form-urlencoded "
+            "or multipart/form-data."
+        ),
+        BodyFault.JSON_AS_FORM: "The body looks like JSON but was read as a form. Send Content-Type: application/json.",
+        BodyFault.FILE: "Files are not accepted. Send text fields only.",
+    },
+}
+"""What a developer needs to know of a body that cannot be read."""
+
 
 class Problem(ResponseBody):
     """Clients rely on ``code``. ``retry_after`` (seconds) and ``field`` (a parameter's name) are optional."""
@@ -85,6 +106,8 @@ def problem(error: ServiceError) -> web.Response:
     """Render a refusal. The body repeats ``Retry-After``, because cross-origin scripts cannot read that header."""
     language = language_for(ACCEPT_LANGUAGE.get())
     title, detail = TEXTS[language][error.code]
+    if isinstance(error, BodyError):
+        detail = BODY_DETAILS[language][error.fault]
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
     wait = 0 if error.retry_after is None else max(1, error.retry_after)
     if wait:

@@ -8,7 +8,10 @@ SECURE_COOKIES: web.AppKey[bool] = web.AppKey("secure_cookies", bool)
 SESSION_COOKIE = "session"
 SESSION_SECONDS = 30 * 24 * 3600
 """How long an unused session lasts, and the cookie with it."""
+MAX_COOKIES = 3
+"""How many cookies named ``session`` may be tried: other applications on the parent domain may set one too."""
 _BEARER = re.compile(r"Bearer +([\x21-\x7e]{1,1024})", re.IGNORECASE)
+_COOKIE = re.compile(r"\s*" + SESSION_COOKIE + r"\s*=\s*\"?([A-Za-z0-9._~-]{1,1024})\"?\s*")
 
 
 def bearer(request: web.Request) -> str | None:
@@ -17,9 +20,11 @@ def bearer(request: web.Request) -> str | None:
     return match[1] if match else None
 
 
-def cookie(request: web.Request) -> str | None:
-    """The token of the ``session`` cookie."""
-    return request.cookies.get(SESSION_COOKIE) or None
+def cookies(request: web.Request) -> list[str]:
+    """What may be tokens among the cookies named ``session``: distinct, the most specific first (RFC 6265, 5.4)."""
+    pairs = request.headers.get("Cookie", "").split(";")
+    tokens = [match[1] for match in map(_COOKIE.fullmatch, pairs) if match]
+    return list(dict.fromkeys(tokens))[:MAX_COOKIES]
 
 
 def add_token(request: web.Request, response: web.Response, token: str) -> None:

@@ -17,11 +17,14 @@ log = structlog.get_logger()
 
 
 def add_health(app: web.Application) -> None:
-    """Serve ``/livez``, ``/readyz`` and ``/metrics``. A resource adds its check to ``app[CHECKS]`` when it is ready."""
+    """Serve ``/livez``, ``/readyz`` and ``/metrics``, by GET and HEAD.
+
+    A resource adds its check to ``app[CHECKS]`` when it is ready.
+    """
     app[CHECKS] = {}
-    app.router.add_get("/livez", _livez, allow_head=False)
-    app.router.add_get("/readyz", _readyz, allow_head=False)
-    app.router.add_get("/metrics", show_metrics, allow_head=False)
+    app.router.add_get("/livez", _livez)
+    app.router.add_get("/readyz", _readyz)
+    app.router.add_get("/metrics", show_metrics)
 
 
 def withdraw_readiness(app: web.Application) -> None:

@@ -1,0 +1,56 @@
+"""The client's address: ``X-Forwarded-For`` as proxies write it, believed from our own proxies only."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+import structlog
+from aiohttp import web
+
+Address = IPv4Address | IPv6Address
+Networks = Sequence[IPv4Network | IPv6Network]
+
+FORWARDED = "X-Forwarded-For"
+_WITH_PORT = re.compile(r"\[\s*([0-9A-Fa-f:.]+)\s*\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+
+log = structlog.get_logger()
+
+
+class ClientAddresses:
+    """Finds the address of each client. ``proxies`` is None if the operator has not said whether there are any."""
+
+    def __init__(self, proxies: Networks | None) -> None:
+        self._proxies = proxies or ()
+        self._warns = proxies is None
+
+    def of(self, request: web.Request) -> Address:
+        """The client's address. Warns once if a proxy seems to be there that ``TRUSTED_PROXIES`` does not name."""
+        address = client_address(request, self._proxies)
+        if self._warns and FORWARDED in request.headers and address.is_private:
+            self._warns = False
+            log.warning("proxy.untrusted", peer=str(address), hint="set TRUSTED_PROXIES to its network, or to none")
+        return address
+
+
+def client_address(request: web.Request, proxies: Networks) -> Address:
+    """The right-most hop that is not one of our proxies. ``X-Forwarded-For`` from any other peer is ignored."""
+    address = _parse_hop(request.remote or "") or IPv6Address("::")
+    hops = ",".join(request.headers.getall(FORWARDED, [])).split(",")
+    while hops and any(address in network for network in proxies):
+        hop = _parse_hop(hops.pop())
+        if hop is None:
+            break
+        address = hop
+    return address
+
+
+def _parse_hop(text: str) -> Address | None:
+    """An address, with or without quotes, brackets and a port."""
+    text = text.strip(" \t\"'")
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        match = _WITH_PORT.fullmatch(text)
+        return _parse_hop(match[1] or match[2]) if match else None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,117 @@
+"""A body is parsed strictly: one value for each name, no ambiguous JSON, and fields only."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.http.request_body import BodyError, BodyFault, parse_form, parse_json, read_fields
+from shared.errors import ErrorCode, ServiceError
+
+INVALID = {
+    "a repeated name": '{"a": 1, "a": 2}',
+    "a repeated name inside": '{"a": {"b": 1, "b": 2}}',
+    "not a number": '{"a": NaN}',
+    "infinity": '{"a": -Infinity}',
+    "a lone surrogate": '{"a": "\\ud800"}',
+    "a lone surrogate as a name": '{"\\udfff": 1}',
+    "too deep": "[" * 33 + "]" * 33,
+    "far too deep": "[" * 100_000,
+    "deep objects": '{"a":' * 40 + "1" + "}" * 40,
+    "a huge integer": '{"a": ' + "9" * 5000 + "}",
+    "an array": "[]",
+    "a text": '"text"',
+    "null": "null",
+    "nothing": "",
+    "half": '{"a": ',
+    "trailing text": "{} {}",
+    "a comment": "{} // x",
+    "a control character": '{"a": "\x00"}',
+}
+
+
+@pytest.mark.parametrize("text", INVALID.values(), ids=INVALID)
+def test_invalid_or_ambiguous_json_is_refused(text: str) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        parse_json(text)
+    assert refusal.value.code is ErrorCode.PARAMETER_INVALID
+
+
+def test_pairs_of_surrogates_and_32_levels_are_accepted() -> None:
+    assert parse_json('{"a": "\\ud83d\\ude00"}') == {"a": "😀"}
+    parse_json('{"a":' + "[" * 31 + "]" * 31 + "}")
+
+
+@given(st.dictionaries(st.text(), st.recursive(st.integers() | st.text() | st.booleans() | st.none(), st.lists)))
+def test_valid_json_is_parsed_to_its_value(value: dict[str, object]) -> None:
+    assert parse_json(json.dumps(value)) == value
+
+
+@given(st.text(max_size=200))
+def test_every_text_is_either_an_object_or_refused(text: str) -> None:
+    try:
+        assert isinstance(parse_json(text), dict)
+    except ServiceError as refusal:
+        assert refusal.code is ErrorCode.PARAMETER_INVALID
+
+
+@pytest.mark.parametrize(
+    "text", ["a[]=1&a[]=2", "a=1&a=2", "a[0]=1&a[1]=2", "a%5B%5D=1&a=2", "a[9]=1&a[3]=2"], ids=lambda text: text
+)
+def test_a_list_in_a_form_keeps_the_order_of_its_items(text: str) -> None:
+    assert parse_form(f"b=x&{text}", {"a"}) == {"a": ["1", "2"], "b": "x"}
+
+
+@pytest.mark.parametrize("text", ["b=1&b=2", "b[]=1&b[]=2", "a[x]=1&a[x]=2", "&".join(["a=1"] * 10_001)])
+def test_other_repeated_names_and_endless_lists_are_refused(text: str) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        parse_form(text, {"a"})
+    assert refusal.value.code is ErrorCode.PARAMETER_INVALID
+
+
+async def read(body: bytes, content_type: str = "multipart/form-data; boundary=X") -> dict[str, Any]:
+    content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+    content.feed_data(body)
+    content.feed_eof()
+    request = make_mocked_request("POST", "/", headers={"Content-Type": content_type}, payload=content)
+    return await read_fields(request, 2**16, ())
+
+
+def part(head: str, value: bytes = b"1") -> bytes:
+    return f"--X\r\n{head}\r\n\r\n".encode() + value + b"\r\n"
+
+
+FIELD = 'Content-Disposition: form-data; name="a"'
+
+
+async def test_the_fields_of_a_multipart_form_are_read() -> None:
+    second = part(FIELD.replace('"a"', '"b"') + "\r\nContent-Type: text/plain", "张\r\n--Y".encode())
+    assert await read(part(FIELD) + second + b"--X--\r\n") == {"a": "1", "b": "张\r\n--Y"}
+
+
+async def test_an_empty_multipart_form_has_no_fields() -> None:
+    assert await read(b"--X--\r\n") == {}
+
+
+@pytest.mark.parametrize("name", ['filename="a.txt"', 'filename=""', "filename*=UTF-8''a.txt"])
+async def test_a_file_is_refused_with_its_reason(name: str) -> None:
+    with pytest.raises(BodyError) as refusal:
+        await read(part(f"{FIELD}; {name}") + b"--X--\r\n")
+    assert refusal.value.fault is BodyFault.FILE
+
+
+@given(
+    st.lists(st.sampled_from([part(FIELD), part(FIELD.upper()), b"--X--", b"--X", b"\r\n", b"\0", b"\xff", b"--X\r\n"]))
+    | st.lists(st.binary(max_size=50))
+)
+async def test_every_multipart_body_is_either_fields_or_refused(pieces: list[bytes]) -> None:
+    try:
+        assert isinstance(await read(b"".join(pieces)), dict)
+    except ServiceError as refusal:
+        assert refusal.code is ErrorCode.PARAMETER_INVALID

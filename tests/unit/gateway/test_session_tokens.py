@@ -1,0 +1,28 @@
+"""The cookie ``session``, beside cookies that other applications set on the parent domain."""
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.http.session_tokens import cookies
+
+
+@pytest.mark.parametrize(
+    ("header", "tokens"),
+    [
+        ("", []),
+        ("session=a.b-c_d", ["a.b-c_d"]),
+        ("session=ours; session=theirs", ["ours", "theirs"]),
+        ("session=ours; session=ours", ["ours"]),
+        ('session="ours"', ["ours"]),
+        ("  session = ours ;", ["ours"]),
+        ("session=s%3Atheirs; session=ours", ["ours"]),
+        ("session=; session=ours", ["ours"]),
+        ("session=a; session=b; session=c; session=d", ["a", "b", "c"]),
+        ('g_state={"i_l":0}; a[b]=1; bad cookie=1; session=ours', ["ours"]),
+        ("Session=x; xsession=y; session2=z", []),
+        ("session", []),
+        ("session=" + "a" * 1025, []),
+    ],
+)
+def test_every_cookie_that_may_hold_a_token_is_found(header: str, tokens: list[str]) -> None:
+    assert cookies(make_mocked_request("GET", "/", headers={"Cookie": header})) == tokens

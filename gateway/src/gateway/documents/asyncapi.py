@@ -50,7 +50,7 @@ EXAMPLES = {
     "purpose": "sign_up",
     "limiter": "cooldown",
     "retry_after": 42,
-    "reason": "wrong",
+    "reason": "incorrect",
     "tries_left": 4,
     "sender": "inbox",
     "latency_ms": 180,

@@ -65,7 +65,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
 
 def _failure_limits(settings: AuthSettings) -> FailureLimits | None:
     """The limits on failed log-ins; None if callers are not limited."""
-    if settings.caller_limits is OnOff.OFF:
+    if settings.caller_limits == OnOff.OFF:
         return None
     return FailureLimits(
         settings.caller_failed_logins_per_number,

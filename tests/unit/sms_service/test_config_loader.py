@@ -118,8 +118,8 @@ def test_the_most_specific_template_is_used(file: Path, purpose: Purpose, langua
         ('type = "webhook"\n', "", "line 10: senders.second: has no type"),
         ("\nurl = ", "\nulr = ", "line 12: senders.second.ulr: is no key of this table: did you mean url?"),
         (
-            "secret_env = ",
-            "secret = ",
+            'secret_env = "HOOK"',
+            'secret = "HOOK"',
             "line 13: senders.second.secret: is no key of this table: did you mean secret_env?",
         ),
         (

@@ -8,6 +8,7 @@ from architecture.tree import ROOT, files
 
 LINK = re.compile(r"\]\((?!https?://|mailto:)(?P<target>[^)\s#]*)(?:#(?P<anchor>[^)\s]+))?\)")
 CODE = re.compile(r"^(?P<fence>```|~~~).*?^(?P=fence)", re.MULTILINE | re.DOTALL)
+NAMED_FILE = re.compile(r"`([a-z_][\w./-]*/[\w.-]+\.(?:py|sql|lua|json|toml|yml|sh))`")
 HEADING = re.compile(r"^#+ +(.+?) *#*$", re.MULTILINE)
 
 
@@ -50,6 +51,17 @@ def test_every_anchor_leads_to_a_heading() -> None:
     assert [
         (where, anchor) for where, target, anchor in anchored if target.exists() and anchor not in anchors(target)
     ] == []
+
+
+def test_every_file_that_a_document_names_exists() -> None:
+    known = {str(path.relative_to(ROOT)) for path in files()}
+    missing = [
+        (str(path.relative_to(ROOT)), name)
+        for path in documents()
+        for name in NAMED_FILE.findall(prose(path))
+        if "acme" not in name and not any(file == name or file.endswith(f"/{name}") for file in known)
+    ]
+    assert missing == []
 
 
 def test_the_index_of_decisions_lists_every_record() -> None:

@@ -1,6 +1,7 @@
 """Outages of servers and processes: what keeps working, what waits, and what never happens twice."""
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ from support.database import Tables
 
 from shared import amqp, postgres
 from shared.errors import ServiceError
-from shared.events.envelope import EXCHANGE
+from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 
 LIMITED = {"CALLER_LIMITS": "on", "ENVIRONMENT": "development", "TRUSTED_PROXIES": "127.0.0.0/8"}
 """Caller limits are on here, so each request comes from another address through a trusted proxy."""
@@ -144,6 +145,33 @@ async def until_found(app: App, asking: Any, number: str) -> None:
     async with asyncio.timeout(60):
         while not await is_found(app, asking, number):
             await asyncio.sleep(0.2)
+
+
+async def test_messages_that_rest_while_rabbitmq_restarts_all_return(stack: Stack) -> None:
+    queue = amqp.Queue("test.resting", prefetch=200)
+    bodies = [str(number).encode() for number in range(200)]
+    returned: set[bytes] = set()
+
+    async def receive(body: bytes) -> None:
+        returned.add(body)
+
+    async with amqp.connect(stack.addresses["AMQP_URL"], "test.resting") as connection:
+        publisher = await amqp.Publisher.open(connection)
+        await amqp.declare(await connection.channel(), queue)
+        for number, body in enumerate(bodies):  # half of them expire while the broker starts, half soon after
+            rung = queue.retry_queue((1, 10)[number % 2])
+            await publisher.publish(OutboxMessage(new_id(), "", rung, body))
+        stack.servers.rabbitmq.stop()
+        stack.servers.rabbitmq.start()
+        async with amqp.Consumer(queue, receive, publisher).running(connection):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(40):
+                    while len(returned) < len(bodies):
+                        await asyncio.sleep(0.05)
+        assert returned == set(bodies)
+        channel = await connection.channel()
+        for part in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
+            await channel.queue_delete(part)
 
 
 async def test_without_redis_no_limit_is_higher_and_log_in_works(stack: Stack, app: App) -> None:

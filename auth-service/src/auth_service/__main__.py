@@ -23,7 +23,13 @@ def serve() -> None:
 
     app = create_app(settings)
     web.run(
-        web.serve(app, host=settings.bind_address, port=settings.auth_port, keepalive_seconds=KEEPALIVE_SECONDS),
+        web.serve(
+            app,
+            host=settings.bind_address,
+            port=settings.auth_port,
+            keepalive_seconds=KEEPALIVE_SECONDS,
+            withdraw_seconds=settings.withdraw_seconds,
+        ),
         SERVICE,
     )
 

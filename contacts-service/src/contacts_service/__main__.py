@@ -37,7 +37,14 @@ def _serve() -> None:
     from shared.process.web import run, serve  # noqa: PLC0415
 
     app = create_app(settings)
-    run(serve(app, host=settings.bind_address, port=settings.contacts_port, keepalive_seconds=30.0), SERVICE)
+    serving = serve(
+        app,
+        host=settings.bind_address,
+        port=settings.contacts_port,
+        keepalive_seconds=30.0,
+        withdraw_seconds=settings.withdraw_seconds,
+    )
+    run(serving, SERVICE)
 
 
 if __name__ == "__main__":

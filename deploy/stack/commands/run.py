@@ -85,7 +85,7 @@ def _collect_failure(start: Callable[[], None], failures: list[str]) -> None:
 
 def _welcome(stack: Stack) -> str:
     gateway, inbox = stack.url("gateway"), f"{stack.url('sms-service')}/inbox"
-    call = f"{gateway}/v1/user/register/verify_code.json?source=curl&phone_number=13800138000"
+    call = f"""{gateway}/v2/verifications -d '{{"phone": "13800138000", "purpose": "sign_up"}}'"""
     lines = [f"    {variable:<13} {address}" for variable, address in stack.addresses.items()]
     logs = stack.folder.log("*").relative_to(ROOT)
     lines += [
@@ -93,7 +93,7 @@ def _welcome(stack: Stack) -> str:
         f"    register      {gateway}/pages/register",
         f"    messages      {inbox}",
         f"    logs          {logs}",
-        f'    try           curl "{call}"',
+        f"    try           curl -H 'Content-Type: application/json' {call}",
     ]
     return "\n".join(["", *lines, "", "    Ctrl-C stops everything.", ""])
 

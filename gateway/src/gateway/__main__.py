@@ -19,7 +19,13 @@ def main() -> None:
     logs.configure("gateway", settings.log_level)
     app = create_app(settings)
     web.run(
-        web.serve(app, host=settings.bind_address, port=settings.gateway_port, keepalive_seconds=KEEPALIVE_SECONDS),
+        web.serve(
+            app,
+            host=settings.bind_address,
+            port=settings.gateway_port,
+            keepalive_seconds=KEEPALIVE_SECONDS,
+            withdraw_seconds=settings.withdraw_seconds,
+        ),
         "gateway",
     )
 

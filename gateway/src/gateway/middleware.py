@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.dialect import ADDRESS, Dialect
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
 from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.metrics import REFUSALS, observe, route_of
 
 TOTAL_SECONDS = 4.8
@@ -97,8 +98,11 @@ def _as_refusal(error: Exception, request: web.Request) -> ServiceError:
     if isinstance(error, TimeoutError):
         log.warning("request.timed_out", route=route_of(request))
         return unavailable()
+    if is_hang_up(error, request):
+        record_hang_up(error, request)
+        return ServiceError(ErrorCode.PARAMETER_INVALID)
     log.error("request.failed", route=route_of(request), exc_info=error)
-    return ServiceError(ErrorCode.INTERNAL, retry_after=1)
+    return ServiceError(ErrorCode.INTERNAL)
 
 
 def _render(dialects: Sequence[Dialect], refusal: ServiceError, request: web.Request) -> web.Response:

@@ -32,7 +32,7 @@ async def forward_receipt(request: web.Request) -> web.Response:
         body=base64.b64encode(body).decode(),
     )
     response = await request.app[SMS].call(TAKE_RECEIPT, receipt)
-    return web.Response(text=response.answer, content_type="application/json")
+    return web.Response(text=response.reply, content_type="application/json")
 
 
 def _signature_headers(request: web.Request) -> dict[str, str]:

@@ -56,20 +56,31 @@ STATUS: dict[ErrorCode, int] = {
 }
 """The HTTP status of each refusal between services, and in the ``native`` dialect."""
 
+OUTAGES = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL})
+"""Refusals that are no fault of the caller, who may try again."""
+
 
 class ServiceError(Exception):
     """An expected refusal. Any other exception that leaves a handler is a bug.
 
-    ``retry_after`` is in whole seconds, at least 1; ``field`` is the name of the wrong parameter, never its value.
+    ``retry_after`` is in whole seconds, at least 1; the refusal of an outage always has one. ``field`` is the name of
+    the wrong parameter, never its value.
     """
 
     def __init__(self, code: ErrorCode, *, retry_after: int | None = None, field: str | None = None) -> None:
         super().__init__(code.value)
         self.code = code
-        self.retry_after = retry_after
+        self.retry_after = 1 if retry_after is None and code in OUTAGES else retry_after
         self.field = field
 
 
 def unavailable(retry_after: int = 1) -> ServiceError:
     """The refusal for a dependency that is down, or for a service that sheds load."""
     return ServiceError(ErrorCode.UNAVAILABLE, retry_after=retry_after)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether work failed only because something that it needs is unavailable. The same work may succeed later."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(is_outage, error.exceptions))
+    return isinstance(error, ServiceError) and error.code is ErrorCode.UNAVAILABLE

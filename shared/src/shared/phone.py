@@ -39,7 +39,7 @@ def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (
     if the number cannot be read without one. Old forms of changed numbering plans become the present number. Raises
     ``ServiceError(NUMBER_REFUSED)`` for over 20 digits, for other characters than digits and one plus sign in front
     (letters, extensions), for a country that is not served, and for a number that cannot be a mobile: the shape decides
-    in the mainland, libphonenumber elsewhere. ``docs/decisions/0035`` has all rules.
+    in the mainland, libphonenumber elsewhere. ``docs/decisions/0036`` has all rules.
     """
     at_home = calling_code == MAINLAND and MAINLAND in served
     if at_home and (plain := _PLAIN.fullmatch(raw)):

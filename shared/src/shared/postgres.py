@@ -4,13 +4,14 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import structlog
 
-from shared.errors import unavailable
+from shared.errors import ServiceError, unavailable
 from shared.process.startup import UnreachableError, wait_for_server
 
 DEADLINE_SECONDS = 2.0
@@ -31,7 +32,10 @@ _UNAVAILABLE = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # for example a statement between PostgreSQL's last words and the end of the stream
     asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+    asyncpg.InvalidCachedStatementError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.TransactionRollbackError,
@@ -43,7 +47,16 @@ class NotMigratedError(Exception):
     """The server answers but has no database for the service: ``python -m <service> migrate`` creates it."""
 
 
-_STARTING = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMigratedError)
+_STARTING = (
+    OSError,
+    TimeoutError,
+    RuntimeError,  # of uvloop, whose transport was closed at once
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    NotMigratedError,
+)
+_SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 
 
 def url_of(server: str, database: str) -> str:
@@ -51,11 +64,43 @@ def url_of(server: str, database: str) -> str:
     return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
 
 
+class PoolerError(UnreachableError):
+    """A pooler stands before PostgreSQL and drops the settings of our sessions, or shares them between transactions."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "POSTGRES_URL leads to a pooler that drops session settings (PgBouncer): set it to the address of "
+            "PostgreSQL itself, because each process keeps a small pool of its own"
+        )
+
+
+def hosts_of(url: str) -> list[str]:
+    """A URL for each host of a URL with several, such as ``postgresql://user@one:5432,two:5432/auth``."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
+
+
+async def open_session(url: str, settings: dict[str, str]) -> Connection:
+    """A session on the first host that accepts it. Raises the error of the last one.
+
+    Each host has its part of the deadline. In asyncpg's own list, a host that accepts and stays silent uses all of it.
+    """
+    urls = hosts_of(url)
+    seconds = DEADLINE_SECONDS / len(urls)
+    for each in urls[:-1]:
+        try:
+            return await asyncpg.connect(each, timeout=seconds, server_settings=settings)
+        except (*_UNAVAILABLE, RuntimeError) as error:
+            log.warning("postgres.host_skipped", error=type(error).__name__)
+    return await asyncpg.connect(urls[-1], timeout=seconds, server_settings=settings)
+
+
 class Pool:
     """Up to ``size`` connections, the most recently used first.
 
-    asyncpg's own pool starts a task for every release and resets the session, which doubles the cost of a statement.
-    Our code never changes a session's state, and a connection that was interrupted is discarded.
+    asyncpg's own pool starts a task for every release and resets the session, which doubles the cost of a statement
+    (docs/decisions/0036). Our code never changes a session's state, and a connection that was interrupted is discarded.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
@@ -107,7 +152,7 @@ class Pool:
             connection = self._idle.pop()
             try:
                 await connection.close(timeout=2)
-            except (OSError, TimeoutError, asyncpg.InterfaceError):
+            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError):
                 connection.terminate()
 
 
@@ -118,17 +163,33 @@ async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[P
 
     async def connect() -> Connection:
         try:
-            return await asyncpg.connect(url_of(server, database), timeout=2, server_settings=settings)
+            return await open_session(url_of(server, database), settings)
         except asyncpg.InvalidCatalogNameError as error:
             raise NotMigratedError(f'there is no database "{database}" yet: run the migrations') from error
+        except asyncpg.ProtocolViolationError as error:
+            if "startup parameter" in str(error):
+                raise PoolerError from error
+            raise
 
     opened = Pool(connect, size)
-    first = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, opened.acquire, on=_STARTING)
-    opened.release(first, intact=True)
+    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, lambda: _refuse_pooler(opened), on=_STARTING)
     try:
         yield opened
     finally:
         await opened.close()
+
+
+async def _refuse_pooler(pool: Pool) -> None:
+    """Raises ``PoolerError`` if sessions do not have our settings: statements and locks would have no limit."""
+    conn = await pool.acquire()
+    intact = False
+    try:
+        timeout = await conn.fetchval("select setting from pg_settings where name = 'statement_timeout'")
+        intact = True
+    finally:
+        pool.release(conn, intact=intact)
+    if timeout != SERVER_SETTINGS["statement_timeout"]:
+        raise PoolerError
 
 
 @asynccontextmanager
@@ -148,15 +209,24 @@ async def connection(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIter
     except TimeoutError as error:
         log.warning("postgres.timed_out")
         raise unavailable() from error
-    except _UNAVAILABLE as error:
-        log.warning("postgres.unavailable", error=type(error).__name__)
-        raise unavailable() from error
-    except Exception:
+    except Exception as error:
+        if _is_outage(error, conn):
+            log.warning("postgres.unavailable", error=type(error).__name__)
+            raise unavailable() from error
         intact = True  # our own refusal, or a statement that PostgreSQL rejected: the session is usable
         raise
     finally:
         if conn is not None:
             pool.release(conn, intact=intact)
+
+
+def _is_outage(error: Exception, conn: "Connection | None") -> bool:
+    """Whether PostgreSQL failed: there is no session, the error has ended it, or the error is a known one."""
+    if isinstance(error, ServiceError | asyncpg.DataError):
+        return False
+    if conn is None or conn.is_closed() or getattr(error, "severity_en", None) in _SESSION_ENDS:
+        return True
+    return isinstance(error, _UNAVAILABLE)
 
 
 @asynccontextmanager
@@ -190,7 +260,7 @@ async def ensure_database(server: str, database: str) -> None:
     """Create a service's database unless it exists. Several processes may do so at once."""
 
     async def connect() -> "asyncpg.Connection[Any]":
-        return await asyncpg.connect(server, timeout=2)
+        return await open_session(server, {})
 
     session = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
     try:
@@ -212,7 +282,7 @@ def migrate(server: str, database: str, package: str) -> None:
     _ensure_database_or_exit(server, database, package)
     config = Config()
     config.set_main_option("script_location", f"{package}:migrations")
-    config.attributes["url"] = url_of(server, database)
+    config.attributes["connect"] = partial(open_session, url_of(server, database), {})
     command.upgrade(config, "head")
     log.info("database.migrated", database=database)
 

@@ -1,6 +1,7 @@
 """Redis (or Valkey): one client for each process with a short deadline and no retries; scripts in ``.lua`` files."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -10,12 +11,13 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError
 
 from shared.errors import unavailable
 from shared.process.startup import wait_for_server
 
 DEADLINE_SECONDS = 0.15
+_DEMOTED = (ReadOnlyError, MasterDownError)
 log = structlog.get_logger()
 
 
@@ -40,7 +42,7 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
             "REDIS_URL",
             url,
             lambda: cast("Awaitable[Any]", opened.ping()),
-            on=(RedisError, OSError, TimeoutError),
+            on=(RedisError, OSError, TimeoutError, RuntimeError),  # RuntimeError of uvloop, after a reset
         )
         yield opened
     finally:
@@ -63,7 +65,15 @@ class Script:
                 return await self._run(keys, arguments)
         except Exception as error:  # during a failover redis-py also raises errors that are not RedisError
             log.warning("redis.unavailable", error=type(error).__name__)
+            if isinstance(error, _DEMOTED):
+                await self._reconnect()
             raise unavailable() from error
+
+    async def _reconnect(self) -> None:
+        """Drop the idle connections: after a failover the name of the server leads to another one."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
         if not self._digest:

@@ -49,7 +49,14 @@ def _run(create: Callable[[SmsSettings], "Application"], settings: SmsSettings, 
     from shared.process import web  # noqa: PLC0415
 
     app = create(settings)
-    web.run(web.serve(app, host=settings.bind_address, port=port, keepalive_seconds=KEEPALIVE_SECONDS), name)
+    serving = web.serve(
+        app,
+        host=settings.bind_address,
+        port=port,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        withdraw_seconds=settings.withdraw_seconds,
+    )
+    web.run(serving, name)
 
 
 def migrate(_: argparse.Namespace) -> None:

@@ -52,7 +52,7 @@ def succeeded(data: dict[str, Any], version: int) -> OutboxMessage:
 
 
 def failed(data: dict[str, Any], version: int, tries_left: int) -> OutboxMessage:
-    return _of_verification(VerificationFailed(**data, reason="wrong", tries_left=tries_left), version)
+    return _of_verification(VerificationFailed(**data, reason="incorrect", tries_left=tries_left), version)
 
 
 def _of_verification(

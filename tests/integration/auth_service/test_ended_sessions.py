@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret, password_change, password_reset, refusal
@@ -12,9 +13,11 @@ from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext
 from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
+from auth_service.lifecycle.password_reset_store import PasswordResetStore
+from auth_service.lifecycle.redemption import ConflictError
 from auth_service.sessions.code_login import CAUSE
 from auth_service.sessions.code_login_store import CodeLoginStore
-from auth_service.sessions.model import hash_token
+from auth_service.sessions.model import NewSession, hash_token
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.sessions.session_store import SessionStore, end_sessions
 from auth_service.tokens.refresh_token_store import ADD_FIRST
@@ -39,6 +42,7 @@ from shared.internal_api.auth import (
 )
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
+from shared.tickets import LIFETIME, Ticket
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,22 @@ async def test_a_log_in_with_the_old_number_does_not_survive_a_change_of_number(
         assert await refusal(opening) is ErrorCode.CODE_REFUSED
     count = "select count(*) from sessions where user_id = $1"
     assert await auth.database.fetchval(count, user.user_id) == 1
+
+
+async def test_a_reset_with_the_old_number_does_not_survive_a_change_of_number(auth: Auth) -> None:
+    user = await new_user(auth)
+    verified = Ticket(uuid4(), user.number, Purpose.RESET_PASSWORD, datetime.now(UTC) + LIFETIME)
+    await change_phone(auth, user)  # after the reset has read the account, and before it sets the password
+    async with postgres.pool(auth.settings.postgres_url, auth.settings.auth_database) as pool:
+        session = NewSession(user.user_id, ClientContext("native", ""))
+        entry = AuditEntry("reset_password.succeeded", None, session.context, user.user_id)
+
+        with pytest.raises(ConflictError):
+            await PasswordResetStore(pool, lambda: None).reset(verified, "a hash", session, entry)
+
+    count = "select count(*) from spent_tickets where verification_id = $1"
+    assert await auth.database.fetchval(count, verified.verification_id) == 0
+    assert await auth.session_of(user.asking.token) == user.asking.session_id
 
 
 async def test_a_refresh_token_that_is_being_granted_ends_with_its_session(auth: Auth) -> None:

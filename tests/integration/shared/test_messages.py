@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 import aio_pika
@@ -10,6 +11,7 @@ import pytest
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.amqp import publisher as publisher_module
+from shared.errors import unavailable
 from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 from shared.outbox import MAX_JOINED, Relay, put
 from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
@@ -160,6 +162,53 @@ async def test_a_message_that_fails_every_retry_is_parked_unchanged(
         parked_message = await parked(bus, queue)
     assert (parked_message.body, parked_message.message_id) == (b"hopeless", str(sent.id))
     assert handler.attempts == ["hopeless", "hopeless"]
+
+
+async def test_an_outage_longer_than_all_retries_loses_and_parks_no_message(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RETRY_DELAYS", (1,))  # a second failure would park
+    monkeypatch.setattr(consumer, "OUTAGE_SECONDS", 0.0)
+    texts = {f"event {number}" for number in range(60)}
+    attempts: Counter[str] = Counter()
+    handled: set[str] = set()
+
+    async def apply(body: bytes) -> None:
+        attempts[body.decode()] += 1
+        if len(attempts) < len(texts) or min(attempts.values()) < 4:
+            raise unavailable()
+        handled.add(body.decode())
+
+    async with Consumer(queue, apply, publisher).running(bus):
+        for text in texts:
+            await publisher.publish(message(text))
+        async with asyncio.timeout(30):
+            while handled != texts:
+                await asyncio.sleep(0.02)
+    parking_queue = await (await bus.channel()).get_queue(queue.parked)
+    assert await parking_queue.get(fail=False) is None
+
+
+async def test_an_outage_between_two_failures_counts_as_no_attempt(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RETRY_DELAYS", (1,))
+    monkeypatch.setattr(consumer, "OUTAGE_SECONDS", 0.0)
+    away = unavailable()
+    group = ExceptionGroup("several messages", [away, unavailable()])
+    mixed = ExceptionGroup("a failure among outages", [away, ConnectionError()])
+    errors = [away, group, ConnectionError(), away, mixed]
+    waiting = iter(errors)
+    raised = []
+
+    async def fail(_: bytes) -> None:
+        raised.append(error := next(waiting))
+        raise error
+
+    async with Consumer(queue, fail, publisher).running(bus):
+        await publisher.publish(message("unlucky"))
+        assert (await parked(bus, queue)).body == b"unlucky"
+    assert raised == errors
 
 
 async def test_a_stopping_consumer_finishes_its_messages(
@@ -340,3 +389,19 @@ async def test_a_publish_fails_at_once_when_its_channel_ends(
     async with asyncio.timeout(30):
         with pytest.raises(ConnectionError):
             await waiting
+
+
+async def test_a_retry_queue_forgets_a_message_only_when_its_target_has_it(bus: amqp.Connection, queue: Queue) -> None:
+    await declare(await bus.channel(), queue)
+    channel = await bus.channel()
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-message-ttl": 10_000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-routing-key": queue.name,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    # The broker refuses to declare a queue again with other arguments.
+    await channel.declare_queue(queue.retry_queue(10), durable=True, arguments=arguments)
+    assert "retry" not in queue.retry_queue(10), "an older queue of this name has other arguments"

@@ -1,15 +1,83 @@
 """The hashing threads: their priority, and the queue that sheds load."""
 
 import asyncio
+import heapq
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from auth_service.passwords.hashing_pool import NICENESS_STEP, RETRY_AFTER, HashingPool
+from auth_service.passwords.hashing_pool import (
+    MAX_WAIT_SECONDS,
+    NICENESS_STEP,
+    RETRY_AFTER,
+    HashingPool,
+    QueueLimit,
+)
 from shared.errors import ErrorCode, ServiceError
+
+THREADS, SECONDS = 2, 120
+
+
+class FixedLimit(QueueLimit):
+    """A queue that is as long as its setting, however slow the jobs are."""
+
+    jobs = THREADS + 256  # type: ignore[assignment]
+
+
+def served_per_second(limit: QueueLimit, offered: float, job_seconds: Callable[[float], float]) -> float:
+    """Simulate callers who arrive at an even rate and leave after the longest wait. Returns how many are served."""
+    threads, jobs, served = [0.0] * THREADS, list[float](), 0
+    for number in range(int(offered * SECONDS)):
+        now = number / offered
+        while jobs and jobs[0] <= now:
+            heapq.heappop(jobs)
+        if len(jobs) >= limit.jobs:
+            continue
+        start, leaves = max(now, threads[0]), now + MAX_WAIT_SECONDS
+        end = leaves
+        if start < leaves:  # otherwise it never runs
+            end = start + job_seconds(start)
+            heapq.heapreplace(threads, end)
+            limit.record(end - start)
+            served += end <= leaves
+        heapq.heappush(jobs, min(end, leaves))
+    return served / SECONDS
+
+
+def steady(_: float) -> float:
+    return 0.05
+
+
+def slowing(now: float) -> float:
+    """A machine that is half as fast for every other ten seconds."""
+    return 0.05 if now % 20 < 10 else 0.1
+
+
+@pytest.mark.parametrize(("job_seconds", "capacity"), [(steady, 40), (slowing, 30)])
+@pytest.mark.parametrize("load", [1.1, 1.5, 2.5, 10.0])
+def test_above_capacity_as_many_are_served_as_at_the_peak(
+    job_seconds: Callable[[float], float], capacity: int, load: float
+) -> None:
+    assert served_per_second(QueueLimit(THREADS, 256), capacity * load, job_seconds) > 0.9 * capacity
+
+
+def test_below_capacity_every_caller_is_served() -> None:
+    assert served_per_second(QueueLimit(THREADS, 256), 39, steady) == pytest.approx(39, rel=0.01)
+
+
+def test_a_queue_longer_than_the_wait_serves_no_one_just_above_capacity() -> None:
+    assert served_per_second(FixedLimit(THREADS, 256), 60, steady) < 10
+
+
+def test_the_setting_limits_a_queue_of_fast_jobs_and_a_slow_job_leaves_the_threads_running() -> None:
+    limit = QueueLimit(THREADS, 4)
+    assert limit.jobs == THREADS + 4
+    for _ in range(100):
+        limit.record(60.0)
+    assert THREADS <= limit.jobs <= THREADS + 1
 
 
 @pytest.fixture

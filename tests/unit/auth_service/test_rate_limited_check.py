@@ -50,6 +50,11 @@ class Passwords:
 
     result: PasswordCheck | ServiceError
     verified: list[tuple[str | None, str]] = field(default_factory=list)
+    has_room: bool = True
+
+    def require_room(self) -> None:
+        if not self.has_room:
+            raise ServiceError(ErrorCode.UNAVAILABLE, retry_after=3)
 
     async def verify(self, password_hash: str | None, secret: str) -> PasswordCheck:
         self.verified.append((password_hash, secret))
@@ -157,3 +162,14 @@ async def test_without_an_error_nothing_is_refunded() -> None:
         pass
 
     assert counters.refunded == []
+
+
+async def test_an_attempt_while_hashing_is_full_is_refused_before_anything_is_counted() -> None:
+    check, counters, passwords = scene(PasswordCheck(matches=True))
+    passwords.has_room = False
+
+    with pytest.raises(ServiceError) as refusal:
+        await check.start(PHONE, 7, NETWORK)
+
+    assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, 3)
+    assert counters.started == []

@@ -41,3 +41,24 @@ async def test_an_unexpected_error_is_not_retried() -> None:
 
     with pytest.raises(TypeError):
         await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(OSError,))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://app:secret@one:5432,two:5433/auth", "at one:5432,two:5433 after"),
+        ("postgresql:///auth?host=/run/postgresql&password=secret", "at its socket after"),
+        ("redis://:secret@[::1]:6379/0", "at [::1]:6379 after"),
+        ("redis://:secret@cache:port/0", "at cache:port after"),
+    ],
+)
+async def test_a_report_shows_the_hosts_of_any_url(url: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 0.05)
+
+    async def connect() -> None:
+        raise ConnectionRefusedError
+
+    with pytest.raises(UnreachableError) as report:
+        await wait_for_server("a server", "ITS_URL", url, connect, on=(OSError,))
+    assert shown in str(report.value)
+    assert "secret" not in str(report.value)

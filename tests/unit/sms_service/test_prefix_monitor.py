@@ -178,7 +178,7 @@ async def test_a_stage_is_logged_under_the_name_of_its_event(
         {
             "event": "prefix.flagged",
             "log_level": "warning",
-            "scope": RANGE,
+            "scope": RANGE.replace("+", ""),
             "sent": 20,
             "verified": 1,
             "spent_micros": 20 * CENT,
@@ -212,7 +212,7 @@ async def test_an_endless_alarm_still_leaves_a_pause_between_two_reviews(
     gate = SpendingGate(None, make_plan(), repository.clock)  # type: ignore[arg-type]
     async with setup.reviewing(monitor, gate, monitor.alarm):  # type: ignore[arg-type]
         await monitor.reviewed.wait()
-        for _ in range(200):  # turns of the event loop, of which a review takes two or three
+        for _ in range(200):  # turns of the event loop; a review takes two or three
             await asyncio.sleep(0)
     assert all(monitor.reviews)
     assert min_reviews <= len(monitor.reviews) <= max_reviews

@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Protocol
-from uuid import UUID
 
 import structlog
 
@@ -21,7 +20,7 @@ log = structlog.get_logger()
 class PasswordResetRepository(Protocol):
     """Where passwords are reset."""
 
-    async def reset(self, verification_id: UUID, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
+    async def reset(self, ticket: Ticket, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
         """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``."""
 
 
@@ -47,6 +46,6 @@ class PasswordReset:
         password_hash = await self._passwords.hash(request.secret)
         session = NewSession(state.account.user_id, context_of(request))
         entry = self._redemption.entry(ticket, "succeeded", session.context, session.user_id)
-        account = await self._repository.reset(ticket.verification_id, password_hash, session, entry)
+        account = await self._repository.reset(ticket, password_hash, session, entry)
         log.info("password.reset", user_id=session.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)

@@ -1,7 +1,6 @@
 """Password reset in PostgreSQL: the tables ``accounts``, ``spent_tickets`` and ``sessions``."""
 
 from collections.abc import Callable, Sequence
-from uuid import UUID
 
 import asyncpg
 
@@ -18,9 +17,10 @@ from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, transaction
+from shared.tickets import Ticket
 
-# This locks the account. A log-in that is being written is then seen by end_sessions, and a later one finds another
-# password_changed_at and is refused.
+# This locks the account, if it still has the number that was verified. A log-in that is being written is then seen by
+# end_sessions, and a later one finds another password_changed_at and is refused.
 SET_PASSWORD = f"""
     with spent_ticket as (
         insert into spent_tickets (verification_id, purpose, user_id) values ($1, $2, $3)
@@ -28,7 +28,7 @@ SET_PASSWORD = f"""
     update accounts as a
     set password_hash = $4, version = version + 1,
         updated_at = now(), last_login_at = now(), password_changed_at = now()
-    where user_id = $3 and banned_at is null
+    where user_id = $3 and phone = $5 and banned_at is null
     returning {ACCOUNT}
 """  # noqa: S608  our own list of columns
 
@@ -43,13 +43,15 @@ class PasswordResetStore:
         self._pool = pool
         self._wake = wake
 
-    async def reset(self, verification_id: UUID, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
+    async def reset(self, ticket: Ticket, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
         """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``."""
-        user_id = session.user_id
+        user_id, purpose = session.user_id, Purpose.RESET_PASSWORD
         try:
             async with transaction(self._pool) as conn:
-                row = await conn.fetchrow(SET_PASSWORD, verification_id, Purpose.RESET_PASSWORD, user_id, password_hash)
-                if row is None:  # banned or erased since its state was read
+                row = await conn.fetchrow(
+                    SET_PASSWORD, ticket.verification_id, purpose, user_id, password_hash, ticket.number
+                )
+                if row is None:  # banned, erased or given another number since its state was read
                     raise ConflictError
                 ended = await end_sessions(conn, user_id)
                 await add_session(conn, session)

@@ -50,6 +50,10 @@ class PasswordHasher:
         """A keyed digest of the secret, for comparing two secrets in memory. It is never stored."""
         return self._peppered(secret, self._peppers.current)
 
+    def require_room(self) -> None:
+        """Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full, before any other work is done."""
+        self._pool.require_room()
+
     async def hash(self, secret: str) -> str:
         """The hash to store. Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full or slow."""
         return await self._pool.run(self._hash, secret)

@@ -33,7 +33,11 @@ class RateLimitedCheck:
         self._limited = limited
 
     async def start(self, phone: E164, phone_ref: int, network: str) -> StartedCheck:
-        """Count the attempt as a failure, and find the account of the number."""
+        """Count the attempt as a failure, and find the account of the number.
+
+        Raises ``UNAVAILABLE`` when hashing is busy, before the database is asked: shedding load must cost little.
+        """
+        self._passwords.require_room()
         return await self._repository.start(phone, failure_limits.buckets(phone_ref, network) if self._limited else ())
 
     async def verify(self, check: StartedCheck, secret: str) -> VerifiedPassword:

@@ -1,6 +1,5 @@
 """The AsyncAPI 3.0 document of every event, generated from the models that the services publish."""
 
-
 from gateway.documents.examples import Examples
 from gateway.documents.openapi import markdown
 from gateway.documents.schemas import Json, schemas_of
@@ -59,7 +58,7 @@ EXAMPLES = {
     "purpose": "sign_up",
     "limiter": "cooldown",
     "retry_after": 42,
-    "reason": "wrong",
+    "reason": "incorrect",
     "tries_left": 4,
     "sender": "inbox",
     "latency_ms": 180,

@@ -18,6 +18,7 @@ from shared.amqp.connection import Connection, close_quietly, raise_on_broker_lo
 from shared.amqp.publisher import Publisher, RefusedError
 from shared.amqp.queues import RETRY_DELAYS, Queue, declare
 from shared.background import repeating
+from shared.errors import is_outage
 from shared.events.envelope import OutboxMessage, new_id
 
 DRAIN_SECONDS = 15.0
@@ -31,9 +32,13 @@ DECLARED_FOR_SECONDS = 2 * DECLARE_SECONDS + 10
 """How long a declaration proves that the bindings exist."""
 
 MOVE_RETRY_SECONDS = 1.0
+OUTAGE_SECONDS = 1.0
+"""How long a message keeps its place in the prefetch window during an outage, which slows the consumer down."""
+
 ATTEMPT = "x-haoma-attempt"
 REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 RETRIED = Counter("haoma_messages_retried_total", "Messages moved to a retry queue", ["queue"])
+WAITING = Counter("haoma_messages_waiting_total", "Messages that an outage put off, without an attempt", ["queue"])
 PARKED = Counter("haoma_messages_parked_total", "Messages moved to the parking queue", ["queue"])
 
 log = structlog.get_logger()
@@ -48,7 +53,8 @@ class Consumer:
     """Hands a queue's messages to a handler and acknowledges each after the work.
 
     A handler that raises ``PoisonError`` parks the message. After any other exception the message rests in a retry
-    queue. Neither delays the messages behind it.
+    queue. Neither delays the messages behind it. An outage (``ServiceError(UNAVAILABLE)``) is no fault of the message:
+    it rests as often as it must, that never counts as an attempt, and the consumer slows down.
     """
 
     def __init__(self, queue: Queue, handler: Handler, publisher: Publisher) -> None:
@@ -154,6 +160,8 @@ class Consumer:
             return await self._is_moved(message, self._queue.parked, 0)
         except Exception as error:
             attempt = _attempts(message)
+            if is_outage(error):
+                return await self._is_put_off(message, attempt)
             log.warning(
                 "message.failed",
                 queue=self._queue.name,
@@ -163,6 +171,13 @@ class Consumer:
             )
             return await self._is_postponed(message, attempt)
         return True
+
+    async def _is_put_off(self, message: DeliveredMessage, attempt: int) -> bool:
+        """Let a message rest until the outage may be over. The number of its attempts stays the same."""
+        WAITING.labels(self._queue.name).inc()
+        log.warning("message.waiting", queue=self._queue.name, message_id=_message_id(message), attempt=attempt)
+        await asyncio.sleep(OUTAGE_SECONDS)
+        return await self._is_moved(message, self._queue.retry_queue(RETRY_DELAYS[0]), attempt)
 
     async def _is_postponed(self, message: DeliveredMessage, attempt: int) -> bool:
         if attempt < len(RETRY_DELAYS):

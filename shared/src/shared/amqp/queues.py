@@ -15,6 +15,10 @@ RETRY_DELAYS = (1, 10, 60)
 Arguments = dict[str, Any]
 QUORUM: Arguments = {"x-queue-type": "quorum"}
 
+# By default a quorum queue forgets an expired message before its target has it, and so loses those that expire while
+# the broker restarts. This strategy needs this overflow rule.
+AT_LEAST_ONCE: Arguments = {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -31,7 +35,7 @@ class Queue:
 
     def retry_queue(self, seconds: int) -> str:
         """The queue in which a failed message rests before it returns."""
-        return f"{self.name}.retry.{seconds}s"
+        return f"{self.name}.rest.{seconds}s"
 
 
 async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
@@ -49,4 +53,5 @@ async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
 
 
 def _return_after(seconds: int, queue: str) -> Arguments:
-    return {"x-message-ttl": seconds * 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+    target = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+    return {"x-message-ttl": seconds * 1000} | target | AT_LEAST_ONCE

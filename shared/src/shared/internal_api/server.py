@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.health import add_health
 from shared.process.metrics import REFUSALS, observe, route_of
 
@@ -99,8 +100,15 @@ def _boundary(service_token: str, other_tokens: Mapping[str, str]) -> Middleware
             return problem(ServiceError(_HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID)))
         except asyncio.CancelledError:
             raise
-        except Exception:
-            log.exception("request.failed", route=route_of(request))
-            return problem(ServiceError(ErrorCode.INTERNAL))
+        except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a refusal
+            return problem(_unexpected(error, request))
 
     return measured
+
+
+def _unexpected(error: Exception, request: web.Request) -> ServiceError:
+    if is_hang_up(error, request):
+        record_hang_up(error, request)
+        return ServiceError(ErrorCode.PARAMETER_INVALID)
+    log.error("request.failed", route=route_of(request), exc_info=error)
+    return ServiceError(ErrorCode.INTERNAL)

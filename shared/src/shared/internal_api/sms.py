@@ -115,9 +115,9 @@ class TakeReceipt(WireModel):
 
 
 class ReceiptTaken(WireModel):
-    """The receipt was read. ``answer`` is the JSON that the provider expects."""
+    """The receipt was read. ``reply`` is the JSON that the provider expects."""
 
-    answer: str
+    reply: str
 
 
 ISSUE_CODE = Endpoint("/v1/codes/issue", IssueCode, CodeIssued)

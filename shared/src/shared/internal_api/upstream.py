@@ -169,6 +169,8 @@ class Upstream:
                     return (await loop.create_connection(_Connection, str(address[0]), self._port))[1]
             except OSError as error:  # TimeoutError is one
                 errors.append(error)
+            except RuntimeError:  # of uvloop, when the other side resets the connection at once
+                errors.append(ConnectionResetError("reset while connecting"))
         raise errors[0] if errors else ConnectionError("the host name has no address")
 
     def close(self) -> None:

@@ -24,6 +24,16 @@ def add_health(app: web.Application) -> None:
     app.router.add_get("/metrics", show_metrics, allow_head=False)
 
 
+def withdraw_readiness(app: web.Application) -> None:
+    """Let ``/readyz`` fail from now on: the process drains, and load balancers must choose another one."""
+    if CHECKS in app:
+        app[CHECKS]["accepting"] = _refuse
+
+
+async def _refuse() -> None:
+    raise ConnectionRefusedError("draining")
+
+
 async def _livez(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 

@@ -1,6 +1,8 @@
 """What each ``migrations/env.py`` runs: alembic over asyncpg, with plain SQL and one transaction for each revision."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 from alembic import context
@@ -15,17 +17,17 @@ log = structlog.get_logger()
 
 def run() -> None:
     """Apply revisions to the database, or print their SQL for review (``alembic --sql``)."""
-    url = context.config.attributes["url"].replace("postgresql://", "postgresql+asyncpg://", 1)
     if context.is_offline_mode():
-        context.configure(url=url, literal_binds=True, transaction_per_migration=True)
+        context.configure(dialect_name="postgresql", literal_binds=True, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
     else:
-        asyncio.run(_online(url))
+        asyncio.run(_online(context.config.attributes["connect"]))
 
 
-async def _online(url: str) -> None:
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+async def _online(connect: Callable[[], Awaitable[Any]]) -> None:
+    # The service's own way to connect: SQLAlchemy reads neither the query of a URL (TLS) nor several hosts.
+    engine = create_async_engine("postgresql+asyncpg://", poolclass=pool.NullPool, async_creator=connect)
     async with engine.connect() as connection:
         await _lock_out_others(connection)
         await connection.run_sync(_upgrade)

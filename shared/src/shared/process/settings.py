@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -44,18 +44,33 @@ def _is_key_ring(secret: SecretStr) -> SecretStr:
     return secret
 
 
+_POSTGRES = ("postgresql", "postgres")
+
+
+def _has_one_host(parts: SplitResult, scheme: str) -> None:
+    """Raises ``ValueError``. Only PostgreSQL's driver can choose among several hosts."""
+    if "," in parts.netloc.rpartition("@")[2]:
+        raise ValueError(f"expected one host, {scheme}://host:port: use a name or an address that moves")
+    try:
+        _ = parts.port
+    except ValueError:  # its text quotes the URL
+        raise ValueError(f"expected {scheme}://host:port") from None
+
+
 def _address_of(*schemes: str) -> AfterValidator:
     def check(url: str) -> str:
         parts = urlsplit(url)
-        known = parts.scheme in schemes and (parts.hostname or "host=" in parts.query)
+        known = parts.scheme in schemes and (parts.hostname or "host=" in parts.query or parts.scheme == "unix")
         if not known or (schemes == ("http",) and (parts.path not in {"", "/"} or parts.query)):
             raise ValueError(f"expected {schemes[0]}://host:port")
+        if schemes != _POSTGRES:
+            _has_one_host(parts, schemes[0])
         return url.rstrip("/") if schemes == ("http",) else url
 
     return AfterValidator(check)
 
 
-PostgresUrl = Annotated[str, Field(repr=False), _address_of("postgresql", "postgres")]
+PostgresUrl = Annotated[str, Field(repr=False), _address_of(*_POSTGRES)]
 RedisUrl = Annotated[str, Field(repr=False), _address_of("redis", "rediss", "unix")]
 AmqpUrl = Annotated[str, Field(repr=False), _address_of("amqp", "amqps")]
 ServiceUrl = Annotated[str, _address_of("http")]
@@ -86,6 +101,7 @@ class Settings(BaseModel):
     environment: Environment = Environment.PRODUCTION
     bind_address: str = "127.0.0.1"
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
+    withdraw_seconds: float = Field(default=0.5, ge=0, le=60)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

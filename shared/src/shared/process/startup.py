@@ -48,8 +48,8 @@ async def wait_for_server(
 
 
 def _address(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'its socket'}:{parts.port or 'default port'}"
+    """The hosts and ports of a URL, without its user and password."""
+    return urlsplit(url).netloc.rpartition("@")[2] or "its socket"
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from shared.process.health import withdraw_readiness
 from shared.process.metrics import REFUSALS
 from shared.process.startup import UnreachableError
 
@@ -50,14 +51,30 @@ class _SilentHandler(RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Tell clients of a draining process to reconnect: without it, the end would cut off their next request."""
+        if isinstance(self._manager, _SilentServer) and self._manager.draining:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
 
 class _SilentServer(web.Server):
+    draining = False
+
     def __call__(self) -> RequestHandler:
         return _SilentHandler(self, loop=self._loop, **self._kwargs)
 
 
 class Runner(web.AppRunner):
     """aiohttp's ``AppRunner`` with the silent connection handler."""
+
+    def withdraw(self) -> None:
+        """Fail readiness, and end each connection with its next response. New connections are still accepted."""
+        withdraw_readiness(self.app)
+        if isinstance(self.server, _SilentServer):
+            self.server.draining = True
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
@@ -79,8 +96,29 @@ def _without_expect(make: Callable[..., web.BaseRequest]) -> Callable[..., web.B
     return make_request
 
 
-async def serve(app: web.Application, *, host: str, port: int, keepalive_seconds: float) -> None:
+async def serve(
+    app: web.Application, *, host: str, port: int, keepalive_seconds: float, withdraw_seconds: float
+) -> None:
     """Serve until SIGTERM or SIGINT. Then answer the accepted requests and release every resource."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve_until(
+        stop, app, host=host, port=port, keepalive_seconds=keepalive_seconds, withdraw_seconds=withdraw_seconds
+    )
+
+
+async def serve_until(
+    stop: asyncio.Event,
+    app: web.Application,
+    *,
+    host: str,
+    port: int,
+    keepalive_seconds: float,
+    withdraw_seconds: float,
+) -> None:
+    """Serve until ``stop`` is set. Readiness is withdrawn ``withdraw_seconds`` before the port closes."""
     runner = Runner(
         app,
         access_log=None,
@@ -90,10 +128,6 @@ async def serve(app: web.Application, *, host: str, port: int, keepalive_seconds
         max_field_size=8190,
         auto_decompress=False,  # a small compressed body could become a large one
     )
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     try:
         await _until(stop, runner.setup())
         if not stop.is_set():
@@ -102,6 +136,8 @@ async def serve(app: web.Application, *, host: str, port: int, keepalive_seconds
             log.info("service.ready", host=host, port=port)
             await stop.wait()
             log.info("service.draining")
+            runner.withdraw()
+            await asyncio.sleep(withdraw_seconds)
     finally:
         await runner.cleanup()
 

@@ -98,8 +98,8 @@ class Router:
     ) -> SenderChoice:
         """The sender to try next. ``failed_sender`` has just failed for this message.
 
-        A sender that failed for this code is skipped. Only when the person requests the code again and no other sender
-        is left, those are tried again whose failure may have passed.
+        A sender that failed for this code is skipped. If the person requests the code again and no other sender is
+        left, the senders whose failure may have passed are tried again.
         """
         route = self.route_for(number)
         if route is None:

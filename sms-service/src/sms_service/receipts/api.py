@@ -24,8 +24,8 @@ routes = web.RouteTableDef()
 @routes.post(TAKE_RECEIPT.path)
 async def take_receipt(request: web.Request) -> web.Response:
     call = await read(request, TAKE_RECEIPT)
-    answer = await request.app[RECEIPTS].take(call.sender, callback(call, request.app[CALLBACK_URL]))
-    return reply(ReceiptTaken(answer=answer))
+    text = await request.app[RECEIPTS].take(call.sender, callback(call, request.app[CALLBACK_URL]))
+    return reply(ReceiptTaken(reply=text))
 
 
 def provide_receipts(

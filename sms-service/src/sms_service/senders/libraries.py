@@ -1,4 +1,4 @@
-"""The providers' libraries: optional extras, of which an installation has those that its senders need."""
+"""The providers' libraries: optional extras. An installation has those that its senders need."""
 
 from shared.process.startup import UnreachableError
 

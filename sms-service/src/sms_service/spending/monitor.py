@@ -136,7 +136,9 @@ class PrefixMonitor:
         if not await self._repository.change(change, event):
             return False
         self._wake()
-        log.warning(log_name(change.event), **change.event.model_dump(include=_LOGGED))
+        facts = change.event.model_dump(include=_LOGGED)
+        facts["scope"] = facts["scope"].replace("+", "")  # with its plus sign, a log would blank a prefix like a number
+        log.warning(log_name(change.event), **facts)
         return True
 
     def _budget_changes(self, state: SpendingState) -> Iterator[StageChange]:

@@ -76,7 +76,7 @@ class Rule:
 
     @property
     def alarm_sends(self) -> int:
-        """How many young sends throttle a prefix if none of them is verified; 0 if no number does."""
+        """How many sends with codes that are still valid throttle a prefix if none is verified; 0 if no number does."""
         return self.throttle * 2
 
     def stage_for(self, traffic: PrefixTraffic) -> Stage:

@@ -35,7 +35,7 @@ OPEN_BUDGETS = """
 # Earlier blocks count against a prefix for a week.
 CURRENT_STAGES = """
     select scope, stage, version, until <= now() as expired,
-        case when since > now() - interval '7 days' then stops else 0 end as blocks
+        case when since > now() - interval '7 days' then blocks else 0 end as blocks
     from prefix_stages
 """
 

@@ -155,7 +155,7 @@ PREFIX_STAGES = """
         since timestamptz not null,
         until timestamptz not null,
         cleared_at timestamptz,
-        stops int not null,
+        blocks int not null,
         minute timestamptz not null default 'epoch',
         admitted int not null default 0,
         version int not null

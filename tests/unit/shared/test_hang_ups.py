@@ -7,6 +7,8 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from gateway.http.client_address import ClientAddresses
+from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from shared.internal_api.server import new_service
 from shared.process.hang_ups import ABORTED
@@ -30,7 +32,7 @@ def apps() -> dict[str, web.Application]:
     routes = web.RouteTableDef()
     routes.post("/internal")(read_all)
     routes.post("/internal/fail")(fail)
-    gateway = web.Application(middlewares=[guard([], [])])
+    gateway = web.Application(middlewares=[guard([], ClientAddresses(()), WebOrigins((), []))])
     gateway.router.add_post("/gateway", read_all)
     gateway.router.add_post("/gateway/fail", fail)
     return {"/internal": new_service("token", routes), "/gateway": gateway}

@@ -321,7 +321,7 @@ async def test_refusals_are_published_with_their_limiter(sms: Sms) -> None:
     ]
     assert [event["limiter"] for event in refusals] == ["number_taken", "cooldown", "daily_cap"]
     assert [event["retry_after"] > 0 for event in refusals] == [False, True, True]
-    assert {event["verification_id"] for event in refusals} == {""}
+    assert not any("verification_id" in event for event in refusals)
 
 
 async def test_the_status_is_refused_within_the_cooldown(sms: Sms) -> None:

@@ -22,7 +22,7 @@ PasswordCause = Literal["reset", "change"]
 Limiter = Literal[
     "cooldown", "daily_cap", "caller", "spending", "number_refused", "number_taken", "no_account", "other"
 ]
-IncorrectReason = Literal["wrong"]
+IncorrectReason = Literal["incorrect"]
 Failure = Literal[
     "transient", "permanent", "invalid_number", "rate_limited", "refused", "misconfigured", "no_route", "circuit_open",
     "exhausted", "abandoned", "undelivered", "budget_exhausted", "cheaper_unavailable", "prefix_blocked",

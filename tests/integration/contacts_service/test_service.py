@@ -26,7 +26,7 @@ from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.outbox import OutboxMessage
 from shared.phone import E164, PhoneKeys, mask, ref_hex
-from shared.postgres import migrate, url_of
+from shared.postgres import url_of
 from shared.redis import client
 
 FOUND_SECONDS = 30.0
@@ -90,18 +90,6 @@ def fresh_id() -> int:
 
 def fresh_phone() -> str:
     return f"138{secrets.randbelow(10**8):08d}"
-
-
-@pytest.fixture(scope="module")
-async def database(postgres_url: str) -> AsyncIterator[str]:
-    name = f"contacts_{secrets.token_hex(4)}"
-    try:
-        await asyncio.to_thread(migrate, postgres_url, name, "contacts_service")
-        yield name
-    finally:
-        session = await asyncpg.connect(postgres_url)
-        await session.execute(f'drop database if exists "{name}" with (force)')
-        await session.close()
 
 
 @pytest.fixture(scope="module")

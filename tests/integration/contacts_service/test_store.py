@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,18 +14,6 @@ from shared.postgres import Pool, migrate, pool, url_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 REF, OTHER_REF = -(2**63), 2**63 - 1
-
-
-@pytest.fixture(scope="module")
-async def database(postgres_url: str) -> AsyncIterator[str]:
-    name = f"contacts_{secrets.token_hex(4)}"
-    try:
-        await asyncio.to_thread(migrate, postgres_url, name, "contacts_service")
-        yield name
-    finally:
-        session = await asyncpg.connect(postgres_url)
-        await session.execute(f'drop database if exists "{name}" with (force)')
-        await session.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from stack.folder import Folder
 from stack.process import Process
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
-START_TIMEOUT_SECONDS = 60.0
+START_TIMEOUT_SECONDS = 180.0
+"""A broker on a machine with a load of 8 a core was seen to need more than a minute."""
 STOP_GRACE_SECONDS = 15.0
 
 

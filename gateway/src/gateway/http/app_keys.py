@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.hdrs import AUTHORIZATION
 
 from shared.errors import ErrorCode, ServiceError
 
@@ -83,7 +84,9 @@ class AppServers:
         Raises ``APP_KEY_REFUSED`` for a key that is unknown or malformed, and for any key that a browser sends. A
         key anywhere in the header counts as one: such a request must never pass for that of a stranger.
         """
-        headers = request.headers.getall("Authorization", [])
+        if AUTHORIZATION not in request.headers:
+            return ""
+        headers = request.headers.getall(AUTHORIZATION)
         if not any(map(_mentions_key, headers)):
             return ""
         match = _CREDENTIALS.fullmatch(headers[0])

@@ -98,6 +98,8 @@ async def test_a_logged_in_user_of_a_server_without_room_counts_on_themselves(pu
     ]
 
     assert [reply.status for reply in replies] == [202] * 10 + [429]
+    mine = {**server_at(address), "Cookie": f"session={user['tokens']['access_token']}"}
+    assert (await public.call("GET", f"/users/{user['account']['user_id']}", headers=mine)).status == 200
     for path in ("/v2/me", "/v2/sessions"):
         reply = await public.call("GET", path, headers=server_at(address))
         assert (reply.status, reply.body["code"]) == (401, "unauthenticated")

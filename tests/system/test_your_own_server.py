@@ -111,9 +111,10 @@ async def test_users_register_and_log_in_through_the_server(
         users = [(await page.call("GET", "/me", headers={"Cookie": cookie})).body for cookie in cookies]
         strangers = await page.call("GET", "/me", headers={"Cookie": "session=unknown"})
         refused = await page.call("POST", "/codes", json={"phone": "12345", "purpose": "sign_up"})
+        other_site = await page.call("POST", "/codes", json={}, headers={"Sec-Fetch-Site": "cross-site"})
 
     assert [user["phone"] for user in users] == [f"+86{number}"] * 2
-    assert strangers.status == 401
+    assert (strangers.status, other_site.status) == (401, 403)
     assert (refused.status, refused.body["code"]) == (422, "number_refused")
     logs = gateway.logs()
     assert '"app":"sample"' in logs

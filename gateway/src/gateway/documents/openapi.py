@@ -167,7 +167,10 @@ class _Contract:
 
     def _security(self, operation: Operation) -> list[Json]:
         schemes: list[Json] = [{token: []} for token in self.dialect.tokens if operation.login != "none"]
-        return schemes if operation.login == "required" else [{}, *schemes, {"app": []}]
+        if operation.login == "required":
+            return schemes
+        schemes += [{"app": []}] if operation.parameters else []
+        return [{}, *schemes] if schemes else []
 
     def _reference(self, model: type[BaseModel], mode: Mode) -> Json:
         return self._references[model, mode]

@@ -30,6 +30,9 @@ AGE_REFRESH_TOKENS = """
     update refresh_tokens set spent_at = spent_at - $2::interval
     where session_id = (select session_id from refresh_tokens where token_hash = $1)
 """
+NETWORKS_OF_LOG_INS = """
+    select network from audit_log where phone_ref = $1 and action like 'log_in_with_password.%' order by at, id
+"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ class Tables:
     async def ban(self, number: str) -> None:
         """Ban the account of a number, as an operator does."""
         await self.connections["auth"].execute("update accounts set banned_at = now() where phone = $1", parse(number))
+
+    async def networks_of_log_ins(self, number: str) -> list[str]:
+        """The networks that the audit log has for log-ins with a password, oldest first."""
+        rows = await self.connections["auth"].fetch(NETWORKS_OF_LOG_INS, self.ref(number))
+        return [row["network"] for row in rows]
 
     async def everything(self) -> dict[str, str]:
         """The text of every row of every table, by ``database.table``."""

@@ -31,7 +31,7 @@ from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.code_checker import CodeChecker
 from sms_service.verification.code_issuer import CodeIssuer
-from sms_service.verification.limits import NETWORK_FAILURES
+from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES
 from sms_service.verification.setup import CallerLimits, SpendingGuard
 from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
@@ -79,7 +79,9 @@ def looking_up(number: E164, **more: Any) -> AskStatus:
 
 
 def entering(number: E164 | None, code: str, purpose: Purpose = Purpose.SIGN_UP, **more: Any) -> CheckCode:
-    return CheckCode(phone=number, code=code, purpose=purpose, **({"dialect": "maitian"} | more))
+    return CheckCode(
+        phone=number, code=code, purpose=purpose, **({"dialect": "maitian", "address": None, "app": "test"} | more)
+    )
 
 
 def wrong(code: str) -> str:
@@ -171,8 +173,10 @@ class Sms:
         reveal_codes: bool = True,
         master_code: str | None = None,
         network_failures: int = NETWORK_FAILURES,
+        app_failures: int = APP_FAILURES,
     ) -> CodeCalls:
-        store, secrets = VerificationStore(self.pool, network_failures), Secrets(self.deriver, PHONES, TICKETS)
+        store = VerificationStore(self.pool, network_failures, app_failures)
+        secrets = Secrets(self.deriver, PHONES, TICKETS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
         return CodeCalls(
             CodeIssuer(

@@ -71,5 +71,6 @@ def _failure_limits(settings: AuthSettings) -> FailureLimits | None:
         settings.caller_failed_logins_per_number,
         settings.caller_failed_logins_per_network,
         settings.caller_failed_logins_per_site,
+        settings.caller_failed_logins_per_app,
         settings.caller_allow_list,
     )

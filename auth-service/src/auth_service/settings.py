@@ -49,6 +49,7 @@ class AuthSettings(DatabaseSettings):
     caller_failed_logins_per_number: Count = 10
     caller_failed_logins_per_network: Count = 300
     caller_failed_logins_per_site: Count = 1_200
+    caller_failed_logins_per_app: Count = 3_000
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)

@@ -1,8 +1,10 @@
-"""``python -m gateway``: read the settings, configure logs, and serve."""
+"""``python -m gateway``: read the settings, configure logs, and serve. ``app-key`` makes a key for an app's server."""
 
 import argparse
+import sys
 
 from gateway.app import create_app
+from gateway.http.app_keys import generate
 from gateway.settings import GatewaySettings
 from shared.process import logs, web
 from shared.process.settings import load
@@ -11,10 +13,35 @@ KEEPALIVE_SECONDS = 15.0
 
 
 def main() -> None:
-    """Serve until a signal ends the process."""
-    argparse.ArgumentParser(
+    """Serve until a signal ends the process, or run a command."""
+    parser = argparse.ArgumentParser(
         prog="python -m gateway", description="The public API of Haoma. Settings come from the environment."
-    ).parse_args()
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    app_key = commands.add_parser("app-key", help="make a key for an app's own server")
+    app_key.add_argument("name", metavar="NAME", help="the app: lower-case letters, digits and dashes")
+    arguments = parser.parse_args()
+    if arguments.command == "app-key":
+        print_app_key(parser, arguments.name)
+    else:
+        serve()
+
+
+def print_app_key(parser: argparse.ArgumentParser, name: str) -> None:
+    """Print a new key, which is stored nowhere, and the entry of ``APP_KEYS`` that accepts it."""
+    try:
+        key, entry = generate(name)
+    except ValueError as error:
+        parser.error(str(error))
+    sys.stdout.write(f"{key}\n{entry}\n")
+    sys.stderr.write(
+        "The first line is the key, for your server only (Authorization: App <key>). It is shown once.\n"
+        "Add the second line to APP_KEYS of the gateway; a comma separates several.\n"
+    )
+
+
+def serve() -> None:
+    """Serve until a signal ends the process."""
     settings = load(GatewaySettings, "gateway")
     logs.configure("gateway", settings.log_level)
     app = create_app(settings)

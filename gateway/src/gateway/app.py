@@ -9,7 +9,7 @@ from gateway.dialect import FLOWS, mount
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
 from gateway.flows.composition import compose_flows
-from gateway.http.client_address import ClientAddresses
+from gateway.http.callers import Callers
 from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
@@ -28,9 +28,9 @@ def create_app(settings: GatewaySettings) -> web.Application:
     balancer could not.
     """
     dialects = choose(installed_dialects(), settings.dialects)
-    addresses = ClientAddresses(settings.trusted_proxies)
+    callers = Callers.configured(settings.trusted_proxies, settings.app_keys)
     origins = WebOrigins(settings.cors_origins, [dialect.owns for dialect in dialects])
-    app = web.Application(middlewares=[guard(dialects, addresses, origins)])
+    app = web.Application(middlewares=[guard(dialects, callers, origins)])
     app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
     add_health(app)
     mount(app, dialects)

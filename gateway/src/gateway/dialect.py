@@ -18,7 +18,9 @@ from shared.languages import language_named
 
 FLOWS: web.AppKey[Flows] = web.AppKey("flows", Flows)
 ADDRESS = web.RequestKey("address", object)
-"""The client's address; the middleware sets it."""
+"""The user's address; the middleware sets it. None if an app's server did not tell it."""
+APP = web.RequestKey("app", str)
+"""The app whose server sent the request; the middleware sets it if the request has an app key."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Dialect:
             self.daily_cap,
             language,
             allow_master_code=self.allows_master_code,
+            app=request.get(APP, ""),
         )
 
 

@@ -11,8 +11,8 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from gateway.dialect import ADDRESS, Dialect
-from gateway.http.client_address import ClientAddresses
+from gateway.dialect import ADDRESS, APP, Dialect
+from gateway.http.callers import Callers
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
 from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
@@ -29,20 +29,22 @@ log = structlog.get_logger()
 HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 
-def guard(dialects: Sequence[Dialect], addresses: ClientAddresses, origins: WebOrigins) -> Middleware:
-    """Build the middleware: client address, browsers, deadline, refusals, response headers, metrics, one log line."""
+def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:
+    """Build the middleware: caller, browsers, deadline, refusals, response headers, metrics, one log line."""
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = secrets.token_hex(12)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        request[ADDRESS] = addresses.of(request)
+        request[ADDRESS] = callers.address_of(request)
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal = ""
         try:
             refuse_public_metrics(request)
             preflight = origins.admit(request)
+            if app_call := callers.app_call(request):
+                request[APP], request[ADDRESS] = app_call
             async with asyncio.timeout(TOTAL_SECONDS):
                 response = await handler(request) if preflight is None else preflight
         except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
@@ -74,6 +76,7 @@ def _add_headers(response: web.StreamResponse, request_id: str) -> None:
 
 def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
     observe(request, status, seconds)
+    app = {"app": request[APP]} if APP in request else {}
     log.log(
         logging.DEBUG if request.path in HEALTH else logging.INFO,
         "request.answered",
@@ -82,6 +85,7 @@ def _record(request: web.Request, status: int, refusal: str, seconds: float) -> 
         status=status,
         refusal=refusal,
         ms=round(seconds * 1000, 1),
+        **app,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.dialect_registry import choose, installed_dialects
+from gateway.http.app_keys import parse_app_keys
 from gateway.http.web_origins import parse_origin
 from shared.process.settings import (
     Environment,
@@ -25,6 +26,7 @@ class GatewaySettings(Settings):
 
     ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted; ``none`` says that there is no proxy.
     Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
+    ``APP_KEYS`` are the digests of keys for apps' own servers (``python -m gateway app-key``).
     ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are
     the forms under ``/pages``; by default they are served in development only.
     """
@@ -39,6 +41,7 @@ class GatewaySettings(Settings):
     dialects: Words = ()
     trusted_proxies: Networks | None = None
     cors_origins: Words = ()
+    app_keys: str = ""
     pages: OnOff | None = None
 
     _words = field_validator("served_calling_codes", "dialects", "cors_origins", mode="before")(split_words)
@@ -66,6 +69,12 @@ class GatewaySettings(Settings):
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(parse_origin, origins))
+
+    @field_validator("app_keys")
+    @classmethod
+    def _app_keys(cls, text: str) -> str:
+        parse_app_keys(text)
+        return text
 
     @field_validator("served_calling_codes")
     @classmethod

@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     CREDENTIALS_REFUSED = "credentials_refused"
     ACCOUNT_BANNED = "account_banned"
     UNAUTHENTICATED = "unauthenticated"
+    APP_KEY_REFUSED = "app_key_refused"
     COOLDOWN = "cooldown"
     DAILY_CAP = "daily_cap"
     CALLER_LIMIT = "caller_limit"
@@ -43,6 +44,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.CREDENTIALS_REFUSED: 403,
     ErrorCode.ACCOUNT_BANNED: 403,
     ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.APP_KEY_REFUSED: 401,
     ErrorCode.COOLDOWN: 429,
     ErrorCode.DAILY_CAP: 429,
     ErrorCode.CALLER_LIMIT: 429,

@@ -1,4 +1,4 @@
-"""The networks around a caller's address, which limits count beside the address itself."""
+"""What limits count a request on: the caller's address, the networks around it, or the app whose server sent it."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -33,6 +33,36 @@ class CallerNetworks:
             return cls(*(_network(address, prefix) for prefix in prefixes))
         network = _network(address, IPV4_NETWORK)
         return cls(str(address), network, network)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSource:
+    """The source of a request, which limits count it on.
+
+    ``address`` is the user's; it is None if the server of the app named ``app`` sent the request and did not tell it.
+    ``user_id`` is the user whose session the call needs: such a call counts on the user.
+    """
+
+    address: IPv4OrIPv6 | None
+    app: str = ""
+    user_id: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The narrowest of what stands for many numbers, as text: the user, the site of the address, or the app."""
+        if self.user_id is not None:
+            return f"user {self.user_id}"
+        return self.app_name if self.address is None else site_of(self.address)
+
+    @property
+    def network(self) -> str:
+        """The user's network, or the app if its server did not tell the address."""
+        return self.app_name if self.address is None else network_of(self.address)
+
+    @property
+    def app_name(self) -> str:
+        """The app as limits name it, such as ``app shop``. No network is spelled so."""
+        return f"app {self.app}"
 
 
 def network_of(address: IPv4OrIPv6) -> str:

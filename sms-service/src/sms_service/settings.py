@@ -23,7 +23,7 @@ from shared.process.settings import (
 )
 from sms_service import config_loader
 from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues
-from sms_service.verification.limits import NETWORK_FAILURES
+from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES
 
 
 class DatabaseSettings(Settings):
@@ -87,6 +87,10 @@ class CallerSettings(Settings):
     caller_lookups_per_address_minute: Count = DEFAULT_LIMITS.lookups_minute.allowed
     caller_lookups_per_address_hour: Count = DEFAULT_LIMITS.lookups_hour.allowed
     caller_wrong_codes_per_network_hour: Count = NETWORK_FAILURES
+    caller_sends_per_app_hour: Count = DEFAULT_LIMITS.app_sends.allowed
+    caller_lookups_per_app_hour: Count = DEFAULT_LIMITS.app_lookups.allowed
+    caller_wrong_codes_per_app_hour: Count = APP_FAILURES
+    caller_sends_per_user_hour: Count = DEFAULT_LIMITS.user_sends.allowed
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 
@@ -108,6 +112,9 @@ class CallerSettings(Settings):
             replace(default.number_sends, allowed=self.caller_sends_per_number_day),
             replace(default.lookups_minute, allowed=self.caller_lookups_per_address_minute),
             replace(default.lookups_hour, allowed=self.caller_lookups_per_address_hour),
+            replace(default.app_sends, allowed=self.caller_sends_per_app_hour),
+            replace(default.app_lookups, allowed=self.caller_lookups_per_app_hour),
+            replace(default.user_sends, allowed=self.caller_sends_per_user_hour),
             self.caller_allow_list,
         )
 

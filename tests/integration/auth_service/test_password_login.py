@@ -10,7 +10,7 @@ import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
 from support.patience import until_accepted
 
-from auth_service.passwords.failure_limits import FailureLimits, network_of
+from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.failure_store import LoginFailureStore
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.session_store import SessionStore
@@ -18,9 +18,10 @@ from shared import postgres
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LogInWithPassword, Resolve
 from shared.keys import KeyRing
+from shared.networks import RequestSource
 from shared.phone import E164, ref_hex
 
-LIMITS = FailureLimits(10, 300, 1_200)
+LIMITS = FailureLimits(10, 300, 1_200, 3_000)
 
 
 def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
@@ -35,7 +36,9 @@ async def age_windows(auth: Auth, seconds: int) -> None:
 
 async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
     """Count this many failed log-ins of a number from an address, without hashing."""
-    names = [bucket.name for bucket in LIMITS.buckets(auth.phones.ref(E164(number)), ip_address(address))]
+    names = [
+        bucket.name for bucket in LIMITS.buckets(auth.phones.ref(E164(number)), RequestSource(ip_address(address)))
+    ]
     await auth.database.execute(
         "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
         names,
@@ -142,7 +145,7 @@ async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
 
 async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = LIMITS.buckets(auth.phones.ref(number), ip_address(fresh_address()))
+    buckets = LIMITS.buckets(auth.phones.ref(number), RequestSource(ip_address(fresh_address())))
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
         async with other.transaction():  # another process starts the window and has not committed yet
@@ -203,7 +206,7 @@ async def test_correct_passwords_never_use_up_a_limit(auth: Auth) -> None:
     for _ in range(LIMITS.per_number + 2):
         await auth.log_in(number, secret, address)
 
-    network = network_of(logging_in(number, secret, address).address)
+    network = logging_in(number, secret, address).source.network
     left = await auth.database.fetch("select failures from login_failures where bucket like $1", f"%{network}")
     assert [row["failures"] for row in left] == [0, 0]
 
@@ -238,7 +241,7 @@ async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fail
 
 async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = LIMITS.buckets(auth.phones.ref(number), ip_address(fresh_address()))
+    buckets = LIMITS.buckets(auth.phones.ref(number), RequestSource(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
         store = LoginFailureStore(pool)
         checks = [await store.start(number, buckets) for _ in range(3)]

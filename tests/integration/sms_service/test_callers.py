@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running
 
 from shared.errors import ErrorCode, ServiceError
-from shared.networks import CallerNetworks, IPv4OrIPv6
+from shared.networks import CallerNetworks, IPv4OrIPv6, RequestSource
 from shared.phone import E164, ref_hex
 from shared.redis import Script, client
 from sms_service.callers.limits import DAY, HOUR, MINUTE, CallerLimitValues, Limit
@@ -26,6 +26,9 @@ LIMITS = CallerLimitValues(
     Limit("number-sends", 4, DAY),
     Limit("lookups-minute", 30, MINUTE),
     Limit("lookups-hour", 300, HOUR),
+    Limit("sends-app", 40, HOUR),
+    Limit("lookups-app", 50, HOUR),
+    Limit("sends-user", 5, HOUR),
 )
 """Low limits, so that few calls reach them."""
 
@@ -56,7 +59,7 @@ def at(network: str, host: int = 1) -> IPv4OrIPv6:
 
 async def send(callers: CallerRateLimits, address: IPv4OrIPv6, number: E164 | None = None) -> None:
     """Charge one send, to a new number unless one is passed."""
-    await callers.charge_send(address, PHONES.ref(number or fresh_number()))
+    await callers.charge_send(RequestSource(address), PHONES.ref(number or fresh_number()))
 
 
 async def allowed(call: Any) -> bool:
@@ -77,7 +80,7 @@ async def test_an_address_may_send_twenty_times_and_then_once_every_three_minute
 
     networks = CallerNetworks.of(at(network))
     for limit, who in ((LIMITS.address_sends, networks.address), (LIMITS.network_sends, networks.network)):
-        key = key_of(networks, limit, who)
+        key = key_of(networks.site, limit, who)
         await redis.set(key, int(await redis.get(key)) - 180_000_000, keepttl=True)
 
     assert [await allowed(send(callers, at(network))) for _ in range(2)] == [True, False]
@@ -93,7 +96,7 @@ async def test_a_refusal_charges_nothing(callers: CallerRateLimits, redis: Redis
     for _ in range(20):
         await send(callers, at(network))
     networks = CallerNetworks.of(at(network))
-    key = key_of(networks, LIMITS.network_sends, networks.network)
+    key = key_of(networks.site, LIMITS.network_sends, networks.network)
     before = await redis.get(key)
 
     assert not await allowed(send(callers, at(network)))
@@ -122,7 +125,7 @@ async def test_a_send_that_did_not_happen_is_refunded_to_the_number_only(
 ) -> None:
     number, codes, networks = fresh_number(), sms.codes(callers), CallerNetworks.of(at(network))
     await codes.issue(asking(number, address=str(at(network))))
-    key = key_of(networks, LIMITS.number_sends, ref_hex(PHONES.ref(number)))
+    key = key_of(networks.site, LIMITS.number_sends, ref_hex(PHONES.ref(number)))
     charged = await redis.get(key)
 
     for _ in range(6):
@@ -133,7 +136,8 @@ async def test_a_send_that_did_not_happen_is_refunded_to_the_number_only(
     numbers = [key async for key in redis.scan_iter(match=f"{{callers:{network}.0/24}}:number-sends:*")]
     assert numbers == [key.encode()]
     wait = (
-        int(await redis.get(key_of(networks, LIMITS.address_sends, networks.address))) / 1e6 - (await redis.time())[0]
+        int(await redis.get(key_of(networks.site, LIMITS.address_sends, networks.address))) / 1e6
+        - (await redis.time())[0]
     )
     assert wait > 7 * 180
 
@@ -151,8 +155,10 @@ async def test_a_site_of_many_networks_may_send_three_times_as_often_as_one_netw
 
 
 async def test_lookups_have_their_own_limits(callers: CallerRateLimits, network: str) -> None:
-    assert [await allowed(callers.charge_lookup(at(network))) for _ in range(31)] == [True] * 30 + [False]
-    error = await refusal(callers.charge_lookup(at(network)))
+    assert [await allowed(callers.charge_lookup(RequestSource(at(network)))) for _ in range(31)] == [True] * 30 + [
+        False
+    ]
+    error = await refusal(callers.charge_lookup(RequestSource(at(network))))
     assert 1 <= (error.retry_after or 0) <= 2
     await send(callers, at(network))
 
@@ -164,9 +170,9 @@ async def test_an_address_in_the_allow_list_has_only_the_limit_on_sends_to_one_n
     callers, number = CallerRateLimits(redis, limits), fresh_number()
 
     assert all([await allowed(send(callers, at(network, 9))) for _ in range(61)])
-    assert all([await allowed(callers.charge_lookup(at(network, 9))) for _ in range(31)])
+    assert all([await allowed(callers.charge_lookup(RequestSource(at(network, 9)))) for _ in range(31)])
     assert [await allowed(send(callers, at(network, 9), number)) for _ in range(5)] == [True] * 4 + [False]
-    assert callers.source_network(at(network, 9)) is None
+    assert callers.source_network(RequestSource(at(network, 9))) is None
 
     assert [await allowed(send(callers, at(network))) for _ in range(21)] == [True] * 20 + [False]
 
@@ -191,10 +197,10 @@ async def test_the_longest_wait_is_returned(redis: Redis, network: str) -> None:
 async def test_keys_expire_when_their_limit_is_full_again(
     callers: CallerRateLimits, redis: Redis, network: str
 ) -> None:
-    await callers.charge_lookup(at(network))
+    await callers.charge_lookup(RequestSource(at(network)))
     networks = CallerNetworks.of(at(network))
     limits = (LIMITS.lookups_minute, LIMITS.lookups_hour)
-    left = [await redis.pttl(key_of(networks, limit, networks.address)) for limit in limits]
+    left = [await redis.pttl(key_of(networks.site, limit, networks.address)) for limit in limits]
     assert all(0 < ttl <= limit.period / limit.allowed * 1000 for ttl, limit in zip(left, limits, strict=True))
 
 
@@ -242,3 +248,83 @@ async def test_a_limited_caller_is_refused_first_and_recorded_once_a_minute(
 
     (event,) = await sms.events(ref_hex(PHONES.ref(number)))
     assert (event["type"], event["data"]["limiter"]) == ("sms.verification.refused.v1", "caller")
+
+
+@pytest.fixture
+async def app(redis: Redis) -> AsyncIterator[str]:
+    """The name of an app that no other test uses."""
+    name = f"test-{secrets.token_hex(6)}"
+    yield name
+    async for key in redis.scan_iter(match=f"{{callers:app {name}}}*"):
+        await redis.delete(key)
+
+
+async def sends(callers: CallerRateLimits, source: RequestSource, count: int, number: E164 | None = None) -> list[bool]:
+    """Whether each of so many sends is allowed, to new numbers unless one is passed."""
+    charges = (callers.charge_send(source, PHONES.ref(number or fresh_number())) for _ in range(count))
+    return [await allowed(charge) for charge in charges]
+
+
+async def test_an_app_that_tells_no_address_has_its_own_limit_and_no_other(callers: CallerRateLimits, app: str) -> None:
+    source = RequestSource(None, app)
+
+    assert await sends(callers, source, 41) == [True] * 40 + [False]
+    assert [await allowed(callers.charge_lookup(source)) for _ in range(51)] == [True] * 50 + [False]
+
+
+async def test_a_user_of_an_app_cannot_use_up_what_belongs_to_all_its_users(
+    callers: CallerRateLimits, app: str, network: str
+) -> None:
+    flood = RequestSource(at(network), app)
+
+    assert await sends(callers, flood, 60) == [True] * 20 + [False] * 40
+    assert all(await sends(callers, RequestSource(None, app), 20))
+    assert not any(await sends(callers, RequestSource(at(network, 99), app), 1))
+
+
+async def test_an_address_counts_alike_whether_its_user_or_an_app_server_calls(
+    callers: CallerRateLimits, app: str, network: str
+) -> None:
+    sources = RequestSource(at(network)), RequestSource(at(network), app)
+
+    assert [(await sends(callers, sources[call % 2], 1))[0] for call in range(22)] == [True] * 20 + [False] * 2
+
+
+async def test_the_limit_on_sends_to_one_number_holds_for_an_app(
+    callers: CallerRateLimits, app: str, network: str
+) -> None:
+    here, nowhere, victim = RequestSource(at(network), app), RequestSource(None, app), fresh_number()
+
+    assert await sends(callers, here, 5, victim) == [True] * 4 + [False]
+    assert await sends(callers, nowhere, 5, victim) == [True] * 4 + [False]
+
+
+async def test_a_send_that_the_limit_of_an_app_refuses_is_refunded_to_the_number(
+    callers: CallerRateLimits, app: str, redis: Redis
+) -> None:
+    source, victim = RequestSource(None, app), fresh_number()
+    await sends(callers, source, 40)
+
+    assert not any(await sends(callers, source, 5, victim))
+
+    key = key_of(source.place, LIMITS.number_sends, ref_hex(PHONES.ref(victim)))
+    assert await redis.get(key) is None
+
+
+async def test_a_logged_in_user_counts_on_themselves_wherever_they_are(
+    callers: CallerRateLimits, redis: Redis, network: str
+) -> None:
+    user_id = secrets.randbelow(2**40)
+    sources = [RequestSource(at(network), user_id=user_id), RequestSource(None, "shop", user_id)]
+
+    assert [(await sends(callers, sources[call % 2], 1))[0] for call in range(6)] == [True] * 5 + [False]
+    assert all(await sends(callers, RequestSource(at(network)), 20))
+
+    async for key in redis.scan_iter(match=f"{{callers:user {user_id}}}*"):
+        await redis.delete(key)
+
+
+async def test_without_redis_an_app_is_refused_too(unavailable: CallerRateLimits) -> None:
+    source = RequestSource(None, "shop")
+    for call in (unavailable.charge_send(source, PHONES.ref(fresh_number())), unavailable.charge_lookup(source)):
+        assert (await refusal(call)).code is ErrorCode.UNAVAILABLE

@@ -12,7 +12,7 @@ from support.sms import PHONES, CodeCalls, Sms, asking, entering, fresh_number, 
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
-from shared.networks import IPv4OrIPv6, site_of
+from shared.networks import RequestSource
 from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
@@ -21,8 +21,11 @@ from sms_service.retention_store import RetentionStore
 class OnlySourceNetworks(NoCallerLimits):
     """Counts incorrect codes by network, and no sends, because that would need Redis."""
 
-    def source_network(self, address: IPv4OrIPv6 | None) -> str | None:
-        return None if address is None else site_of(address)
+    def source_network(self, source: RequestSource) -> str | None:
+        return None if source.address is None else source.place
+
+    def source_app(self, source: RequestSource) -> str | None:
+        return source.app_name if source.app.startswith("app-") else None
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +179,70 @@ async def test_correct_codes_for_many_numbers_at_once_do_not_count_against_their
     entered = [entering(number, (await codes.issue(asking(number))).code, address=place) for number in numbers]
     await asyncio.gather(*(until_accepted(partial(codes.check, each)) for each in entered))
     assert await failures(sms, place) == 0
+
+
+@pytest.fixture
+def app() -> str:
+    """An app that no other test uses."""
+    return f"app-{secrets.token_hex(6)}"
+
+
+async def app_failures(sms: Sms, app: str) -> int | None:
+    return await sms.pool.fetchval("select failures from check_failures_by_network where network = $1", f"app {app}")
+
+
+async def test_incorrect_codes_count_on_the_app_whose_server_checks_them_even_at_once(sms: Sms, app: str) -> None:
+    codes = sms.codes(OnlySourceNetworks(), app_failures=12)
+    numbers = [fresh_number() for _ in range(4)]
+    issued = {number: await codes.issue(asking(number)) for number in numbers}
+    before = sms.deriver.compared
+    checks = [
+        entering(number, wrong(issued[number].code), address=somewhere() if attempt % 2 else None, app=app)
+        for number in numbers
+        for attempt in range(4)
+    ]
+
+    answers = await asyncio.gather(
+        *(until_accepted(partial(codes.check, check)) for check in checks), return_exceptions=True
+    )
+
+    assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
+    assert (len(answers), sms.deriver.compared - before, await app_failures(sms, app)) == (16, 12, 12)
+    correct = entering(numbers[0], issued[numbers[0]].code, app=app)
+    assert (await refusal(codes.check(correct))).code is ErrorCode.CODE_REFUSED
+    assert await codes.check(entering(numbers[0], issued[numbers[0]].code, app=f"{app}-2"))
+
+    await sms.pool.execute(
+        "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)
+    )
+    assert await codes.check(correct)
+
+
+async def test_the_user_of_an_app_counts_on_their_own_network_too(sms: Sms, codes: CodeCalls, app: str) -> None:
+    number, stranger, owner = fresh_number(), somewhere(), somewhere()
+    issued = await codes.issue(asking(number))
+
+    for _ in range(2):
+        await refusal(codes.check(entering(number, wrong(issued.code), address=stranger, app=app)))
+
+    assert await failures(sms, stranger) == 2
+    assert await app_failures(sms, app) == 2
+    assert await codes.check(entering(number, issued.code, address=owner, app=app))
+    assert await app_failures(sms, app) == 2
+
+
+async def test_only_an_incorrect_code_stays_counted_on_an_app(sms: Sms, codes: CodeCalls, app: str) -> None:
+    number = fresh_number()
+    await refusal(codes.check(entering(number, "123456", app=app)))
+    await refusal(codes.check(entering(number, "12345", app=app)))
+    issued = await codes.issue(asking(number))
+    for _ in range(3):
+        assert await codes.check(entering(number, issued.code, app=app))
+
+    assert await app_failures(sms, app) == 0
+
+
+async def test_a_check_that_says_nothing_of_its_source_is_refused(codes: CodeCalls) -> None:
+    check = entering(fresh_number(), "123456", address=None, app="")
+
+    assert (await refusal(codes.check(check))).code is ErrorCode.PARAMETER_MISSING

@@ -4,21 +4,22 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from auth_service.passwords.failure_limits import FailureLimits, network_of
+from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.model import Bucket
 from auth_service.settings import AuthSettings
+from shared.networks import RequestSource, network_of
 
-LIMITS = FailureLimits(10, 100, 400)
+LIMITS = FailureLimits(10, 100, 400, 1_000)
 
 
 def buckets(phone_ref: int, address: str, limits: FailureLimits = LIMITS) -> tuple[Bucket, ...]:
-    return limits.buckets(phone_ref, ip_address(address))
+    return limits.buckets(phone_ref, RequestSource(ip_address(address)))
 
 
 def test_the_default_limits_are_those_of_the_decision_record() -> None:
-    names = ("number", "network", "site")
+    names = ("number", "network", "site", "app")
     defaults = [AuthSettings.model_fields[f"caller_failed_logins_per_{name}"].default for name in names]
-    assert defaults == [10, 300, 1_200]
+    assert defaults == [10, 300, 1_200, 3_000]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_no_counter_covers_a_number_alone() -> None:
 
 
 def test_an_address_in_the_allow_list_counts_for_its_numbers_only() -> None:
-    allowed = FailureLimits(10, 100, 400, (ip_network("203.0.113.7/32"), ip_network("2001:db8:1::/48")))
+    allowed = FailureLimits(10, 100, 400, 1_000, (ip_network("203.0.113.7/32"), ip_network("2001:db8:1::/48")))
 
     assert buckets(-1, "203.0.113.7", allowed) == (Bucket("number ffffffffffffffff 203.0.113.0/24", 10),)
     assert buckets(-1, "::ffff:203.0.113.7", allowed) == buckets(-1, "203.0.113.7", allowed)
@@ -71,3 +72,26 @@ def test_counters_are_in_the_order_of_their_names_in_which_they_are_locked(addre
     names = [bucket.name for bucket in buckets(0, address)]
 
     assert names == sorted(names)
+
+
+def test_an_app_that_tells_no_address_counts_as_a_network_with_a_limit_of_its_own() -> None:
+    assert LIMITS.buckets(-1, RequestSource(None, "shop")) == (
+        Bucket("app shop", 1_000),
+        Bucket("number ffffffffffffffff app shop", 10),
+    )
+
+
+def test_an_app_that_tells_addresses_counts_for_itself_and_for_the_network_of_its_user() -> None:
+    alone = buckets(-1, "203.0.113.7")
+
+    assert set(LIMITS.buckets(-1, RequestSource(ip_address("203.0.113.7"), "shop"))) == {
+        *alone,
+        Bucket("app shop", 1_000),
+        Bucket("number ffffffffffffffff app shop", 100),
+    }
+
+
+def test_a_logged_in_user_counts_for_their_number_only() -> None:
+    source = RequestSource(ip_address("203.0.113.7"), user_id=42)
+
+    assert LIMITS.buckets(-1, source) == (Bucket("number ffffffffffffffff 203.0.113.0/24", 10),)

@@ -15,11 +15,12 @@ from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, V
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account
+from shared.networks import RequestSource
 from shared.phone import E164
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PHONE, ADDRESS = E164("+8613800138000"), ip_address("203.0.113.7")
-LIMITS = FailureLimits(10, 100, 400)
+PHONE, SOURCE = E164("+8613800138000"), RequestSource(ip_address("203.0.113.7"))
+LIMITS = FailureLimits(10, 100, 400, 1_000)
 COUNTED = (CountedFailure("network", NOW), CountedFailure("number", NOW))
 ACCOUNT = StoredAccount(
     Account(
@@ -82,9 +83,9 @@ async def refused(check: RateLimitedCheck, counters: FailureCounters) -> Service
 async def test_an_attempt_is_counted_in_every_bucket_before_the_password_is_compared() -> None:
     check, counters, passwords = scene(PasswordCheck(matches=True))
 
-    assert await check.start(PHONE, 7, ADDRESS) is counters.check
+    assert await check.start(PHONE, 7, SOURCE) is counters.check
 
-    assert counters.started == [(PHONE, LIMITS.buckets(7, ADDRESS))]
+    assert counters.started == [(PHONE, LIMITS.buckets(7, SOURCE))]
     assert passwords.verified == []
 
 
@@ -92,7 +93,7 @@ async def test_without_limits_nothing_is_counted() -> None:
     _, counters, passwords = scene(PasswordCheck(matches=True))
     check = RateLimitedCheck(counters, passwords, None)  # type: ignore[arg-type]
 
-    await check.start(PHONE, 7, ADDRESS)
+    await check.start(PHONE, 7, SOURCE)
 
     assert counters.started == [(PHONE, ())]
 
@@ -171,7 +172,7 @@ async def test_an_attempt_while_hashing_is_full_is_refused_before_anything_is_co
     passwords.has_room = False
 
     with pytest.raises(ServiceError) as refusal:
-        await check.start(PHONE, 7, ADDRESS)
+        await check.start(PHONE, 7, SOURCE)
 
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, 3)
     assert counters.started == []

@@ -74,3 +74,29 @@ def test_nothing_is_reported_where_the_setting_says_which_proxies_there_are(prox
     with structlog.testing.capture_logs() as logs:
         ClientAddresses(proxies).of(forwarded_by("192.168.1.1"))
     assert logs == []
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("203.0.113.9", [], None),
+        ("203.0.113.9", [""], None),
+        ("203.0.113.9", ["198.51.100.1"], "198.51.100.1"),
+        ("203.0.113.9", ["1.2.3.4, 198.51.100.1"], "198.51.100.1"),
+        ("203.0.113.9", ["1.2.3.4", "198.51.100.1"], "198.51.100.1"),
+        ("203.0.113.9", ["[2001:db8::1]:443"], "2001:db8::1"),
+        ("203.0.113.9", ["unknown"], None),
+        ("203.0.113.9", ["198.51.100.1, unknown"], None),
+        ("10.1.2.3", ["203.0.113.9"], None),
+        ("10.1.2.3", ["198.51.100.1, 203.0.113.9"], "198.51.100.1"),
+        ("10.1.2.3", ["1.2.3.4, 198.51.100.1, 203.0.113.9, 10.9.9.9"], "198.51.100.1"),
+        ("10.1.2.3", ["1.2.3.4", "203.0.113.9"], "1.2.3.4"),
+    ],
+)
+def test_an_app_server_tells_the_address_of_its_user_behind_our_proxies_too(
+    peer: str, forwarded: list[str], expected: str | None
+) -> None:
+    headers = CIMultiDict(("X-Forwarded-For", value) for value in forwarded)
+    request = make_mocked_request("POST", "/v2/sessions", headers=headers, transport=_Transport(peer))
+
+    assert ClientAddresses(PROXIES).forwarded_address(request) == (ip_address(expected) if expected else None)

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from gateway.http.client_address import ClientAddresses
+from gateway.http.callers import Callers
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from shared.internal_api.server import new_service
@@ -32,7 +32,7 @@ def apps() -> dict[str, web.Application]:
     routes = web.RouteTableDef()
     routes.post("/internal")(read_all)
     routes.post("/internal/fail")(fail)
-    gateway = web.Application(middlewares=[guard([], ClientAddresses(()), WebOrigins((), []))])
+    gateway = web.Application(middlewares=[guard([], Callers.configured((), ""), WebOrigins((), []))])
     gateway.router.add_post("/gateway", read_all)
     gateway.router.add_post("/gateway/fail", fail)
     return {"/internal": new_service("token", routes), "/gateway": gateway}

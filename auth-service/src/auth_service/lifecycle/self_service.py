@@ -9,7 +9,6 @@ import structlog
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext
-from auth_service.passwords import failure_limits
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
@@ -68,8 +67,8 @@ class SelfService:
         A wrong current password counts as a failed log-in, so a stolen session does not help to guess it.
         """
         phone_ref = self._phones.ref(E164(request.phone))
-        context = ClientContext(request.dialect, request.client, failure_limits.network_of(request.address))
-        check = await self._password_check.start(E164(request.phone), phone_ref, request.address)
+        context = ClientContext(request.dialect, request.client, request.source.network)
+        check = await self._password_check.start(E164(request.phone), phone_ref, request.source)
         try:
             await self._replace_password(request, check, phone_ref, context)
         except ServiceError as refusal:

@@ -11,7 +11,7 @@ from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, VerifiedPassword
 from shared.errors import ErrorCode, ServiceError
-from shared.networks import IPv4OrIPv6
+from shared.networks import RequestSource
 from shared.phone import E164
 
 
@@ -35,13 +35,13 @@ class RateLimitedCheck:
         self._passwords = passwords
         self._limits = limits
 
-    async def start(self, phone: E164, phone_ref: int, address: IPv4OrIPv6) -> StartedCheck:
+    async def start(self, phone: E164, phone_ref: int, source: RequestSource) -> StartedCheck:
         """Count the attempt as a failure, and find the account of the number.
 
         Raises ``UNAVAILABLE`` when hashing is busy, before the database is asked: shedding load must cost little.
         """
         self._passwords.require_room()
-        return await self._repository.start(phone, self._limits.buckets(phone_ref, address) if self._limits else ())
+        return await self._repository.start(phone, self._limits.buckets(phone_ref, source) if self._limits else ())
 
     async def verify(self, check: StartedCheck, secret: str) -> VerifiedPassword:
         """Compare the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (hashing is busy).

@@ -4,7 +4,6 @@ from typing import Final
 
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext
-from auth_service.passwords import failure_limits
 from auth_service.passwords.model import StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.session_opener import SessionOpener
@@ -39,8 +38,8 @@ class PasswordLogin:
         """
         phone = E164(request.phone)
         phone_ref = self._phones.ref(phone)
-        context = ClientContext(request.dialect, request.client, failure_limits.network_of(request.address))
-        check = await self._password_check.start(phone, phone_ref, request.address)
+        context = ClientContext(request.dialect, request.client, request.source.network)
+        check = await self._password_check.start(phone, phone_ref, request.source)
         try:
             return await self._open(request.secret, check, phone_ref, context)
         except ServiceError as refusal:

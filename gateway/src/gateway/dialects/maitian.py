@@ -154,9 +154,8 @@ async def register(request: web.Request) -> web.Response:
     fields = await read_parameters(request, Register)
     number = flows(request).numbers.parse(fields.phone_number)
     password = Password.from_either(fields.pwd)
-    logged_in = await flows(request).accounts.register(
-        DIALECT.caller(request, fields.source), number, password, fields.tmp_token
-    )
+    caller = DIALECT.caller(request, fields.source)
+    logged_in = await flows(request).accounts.register(caller, number, password, fields.tmp_token)
     return json_response(Registered(data=_new_user(logged_in)))
 
 
@@ -280,6 +279,7 @@ REGISTRATION: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.CREDENTIALS_REFUSED: LOG_IN_FIRST,
     ErrorCode.ACCOUNT_BANNED: LOG_IN_FIRST,
     ErrorCode.UNAUTHENTICATED: LOG_IN_FIRST,
+    ErrorCode.APP_KEY_REFUSED: BAD_PARAMETER,
     ErrorCode.COOLDOWN: TOO_OFTEN,
     ErrorCode.DAILY_CAP: DAILY_CAP,
     ErrorCode.CALLER_LIMIT: TOO_OFTEN,

@@ -266,6 +266,7 @@ REFUSALS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.CREDENTIALS_REFUSED: (403, "用户不存在或密码错误。"),
     ErrorCode.ACCOUNT_BANNED: (403, "账号已被停用。"),
     ErrorCode.UNAUTHENTICATED: (403, LOG_IN_FIRST),
+    ErrorCode.APP_KEY_REFUSED: (403, BAD_PARAMETER),
     ErrorCode.COOLDOWN: (403, TOO_OFTEN),
     ErrorCode.DAILY_CAP: (403, "今日验证码发送次数已达上限。"),
     ErrorCode.CALLER_LIMIT: (403, TOO_OFTEN),

@@ -20,8 +20,10 @@ log in through any other. Each contract is a tag; its refusals are examples of t
 Responses carry `X-Request-Id` and are `no-store`, except documents and public keys. Temporary refusals carry
 `Retry-After`."""
 
+APP_KEY = "`App` and the key of an app's own server, which then has limits of its own."
 SECURITY: Json = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a session, from any contract."},
+    "app": {"type": "apiKey", "in": "header", "name": "Authorization", "description": APP_KEY},
     "cookie": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE, "description": "The same token."},
 }
 HEADERS: Json = {
@@ -164,10 +166,11 @@ class _Contract:
         media["examples"][refusal.name] = {"summary": refusal.cause, "value": refusal.body}
 
     def _security(self, operation: Operation) -> list[Json]:
-        if operation.login == "none":
-            return []
-        schemes: list[Json] = [{token: []} for token in self.dialect.tokens]
-        return schemes if operation.login == "required" else [{}, *schemes]
+        schemes: list[Json] = [{token: []} for token in self.dialect.tokens if operation.login != "none"]
+        if operation.login == "required":
+            return schemes
+        schemes += [{"app": []}] if operation.parameters else []
+        return [{}, *schemes] if schemes else []
 
     def _reference(self, model: type[BaseModel], mode: Mode) -> Json:
         return self._references[model, mode]

@@ -24,7 +24,7 @@ RETRY_AFTER = {
 """The temporary refusals, each with a typical wait in seconds."""
 
 INVALID_PARAMETERS = {ErrorCode.PARAMETER_MISSING, ErrorCode.PARAMETER_INVALID}
-OUTAGE = {ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL}
+ANY_CALL = {ErrorCode.APP_KEY_REFUSED, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL}
 
 CAUSES: dict[ErrorCode, str] = {
     ErrorCode.PARAMETER_MISSING: "A required parameter is missing or empty.",
@@ -39,9 +39,10 @@ CAUSES: dict[ErrorCode, str] = {
     ErrorCode.CREDENTIALS_REFUSED: "The number or the password is incorrect.",
     ErrorCode.ACCOUNT_BANNED: "The account is banned.",
     ErrorCode.UNAUTHENTICATED: "The token is missing, invalid, expired or revoked.",
+    ErrorCode.APP_KEY_REFUSED: "The app key is unknown or malformed, or a browser sent it.",
     ErrorCode.COOLDOWN: "A code was sent to this number recently.",
     ErrorCode.DAILY_CAP: "The number has reached its daily limit of codes.",
-    ErrorCode.CALLER_LIMIT: "Too many requests came from this address.",
+    ErrorCode.CALLER_LIMIT: "Too many requests came from this address, app or user.",
     ErrorCode.SENDING_PAUSED: "Sending to such numbers is paused.",
     ErrorCode.TOO_MANY_CONTACTS: "The list has more than 2,000 numbers.",
     ErrorCode.CONTACT_BUDGET: "The user has looked up too many new numbers.",
@@ -78,7 +79,7 @@ def refusal_examples(dialect: Dialect, operation: Operation) -> list[RefusalExam
 
 
 def _errors(operation: Operation) -> Iterator[ServiceError]:
-    codes = operation.refusals | OUTAGE | (INVALID_PARAMETERS if operation.parameters else set())
+    codes = operation.refusals | ANY_CALL | (INVALID_PARAMETERS if operation.parameters else set())
     fields = operation.parameters.model_fields if operation.parameters else {}
     required = [field.alias or name for name, field in fields.items() if field.is_required()]
     for code in ErrorCode:

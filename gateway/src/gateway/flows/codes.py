@@ -37,6 +37,7 @@ class CodeFlows:
         The message is in the caller's language, or else in the language of the number's country.
         """
         registered = await self._services.registered.contains(number)
+        caller = caller if session is None else caller.logged_in(session)
         return await self._services.sms.call(
             ISSUE_CODE,
             IssueCode(
@@ -45,6 +46,8 @@ class CodeFlows:
                 dialect=caller.dialect,
                 client=caller.client,
                 address=caller.address,
+                app=caller.app,
+                user_id=caller.user_id,
                 cooldown=caller.cooldown,
                 daily_cap=caller.daily_cap,
                 refuse=_refusal(purpose, number, session, registered=registered),
@@ -66,6 +69,8 @@ class CodeFlows:
                 verification_id=subject if isinstance(subject, UUID) else None,
                 dialect=caller.dialect,
                 address=caller.address,
+                app=caller.app,
+                user_id=caller.user_id,
                 allow_master_code=caller.allow_master_code,
             ),
         )
@@ -89,7 +94,7 @@ class CodeFlows:
         """Raise the first that applies of ``CALLER_LIMIT``, ``refuse`` and ``COOLDOWN``."""
         await self._services.sms.call(
             ASK_STATUS,
-            AskStatus(phone=number, address=caller.address, cooldown=caller.cooldown, refuse=refuse),
+            AskStatus(phone=number, address=caller.address, app=caller.app, cooldown=caller.cooldown, refuse=refuse),
         )
 
 

@@ -60,6 +60,7 @@ class SelfServiceFlows:
             current=current.secret,
             secret=new.accepted_for(E164(account.phone), shortest=MIN_PASSWORD),
             address=caller.address,
+            app=caller.app,
             dialect=caller.dialect,
             client=caller.client,
         )
@@ -88,6 +89,7 @@ class SelfServiceFlows:
         self, caller: Caller, session: Resolved, number: E164, *, old_code: str, new_code: str
     ) -> Account:
         """Check a code sent to the old and one sent to the new number, then change the number."""
+        caller = caller.logged_in(session)
         new_ticket = (await self._codes.check(caller, Purpose.CHANGE_PHONE, new_code, number)).ticket
         old_subject: E164 | UUID = E164(session.account.phone)
         if old_subject == number:

@@ -1,10 +1,11 @@
 """What the flows work with: the services they call, and the caller on whose behalf they act."""
 
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol, Self, TypeVar
 
 from gateway.flows.registered_numbers import RegisteredNumbers
 from gateway.flows.session_cache import SessionCache
+from shared.internal_api.auth import Resolved
 from shared.internal_api.endpoint import Address, Endpoint, WireModel
 from shared.internal_api.sms import Language
 
@@ -22,16 +23,24 @@ class Client(Protocol):
 class Caller:
     """The source of a request: its address, dialect and client, and the sending rules of that dialect.
 
-    ``cooldown`` is in seconds. ``language`` is the one the caller prefers among those we write, if any.
+    ``cooldown`` is in seconds. ``language`` is the one the caller prefers among those we write, if any. ``app`` is the
+    app whose server sent the request; its ``address`` is None unless that server told it. ``user_id`` is the user whose
+    session the call needs: limits count the call on them.
     """
 
-    address: Address
+    address: Address | None
     dialect: str
     client: str
     cooldown: int
     daily_cap: int
     language: Language | None = None
     allow_master_code: bool = False
+    app: str = ""
+    user_id: int | None = None
+
+    def logged_in(self, session: Resolved) -> Self:
+        """The same caller in a call that needs a session."""
+        return replace(self, user_id=session.account.user_id)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ class SessionFlows:
                 phone=number,
                 secret=password.secret,
                 address=caller.address,
+                app=caller.app,
                 dialect=caller.dialect,
                 client=caller.client,
             ),

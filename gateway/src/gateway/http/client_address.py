@@ -32,9 +32,23 @@ class ClientAddresses:
             log.warning("proxy.untrusted", peer=str(address), hint="set TRUSTED_PROXIES to its network, or to none")
         return address
 
+    def forwarded_address(self, request: web.Request) -> Address | None:
+        """The address of the user for whom an app's server calls, if it tells one in ``X-Forwarded-For``.
+
+        It is the hop next to that server. Ask only for a server that is known by its key: any other client may lie.
+        """
+        _, hops = _walk(request, self._proxies)
+        hops = [hop for hop in hops if hop.strip()]
+        return _parse_hop(hops[-1]) if hops else None
+
 
 def client_address(request: web.Request, proxies: Networks) -> Address:
     """The right-most hop that is not one of our proxies. ``X-Forwarded-For`` from any other peer is ignored."""
+    return _walk(request, proxies)[0]
+
+
+def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
+    """The client's address, and the hops that it told itself, the nearest last."""
     address = _parse_hop(request.remote or "") or IPv6Address("::")
     hops = ",".join(request.headers.getall(FORWARDED, [])).split(",")
     while hops and any(address in network for network in proxies):
@@ -42,7 +56,7 @@ def client_address(request: web.Request, proxies: Networks) -> Address:
         if hop is None:
             break
         address = hop
-    return address
+    return address, hops
 
 
 def _parse_hop(text: str) -> Address | None:

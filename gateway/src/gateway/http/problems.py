@@ -27,6 +27,7 @@ CHINESE: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.CREDENTIALS_REFUSED: ("手机号或密码错误", "请检查后重试，或使用验证码登录。"),
     ErrorCode.ACCOUNT_BANNED: ("账号已被停用", "如有疑问，请联系客服。"),
     ErrorCode.UNAUTHENTICATED: ("请先登录", "登录已失效，请重新登录。"),
+    ErrorCode.APP_KEY_REFUSED: ("应用密钥无效", "请检查服务器的应用密钥；应用密钥不能在浏览器中使用。"),
     ErrorCode.COOLDOWN: ("发送过于频繁", "验证码刚刚发送过，请稍后再试。"),
     ErrorCode.DAILY_CAP: ("今日发送次数已达上限", "请明天再试。"),
     ErrorCode.CALLER_LIMIT: ("操作过于频繁", "请稍后再试。"),
@@ -55,6 +56,10 @@ ENGLISH: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.CREDENTIALS_REFUSED: ("Credentials refused", "The number or the password is incorrect."),
     ErrorCode.ACCOUNT_BANNED: ("Account banned", "This account is suspended. Contact support."),
     ErrorCode.UNAUTHENTICATED: ("Unauthenticated", "You are not logged in, or your session has ended. Log in again."),
+    ErrorCode.APP_KEY_REFUSED: (
+        "App key refused",
+        "The app key is unknown or malformed, or a browser sent it. Only your own server may use it.",
+    ),
     ErrorCode.COOLDOWN: ("Cooldown", "A code was sent to this number recently. Try again later."),
     ErrorCode.DAILY_CAP: ("Daily cap", "This number has reached its daily limit of codes. Try again tomorrow."),
     ErrorCode.CALLER_LIMIT: ("Too many requests", "Too many requests. Try again later."),
@@ -66,6 +71,9 @@ ENGLISH: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.UNAVAILABLE: ("Unavailable", "The service is busy. Try again shortly."),
     ErrorCode.INTERNAL: ("Internal error", "Something went wrong on our side. Try again later."),
 }
+
+CHALLENGES = {ErrorCode.UNAUTHENTICATED: "Bearer", ErrorCode.APP_KEY_REFUSED: "App"}
+"""The scheme that a refusal asks for (RFC 9110, 11.6.1)."""
 
 TEXTS = {"zh": CHINESE, "en": ENGLISH}
 
@@ -112,8 +120,8 @@ def problem(error: ServiceError) -> web.Response:
     wait = 0 if error.retry_after is None else max(1, error.retry_after)
     if wait:
         headers["Retry-After"] = str(wait)
-    if error.code is ErrorCode.UNAUTHENTICATED:
-        headers["WWW-Authenticate"] = "Bearer"
+    if scheme := CHALLENGES.get(error.code):
+        headers["WWW-Authenticate"] = scheme
     document = Problem(
         type=f"urn:haoma:problem:{error.code.value}",
         title=title,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.internal_api.endpoint import Address, Client, Empty, Endpoint, Number, WireModel
+from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -81,12 +81,11 @@ class Register(WireModel):
     client: Client = ""
 
 
-class LogInWithPassword(WireModel):
-    """Open a session with a password. ``address`` is the client's, for the limits on failed log-ins."""
+class LogInWithPassword(SourcedRequest):
+    """Open a session with a password."""
 
     phone: Number = Field(repr=False)
     secret: Secret
-    address: Address
     dialect: Client
     client: Client = ""
 
@@ -206,7 +205,7 @@ class EndOthers(WireModel):
     session_id: UUID
 
 
-class ChangePassword(WireModel):
+class ChangePassword(SourcedRequest):
     """Replace the current password. The session of ``session_id`` stays; the user's other sessions end."""
 
     user_id: int
@@ -214,7 +213,6 @@ class ChangePassword(WireModel):
     phone: Number = Field(repr=False)
     current: Secret
     secret: Secret
-    address: Address
     dialect: Client
     client: Client = ""
 

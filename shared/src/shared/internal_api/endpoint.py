@@ -6,6 +6,9 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, StringConstraints
 
+from shared.errors import ErrorCode, ServiceError
+from shared.networks import RequestSource
+
 
 class WireModel(BaseModel):
     """A message between our own processes. It is immutable, rejects unknown fields, and its errors quote no values."""
@@ -43,3 +46,25 @@ Address = Annotated[IPv4Address | IPv6Address, PlainValidator(_parse_address), P
 
 Number = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{6,14}$")]
 """A phone number in E.164, canonicalised by the gateway."""
+
+AppName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9][a-z0-9-]{0,31})?$")]
+"""The app whose own server sent a request, as ``APP_KEYS`` names it; empty for none."""
+
+
+class SourcedRequest(WireModel):
+    """A request that limits on callers count.
+
+    ``address`` is the user's. It is None only if the server of ``app`` did not tell it. ``user_id`` is the user of the
+    session that the call needs, if it needs one.
+    """
+
+    address: Address | None
+    app: AppName = ""
+    user_id: int | None = None
+
+    @property
+    def source(self) -> RequestSource:
+        """What limits count the request on. Raises ``PARAMETER_MISSING`` if it says nothing of where it comes from."""
+        if self.address is None and not self.app and self.user_id is None:
+            raise ServiceError(ErrorCode.PARAMETER_MISSING, field="address")
+        return RequestSource(self.address, self.app, self.user_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.errors import ErrorCode
-from shared.internal_api.endpoint import Address, Client, Endpoint, Number, WireModel
+from shared.internal_api.endpoint import Client, Endpoint, Number, SourcedRequest, WireModel
 
 
 class Purpose(StrEnum):
@@ -29,7 +29,7 @@ class Language(StrEnum):
 CodeText = Annotated[str, Field(repr=False)]
 
 
-class IssueCode(WireModel):
+class IssueCode(SourcedRequest):
     """Send a code. ``cooldown`` (seconds) and ``daily_cap`` (sends in a rolling 24 hours) are the dialect's.
 
     ``refuse`` is set if the gateway wants the number refused, because it is taken or has no account. It is answered
@@ -40,7 +40,6 @@ class IssueCode(WireModel):
     purpose: Purpose
     dialect: Client
     client: Client = ""
-    address: Address
     cooldown: int = Field(ge=60)
     daily_cap: int = Field(ge=1, le=10)
     refuse: ErrorCode | None = None
@@ -56,8 +55,8 @@ class CodeIssued(WireModel):
     code: CodeText = ""
 
 
-class CheckCode(WireModel):
-    """Check a code for a number, or for a ``verification_id`` alone. ``address`` is the user's.
+class CheckCode(SourcedRequest):
+    """Check a code for a number, or for a ``verification_id`` alone.
 
     ``allow_master_code`` accepts ``MASTER_CODE`` too, if there is one (development).
     """
@@ -67,7 +66,6 @@ class CheckCode(WireModel):
     phone: Number | None = Field(default=None, repr=False)
     verification_id: UUID | None = None
     dialect: Client
-    address: Address | None = None
     allow_master_code: bool = False
 
 
@@ -82,11 +80,10 @@ class CodeChecked(WireModel):
     again: bool = True
 
 
-class AskStatus(WireModel):
+class AskStatus(SourcedRequest):
     """Ask if a code may be requested for a number now. ``refuse`` is as in ``IssueCode``."""
 
     phone: Number = Field(repr=False)
-    address: Address
     cooldown: int = Field(ge=60)
     refuse: ErrorCode | None = None
 

@@ -20,9 +20,9 @@ class Limit:
 
 @dataclass(frozen=True)
 class CallerLimitValues:
-    """The limits on callers by address, network and site, and the networks that have none of these.
+    """The limits on callers by address, network, site, app and user, and the networks that have none of these.
 
-    Decision 44 gives the reasons for the defaults.
+    Decisions 44 and 50 give the reasons for the defaults.
     """
 
     address_sends: Limit = Limit("sends-address", 120, HOUR)
@@ -32,6 +32,10 @@ class CallerLimitValues:
     """From one site to one number: far below the number's own cap, so one place cannot use that cap up."""
     lookups_minute: Limit = Limit("lookups-minute", 60, MINUTE)
     lookups_hour: Limit = Limit("lookups-hour", 600, HOUR)
+    app_sends: Limit = Limit("sends-app", 6_000, HOUR)
+    app_lookups: Limit = Limit("lookups-app", 30_000, HOUR)
+    user_sends: Limit = Limit("sends-user", 10, HOUR)
+    """By a logged-in user, who asks for codes to change their number."""
     allow_list: Networks = ()
 
 

@@ -11,7 +11,7 @@ REFUSALS_PER_DAY = 40
 UNUSABLE_CHECKS_PER_DAY = 10
 """How many are kept for one number in 24 hours. Incorrect codes need no cap here: they have limits of their own."""
 CALLER: Final = "caller"
-"""The limiter on callers. One of its refusals a minute is kept for each site."""
+"""The limiter on callers. One of its refusals a minute is kept for each place: a site, an app or a user."""
 
 
 class EventKind(StrEnum):

@@ -10,7 +10,6 @@ from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.events.words import Limiter
 from shared.internal_api.sms import CheckCode, IssueCode
-from shared.networks import site_of
 from shared.phone import E164
 from sms_service import events
 from sms_service.callers.log_throttle import LogThrottle
@@ -54,14 +53,14 @@ class AuditRecorder:
     def __init__(self, repository: AuditRepository, wake: Callable[[], None]) -> None:
         self._repository = repository
         self._wake = wake
-        self._limited_sites = LogThrottle()
+        self._limited_places = LogThrottle()
         self._unusable_checks = LogThrottle(max_sources=UNUSABLE_CHECKS_PER_MINUTE)
         self._blocked_numbers = LogThrottle(max_sources=BLOCKED_PER_MINUTE)
 
     async def record_refusal(self, request: IssueCode, number: E164, ref: int, error: ServiceError) -> None:
         """Publish and store a refusal.
 
-        Refusals by the caller limit and by spending are sampled to one a minute for each site and each number, so that
+        Refusals by the caller limit and by spending are sampled to one a minute for each place and each number, so that
         a flood cannot amplify writes. Metrics and logs count all of them.
         """
         limiter, wait = _limiter(error), error.retry_after
@@ -78,7 +77,7 @@ class AuditRecorder:
 
     def _is_sampled(self, limiter: str, request: IssueCode, ref: int) -> bool:
         if limiter == CALLER:
-            return self._limited_sites.allow(site_of(request.address))
+            return self._limited_places.allow(request.source.place)
         return limiter != SPENDING_LIMITER or self._blocked_numbers.allow(str(ref))
 
     async def record_incorrect(self, request: CheckCode, attempt: CheckAttempt, data: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The SQL of checks, for many numbers at a time: counting attempts, and recording correct codes."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from shared.outbox import columns
 from shared.postgres import Connection
@@ -18,6 +19,20 @@ from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulC
 
 COUNT_ATTEMPTS = load_sql("sms_service.verification", "count_attempts.sql")
 SUCCEED = load_sql("sms_service.verification", "succeed.sql")
+
+# The table of source networks counts apps too: ``app shop`` is not the name of a network.
+COUNT_APP_FAILURE = """
+    insert into check_failures_by_network as f (network, failures, resets_at) values ($1, 1, now() + $2)
+    on conflict (network) do update set
+        failures = case when f.failures > 0 and f.resets_at > now() then f.failures + 1 else 1 end,
+        resets_at = case when f.failures > 0 and f.resets_at > now() then f.resets_at else excluded.resets_at end
+    where not (f.failures > 0 and f.resets_at > now()) or f.failures < $3
+    returning resets_at
+"""
+
+REFUND_APP_FAILURE = """
+    update check_failures_by_network set failures = greatest(failures - 1, 0) where network = $1 and resets_at = $2
+"""
 
 
 async def count_attempts(
@@ -80,3 +95,14 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
     )
     verified = {row[0]: Verified(row[1], row[2]) for row in rows}
     return [verified.get(attempt.verification_id) for attempt in attempts]
+
+
+async def count_app_failure(conn: Connection, app: str, max_failures: int) -> datetime | None:
+    """Count an incorrect code of an app, and return when the window ends; None if the app has had too many."""
+    resets_at: datetime | None = await conn.fetchval(COUNT_APP_FAILURE, app, NETWORK_FAILURE_WINDOW, max_failures)
+    return resets_at
+
+
+async def refund_app_failure(conn: Connection, app: str, resets_at: datetime) -> None:
+    """Subtract a counted incorrect code, if its window still lasts."""
+    await conn.execute(REFUND_APP_FAILURE, app, resets_at)

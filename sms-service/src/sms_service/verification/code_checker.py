@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import CheckCode, CodeChecked
-from shared.networks import IPv4OrIPv6
+from shared.networks import RequestSource
 from shared.numbers.spelling import clean
 from shared.phone import E164, mask
 from shared.tickets import LIFETIME, Ticket
@@ -31,23 +31,34 @@ class CheckRepository(Protocol):
     """Stores checks. Each call is atomic.
 
     ``count_attempt`` returns None if there is no code to compare. ``succeed`` refunds the attempt and returns None if a
-    newer verification has replaced this one.
+    newer verification has replaced this one. ``count_app_failure`` counts an incorrect code of an app and returns when
+    its window ends, or None if the app has had too many.
     """
 
     async def count_attempt(self, check: CodeCheck) -> CheckAttempt | None: ...
     async def succeed(self, success: SuccessfulCheck) -> Verified | None: ...
+    async def count_app_failure(self, app: str) -> datetime | None: ...
+    async def refund_app_failure(self, app: str, resets_at: datetime) -> None: ...
 
 
 class SourceNetworks(Protocol):
-    """Finds the network that incorrect codes from an address count on; None if they count on the number alone."""
+    """Finds what incorrect codes count on beside the number: the network, and the app; None if there is none."""
 
-    def source_network(self, address: IPv4OrIPv6 | None) -> str | None: ...
+    def source_network(self, source: RequestSource) -> str | None: ...
+    def source_app(self, source: RequestSource) -> str | None: ...
 
 
 class PrefixCounting(Protocol):
     """Finds the prefixes that spending counts a correct code on; None if it counts nothing."""
 
     def prefixes(self, number: E164) -> NumberPrefixes | None: ...
+
+
+class IncorrectCodeError(ServiceError):
+    """A code was compared and is incorrect. The caller gets the same refusal for every other reason."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.CODE_REFUSED)
 
 
 class CodeChecker:
@@ -87,11 +98,28 @@ class CodeChecker:
         """
         request = self._cleaned(request)
         check = self._check_of(request)
+        app = self._source_networks.source_app(request.source)
+        return await (self._check(request, check) if app is None else self._check_for_app(request, check, app))
+
+    async def _check_for_app(self, request: CheckCode, check: CodeCheck, app: str) -> CodeChecked:
+        """Count an incorrect code of the app before the check, and refund it unless the code is incorrect."""
+        resets_at = await self._repository.count_app_failure(app)
+        if resets_at is None:
+            await self._refuse_unusable(request, check)
+        is_incorrect = False
+        try:
+            return await self._check(request, check)
+        except IncorrectCodeError:
+            is_incorrect = True
+            raise
+        finally:
+            if not is_incorrect:
+                await self._repository.refund_app_failure(app, resets_at)
+
+    async def _check(self, request: CheckCode, check: CodeCheck) -> CodeChecked:
         attempt = await self._repository.count_attempt(check)
         if attempt is None:
-            self._deriver.pretend(E164(request.phone or ""))
-            await self._audit.record_unusable(check, request.dialect)
-            self._refuse("unusable", request)
+            await self._refuse_unusable(request, check)
         number = E164(request.phone or self._phones.open(attempt.phone_sealed))
         test = self._test_numbers.find(number)
         data = events.event_data(
@@ -104,7 +132,7 @@ class CodeChecker:
         )
         if not self._matches(request, attempt, number, test):
             await self._audit.record_incorrect(request, attempt, data)
-            self._refuse("incorrect", request)
+            self._refuse("incorrect", request, IncorrectCodeError())
         verified = await self._succeed(request, attempt, number, test, data)
         return self._checked(attempt, number, request, verified)
 
@@ -123,7 +151,7 @@ class CodeChecker:
             self._phones.ref(E164(request.phone)) if request.phone is not None else None,
             request.purpose,
             request.verification_id,
-            self._source_networks.source_network(request.address),
+            self._source_networks.source_network(request.source),
         )
 
     def _matches(self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None) -> bool:
@@ -154,10 +182,16 @@ class CodeChecker:
             )
         return verified
 
-    def _refuse(self, outcome: str, request: CheckCode) -> NoReturn:
+    async def _refuse_unusable(self, request: CheckCode, check: CodeCheck) -> NoReturn:
+        """Refuse where there is no code to compare, after the same work as an incorrect code costs."""
+        self._deriver.pretend(E164(request.phone or ""))
+        await self._audit.record_unusable(check, request.dialect)
+        self._refuse("unusable", request)
+
+    def _refuse(self, outcome: str, request: CheckCode, error: ServiceError | None = None) -> NoReturn:
         CHECKED.labels(outcome).inc()
         log.info("code.rejected", outcome=outcome, purpose=request.purpose.value, dialect=request.dialect)
-        raise ServiceError(ErrorCode.CODE_REFUSED)
+        raise error or ServiceError(ErrorCode.CODE_REFUSED)
 
     def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
         CHECKED.labels("correct").inc()

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.envelope import new_id
 from shared.internal_api.sms import AskStatus, CodeIssued, IssueCode, Purpose, Status
-from shared.networks import IPv4OrIPv6
+from shared.networks import RequestSource
 from shared.phone import E164
 from sms_service import events
 from sms_service.keys import Secrets
@@ -50,9 +50,9 @@ class CallerLimits(Protocol):
     ``refund_send`` takes back what ``charge_send`` counted on the number.
     """
 
-    async def charge_send(self, address: IPv4OrIPv6, phone_ref: int) -> None: ...
-    async def refund_send(self, address: IPv4OrIPv6, phone_ref: int) -> None: ...
-    async def charge_lookup(self, address: IPv4OrIPv6) -> None: ...
+    async def charge_send(self, source: RequestSource, phone_ref: int) -> None: ...
+    async def refund_send(self, source: RequestSource, phone_ref: int) -> None: ...
+    async def charge_lookup(self, source: RequestSource) -> None: ...
 
 
 class SpendingGuard(Protocol):
@@ -122,11 +122,11 @@ class CodeIssuer:
             raise
 
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
-        await self._callers.charge_send(request.address, recipient.ref)
+        await self._callers.charge_send(request.source, recipient.ref)
         try:
             return await self._issue(request, recipient)
         except ServiceError:
-            await self._callers.refund_send(request.address, recipient.ref)
+            await self._callers.refund_send(request.source, recipient.ref)
             raise
 
     async def _issue(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
@@ -210,7 +210,7 @@ class CodeIssuer:
 
     async def status(self, request: AskStatus) -> Status:
         """Return if a code may be requested now. Raises ``CALLER_LIMIT``, ``request.refuse`` or ``COOLDOWN``."""
-        await self._callers.charge_lookup(request.address)
+        await self._callers.charge_lookup(request.source)
         if request.refuse is not None:
             raise ServiceError(request.refuse)
         number = E164(request.phone)

@@ -17,6 +17,8 @@ FAILURES_FROM_ONE_NETWORK = 5
 NETWORK_FAILURES = 120
 NETWORK_FAILURE_WINDOW = timedelta(hours=1)
 """Incorrect codes from one network, over all numbers. ``CALLER_WRONG_CODES_PER_NETWORK_HOUR`` changes their number."""
+APP_FAILURES = 1_200
+"""Incorrect codes by way of one app's servers, in the same window. ``CALLER_WRONG_CODES_PER_APP_HOUR`` changes it."""
 SENDS_PER_WINDOW = 10
 """For one number over all dialects. A dialect may set a lower cap, not a higher one."""
 TEST_SENDS_PER_WINDOW = 100

@@ -14,10 +14,12 @@ from sms_service.verification.test_numbers import TestNumbers
 
 
 class CodeSettings(KeySettings, Protocol):
-    """The settings that hold keys, the limit on incorrect codes of a network, and the switches for development."""
+    """The settings that hold keys, the limits on incorrect codes, and the switches for development."""
 
     @property
     def caller_wrong_codes_per_network_hour(self) -> int: ...
+    @property
+    def caller_wrong_codes_per_app_hour(self) -> int: ...
 
     @property
     def reveal_codes(self) -> bool: ...
@@ -44,7 +46,9 @@ def provide_codes(
     spending_guard: SpendingGuard,
 ) -> None:
     """Give an application the issuer and the checker that the routes of ``verification.api`` call."""
-    store = VerificationStore(pool, settings.caller_wrong_codes_per_network_hour)
+    store = VerificationStore(
+        pool, settings.caller_wrong_codes_per_network_hour, settings.caller_wrong_codes_per_app_hour
+    )
     secrets = secrets_of(settings)
     audit = AuditRecorder(store, wake)
     app[api.ISSUER] = code_issuer.CodeIssuer(

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
+import structlog
 
 from shared.batching import Batcher, KeyedBatcher
+from shared.errors import ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection, is_rolled_back
 from sms_service.verification import audit_store, check_store, request_store
 from sms_service.verification.audit_events import VerificationEvent
-from sms_service.verification.limits import NETWORK_FAILURES, NumberState, Verification
+from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES, NumberState, Verification
 from sms_service.verification.models import AcceptedRequest, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 
 NUMBER_STATES = """
@@ -23,18 +25,21 @@ NUMBER_STATES = """
     order by request.position
 """
 
+log = structlog.get_logger()
+
 SENDS = "select now(), (select sends from number_activity where phone_ref = $1)"
 
 
 class VerificationStore:
     """The repository of ``CodeIssuer``, ``CodeChecker`` and ``AuditRecorder``.
 
-    ``network_failures`` is how many incorrect codes one network may enter in an hour.
+    ``network_failures`` and ``app_failures`` are how many incorrect codes one network and one app may enter in an hour.
     """
 
-    def __init__(self, pool: Pool, network_failures: int = NETWORK_FAILURES) -> None:
+    def __init__(self, pool: Pool, network_failures: int = NETWORK_FAILURES, app_failures: int = APP_FAILURES) -> None:
         self._pool = pool
         self._network_failures = network_failures
+        self._app_failures = app_failures
         self._state = Batcher(self._states)
         self._accept = KeyedBatcher(self._accept_all, lambda request: {request.phone_ref}, is_rolled_back)
         self._count_attempt = KeyedBatcher(
@@ -96,6 +101,19 @@ class VerificationStore:
     async def _count_all(self, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
         async with connection(self._pool) as conn:
             return await check_store.count_attempts(conn, checks, self._network_failures)
+
+    async def count_app_failure(self, app: str) -> datetime | None:
+        """Count an incorrect code of an app before the check; None if it has had too many in this hour."""
+        async with connection(self._pool) as conn:
+            return await check_store.count_app_failure(conn, app, self._app_failures)
+
+    async def refund_app_failure(self, app: str, resets_at: datetime) -> None:
+        """Subtract a counted incorrect code. Without PostgreSQL it stays counted until its window ends."""
+        try:
+            async with connection(self._pool) as conn:
+                await check_store.refund_app_failure(conn, app, resets_at)
+        except ServiceError:
+            log.warning("app_failure.not_refunded", app=app)
 
     async def succeed(self, success: SuccessfulCheck) -> Verified | None:
         """Record a correct code and refund its attempt; None if a newer verification has replaced this one."""

@@ -90,7 +90,6 @@ async def test_the_parts_for_android_phones_have_no_syntax_error(tmp_path: Path)
     assert [line for line in output.splitlines() if "yntax error" in line] == []
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("page", "language"), [("ios", "swift"), ("flutter", "dart")])
 async def test_samples_that_no_compiler_is_here_for_have_no_syntax_error(
     page: str, language: str, tmp_path: Path
@@ -103,7 +102,8 @@ async def test_samples_that_no_compiler_is_here_for_have_no_syntax_error(
         (tmp_path / name).write_text(part)
     (tmp_path / "broken").write_text(parts[0].replace("{", "", 1))
 
-    output = await run(tmp_path, "node", "parse.mjs", language, *names, "broken")
+    # The grammar of Swift is large: compiling it well would take longer than using it.
+    output = await run(tmp_path, "node", "--liftoff-only", "parse.mjs", language, *names, "broken")
 
     assert len(parts) > 1
     assert re.findall(r"^(?!broken:).+", output, re.MULTILINE) == []

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from support.app import App, fresh_number
 from support.database import Tables
-from support.quickstarts import story
+from support.quickstarts import scenario
 from support.quickstarts.lossy_proxy import lossy_proxy
 from support.quickstarts.pages import URL, samples
 from support.quickstarts.tools import HERE, node_modules, run
@@ -60,7 +60,7 @@ class Tab:
         await self._page.wait_for_function("() => window.drive !== undefined")
         outcome = await self._page.evaluate("(request) => drive(request)", {"step": step, "argument": argument})
         if "refused" in outcome:
-            raise story.RefusedError(outcome["refused"], outcome["retryAfter"])
+            raise scenario.RefusedError(outcome["refused"], outcome["retryAfter"])
         return outcome["result"]
 
     async def restart(self) -> None:
@@ -69,7 +69,7 @@ class Tab:
 
 async def test_the_client_survives_a_real_network(browser: Browser, app: App, tables: Tables, compiled: Files) -> None:
     async with lossy_proxy(app.gateway, compiled) as proxy, tab(browser, f"{proxy.url}/app/drive.html") as page:
-        await story.tell(Tab(page), proxy, app, tables)
+        await scenario.play(Tab(page), proxy, app, tables)
 
 
 async def test_two_tabs_do_not_refresh_at_once(browser: Browser, app: App, compiled: Files) -> None:
@@ -88,7 +88,9 @@ async def test_two_tabs_do_not_refresh_at_once(browser: Browser, app: App, compi
 
         assert users[0] == users[1]
         assert again == [[users[0]] * 5] * 2
-        assert proxy.sent[story.REFRESH] == 3, "the second tab at its start, and each tab after the token had expired"
+        assert proxy.sent[scenario.REFRESH] == 3, (
+            "the second tab at its start, and each tab after the token had expired"
+        )
 
 
 async def test_a_person_logs_in_and_out_on_the_page(browser: Browser, app: App, compiled: Files) -> None:
@@ -113,5 +115,5 @@ async def test_a_person_logs_in_and_out_on_the_page(browser: Browser, app: App, 
         await page.click("#log-out")
         await expect(page.locator("#number-form")).to_be_visible()
         assert await page.evaluate("localStorage.length") == 0
-        ended = [path for path in proxy.sent if path.startswith("/v2/sessions/") and path != story.REFRESH]
+        ended = [path for path in proxy.sent if path.startswith("/v2/sessions/") and path != scenario.REFRESH]
         assert len(ended) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.app import App, fresh_number
 from support.database import Tables
-from support.quickstarts import story
+from support.quickstarts import scenario
 from support.quickstarts.lossy_proxy import lossy_proxy
 from support.quickstarts.pages import URL, samples
 from support.quickstarts.process_client import running
@@ -30,7 +30,7 @@ async def test_the_client_for_mini_programs_survives_a_real_network(app: App, ta
     need("node")
     async with lossy_proxy(app.gateway) as proxy, running(tmp_path, "node", "driver.js") as client:
         mini_program(tmp_path, proxy.url)
-        await story.tell(client, proxy, app, tables)
+        await scenario.play(client, proxy, app, tables)
 
 
 async def test_the_page_of_the_mini_program_logs_a_user_in(app: App, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_the_client_for_android_survives_a_real_network(app: App, tables: 
 
     command = ("java", "-cp", f"classes:{kotlin_jars()}", "DriverKt")
     async with lossy_proxy(app.gateway) as proxy, running(tmp_path, *command, proxy.url) as client:
-        await story.tell(client, proxy, app, tables)
+        await scenario.play(client, proxy, app, tables)
     (serialization,) = re.findall(r"kotlinx-serialization-json:([\d.]+)", dependencies)
     assert f"kotlinx-serialization-json-jvm-{serialization}.jar" in kotlin_jars()
 

@@ -1,4 +1,4 @@
-// The steps of the story, for the two clients in JavaScript: haoma is the client that a page prints.
+// The steps of the scenario, for the two clients in JavaScript: haoma is the client that a page prints.
 let sent, ahead = 0;
 const now = Date.now;
 Date.now = () => now() + ahead;

@@ -8,7 +8,7 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
-from support.quickstarts.story import RefusedError
+from support.quickstarts.scenario import RefusedError
 
 
 class ProcessClient:

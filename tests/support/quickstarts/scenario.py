@@ -1,4 +1,4 @@
-"""What a client has to survive: one story for the samples of all languages."""
+"""What a client has to survive: one scenario for the samples of all languages."""
 
 from typing import Any, Protocol
 
@@ -29,8 +29,8 @@ class Client(Protocol):
         """End the client and start it again with the same storage."""
 
 
-async def tell(client: Client, proxy: LossyProxy, app: App, tables: Tables) -> None:
-    """The whole story of a user."""
+async def play(client: Client, proxy: LossyProxy, app: App, tables: Tables) -> None:
+    """Play all of it, for one new user."""
     number = fresh_number()
     await registers_although_answers_are_lost(client, proxy, app, number)
     await refreshes_once_for_many_calls(client, proxy)

@@ -12,11 +12,13 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Start", "README.md"),
+    ("Concepts", "docs/concepts.md"),
+    ("Guides", "docs/guides/*.md"),
+    ("Errors", "docs/errors.md"),
+    ("Contracts", "docs/contracts/*.md"),
+    ("Events", "docs/events.md"),
     ("Architecture", "docs/architecture.md"),
     ("Glossary", "docs/glossary.md"),
-    ("Events", "docs/events.md"),
-    ("Contracts", "docs/contracts/*.md"),
-    ("Guides", "docs/guides/*.md"),
     ("Services", "*/README.md"),
     ("Operations", "docs/operations/*.md"),
     ("Decisions", "docs/decisions/*.md"),
@@ -25,6 +27,8 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Contributing", "CONTRIBUTING.md"),
     ("Security", "SECURITY.md"),
     ("Changes", "CHANGELOG.md"),
+    ("中文", "README.zh.md"),
+    ("中文文档", "docs/zh/**/*.md"),
 )
 """The pages in their order: a title, and a file or the files of one section."""
 PICTURES = "docs/pictures/*"

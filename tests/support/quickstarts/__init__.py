@@ -1,0 +1,1 @@
+"""The samples of docs/guides as programs, and the tools that check them."""

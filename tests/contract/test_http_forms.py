@@ -23,7 +23,7 @@ def post(path: str = CALL, rest: bytes = PLAIN, *, version: str = "1.1", host: b
     return f"POST {path} HTTP/{version}\r\n".encode() + host + rest
 
 
-class Wire:
+class ClientConnection:
     """A connection to the gateway that sends bytes as they are."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -49,10 +49,10 @@ class Wire:
 
 
 @pytest.fixture
-async def wire(system: Stack) -> AsyncIterator[Wire]:
+async def connection(system: Stack) -> AsyncIterator[ClientConnection]:
     address = urlsplit(system.url("gateway"))
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    yield Wire(reader, writer)
+    yield ClientConnection(reader, writer)
     writer.close()
 
 
@@ -85,25 +85,27 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_every_form_of_a_request_is_read(wire: Wire, form: str) -> None:
-    ((status, _, body),) = await wire.responses(FORMS[form])
+async def test_every_form_of_a_request_is_read(connection: ClientConnection, form: str) -> None:
+    ((status, _, body),) = await connection.responses(FORMS[form])
     assert (status, body["code"]) == (403, "code_refused")
 
 
-async def test_a_client_that_waits_for_100_continue_gets_it_before_it_sends_its_body(wire: Wire) -> None:
-    first, second = await wire.responses(post(rest=b"Expect: 100-continue\r\n" + PLAIN), count=2)
+async def test_a_client_that_waits_for_100_continue_gets_it_before_it_sends_its_body(
+    connection: ClientConnection,
+) -> None:
+    first, second = await connection.responses(post(rest=b"Expect: 100-continue\r\n" + PLAIN), count=2)
     assert (first[0], second[0]) == (100, 403)
 
 
-async def test_a_connection_of_http_1_0_stays_open_if_the_client_asks_for_it(wire: Wire) -> None:
+async def test_a_connection_of_http_1_0_stays_open_if_the_client_asks_for_it(connection: ClientConnection) -> None:
     kept = post(version="1.0", rest=b"Connection: keep-alive\r\n" + PLAIN)
-    first, second = await wire.responses(kept * 2, count=2)
+    first, second = await connection.responses(kept * 2, count=2)
     assert (first[0], second[0]) == (403, 403)
     assert first[1]["connection"] == "keep-alive"
 
 
-async def test_requests_that_come_at_once_are_answered_in_order(wire: Wire) -> None:
-    first, second = await wire.responses(post() + post("/v2/nothing"), count=2)
+async def test_requests_that_come_at_once_are_answered_in_order(connection: ClientConnection) -> None:
+    first, second = await connection.responses(post() + post("/v2/nothing"), count=2)
     assert (first[0], second[0]) == (403, 404)
 
 
@@ -116,8 +118,8 @@ async def test_requests_that_come_at_once_are_answered_in_order(wire: Wire) -> N
     ],
     ids=lambda path: path[:30],
 )
-async def test_another_spelling_of_a_path_is_another_path(wire: Wire, path: str) -> None:
-    ((status, _, body),) = await wire.responses(post(path))
+async def test_another_spelling_of_a_path_is_another_path(connection: ClientConnection, path: str) -> None:
+    ((status, _, body),) = await connection.responses(post(path))
     assert (status, body["code"]) == (404, "not_found")
 
 
@@ -140,14 +142,20 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("form", AMBIGUOUS)
-async def test_a_request_that_two_servers_could_read_differently_is_refused(wire: Wire, form: str) -> None:
-    ((status, _, body),) = await wire.responses(AMBIGUOUS[form])
+async def test_a_request_that_two_servers_could_read_differently_is_refused(
+    connection: ClientConnection, form: str
+) -> None:
+    ((status, _, body),) = await connection.responses(AMBIGUOUS[form])
     assert (status, body["code"]) == (400, "parameter_invalid")
-    assert await wire.ends()
+    assert await connection.ends()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "TRACE", "PROPFIND", "OPTIONS", "LINK"])
-async def test_a_method_that_a_call_does_not_take_is_405_and_names_those_it_takes(wire: Wire, method: str) -> None:
-    ((status, headers, _),) = await wire.responses(f"{method} {CALL} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode())
+async def test_a_method_that_a_call_does_not_take_is_405_and_names_those_it_takes(
+    connection: ClientConnection, method: str
+) -> None:
+    ((status, headers, _),) = await connection.responses(
+        f"{method} {CALL} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode()
+    )
     assert status == 405
     assert headers["allow"] == "POST"

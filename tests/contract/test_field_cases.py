@@ -39,7 +39,7 @@ from support.database import Tables
 FIELD_CASES = Path(__file__).parent / "field_cases"
 SCRIPTS = {"fullwidth": "０", "arabic": "٠", "persian": "۰", "devanagari": "०", "thai": "๐", "bold": "𝟎"}
 """The digit zero of each script; the other nine follow it in Unicode."""
-LISTED_ORIGINS = "https://m.example.com,capacitor://localhost,http://localhost:5173"
+LISTED_ORIGINS = "https://m.example.com,https://localhost,capacitor://localhost,http://localhost:5173"
 PIECES = {"1": slice(0, 3), "2": slice(3, 7), "3": slice(7, None)}
 _PLACEHOLDER = re.compile(r"\{(?:(\w+):)?(\w+)(?:\.([123]))?\}")
 

@@ -17,6 +17,10 @@ MAX_READINGS = 8
 _BREAKS = re.compile(r"[\n\v\f\r\x1c-\x1e\x85\u2028\u2029/\\]")
 """Characters between two numbers in one field."""
 _GAPS = re.compile(r"[\s(){}\[\]]")
+_NUMBERING = re.compile(r"\s*(?:[(（\[【]?\d{1,2}[)）\]】]|\d{1,2}\.\s|[①-⑳]\s)")
+"""The place of an entry in a list: ``1. …``, ``(2) …``, ``③ …``."""
+_LEFTOVER = re.compile(r"(?:[(（\[【]\d{1,4}[)）\]】]|\.0{1,2}|\+)$")
+"""What exports and duplicates leave behind a number: ``(2)``, the ``.0`` of a spreadsheet, a plus sign."""
 _CONTEXT = re.compile(r"phonecontext=\+([0-9]{1,15})")
 _RUN = re.compile(r"[*#]*\+?[0-9][0-9+*# ]*|\+[0-9+ ]+")
 _STAR_CODE = re.compile(r"[*#]+(?:[0-9]{2,3}[*# ] *|[0-9]{2})")
@@ -29,14 +33,15 @@ def read_entry(text: str, calling_code: str = MAINLAND, served: Collection[str] 
 
     It reads every number that ``shared.phone.parse`` reads. It also reads ``tel:``, ``sms:`` and vCard addresses with
     their parameters (RFC 3966, RFC 6350), and drops pauses, extensions, star codes, a calling code that is written
-    twice, exit codes of other countries, and labels beside the number. It reads the first of several numbers.
+    twice, exit codes of other countries, labels beside the number, and a place in a list before it. It reads the first
+    of several numbers.
     """
     if number := _parse(text, calling_code, served):
         return number
     if len(text) > MAX_SPELLING:
         return None
     seen = {(clean(text), calling_code)}
-    for reading in islice(_readings(_marked(text), calling_code, served), MAX_READINGS):
+    for reading in islice(_readings(_marked(_bare(text)), calling_code, served), MAX_READINGS):
         if reading not in seen and (number := _parse(*reading, served)):
             return number
         seen.add(reading)
@@ -48,6 +53,12 @@ def _parse(text: str, calling_code: str, served: Collection[str]) -> E164 | None
         return parse(text, calling_code=calling_code, served=served)
     except ServiceError:
         return None
+
+
+def _bare(text: str) -> str:
+    """A text without its place in a list before it and without leftovers behind it."""
+    numbering = _NUMBERING.match(text)
+    return _LEFTOVER.sub("", text[numbering.end() if numbering else 0 :].rstrip())
 
 
 def _marked(text: str) -> str:

@@ -8,8 +8,11 @@ _EMOJI = frozenset({"So", "Cn"})
 """Symbols, and emoji that are younger than Python's tables."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Mn", "Me", "Zl", "Zp", "Zs"})
 """Controls, formats, separators, and marks, which need a letter to stand on."""
-_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\U00013441\U00013442\U0001d159")
-"""Letters and symbols without ink: Hangul fillers, the blank of Braille, blanks of hieroglyphs, a note without head."""
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffc\U00013441\U00013442\U0001d159")
+"""Letters and symbols without ink: Hangul fillers, the blank of Braille, what stands for a picture that was pasted,
+blanks of hieroglyphs, a note without head."""
+_NONCHARACTERS = range(0xFDD0, 0xFDF0)
+"""Code points that will never be characters, as are the last two of each plane."""
 _IGNORABLE = range(0xE0000, 0xE1000)
 """Tags and variation selectors, with room for more of them: Unicode reserves all of it for what is not shown."""
 _FLAG_LETTERS = range(0x1F1E6, 0x1F200)
@@ -18,10 +21,14 @@ _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
 def is_visible(text: str) -> bool:
     """Whether a reader sees anything of a text."""
-    return any(
-        unicodedata.category(char) not in _UNSEEN and char not in _BLANK_LETTERS and ord(char) not in _IGNORABLE
-        for char in text
-    )
+    return any(map(_has_ink, text))
+
+
+def _has_ink(char: str) -> bool:
+    if unicodedata.category(char) in _UNSEEN or char in _BLANK_LETTERS:
+        return False
+    code = ord(char)
+    return code not in _IGNORABLE and code not in _NONCHARACTERS and code & 0xFFFE != 0xFFFE
 
 
 def count_characters(text: str) -> int:

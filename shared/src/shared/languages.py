@@ -5,10 +5,14 @@ Phones name languages in many ways: ``zh-Hans-CN``, ``zh_CN_#Hans``, ``en_US.UTF
 """
 
 import re
+import unicodedata
 
+_CHINESE = "zh|zho|chi|cmn|yue|wuu|hak|nan|gan|hsn|lzh|chs|cht|zhs|zht|chinese|cn"
+"""Tags of Chinese and of its branches, the names that Windows gives to it, and a country in place of a language."""
 _LANGUAGE = re.compile(
-    r"""[\s"']*(?:(zh|zho|chi|cmn|yue|chinese|cn)|(en|eng|english)|(\*))(?![a-z0-9])  # the language, or any
-        [^;]*(?:;\s*q\s*=\s*"?([0-9]*(?:[.,][0-9]*)?))?""",  # the rest of the tag, and its weight
+    rf"""[\s"'(\[{{]*(?:((?:{_CHINESE})(?![a-z0-9])|[简簡繁]?[体體]?中文)  # Chinese,
+        |((?:en|eng|enu|english)(?![a-z0-9])|英[语語文])|(\*))  # English, or any
+        (?:[^;]*;(?!\s*q\s*=))*[^;]*(?:;\s*q\s*=\s*"?([0-9]*(?:[.,][0-9]*)?))?""",  # the rest of the tag, its weight
     re.VERBOSE,
 )
 _BETWEEN_LANGUAGES = re.compile(r",(?!\s*[0-9])")  # some clients write a weight as ``q=0,8``
@@ -29,12 +33,20 @@ def language_named(accepted: str) -> str | None:
     None if it names another language only, names none, or prefers any (``*``).
     """
     best, best_weight = None, 0.0
-    for item in _BETWEEN_LANGUAGES.split(accepted[:_MAX_LENGTH].lower())[:_MAX_LANGUAGES]:
+    for item in _BETWEEN_LANGUAGES.split(_plain(accepted[:_MAX_LENGTH]))[:_MAX_LANGUAGES]:
         named = _LANGUAGE.match(item)
         weight = _weight(named[4]) if named else 0.0
         if named and weight > best_weight:
             best, best_weight = "zh" if named[1] else "en" if named[2] else None, weight
     return best
+
+
+def _plain(text: str) -> str:
+    """A text in lower case, without compatibility forms such as full-width letters and without invisible characters."""
+    if text.isascii():
+        return text.lower()
+    compatible = unicodedata.normalize("NFKC", text)
+    return "".join(char for char in compatible if unicodedata.category(char) != "Cf").lower()
 
 
 def _weight(text: str | None) -> float:

@@ -24,10 +24,15 @@ BLOCK = 16
 MAX_DIGITS = 20
 MAINLAND_MOBILE = "1[3-9][0-9]{9}"
 """The shape of a mainland mobile number. Libraries learn of newly assigned ranges too late."""
-_ACCESS_CODE = "1(?:[12][0-9]|79)[0-9]{2}|10131|10190|10193"
-"""What people of the mainland dial before a number to choose a carrier, such as 17951, 12593 and 10193."""
+_ACCESS_CODE = "12583[1-9]|1(?:[12][0-9]|79)[0-9]{2}|10131|10190|10193"
+"""What people of the mainland dial before a number to choose a carrier, such as 17951, 12593 and 10193.
+
+After 12583 comes which of their own further numbers calls.
+"""
 _PLAIN = re.compile(rf"(?:\+86|0086|86)?({MAINLAND_MOBILE})")
-_MAINLAND = re.compile(rf"((?:\+|(?:\+|{_ACCESS_CODE})?00)?86)?(?:(?:{_ACCESS_CODE})?0?)({MAINLAND_MOBILE})")
+_MAINLAND = re.compile(
+    rf"((?:\+|(?:\+|{_ACCESS_CODE})?00|{_ACCESS_CODE})?86)?(?:(?:{_ACCESS_CODE})?0?)({MAINLAND_MOBILE})"
+)
 _DIGITS = re.compile(r"\+?[0-9]+")
 _EXIT_CODE = re.compile(r"^\+?00")
 

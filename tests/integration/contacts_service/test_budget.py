@@ -60,6 +60,16 @@ async def age(redis: Redis, user_id: int, seconds: int) -> None:
     await redis.set(f"{{contacts:{user_id}}}:since", int(time.time()) - seconds)
 
 
+async def test_all_keys_of_a_user_share_a_hash_tag_as_redis_cluster_requires(
+    budget: Budget, redis: Redis, user_id: int
+) -> None:
+    await budget.charge(user_id, refs(30))
+
+    keys = [key.decode() async for key in redis.scan_iter(match=f"*{user_id}*")]
+    assert len(keys) >= 2
+    assert {key[: key.index("}") + 1] for key in keys} == {f"{{contacts:{user_id}}}"}
+
+
 async def test_small_address_books_are_counted_exactly(budget: Budget, user_id: int) -> None:
     charge = await budget.charge(user_id, refs(30))
 

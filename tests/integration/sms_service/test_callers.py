@@ -204,6 +204,16 @@ async def test_keys_expire_when_their_limit_is_full_again(
     assert all(0 < ttl <= limit.period / limit.allowed * 1000 for ttl, limit in zip(left, limits, strict=True))
 
 
+async def test_all_keys_of_one_call_share_a_hash_tag_as_redis_cluster_requires(
+    callers: CallerRateLimits, redis: Redis, network: str
+) -> None:
+    await send(callers, at(network))
+    await callers.charge_lookup(at(network))
+    keys = [key.decode() async for key in redis.scan_iter(match=f"*{network}*")]
+    assert len(keys) >= 5
+    assert {key[: key.index("}") + 1] for key in keys} == {f"{{callers:{network}.0/24}}"}
+
+
 async def test_a_server_that_lost_the_script_gets_it_again(redis: Redis, network: str) -> None:
     decide = Script(redis, "sms_service.callers", "lua/charge.lua")
     decide._digest = "0" * 40

@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
@@ -191,6 +192,37 @@ async def test_a_receipt_that_could_belong_to_two_messages_changes_neither(sms: 
     assert [(line["event"], line["log_level"], line["effect"]) for line in logged] == [
         ("receipt.unknown", "warning", "unknown")
     ]
+
+
+@pytest.mark.parametrize("success", [True, False])
+async def test_a_report_of_aliyun_is_read_as_aliyun_writes_it(sms: Sms, receipts: Receipts, success: bool) -> None:
+    number, message_id = await sent(sms, "aliyun")
+    times = {"send_time": "2026-11-28 00:00:00", "report_time": "2026-11-28 00:00:02"}
+    status = {"success": success, "err_code": "DELIVERED" if success else "MN:0001", "err_msg": "用户接收成功"}
+    ids = {"biz_id": "932702304080415357^0", "out_id": str(message_id), "phone_number": number[3:], "sms_size": "1"}
+
+    await take(receipts, aliyun(times | status | ids))
+
+    (attempt,) = await sms.attempts(number)
+    assert attempt["receipt"] == ("delivered" if success else "failed")
+
+
+@pytest.mark.parametrize("base", [BASE, BASE.replace("example.com", "example.com:443")])
+@pytest.mark.parametrize("signed", [BASE, BASE.replace("example.com", "example.com:443")])
+async def test_a_signature_of_twilio_holds_with_and_without_the_port_in_the_address(
+    sms: Sms, receipts: Receipts, base: str, signed: str
+) -> None:
+    number, message_id = await sent(sms, "twilio")
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered", "ErrorCode": "", "RawDlrDoneDate": "2611280000"}
+    url = f"{signed}/twilio?m={message_id}"
+    signature = RequestValidator("12345").compute_signature(url, form)
+    body = urlencode(form).encode()
+    request = forward("twilio", body, f"m={message_id}", {"x-twilio-signature": signature})
+
+    await receipts.take("twilio", callback(request, base))
+
+    (attempt,) = await sms.attempts(number)
+    assert attempt["receipt"] == "delivered"
 
 
 async def test_a_receipt_for_an_unknown_message_or_from_another_sender_is_ignored(sms: Sms, receipts: Receipts) -> None:

@@ -37,7 +37,7 @@ async def test_language_dialect_and_client_of_the_request_choose_the_text(sms: S
         [(Scope(), "Acme")],
         [(Scope(client="ios"), Autofill(domain="example.com")), (Scope(dialect="native"), Autofill("FA+9qCX9VSu"))],
     )
-    chinese = "Acme验证码 <code>，用于注册，5 分钟内有效，请勿泄露。"
+    chinese = "Acme注册验证码 <code>，5 分钟内有效，请勿泄露。"
     assert (await sent(sms, texts))[0] == chinese
     assert (await sent(sms, texts, language="en", dialect="tel"))[0] == "Acme <code>"
     assert (await sent(sms, texts, client="ios"))[0] == f"{chinese}\n@example.com #<code>"
@@ -75,4 +75,4 @@ async def test_a_client_cannot_write_into_a_message(sms: Sms) -> None:
     texts = Texts([], [], [(Scope(client="ios"), Autofill(domain="example.com"))])
     for client in ("@evil.example #1", "{code}", "FA+9qCX9VSu", "IOS", "ios "):
         text, _ = await sent(sms, texts, client=client)
-        assert text == "【好码】验证码 <code>，用于注册，5 分钟内有效，请勿泄露。"
+        assert text == "【好码】注册验证码 <code>，5 分钟内有效，请勿泄露。"

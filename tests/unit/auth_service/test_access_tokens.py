@@ -76,6 +76,11 @@ def test_a_token_is_valid_for_its_session_for_fifteen_minutes() -> None:
     assert timedelta(minutes=15) == LIFETIME
 
 
+def test_a_token_has_no_time_before_which_it_is_refused_because_clocks_of_phones_and_servers_differ() -> None:
+    claims = claims_of(tokens().sign(USER, SESSION, now=NOW), tokens()._keys)
+    assert claims.keys() == {"iss", "sub", "aud", "sid", "iat", "exp", "jti"}
+
+
 def test_an_unchanged_token_is_accepted_so_each_forgery_below_fails_for_its_own_reason() -> None:
     assert tokens().session_of(forged(lambda _: None), now=NOW) == SESSION
 

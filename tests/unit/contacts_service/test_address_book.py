@@ -124,6 +124,26 @@ def test_a_label_or_a_second_number_beside_the_number_is_left_out(entry: str) ->
 @pytest.mark.parametrize(
     "entry",
     [
+        "13800138000 (2)",
+        "13800138000（２）",
+        "1. 138 0013 8000",
+        "(3) 13800138000",
+        "① 13800138000",
+        "12) +86 13800138000",
+        "13800138000.0",
+        "8613800138000.00",
+        "13800138000+",
+        "1. 13800138000.0",
+        "1. 手机 13800138000 (2)",
+    ],
+)
+def test_a_place_in_a_list_and_what_exports_leave_behind_are_cut_off(entry: str) -> None:
+    assert read_entry(entry) == FRIEND
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
         "",
         " ",
         "mother",
@@ -142,6 +162,12 @@ def test_a_label_or_a_second_number_beside_the_number_is_left_out(entry: str) ->
         "*100#",
         "1069013800138000",
         "110101198001011380",
+        "1 13800138000",
+        "13800138000 12",
+        "1.13800138000.5",
+        "(2)",
+        "1.",
+        "(".ljust(MAX_SPELLING, " "),
         "001 86 138 0013 8000",
         "+1 86 138 0013 8000",
         "1 86 138 0013 8000",

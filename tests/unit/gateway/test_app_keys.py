@@ -10,15 +10,24 @@ from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
 from gateway import __main__
-from gateway.http.app_keys import AppKey, AppServers, generate, parse_app_keys
+from gateway.http.app_keys import PREFIX, AppKey, AppServers, generate, parse_app_keys
 from gateway.http.callers import Callers
 from gateway.settings import GatewaySettings
+from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
 from shared.process.settings import load
 
-SHOP, SHOP_ENTRY = generate("shop")
-OLD_SHOP, OLD_SHOP_ENTRY = generate("shop")
-WIKI, WIKI_ENTRY = generate("wiki-2")
+
+def made(app: str, seed: str) -> tuple[str, AppKey]:
+    """A key as ``generate`` makes them, but the same in every process: the names of tests contain it."""
+    key = PREFIX + to_base64url(hashlib.sha256(seed.encode()).digest())
+    return key, AppKey.parse(f"{app}:{hashlib.sha256(key.encode()).hexdigest()}")
+
+
+SHOP, SHOP_ENTRY = made("shop", "new")
+OLD_SHOP, OLD_SHOP_ENTRY = made("shop", "old")
+WIKI, WIKI_ENTRY = made("wiki-2", "wiki")
+UNKNOWN, _ = made("shop", "unknown")
 DIGEST = str(WIKI_ENTRY).partition(":")[2]
 SERVERS = AppServers([SHOP_ENTRY, OLD_SHOP_ENTRY, WIKI_ENTRY])
 
@@ -31,10 +40,11 @@ def sent_with(*authorizations: str, **headers: str) -> web.Request:
 
 
 def test_a_key_is_random_and_only_its_digest_is_configured() -> None:
-    assert re.fullmatch(r"haoma_app_[\w-]{43}", SHOP)
-    assert SHOP != OLD_SHOP
-    assert str(SHOP_ENTRY) == f"shop:{hashlib.sha256(SHOP.encode()).hexdigest()}"
-    assert AppKey.parse(str(SHOP_ENTRY)) == SHOP_ENTRY
+    (key, entry), (other, _) = generate("shop"), generate("shop")
+    assert re.fullmatch(r"haoma_app_[\w-]{43}", key)
+    assert key != other
+    assert str(entry) == f"shop:{hashlib.sha256(key.encode()).hexdigest()}"
+    assert AppKey.parse(str(entry)) == entry
 
 
 @pytest.mark.parametrize(
@@ -62,7 +72,7 @@ def test_a_request_without_a_key_is_that_of_a_stranger(headers: tuple[str, ...])
         ("App ",),
         ("App,",),
         ("app unknown",),
-        (f"App {generate('shop')[0]}",),
+        (f"App {UNKNOWN}",),
         (f"App {SHOP}x",),
         (f"App {SHOP[:-1]}",),
         (f"App {SHOP.upper()}",),

@@ -65,6 +65,13 @@ def test_characters_are_counted_as_a_reader_sees_them(text: str, count: int) -> 
         "\u00a0",
         "\u061c",
         "\U0001d159",
+        "\ufffc",
+        "\ufdd0",
+        "\uffff",
+        "\U0001fffe",
+        "\U0010ffff",
+        "\u2062",
+        "\u1680",
         "\u200b\u2800\u00ad\U000e0041",
     ],
     ids=ascii,
@@ -76,7 +83,7 @@ def test_text_without_anything_to_be_seen_is_no_nickname(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "张", FAMILY, ENGLAND, "می\u200cخواهم", "\u200bx", "्र", "🫠", "-", "\ue000", "ㅤa"]
+    "text", ["a", "张", FAMILY, ENGLAND, "می\u200cخواهم", "\u200bx", "्र", "🫠", "-", "\ue000", "ㅤa", "\ufffd", "\ufffcx"]
 )
 def test_what_a_reader_sees_is_a_nickname(text: str) -> None:
     assert is_visible(text)

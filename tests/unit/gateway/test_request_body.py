@@ -11,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.request_body import BodyError, BodyFault, parse_form, parse_json, read_fields
+from gateway.http.request_body import FORM, BodyError, BodyFault, parse_form, parse_json, read_fields
 from shared.errors import ErrorCode, ServiceError
 
 INVALID = {
@@ -75,11 +75,12 @@ def test_other_repeated_names_and_endless_lists_are_refused(text: str) -> None:
     assert refusal.value.code is ErrorCode.PARAMETER_INVALID
 
 
-async def read(body: bytes, content_type: str = "multipart/form-data; boundary=X") -> dict[str, Any]:
+async def read(body: bytes, content_type: str = "multipart/form-data; boundary=X", **headers: str) -> dict[str, Any]:
     content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
     content.feed_data(body)
     content.feed_eof()
-    request = make_mocked_request("POST", "/", headers={"Content-Type": content_type}, payload=content)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = make_mocked_request("POST", "/", headers={"Content-Type": content_type, **named}, payload=content)
     return await read_fields(request, 2**16, ())
 
 
@@ -93,6 +94,66 @@ FIELD = 'Content-Disposition: form-data; name="a"'
 async def test_the_fields_of_a_multipart_form_are_read() -> None:
     second = part(FIELD.replace('"a"', '"b"') + "\r\nContent-Type: text/plain", "张\r\n--Y".encode())
     assert await read(part(FIELD) + second + b"--X--\r\n") == {"a": "1", "b": "张\r\n--Y"}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "text/plain; charset=UTF-8",
+        "application/octet-stream",
+        "multipart/form-data",
+        "multipart/form-data; charset=utf-8",
+        "Multipart/Form-Data; boundary=other",
+    ],
+)
+async def test_a_field_may_have_any_of_the_labels_that_clients_give_it(label: str) -> None:
+    first = f"content-disposition: form-data; name=a\r\ncontent-type: {label}"
+    second = f"Content-Type: {label}\r\nContent-Disposition: form-data; name=b\r\nContent-Length: 1"
+    assert await read(part(first) + part(second) + b"--X--\r\n") == {"a": "1", "b": "1"}
+
+
+@pytest.mark.parametrize("label", ["application/json", "image/png", "multipart/mixed; boundary=Y", "text/html"])
+async def test_a_part_that_is_no_plain_text_is_refused(label: str) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        await read(part(f"{FIELD}\r\nContent-Type: {label}") + b"--X--\r\n")
+    assert refusal.value.code is ErrorCode.PARAMETER_INVALID
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-8", "UTF8", "utf_8", "'utf-8'", '"utf-8"', "", "iso-8859-1", "US-ASCII", "GBK", "windows-1252"]
+)
+@pytest.mark.parametrize(("media_type", "body"), [("application/json", b'{"a":"1"}'), (FORM, b"a=%31")])
+async def test_a_body_of_ascii_text_may_name_any_character_set_that_is_like_ascii(
+    charset: str, media_type: str, body: bytes
+) -> None:
+    assert await read(body, f"{media_type}; charset={charset}") == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json; charset=utf-16", b'{"a":"1"}'),
+        ("application/json; charset=x-unknown", b'{"a":"1"}'),
+        ("application/json; charset=gbk", '{"a":"张"}'.encode("gbk")),
+        ("application/json; charset=gbk", '{"a":"张"}'.encode()),
+        (f"{FORM}; charset=gbk", b"a=%D5%C5"),
+        (f"{FORM}; charset=iso-8859-1", b"a=caf%e9"),
+    ],
+)
+async def test_another_character_set_is_refused_with_its_reason(content_type: str, body: bytes) -> None:
+    with pytest.raises(BodyError) as refusal:
+        await read(body, content_type)
+    assert refusal.value.fault is BodyFault.CHARSET
+
+
+@pytest.mark.parametrize(("encoding", "is_read"), [("identity", True), ("", True), ("gzip", False), ("br", False)])
+async def test_a_compressed_body_is_refused_with_its_reason(encoding: str, is_read: bool) -> None:
+    if is_read:
+        assert await read(b'{"a":"1"}', "application/json", Content_Encoding=encoding) == {"a": "1"}
+        return
+    with pytest.raises(BodyError) as refusal:
+        await read(b'{"a":"1"}', "application/json", Content_Encoding=encoding)
+    assert refusal.value.fault is BodyFault.COMPRESSED
 
 
 async def test_an_empty_multipart_form_has_no_fields() -> None:

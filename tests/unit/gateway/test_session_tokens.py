@@ -2,6 +2,7 @@
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
 
 from gateway.http.session_tokens import cookies
 
@@ -26,3 +27,8 @@ from gateway.http.session_tokens import cookies
 )
 def test_every_cookie_that_may_hold_a_token_is_found(header: str, tokens: list[str]) -> None:
     assert cookies(make_mocked_request("GET", "/", headers={"Cookie": header})) == tokens
+
+
+def test_cookies_may_come_in_several_headers() -> None:
+    headers = CIMultiDict([("Cookie", "a=1"), ("Cookie", "session=ours"), ("cookie", "session=theirs; b=2")])
+    assert cookies(make_mocked_request("GET", "/", headers=headers)) == ["ours", "theirs"]

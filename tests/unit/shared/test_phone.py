@@ -29,6 +29,9 @@ KEYS = PhoneKeys(bytes(range(32)))
         "17951 138 0013 8000",
         "10193 138 0013 8000",
         "17951 0086 13800138000",
+        "17951 86 13800138000",
+        "125831 13800138000",
+        "12583 2 138 0013 8000",
         "１３８００１３８０００",
         "١٣٨٠٠١٣٨٠٠٠",
         "＋８６１３８００１３８０００",
@@ -45,6 +48,11 @@ KEYS = PhoneKeys(bytes(range(32)))
 )
 def test_all_spellings_of_a_number_are_parsed_to_the_same_number(spelling: str) -> None:
     assert parse(spelling) == "+8613800138000"
+
+
+@pytest.mark.parametrize("prefix", range(130, 200))
+def test_every_range_of_mainland_mobile_numbers_is_read_also_one_that_is_not_assigned_yet(prefix: int) -> None:
+    assert parse(f"{prefix} 0013 8000") == f"+86{prefix}00138000"
 
 
 @pytest.mark.parametrize(

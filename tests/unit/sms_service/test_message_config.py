@@ -84,7 +84,7 @@ def refusal(file: Path, text: str) -> str:
         ),
         (
             MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "tel"),
-            "【好码】验证码 012345，用于登录，5 分钟内有效，请勿泄露。",
+            "【好码】登录验证码 012345，5 分钟内有效，请勿泄露。",
         ),
     ],
 )
@@ -103,7 +103,7 @@ def test_the_examples_in_the_documentation_are_valid(file: Path) -> None:
         "【某某】012345 是您的登录验证码，5 分钟内有效"
     )
     mainland = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
-    assert tables.composer.compose("012345", mainland, timedelta(minutes=5)).startswith("验证码 012345，用于登录")
+    assert tables.composer.compose("012345", mainland, timedelta(minutes=5)).startswith("登录验证码 012345，")
 
 
 def test_a_file_without_texts_uses_the_built_in_templates(file: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_text_too_long_for_an_android_app_is_refused_if_there_is_an_app(file: 
     domain = "a-very-long-name-of-a-domain.example.com"
     named = f'[[autofill]]\ndomain = "{domain}"\n'
     reading(file, named)
-    assert "line 6: autofill[0]: with app_hash, the zh text for " in refusal(file, named + 'app_hash = "FA+9qCX9VSu"\n')
+    assert "line 6: autofill[0]: with app_hash, the en text for " in refusal(file, named + 'app_hash = "FA+9qCX9VSu"\n')
 
 
 def full(prefix: str, dialect: str) -> str:

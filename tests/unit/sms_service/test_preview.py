@@ -15,14 +15,14 @@ def test_each_purpose_is_shown_as_it_would_be_sent() -> None:
     shown = preview(texts, AMERICA, None, "native", "ios").split("\n\n")
     assert len(shown) == 4
     assert shown[0] == (
-        "sign_up (en): GSM-7, 118 of 160, 1 segment\n"
-        "    [Haoma] 012345 is your code to sign up. It is valid for 5 minutes. Do not share it with anyone.\n"
+        "sign_up (en): GSM-7, 112 of 160, 1 segment\n"
+        "    [Haoma] 012345 is your code to sign up, valid for 5 minutes. Do not share it with anyone.\n"
         "    @example.com #012345"
     )
 
 
 def test_the_language_is_that_of_the_country_unless_it_is_passed() -> None:
-    assert preview(BUILT_IN, HONG_KONG).startswith("sign_up (zh): UCS-2, 33 of 70, 1 segment\n    【好码】")
+    assert preview(BUILT_IN, HONG_KONG).startswith("sign_up (zh): UCS-2, 30 of 70, 1 segment\n    【好码】")
     assert preview(BUILT_IN, HONG_KONG, Language.ENGLISH).startswith("sign_up (en): GSM-7, ")
 
 

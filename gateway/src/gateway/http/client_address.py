@@ -12,7 +12,7 @@ Address = IPv4Address | IPv6Address
 Networks = Sequence[IPv4Network | IPv6Network]
 
 FORWARDED = "X-Forwarded-For"
-_WITH_PORT = re.compile(r"\[\s*([0-9A-Fa-f:.]+)\s*\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
+_WITH_PORT = re.compile(r"\[\s*([0-9A-Fa-f:.]+(?:%[\w.~-]+)?)\s*\](?::[0-9]{0,5})?|([0-9.]+):[0-9]{0,5}")
 
 log = structlog.get_logger()
 
@@ -38,7 +38,6 @@ class ClientAddresses:
         It is the hop next to that server. Ask only for a server that is known by its key: any other client may lie.
         """
         _, hops = _walk(request, self._proxies)
-        hops = [hop for hop in hops if hop.strip()]
         return _parse_hop(hops[-1]) if hops else None
 
 
@@ -48,9 +47,12 @@ def client_address(request: web.Request, proxies: Networks) -> Address:
 
 
 def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
-    """The client's address, and the hops that it told itself, the nearest last."""
+    """The client's address, and the hops that it told itself, the nearest last.
+
+    Empty elements of the list do not count (RFC 9110, 5.6.1.2).
+    """
     address = _parse_hop(request.remote or "") or IPv6Address("::")
-    hops = ",".join(request.headers.getall(FORWARDED, [])).split(",")
+    hops = list(filter(str.strip, ",".join(request.headers.getall(FORWARDED, [])).split(",")))
     while hops and any(address in network for network in proxies):
         hop = _parse_hop(hops.pop())
         if hop is None:
@@ -60,10 +62,10 @@ def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
 
 
 def _parse_hop(text: str) -> Address | None:
-    """An address, with or without quotes, brackets and a port."""
+    """An address, with or without quotes, brackets, a port and a zone (``fe80::1%eth0``), which is dropped."""
     text = text.strip(" \t\"'")
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         match = _WITH_PORT.fullmatch(text)
         return _parse_hop(match[1] or match[2]) if match else None

@@ -83,6 +83,8 @@ BODY_DETAILS = {
             "Content-Type 缺失或不受支持，请使用 application/json、application/x-www-form-urlencoded "
             "或 multipart/form-data。"
         ),
+        BodyFault.CHARSET: "请求内容的字符集不受支持，请使用 UTF-8。",
+        BodyFault.COMPRESSED: "不接受压缩的请求内容（Content-Encoding）。",
         BodyFault.JSON_AS_FORM: "请求内容像 JSON，却按表单读取。请设置 Content-Type: application/json。",
         BodyFault.FILE: "不接受文件，请只提交文本字段。",
     },
@@ -91,6 +93,8 @@ BODY_DETAILS = {
             "The Content-Type is missing or not accepted. Use application/json, application/x-www-form-urlencoded "
             "or multipart/form-data."
         ),
+        BodyFault.CHARSET: "The character set of the body is not accepted. Send UTF-8.",
+        BodyFault.COMPRESSED: "A compressed body (Content-Encoding) is not accepted.",
         BodyFault.JSON_AS_FORM: "The body looks like JSON but was read as a form. Send Content-Type: application/json.",
         BodyFault.FILE: "Files are not accepted. Send text fields only.",
     },

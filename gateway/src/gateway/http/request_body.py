@@ -26,7 +26,15 @@ JSON, FORM, MULTIPART = "application/json", "application/x-www-form-urlencoded",
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _LIST_ITEM = re.compile(r"([^\[\]]+)\[[0-9]*\]")
 """An item of a list in a form: ``phones[]`` or ``phones[0]``."""
+_UTF_8 = {"utf-8", "utf8"}
+_LIKE_ASCII = {"ascii", "us-ascii", "iso-8859-1", "latin1", "windows-1252", "gbk", "gb2312", "gb18030", "big5"}
+"""Character sets that clients name by default, such as Apache HttpClient's Latin-1. ASCII text is the same in them."""
+_ESCAPED_BEYOND_ASCII = re.compile(b"%[89a-f]", re.IGNORECASE)
 _TEXT_ENCODINGS = {"7bit", "8bit", "binary"}
+_FIELD_TYPES = {"text/plain", "application/octet-stream"}
+"""The media types with which clients label fields of a multipart form."""
+_LABEL_OF_WHOLE_FORM = re.compile(rb"\r\nContent-Type: *multipart/form-data[^\r\n]*(?=\r\n)", re.IGNORECASE)
+"""A header with which Retrofit's ``RequestBody`` is often told to label a field, as if it were a form of its own."""
 
 Pairs = list[tuple[str, str]]
 
@@ -35,6 +43,8 @@ class BodyFault(StrEnum):
     """Why a body cannot be read, where a word on it helps the client's developer."""
 
     MEDIA_TYPE = "media_type"
+    CHARSET = "charset"
+    COMPRESSED = "compressed"
     JSON_AS_FORM = "json_as_form"
     FILE = "file"
 
@@ -55,17 +65,24 @@ async def read_fields(request: web.Request, max_bytes: int, lists: Collection[st
     Raises ``PARAMETER_INVALID``.
     """
     media_type = request.content_type
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        _refuse()  # the bodies of these calls are too small to need compression
+    if (request.headers.get("Content-Encoding") or "identity").lower() != "identity":
+        raise BodyError(BodyFault.COMPRESSED)  # the bodies of these calls are too small to need compression
     if media_type not in {JSON, FORM, MULTIPART}:
         raise BodyError(BodyFault.MEDIA_TYPE)
-    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
-        _refuse()
     raw = await read_body(request, max_bytes)
+    _require_utf_8(request, raw)
     if media_type == MULTIPART:
         return _collect(await _multipart_pairs(raw, request, MAX_LIST_FIELDS if lists else MAX_FIELDS), lists)
     text = _decode(raw.removeprefix(_BYTE_ORDER_MARK))
     return parse_json(text) if media_type == JSON else parse_form(text, lists)
+
+
+def _require_utf_8(request: web.Request, raw: bytes) -> None:
+    """Refuse a body of another character set, unless it is all ASCII."""
+    charset = (request.charset or "utf-8").lower().replace("_", "-")
+    is_ascii = raw.isascii() and not (request.content_type == FORM and _ESCAPED_BEYOND_ASCII.search(raw))
+    if charset not in _UTF_8 and not (charset in _LIKE_ASCII and is_ascii):
+        raise BodyError(BodyFault.CHARSET)
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
@@ -112,7 +129,7 @@ def _collect(pairs: Pairs, lists: Collection[str]) -> dict[str, Any]:
 async def _multipart_pairs(raw: bytes, request: web.Request, limit: int) -> Pairs:
     """The fields of a multipart form (RFC 7578). A file among them is refused."""
     content = StreamReader(BaseProtocol(asyncio.get_running_loop()), len(raw) + 1)
-    content.feed_data(raw)
+    content.feed_data(_LABEL_OF_WHOLE_FORM.sub(b"", raw))
     content.feed_eof()
     pairs: Pairs = []
     try:
@@ -131,7 +148,7 @@ async def _field(part: MultipartReader | BodyPartReader) -> tuple[str, str]:
         raise BodyError(BodyFault.FILE)
     encoding = part.headers.get("Content-Transfer-Encoding", "binary").lower()
     content_type = part.headers.get("Content-Type", "text/plain").partition(";")[0].strip().lower()
-    if not part.name or encoding not in _TEXT_ENCODINGS or content_type != "text/plain":
+    if not part.name or encoding not in _TEXT_ENCODINGS or content_type not in _FIELD_TYPES:
         _refuse()
     return part.name, _decode(bytes(await part.read()))
 

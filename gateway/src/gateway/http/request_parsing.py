@@ -1,5 +1,6 @@
 """The parameters of a call: from the query or the body, checked against the call's model, one value for each name."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 from uuid import UUID
@@ -7,10 +8,12 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
 
-from gateway.http.request_body import BodyError, BodyFault, parse_form, read_fields
+from gateway.http.request_body import JSON, BodyError, BodyFault, parse_form, read_fields
 from shared.errors import ErrorCode, ServiceError
 
 MAX_BODY_BYTES = 16 * 1024
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+"""How forms write booleans."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 """A required text. Whether it is a valid number, code or password is decided elsewhere."""
@@ -61,17 +64,20 @@ async def read_parameters(
 ) -> ParametersT:
     """Read the parameters of a call: from the query of a GET, otherwise from a JSON or form body.
 
-    ``also_query`` reads the query of other methods too, for calls that GET makes as well. Raises
-    ``PARAMETER_MISSING`` or ``PARAMETER_INVALID`` with the name of the first invalid field, never its value.
+    ``also_query`` reads the query of other methods too, for calls that GET makes as well. A parameter that is null is
+    absent. Raises ``PARAMETER_MISSING`` or ``PARAMETER_INVALID`` with the name of the first invalid field, never its
+    value.
     """
     if request.method == "GET":
         fields = parse_form(request.rel_url.raw_query_string)
     elif also_query:
         fields = await _from_query_and_body(request, max_bytes)
     else:
-        fields = await read_fields(request, max_bytes, _lists_of(model))
+        fields = await read_fields(request, max_bytes, _named(model, list))
+    if request.content_type != JSON:
+        fields = _with_flags(fields, _named(model, bool))
     try:
-        return model.model_validate(fields)
+        return model.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise _refusal(error, fields) from None
 
@@ -86,6 +92,11 @@ async def _from_query_and_body(request: web.Request, max_bytes: int) -> dict[str
     return fields | body
 
 
+def _with_flags(fields: dict[str, Any], flags: Collection[str]) -> dict[str, Any]:
+    """The fields of a form with booleans in place of their texts."""
+    return fields | {name: _FLAGS.get(fields[name].lower(), fields[name]) for name in flags if name in fields}
+
+
 def _refusal(error: ValidationError, fields: dict[str, Any]) -> ServiceError:
     first = error.errors(include_url=False, include_context=False)[0]
     empty = first["type"] == "missing" or first["input"] is None or first["input"] == ""
@@ -97,10 +108,10 @@ def _refusal(error: ValidationError, fields: dict[str, Any]) -> ServiceError:
 
 
 @cache
-def _lists_of(model: type[Parameters]) -> frozenset[str]:
-    """The names of the parameters that are lists."""
+def _named(model: type[Parameters], wanted: type) -> frozenset[str]:
+    """The names of the parameters that are lists, or booleans."""
     return frozenset(
         field.alias or name
         for name, field in model.model_fields.items()
-        if list in {get_origin(kind) for kind in (field.annotation, *get_args(field.annotation))}
+        if wanted in {get_origin(kind) or kind for kind in (field.annotation, *get_args(field.annotation))}
     )

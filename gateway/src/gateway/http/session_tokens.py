@@ -21,8 +21,11 @@ def bearer(request: web.Request) -> str | None:
 
 
 def cookies(request: web.Request) -> list[str]:
-    """What may be tokens among the cookies named ``session``: distinct, the most specific first (RFC 6265, 5.4)."""
-    pairs = request.headers.get("Cookie", "").split(";")
+    """What may be tokens among the cookies named ``session``: distinct, the most specific first (RFC 6265, 5.4).
+
+    HTTP/2 may split cookies over several headers (RFC 9113, 8.2.3), and some proxies do not join them again.
+    """
+    pairs = ";".join(request.headers.getall("Cookie", [])).split(";")
     tokens = [match[1] for match in map(_COOKIE.fullmatch, pairs) if match]
     return list(dict.fromkeys(tokens))[:MAX_COOKIES]
 

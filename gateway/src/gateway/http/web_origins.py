@@ -74,7 +74,8 @@ def is_foreign(request: web.Request) -> bool:
     """Whether a page of another origin makes this request. Apps and servers send neither header, browsers always do.
 
     Browsers without TLS send no ``Sec-Fetch-Site``. There, and between sites of one domain, the origin is compared with
-    the host, which a proxy may have moved to ``X-Forwarded-Host``; a page can set neither of the two.
+    the host, which proxies may have moved to ``X-Forwarded-Host``, as a list if there are several; a page can set
+    neither of the two.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:
@@ -82,5 +83,6 @@ def is_foreign(request: web.Request) -> bool:
     if site in {"same-origin", "none", "cross-site"} or origin is None:
         return site == "cross-site"
     host = origin.partition("://")[2]
-    ours = {request.headers.get(name, "") for name in ("Host", "X-Forwarded-Host")}
+    hosts = ",".join([*request.headers.getall("X-Forwarded-Host", []), request.headers.get("Host", "")])
+    ours = set(map(str.strip, hosts.split(",")))
     return not host or ours.isdisjoint({host, f"{host}:80", f"{host}:443"})

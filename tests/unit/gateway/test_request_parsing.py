@@ -1,0 +1,61 @@
+"""Parameters are checked against the model of a call: null is absent, and forms write booleans as text."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.http.request_body import FORM, JSON
+from gateway.http.request_parsing import Parameters, Text, read_parameters
+from shared.errors import ErrorCode, ServiceError
+
+
+class Example(Parameters):
+    phone: Text
+    client: Text = "default"
+    shown: bool | None = None
+    count: int = 0
+
+
+async def read(body: str, media_type: str = JSON) -> Example:
+    content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+    content.feed_data(body.encode())
+    content.feed_eof()
+    request = make_mocked_request("POST", "/", headers={"Content-Type": media_type}, payload=content)
+    return await read_parameters(request, Example)
+
+
+async def refusal(body: str, media_type: str = JSON) -> tuple[ErrorCode, str | None]:
+    with pytest.raises(ServiceError) as error:
+        await read(body, media_type)
+    return error.value.code, error.value.field
+
+
+async def test_a_parameter_that_is_null_is_absent() -> None:
+    assert await read('{"client": null, "phone": "1", "shown": null, "count": null}') == Example(phone="1")
+
+
+async def test_a_required_parameter_that_is_null_or_empty_is_missing() -> None:
+    assert await refusal('{"phone": null, "client": null}') == (ErrorCode.PARAMETER_MISSING, "phone")
+    assert await refusal('{"phone": ""}') == (ErrorCode.PARAMETER_MISSING, "phone")
+    assert await refusal("phone=", FORM) == (ErrorCode.PARAMETER_MISSING, "phone")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("true", True), ("True", True), ("1", True), ("false", False), ("FALSE", False), ("0", False)]
+)
+async def test_a_form_writes_a_boolean_as_text(text: str, shown: bool) -> None:
+    assert (await read(f"phone=1&shown={text}", FORM)).shown is shown
+
+
+@pytest.mark.parametrize("text", ["", "yes", "on", "2", "null", "t", "truee"])
+async def test_other_texts_are_no_boolean(text: str) -> None:
+    assert (await refusal(f"phone=1&shown={text}", FORM))[1] == "shown"
+
+
+@pytest.mark.parametrize("value", ["true", "1", 1, 0, "", [], {}])
+async def test_only_a_boolean_is_a_boolean_in_json(value: object) -> None:
+    assert (await refusal(json.dumps({"phone": "1", "shown": value})))[1] == "shown"

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -68,10 +69,24 @@ def requested_port(variable: str, default: int, environ: Mapping[str, str], noti
     return int(text)
 
 
+def connect(port: int, timeout_seconds: float) -> socket.socket:
+    """A connection to the server on a port. Raises ``OSError`` if there is none.
+
+    A port in the kernel's range for outgoing connections may be the one that the kernel gives to this very connection,
+    which is then connected to itself. It is reset: a normal close would keep the port from its server for a minute.
+    """
+    connection = socket.create_connection((HOST, port), timeout=timeout_seconds)
+    if connection.getsockname() == connection.getpeername():
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        raise ConnectionRefusedError(f"no server on port {port}: the connection met itself")
+    return connection
+
+
 def responds(port: int, request: bytes, beginning: bytes) -> bool:
     """Whether the server on a port answers ``request`` with ``beginning``, within a second."""
     try:
-        with socket.create_connection((HOST, port), timeout=1) as connection:
+        with connect(port, 1) as connection:
             connection.sendall(request)
             response = b""
             while len(response) < len(beginning) and (piece := connection.recv(4096)):

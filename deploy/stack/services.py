@@ -74,8 +74,9 @@ class Service(Process):
 
     def status(self, path: str) -> int | None:
         """The HTTP status of a GET, ``None`` if the process does not respond."""
-        connection = http.client.HTTPConnection(ports.HOST, self.port, timeout=3)
+        connection = http.client.HTTPConnection(ports.HOST, self.port)
         try:
+            connection.sock = ports.connect(self.port, 3)
             connection.request("GET", path)
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):

@@ -9,7 +9,7 @@ from support.database import Tables
 PASSWORD = "sesame, 42"
 REGISTERED = {"zh": "注册成功", "en": "You are registered"}
 FREE = {"zh": "手机号可用", "en": "This number is available"}
-TAKEN = {"zh": "手机已注册", "en": "This number already has an account"}
+TAKEN = {"zh": "手机已注册 去登录", "en": "This number already has an account. Log in"}
 WRONG_CODE = {"zh": "验证码不正确", "en": "The code is incorrect"}
 AGAIN = {"zh": "秒后重新获取", "en": "Resend in"}
 
@@ -106,7 +106,7 @@ async def test_a_forgotten_password_is_reset_with_a_code(visit: Visiting, app: A
 
     await user.fill(phone=fresh_number())
     await user.page.click("#send")
-    assert await user.error_of("phone") == "This number has no account. Register first."
+    assert await user.error_of("phone") == "This number has no account. Register first. Register"
 
     await user.fill(phone=number)
     await user.page.click("#send")
@@ -130,7 +130,7 @@ async def test_a_wrong_password_and_an_outage_are_shown_and_the_input_stays(visi
     await user.fill(phone=number, password=PASSWORD)
 
     await user.page.click("#go")
-    await expect(user.page.locator("#status")).to_contain_text("请检查后重试")
+    await expect(user.page.locator("#status")).to_contain_text("手机号或密码错误")
     await user.page.route("**/v2/**", lambda route: route.abort())
     await user.page.click("#go")
     await expect(user.page.locator("#status")).to_contain_text("无法连接服务器")

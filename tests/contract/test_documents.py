@@ -280,26 +280,52 @@ async def test_an_unchanged_document_is_not_sent_again(client: Any, path: str) -
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-async def test_the_page_shows_every_call_and_event_without_inline_or_foreign_resources(
-    client: Any, language: str
-) -> None:
-    response = await client.get("/docs", params={"lang": language})
+@pytest.mark.parametrize("path", ["/docs", "/docs/tel", "/docs/events"])
+async def test_the_contents_of_every_page_lead_to_every_call_and_event(client: Any, path: str, language: str) -> None:
+    response = await client.get(path, params={"lang": language})
     page = await response.text()
-
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     assert response.headers["Content-Language"] == language
-    articles = set(re.findall(r'<article class="card" id="([^"]+)"', page))
-    ids = {
-        described["operationId"].removesuffix(".post")
-        for methods in calls()["paths"].values()
-        for described in methods.values()
-    }
-    assert articles == ids | {event.key for event in EVENTS}
+    linked = set(re.findall(r'<li data-words="[^"]+"><a href="[^"#]*#([^"]+)"', page))
+    described = [call for methods in calls()["paths"].values() for call in methods.values()]
+    operations = {f"/{call['tags'][0]}/{call['operationId']}" for call in described}
+    assert linked == operations | {event.key for event in EVENTS}
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/events"])
+async def test_a_page_has_no_inline_or_foreign_resources_and_all_its_links_work(client: Any, path: str) -> None:
+    page = await (await client.get(path)).text()
     assert not re.findall(r"<style|<script(?![^>]*\bsrc=)| style=| on\w+=", page)
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert [link for link in links if not link.startswith(("/", "#", "?"))] == []
-    for link in {link for link in links if link.startswith("/docs/")}:
+    for link in {link for link in links if link.startswith("/")}:
         assert (await client.get(link)).status == 200
+
+
+async def test_the_page_of_events_shows_every_event(client: Any) -> None:
+    page = await (await client.get("/docs/events")).text()
+    assert set(re.findall(r'<article class="card" id="([^"]+)"', page)) == {event.key for event in EVENTS}
+
+
+@pytest.mark.parametrize("name", ["swagger-ui.js", "swagger-ui.css"])
+async def test_the_viewer_is_compressed_and_an_unchanged_one_is_not_sent_again(client: Any, name: str) -> None:
+    first = await client.get(f"/docs/viewer/{name}", headers={"Accept-Encoding": "gzip"})
+    assert (first.status, first.headers["Content-Encoding"]) == (200, "gzip")
+    assert int(first.headers["Content-Length"]) < len(await first.read()) / 3
+    again = await client.get(f"/docs/viewer/{name}", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status, await again.read()) == (304, b"")
+    plain = await client.get(f"/docs/viewer/{name}", headers={"Accept-Encoding": "identity"})
+    assert await plain.read() == await first.read()
+
+
+@pytest.mark.parametrize("name", ["templates.py", "scalar.js", "..%2fswagger_bundle.js"])
+async def test_other_files_of_the_viewers_package_are_not_served(client: Any, name: str) -> None:
+    assert (await client.get(f"/docs/viewer/{name}")).status == 404
+
+
+async def test_the_root_leads_to_the_documents(client: Any) -> None:
+    response = await client.get("/?lang=en", allow_redirects=False)
+    assert (response.status, response.headers["Location"]) == (302, "/docs?lang=en")
 
 
 async def test_all_readers_of_a_language_get_the_same_page(client: Any) -> None:

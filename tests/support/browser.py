@@ -38,6 +38,13 @@ class Visit:
         for name, value in values.items():
             await self.page.fill(f"#{name}", value)
 
+    async def paste(self, name: str, text: str) -> None:
+        """Paste a text into an empty field from the clipboard."""
+        await self.fill(**{name: ""})
+        await self.page.evaluate("text => navigator.clipboard.writeText(text)", text)
+        await self.page.focus(f"#{name}")
+        await self.page.keyboard.press("Control+V")
+
     async def error_of(self, name: str) -> str:
         """Wait for the error of a field, found the way assistive technology finds it, and return its text."""
         field = self.page.locator(f"#{name}[aria-invalid=true]")

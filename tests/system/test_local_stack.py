@@ -24,6 +24,7 @@ from stack.folder import ROOT, Folder, StackError
 from stack.packages import apt
 from stack.servers import postgres, postgres_user, rabbitmq
 from stack.servers.valkey import Valkey
+from stack.services import PROGRAMS, Service
 from stack.system import Stack
 
 STAND_IN = """
@@ -250,6 +251,29 @@ def test_every_server_listens_on_loopback_only(running):
 
     assert len(listening) >= 5  # PostgreSQL, Valkey, RabbitMQ, its distribution port and epmd
     assert set(listening) <= {"0100007F", "00000000000000000000000001000000"}  # 127.0.0.1 and ::1
+
+
+def test_a_probe_that_meets_itself_is_no_server_and_leaves_the_port_free(monkeypatch, own_folder):
+    """The kernel may give a probe the very port that it probes, if that is one for outgoing connections."""
+    met = []
+
+    def connect_to_itself(address, timeout):
+        probe = socket.socket()
+        probe.settimeout(timeout)
+        probe.bind(address)
+        probe.connect(address)
+        met.append(probe)
+        return probe
+
+    monkeypatch.setattr(socket, "create_connection", connect_to_itself)
+    port = ports.free_port()
+    assert not ports.responds(port, b"PING", b"PING")
+    assert Service(PROGRAMS["gateway"], own_folder, port, {}).status("/readyz") is None
+    assert len(met) == 2
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((ports.HOST, port))
+        server.listen()
 
 
 def test_stack_env_quotes_shell_syntax_in_an_address(own_folder):

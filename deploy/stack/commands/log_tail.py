@@ -1,15 +1,17 @@
-"""Follow the log files of several processes on one terminal; each line starts with the name of its process."""
+"""Follow the log files of several processes on one terminal, for a person; each line starts with its process."""
 
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from stack.commands.log_lines import for_people
+
 COLOURS = (36, 33, 35, 32, 34)
 
 
 class LogTail:
-    """Prints the lines that processes append to their log files, from the start of each file until ``stop``."""
+    """Prints what people need of the lines in log files (``log_lines``), from the start of each file until ``stop``."""
 
     def __init__(self, logs: Iterable[tuple[str, Path]], *, coloured: bool) -> None:
         self._files: list[tuple[str, IO[bytes]]] = []
@@ -41,4 +43,5 @@ class LogTail:
         for label, file in self._files:
             *lines, self._rests[label] = (self._rests[label] + file.read()).split(b"\n")
             for line in lines:
-                print(label, line.decode(errors="replace"), flush=True)
+                for shown in for_people(line.decode(errors="replace")):
+                    print(label, shown, flush=True)

@@ -90,9 +90,10 @@ def _welcome(stack: Stack) -> str:
     logs = stack.folder.log("*").relative_to(ROOT)
     lines += [
         "",
+        f"    documents     {gateway}/docs",
         f"    register      {gateway}/pages/register",
         f"    messages      {inbox}",
-        f"    logs          {logs}",
+        f"    logs          {logs} (as JSON; below, one line for each request, and what went wrong)",
         f"    try           curl -H 'Content-Type: application/json' {call}",
         f"    limits        {_limits(stack)}",
     ]

@@ -63,11 +63,11 @@ async def test_a_query_cannot_add_code_to_a_page(client: Client) -> None:
 
 
 async def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
-    first = await client.get("/pages/static/form.js")
+    first = await client.get("/pages/static/page.js")
     assert first.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert first.headers["Cache-Control"] == "no-cache"
 
-    again = await client.get("/pages/static/form.js", headers={"If-None-Match": first.headers["ETag"]})
+    again = await client.get("/pages/static/page.js", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status, await again.read(), again.headers["ETag"]) == (304, b"", first.headers["ETag"])
 
 
@@ -87,6 +87,22 @@ async def test_a_page_is_served_only_with_the_dialect_it_uses(dialects: tuple[st
         for page in served:
             menu = await pages[page].text()
             assert {each for each in pages if f'"/pages/{each}?lang=' in menu} == served
+
+
+@pytest.mark.parametrize(
+    ("dialects", "first"), [((), "register"), (("register_page",), "register"), (("native",), "login")]
+)
+async def test_the_root_of_the_pages_leads_to_the_first_one(dialects: tuple[str, ...], first: str) -> None:
+    async with TestClient(TestServer(create_app(settings(dialects=dialects)))) as client:
+        for path in ("/pages", "/pages/"):
+            answer = await client.get(path, params={"lang": "en"}, allow_redirects=False)
+            assert (answer.status, answer.headers["Location"]) == (302, f"/pages/{first}?lang=en")
+            assert (await client.get(path)).status == 200
+
+
+async def test_without_a_page_the_root_of_the_pages_is_not_found() -> None:
+    async with TestClient(TestServer(create_app(settings(dialects=("tel",))))) as client:
+        assert (await client.get("/pages")).status == 404
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,13 @@ def test_every_refusal_has_a_text_in_every_language(code: ErrorCode, language: s
     assert ("WWW-Authenticate" in response.headers) == (response.status == 401)
 
 
+@pytest.mark.parametrize("language", TEXTS)
+def test_each_detail_tells_its_refusal_from_all_others(language: str) -> None:
+    """A page shows the detail without the title."""
+    details = [detail for _, detail in TEXTS[language].values()]
+    assert len(set(details)) == len(details)
+
+
 @pytest.mark.parametrize("language", BODY_DETAILS)
 @pytest.mark.parametrize("fault", BodyFault)
 def test_a_body_that_cannot_be_read_is_explained_in_every_language(fault: BodyFault, language: str) -> None:

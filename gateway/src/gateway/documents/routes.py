@@ -10,8 +10,9 @@ from aiohttp.typedefs import Handler
 from gateway.dialect import Dialect
 from gateway.documents.asyncapi import asyncapi
 from gateway.documents.openapi import openapi
-from gateway.documents.page import DocumentsPage
+from gateway.documents.page import PREFIX, DocumentsPages
 from gateway.documents.schemas import Json
+from gateway.http.responses import redirect_to
 from shared.process.version import VERSION
 
 CACHE = "public, max-age=300"
@@ -21,8 +22,11 @@ def mount(app: web.Application, dialects: Sequence[Dialect]) -> None:
     """Add the documents of these dialects."""
     calls, events = openapi(dialects, VERSION), asyncapi(VERSION)
     app.router.add_get("/openapi.json", _json_handler(calls))
+    for dialect in dialects:
+        app.router.add_get(f"/openapi/{dialect.name}.json", _json_handler(openapi([dialect], VERSION)))
     app.router.add_get("/asyncapi.json", _json_handler(events))
-    DocumentsPage(calls, events, CACHE).mount(app)
+    DocumentsPages(calls, events, CACHE).mount(app)
+    app.router.add_get("/", redirect_to(PREFIX))
 
 
 def _json_handler(document: Json) -> Handler:

@@ -2,6 +2,7 @@
 
 import orjson
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
 from shared.errors import ErrorCode, ServiceError
@@ -23,3 +24,13 @@ def json_response(body: object, *, status: int = 200, error: ServiceError | None
     if error is not None and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, error.retry_after))
     return web.Response(body=raw, status=status, content_type="application/json", headers=headers)
+
+
+def redirect_to(path: str) -> Handler:
+    """A handler that leads to another page of ours (HTTP 302) and keeps the query, such as the language."""
+
+    async def redirect(request: web.Request) -> web.Response:
+        address = path + (f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else "")
+        return web.Response(status=302, text=f"{path}\n", headers={"Location": address})
+
+    return redirect

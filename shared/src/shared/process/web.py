@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import errno
 import gc
 import signal
 import sys
@@ -131,7 +132,7 @@ async def serve_until(
     try:
         await _until(stop, runner.setup())
         if not stop.is_set():
-            await web.TCPSite(runner, host, port, backlog=1024).start()
+            await _listen(runner, host, port)
             _settle_memory()
             log.info("service.ready", host=host, port=port)
             await stop.wait()
@@ -140,6 +141,15 @@ async def serve_until(
             await asyncio.sleep(withdraw_seconds)
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: Runner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise OSError(f"port {port} of {host} is in use: set its …_PORT to another one") from error
 
 
 def _settle_memory() -> None:

@@ -1,18 +1,24 @@
 // Log in with a number and a password, through our own API.
 
-import { busyWith, byId, call, setError, validate, focusFirstInvalid, form, setStatus, value, words } from "./form.js";
+import { ActionButton } from "./action-button.js";
+import { v2 } from "./calls.js";
+import { number, validate } from "./fields.js";
+import { byId, focusFirstInvalid, form, setError, setStatus } from "./page.js";
 import { openSession } from "./session.js";
+
+const button = new ActionButton(byId("go"), logIn, (text) => setStatus(text, true));
 
 async function logIn() {
   setStatus("");
   if (!validate()) return;
-  const fields = { phone: value("phone"), password: byId("password").value, client: "web" };
-  const response = await call("POST", "/v2/sessions", fields);
+  const fields = { phone: number(), password: byId("password").value, client: "web" };
+  const response = await v2("POST", "/v2/sessions", fields);
   if (response.ok) return openSession(response.body);
   const { code, detail } = response.body;
   if (code === "number_refused") setError("phone", detail);
-  else setStatus(`${detail} ${response.wait ? words.wait.replace("{seconds}", response.wait) : ""}`, true);
+  else setStatus(detail, true);
+  button.wait(response.wait);
   focusFirstInvalid();
 }
 
-form.addEventListener("submit", busyWith(byId("go"), logIn));
+form.addEventListener("submit", (event) => button.press(event));

@@ -1,20 +1,56 @@
 // Register, as a client of the contract register_page: three calls with errorCode in each response.
 
-import { busyWith, byId, call, setError, validate, finish, focusFirstInvalid, form, hint, startCooldown, setStatus, value, words } from "./form.js";
+import { ActionButton } from "./action-button.js";
+import { CallError, registerPage } from "./calls.js";
+import { CodeRequest } from "./code-request.js";
+import { codeDigits, number, validate } from "./fields.js";
+import { byId, finish, focusFirstInvalid, form, hint, setError, setStatus, words } from "./page.js";
+import { cleaned } from "./spelling.js";
 
 const FIELDS = { 1001: "phone", 1002: "code", 1003: "phone", 1004: "code", 1005: "code", 1006: "password" };
 const COOLDOWN = 60; // seconds, as the contract defines
 const LOOKS_COMPLETE = /^((\+|00)?86)?1[3-9]\d{9}$|^(\+|00)(?!86)\d{8,}$/;
 
-// The contract's own text in Chinese, or its translation.
-const text = (response) => words.refusals[response.body.errorCode] ?? response.body.msg;
+const codeRequest = new CodeRequest("sign_up", requestCode);
+const registerButton = new ActionButton(byId("go"), register, (text) => setStatus(text, true));
 
-function showRefusal(response) {
+// The contract's own text in Chinese, or its translation.
+const text = ({ body }) => words.refusals[body.errorCode] ?? body.msg;
+
+function showRefusal(response, button) {
+  if (!showAtField(response)) button.report(text(response));
+  if (response.body.errorCode === "1002") codeRequest.startCooldown(response.wait || COOLDOWN);
+  else button.wait(response.wait);
+  focusFirstInvalid();
+}
+
+function showAtField(response) {
   const { errorCode } = response.body;
-  const field = FIELDS[errorCode];
-  if (errorCode === "1002") startCooldown(response.wait || COOLDOWN);
-  if (field) setError(field, text(response));
-  else setStatus(`${text(response)} ${response.wait ? words.wait.replace("{seconds}", response.wait) : ""}`, true);
+  const link = errorCode === "1003" && { href: form.dataset.login, text: words.log_in };
+  return FIELDS[errorCode] && setError(FIELDS[errorCode], text(response), link);
+}
+
+async function requestCode(phone) {
+  const response = await registerPage("/v1/register/sendCode", { phone });
+  if (!response.ok) return showRefusal(response, codeRequest.button);
+  return { seconds: COOLDOWN, note: words.refusals["0000"] ? words.sent : response.body.msg };
+}
+
+async function register() {
+  setStatus("");
+  if (!validate()) return;
+  const fields = { phone: number(), vcode: codeDigits(), password: byId("password").value };
+  const response = await registerPage("/v1/register", fields);
+  if (response.body.errorCode === "1004") return showIncorrectCode(response);
+  if (!response.ok) return showRefusal(response, registerButton);
+  codeRequest.code.spent();
+  byId("number").textContent = fields.phone;
+  finish();
+}
+
+function showIncorrectCode(response) {
+  codeRequest.code.missed();
+  setError("code", codeRequest.code.isDead ? words.dead_code : text(response));
   focusFirstInvalid();
 }
 
@@ -28,45 +64,28 @@ function checkSoon() {
   waiting = setTimeout(check, 400);
 }
 
+// Tell early whether a number can register. Without an answer, sending a code will tell.
 async function check(always = false) {
   clearTimeout(waiting);
-  const phone = value("phone");
-  const bare = phone.replace(/[\s-]/g, "");
-  if (!phone || checked === phone || !(always || LOOKS_COMPLETE.test(bare))) return;
+  const phone = cleaned(number());
+  if (!phone || checked === phone || !(always || LOOKS_COMPLETE.test(phone))) return;
   checked = phone;
   hint("phone", words.checking);
-  const response = await call("POST", "/v1/register/checkPhone", { phone }).catch(() => null);
-  if (value("phone") !== phone) return; // the number has changed since
+  const response = await registerPage("/v1/register/checkPhone", { phone }).catch(ignoreCallError);
+  if (cleaned(number()) !== phone) return; // the number has changed since
   hint("phone", "");
   const code = response?.body.errorCode;
-  if (code === "0000") hint("phone", text(response), true);
-  else if (code === "1001" || code === "1003") setError("phone", text(response));
-  else if (code === "1002") startCooldown(response.wait || COOLDOWN);
-  else checked = ""; // unknown; sending a code will show it
+  if (code === "0000") hint("phone", words.free, true);
+  else if (code === "1001" || code === "1003") showAtField(response);
+  else if (code === "1002") codeRequest.startCooldown(response.wait || COOLDOWN);
+  else checked = "";
 }
 
-async function send() {
-  setStatus("");
-  if (setError("phone", value("phone") ? "" : words.need_phone)) return void byId("phone").focus();
-  const response = await call("POST", "/v1/register/sendCode", { phone: value("phone") });
-  if (response.body.success !== "true") return showRefusal(response);
-  startCooldown(COOLDOWN);
-  setError("code", "");
-  hint("code", words.refusals["0000"] ? words.sent : response.body.msg, true);
-  byId("code").focus();
-}
-
-async function register() {
-  setStatus("");
-  if (!validate()) return;
-  const fields = { phone: value("phone"), vcode: value("code"), password: byId("password").value };
-  const response = await call("POST", "/v1/register", fields);
-  if (response.body.success !== "true") return showRefusal(response);
-  byId("number").textContent = fields.phone;
-  finish();
+function ignoreCallError(error) {
+  if (!(error instanceof CallError)) throw error;
 }
 
 byId("phone").addEventListener("input", checkSoon);
 byId("phone").addEventListener("blur", () => check(true));
-byId("send").addEventListener("click", busyWith(byId("send"), send));
-form.addEventListener("submit", busyWith(byId("go"), register));
+form.addEventListener("submit", (event) => registerButton.press(event));
+check();

@@ -1,6 +1,10 @@
 // Reset the password through our own API: exchange a code for a ticket, and the ticket and a password for a session.
 
-import { busyWith, byId, call, setError, validate, focusFirstInvalid, form, hint, startCooldown, setStatus, value, words } from "./form.js";
+import { ActionButton } from "./action-button.js";
+import { v2 } from "./calls.js";
+import { CodeRequest } from "./code-request.js";
+import { codeDigits, number, validate } from "./fields.js";
+import { byId, focusFirstInvalid, form, setError, setStatus, words } from "./page.js";
 import { openSession } from "./session.js";
 
 const FIELDS = {
@@ -8,41 +12,49 @@ const FIELDS = {
   cooldown: "code", daily_cap: "code", code_refused: "code",
   password_characters: "password", password_length: "password",
 };
-let challenge = "";
 
-function showRefusal(response) {
+const codeRequest = new CodeRequest("reset_password", requestCode);
+const resetButton = new ActionButton(byId("go"), reset, (text) => setStatus(text, true));
+
+function showRefusal(response, button) {
   const { code, detail } = response.body;
-  if (code === "cooldown") startCooldown(response.wait);
-  if (FIELDS[code]) setError(FIELDS[code], detail);
-  else setStatus(`${detail} ${response.wait ? words.wait.replace("{seconds}", response.wait) : ""}`, true);
+  const link = code === "no_account" && { href: form.dataset.register, text: words.register };
+  if (FIELDS[code]) setError(FIELDS[code], detail, link);
+  else button.report(detail);
+  if (code === "cooldown") codeRequest.startCooldown(response.wait);
+  else button.wait(response.wait);
   focusFirstInvalid();
 }
 
-async function send() {
-  setStatus("");
-  if (setError("phone", value("phone") ? "" : words.need_phone)) return void byId("phone").focus();
-  const response = await call("POST", "/v2/verifications", { phone: value("phone"), purpose: "reset_password" });
-  if (!response.ok) return showRefusal(response);
-  challenge = response.body.challenge;
-  startCooldown(response.body.resend_after);
-  setError("code", "");
-  hint("code", words.sent, true);
-  byId("code").focus();
+async function requestCode(phone) {
+  const response = await v2("POST", "/v2/verifications", { phone, purpose: "reset_password" });
+  if (!response.ok) return showRefusal(response, codeRequest.button);
+  return { seconds: response.body.resend_after, challenge: response.body.challenge, note: words.sent };
 }
 
 async function reset() {
   setStatus("");
   if (!validate()) return;
-  if (!challenge) return void (setError("code", words.first_send), byId("send").focus());
-  const checked = await call("POST", "/v2/verifications/check", { challenge, code: value("code") });
-  if (!checked.ok) return showRefusal(checked);
+  const checked = await v2("POST", "/v2/verifications/check", { ...whatWasSent(), code: codeDigits() });
+  if (checked.body.code === "code_refused") return showIncorrectCode(checked);
+  if (!checked.ok) return showRefusal(checked, resetButton);
   const fields = { ticket: checked.body.ticket, password: byId("password").value, client: "web" };
-  const response = await call("PUT", "/v2/password", fields);
-  if (!response.ok) return showRefusal(response);
-  challenge = "";
+  const response = await v2("PUT", "/v2/password", fields);
+  if (!response.ok) return showRefusal(response, resetButton);
   await openSession(response.body);
 }
 
-byId("phone").addEventListener("input", () => { challenge = ""; });
-byId("send").addEventListener("click", busyWith(byId("send"), send));
-form.addEventListener("submit", busyWith(byId("go"), reset));
+// The challenge of the code that this page sent. Without one, as for a code from another tab, the number and the purpose.
+function whatWasSent() {
+  const { challenge } = codeRequest.code;
+  return challenge ? { challenge } : { phone: number(), purpose: "reset_password" };
+}
+
+function showIncorrectCode({ body }) {
+  codeRequest.code.missed(body.tries_left);
+  const left = body.tries_left && words.tries_left.replace("{n}", body.tries_left);
+  setError("code", codeRequest.code.isDead ? words.dead_code : left ? `${words.wrong_code} ${left}` : body.detail);
+  focusFirstInvalid();
+}
+
+form.addEventListener("submit", (event) => resetButton.press(event));

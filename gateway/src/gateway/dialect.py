@@ -20,7 +20,7 @@ FLOWS: web.AppKey[Flows] = web.AppKey("flows", Flows)
 ADDRESS = web.RequestKey("address", object)
 """The user's address; the middleware sets it. None if an app's server did not tell it."""
 APP = web.RequestKey("app", str)
-"""The app whose server sent the request; the middleware sets it if the request has an app key."""
+"""The app whose server sent the request, empty for none; the middleware sets it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Dialect:
             self.daily_cap,
             language,
             allow_master_code=self.allows_master_code,
-            app=request.get(APP, ""),
+            app=request[APP],
         )
 
 

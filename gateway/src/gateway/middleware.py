@@ -37,7 +37,7 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         started = time.perf_counter()
         request_id = secrets.token_hex(12)
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        request[ADDRESS] = callers.address_of(request)
+        request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal = ""
         try:
@@ -76,7 +76,7 @@ def _add_headers(response: web.StreamResponse, request_id: str) -> None:
 
 def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
     observe(request, status, seconds)
-    app = {"app": request[APP]} if APP in request else {}
+    app = {"app": request[APP]} if request[APP] else {}
     log.log(
         logging.DEBUG if request.path in HEALTH else logging.INFO,
         "request.answered",

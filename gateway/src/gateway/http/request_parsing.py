@@ -1,5 +1,6 @@
 """The parameters of a call: from the query or the body, checked against the call's model, one value for each name."""
 
+import re
 from collections.abc import Collection
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -12,6 +13,9 @@ from gateway.http.request_body import JSON, BodyError, BodyFault, parse_form, re
 from shared.errors import ErrorCode, ServiceError
 
 MAX_BODY_BYTES = 16 * 1024
+_PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+"""How browsers of today and of earlier say why they make a request."""
+_EARLY = re.compile("prefetch|prerender|preview", re.IGNORECASE)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 """How forms write booleans."""
 
@@ -54,8 +58,8 @@ def id_in_path(request: web.Request) -> UUID:
 
 def refuse_prefetch(request: web.Request) -> None:
     """Refuse a GET that a browser makes by itself, before the user follows a link."""
-    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
-    if request.method == "GET" and "prefetch" in purpose:
+    purposes = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS)
+    if request.method == "GET" and _EARLY.search(purposes):
         raise ServiceError(ErrorCode.PARAMETER_INVALID)
 
 

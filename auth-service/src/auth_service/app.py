@@ -5,6 +5,8 @@ from functools import partial
 
 from aiohttp import web
 
+from auth_service.accounts import api as accounts
+from auth_service.accounts.setup import add_accounts
 from auth_service.lifecycle import api as lifecycle
 from auth_service.lifecycle.setup import add_lifecycle
 from auth_service.resources import open_resources
@@ -28,7 +30,7 @@ def create_app(settings: AuthSettings) -> web.Application:
     It is ready while PostgreSQL answers. Without RabbitMQ log-in works, and events wait in the outbox.
     """
     app = new_service(settings.service_token.get_secret_value(), lifecycle.routes)
-    for room in (sessions, tickets, tokens):
+    for room in (accounts, sessions, tickets, tokens):
         app.add_routes(room.routes)
 
     async def rooms(app: web.Application) -> AsyncIterator[None]:
@@ -37,6 +39,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_tokens(app, resources, session_store, settings)
             add_lifecycle(app, resources, session_store, settings)
             add_tickets(app, resources.pool)
+            add_accounts(app, resources.pool, resources.phones)
             app[CHECKS]["postgresql"] = resources.ping
             expired = RetentionStore(resources.pool, settings.audit_days)
             work = partial(delete_all_expired, expired)

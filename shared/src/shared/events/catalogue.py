@@ -3,7 +3,16 @@
 from typing import Annotated, Literal
 
 from shared.events.envelope import EventData
-from shared.events.words import Failure, IncorrectReason, Limiter, OpenedCause, PasswordCause, RevokedCause, listed
+from shared.events.logins import BanImposed, BanLifted, LoginFailed, LoginUnfamiliar
+from shared.events.words import (
+    Failure,
+    IncorrectReason,
+    Limiter,
+    OpenedCause,
+    PasswordCause,
+    RevokedCause,
+    listed,
+)
 
 
 class UserSnapshot(EventData):
@@ -246,6 +255,10 @@ EVENTS: tuple[type[EventData], ...] = (
     PasswordChanged,
     SessionOpened,
     SessionRevoked,
+    LoginFailed,
+    LoginUnfamiliar,
+    BanImposed,
+    BanLifted,
     VerificationRequested,
     VerificationRefused,
     VerificationSucceeded,

@@ -18,6 +18,8 @@ RevokedCause = Literal[
     "ban",
     "erased",
 ]
+LoginMethod = Literal["password", "code", "change_password"]
+LoginFailure = Literal["incorrect", "refused", "limited", "banned"]
 PasswordCause = Literal["reset", "change"]
 Limiter = Literal[
     "cooldown", "daily_cap", "caller", "spending", "number_refused", "number_taken", "no_account", "other"

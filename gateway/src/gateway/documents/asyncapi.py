@@ -114,7 +114,7 @@ def _document(version: str, schemas: dict[str, Json]) -> Json:
         "defaultContentType": CONTENT_TYPE,
         "servers": {"rabbitmq": SERVER},
         "channels": {key: _channel(key) for key in messages},
-        "operations": {f"publish.{key}": _operation(key) for key in messages},
+        "operations": {f"publish.{event.key}": _operation(event) for event in EVENTS},
         "components": {"schemas": schemas, "messages": messages},
     }
 
@@ -156,9 +156,12 @@ def _channel(key: str) -> Json:
     }
 
 
-def _operation(key: str) -> Json:
+def _operation(event: type[EventData]) -> Json:
+    key = event.key
     return {
         "action": "send",
+        "summary": f"Publish {event.__name__}",
+        "description": markdown(event.__doc__ or "").partition("\n")[0],
         "channel": {"$ref": f"#/channels/{key}"},
         "messages": [{"$ref": f"#/channels/{key}/messages/{key}"}],
         "bindings": {"amqp": {"deliveryMode": 2, "ack": True, "bindingVersion": "0.3.0"}},

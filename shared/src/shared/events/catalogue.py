@@ -10,6 +10,7 @@ from shared.events.words import (
     Limiter,
     OpenedCause,
     PasswordCause,
+    PurposeOfCode,
     RevokedCause,
     listed,
 )
@@ -86,7 +87,7 @@ class SessionRevoked(SessionData):
 
 
 class CodeRequestData(EventData):
-    purpose: str
+    purpose: Annotated[str, listed(PurposeOfCode)]
     phone_ref: str
     phone_masked: str
     country: str

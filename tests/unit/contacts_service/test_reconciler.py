@@ -29,10 +29,11 @@ class Accounts:
 
     stored: dict[int, VersionedUser] = field(default_factory=dict)
     late: bool = False
+    late_at: int = -1
     compared: list[CompareUsers] = field(default_factory=list)
 
     async def are_events_late(self) -> bool:
-        return self.late
+        return self.late or len(self.compared) == self.late_at
 
     async def page(self, after: int, up_to: int, size: int) -> Sequence[VersionedUser]:
         return [self.stored[each] for each in sorted(self.stored) if after < each <= up_to][:size]
@@ -96,6 +97,19 @@ class World:
     directory: Directory = field(default_factory=Directory)
     lease: Lease = field(default_factory=Lease)
     has_backlog: bool = False
+    meanwhile: Callable[[], None] = lambda: None
+    reconciler: Reconciler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reconciler = Reconciler(
+            self.directory, Source(self.accounts), self.lease, has_backlog=self._has_backlog, settle=self._settle
+        )
+
+    async def _settle(self) -> None:
+        self.meanwhile()
+
+    async def _has_backlog(self) -> bool:
+        return self.has_backlog
 
     def have(self, *users: VersionedUser) -> None:
         self.accounts.stored.update({each.user.user_id: each for each in users})
@@ -105,15 +119,8 @@ class World:
 
     async def reconcile(self, meanwhile: Callable[[], None] = lambda: None) -> list[tuple[int, str]]:
         """One round; ``meanwhile`` happens between the two looks. Returns whom it corrected, and why."""
-
-        async def settle() -> None:
-            meanwhile()
-
-        async def has_backlog() -> bool:
-            return self.has_backlog
-
-        source = Source(self.accounts)
-        await Reconciler(self.directory, source, self.lease, has_backlog=has_backlog, settle=settle).run_if_due()
+        self.meanwhile = meanwhile
+        await self.reconciler.run_if_due()
         return self.directory.corrected
 
 
@@ -250,3 +257,18 @@ async def test_nothing_is_corrected_while_events_wait_in_the_outbox(world: World
     with pytest.raises(ServiceError) as refusal:
         await world.reconcile()
     assert (refusal.value.code, world.directory.corrected) == (ErrorCode.UNAVAILABLE, [])
+
+
+async def test_an_interrupted_round_continues_where_it_was(world: World) -> None:
+    world.have(*(account(each) for each in range(ANNA, ANNA + 2_000)))
+    world.show(*(row(each) for each in range(ANNA, ANNA + 2_000)))
+    del world.directory.stored[ANNA + 1_200]
+    world.accounts.late_at = 4  # the fourth page: the third has a difference, and the first two have none
+
+    with pytest.raises(ServiceError):
+        await world.reconcile()
+    world.accounts.late_at = -1
+
+    assert await world.reconcile() == [(ANNA + 1_200, "missing")]
+    assert world.accounts.compared[4].after == ANNA + 999
+    assert world.lease.ended == 1

@@ -23,6 +23,9 @@ from shared.internal_api.directory import (
 PAUSE_SECONDS = 0.1
 """Between two pages: the work is spread out, so that matching and log-in do not notice it."""
 
+NO_USER = -1
+"""Below every user id."""
+
 MAX_SUSPECTS = 200_000
 """Differences in memory at once, some 40 MB. More of them are corrected in several turns."""
 
@@ -86,9 +89,10 @@ class Reconciler:
         self._lease = lease
         self._has_backlog = has_backlog
         self._settle = settle
+        self._compared_up_to = NO_USER
 
     async def run_if_due(self) -> None:
-        """One round, if it is due here. Raises ``ServiceError(UNAVAILABLE)``: then the round is tried again."""
+        """One round, if it is due here. Raises ``ServiceError(UNAVAILABLE)``: then the next call goes on."""
         if await self._has_backlog() or not await self._lease.begin():
             return
         started, healed = time.monotonic(), Counts[str]()
@@ -97,20 +101,25 @@ class Reconciler:
             if not await self._lease.extend() or await self._has_backlog():
                 return
             healed += await self._correct(suspects)
+        if not await self._lease.extend():
+            return
+        self._compared_up_to = NO_USER
         await self._lease.end()
         COMPARED_AT.set_to_current_time()
         log.info("directory.compared", healed=dict(healed), seconds=round(time.monotonic() - started, 1))
 
     async def _suspects(self) -> AsyncIterator[Suspects]:
-        """The differences of a first look at everything, in turns of at most about ``MAX_SUSPECTS``."""
+        """The differences of a first look at everyone, in turns of at most about ``MAX_SUSPECTS``."""
         suspects: Suspects = {}
-        after = -1
+        after = self._compared_up_to
         while after < MAX_USER_ID and await self._lease.extend():
             after, found = await self._compare_page(after)
             suspects |= {each.user_id: _hash(each) for each in found}
             if len(suspects) >= MAX_SUSPECTS:
                 yield suspects
                 suspects = {}
+            if not suspects:
+                self._compared_up_to = after
             await asyncio.sleep(PAUSE_SECONDS if not found else 0)
         if suspects:
             yield suspects

@@ -124,6 +124,11 @@ fuzz: .venv/.installed ## fuzz every call and field with over 20,000 requests (S
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
 
+.PHONY: events-check
+events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 users are republished and reconciled: minutes
+	@exec env EVENTS=$${EVENTS:-10000} USERS=$${USERS:-1000000} $(PYTEST) -n 0 -s -q --timeout=3600 \
+		tests/fault/test_events_at_size.py $(PYTEST_ARGS)
+
 .PHONY: lock
 lock: .venv/.installed ## resolve the requirements again and write the hashed locks
 	$(LOCK) --all-extras pyproject.toml --group pyproject.toml:dev $(SERVICES:%=%/pyproject.toml) -o $(LOCKS)/dev.txt

@@ -199,28 +199,21 @@ def test_every_class_of_an_event_has_a_name_that_generators_can_use() -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.key)
-def test_only_the_request_id_of_an_event_is_optional(event: Any) -> None:
+def test_only_the_request_and_the_trace_of_an_event_are_optional(event: Any) -> None:
     schema = events()["components"]["schemas"][f"{event.__name__}Event"]
-    assert {*schema["properties"]} - {*schema["required"]} == {"requestid"}
+    assert {*schema["properties"]} - {*schema["required"]} == {"requestid", "traceparent"}
 
 
 def test_the_words_of_a_field_are_listed_in_the_document() -> None:
-    schemas = events()["components"]["schemas"]
+    words = ("cause", "limiter", "reason", "failure", "method", "purpose")
     fields = {
-        (event, field)
-        for event in (
-            "SessionOpened",
-            "SessionRevoked",
-            "PasswordChanged",
-            "VerificationRefused",
-            "VerificationFailed",
-            "MessageFailed",
-        )
-        for field in ("cause", "limiter", "reason", "failure")
-        if field in schemas[event]["properties"]
+        (name, word): schema["properties"][word]
+        for name, schema in events()["components"]["schemas"].items()
+        for word in words
+        if word in schema.get("properties", {})
     }
-    assert len(fields) == 6
-    assert [each for each in fields if not schemas[each[0]]["properties"][each[1]]["enum"]] == []
+    assert {word for _, word in fields} == {*words}
+    assert [place for place, field in fields.items() if not field.get("enum")] == []
 
 
 def test_the_address_of_the_broker_is_a_variable() -> None:

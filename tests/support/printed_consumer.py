@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "events.md").read_text()
 QUEUE, DEAD = "my-service.users", "my-service.dead"
 
 # Each wraps ``keep`` of the page: it fails as often as FAILURES says, appends what was kept to the file KEPT, and kills
-# its process at that many events if DIE_AT says so. The pauses are short, so that a test of 21 deliveries is.
+# its process at that many events if DIE_AT says so. Its pauses are short, unless a test wants those of the page.
 PYTHON = """
 failures, kept, die_at = int(os.environ["FAILURES"]), 0, int(os.environ["DIE_AT"])
 def keep(event):
@@ -59,11 +59,14 @@ def printed(language: str) -> str:
     return str(code)
 
 
-def harnessed(language: str) -> str:
-    """The printed program with a ``keep`` that can fail."""
+def harnessed(language: str, *, is_hurried: bool) -> str:
+    """The printed program with a ``keep`` that can fail, and with short pauses if it is hurried."""
+    program = printed(language)
+    if is_hurried:
+        program = program.replace("sleep(1)", "sleep(0.05)").replace("sleep(1000)", "sleep(50)")
     if language == "python":
-        return printed("python").replace("def keep(", "def keep_in_memory(").replace("sleep(1)", "sleep(0.05)") + PYTHON
-    return NODE + printed("javascript").replace("function keep(", "function keepInMemory(").replace("(1000)", "(50)")
+        return program.replace("def keep(", "def keep_in_memory(") + PYTHON
+    return NODE + program.replace("function keep(", "function keepInMemory(")
 
 
 @dataclass
@@ -73,6 +76,7 @@ class PrintedConsumer:
     language: str
     folder: Path
     amqp_url: str
+    is_hurried: bool = True
 
     def kept(self) -> dict[str, Any]:
         """The users of all runs so far, by id."""
@@ -84,7 +88,7 @@ class PrintedConsumer:
     async def running(self, *, failures: int = 0, die_at: int = 0) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run the program. It fails this often first, and kills itself at the event of this number."""
         program = self.folder / ("consumer.py" if self.language == "python" else "consumer.mjs")
-        program.write_text(harnessed(self.language))
+        program.write_text(harnessed(self.language, is_hurried=self.is_hurried))
         interpreter = sys.executable if self.language == "python" else "node"
         environ = {"AMQP_URL": self.amqp_url, "KEPT": str(self.folder / "kept"), "FAILURES": str(failures)}
         process = await asyncio.create_subprocess_exec(

@@ -3,13 +3,17 @@
 import asyncio
 import json
 import re
+import secrets
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
+from stack.servers.rabbitmq import RabbitMQ, script
 from stack.system import Stack
 from support.app import App, fresh_number
 from support.printed_consumer import DEAD, PAGE, QUEUE, PrintedConsumer, node_modules, printed
@@ -151,6 +155,53 @@ async def test_a_poison_message_goes_to_the_dead_letter_queue(
     assert dead[0].body == b"no event"
     (death,) = dead[0].headers["x-death"]
     assert (death["reason"], death["queue"]) == ("delivery_limit", QUEUE)
+
+
+@pytest.fixture
+async def own_user(system: Stack) -> AsyncIterator[str]:
+    """The address of the broker for the AMQP user that the page makes, with a password of this test."""
+    server = system.servers.rabbitmq
+    if not isinstance(server, RabbitMQ):
+        pytest.skip("the broker is not ours, so it gets no user")
+    (commands,) = re.findall(r"```shell\n(rabbitmqctl add_user my-service .*?)```", PAGE, re.DOTALL)
+    program, password = script().with_name("rabbitmqctl"), secrets.token_hex(12)
+    await rabbitmqctl(f'rabbitmqctl() {{ "{program}" --quiet "$@"; }}; set -e; {commands}', server, password)
+    yield server.url.replace(urlsplit(server.url).netloc.partition("@")[0], f"my-service:{password}")
+    await rabbitmqctl(f'"{program}" --quiet delete_user my-service', server, "")
+
+
+async def rabbitmqctl(commands: str, server: RabbitMQ, password: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", commands, env=dict(server.process.env), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate(f"{password}\n".encode())
+    assert process.returncode == 0, output.decode()
+
+
+async def read_the_directory_queue(own: Channel) -> None:
+    await (await own.get_queue("contacts.directory", ensure=False)).get()
+
+
+async def test_the_user_of_the_page_reads_events_and_may_do_nothing_else(
+    system: Stack, channel: Channel, tmp_path: Path, own_user: str
+) -> None:
+    consumer = PrintedConsumer("python", tmp_path, own_user)
+    async with consumer.running():
+        await until_bound(system)
+        await publish(channel, "seen")
+        await until_kept(consumer, "seen")
+
+    async with await aio_pika.connect(own_user) as connection:
+        for forbidden in (
+            read_the_directory_queue,
+            lambda own: own.declare_queue("another.queue"),
+            lambda own: publish(own, "forged"),
+            lambda own: own.exchange_delete(EXCHANGE),
+        ):
+            own = await connection.channel(on_return_raises=True)
+            with pytest.raises(aio_pika.exceptions.ChannelClosed, match="ACCESS_REFUSED"):
+                await forbidden(own)
 
 
 def test_the_page_has_every_event_and_every_field() -> None:

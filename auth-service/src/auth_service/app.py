@@ -1,15 +1,15 @@
 """The composition root: the rooms of auth-service as one application."""
 
 from collections.abc import AsyncIterator
-from functools import partial
 
 from aiohttp import web
 
+from auth_service.accounts import api as accounts
+from auth_service.accounts.setup import add_accounts
+from auth_service.jobs import running_jobs
 from auth_service.lifecycle import api as lifecycle
 from auth_service.lifecycle.setup import add_lifecycle
 from auth_service.resources import open_resources
-from auth_service.retention import INTERVAL_SECONDS, delete_all_expired
-from auth_service.retention_store import RetentionStore
 from auth_service.sessions import api as sessions
 from auth_service.sessions.setup import add_sessions
 from auth_service.settings import AuthSettings
@@ -17,7 +17,6 @@ from auth_service.tickets import api as tickets
 from auth_service.tickets.setup import add_tickets
 from auth_service.tokens import api as tokens
 from auth_service.tokens.setup import add_tokens
-from shared.background import repeating
 from shared.internal_api.server import new_service
 from shared.process.health import CHECKS
 
@@ -28,7 +27,7 @@ def create_app(settings: AuthSettings) -> web.Application:
     It is ready while PostgreSQL answers. Without RabbitMQ log-in works, and events wait in the outbox.
     """
     app = new_service(settings.service_token.get_secret_value(), lifecycle.routes)
-    for room in (sessions, tickets, tokens):
+    for room in (accounts, sessions, tickets, tokens):
         app.add_routes(room.routes)
 
     async def rooms(app: web.Application) -> AsyncIterator[None]:
@@ -37,10 +36,9 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_tokens(app, resources, session_store, settings)
             add_lifecycle(app, resources, session_store, settings)
             add_tickets(app, resources.pool)
+            add_accounts(app, resources.pool, resources.phones)
             app[CHECKS]["postgresql"] = resources.ping
-            expired = RetentionStore(resources.pool, settings.audit_days)
-            work = partial(delete_all_expired, expired)
-            async with repeating("retention", INTERVAL_SECONDS, work, first_after=INTERVAL_SECONDS):
+            async with running_jobs(resources, settings.audit_days):
                 yield
 
     app.cleanup_ctx.append(rooms)

@@ -5,20 +5,17 @@ from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from aiohttp import web
-from redis.asyncio import Redis
 
 from contacts_service import api
-from contacts_service.budget import Budget
 from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
 from contacts_service.directory import Directory
-from contacts_service.matching import Matcher
-from contacts_service.numbers import NumberReader
+from contacts_service.reconciliation.setup import reconciling
 from contacts_service.settings import ContactsSettings
+from contacts_service.setup import build_matcher
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
 from shared.internal_api.server import new_service
 from shared.outbox import Relay
-from shared.phone import PhoneKeys
 from shared.process.health import CHECKS
 
 BODY_BYTES = 512 * 1024
@@ -40,7 +37,8 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add).handle, publisher)
             await stack.enter_async_context(consumer.running(consuming))
             await stack.enter_async_context(monitored(consumer, queue.name))
-            app[api.MATCHER] = _matcher(settings, client, store, directory)
+            await stack.enter_async_context(reconciling(settings, pool, consumer))
+            app[api.MATCHER] = build_matcher(settings, client, store, directory)
             # An unavailable broker does not count: matching works without it. Its state is the gauge haoma_consuming.
             app[CHECKS]["bindings"] = consumer.check_bindings
             app[CHECKS]["postgresql"] = lambda: postgres.ping(pool)
@@ -64,14 +62,3 @@ async def _broker(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[am
     publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service publisher"))
     consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service consumer"))
     return await amqp.Publisher.open(publishing), consuming
-
-
-def _matcher(settings: ContactsSettings, client: Redis, store: Store, directory: Directory) -> Matcher:
-    budget = Budget(
-        redis.Script(client, "contacts_service", "lua/budget.lua"),
-        numbers=settings.contacts_budget,
-        per_hour=settings.contacts_budget_per_hour,
-    )
-    keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
-    # Nothing wakes the relay for contacts.matched: its poll publishes them a second later, many in one batch.
-    return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store, store.publish)

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from shared.phone import MAINLAND
-from shared.process.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, Settings, Words, split_words
+from shared.process.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, ServiceUrl, Settings, Words, split_words
 
 
 class DatabaseSettings(Settings):
@@ -19,17 +19,21 @@ class ContactsSettings(DatabaseSettings):
     """The settings of the server. ``SERVED_CALLING_CODES`` is a list such as ``86,852``.
 
     A user may send ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each hour since the
-    first ones.
+    first ones. The directory is compared with the accounts every ``directory_check_seconds`` (0: never); a difference
+    that lasts ``directory_settle_seconds`` is corrected, so it must be longer than an event is on its way.
     """
 
     contacts_port: int = 8083
     redis_url: RedisUrl
     amqp_url: AmqpUrl
+    auth_url: ServiceUrl = "http://127.0.0.1:8081"
     service_token: HexKey
     phone_key: HexKey
     served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
     contacts_budget: int = Field(default=5_000, ge=1)
     contacts_budget_per_hour: int = Field(default=20, ge=1)
+    directory_check_seconds: int = Field(default=600, ge=0)
+    directory_settle_seconds: int = Field(default=120, ge=1)
 
     @field_validator("served_calling_codes", mode="before")
     @classmethod

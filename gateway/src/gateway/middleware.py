@@ -18,6 +18,7 @@ from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.metrics import REFUSALS, observe, route_of
+from shared.trace import TRACEPARENT, begin_cause
 
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
@@ -36,7 +37,7 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = secrets.token_hex(12)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        begin_cause(request_id, request.headers.getall(TRACEPARENT, ()))
         request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal = ""

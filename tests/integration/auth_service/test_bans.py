@@ -70,13 +70,15 @@ async def test_a_ban_is_published_once(auth: Auth) -> None:
     assert [status for status, _ in outcomes] == [0, 0, 0, 0]
     assert outcomes[1][1] == f"user {user} is already banned\n"
     assert outcomes[3][1] == f"user {user} is not banned\n"
-    events = await auth.listener.of_user(registered.account.user_id, 7)
+    events = await auth.listener.of_user(registered.account.user_id, 9)
     updates = [event for event in events if event["type"] == "auth.user.updated.v1"]
     assert [(event["version"], event["data"]["disabled"]) for event in updates] == [(2, True), (3, False)]
     revoked = [event["data"] for event in events if event["type"] == "auth.session.revoked.v1"]
     assert {each["session_id"] for each in revoked} == {str(registered.session_id), str(other.session_id)}
     assert {each["cause"] for each in revoked} == {"ban"}
-    assert len(events) == 7
+    bans = [(event["type"], event["data"].get("sessions_revoked")) for event in events if ".ban." in event["type"]]
+    assert bans == [("auth.ban.imposed.v1", 2), ("auth.ban.lifted.v1", None)]
+    assert len(events) == 9
     assert (await auth.actions(number))[-2:] == ["account.banned", "account.unbanned"]
 
 

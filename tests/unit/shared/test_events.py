@@ -6,10 +6,10 @@ import re
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as StandardEvent
-from structlog.contextvars import bound_contextvars
 
 from shared.events.catalogue import EVENTS, UserRegistered
 from shared.events.envelope import CloudEvent, EventData, new_event, to_queue
+from shared.trace import begin_cause
 
 SNAPSHOT = UserRegistered(
     user_id="7",
@@ -39,12 +39,23 @@ def test_an_event_is_parsed_from_its_own_envelope() -> None:
     assert CloudEvent[UserRegistered].model_validate_json(event.body).data == SNAPSHOT
 
 
-def test_an_event_names_the_request_that_caused_it() -> None:
-    with bound_contextvars(request_id="9a0f3c"):
-        caused = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+async def test_an_event_names_the_request_that_caused_it() -> None:
+    begin_cause("9a0f3c")
+    caused = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+    begin_cause("")
     by_itself = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
     assert JSONFormat().read(StandardEvent, caused.body).get_extension("requestid") == "9a0f3c"
     assert "requestid" not in json.loads(by_itself.body)
+
+
+async def test_an_event_names_the_trace_of_its_request() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    begin_cause("9a0f3c", [trace])
+    caused = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+    begin_cause("")
+    by_itself = new_event(SNAPSHOT, source="auth-service", subject="7", version=3)
+    assert JSONFormat().read(StandardEvent, caused.body).get_extension("traceparent") == trace
+    assert "traceparent" not in json.loads(by_itself.body)
 
 
 def test_an_event_for_one_queue_keeps_its_id_body_and_type() -> None:

@@ -23,3 +23,8 @@ def test_runs_of_six_digits_are_removed_from_a_traceback() -> None:
     text = "UniqueViolationError: Key (phone)=(+8613800138000) already exists; code 123456"
     line = scrub_exception(None, "error", {"exception": text})
     assert line["exception"] == "UniqueViolationError: Key (phone)=([digits]) already exists; code [digits]"
+
+
+def test_hex_ids_are_kept_even_if_they_contain_eleven_digits() -> None:
+    ids = {"request_id": "a13800138000bcdef0123456", "trace_id": "4bf92f35b13800138000ce929d0e0e47"}
+    assert drop_private(None, "", dict(ids)) == ids

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from shared.internal_api.upstream import Upstream, upstream
+from shared.trace import Cause
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
@@ -60,9 +61,9 @@ async def test_connections_to_our_servers_are_reused() -> None:
     try:
         async with upstream(url, {"Authorization": "Bearer x"}) as service:
             for size in (0, 1, 100_000):
-                assert await service.post("/echo", b"z" * size, "id-1") == (201, b"z" * size)
+                assert await service.post("/echo", b"z" * size, Cause("id-1")) == (201, b"z" * size)
             assert len(peers) == 1
-            await asyncio.gather(*(service.post("/echo", b"z", "id-1") for _ in range(5)))
+            await asyncio.gather(*(service.post("/echo", b"z", Cause("id-1")) for _ in range(5)))
             assert 1 < len(peers) <= 5
     finally:
         await runner.cleanup()
@@ -76,7 +77,7 @@ async def test_a_response_in_pieces_is_assembled() -> None:
             await writer.drain()
 
     async with raw_server(serve) as url, upstream(url, {}) as service:
-        assert await service.post("/", b"", "") == (200, b"hello")
+        assert await service.post("/", b"", Cause()) == (200, b"hello")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ async def test_a_broken_response_is_a_connection_error_and_the_request_is_not_re
 
     async with raw_server(serve) as url, upstream(url, {}) as service:
         with pytest.raises(ConnectionError):
-            await service.post("/", b"", "")
+            await service.post("/", b"", Cause())
     assert len(requests) == 1
 
 
@@ -117,7 +118,7 @@ async def test_a_connection_closed_by_the_server_is_not_reused() -> None:
 
     async with raw_server(serve) as url, upstream(url, {}) as service:
         for _ in range(3):
-            assert await service.post("/", b"", "") == (200, b"bye")
+            assert await service.post("/", b"", Cause()) == (200, b"bye")
     assert len(connections) == 3
 
 
@@ -133,10 +134,10 @@ async def test_a_late_response_is_never_given_to_the_next_request() -> None:
     async with raw_server(serve) as url, upstream(url, {}) as service:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await service.post("/", b"1", "")
-        assert await service.post("/", b"2", "") == (200, b"2")
+                await service.post("/", b"1", Cause())
+        assert await service.post("/", b"2", Cause()) == (200, b"2")
 
 
 async def test_a_closed_port_is_an_error_at_once() -> None:
     with pytest.raises(ConnectionRefusedError):
-        await Upstream("http://127.0.0.1:1", {}).post("/", b"", "")
+        await Upstream("http://127.0.0.1:1", {}).post("/", b"", Cause())

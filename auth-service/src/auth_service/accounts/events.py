@@ -3,7 +3,9 @@
 from auth_service.accounts.model import NewAccount, StoredAccount
 from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserUpdated
 from shared.events.envelope import OutboxMessage, new_event
+from shared.events.logins import BanImposed, BanLifted
 from shared.events.words import PasswordCause
+from shared.internal_api.auth import Account
 from shared.phone import E164, PhoneKeys, mask, ref_hex, split
 
 SOURCE = "auth-service"
@@ -71,3 +73,15 @@ def password_changed(user_id: int, version: int, cause: PasswordCause, sessions_
     """A new password. ``version`` is the account's version after the change."""
     data = PasswordChanged(user_id=str(user_id), cause=cause, sessions_revoked=sessions_revoked)
     return new_event(data, source=SOURCE, subject=data.user_id, version=version)
+
+
+def ban_imposed(account: Account, sessions_revoked: int) -> OutboxMessage:
+    """An account as it was banned."""
+    data = BanImposed(user_id=str(account.user_id), sessions_revoked=sessions_revoked)
+    return new_event(data, source=SOURCE, subject=data.user_id, version=account.version)
+
+
+def ban_lifted(account: Account) -> OutboxMessage:
+    """An account whose ban was lifted."""
+    data = BanLifted(user_id=str(account.user_id))
+    return new_event(data, source=SOURCE, subject=data.user_id, version=account.version)

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from auth_service.accounts.events import user_updated
+from auth_service.accounts.events import ban_imposed, ban_lifted, user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.user_ids import USER_IDS
 from auth_service.audit import AuditEntry
@@ -70,4 +70,5 @@ class Bans:
         return changed
 
     def _messages(self, stored: StoredAccount, ended: Sequence[EndedSession]) -> Sequence[OutboxMessage]:
-        return [user_updated(stored, self._phones), *(session_revoked(session, CAUSE) for session in ended)]
+        ban = ban_imposed(stored.account, len(ended)) if stored.is_banned else ban_lifted(stored.account)
+        return [user_updated(stored, self._phones), ban, *(session_revoked(session, CAUSE) for session in ended)]

@@ -13,6 +13,7 @@ from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LoggedIn, LogInWithCode
 from shared.internal_api.sms import Purpose
+from shared.networks import network_of
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
 
@@ -61,7 +62,8 @@ class CodeLogin:
     async def log_in(self, request: LogInWithCode) -> LoggedIn:
         """Open a session. Raises ``CODE_REFUSED``, ``NO_ACCOUNT``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``."""
         ticket = self._tickets.verify(request.ticket, Purpose.SIGN_IN)
-        context = ClientContext(request.dialect, request.client)
+        network = network_of(request.address) if request.address else ""
+        context = ClientContext(request.dialect, request.client, network)
         phone_ref = self._phones.ref(ticket.number)
         try:
             account = await self._find_account(ticket)
@@ -70,7 +72,8 @@ class CodeLogin:
             return await self._opener.open(account, entry, cause=CAUSE, refuse_with=ErrorCode.CODE_REFUSED)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.record(AuditEntry(f"{CAUSE}.refused", phone_ref, context))
+                outcome = "banned" if refusal.code is ErrorCode.ACCOUNT_BANNED else "refused"
+                await self._audit.record(AuditEntry(f"{CAUSE}.{outcome}", phone_ref, context))
             raise
 
     async def _find_account(self, ticket: Ticket) -> StoredAccount:

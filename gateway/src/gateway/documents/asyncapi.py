@@ -38,6 +38,7 @@ SERVICES = {"auth": "auth-service", "sms": "sms-service", "contacts": "contacts-
 EXAMPLES = {
     "id": "019da4e3-3a78-7092-a46a-1955c106d159",
     "requestid": "9a0f3c5d7e1b2a4c6d8e0f12",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     "user_id": "186423500912345",
     "session_id": "5b1ed0a8-6f3c-4a39-9df1-d2c1a3a6c3a4",
     "verification_id": "019da4e3-1f20-7c31-8d7e-5a0c6f9b2e11",
@@ -55,6 +56,15 @@ EXAMPLES = {
     "PasswordChanged.cause": "reset",
     "SessionRevoked.cause": "ended_by_user",
     "sessions_revoked": 2,
+    "method": "password",
+    "LoginFailed.reason": "incorrect",
+    "failures": 7,
+    "first_at": "2026-11-28T02:03:04Z",
+    "last_at": "2026-11-28T02:03:58Z",
+    "at": "2026-11-28T02:03:04Z",
+    "network": "203.0.113.0/24",
+    "new_client": True,
+    "new_network": False,
     "purpose": "sign_up",
     "limiter": "cooldown",
     "retry_after": 42,
@@ -104,7 +114,7 @@ def _document(version: str, schemas: dict[str, Json]) -> Json:
         "defaultContentType": CONTENT_TYPE,
         "servers": {"rabbitmq": SERVER},
         "channels": {key: _channel(key) for key in messages},
-        "operations": {f"publish.{key}": _operation(key) for key in messages},
+        "operations": {f"publish.{event.key}": _operation(event) for event in EVENTS},
         "components": {"schemas": schemas, "messages": messages},
     }
 
@@ -112,8 +122,9 @@ def _document(version: str, schemas: dict[str, Json]) -> Json:
 def _complete(envelope: Json, event: type[EventData]) -> None:
     """Add what the model does not say: the type, and that only an event without a request lacks an attribute."""
     envelope["properties"]["type"]["const"] = event.key
-    envelope["properties"]["requestid"] = {"type": "string"}
-    envelope["required"] = [name for name in envelope["properties"] if name != "requestid"]
+    optional = ("requestid", "traceparent")
+    envelope["properties"] |= {name: {"type": "string"} for name in optional}
+    envelope["required"] = [name for name in envelope["properties"] if name not in optional]
 
 
 def _message(event: type[EventData], payload: Json, examples: Examples) -> Json:
@@ -145,9 +156,12 @@ def _channel(key: str) -> Json:
     }
 
 
-def _operation(key: str) -> Json:
+def _operation(event: type[EventData]) -> Json:
+    key = event.key
     return {
         "action": "send",
+        "summary": f"Publish {event.__name__}",
+        "description": markdown(event.__doc__ or "").partition("\n")[0],
         "channel": {"$ref": f"#/channels/{key}"},
         "messages": [{"$ref": f"#/channels/{key}/messages/{key}"}],
         "bindings": {"amqp": {"deliveryMode": 2, "ack": True, "bindingVersion": "0.3.0"}},

@@ -61,7 +61,7 @@ class TokenFlows:
 
     async def log_in_with_code(self, caller: Caller, ticket: str) -> NewSession:
         """Log in with the ticket of a ``SIGN_IN`` code."""
-        request = LogInWithCode(ticket=ticket, dialect=caller.dialect, client=caller.client)
+        request = LogInWithCode(ticket=ticket, address=caller.address, dialect=caller.dialect, client=caller.client)
         return await self._grant(await self._services.auth.call(LOG_IN_WITH_CODE, request))
 
     async def reset_password(self, caller: Caller, ticket: str, password: Password) -> NewSession:

@@ -8,7 +8,7 @@ from aiohttp import web
 from shared.errors import ErrorCode, ServiceError
 
 METHODS = "GET, POST, PUT, PATCH, DELETE"
-HEADERS = "Authorization, Content-Type, Accept-Language, X-Requested-With"
+HEADERS = "Authorization, Content-Type, Accept-Language, X-Requested-With, traceparent"
 EXPOSED = "Retry-After, X-Request-Id, Authorization"
 PREFLIGHT_SECONDS = 600
 """How long a browser may remember the answer to a preflight."""

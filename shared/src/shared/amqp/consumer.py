@@ -11,6 +11,7 @@ import aio_pika
 import structlog
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
+from pamqp import commands as spec
 from prometheus_client import Counter
 
 from shared.amqp.acks import Acks
@@ -129,11 +130,17 @@ class Consumer:
 
     async def check(self) -> None:
         """For readiness. Raises unless the broker has the queue and the queue has a consumer."""
+        if not (await self._state()).consumer_count:
+            raise ConnectionError("no consumer on the queue")
+
+    async def has_backlog(self) -> bool:
+        """Whether more messages wait than the consumer takes at once. Raises as ``check`` does without a broker."""
+        return ((await self._state()).message_count or 0) > self._queue.prefetch
+
+    async def _state(self) -> spec.Queue.DeclareOk:
         if self._channel is None:
             raise ConnectionError("not consuming")
-        declared = await self._channel.queue_declare(self._queue.name, passive=True)
-        if not declared.consumer_count:
-            raise ConnectionError("no consumer on the queue")
+        return await raise_on_broker_loss(self._channel.queue_declare(self._queue.name, passive=True))
 
     async def _receive(self, acks: Acks, message: DeliveredMessage) -> None:
         """Handle a delivery in a task of our own: aiormq cancels its tasks when it loses the channel."""

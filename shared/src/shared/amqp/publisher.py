@@ -19,7 +19,8 @@ PUBLISH_SECONDS = 5.0
 DELETED_SECONDS = 25.0
 """How long a deleted exchange may wait for a consumer to declare it, which consumers do every 20 s."""
 
-BIND_SECONDS = 1.0
+BIND_SECONDS = 3.0
+"""How long the other consumers have to bind to a declared exchange: they try once a second."""
 NO_HEADERS: Mapping[str, int] = MappingProxyType({})
 
 

@@ -3,7 +3,17 @@
 from typing import Annotated, Literal
 
 from shared.events.envelope import EventData
-from shared.events.words import Failure, IncorrectReason, Limiter, OpenedCause, PasswordCause, RevokedCause, listed
+from shared.events.logins import BanImposed, BanLifted, LoginFailed, LoginUnfamiliar
+from shared.events.words import (
+    Failure,
+    IncorrectReason,
+    Limiter,
+    OpenedCause,
+    PasswordCause,
+    PurposeOfCode,
+    RevokedCause,
+    listed,
+)
 
 
 class UserSnapshot(EventData):
@@ -77,7 +87,7 @@ class SessionRevoked(SessionData):
 
 
 class CodeRequestData(EventData):
-    purpose: str
+    purpose: Annotated[str, listed(PurposeOfCode)]
     phone_ref: str
     phone_masked: str
     country: str
@@ -246,6 +256,10 @@ EVENTS: tuple[type[EventData], ...] = (
     PasswordChanged,
     SessionOpened,
     SessionRevoked,
+    LoginFailed,
+    LoginUnfamiliar,
+    BanImposed,
+    BanLifted,
     VerificationRequested,
     VerificationRefused,
     VerificationSucceeded,

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
-from structlog.contextvars import get_contextvars
+
+from shared.trace import current_cause
 
 EXCHANGE = "events"
 """The durable topic exchange. The routing key is the event's type."""
@@ -36,10 +37,10 @@ DataT = TypeVar("DataT", bound=EventData)
 
 
 class CloudEvent(BaseModel, Generic[DataT]):
-    """The envelope (CloudEvents 1.0), with two extensions.
+    """The envelope (CloudEvents 1.0), with three extensions.
 
     ``version`` is the version of the subject after this event. ``requestid`` is the ``X-Request-Id`` of the request
-    that caused the event; it is absent if no request did.
+    that caused the event, and ``traceparent`` the W3C trace context that its client sent; each is absent without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -52,6 +53,7 @@ class CloudEvent(BaseModel, Generic[DataT]):
     subject: str
     version: int
     requestid: str | None = None
+    traceparent: str | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     data: DataT
 
@@ -89,7 +91,7 @@ def to_queue(event: OutboxMessage, queue: str) -> OutboxMessage:
 
 def new_event(data: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
     """An event in its envelope, ready for the outbox. ``source`` is the service's name."""
-    identity = new_id()
+    identity, cause = new_id(), current_cause()
     envelope = _ENVELOPE(
         id=str(identity),
         source=f"/{source}",
@@ -97,7 +99,8 @@ def new_event(data: EventData, *, source: str, subject: str, version: int) -> Ou
         time=datetime.now(UTC),
         subject=subject,
         version=version,
-        requestid=get_contextvars().get("request_id") or None,
+        requestid=cause.request_id or None,
+        traceparent=cause.traceparent or None,
         data=data,
     )
     return OutboxMessage(identity, EXCHANGE, data.key, envelope.model_dump_json(exclude_none=True).encode())

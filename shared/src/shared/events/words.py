@@ -18,7 +18,10 @@ RevokedCause = Literal[
     "ban",
     "erased",
 ]
+LoginMethod = Literal["password", "code", "change_password"]
+LoginFailure = Literal["incorrect", "refused", "limited", "banned"]
 PasswordCause = Literal["reset", "change"]
+PurposeOfCode = Literal["sign_up", "sign_in", "reset_password", "change_phone"]
 Limiter = Literal[
     "cooldown", "daily_cap", "caller", "spending", "number_refused", "number_taken", "no_account", "other"
 ]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.endpoint import Address, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -149,9 +149,10 @@ class ChangeFound(WireModel):
 
 
 class LogInWithCode(WireModel):
-    """Open a session with a ticket for ``LOG_IN_WITH_CODE`` and no password."""
+    """Open a session with a ticket for ``SIGN_IN`` and no password. ``address`` is the client's, for the audit log."""
 
     ticket: Sealed
+    address: Address | None = None
     dialect: Client
     client: Client = ""
 

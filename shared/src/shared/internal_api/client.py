@@ -11,6 +11,7 @@ import structlog
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.endpoint import Endpoint, WireModel
 from shared.internal_api.upstream import Upstream, upstream
+from shared.trace import current_cause
 
 CALL_TIMEOUT_SECONDS = 4.0
 """The longest one call may take. It is below the 5 s in which every public contract reports an outage."""
@@ -33,11 +34,10 @@ class InternalClient:
         Raises the ``ServiceError`` that the other service raised, or ``ServiceError(UNAVAILABLE)`` when it does
         not answer. A call is never retried.
         """
-        request_id = structlog.contextvars.get_contextvars().get("request_id", "")
         body = request.model_dump_json().encode()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                status, content = await self._upstream.post(endpoint.path, body, request_id)
+                status, content = await self._upstream.post(endpoint.path, body, current_cause())
         except (TimeoutError, OSError) as error:
             log.warning("internal_call.failed", path=endpoint.path, error=type(error).__name__)
             raise unavailable() from error

@@ -17,6 +17,7 @@ from shared.internal_api.endpoint import Endpoint, WireModel
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.health import add_health
 from shared.process.metrics import REFUSALS, observe, route_of
+from shared.trace import TRACEPARENT, begin_cause
 
 REQUEST_ID = "X-Request-Id"
 PROBLEM = "application/problem+json"
@@ -86,7 +87,7 @@ def _boundary(service_token: str, other_tokens: Mapping[str, str]) -> Middleware
         return response
 
     async def authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
-        structlog.contextvars.bind_contextvars(request_id=request.headers.get(REQUEST_ID, ""))
+        begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
         presented = request.headers.get("Authorization", "").encode(errors="replace")
         try:
             expected = others.get(request.path, default)

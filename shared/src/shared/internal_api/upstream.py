@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
+from shared.trace import TRACEPARENT, Cause
+
 MAX_CONNECTIONS = 200
 """To one address. Further calls wait for a free connection within their own deadline."""
 CONNECT_SECONDS = 0.5
@@ -129,9 +131,11 @@ class Upstream:
         self._idle: deque[_Connection] = deque()
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
-    async def post(self, path: str, body: bytes, request_id: str) -> Response:
+    async def post(self, path: str, body: bytes, cause: Cause) -> Response:
         """POST JSON; returns status and body. Raises ``OSError``. The deadline is the caller's."""
-        head = f"POST {path} HTTP/1.1\r\n{self._fixed}X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+        trace = f"{TRACEPARENT}: {cause.traceparent}\r\n" if cause.traceparent else ""
+        varying = f"X-Request-Id: {cause.request_id}\r\n{trace}Content-Length: {len(body)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\n{self._fixed}{varying}"
         async with self._slots:
             connection = self._reuse() or await self._connect()
             try:

@@ -1,8 +1,10 @@
 """The queue of send commands, and the handler with which a worker consumes it."""
 
 import asyncio
+from uuid import UUID
 
 from shared.amqp import Handler, PoisonError, Queue
+from shared.trace import Cause, begin_cause
 from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
@@ -16,12 +18,17 @@ def handler(delivery: Delivery) -> Handler:
     If some messages fail, the command fails and is redelivered; the messages already claimed are not claimed again.
     """
 
+    async def deliver(message_id: UUID, cause: Cause) -> None:
+        begin_cause(cause.request_id, [cause.traceparent])  # gather runs each delivery in a context of its own
+        await delivery.deliver(message_id)
+
     async def handle(body: bytes) -> None:
         try:
-            message_ids = parse_send_command(body)
+            messages = parse_send_command(body)
         except ValueError as error:
             raise PoisonError(str(error)) from error
-        results = await asyncio.gather(*map(delivery.deliver, message_ids), return_exceptions=True)
+        deliveries = (deliver(message_id, cause) for message_id, cause in messages.items())
+        results = await asyncio.gather(*deliveries, return_exceptions=True)
         errors = [result for result in results if result is not None]
         if errors:
             raise BaseExceptionGroup("some messages were not delivered", errors)

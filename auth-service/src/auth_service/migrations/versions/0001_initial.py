@@ -90,6 +90,18 @@ AUDIT_LOG = """
     )
 """
 
+# How far each kind of event was made from the audit log.
+AUDIT_READERS = """
+    create table audit_readers (
+        name text primary key,
+        read_until timestamptz not null
+    )
+"""
+ADD_AUDIT_READERS = """
+    insert into audit_readers (name, read_until)
+    values ('failed_logins', date_trunc('minute', now())), ('unfamiliar_logins', date_trunc('second', now()))
+"""
+
 LOGIN_FAILURES = """
     create table login_failures (
         bucket text primary key,
@@ -123,11 +135,11 @@ INDEXES = (
     "create index login_failures_resets_at on login_failures (resets_at)",
 )
 
-TABLES = (ACCOUNTS, SESSIONS, REFRESH_TOKENS, SPENT_TICKETS, AUDIT_LOG, LOGIN_FAILURES, OUTBOX)
+TABLES = (ACCOUNTS, SESSIONS, REFRESH_TOKENS, SPENT_TICKETS, AUDIT_LOG, AUDIT_READERS, LOGIN_FAILURES, OUTBOX)
 
 
 def upgrade() -> None:
     """Create the tables."""
     op.execute("set local lock_timeout = '2s'")
-    for statement in (*TABLES, *INDEXES):
+    for statement in (*TABLES, *INDEXES, ADD_AUDIT_READERS):
         op.execute(statement)

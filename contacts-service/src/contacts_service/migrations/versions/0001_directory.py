@@ -1,4 +1,4 @@
-"""The directory of registered numbers, and the outbox."""
+"""The directory of registered numbers, the outbox, and the leases of jobs."""
 
 from alembic import op
 
@@ -40,10 +40,20 @@ STATEMENTS = (
         parked_at   timestamptz
     )
     """,
+    """
+    create table job_leases (
+        name       text        primary key,
+        holder     uuid,
+        held_until timestamptz not null default now(),
+        due_at     timestamptz not null default now()
+    )
+    """,
+    "insert into job_leases (name) values ('reconciliation')",
+    "comment on table job_leases is 'Jobs that one replica does at a time: who does it, until when, when it is due.'",
 )
 
 
 def upgrade() -> None:
-    """Create both tables."""
+    """Create the tables."""
     for statement in STATEMENTS:
         op.execute(statement)

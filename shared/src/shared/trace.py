@@ -1,0 +1,66 @@
+"""The request that caused what happens: its id, and the W3C trace that it belongs to, if the client names one.
+
+Haoma records no spans of its own, so it passes the parent that the client names on (https://www.w3.org/TR/trace-context/).
+"""
+
+import re
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from structlog.contextvars import bind_contextvars, unbind_contextvars
+
+TRACEPARENT = "traceparent"
+"""The name of the header, and of the CloudEvents extension attribute (distributed tracing)."""
+
+MAX_LENGTH = 256
+TRACE_ID = slice(3, 35)
+"""Where a value in version 00 has its trace id, 32 hex digits."""
+
+_TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})"
+    r"-(?P<known>(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})"
+    r"(?P<more>-[!-~]*)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The request that caused something. Both texts are empty if no request did, or none is known."""
+
+    request_id: str = ""
+    traceparent: str = ""
+
+
+NO_CAUSE = Cause()
+_cause: ContextVar[Cause] = ContextVar("cause", default=NO_CAUSE)
+
+
+def current_cause() -> Cause:
+    """The request that this task works for."""
+    return _cause.get()
+
+
+def begin_cause(request_id: str, traceparents: Sequence[str] = ()) -> None:
+    """Work for this request from now on. Log lines carry its id and, if it has a valid trace, a ``trace_id``.
+
+    ``traceparents`` are the values of the header. An invalid one is ignored, and so are several of them.
+    """
+    bind_contextvars(request_id=request_id)
+    traceparent = parse_traceparent(traceparents[0]) if len(traceparents) == 1 else None
+    if traceparent:
+        bind_contextvars(trace_id=traceparent[TRACE_ID])
+    elif _cause.get().traceparent:  # of an earlier request on the same connection
+        unbind_contextvars("trace_id")
+    _cause.set(Cause(request_id, traceparent or ""))
+
+
+def parse_traceparent(text: str) -> str | None:
+    """The value in version 00, or None for an invalid one.
+
+    Of a later version, which may have more parts, only the four known ones are passed on.
+    """
+    match = _TRACEPARENT.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    if match is None or (match["version"] == "00" and match["more"] is not None):
+        return None
+    return f"00-{match['known']}"

@@ -34,8 +34,8 @@ def create_app(settings: AuthSettings) -> web.Application:
     async def rooms(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
             session_store = add_sessions(app, resources)
-            add_tokens(app, resources, session_store, settings)
-            add_lifecycle(app, resources, session_store, settings)
+            refresh_tokens = add_tokens(app, resources, session_store, settings)
+            add_lifecycle(app, resources, session_store, refresh_tokens, settings)
             add_tickets(app, resources.pool)
             app[CHECKS]["postgresql"] = resources.ping
             expired = RetentionStore(resources.pool, settings.audit_days)

@@ -415,6 +415,15 @@ def references(value: Any) -> list[str]:
     return [ref for inner in value for ref in references(inner)] if isinstance(value, list) else []
 
 
+def test_every_component_is_used_but_the_scheme_of_app_keys() -> None:
+    """A generator would put a key, which is a secret of servers, into apps, in the place of their token."""
+    used = {tuple(reference.split("/")[2:]) for reference in references(calls())}
+    requirements = [each for item in calls()["paths"].values() for call in item.values() for each in call["security"]]
+    used |= {("securitySchemes", scheme) for requirement in requirements for scheme in requirement}
+    declared = {(kind, name) for kind, components in calls()["components"].items() for name in components}
+    assert declared - used == {("securitySchemes", "app")}
+
+
 @pytest.mark.parametrize("document", [calls, events])
 def test_every_reference_of_a_document_has_a_target(document: Any) -> None:
     whole = document()

@@ -5,9 +5,9 @@ Asks the test for codes, and to let time pass: a line on the output is a questio
 
 import os
 import sys
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from haoma import AuthenticatedClient
+from haoma import AuthenticatedClient, Client
 from haoma.api.native import (
     change_me,
     change_number,
@@ -59,8 +59,9 @@ from haoma.models.gender import Gender
 GATEWAY, NUMBER, MOVED = os.environ["GATEWAY"], os.environ["NUMBER"], os.environ["MOVED"]
 ResponseT = TypeVar("ResponseT")
 
-anyone = AuthenticatedClient(base_url=GATEWAY, token="")
-"""Without a session. Calls that may have one take this type only."""
+anyone = Client(base_url=GATEWAY)
+without_session = cast("AuthenticatedClient", anyone)
+"""The same, for calls that may have a session: the generator declares that they need one."""
 
 
 def logged_in(tokens: Tokens) -> AuthenticatedClient:
@@ -78,11 +79,11 @@ def answer_to(question: str) -> str:
     return sys.stdin.readline().strip()
 
 
-def send(phone: str, purpose: Purpose, client: AuthenticatedClient = anyone) -> CodeSent:
+def send(phone: str, purpose: Purpose, client: AuthenticatedClient = without_session) -> CodeSent:
     return a(CodeSent, send_code.sync(client=client, body=SendCode(phone=phone, purpose=purpose)))
 
 
-def ticket(phone: str, purpose: Purpose, client: AuthenticatedClient = anyone) -> str:
+def ticket(phone: str, purpose: Purpose, client: AuthenticatedClient = without_session) -> str:
     """The ticket for the code of a new message."""
     answer_to(f"age {phone}")
     body = CheckChallenge(challenge=send(phone, purpose, client).challenge, code=answer_to(f"code {phone}"))
@@ -101,7 +102,7 @@ checked = check_code.sync(client=anyone, body=CheckNumber(phone=NUMBER, purpose=
 sign_up = a(CodeChecked, checked)
 early = a(
     CooldownOrDailyCapOrCallerLimitProblem,
-    send_code.sync(client=anyone, body=SendCode(phone=NUMBER, purpose=Purpose.SIGN_UP)),
+    send_code.sync(client=without_session, body=SendCode(phone=NUMBER, purpose=Purpose.SIGN_UP)),
 )
 assert early.code is CooldownOrDailyCapOrCallerLimitProblemCode.COOLDOWN
 assert isinstance(early.retry_after, int)
@@ -112,7 +113,7 @@ account = a(Registered, created).account
 assert (account.phone, account.nickname) == (f"+86{NUMBER}", "Anna")
 assert account.user_id > 2**31
 answer_to(f"age {NUMBER}")
-a(NumberTakenProblem, send_code.sync(client=anyone, body=SendCode(phone=NUMBER, purpose=Purpose.SIGN_UP)))
+a(NumberTakenProblem, send_code.sync(client=without_session, body=SendCode(phone=NUMBER, purpose=Purpose.SIGN_UP)))
 
 # Log-in, with a wrong password, with the right one, and with a code.
 guess = log_in.sync(client=anyone, body=LogInWithPassword(phone=NUMBER, password="wrong horse"))
@@ -141,7 +142,7 @@ changed = set_password.sync(client=me, body=ChangePassword(current="correct hors
 me = logged_in(a(Tokens, changed))
 assert len(a(SessionList, list_sessions.sync(client=me)).sessions) == 1
 reset = ResetPassword(ticket=ticket(NUMBER, Purpose.RESET_PASSWORD), password="correct horse")
-tokens = a(Tokens, set_password.sync(client=anyone, body=reset))
+tokens = a(Tokens, set_password.sync(client=without_session, body=reset))
 a(UnauthenticatedOrAppKeyRefusedProblem, show_me.sync(client=me))
 me = logged_in(tokens)
 

@@ -138,10 +138,11 @@ lock: .venv/.installed ## resolve the requirements again and write the hashed lo
 	@for sender in $(SENDERS); do \
 		$(LOCK) sms-service/pyproject.toml --extra $$sender -c $(LOCKS)/dev.txt -o $(LOCKS)/sms-service-$$sender.txt || exit 1; \
 	done
-	@for group in docs quality; do \
+	@for group in clients docs quality; do \
 		$(LOCK) --group pyproject.toml:$$group -c $(LOCKS)/dev.txt -o $(LOCKS)/$$group.txt || exit 1; \
 	done
 	$(LOCK) $(LOCKS)/argon2.in -o $(LOCKS)/argon2.txt
+	cd tests/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 .PHONY: clean
 clean: ## remove the virtual environment, .local (data, secrets, logs) and caches; refused while a stack runs
@@ -153,8 +154,8 @@ clean: ## remove the virtual environment, .local (data, secrets, logs) and cache
 	@PYTHON="$(PYTHON)" bash deploy/stack/venv.sh
 	@touch $@
 
-# The tools of one group: .venv/.docs, .venv/.quality
-.venv/.docs .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
+# The tools of one group: .venv/.clients, .venv/.docs, .venv/.quality
+.venv/.clients .venv/.docs .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
 	@echo "installing $(LOCKS)/$*.txt"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -33,9 +33,10 @@ EVERYWHERE = {
 
 def fields_of(route: Operation, code: ErrorCode) -> list[str | None]:
     """The parameters that a refusal of this call may name."""
-    if code is not ErrorCode.PARAMETER_MISSING or route.parameters is None:
+    if code is not ErrorCode.PARAMETER_MISSING or not route.parameters:
         return [None]
-    return [name for name, field in route.parameters.model_fields.items() if field.is_required()] or [None]
+    fields = [field for model in route.parameters for field in model.model_fields.items()]
+    return [name for name, field in fields if field.is_required()] or [None]
 
 
 def said(dialect: Dialect, code: ErrorCode) -> Iterator[str]:

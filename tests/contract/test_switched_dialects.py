@@ -93,7 +93,19 @@ async def test_no_path_of_a_dialect_that_is_off_is_served_or_described(system: S
             assert reply.status == 404, route.path
             assert route.path not in document["paths"]
 
-    assert [tag["name"] for tag in document["tags"]] == list(others)
+    assert {tag["name"] for tag in document["tags"]} == set(others)
+
+
+async def test_only_a_dialect_that_is_on_has_a_document(system: Stack) -> None:
+    async with gateway_with(system, ("native", "tel")) as app:
+        replies = {
+            name: await app.call("GET", f"/openapi/{name}.json") for name in ("native", "tel", "maitian", "x", "")
+        }
+
+    assert {name for name, reply in replies.items() if reply.status == 200} == {"native", "tel"}
+    for name in ("maitian", "x", ""):
+        assert (replies[name].status, replies[name].body["code"]) == (404, "not_found")
+        assert replies[name].headers["Content-Type"].startswith("application/problem+json")
 
 
 async def test_an_unknown_dialect_stops_the_start_with_one_line(system: Stack) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fuzz.conftest import examples
-from fuzz.raw_connection import OPERATIONS, RawConnection, Reply, check, document
+from fuzz.raw_connection import OPERATIONS, RawConnection, Reply, check, document, is_described
 from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -33,7 +33,7 @@ SCHEMA = schemathesis.openapi.from_dict(document())
 
 @pytest.mark.parametrize(
     ("dialect", "operation"),
-    [pytest.param(*both, id=f"{both[1].method} {both[1].path}") for both in OPERATIONS],
+    [pytest.param(*both, id=f"{both[1].method} {both[1].path}") for both in OPERATIONS if is_described(both[1])],
 )
 @examples(quick=5, long=260)
 @given(data=st.data())

@@ -4,17 +4,13 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "events.md").read_text()
@@ -100,18 +96,3 @@ class PrintedConsumer:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-
-
-@cache
-def node_modules() -> Path:
-    """The folder with the version of amqplib that the page names. Skips the test if it cannot be installed."""
-    (package,) = re.findall(r"`npm install (amqplib@[\d.]+)`", PAGE)
-    folder = ROOT / ".local" / package
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("the consumer in Node is not tested: node or npm is not installed")
-    if not (folder / "node_modules" / "amqplib").is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]
-        if subprocess.run(command, capture_output=True, timeout=120, check=False).returncode:
-            pytest.skip(f"the consumer in Node is not tested: npm cannot install {package}")
-    return folder / "node_modules"

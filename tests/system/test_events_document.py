@@ -16,7 +16,8 @@ import pytest
 from stack.servers.rabbitmq import RabbitMQ, script
 from stack.system import Stack
 from support.app import App, fresh_number
-from support.printed_consumer import DEAD, PAGE, QUEUE, PrintedConsumer, node_modules, printed
+from support.printed_consumer import DEAD, PAGE, QUEUE, PrintedConsumer, printed
+from support.tools import node_modules, node_package
 
 from shared.events.catalogue import EVENTS
 from shared.events.envelope import EXCHANGE
@@ -39,6 +40,7 @@ async def channel(system: Stack) -> AsyncIterator[Channel]:
 def consumer(request: pytest.FixtureRequest, system: Stack, tmp_path: Path) -> PrintedConsumer:
     if request.param == "javascript":
         (tmp_path / "node_modules").symlink_to(node_modules())
+        assert f"`npm install amqplib@{node_package('amqplib')}`" in PAGE
     return PrintedConsumer(request.param, tmp_path, system.addresses["AMQP_URL"])
 
 

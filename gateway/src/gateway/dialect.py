@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.flows.composition import Flows
 from gateway.flows.services import Caller
-from gateway.http.operations import ResponseBody, Routes
+from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.session_tokens import bearer
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Resolved
@@ -31,8 +31,9 @@ class Dialect:
     body is a ``refusal``. ``cooldown`` is in seconds; ``daily_cap`` counts codes sent to one number within 24 hours.
     ``allows_master_code`` accepts the setting ``MASTER_CODE`` (development only) in place of a code.
 
-    The documents use ``about`` (the module's docstring), ``examples`` (a value for each field by its name) and
-    ``tokens`` (where a session's token is accepted).
+    The documents use ``about`` (the module's docstring), ``fields`` (what each field means, by its name), ``tokens``
+    (where a session's token is accepted), ``refusal_code`` (the field of a refusal with a code that clients
+    rely on, if it has one) and ``for_new_apps`` (listed before the others).
     """
 
     name: str
@@ -41,8 +42,10 @@ class Dialect:
     owns: re.Pattern[str]
     render_error: Callable[[ServiceError, str], web.Response]
     refusal: type[ResponseBody]
-    examples: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, FieldDoc] = field(default_factory=dict)
     tokens: tuple[str, ...] = ("bearer",)
+    refusal_code: str | None = None
+    for_new_apps: bool = False
     cooldown: int = 60
     daily_cap: int = 10
     allows_master_code: bool = False

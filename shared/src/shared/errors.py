@@ -66,14 +66,23 @@ class ServiceError(Exception):
     """An expected refusal. Any other exception that leaves a handler is a bug.
 
     ``retry_after`` is in whole seconds, at least 1; the refusal of an outage always has one. ``field`` is the name of
-    the wrong parameter, never its value.
+    the wrong parameter, never its value. ``tries_left`` is how often the holder of a challenge may still enter its
+    code: at 0 no code passes it any more.
     """
 
-    def __init__(self, code: ErrorCode, *, retry_after: int | None = None, field: str | None = None) -> None:
+    def __init__(
+        self,
+        code: ErrorCode,
+        *,
+        retry_after: int | None = None,
+        field: str | None = None,
+        tries_left: int | None = None,
+    ) -> None:
         super().__init__(code.value)
         self.code = code
         self.retry_after = 1 if retry_after is None and code in OUTAGES else retry_after
         self.field = field
+        self.tries_left = tries_left
 
 
 def unavailable(retry_after: int = 1) -> ServiceError:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.http.operations import ResponseBody, Routes
+from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import json_response
 from gateway.passwords import Password
@@ -63,6 +63,15 @@ def render_error(error: ServiceError, _: str) -> web.Response:
     return json_response(Refusal(why=error.code.value), status=418, error=error)
 
 
+FIELDS = {
+    "mobile": FieldDoc("The number, in any spelling.", "13800138000"),
+    "code": FieldDoc("The six digits of the message.", "119614"),
+    "password": FieldDoc("6 to 128 printable ASCII characters.", "secret123"),
+    "ok": FieldDoc("Whether the call succeeded."),
+    "user": FieldDoc("The id of the new user.", 7),
+    "why": FieldDoc("Our error code."),
+}
+
 DIALECT = Dialect(
     name="toy",
     about=__doc__,
@@ -70,5 +79,6 @@ DIALECT = Dialect(
     owns=re.compile("/toy/.*"),
     render_error=render_error,
     refusal=Refusal,
-    examples={"mobile": "13800138000", "code": "119614", "password": "secret123", "user": 7},
+    fields=FIELDS,
+    refusal_code="why",
 )

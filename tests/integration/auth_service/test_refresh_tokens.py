@@ -7,13 +7,14 @@ from uuid import UUID
 
 import pytest
 from joserfc import jws
-from support.auth import Auth, fresh_number, fresh_secret, refusal, serving, settings_for
+from support.auth import Auth, fresh_number, fresh_secret, password_change, refusal, serving, settings_for
 from support.patience import until_accepted
 
 from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import AccessTokens
 from shared.errors import ErrorCode
 from shared.internal_api.auth import (
+    CHANGE_PASSWORD,
     END_SESSION,
     GRANT,
     REFRESH,
@@ -140,6 +141,90 @@ async def test_a_reuse_after_the_successor_was_used_ends_the_session_and_is_publ
     assert "refresh_token.reused" in await auth.database.fetchval(
         "select array_agg(action) from audit_log where user_id = $1", opened.account.user_id
     )
+
+
+async def change_password(auth: Auth, session: LoggedIn, secret: str) -> tuple[Granted, str]:
+    """New tokens of the session, and the new secret."""
+    new = fresh_secret()
+    return await auth.call(CHANGE_PASSWORD, password_change(session, secret, new)), new
+
+
+async def chained_session(auth: Auth) -> tuple[LoggedIn, Granted, Granted]:
+    """A session with two pairs of tokens: from before and from after a change of password."""
+    secret = fresh_secret()
+    opened = await auth.register(fresh_number(), secret)
+    before = await auth.call(GRANT, Grant(token=opened.token))
+    return opened, before, (await change_password(auth, opened, secret))[0]
+
+
+async def test_a_change_of_password_gives_new_tokens_of_the_same_session(auth: Auth) -> None:
+    opened, before, after = await chained_session(auth)
+
+    assert after.expires_in == 900
+    assert after.refresh_token != before.refresh_token
+    assert await auth.session_of(after.access_token) == opened.session_id
+    assert await auth.session_of((await refreshed(auth, after.refresh_token)).access_token) == opened.session_id
+
+
+async def test_a_client_that_lost_the_response_to_a_change_of_password_stays_logged_in(auth: Auth) -> None:
+    opened, before, _ = await chained_session(auth)
+
+    following = await refreshed(auth, before.refresh_token)
+    again = await refreshed(auth, following.refresh_token)
+
+    assert await auth.session_of(before.access_token) == await auth.session_of(again.access_token) == opened.session_id
+
+
+async def test_the_first_use_of_the_new_tokens_ends_all_refresh_tokens_from_before(auth: Auth) -> None:
+    opened, before, after = await chained_session(auth)
+    following = await refreshed(auth, before.refresh_token)
+
+    newest = await refreshed(auth, after.refresh_token)
+
+    assert [await refused(auth, pair.refresh_token) for pair in (before, following)] == [True, True]
+    again = await refreshed(auth, after.refresh_token)
+    assert again.refresh_token == newest.refresh_token
+    assert await auth.session_of((await refreshed(auth, newest.refresh_token)).access_token) == opened.session_id
+
+
+async def test_a_reuse_within_the_new_tokens_ends_the_session(auth: Auth) -> None:
+    opened, _, after = await chained_session(auth)
+    await used_successor(auth, after.refresh_token)
+
+    assert await refused(auth, after.refresh_token)
+    assert await auth.has_ended(opened.token)
+
+
+async def test_a_session_without_tokens_gets_some_with_a_change_of_password(auth: Auth) -> None:
+    """Of a contract with one opaque token, which goes on working."""
+    secret = fresh_secret()
+    opened = await auth.register(fresh_number(), secret)
+
+    tokens, _ = await change_password(auth, opened, secret)
+
+    assert await auth.session_of((await refreshed(auth, tokens.refresh_token)).access_token) == opened.session_id
+    assert await auth.session_of(opened.token) == opened.session_id
+
+
+async def test_only_the_newest_tokens_of_two_changes_end_the_others(auth: Auth) -> None:
+    secret = fresh_secret()
+    opened = await auth.register(fresh_number(), secret)
+    first, second_secret = await change_password(auth, opened, secret)
+    second, _ = await change_password(auth, opened, second_secret)
+
+    await refreshed(auth, second.refresh_token)
+
+    assert await refused(auth, first.refresh_token)
+
+
+async def test_a_refused_change_of_password_gives_no_tokens(auth: Auth) -> None:
+    opened = await auth.register(fresh_number(), fresh_secret())
+    change = password_change(opened, fresh_secret(), fresh_secret())
+
+    assert await refusal(auth.call(CHANGE_PASSWORD, change)) is ErrorCode.CREDENTIALS_REFUSED
+
+    stored = "select count(*) from refresh_tokens where session_id = $1"
+    assert await auth.database.fetchval(stored, opened.session_id) == 0
 
 
 async def test_a_hundred_concurrent_reuses_end_the_session_once(auth: Auth) -> None:

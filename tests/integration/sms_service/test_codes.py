@@ -78,6 +78,52 @@ async def test_an_incorrect_code_is_published_with_the_attempts_left(sms: Sms) -
     assert failed == [4, 3, 2, 1, 0]
 
 
+async def test_the_holder_of_a_challenge_is_told_the_tries_left(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+
+    async def tries_left(code: str) -> int | None:
+        return (
+            await refusal(sms.codes().check(entering(None, code, verification_id=issued.verification_id)))
+        ).tries_left
+
+    assert await tries_left("12345") is None
+    assert [await tries_left(wrong(issued.code)) for _ in range(6)] == [4, 3, 2, 1, 0, 0]
+    assert await tries_left(issued.code) == 0
+
+
+@pytest.mark.parametrize("end", ["expired", "replaced", "unknown", "of another purpose"])
+async def test_the_holder_of_a_challenge_is_told_that_no_code_passes(sms: Sms, end: str) -> None:
+    number, purpose = fresh_number(), Purpose.SIGN_UP
+    issued = await sms.codes().issue(asking(number))
+    verification_id = uuid4() if end == "unknown" else issued.verification_id
+    if end in {"expired", "replaced"}:
+        await sms.age(number, seconds=301)
+    if end == "replaced":
+        await sms.codes().issue(asking(number))
+    if end == "of another purpose":
+        purpose = Purpose.SIGN_IN
+
+    refused = await refusal(sms.codes().check(entering(None, issued.code, purpose, verification_id=verification_id)))
+
+    assert (refused.code, refused.tries_left) == (ErrorCode.CODE_REFUSED, 0)
+
+
+async def test_a_check_by_number_is_told_nothing_but_the_refusal(sms: Sms) -> None:
+    """With or without a code, alive or dead, and with the id of its verification: the refusal is the same."""
+    alive, dead, without = fresh_number(), fresh_number(), fresh_number()
+    issued = [await sms.codes().issue(asking(number)) for number in (alive, dead)]
+    await exhaust(sms, dead, issued[1])
+
+    refusals = [await refusal(sms.codes().check(entering(number, "000000"))) for number in (alive, dead, without)]
+    with_id = entering(alive, wrong(issued[0].code), verification_id=issued[0].verification_id)
+    refusals.append(await refusal(sms.codes().check(with_id)))
+
+    assert {(each.code, each.tries_left, each.field, each.retry_after) for each in refusals} == {
+        (ErrorCode.CODE_REFUSED, None, None, None)
+    }
+
+
 async def test_a_code_is_unusable_after_five_incorrect_ones(sms: Sms) -> None:
     number = fresh_number()
     issued = await sms.codes().issue(asking(number))

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from gateway.http.problems import ACCEPT_LANGUAGE, BODY_DETAILS, TEXTS, problem
+from gateway.http.problems import ACCEPT_LANGUAGE, BODY_DETAILS, MAX_TRIES_LEFT, TEXTS, problem
 from gateway.http.request_body import BodyError, BodyFault
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.languages import language_for
+from sms_service.verification.limits import TRIES_PER_CODE
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,26 @@ def test_each_detail_tells_its_refusal_from_all_others(language: str) -> None:
     """A page shows the detail without the title."""
     details = [detail for _, detail in TEXTS[language].values()]
     assert len(set(details)) == len(details)
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_the_holder_of_a_challenge_reads_whether_to_try_again(language: str) -> None:
+    token = ACCEPT_LANGUAGE.set(language)
+    documents = [
+        json.loads(problem(ServiceError(ErrorCode.CODE_REFUSED, tries_left=left)).body) for left in (None, 4, 1, 0)
+    ]
+    ACCEPT_LANGUAGE.reset(token)
+
+    assert [document.get("tries_left") for document in documents] == [None, 4, 1, 0]
+    details = [document["detail"] for document in documents]
+    assert len(set(details)) == 4
+    assert "4" in details[1]
+    assert "1" in details[2]
+    assert not any(digit in details[3] for digit in "0123456789")
+
+
+def test_the_document_allows_as_many_tries_as_a_code_has() -> None:
+    assert MAX_TRIES_LEFT == TRIES_PER_CODE - 1
 
 
 @pytest.mark.parametrize("language", BODY_DETAILS)

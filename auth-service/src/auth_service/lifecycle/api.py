@@ -67,8 +67,7 @@ async def change_profile(request: web.Request) -> web.Response:
 @routes.post(CHANGE_PASSWORD.path)
 async def change_password(request: web.Request) -> web.Response:
     call = await read(request, CHANGE_PASSWORD)
-    await request.app[SELF_SERVICE].change_password(call)
-    return reply(Empty())
+    return reply(await request.app[SELF_SERVICE].change_password(call))
 
 
 @routes.post(ERASE.path)

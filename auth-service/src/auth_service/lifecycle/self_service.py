@@ -1,6 +1,7 @@
 """Changes that users make to their own account: profile, password, erasure."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
@@ -12,11 +13,26 @@ from auth_service.client_context import ClientContext
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.sessions.model import hash_token
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Erase
+from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Erase, Granted
 from shared.phone import E164, PhoneKeys
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class KeptSession:
+    """The session that a change of password keeps, and the refresh token that begins its new chain."""
+
+    session_id: UUID
+    refresh_token_hash: bytes
+
+
+class NewTokens(Protocol):
+    """Makes tokens that begin a new chain in a session."""
+
+    def new_chain(self, user_id: int, session_id: UUID) -> Granted: ...
 
 
 class SelfServiceRepository(Protocol):
@@ -26,7 +42,7 @@ class SelfServiceRepository(Protocol):
         """Set these fields; None when there is no such account, or it is banned."""
 
     async def change_password(
-        self, account: StoredAccount, password_hash: str, kept_session_id: UUID, entry: AuditEntry
+        self, account: StoredAccount, password_hash: str, kept: KeptSession, entry: AuditEntry
     ) -> bool:
         """Set the hash and end every session but one; False when the password or the ban changed meanwhile."""
 
@@ -45,12 +61,14 @@ class SelfService:
         audit: AuditLog,
         passwords: PasswordHasher,
         phones: PhoneKeys,
+        new_tokens: NewTokens,
     ) -> None:
         self._repository = repository
         self._password_check = password_check
         self._audit = audit
         self._passwords = passwords
         self._phones = phones
+        self._new_tokens = new_tokens
 
     async def change_profile(self, request: ChangeProfile) -> Account:
         """Set the fields that are not None. Raises ``UNAUTHENTICATED`` when the account is erased or banned."""
@@ -61,16 +79,17 @@ class SelfService:
         log.info("profile.changed", user_id=request.user_id, fields=sorted(changes))
         return account
 
-    async def change_password(self, request: ChangePassword) -> None:
-        """Replace the password. Raises ``CREDENTIALS_REFUSED``, ``CALLER_LIMIT``, ``UNAVAILABLE``.
+    async def change_password(self, request: ChangePassword) -> Granted:
+        """Replace the password, and return new tokens of the session. The user's other sessions end.
 
-        A wrong current password counts as a failed log-in, so a stolen session does not help to guess it.
+        Raises ``CREDENTIALS_REFUSED``, ``CALLER_LIMIT``, ``UNAVAILABLE``. A wrong current password counts as a failed
+        log-in, so a stolen session does not help to guess it.
         """
         phone_ref = self._phones.ref(E164(request.phone))
         context = ClientContext(request.dialect, request.client, request.source.network)
         check = await self._password_check.start(E164(request.phone), phone_ref, request.source)
         try:
-            await self._replace_password(request, check, phone_ref, context)
+            return await self._replace_password(request, check, phone_ref, context)
         except ServiceError as refusal:
             if refusal.code is ErrorCode.CREDENTIALS_REFUSED:
                 entry = AuditEntry("change_password.refused", phone_ref, context, request.user_id)
@@ -79,17 +98,20 @@ class SelfService:
 
     async def _replace_password(
         self, request: ChangePassword, check: StartedCheck, phone_ref: int, context: ClientContext
-    ) -> None:
+    ) -> Granted:
         account = (await self._password_check.verify(check, request.current)).account
         async with self._password_check.refund_on_error(check):
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
             password_hash = await self._passwords.hash(request.secret)
             entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id)
-            if not await self._repository.change_password(account, password_hash, request.session_id, entry):
+            tokens = self._new_tokens.new_chain(request.user_id, request.session_id)
+            kept = KeptSession(request.session_id, hash_token(tokens.refresh_token))
+            if not await self._repository.change_password(account, password_hash, kept, entry):
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
         await self._password_check.refund(check)
         log.info("password.changed", user_id=request.user_id, session_id=str(request.session_id))
+        return tokens
 
     async def erase(self, request: Erase) -> None:
         """Erase the account. Raises ``UNAUTHENTICATED`` when it is erased already, or banned."""

@@ -1,15 +1,16 @@
 """Users' changes to their own account in PostgreSQL. Each locks the account first, and its sessions after that."""
 
 from collections.abc import Callable, Mapping
-from uuid import UUID
 
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, PROFILE_FIELDS, STORED_ACCOUNT, account_of, stored_account_of
 from auth_service.accounts.events import password_changed, user_deleted, user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
+from auth_service.lifecycle.self_service import KeptSession
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
+from auth_service.tokens.refresh_token_store import add_chain
 from shared import outbox
 from shared.internal_api.auth import Account
 from shared.phone import E164, PhoneKeys
@@ -71,7 +72,7 @@ class SelfServiceStore:
         return account_of(row) if row else None
 
     async def change_password(
-        self, account: StoredAccount, password_hash: str, kept_session_id: UUID, entry: AuditEntry
+        self, account: StoredAccount, password_hash: str, kept: KeptSession, entry: AuditEntry
     ) -> bool:
         """Set the hash and end every session but one; False when the password or the ban changed meanwhile."""
         user_id = account.user_id
@@ -79,7 +80,8 @@ class SelfServiceStore:
             version = await conn.fetchval(REPLACE_HASH, user_id, account.password_changed_at, password_hash)
             if version is None:
                 return False
-            ended = await end_sessions(conn, user_id, but=kept_session_id)
+            ended = await end_sessions(conn, user_id, but=kept.session_id)
+            await add_chain(conn, kept.session_id, kept.refresh_token_hash)
             await audit_store.add_entry(conn, entry)
             revoked = (session_revoked(session, "change_password") for session in ended)
             await outbox.put(conn, [password_changed(user_id, version, "change", len(ended)), *revoked])

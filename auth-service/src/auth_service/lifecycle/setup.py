@@ -10,7 +10,7 @@ from auth_service.lifecycle.phone_change_store import PhoneChangeStore
 from auth_service.lifecycle.redemption import TicketRedemption
 from auth_service.lifecycle.registration import Registration
 from auth_service.lifecycle.registration_store import RegistrationStore
-from auth_service.lifecycle.self_service import SelfService
+from auth_service.lifecycle.self_service import NewTokens, SelfService
 from auth_service.lifecycle.self_service_store import SelfServiceStore
 from auth_service.resources import Resources
 from auth_service.sessions.session_opener import SessionOpener, SessionRepository
@@ -18,7 +18,11 @@ from auth_service.settings import AuthSettings
 
 
 def add_lifecycle(
-    app: web.Application, resources: Resources, sessions: SessionRepository, settings: AuthSettings
+    app: web.Application,
+    resources: Resources,
+    sessions: SessionRepository,
+    new_tokens: NewTokens,
+    settings: AuthSettings,
 ) -> None:
     """Add registration, password reset, change of number and self-service."""
     pool, wake, audit, phones = resources.pool, resources.wake, resources.audit, resources.phones
@@ -47,4 +51,5 @@ def add_lifecycle(
         audit=audit,
         passwords=passwords,
         phones=phones,
+        new_tokens=new_tokens,
     )

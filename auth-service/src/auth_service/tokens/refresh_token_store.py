@@ -18,9 +18,14 @@ ADD_FIRST = """
     with session as (
         select session_id, user_id from sessions where token_hash = $1 and expires_at > now() for key share
     ), first_token as (
-        insert into refresh_tokens (token_hash, session_id) select $2, session_id from session
+        insert into refresh_tokens (token_hash, session_id, begins_chain) select $2, session_id, true from session
     )
     select session_id, user_id from session
+"""
+
+ADD_CHAIN = """
+    insert into refresh_tokens (token_hash, session_id, begins_chain)
+    select $2, session_id, true from sessions where session_id = $1 and expires_at > now() for key share
 """
 
 LOCK_SESSION = """
@@ -32,6 +37,7 @@ LOCK_SESSION = """
     for update of s
 """
 
+# The first use of a chain ends the chains that began before it. A row expires 30 days after it was added.
 # clock_timestamp(): this transaction may have started before the one that replaced the token committed.
 FIND = """
     select salt, coalesce(spent_at < clock_timestamp() - interval '30 seconds', false) as used_long_ago
@@ -40,13 +46,23 @@ FIND = """
 
 REPLACE = """
     with replaced_token as (
-        update refresh_tokens set salt = $2, spent_at = clock_timestamp() where token_hash = $1 returning session_id
+        update refresh_tokens set salt = $2, spent_at = clock_timestamp() where token_hash = $1
+        returning session_id, begins_chain, expires_at
+    ), earlier_chains as (
+        delete from refresh_tokens r using replaced_token t
+        where t.begins_chain and r.session_id = t.session_id and r.token_hash <> $1
+            and not (r.begins_chain and r.expires_at > t.expires_at)
     ), extended_session as (
         update sessions set expires_at = now() + interval '30 days'
         where session_id = (select session_id from replaced_token)
     )
     insert into refresh_tokens (token_hash, session_id) select $3, session_id from replaced_token
 """
+
+
+async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes) -> None:
+    """Store the first token of a new chain, inside the caller's transaction. A session that has ended gets none."""
+    await conn.execute(ADD_CHAIN, session_id, token_hash)
 
 
 class StoredFamily:
@@ -65,7 +81,10 @@ class StoredFamily:
         return TokenRecord(*row) if row else None
 
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
-        """Replace the usable token by its successor. The session then expires 30 days from now."""
+        """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
+
+        The session then expires 30 days from now.
+        """
         await self._conn.execute(REPLACE, token_hash, salt, successor_hash)
 
     async def end_session(self) -> None:

@@ -3,6 +3,9 @@
 A successor is ``HMAC(salt, token)`` with a fresh salt. Until the successor is used, the token gives the same
 successor again, however late: the response to the client may have been lost. So the tokens of a session form one chain
 with one usable token, however many requests arrive at once, although only hashes are stored.
+
+A change of password begins a new chain in the session that stays. Its first use ends the chain before it; until then
+both are usable, because the client may have lost the response with the new one.
 """
 
 import hmac
@@ -46,7 +49,10 @@ class LockedFamily(Protocol):
         """The record of this token."""
 
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
-        """Replace the usable token by its successor. The session then expires 30 days from now."""
+        """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
+
+        The session then expires 30 days from now.
+        """
 
     async def end_session(self) -> None:
         """End the session because a token was used again after its successor, and publish that."""
@@ -83,6 +89,10 @@ class RefreshTokens:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         session_id, user_id = session
         return self._pair(user_id, session_id, token)
+
+    def new_chain(self, user_id: int, session_id: UUID) -> Granted:
+        """Tokens that begin a new chain in a session, once ``refresh_token_store.add_chain`` has stored the first."""
+        return self._pair(user_id, session_id, secrets.token_urlsafe(32))
 
     async def refresh(self, token: str) -> Granted:
         """The next tokens. Raises ``UNAUTHENTICATED``, also when this very request ends the session."""

@@ -13,11 +13,14 @@ from auth_service.tokens.token_resolver import SessionFinder, TokenResolver
 from shared.keys import KeyRing
 
 
-def add_tokens(app: web.Application, resources: Resources, sessions: SessionFinder, settings: AuthSettings) -> None:
+def add_tokens(
+    app: web.Application, resources: Resources, sessions: SessionFinder, settings: AuthSettings
+) -> RefreshTokens:
     """Add access tokens, refresh tokens, and the resolution of both."""
     ring = KeyRing.parse(settings.jwt_keys.get_secret_value())
     access_tokens = AccessTokens(ring, settings.jwt_issuer, settings.jwt_audience, settings.jwt_algorithm)
     store = RefreshTokenStore(resources.pool, resources.wake)
     app[api.ACCESS_TOKENS] = access_tokens
-    app[api.REFRESH_TOKENS] = RefreshTokens(store, access_tokens, utc_now)
     app[api.TOKEN_RESOLVER] = TokenResolver(sessions, access_tokens, utc_now)
+    app[api.REFRESH_TOKENS] = refresh_tokens = RefreshTokens(store, access_tokens, utc_now)
+    return refresh_tokens

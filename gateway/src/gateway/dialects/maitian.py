@@ -11,8 +11,8 @@ from pydantic import BeforeValidator, Field
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.http.operations import ResponseBody, Routes
-from gateway.http.request_parsing import ClientName, Parameters, Text, read_parameters, refuse_prefetch
+from gateway.http.operations import FieldDoc, ResponseBody, Routes
+from gateway.http.request_parsing import ClientName, Entries, Parameters, Text, read_parameters, refuse_prefetch
 from gateway.http.responses import ENVELOPE_STATUS, json_response
 from gateway.http.session_tokens import bearer
 from gateway.passwords import Password
@@ -23,7 +23,6 @@ from shared.phone import E164, split
 
 MAX_CONTACTS_BYTES = 256 * 1024
 
-Digits = Annotated[str, Field(pattern="^[0-9]{1,16}$")]
 Md5 = Annotated[Text, Field(json_schema_extra={"pattern": "^[0-9a-fA-F]{32}$"})]
 True_ = Literal["true"]
 
@@ -59,9 +58,9 @@ def _integer(value: Any) -> Any:
 
 class CheckContact(Parameters):
     source: ClientName
-    user_id: Annotated[int, BeforeValidator(_integer, json_schema_input_type=int | Digits), Field(alias="userId")]
+    user_id: Annotated[int, BeforeValidator(_integer, json_schema_input_type=int), Field(alias="userId")]
     token: Annotated[Text | None, Field(examples=["sadfgasdgeradfx"])] = None
-    phone_numbers: Annotated[list[Any], Field(alias="phoneNumbers")]
+    phone_numbers: Annotated[Entries, Field(alias="phoneNumbers")]
 
 
 class Refusal(ResponseBody):
@@ -314,29 +313,29 @@ def render_error(error: ServiceError, path: str) -> web.Response:
     return json_response(body, status=ENVELOPE_STATUS.get(error.code, 200), error=error)
 
 
-EXAMPLES = {
-    "source": "Android",
-    "phone_number": "13010001000",
-    "verify_code": "123456",
-    "tmp_token": "fafdstew3243rgfgfd",
-    "pwd": "secret123",
-    "password": "5d7845ac6ee7cfffafc5fe5f35cf666d",
-    "token": "1111redcsapoijfk0",
-    "userId": 123456,
-    "user_id": "123456",
-    "nickName": "张三",
-    "nick_name": "张三",
-    "createTime": "44444876",
-    "create_time": "44444876",
-    "portraitSmall": "http://baidu.com",
-    "avatar_thumnail": "http://baidu.com",
-    "portrait": "http://google.com",
-    "avatar": "http://google.com",
-    "phone": "13010001000",
-    "phoneNumber": "13010001000",
-    "phoneNumbers": ["13010001000", "15520967340"],
-    "coverImg": "http://maitian.com",
-    "cover_img": "http://maitian.com",
+FIELDS = {
+    "source": FieldDoc("The name of the app.", "Android"),
+    "phone_number": FieldDoc("手机号: the number, in any spelling; without a country, one of +86.", "13010001000"),
+    "verify_code": FieldDoc("验证码: the six digits of the message.", "123456"),
+    "ResetCodeSent.verify_code": FieldDoc("The code in development, otherwise empty.", ""),
+    "tmp_token": FieldDoc("Proves for ten minutes that the number was verified.", "fafdstew3243rgfgfd"),
+    "pwd": FieldDoc("密码: the password, or its md5 hex.", "secret123"),
+    "password": FieldDoc("密码: the md5 hex of the password.", "5d7845ac6ee7cfffafc5fe5f35cf666d"),
+    "success": FieldDoc("Always this text."),
+    "data": FieldDoc("What the call returns."),
+    "token": FieldDoc("The token of the session.", "1111redcsapoijfk0"),
+    "userId": FieldDoc("The id of the user; a text of digits is accepted too.", 123456),
+    "user_id": FieldDoc("The id of the user.", "123456"),
+    **dict.fromkeys(("nickName", "nick_name"), FieldDoc("昵称: the nickname.", "张三")),
+    **dict.fromkeys(("createTime", "create_time"), FieldDoc("When the user registered, in epoch seconds.", "44444876")),
+    **dict.fromkeys(("portraitSmall", "avatar_thumnail"), FieldDoc("The small picture, or empty.", "http://baidu.com")),
+    **dict.fromkeys(("portrait", "avatar"), FieldDoc("The address of the picture, or empty.", "http://google.com")),
+    **dict.fromkeys(("phone", "phoneNumber"), FieldDoc("National digits for +86, otherwise E.164.", "13010001000")),
+    "Contact.phone": FieldDoc("The number as the request has it.", "13010001000"),
+    "phoneNumbers": FieldDoc("At most 2,000 entries of an address book.", ["13010001000", "15520967340"]),
+    **dict.fromkeys(("coverImg", "cover_img"), FieldDoc("The cover picture, or empty.", "http://maitian.com")),
+    "error_code": FieldDoc("The number of the refusal."),
+    "error_message": FieldDoc("The text of the refusal.", "手机号格式错误"),
 }
 
 DIALECT = Dialect(
@@ -346,5 +345,6 @@ DIALECT = Dialect(
     owns=re.compile(r"/v1/user/(register/.*|[^/]*\.json)"),
     render_error=render_error,
     refusal=Refusal,
-    examples=EXAMPLES,
+    fields=FIELDS,
+    refusal_code="error_code",
 )

@@ -4,26 +4,38 @@ A session has an access token (a JWT, valid for 15 minutes) and a refresh token;
 """
 
 import re
-from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import Field
 
 from gateway.challenges import challenge_of, read_challenge
 from gateway.dialect import Dialect, flows, session_of
 from gateway.flows import refusals
 from gateway.flows.tokens import NewSession
 from gateway.http import discovery
-from gateway.http.operations import Moment, ResponseBody, Routes
+from gateway.http.operations import Routes
 from gateway.http.problems import Problem, problem
-from gateway.http.request_parsing import ClientName, Parameters, Text, either, id_in_path, read_parameters, require
+from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters
 from gateway.http.responses import json_response
-from gateway.locales import Locale
+from gateway.native.fields import FIELDS
+from gateway.native.requests import (
+    ChangeMe,
+    ChangeNumber,
+    ChangePassword,
+    CheckChallenge,
+    CheckNumber,
+    LogInWithPassword,
+    LogInWithTicket,
+    MatchContacts,
+    RefreshTokens,
+    Register,
+    ResetPassword,
+    SendCode,
+)
+from gateway.native.responses import Account, CodeChecked, CodeSent, Registered, SessionList, Tokens
 from gateway.passwords import Password
-from gateway.profiles import Motto, Nickname, Picture
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Gender
+from shared.internal_api.auth import Granted
 from shared.internal_api.contacts import Matched
 from shared.internal_api.public_keys import PublicKeys
 from shared.internal_api.sms import Purpose
@@ -31,124 +43,17 @@ from shared.phone import E164
 
 MAX_CONTACTS_BYTES = 256 * 1024
 
-PurposeName = Annotated[Purpose, Field(strict=False)]
-
 routes = Routes()
-
-
-class SendCode(Parameters):
-    phone: Text
-    purpose: PurposeName
-    locale: Locale = None
-    client: ClientName = "native"
-
-
-class CheckCode(Parameters):
-    model_config = either("challenge", "phone purpose")
-
-    code: Text
-    challenge: Text | None = None
-    phone: Text | None = None
-    purpose: PurposeName | None = None
-
-
-class Register(Parameters):
-    ticket: Text
-    password: Text | None = None
-    nickname: Nickname | None = None
-    client: ClientName = "native"
-
-
-class LogIn(Parameters):
-    model_config = either("ticket", "phone password")
-
-    ticket: Text | None = None
-    phone: Text | None = None
-    password: Text | None = None
-    client: ClientName = "native"
-
-
-class RefreshTokens(Parameters):
-    refresh_token: Text
-
-
-class SetPassword(Parameters):
-    model_config = either("ticket", "current")
-
-    password: Text
-    ticket: Text | None = None
-    current: Text | None = None
-    client: ClientName = "native"
-
-
-class ChangeMe(Parameters):
-    nickname: Nickname | None = None
-    gender: Annotated[Gender | None, Field(strict=False)] = None
-    motto: Motto | None = None
-    avatar: Picture | None = None
-    discoverable: bool | None = None
-
-
-class ChangeNumber(Parameters):
-    old_ticket: Text
-    new_ticket: Text
-
-
-class MatchContacts(Parameters):
-    phones: list[Any]
-
-
-class CodeSent(ResponseBody):
-    challenge: str
-    expires_in: int
-    resend_after: int
-
-
-class CodeChecked(ResponseBody):
-    ticket: str
-    expires_in: int
-
-
-class Account(ResponseBody):
-    user_id: int
-    phone: str
-    nickname: str
-    gender: Gender
-    motto: str
-    avatar: str
-    discoverable: bool
-    created_at: Moment
-
-
-class Tokens(ResponseBody):
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the kind of token (RFC 6750)
-    expires_in: int
-    refresh_token: str
-
-
-class Registered(ResponseBody):
-    account: Account
-    tokens: Tokens
-
-
-class Session(ResponseBody):
-    id: UUID = Field(validation_alias="session_id")
-    client: str
-    dialect: str
-    opened_at: Moment
-    current: bool
-
-
-class Sessions(ResponseBody):
-    sessions: list[Session]
 
 
 @routes.on(
     "POST", "/v2/verifications", takes=SendCode, returns={202: CodeSent}, refuses=refusals.SEND_CODE, login="optional"
 )
 async def send_code(request: web.Request) -> web.Response:
-    """Send a code. ``change_phone`` requires a session: request one code for the current number and one for the new."""
+    """Send a code to a number.
+
+    ``change_phone`` requires a session: request one code for the current number and one for the new one.
+    """
     fields = await read_parameters(request, SendCode)
     number = flows(request).numbers.parse(fields.phone)
     session = await session_of(request) if fields.purpose is Purpose.CHANGE_PHONE else None
@@ -159,10 +64,20 @@ async def send_code(request: web.Request) -> web.Response:
     return json_response(sent, status=202)
 
 
-@routes.on("POST", "/v2/verifications/check", takes=CheckCode, returns=CodeChecked, refuses=refusals.CHECK_CODE)
+@routes.on(
+    "POST",
+    "/v2/verifications/check",
+    takes=(CheckChallenge, CheckNumber),
+    returns=CodeChecked,
+    refuses=refusals.CHECK_CODE,
+    variants=[ServiceError(ErrorCode.CODE_REFUSED, tries_left=left) for left in (4, 0)],
+)
 async def check_code(request: web.Request) -> web.Response:
-    """Exchange a code for a ticket, which is valid for ten minutes and for the purpose of the code."""
-    fields = await read_parameters(request, CheckCode)
+    """Exchange a code for a ticket, which is valid for ten minutes and for the purpose of the code.
+
+    A refusal has ``tries_left`` if the request has a challenge.
+    """
+    fields = await read_one_of(request, CheckChallenge, CheckNumber)
     purpose, subject = _subject(request, fields)
     checked = await flows(request).codes.check(DIALECT.caller(request), purpose, fields.code, subject)
     return json_response(CodeChecked.model_validate(checked))
@@ -178,10 +93,10 @@ async def register(request: web.Request) -> web.Response:
     return json_response(Registered.model_validate(session), status=201)
 
 
-@routes.on("POST", "/v2/sessions", takes=LogIn, returns=Tokens, refuses=refusals.LOG_IN)
+@routes.on("POST", "/v2/sessions", takes=(LogInWithPassword, LogInWithTicket), returns=Tokens, refuses=refusals.LOG_IN)
 async def log_in(request: web.Request) -> web.Response:
     """Log in with a password, or with a ``sign_in`` ticket."""
-    fields = await read_parameters(request, LogIn)
+    fields = await read_one_of(request, LogInWithPassword, LogInWithTicket)
     return json_response(Tokens.model_validate((await _log_in(request, fields)).tokens))
 
 
@@ -192,13 +107,13 @@ async def refresh(request: web.Request) -> web.Response:
     return json_response(Tokens.model_validate(await flows(request).tokens.refresh(fields.refresh_token)))
 
 
-@routes.on("GET", "/v2/sessions", returns=Sessions, login="required")
+@routes.on("GET", "/v2/sessions", returns=SessionList, login="required")
 async def list_sessions(request: web.Request) -> web.Response:
     """List the user's sessions, newest first."""
     session = await session_of(request)
     sessions = await flows(request).self_service.list_sessions(session)
     rows = [{**each.model_dump(), "current": each.session_id == session.session_id} for each in sessions]
-    return json_response(Sessions.model_validate({"sessions": rows}))
+    return json_response(SessionList.model_validate({"sessions": rows}))
 
 
 @routes.on("DELETE", "/v2/sessions/{id}", returns=None, refuses=[ErrorCode.NOT_FOUND], login="required")
@@ -219,22 +134,19 @@ async def end_other_sessions(request: web.Request) -> web.Response:
 @routes.on(
     "PUT",
     "/v2/password",
-    takes=SetPassword,
-    returns={200: Tokens, 204: None},
+    takes=(ChangePassword, ResetPassword),
+    returns=Tokens,
     refuses=refusals.PASSWORD,
     login="optional",
 )
 async def set_password(request: web.Request) -> web.Response:
-    """Set a new password: with a ``reset_password`` ticket (200), or with a session and the current password (204)."""
-    fields = await read_parameters(request, SetPassword)
-    caller, password = DIALECT.caller(request, fields.client), Password.from_plain(fields.password)
-    if fields.ticket is not None:
-        new_session = await flows(request).tokens.reset_password(caller, fields.ticket, password)
-        return json_response(Tokens.model_validate(new_session.tokens))
-    session = await session_of(request)
-    current = Password.from_plain(require(fields.current, "current"))
-    await flows(request).self_service.change_password(caller, session, current, password)
-    return web.Response(status=204)
+    """Set a new password. All other sessions of the user end.
+
+    With a session and the current password, the session stays and gets new tokens. With a ``reset_password`` ticket, a
+    new session is opened.
+    """
+    fields = await read_one_of(request, ChangePassword, ResetPassword)
+    return json_response(Tokens.model_validate(await _set_password(request, fields)))
 
 
 @routes.on("GET", "/v2/me", returns=Account, login="required")
@@ -245,7 +157,7 @@ async def show_me(request: web.Request) -> web.Response:
 
 @routes.on("PATCH POST", "/v2/me", takes=ChangeMe, returns=Account, login="required")
 async def change_me(request: web.Request) -> web.Response:
-    """Change the given fields; the others stay. POST is for clients that cannot send PATCH, such as mini programs."""
+    """Change the given fields of the user's own account. The others stay."""
     session = await session_of(request)
     fields = await read_parameters(request, ChangeMe)
     changes = fields.model_dump(exclude_none=True)
@@ -291,52 +203,34 @@ async def show_openid_configuration(request: web.Request) -> web.Response:
     return discovery.cacheable(discovery.openid_configuration(await flows(request).tokens.public_keys()))
 
 
-async def _log_in(request: web.Request, fields: LogIn) -> NewSession:
+async def _log_in(request: web.Request, fields: LogInWithPassword | LogInWithTicket) -> NewSession:
     caller = DIALECT.caller(request, fields.client)
-    if fields.ticket is not None:
+    if isinstance(fields, LogInWithTicket):
         return await flows(request).tokens.log_in_with_code(caller, fields.ticket)
-    phone, password = require(fields.phone, "phone"), require(fields.password, "password")
-    number = flows(request).numbers.parse(phone)
-    return await flows(request).tokens.log_in_with_password(caller, number, Password.from_plain(password))
+    number = flows(request).numbers.parse(fields.phone)
+    return await flows(request).tokens.log_in_with_password(caller, number, Password.from_plain(fields.password))
 
 
-def _subject(request: web.Request, fields: CheckCode) -> tuple[Purpose, E164 | UUID]:
+async def _set_password(request: web.Request, fields: ChangePassword | ResetPassword) -> Granted:
+    caller, password = DIALECT.caller(request, fields.client), Password.from_plain(fields.password)
+    if isinstance(fields, ResetPassword):
+        return (await flows(request).tokens.reset_password(caller, fields.ticket, password)).tokens
+    session = await session_of(request)
+    current = Password.from_plain(fields.current)
+    return await flows(request).self_service.change_password(caller, session, current, password)
+
+
+def _subject(request: web.Request, fields: CheckChallenge | CheckNumber) -> tuple[Purpose, E164 | UUID]:
     """The purpose of the code, and its number or its verification."""
-    if fields.challenge is not None:
+    if isinstance(fields, CheckChallenge):
         return read_challenge(fields.challenge)
-    if fields.purpose is None:
-        raise ServiceError(ErrorCode.PARAMETER_MISSING, field="challenge" if fields.phone is None else "purpose")
-    return fields.purpose, flows(request).numbers.parse(require(fields.phone, "phone"))
+    return fields.purpose, flows(request).numbers.parse(fields.phone)
 
 
 def render_error(error: ServiceError, _: str) -> web.Response:
     """Render the refusal as a problem document, the same one for every path."""
     return problem(error)
 
-
-EXAMPLES = {
-    "phone": "+8613800138000",
-    "code": "119614",
-    "challenge": "AAGdpOM6eHCSpGoZVcEG0Vk",
-    "ticket": "AQ6kWmYvN0c8Qe1d",
-    "expires_in": 300,
-    "resend_after": 60,
-    "password": "correct horse",
-    "SetPassword.current": "wrong donkey",
-    "access_token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxNDEyNTQ1NTQzNDUzNDY0In0.c2ln",
-    "refresh_token": "sOTzCJ0T4HqzmGf2k6uB",
-    "user_id": 1412545543453464,
-    "nickname": "张三",
-    "motto": "今天心情不错",
-    "avatar": "https://img.example.com/a.png",
-    "client": "native",
-    "dialect": "native",
-    "phones": ["138 0013 8000", "+8613900139000"],
-    "budget_left": 4998,
-    "issuer": "https://id.example.com",
-    "jwks_uri": "https://id.example.com/.well-known/jwks.json",
-    "keys": [discovery.KEY_EXAMPLE],
-}
 
 DIALECT = Dialect(
     name="native",
@@ -345,5 +239,7 @@ DIALECT = Dialect(
     owns=re.compile(r"/v2(/.*)?|/\.well-known/(jwks\.json|openid-configuration)"),
     render_error=render_error,
     refusal=Problem,
-    examples=EXAMPLES,
+    fields=FIELDS,
+    refusal_code="code",
+    for_new_apps=True,
 )

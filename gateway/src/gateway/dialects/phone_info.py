@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.http.operations import ResponseBody, Routes
+from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import json_response
 from gateway.passwords import Password
@@ -207,24 +207,35 @@ PHONE_INFO = (
     "T0RZLi5xenktc3AtdG9rZW5ANmNzOTJkLXRva2VuLk1UTTJNamN4TkRBME9ETS4ucXp5LXNwLXRva2VuQDZjczkyZC10b2tlbi5NVEEu"
     "LnF6eS1zcC10b2tlbkA2Y3M5MmQtdG9rZW4uYzIzMGY0MjQxNmY5YzhhNGIzYzkwZGFkNjk1N2NjZmU."
 )
-EXAMPLES = {
-    "phone": "13800138001",
-    "MessageSent.result": PHONE_INFO,
-    "phoneInfo": PHONE_INFO,
-    "token": "...",
-    "code": "119614",
-    "name": "eric",
-    "password": "secret123",
-    "uuid": 1,
-    "email": "",
-    "createTime": 1517062790578,
-    "level": 0,
-    "type": 0,
-    "ban": 0,
-    "banTime": 0,
-    "refreshTime": 1519983725319,
-    "lastLoginTime": 1519983725319,
-    "version": 1,
+FIELDS = {
+    "countryCode": FieldDoc("国家码: such as `86`, `+86` or `0086`, which is the default.", "86"),
+    "phone": FieldDoc("手机号: the number, in any spelling. Responses have national digits for +86.", "13800138001"),
+    "MessageSent.result": FieldDoc("The `phoneInfo` of the next call.", PHONE_INFO),
+    "phoneInfo": FieldDoc("The `result` of the call before, valid for ten minutes.", PHONE_INFO),
+    "token": FieldDoc("The token of the session. It grants nothing before registration.", "..."),
+    "MessageSent.code": FieldDoc("Always this text."),
+    "Registered.code": FieldDoc("Always this text."),
+    "code": FieldDoc("验证码: the six digits of the message.", "119614"),
+    "Refusal.code": FieldDoc("The name of the refusal."),
+    "message": FieldDoc("The text of the refusal.", "User Phone exists"),
+    "success": FieldDoc("Whether the call succeeded."),
+    "status": FieldDoc("The HTTP status.", 400),
+    "result": FieldDoc("The new user."),
+    "name": FieldDoc("用户名: 1 to 32 characters, unique ignoring case.", "eric"),
+    "password": FieldDoc("密码: 6 to 128 printable ASCII characters, not the number.", "secret123"),
+    "uuid": FieldDoc("The id of the user.", 1),
+    "email": FieldDoc("Empty.", ""),
+    "createTime": FieldDoc("When the account was created, in epoch milliseconds.", 1517062790578),
+    "ssid": FieldDoc("Empty.", ""),
+    "level": FieldDoc("The level of the user.", 0),
+    "type": FieldDoc("The type of the user.", 0),
+    "ban": FieldDoc("1 if the account is banned, otherwise 0.", 0),
+    "banTime": FieldDoc("When it was banned, in epoch milliseconds, or 0.", 0),
+    "refreshTime": FieldDoc("When the account was last changed, in epoch milliseconds.", 1519983725319),
+    "lastLoginTime": FieldDoc("When the user last logged in, in epoch milliseconds.", 1519983725319),
+    "validateAddon": FieldDoc("Always an empty object, as a text.", "{}"),
+    "validate": FieldDoc("1: the number is verified.", 1),
+    "version": FieldDoc("The version of the account.", 1),
 }
 
 DIALECT = Dialect(
@@ -234,6 +245,7 @@ DIALECT = Dialect(
     owns=re.compile(r"/v1/user/(?!register/|[^/]*\.json$).*"),
     render_error=render_error,
     refusal=Refusal,
-    examples=EXAMPLES,
+    fields=FIELDS,
+    refusal_code="code",
     cooldown=120,
 )

@@ -4,13 +4,14 @@
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
+from pydantic import WithJsonSchema
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.http.operations import ResponseBody, Routes
+from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import ENVELOPE_STATUS, json_response
 from gateway.passwords import Password
@@ -33,7 +34,7 @@ class Envelope(ResponseBody):
     success: Literal["true", "false"]
     errorCode: str
     msg: str
-    data: None = None
+    data: Annotated[None, WithJsonSchema({"type": ["string", "null"]})] = None
 
 
 class Done(Envelope):
@@ -124,6 +125,16 @@ def render_error(error: ServiceError, path: str) -> web.Response:
     return json_response(Refusal(errorCode=code, msg=text), status=ENVELOPE_STATUS.get(error.code, 200), error=error)
 
 
+FIELDS = {
+    "phone": FieldDoc("手机号: the number, in any spelling; without a country, one of +86.", "13800138001"),
+    "vcode": FieldDoc("验证码: the six digits of the message.", "119614"),
+    "password": FieldDoc("密码: 6 to 128 printable ASCII characters, not the number.", "secret123"),
+    "success": FieldDoc("Whether the call succeeded, as a text."),
+    "errorCode": FieldDoc("`0000`, or the number of the refusal."),
+    "msg": FieldDoc("What happened.", "验证码发送成功"),
+    "data": FieldDoc("Always null.", None),
+}
+
 DIALECT = Dialect(
     name="register_page",
     about=__doc__,
@@ -131,5 +142,6 @@ DIALECT = Dialect(
     owns=re.compile(r"/v1/register(/.*)?"),
     render_error=render_error,
     refusal=Refusal,
-    examples={"phone": "13800138001", "vcode": "119614", "password": "secret123"},
+    fields=FIELDS,
+    refusal_code="errorCode",
 )

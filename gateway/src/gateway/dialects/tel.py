@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
-from gateway.http.operations import ResponseBody, Routes
+from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import json_response
 from gateway.http.session_tokens import add_token, bearer, cookies
@@ -50,14 +50,12 @@ def _code(value: Any) -> Any:
     return value
 
 
-Digits = Annotated[str, Field(pattern="^[0-9]{1,20}$")]
-Integer = Annotated[int, BeforeValidator(_integer, json_schema_input_type=int | Digits), Field(ge=0)]
-Captcha = Annotated[Text, BeforeValidator(_code, json_schema_input_type=Text | int)]
+Captcha = Annotated[Text, BeforeValidator(_code, json_schema_input_type=Text)]
 
 
 class Tel(Parameters):
-    dialCode: Annotated[Integer, Field(lt=1000)]
-    number: Annotated[Integer, Field(lt=MAX_NUMBER)]
+    dialCode: Annotated[int, Field(ge=0, lt=1000), BeforeValidator(_integer)]
+    number: Annotated[int, Field(ge=0, lt=MAX_NUMBER), BeforeValidator(_integer)]
 
 
 class WithTel(Parameters):
@@ -296,18 +294,22 @@ def render_error(error: ServiceError, path: str) -> web.Response:
     return json_response(body, status=status, error=error)
 
 
-EXAMPLES = {
-    "dialCode": 86,
-    "number": 13699851562,
-    "action": "signup",
-    "password": "909123",
-    "captcha": "119614",
-    "oldCaptcha": "909614",
-    "userId": 100015,
-    "nickName": "小时候用户100015",
-    "avatar": None,
-    "gender": "none",
-    "signature": None,
+FIELDS = {
+    "tel": FieldDoc("手机号: a number in two parts."),
+    "dialCode": FieldDoc("国家码: the calling code. Requests may have a text of digits.", 86),
+    "number": FieldDoc("号码: the national number. Requests may have a text of digits.", 13699851562),
+    "action": FieldDoc("动作: what the code is for.", "signup"),
+    "password": FieldDoc("密码: 6 to 128 printable ASCII characters, not the number.", "909123"),
+    "captcha": FieldDoc("验证码: the six digits of the message. They may be a JSON number.", "119614"),
+    "oldCaptcha": FieldDoc("原手机号的验证码: the code sent to the old number.", "909614"),
+    "userId": FieldDoc("用户 ID: the id of the user.", 100015),
+    "nickName": FieldDoc("昵称: the nickname.", "小时候用户100015"),
+    "avatar": FieldDoc("头像: the address of the picture, if there is one.", None),
+    "gender": FieldDoc("性别: `m` is female and `f` is male, as the contract has it.", "none"),
+    "signature": FieldDoc("签名: a line about the user, if there is one.", None),
+    "timestamp": FieldDoc("The time, in epoch milliseconds.", 1449949634821),
+    "code": FieldDoc("The HTTP status.", 403),
+    "error": FieldDoc("The text of the refusal.", "手机号格式不正确。"),
 }
 
 DIALECT = Dialect(
@@ -317,7 +319,7 @@ DIALECT = Dialect(
     owns=re.compile(r"/(users|actions)(/.*)?"),
     render_error=render_error,
     refusal=Refusal,
-    examples=EXAMPLES,
+    fields=FIELDS,
     tokens=("bearer", "cookie"),
     daily_cap=3,
     allows_master_code=True,

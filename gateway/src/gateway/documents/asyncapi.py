@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 document of every event, generated from the models that the services publish."""
 
 from gateway.documents.examples import Examples
-from gateway.documents.openapi import markdown
+from gateway.documents.fields import markdown
 from gateway.documents.schemas import Json, schemas_of
 from shared.events.catalogue import EVENTS
 from shared.events.envelope import EXCHANGE, CloudEvent, EventData

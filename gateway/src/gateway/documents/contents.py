@@ -48,7 +48,9 @@ def events(document: Json) -> Group:
 
 
 def _call(components: Json, method: str, path: str, call: Json) -> ContentsItem:
-    anchor = f"/{call['tags'][0]}/{call['operationId']}"  # as Swagger UI writes the address of a call
+    (contract,) = call["tags"]
+    name = call["operationId"].removeprefix(f"{contract}_")  # its name in the contract's own document, which is shown
+    anchor = f"/{contract}/{name}"  # as Swagger UI writes the address of a call
     return ContentsItem(anchor, path, method.upper(), _words(method, path, _with_examples(components, call)))
 
 

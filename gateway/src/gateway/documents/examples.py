@@ -1,6 +1,6 @@
 """Example values: the field's own example, or the contract's example for that name, or a value of the field's type."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +25,14 @@ class Examples:
         for known in (f"{model}.{name}", name, name.rpartition("_")[2]):
             if known in self.known and not schema.keys() & {"const", "examples"}:
                 return self.known[known]
-        return self._generate(self.follow(schema))
+        return self._generate(schema if "examples" in schema else self.follow(schema))
 
-    def requests(self, schema: Json) -> Iterator[tuple[str, Json]]:
-        """Request bodies with required fields only: one for each alternative, titled by its distinguishing fields."""
+    def request(self, schema: Json, also: Collection[str] = ()) -> Json:
+        """A request with the required fields and some others, or with all fields if that makes none."""
         schema = self.follow(schema)
+        names = {*schema.get("required", ()), *also}
         properties = schema.get("properties", {})
-        with_examples = [name for name, inner in properties.items() if "examples" in inner]
-        for alternative in schema.get("anyOf", [{"required": []}]):
-            names = {*schema.get("required", ()), *alternative["required"], *with_examples} or properties.keys()
-            title = " + ".join(alternative["required"])
-            yield title, self._fields(schema, [name for name in properties if name in names])
+        return self._fields(schema, [name for name in properties if name in names] or [*properties])
 
     def follow(self, schema: Json) -> Json:
         """The schema that the references lead to."""

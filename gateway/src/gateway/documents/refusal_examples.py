@@ -1,7 +1,7 @@
 """How a dialect renders each refusal of a call. The examples come from the dialect itself."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,10 @@ CAUSES: dict[ErrorCode, str] = {
 
 @dataclass(frozen=True)
 class RefusalExample:
-    """One refusal on the wire. ``name`` is our error code; ``cause`` says why the call is refused."""
+    """One refusal on the wire. ``name`` is our error code, with more if one code has several examples."""
 
     name: str
+    codes: Sequence[ErrorCode]
     cause: str
     status: int
     media_type: str
@@ -80,7 +81,7 @@ def refusal_examples(dialect: Dialect, operation: Operation) -> list[RefusalExam
 
 def _errors(operation: Operation) -> Iterator[ServiceError]:
     codes = operation.refusals | ANY_CALL | (INVALID_PARAMETERS if operation.parameters else set())
-    fields = operation.parameters.model_fields if operation.parameters else {}
+    fields = {name: field for model in operation.parameters for name, field in model.model_fields.items()}
     required = [field.alias or name for name, field in fields.items() if field.is_required()]
     for code in ErrorCode:
         if code in codes:
@@ -88,11 +89,12 @@ def _errors(operation: Operation) -> Iterator[ServiceError]:
             yield from (ServiceError(code, field=name) for name in missing)
             if not missing:
                 yield ServiceError(code, retry_after=RETRY_AFTER.get(code))
+            yield from (variant for variant in operation.variants if variant.code is code)
 
 
 def _fingerprint(dialect: Dialect, response: web.Response, error: ServiceError) -> str:
     """The response without the values that vary: the name of a field, a wait, a timestamp, a random token."""
-    varying = (error.field, error.retry_after)
+    varying = (error.field, error.retry_after, error.tries_left)
     constant = {name: value for name, value in _body(response).items() if value not in varying}
     names = constant.keys() - _varying_fields(dialect).keys()
     return json.dumps([response.status, {name: constant[name] for name in names}], sort_keys=True)
@@ -110,9 +112,10 @@ def _example(dialect: Dialect, group: list[tuple[ServiceError, web.Response]]) -
     codes = list(dict.fromkeys(error.code for error, _ in group))
     fields = {error.field for error, _ in group if error.field}
     name = error.code.value + (f".{fields.pop()}" if len(fields) == 1 else "")
+    name += "" if error.tries_left is None else f".{error.tries_left}_tries_left"
     cause = " ".join(CAUSES[code] for code in codes)
     has_retry_after = any(error.retry_after for error, _ in group)
-    return RefusalExample(name, cause, response.status, response.content_type, has_retry_after, body)
+    return RefusalExample(name, codes, cause, response.status, response.content_type, has_retry_after, body)
 
 
 def _body(response: web.Response) -> dict[str, Any]:

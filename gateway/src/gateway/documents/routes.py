@@ -1,7 +1,8 @@
 """The routes of the documents."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import orjson
 from aiohttp import web
@@ -9,7 +10,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.dialect import Dialect
 from gateway.documents.asyncapi import asyncapi
-from gateway.documents.openapi import openapi
+from gateway.documents.openapi import openapi, openapi_of
 from gateway.documents.page import PREFIX, DocumentsPages
 from gateway.documents.schemas import Json
 from gateway.http.responses import redirect_to
@@ -19,25 +20,27 @@ CACHE = "public, max-age=300"
 
 
 def mount(app: web.Application, dialects: Sequence[Dialect]) -> None:
-    """Add the documents of these dialects."""
+    """Add the documents of these dialects: one of all, and one of each."""
     calls, events = openapi(dialects, VERSION), asyncapi(VERSION)
-    app.router.add_get("/openapi.json", _json_handler(calls))
+    app.router.add_get("/openapi.json", _json_handler(lambda: calls))
+    app.router.add_get("/asyncapi.json", _json_handler(lambda: events))
     for dialect in dialects:
-        app.router.add_get(f"/openapi/{dialect.name}.json", _json_handler(openapi([dialect], VERSION)))
-    app.router.add_get("/asyncapi.json", _json_handler(events))
+        app.router.add_get(f"/openapi/{dialect.name}.json", _json_handler(partial(openapi_of, dialect, VERSION)))
     DocumentsPages(calls, events, CACHE).mount(app)
     app.router.add_get("/", redirect_to(PREFIX))
 
 
-def _json_handler(document: Json) -> Handler:
-    body = orjson.dumps(document)
-    headers = {
-        "Cache-Control": CACHE,
-        "ETag": f'"{hashlib.sha256(body).hexdigest()[:24]}"',
-        "Access-Control-Allow-Origin": "*",
-    }
+def _json_handler(document: Callable[[], Json]) -> Handler:
+    """Serve a document, which is made for the first request."""
+
+    @cache
+    def rendered() -> tuple[bytes, dict[str, str]]:
+        body = orjson.dumps(document())
+        tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+        return body, {"Cache-Control": CACHE, "ETag": tag, "Access-Control-Allow-Origin": "*"}
 
     async def serve(request: web.Request) -> web.Response:
+        body, headers = rendered()
         unchanged = headers["ETag"] in request.headers.get("If-None-Match", "")
         response = web.Response(status=304) if unchanged else web.Response(body=body, content_type="application/json")
         response.headers.update(headers)

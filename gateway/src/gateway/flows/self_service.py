@@ -26,6 +26,7 @@ from shared.internal_api.auth import (
     EndSession,
     Erase,
     FindChange,
+    Granted,
     ListSessions,
     LivingSession,
     Resolved,
@@ -50,8 +51,8 @@ class SelfServiceFlows:
         self._services.sessions.forget_user(user_id)
         return account
 
-    async def change_password(self, caller: Caller, session: Resolved, current: Password, new: Password) -> None:
-        """Replace the password; this session stays and the others end. Raises ``CREDENTIALS_REFUSED``."""
+    async def change_password(self, caller: Caller, session: Resolved, current: Password, new: Password) -> Granted:
+        """Replace the password. The other sessions end; this one gets new tokens. Raises ``CREDENTIALS_REFUSED``."""
         account = session.account
         request = ChangePassword(
             user_id=account.user_id,
@@ -64,8 +65,9 @@ class SelfServiceFlows:
             dialect=caller.dialect,
             client=caller.client,
         )
-        await self._services.auth.call(CHANGE_PASSWORD, request)
+        tokens = await self._services.auth.call(CHANGE_PASSWORD, request)
         self._services.sessions.forget_user(account.user_id)
+        return tokens
 
     async def change_number(self, caller: Caller, session: Resolved, *, old_ticket: str, new_ticket: str) -> Account:
         """Change the number with a ticket for the old and one for the new number; other sessions end.

@@ -1,15 +1,15 @@
 """The calls of a contract: each is registered and described in one place, for the router and for the documents."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 from gateway.http.request_parsing import Parameters
-from shared.errors import ErrorCode
+from shared.errors import ErrorCode, ServiceError
 
 Login = Literal["none", "optional", "required"]
 """Whether a call takes a session's token. A call that requires one refuses with ``UNAUTHENTICATED`` without it."""
@@ -18,6 +18,14 @@ Documented = type[BaseModel] | BaseModel | None
 """The body of a response: its model, the body itself if it never varies, or None for no body."""
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
+
+
+@dataclass(frozen=True)
+class FieldDoc:
+    """What a document says of a field: its meaning, and an example unless its type says enough."""
+
+    about: str
+    example: Any = ...
 
 
 class ResponseBody(BaseModel):
@@ -38,18 +46,22 @@ Moment = Annotated[
 class Operation:
     """One call: its address, its handler, its parameters, its responses by HTTP status, and its refusals.
 
-    ``refusals`` omits those that every call can return: invalid parameters and outages. ``returns_token`` marks
-    responses that carry a session's token in their headers.
+    ``parameters`` are the models of which a request has one: none, one or two. ``refusals`` omits those that every call
+    can return: invalid parameters and outages. ``variants`` are refusals with more detail, as further examples.
+    ``returns_token`` marks responses that carry a session's token in their headers. ``methods`` are all methods of the
+    handler: the contract's own first, the others are for clients that cannot use it.
     """
 
     method: str
     path: str
     handler: Handler
-    parameters: type[Parameters] | None
+    parameters: Sequence[type[Parameters]]
     responses: Mapping[int, Documented]
     refusals: frozenset[ErrorCode]
     login: Login
     returns_token: bool
+    variants: Sequence[ServiceError]
+    methods: Sequence[str]
 
     @property
     def name(self) -> str:
@@ -75,22 +87,25 @@ class Routes:
         methods: str,
         path: str,
         *,
-        takes: type[Parameters] | None = None,
+        takes: type[Parameters] | Sequence[type[Parameters]] = (),
         returns: Documented | Mapping[int, Documented],
         refuses: Collection[ErrorCode] = (),
         login: Login = "none",
         returns_token: bool = False,
+        variants: Sequence[ServiceError] = (),
     ) -> Callable[[HandlerT], HandlerT]:
         """Register the decorated handler for ``"POST"``, or for ``"GET POST"``.
 
-        ``returns`` without statuses is the body for HTTP 200, or None for HTTP 204.
+        ``takes`` is a model, or two of which a body is either. ``returns`` without statuses is the body for HTTP 200,
+        or None for HTTP 204.
         """
+        models = (takes,) if isinstance(takes, type) else tuple(takes)
         by_status = returns if isinstance(returns, Mapping) else {204 if returns is None else 200: returns}
         codes = frozenset(refuses) | ({ErrorCode.UNAUTHENTICATED} if login == "required" else frozenset())
 
         def register(handler: HandlerT) -> HandlerT:
+            described = (models, by_status, codes, login, returns_token, variants, methods.split())
             for method in methods.split():
-                described = (takes, by_status, codes, login, returns_token)
                 self._operations.append(Operation(method, path, handler, *described))
             return handler
 

@@ -14,6 +14,9 @@ from shared.languages import language_for
 ACCEPT_LANGUAGE: ContextVar[str] = ContextVar("accept_language", default="")
 """The ``Accept-Language`` of the current request; the middleware sets it."""
 
+MAX_TRIES_LEFT = 4
+"""What the first of the five tries of a code leaves."""
+
 CHINESE: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.PARAMETER_MISSING: ("缺少参数", "缺少必填参数，或参数为空。"),
     ErrorCode.PARAMETER_INVALID: ("参数错误", "参数或请求内容的格式不正确。"),
@@ -23,7 +26,7 @@ CHINESE: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.NUMBER_TAKEN: ("手机号已被注册", "该手机号已被注册，请直接登录。"),
     ErrorCode.NAME_TAKEN: ("用户名已被使用", "该用户名已被使用，请换一个。"),
     ErrorCode.NO_ACCOUNT: ("账号不存在", "该手机号尚未注册。"),
-    ErrorCode.CODE_REFUSED: ("验证码不正确", "验证码错误、已过期或已使用，请重新获取。"),
+    ErrorCode.CODE_REFUSED: ("验证码不正确", "验证码错误、已过期或已使用。请检查后重试，或重新获取。"),
     ErrorCode.CREDENTIALS_REFUSED: ("手机号或密码错误", "手机号或密码错误，请检查后重试。"),
     ErrorCode.ACCOUNT_BANNED: ("账号已被停用", "账号已被停用，如有疑问，请联系客服。"),
     ErrorCode.UNAUTHENTICATED: ("请先登录", "您尚未登录，或登录已失效，请重新登录。"),
@@ -52,7 +55,10 @@ ENGLISH: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.NUMBER_TAKEN: ("Number taken", "This number already has an account. Log in instead."),
     ErrorCode.NAME_TAKEN: ("Name taken", "This name is already in use. Choose another one."),
     ErrorCode.NO_ACCOUNT: ("No account", "This number has no account. Register first."),
-    ErrorCode.CODE_REFUSED: ("Code refused", "The code is incorrect, expired or already used. Request a new one."),
+    ErrorCode.CODE_REFUSED: (
+        "Code refused",
+        "The code is incorrect, expired or already used. Check it, or request a new one.",
+    ),
     ErrorCode.CREDENTIALS_REFUSED: ("Credentials refused", "The number or the password is incorrect."),
     ErrorCode.ACCOUNT_BANNED: ("Account banned", "This account is suspended. Contact support."),
     ErrorCode.UNAUTHENTICATED: ("Unauthenticated", "You are not logged in, or your session has ended. Log in again."),
@@ -102,16 +108,27 @@ BODY_DETAILS = {
 """What a developer needs to know of a body that cannot be read."""
 
 
+CODE_DETAILS = {
+    "zh": ("验证码已失效，请重新获取。", "验证码错误，请检查后重试，还可以再试 {} 次。"),
+    "en": (
+        "This code is no longer valid. Request a new one.",
+        "The code is incorrect. Check it and try again. Tries left: {}.",
+    ),
+}
+"""What the holder of a challenge is told: that the code is dead, or how many tries it has left."""
+
+
 class Problem(ResponseBody):
-    """Clients rely on ``code``. ``retry_after`` (seconds) and ``field`` (a parameter's name) are optional."""
+    """A refusal (RFC 9457). Rely on ``code``; ``title`` and ``detail`` are for people."""
 
     type: str
     title: str
-    status: int
+    status: int = Field(ge=400, lt=600)
     detail: str
     code: ErrorCode
     retry_after: int = Field(default=0, exclude_if=lambda wait: not wait)
     field: str = Field(default="", exclude_if=lambda name: not name)
+    tries_left: int | None = Field(default=None, ge=0, le=MAX_TRIES_LEFT, exclude_if=lambda left: left is None)
 
 
 def problem(error: ServiceError) -> web.Response:
@@ -120,6 +137,9 @@ def problem(error: ServiceError) -> web.Response:
     title, detail = TEXTS[language][error.code]
     if isinstance(error, BodyError):
         detail = BODY_DETAILS[language][error.fault]
+    if error.tries_left is not None:
+        dead, alive = CODE_DETAILS[language]
+        detail = alive.format(error.tries_left) if error.tries_left else dead
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
     wait = 0 if error.retry_after is None else max(1, error.retry_after)
     if wait:
@@ -134,6 +154,7 @@ def problem(error: ServiceError) -> web.Response:
         code=error.code,
         retry_after=wait,
         field=error.field or "",
+        tries_left=error.tries_left,
     )
     body = document.model_dump_json().encode()
     return web.Response(body=body, status=document.status, content_type=PROBLEM, headers=headers)

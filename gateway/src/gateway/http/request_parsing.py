@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, WithJsonSchema
 
 from gateway.http.request_body import JSON, BodyError, BodyFault, parse_form, read_fields
 from shared.errors import ErrorCode, ServiceError
@@ -25,6 +25,9 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 ClientName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,32}$")]
 """The name a client gives itself: 1 to 32 characters without control characters. Sessions store it."""
 
+Entries = Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+"""The entries of an address book. Clients send texts; an entry that is no number is skipped, whatever it is."""
+
 
 class Parameters(BaseModel):
     """The parameters of one call, named as in its contract. Types are strict; unknown names are ignored."""
@@ -33,19 +36,7 @@ class Parameters(BaseModel):
 
 
 ParametersT = TypeVar("ParametersT", bound=Parameters)
-
-
-def either(*groups: str) -> ConfigDict:
-    """Document that a call needs one of these groups of fields: ``either("ticket", "phone password")``."""
-    alternatives: list[JsonValue] = [{"required": list[JsonValue](group.split())} for group in groups]
-    return ConfigDict(json_schema_extra={"anyOf": alternatives})
-
-
-def require(value: str | None, field: str) -> str:
-    """Return a value that this variant of a call needs. Raises ``PARAMETER_MISSING``."""
-    if value is None:
-        raise ServiceError(ErrorCode.PARAMETER_MISSING, field=field)
-    return value
+OtherParametersT = TypeVar("OtherParametersT", bound=Parameters)
 
 
 def id_in_path(request: web.Request) -> UUID:
@@ -80,6 +71,25 @@ async def read_parameters(
         fields = await read_fields(request, max_bytes, _named(model, list))
     if request.content_type != JSON:
         fields = _with_flags(fields, _named(model, bool))
+    return _parse(model, fields)
+
+
+async def read_one_of(
+    request: web.Request, first: type[ParametersT], second: type[OtherParametersT]
+) -> ParametersT | OtherParametersT:
+    """Read the body of a call that takes either of two models: the one that more of the fields belong to alone.
+
+    It is the first of them if that does not decide. An empty field does not count: some generators of clients make one
+    class of both models, and its users leave empty what they do not need. Raises as ``read_parameters`` does.
+    """
+    fields = await read_fields(request, MAX_BODY_BYTES, ())
+    of_first, of_second = (
+        [name for name in names if fields.get(name) not in (None, "")] for names in _distinct_fields(first, second)
+    )
+    return _parse(second, fields) if len(of_second) > len(of_first) else _parse(first, fields)
+
+
+def _parse(model: type[ParametersT], fields: dict[str, Any]) -> ParametersT:
     try:
         return model.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
@@ -109,6 +119,13 @@ def _refusal(error: ValidationError, fields: dict[str, Any]) -> ServiceError:
     if next(iter(fields), "").lstrip().startswith(("{", "[")):
         return BodyError(BodyFault.JSON_AS_FORM, code, field=field)
     return ServiceError(code, field=field)
+
+
+@cache
+def _distinct_fields(first: type[Parameters], second: type[Parameters]) -> tuple[list[str], list[str]]:
+    """The fields that only the first model has, and those that only the second one has."""
+    of_first = [name for name in first.model_fields if name not in second.model_fields]
+    return of_first, [name for name in second.model_fields if name not in first.model_fields]
 
 
 @cache

@@ -207,7 +207,7 @@ class EndOthers(WireModel):
 
 
 class ChangePassword(SourcedRequest):
-    """Replace the current password. The session of ``session_id`` stays; the user's other sessions end."""
+    """Replace the current password. The user's other sessions end; the session of ``session_id`` gets new tokens."""
 
     user_id: int
     session_id: UUID
@@ -274,7 +274,7 @@ REFRESH = Endpoint("/v1/sessions/refresh", Refresh, Granted)
 LIST_SESSIONS = Endpoint("/v1/sessions/list", ListSessions, LivingSessions)
 END_SESSION = Endpoint("/v1/sessions/end", EndSession, Empty)
 END_OTHERS = Endpoint("/v1/sessions/end-others", EndOthers, Empty)
-CHANGE_PASSWORD = Endpoint("/v1/accounts/change-password", ChangePassword, Empty)
+CHANGE_PASSWORD = Endpoint("/v1/accounts/change-password", ChangePassword, Granted)
 CHANGE_PROFILE = Endpoint("/v1/accounts/change-profile", ChangeProfile, Account)
 ERASE = Endpoint("/v1/accounts/erase", Erase, Empty)
 FIND_SPENT = Endpoint("/v1/tickets/find-spent", FindSpent, SpentTickets)

@@ -60,4 +60,9 @@ def _refusal(body: bytes, path: str, status: int) -> ServiceError:
     except (ValueError, LookupError, TypeError):
         log.warning("internal_response.rejected", path=path, status=status)
         return unavailable()
-    return ServiceError(code, retry_after=problem.get("retry_after"), field=problem.get("field"))
+    return ServiceError(
+        code,
+        retry_after=problem.get("retry_after"),
+        field=problem.get("field"),
+        tries_left=problem.get("tries_left"),
+    )

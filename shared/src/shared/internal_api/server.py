@@ -44,7 +44,7 @@ def reply(response: WireModel) -> web.Response:
 
 
 def problem(error: ServiceError) -> web.Response:
-    """A refusal as problem details (RFC 9457) with a stable ``code`` and, if it has one, ``retry_after`` in seconds."""
+    """A refusal as problem details (RFC 9457), with a stable ``code`` and what else the refusal has."""
     status = STATUS[error.code]
     document: dict[str, object] = {"type": "about:blank", "title": error.code.value, "status": status}
     document["code"] = error.code.value
@@ -54,6 +54,8 @@ def problem(error: ServiceError) -> web.Response:
         headers["Retry-After"] = str(error.retry_after)
     if error.field:
         document["field"] = error.field
+    if error.tries_left is not None:
+        document["tries_left"] = error.tries_left
     return web.Response(body=orjson.dumps(document), status=status, content_type=PROBLEM, headers=headers)
 
 

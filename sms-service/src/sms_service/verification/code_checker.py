@@ -19,6 +19,7 @@ from sms_service.otp import DIGITS, same
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.audit_recorder import AuditRecorder
+from sms_service.verification.limits import TRIES_PER_CODE
 from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
@@ -54,11 +55,15 @@ class PrefixCounting(Protocol):
     def prefixes(self, number: E164) -> NumberPrefixes | None: ...
 
 
-class IncorrectCodeError(ServiceError):
-    """A code was compared and is incorrect. The caller gets the same refusal for every other reason."""
+class CodeRefusedError(ServiceError):
+    """A code was not accepted. ``tries_left`` is for the holder of a challenge."""
 
-    def __init__(self) -> None:
-        super().__init__(ErrorCode.CODE_REFUSED)
+    def __init__(self, tries_left: int | None) -> None:
+        super().__init__(ErrorCode.CODE_REFUSED, tries_left=tries_left)
+
+
+class IncorrectCodeError(CodeRefusedError):
+    """A code was compared and is incorrect. A check by number gets the same refusal for every other reason."""
 
 
 class CodeChecker:
@@ -91,10 +96,13 @@ class CodeChecker:
         self._master_code = master_code
 
     async def check(self, request: CheckCode) -> CodeChecked:
-        """Return the ticket for a correct code, the same one each time. Raises ``CODE_REFUSED`` without a reason.
+        """Return the ticket for a correct code, the same one each time. Raises ``CODE_REFUSED``.
 
         Text that cannot be a code is refused without counting an attempt. The attempt is counted before the code is
         compared, so attempts made at once are counted one by one.
+
+        The refusal of a check by ``verification_id`` alone has ``tries_left``, because only clients that requested the
+        code know that id. A check by number, which anyone can make, learns nothing else.
         """
         request = self._cleaned(request)
         check = self._check_of(request)
@@ -119,7 +127,7 @@ class CodeChecker:
     async def _check(self, request: CheckCode, check: CodeCheck) -> CodeChecked:
         attempt = await self._repository.count_attempt(check)
         if attempt is None:
-            await self._refuse_unusable(request, check)
+            await self._refuse_unusable(request, check, tries_left=0)
         number = E164(request.phone or self._phones.open(attempt.phone_sealed))
         test = self._test_numbers.find(number)
         data = events.event_data(
@@ -132,7 +140,7 @@ class CodeChecker:
         )
         if not self._matches(request, attempt, number, test):
             await self._audit.record_incorrect(request, attempt, data)
-            self._refuse("incorrect", request, IncorrectCodeError())
+            self._refuse("incorrect", request, tries_left=TRIES_PER_CODE - attempt.tries, error=IncorrectCodeError)
         verified = await self._succeed(request, attempt, number, test, data)
         return self._checked(attempt, number, request, verified)
 
@@ -174,7 +182,7 @@ class CodeChecker:
         event = events.succeeded(data, attempt.version)
         verified = await self._repository.succeed(SuccessfulCheck(attempt, event, request.dialect, prefixes))
         if verified is None:
-            self._refuse("replaced", request)
+            self._refuse("replaced", request, tries_left=0)
         self._wake()
         if test is not None:
             log.warning(
@@ -182,16 +190,25 @@ class CodeChecker:
             )
         return verified
 
-    async def _refuse_unusable(self, request: CheckCode, check: CodeCheck) -> NoReturn:
+    async def _refuse_unusable(
+        self, request: CheckCode, check: CodeCheck, *, tries_left: int | None = None
+    ) -> NoReturn:
         """Refuse where there is no code to compare, after the same work as an incorrect code costs."""
         self._deriver.pretend(E164(request.phone or ""))
         await self._audit.record_unusable(check, request.dialect)
-        self._refuse("unusable", request)
+        self._refuse("unusable", request, tries_left=tries_left)
 
-    def _refuse(self, outcome: str, request: CheckCode, error: ServiceError | None = None) -> NoReturn:
+    def _refuse(
+        self,
+        outcome: str,
+        request: CheckCode,
+        *,
+        tries_left: int | None = None,
+        error: type[CodeRefusedError] = CodeRefusedError,
+    ) -> NoReturn:
         CHECKED.labels(outcome).inc()
         log.info("code.rejected", outcome=outcome, purpose=request.purpose.value, dialect=request.dialect)
-        raise error or ServiceError(ErrorCode.CODE_REFUSED)
+        raise error(tries_left if request.phone is None else None)
 
     def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
         CHECKED.labels("correct").inc()

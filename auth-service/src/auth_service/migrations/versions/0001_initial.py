@@ -60,6 +60,7 @@ REFRESH_TOKENS = """
     create table refresh_tokens (
         token_hash bytea primary key,
         session_id uuid not null,
+        begins_chain boolean not null default false,
         salt bytea,
         spent_at timestamptz,
         expires_at timestamptz not null default now() + interval '30 days'

@@ -6,7 +6,7 @@ const colour = () => document.documentElement.classList.toggle("dark-mode", dark
 colour();
 dark.addEventListener("change", colour);
 
-// Open what an address such as #/native/native_log_in names. Swagger UI's own action logs an error for each underscore.
+// Open what an address such as #/native/log_in names. Swagger UI's own action logs an error for each underscore.
 const openAddressed = (_, { layoutActions }) => (hash) => {
   const [tag, operation] = decodeURIComponent(hash).replace(/^#?\/?/, "").split("/");
   if (!tag) return;

@@ -1,0 +1,1 @@
+"""The wire models of the dialect ``native``, and what its document says of their fields."""

@@ -1,0 +1,91 @@
+"""A body of two kinds is read as the kind that more of its fields belong to."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.http.request_parsing import Parameters, read_one_of
+from gateway.native.requests import (
+    ChangePassword,
+    CheckChallenge,
+    CheckNumber,
+    LogInWithPassword,
+    LogInWithTicket,
+    ResetPassword,
+)
+from shared.errors import ErrorCode, ServiceError
+
+LOG_IN, CHECK, SET = (
+    (LogInWithPassword, LogInWithTicket),
+    (CheckChallenge, CheckNumber),
+    (ChangePassword, ResetPassword),
+)
+
+
+async def read(models: tuple[type[Parameters], type[Parameters]], fields: dict[str, Any]) -> Parameters:
+    content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+    content.feed_data(json.dumps(fields).encode())
+    content.feed_eof()
+    request = make_mocked_request("POST", "/", headers={"Content-Type": "application/json"}, payload=content)
+    return await read_one_of(request, *models)
+
+
+@pytest.mark.parametrize(
+    ("models", "fields", "expected"),
+    [
+        (LOG_IN, {"phone": "1", "password": "2"}, LogInWithPassword),
+        (LOG_IN, {"ticket": "1"}, LogInWithTicket),
+        (LOG_IN, {"ticket": "1", "client": "watch", "unknown": 1}, LogInWithTicket),
+        (CHECK, {"challenge": "1", "code": "2"}, CheckChallenge),
+        (CHECK, {"phone": "1", "purpose": "sign_up", "code": "2"}, CheckNumber),
+        (SET, {"current": "1", "password": "2"}, ChangePassword),
+        (SET, {"ticket": "1", "password": "2"}, ResetPassword),
+    ],
+)
+async def test_the_fields_decide(models: Any, fields: dict[str, Any], expected: type[Parameters]) -> None:
+    assert type(await read(models, fields)) is expected
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+@pytest.mark.parametrize(
+    ("models", "fields", "expected"),
+    [
+        (LOG_IN, {"phone": "1", "password": "2", "ticket": ...}, LogInWithPassword),
+        (LOG_IN, {"phone": ..., "password": ..., "ticket": "1"}, LogInWithTicket),
+        (CHECK, {"challenge": "1", "code": "2", "phone": ..., "purpose": "sign_up"}, CheckChallenge),
+        (CHECK, {"challenge": ..., "code": "2", "phone": "1", "purpose": "sign_up"}, CheckNumber),
+        (SET, {"current": ..., "password": "2", "ticket": "1"}, ResetPassword),
+        (SET, {"current": "1", "password": "2", "ticket": ...}, ChangePassword),
+    ],
+)
+async def test_a_client_with_one_class_for_both_kinds_leaves_the_other_fields_empty(
+    models: Any, fields: dict[str, Any], expected: type[Parameters], nothing: str | None
+) -> None:
+    """So do the clients that openapi-generator makes for Kotlin and Dart."""
+    sent = {name: nothing if value is ... else value for name, value in fields.items()}
+    assert type(await read(models, sent)) is expected
+
+
+@pytest.mark.parametrize(
+    ("models", "fields", "field"),
+    [
+        (LOG_IN, {}, "phone"),
+        (LOG_IN, {"phone": "1"}, "password"),
+        (LOG_IN, {"password": "1"}, "phone"),
+        (LOG_IN, {"ticket": ""}, "phone"),
+        (CHECK, {"code": "1"}, "challenge"),
+        (CHECK, {"code": "1", "phone": "2"}, "purpose"),
+        (CHECK, {"code": "1", "purpose": "sign_up"}, "phone"),
+        (SET, {"password": "1"}, "current"),
+        (SET, {"ticket": "1"}, "password"),
+    ],
+)
+async def test_the_field_that_is_missing_is_named(models: Any, fields: dict[str, Any], field: str) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        await read(models, fields)
+    assert (refusal.value.code, refusal.value.field) == (ErrorCode.PARAMETER_MISSING, field)

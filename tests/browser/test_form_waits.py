@@ -112,6 +112,8 @@ async def test_a_limit_is_one_countdown_in_the_button_that_was_pressed(
     await pressed.click()
     await expect(pressed).to_contain_text("in 17 s")
     await expect(pressed).to_be_disabled()
+    await user.fill(phone=fresh_number())
+    await expect(pressed).to_contain_text("in 17 s")
     shown = await user.page.locator("#code-error" if button == "#send" else "#status").inner_text()
     assert shown.startswith("Too many")
     assert not any(character.isdigit() for character in shown)
@@ -132,6 +134,8 @@ async def test_a_long_wait_is_told_in_minutes_or_hours(visit: Visiting) -> None:
         await user.fill(phone=fresh_number())
         await user.page.click("#send")
         await expect(user.page.locator("#send")).to_have_text(f"Resend in {shown}")
+        await user.fill(phone=fresh_number())
+        await expect(user.page.locator("#send")).to_have_text("Send code")
         await user.page.unroute("**/sendCode")
 
 

@@ -29,6 +29,21 @@ async def test_messages_appear_by_themselves_newest_first(visit: Visiting, put) 
     await expect(page.locator("#news")).to_contain_text("+86 139 0013 0000")
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_on_a_phone_the_time_stands_beside_the_number(visit: Visiting, put, language: str) -> None:
+    for purpose in ("sign_up", "reset_password", "change_phone"):
+        await put(ANNE, "hello", purpose=purpose)
+    page = (user := await visit(language, 390)).page
+    await user.inbox()
+    for row in await rows(page).all():
+        number, moment = [await row.locator(part).bounding_box() for part in (".to", "time")]
+        assert number
+        assert moment
+        assert abs(number["y"] + number["height"] - moment["y"] - moment["height"]) < 10
+        assert number["x"] + number["width"] < moment["x"]
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 async def test_a_search_finds_numbers_purposes_and_words_and_goes_on_being_live(visit: Visiting, put) -> None:
     await put(ANNE, "hello Anne")
     await put(BOB, "hello Bob", purpose="sign_in")

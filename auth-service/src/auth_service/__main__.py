@@ -36,7 +36,7 @@ def serve() -> None:
 
 def apply_migrations() -> None:
     """Create the database if it is missing, and bring its schema up to date."""
-    settings = _settings(DatabaseSettings)
+    settings = _settings(DatabaseSettings, "migrate")
     try:
         migrate(settings.postgres_url, settings.auth_database, "auth_service")
     except UnreachableError as error:
@@ -65,15 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "republish":
-        republish_cli.republish(_settings(AuthSettings), options)
+        republish_cli.republish(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
-        USER_COMMANDS[options.command](_settings(AuthSettings), options.user_id)
+        USER_COMMANDS[options.command](_settings(AuthSettings, options.command), options.user_id)
     else:
         COMMANDS[options.command]()
 
 
-def _settings(model: type[S]) -> S:
-    settings = load(model, SERVICE)
+def _settings(model: type[S], command: str = "") -> S:
+    settings = load(model, f"{SERVICE} {command}".strip())
     logs.configure(SERVICE, settings.log_level)
     return settings
 

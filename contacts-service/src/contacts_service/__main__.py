@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _migrate() -> None:
-    settings = load(DatabaseSettings, SERVICE)
+    settings = load(DatabaseSettings, f"{SERVICE} migrate")
     configure(SERVICE, settings.log_level)
     from shared.postgres import migrate  # noqa: PLC0415  each command imports only what it needs
 

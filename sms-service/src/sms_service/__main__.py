@@ -61,7 +61,7 @@ def _run(create: Callable[[SmsSettings], "Application"], settings: SmsSettings, 
 
 def migrate(_: argparse.Namespace) -> None:
     """Create the database if it is missing, and update its schema. Several processes may run this at once."""
-    settings = load(DatabaseSettings, API)
+    settings = load(DatabaseSettings, f"{API} migrate")
     logs.configure(API, settings.log_level)
     from shared import postgres  # noqa: PLC0415
 
@@ -70,7 +70,7 @@ def migrate(_: argparse.Namespace) -> None:
 
 def explain(arguments: argparse.Namespace) -> None:
     """Explain step by step why a number received no code."""
-    settings = load(ExplainSettings, API)
+    settings = load(ExplainSettings, f"{API} explain")
     logs.configure(API, "warning", to=sys.stderr)
     from sms_service.explain import command  # noqa: PLC0415
 
@@ -79,7 +79,7 @@ def explain(arguments: argparse.Namespace) -> None:
 
 def preview(arguments: argparse.Namespace) -> None:
     """Show the text of each message with a sample code, and how many SMS segments it takes. Nothing is sent."""
-    config = load(ConfigSettings, API).sms_config
+    config = load(ConfigSettings, f"{API} preview").sms_config
     from sms_service.messages.preview import preview as previewed  # noqa: PLC0415
 
     texts = config.message_tables.composer
@@ -88,7 +88,7 @@ def preview(arguments: argparse.Namespace) -> None:
 
 def spending(arguments: argparse.Namespace) -> None:
     """Show the budgets and the throttled and blocked prefixes, or unblock one."""
-    settings = load(SpendingSettings, API)
+    settings = load(SpendingSettings, f"{API} spending")
     logs.configure(API, "error", to=sys.stderr)
     from sms_service.spending import cli  # noqa: PLC0415
 

@@ -145,7 +145,7 @@ async def test_the_command_needs_no_code_keys_and_names_the_key_that_it_needs(op
     status, _, err = await operator.type("+8613800138000", **secrets)
     assert (status, err) == (
         2,
-        "sms-service cannot start: PHONE_KEY is missing: a secret has no default outside development\n",
+        "sms-service explain cannot start: PHONE_KEY is missing: a secret has no default outside development\n",
     )
     status, out, _ = await operator.type("+8613800138000", PHONE_KEY="cd" * 32, **secrets)
     assert (status, "No request for this number" in out) == (0, True)

@@ -128,6 +128,41 @@ def test_all_missing_secrets_are_told_at_once(
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("LOG_LEVLE", "LOG_LEVEL"),
+        ("LOG_LEVL", "LOG_LEVEL"),
+        ("LOG_LEVELL", "LOG_LEVEL"),
+        ("LOG-LEVEL", "LOG_LEVEL"),
+        ("GATWAY_PORT", "GATEWAY_PORT"),
+        ("TRUSTED_PROXYES", "TRUSTED_PROXIES"),
+        ("LOG_LEVEL", None),
+        ("AUTH_PORT", None),  # of another service
+        ("PAGER", None),  # not PAGES
+        ("LOG_LEVER_ARM", None),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_named_and_its_value_is_not(
+    typed: str, meant: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv(typed, "8090" if "PORT" in typed else "none" if "PROX" in typed else "debug")
+    load(GatewaySettings, "gateway")
+    expected = f"gateway: {typed} is no setting: did you mean {meant}?\n" if meant else ""
+    assert capsys.readouterr().err == expected
+
+
+def test_a_setting_that_is_there_has_no_misspelled_neighbour(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "development")
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    monkeypatch.setenv("LOG_LEVELS", "debug")  # of another program
+    load(GatewaySettings, "gateway")
+    assert capsys.readouterr().err == ""
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name.upper() for name in GatewaySettings.model_fields]
     for name in names:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from shared import networks
 from shared.keys import KeyRing, development_secret, holds_development_secret
+from shared.process.misspelled import misspelled
 from shared.process.plain_errors import plain_text
 
 
@@ -150,7 +151,12 @@ S = TypeVar("S", bound=Settings)
 
 
 def load(model: type[S], service: str) -> S:
-    """Read the settings from the environment. A wrong one ends the process with one line that names its variable."""
+    """Read the settings from the environment. A wrong one ends the process with one line that names its variable.
+
+    A variable that is nearly a setting is named too, on stderr: it has no effect.
+    """
+    for name, setting in misspelled(os.environ, frozenset(field.upper() for field in model.model_fields)):
+        sys.stderr.write(f"{service}: {name} is no setting: did you mean {setting}?\n")
     try:
         return model.from_env()
     except ValidationError as error:

@@ -21,6 +21,7 @@ export class ActionButton {
     this.label = element.textContent;
     this.busy = false;
     this.until = 0;
+    this.limitedUntil = 0;
   }
 
   async press(event) {
@@ -32,7 +33,7 @@ export class ActionButton {
       await this.action();
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      this.wait(error.wait);
+      this.limit(error.wait);
       this.report(error.message);
     } finally {
       this.busy = false;
@@ -41,20 +42,30 @@ export class ActionButton {
   }
 
   get left() {
-    return Math.max(0, Math.ceil((this.until - Date.now()) / 1000));
+    return Math.max(0, Math.ceil((Math.max(this.until, this.limitedUntil) - Date.now()) / 1000));
   }
 
-  // Disable the button for some seconds, with a countdown. Zero ends the countdown.
+  // Disable the button for some seconds, with a countdown: for what the fields say now. Zero ends it.
   wait(seconds) {
-    clearInterval(this.ticking);
     this.until = Date.now() + seconds * 1000;
-    if (seconds > 0) this.ticking = setInterval(() => this.#show(), 250);
-    this.#show();
+    this.#count();
+  }
+
+  // Disable the button for some seconds, whatever the fields say: the caller is limited.
+  limit(seconds) {
+    this.limitedUntil = Date.now() + seconds * 1000;
+    this.#count();
   }
 
   // Whether the button offers to do its action again, or for the first time.
   offer(again) {
     this.label = again ? this.element.dataset.again : this.element.dataset.first;
+    this.#show();
+  }
+
+  #count() {
+    clearInterval(this.ticking);
+    if (this.left > 0) this.ticking = setInterval(() => this.#show(), 250);
     this.#show();
   }
 

@@ -17,7 +17,7 @@ async function logIn() {
   const { code, detail } = response.body;
   if (code === "number_refused") setError("phone", detail);
   else setStatus(detail, true);
-  button.wait(response.wait);
+  button.limit(response.wait);
   focusFirstInvalid();
 }
 

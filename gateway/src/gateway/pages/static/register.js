@@ -8,6 +8,7 @@ import { byId, finish, focusFirstInvalid, form, hint, setError, setStatus, words
 import { cleaned } from "./spelling.js";
 
 const FIELDS = { 1001: "phone", 1002: "code", 1003: "phone", 1004: "code", 1005: "code", 1006: "password" };
+const OF_THE_NUMBER = new Set(["1002", "1005"]); // limits that another number does not have
 const COOLDOWN = 60; // seconds, as the contract defines
 const LOOKS_COMPLETE = /^((\+|00)?86)?1[3-9]\d{9}$|^(\+|00)(?!86)\d{8,}$/;
 
@@ -19,8 +20,8 @@ const text = ({ body }) => words.refusals[body.errorCode] ?? body.msg;
 
 function showRefusal(response, button) {
   if (!showAtField(response)) button.report(text(response));
-  if (response.body.errorCode === "1002") codeRequest.startCooldown(response.wait || COOLDOWN);
-  else button.wait(response.wait);
+  if (OF_THE_NUMBER.has(response.body.errorCode)) codeRequest.startCooldown(response.wait || COOLDOWN);
+  else button.limit(response.wait);
   focusFirstInvalid();
 }
 

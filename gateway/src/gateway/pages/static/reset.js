@@ -21,8 +21,8 @@ function showRefusal(response, button) {
   const link = code === "no_account" && { href: form.dataset.register, text: words.register };
   if (FIELDS[code]) setError(FIELDS[code], detail, link);
   else button.report(detail);
-  if (code === "cooldown") codeRequest.startCooldown(response.wait);
-  else button.wait(response.wait);
+  if (code === "cooldown" || code === "daily_cap") codeRequest.startCooldown(response.wait);
+  else button.limit(response.wait);
   focusFirstInvalid();
 }
 

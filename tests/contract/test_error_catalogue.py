@@ -33,9 +33,12 @@ EVERYWHERE = {
 
 def fields_of(route: Operation, code: ErrorCode) -> list[str | None]:
     """The parameters that a refusal of this call may name."""
-    if code is not ErrorCode.PARAMETER_MISSING or route.parameters is None:
+    if code is not ErrorCode.PARAMETER_MISSING:
         return [None]
-    return [name for name, field in route.parameters.model_fields.items() if field.is_required()] or [None]
+    declared: Any = route.parameters or ()  # one model, or the models of which a request has one
+    models = declared if isinstance(declared, tuple) else (declared,)
+    fields = [each for model in models for each in model.model_fields.items()]
+    return [name for name, field in fields if field.is_required()] or [None]
 
 
 def said(dialect: Dialect, code: ErrorCode) -> Iterator[str]:

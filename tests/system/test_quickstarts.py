@@ -10,7 +10,7 @@ from support.quickstarts import scenario
 from support.quickstarts.lossy_proxy import lossy_proxy
 from support.quickstarts.pages import URL, samples
 from support.quickstarts.process_client import running
-from support.quickstarts.tools import HERE, compile_kotlin, kotlin_jars, need, node_modules, run
+from support.quickstarts.tools import HERE, QUICK_START, compile_kotlin, kotlin_jars, need, node_modules, run
 
 LOOSE = ("--strictNullChecks", "--noImplicitAny", "--useUnknownInCatchVariables")
 """Checks of ``--strict`` that plain JavaScript cannot satisfy."""
@@ -64,30 +64,21 @@ async def test_the_sample_for_mini_programs_has_no_type_error(tmp_path: Path) ->
 
 
 @pytest.mark.timeout(600)
-async def test_the_client_for_android_survives_a_real_network(app: App, tables: Tables, tmp_path: Path) -> None:
-    dependencies, client_code, *_ = samples("android", "kotlin")
-    (tmp_path / "Haoma.kt").write_text(client_code)
-    (tmp_path / "Driver.kt").write_text((HERE / "Driver.kt").read_text())
-    assert await compile_kotlin(tmp_path, "Haoma.kt", "Driver.kt") == ""
+async def test_the_sample_for_android_compiles_and_its_client_survives_a_real_network(
+    app: App, tables: Tables, tmp_path: Path
+) -> None:
+    dependencies, *parts = samples("android", "kotlin")
+    sources = {f"Part{number}.kt": part for number, part in enumerate(parts)}
+    sources |= {path.name: path.read_text() for path in (HERE / "Driver.kt", *(HERE / "android").glob("*.kt"))}
+    for name, text in sources.items():
+        (tmp_path / name).write_text(text)
+    assert await compile_kotlin(tmp_path, *sources) == ""
 
-    command = ("java", "-cp", f"classes:{kotlin_jars()}", "DriverKt")
+    command = ("java", *QUICK_START, "-cp", f"classes:{kotlin_jars()}", "DriverKt")
     async with lossy_proxy(app.gateway) as proxy, running(tmp_path, *command, proxy.url) as client:
         await scenario.play(client, proxy, app, tables)
     (serialization,) = re.findall(r"kotlinx-serialization-json:([\d.]+)", dependencies)
     assert f"kotlinx-serialization-json-jvm-{serialization}.jar" in kotlin_jars()
-
-
-@pytest.mark.timeout(300)
-async def test_the_parts_for_android_phones_have_no_syntax_error(tmp_path: Path) -> None:
-    parts = samples("android", "kotlin")[2:]
-    names = [f"Part{number}.kt" for number in range(len(parts))]
-    for name, part in zip(names, parts, strict=True):
-        (tmp_path / name).write_text(part)
-
-    output = await compile_kotlin(tmp_path, *names)
-
-    assert "unresolved reference" in output, "Android's own classes are not here, so the compiler has to miss them"
-    assert [line for line in output.splitlines() if "yntax error" in line] == []
 
 
 @pytest.mark.parametrize(("page", "language"), [("ios", "swift"), ("flutter", "dart")])

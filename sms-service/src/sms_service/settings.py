@@ -150,6 +150,15 @@ class SmsSettings(ExplainSettings, SpendingSettings, CallerSettings):
         return self
 
     @model_validator(mode="after")
+    def _spending_is_decided_in_production(self) -> Self:
+        if not self.is_development and not self.sms_config.says_what_may_be_spent:
+            raise ValueError(
+                f"SMS_CONFIG_FILE: {self.sms_config_file}: nothing limits what is spent: add [spending] and budgets, "
+                'or write spending = "none"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _require_own_operator_token(self) -> Self:
         if self.operator_token is not None and self.operator_token == self.service_token:
             raise ValueError("OPERATOR_TOKEN is the same as SERVICE_TOKEN: generate a separate one")

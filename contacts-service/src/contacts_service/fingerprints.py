@@ -15,7 +15,7 @@ class Fingerprints:
     """Fingerprints of ``width`` bytes, under a secret key.
 
     The fingerprint of a number is the beginning of AES over the pair of its reference and its user's, so those of two
-    users cannot be compared. Many numbers share one: with three bytes, 1,200 of the 20 billion mainland numbers.
+    users cannot be compared. Many numbers share one: with three bytes, 400 of the 7 billion mainland numbers.
     """
 
     def __init__(self, secret: bytes, width: int) -> None:

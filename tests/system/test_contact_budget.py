@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from stack.system import Stack
 from support.app import App, Reply, fresh_number
+from support.database import Tables
 
 BUDGET = 50
 
@@ -46,13 +47,14 @@ async def test_after_the_budget_no_unseen_number_is_answered_and_seen_ones_are(l
     assert (await match(limited, user, *book)).status == 200
 
 
-async def test_erasing_the_account_and_registering_again_brings_no_new_budget(limited: App) -> None:
+async def test_erasing_the_account_and_registering_again_brings_no_new_budget(limited: App, tables: Tables) -> None:
     number = fresh_number()
     user = await limited.register(number, "correct horse")
     await match(limited, user, *unseen(BUDGET - 1, 2000))
     headers = {"Authorization": f"Bearer {user['token']}"}
     assert (await limited.call("DELETE", "/v2/me", headers=headers)).status == 204
 
+    await tables.age(number, 61)
     again = await limited.register(number, "correct horse")
 
     assert again["userId"] != user["userId"]

@@ -7,8 +7,6 @@ from aiohttp import web
 from auth_service.accounts import api as accounts
 from auth_service.accounts.setup import add_accounts
 from auth_service.jobs import running_jobs
-from auth_service.changes.api import CHANGE_LIMIT
-from auth_service.changes.limit_store import ChangeLimit
 from auth_service.lifecycle import api as lifecycle
 from auth_service.lifecycle.setup import add_lifecycle
 from auth_service.resources import open_resources
@@ -39,7 +37,6 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_lifecycle(app, resources, session_store, refresh_tokens, settings)
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
-            app[CHANGE_LIMIT] = ChangeLimit(resources.pool, settings.changes_per_user_hour)
             app[CHECKS]["postgresql"] = resources.ping
             async with running_jobs(resources, settings.audit_days):
                 yield

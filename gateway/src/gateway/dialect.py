@@ -9,7 +9,9 @@ from aiohttp import web
 
 from gateway.flows.composition import Flows
 from gateway.flows.services import Caller
+from gateway.http.body.token import token_in
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
+from gateway.http.request_parsing import require
 from gateway.http.session_tokens import bearer
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Resolved
@@ -80,6 +82,15 @@ def mount(app: web.Application, dialects: Iterable[Dialect]) -> None:
 def flows(request: web.Request) -> Flows:
     """The gateway's flows."""
     return request.app[FLOWS]
+
+
+async def admit_body(request: web.Request, field: str, body: bytes) -> None:
+    """Refuse to parse a long body unless its session is alive: that of the bearer token, or of a field of the body.
+
+    Raises ``PARAMETER_MISSING`` without a token, and ``UNAUTHENTICATED``.
+    """
+    token = bearer(request) or token_in(body, request.content_type, field)
+    await flows(request).sessions.resolve(require(token, field))
 
 
 async def session_of(request: web.Request) -> Resolved:

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field
 
-from gateway.dialect import Dialect, flows
+from gateway.dialect import Dialect, admit_body, flows
 from gateway.flows import refusals
-from gateway.http.body.token import token_in
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import ClientName, Entries, Parameters, Text, read_parameters, refuse_prefetch, require
 from gateway.http.responses import ENVELOPE_STATUS, json_response
@@ -174,21 +173,14 @@ async def check_contact(request: web.Request) -> web.Response:
     Each is listed once, in the order of the request, without the user's own. The session's token is the parameter
     ``token`` or the bearer token.
     """
-    fields = await read_parameters(
-        request, CheckContact, max_bytes=MAX_CONTACTS_BYTES, admit=partial(_admit_list, request)
-    )
+    admit = partial(admit_body, request, "token")
+    fields = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES, admit=admit)
     session = await flows(request).sessions.resolve(require(fields.token or bearer(request), "token"))
     if session.account.user_id != fields.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     matched = await flows(request).self_service.match_contacts(session, fields.phone_numbers)
     data = [Contact(phone=m.phone, nickName=m.nickname, portrait=m.avatar) for m in matched.matches]
     return json_response(Contacts(data=data))
-
-
-async def _admit_list(request: web.Request, body: bytes) -> None:
-    """Refuse to parse a long list before its session is known to be alive."""
-    token = bearer(request) or token_in(body, request.content_type, "token")
-    await flows(request).sessions.resolve(require(token, "token"))
 
 
 @routes.on("POST", "/v1/user/login.json", takes=LogIn, returns=User, refuses=refusals.LOG_IN_WITH_PASSWORD)

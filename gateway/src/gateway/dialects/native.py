@@ -116,9 +116,7 @@ async def list_sessions(request: web.Request) -> web.Response:
     return json_response(SessionList.model_validate({"sessions": rows}))
 
 
-@routes.on(
-    "DELETE", "/v2/sessions/{id}", returns=None, refuses=[*refusals.CHANGE, ErrorCode.NOT_FOUND], login="required"
-)
+@routes.on("DELETE", "/v2/sessions/{id}", returns=None, refuses=refusals.END_SESSION, login="required")
 async def end_session(request: web.Request) -> web.Response:
     """End a session. Ending the current one logs the user out."""
     session = await session_of(request)

@@ -15,7 +15,7 @@ from gateway.http.body.multipart import boundary_of, parse_multipart
 
 MAX_BODY_SECONDS = 4.0
 SMALL_BODY_BYTES = 16 * 1024
-"""Bodies up to this size are parsed for everybody. It takes 1 ms or less."""
+"""Bodies up to this size are parsed for every caller. It takes 1 ms or less."""
 MAX_FIELDS = 64
 MAX_LIST_FIELDS = 10_000
 """The fields of a form that has a list: each item is a field."""

@@ -307,6 +307,15 @@ async def test_a_key_lives_at_least_until_its_budget_is_whole_again(redis: Redis
     assert await redis.ttl(key_of(own_ref)) == pytest.approx(1_000 * HOUR, abs=2 * HOUR)
 
 
+async def test_repeats_keep_a_budget_in_use(small: Budget, redis: Redis, own_ref: int) -> None:
+    await small.charge(own_ref, refs(5))
+    await redis.expire(key_of(own_ref), 60)
+
+    await small.charge(own_ref, refs(5))
+
+    assert await redis.ttl(key_of(own_ref)) > UNUSED_SECONDS - 60
+
+
 async def test_a_key_ends_by_itself_also_after_a_call_that_only_counts_as_a_call(redis: Redis, own_ref: int) -> None:
     await Budget(redis, SECRET, numbers=10, per_hour=1, calls_per_minute=5).charge(own_ref, ())
 

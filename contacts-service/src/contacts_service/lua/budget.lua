@@ -37,7 +37,6 @@ if calls > 0 then -- GCRA, see charge.lua of sms-service
         return { -2, 0, math.ceil(full_at - now - 60) }
     end
     redis.call("HSET", KEYS[1], "full_at", string.format("%.6f", full_at))
-    expire(spent)
 end
 
 local function opened(packed)
@@ -63,6 +62,7 @@ for at = 1, #asked, width do
     end
 end
 if new == 0 then
+    expire(spent)
     return { 0, math.max(0, math.floor(allowed - spent)), 0 }
 end
 

@@ -18,7 +18,7 @@ _FORM_DATA = re.compile(r"form-data\s*(?:;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
 _TEXT_ENCODINGS = {"7bit", "8bit", "binary"}
 _FIELD_TYPES = {"text/plain", "application/octet-stream", "multipart/form-data"}
-"""The media types with which clients label fields. With the last one, Retrofit's ``RequestBody`` means the whole form."""
+"""The media types with which clients label fields. Retrofit's ``RequestBody`` often has the last one."""
 
 
 def boundary_of(content_type: str) -> bytes:

@@ -249,7 +249,8 @@ async def test_the_last_numbers_of_a_whole_budget_are_remembered(budget: Budget,
         await age(redis, own_ref, 250 * HOUR)
         await charge(budget, own_ref, refs(5_000, seed=seed))
 
-    assert (await charge(budget, own_ref, refs(5_000, seed=5)))[0] == 0
+    # A number that was taken for a known one was not stored, so it may be new later: 3 of 5,000.
+    assert (await charge(budget, own_ref, refs(5_000, seed=5)))[0] == pytest.approx(0, abs=20)
     await age(redis, own_ref, 250 * HOUR)
     assert (await charge(budget, own_ref, refs(1_000, seed=0)))[0] == pytest.approx(1_000, abs=5)
 

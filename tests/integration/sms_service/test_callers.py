@@ -227,7 +227,7 @@ async def test_all_keys_of_one_call_share_a_hash_tag_as_redis_cluster_requires(
     callers: CallerRateLimits, redis: Redis, network: str
 ) -> None:
     await send(callers, at(network))
-    await callers.charge_lookup(at(network))
+    await callers.charge_lookup(RequestSource(at(network)))
     keys = [key.decode() async for key in redis.scan_iter(match=f"*{network}*")]
     assert len(keys) >= 5
     assert {key[: key.index("}") + 1] for key in keys} == {f"{{callers:{network}.0/24}}"}

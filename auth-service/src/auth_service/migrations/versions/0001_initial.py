@@ -145,7 +145,17 @@ INDEXES = (
     "create index user_changes_full_at on user_changes (full_at)",
 )
 
-TABLES = (ACCOUNTS, SESSIONS, REFRESH_TOKENS, SPENT_TICKETS, AUDIT_LOG, AUDIT_READERS, LOGIN_FAILURES, USER_CHANGES, OUTBOX)
+TABLES = (
+    ACCOUNTS,
+    SESSIONS,
+    REFRESH_TOKENS,
+    SPENT_TICKETS,
+    AUDIT_LOG,
+    AUDIT_READERS,
+    LOGIN_FAILURES,
+    USER_CHANGES,
+    OUTBOX,
+)
 
 
 def upgrade() -> None:

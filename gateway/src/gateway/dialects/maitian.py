@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from pydantic import BeforeValidator, Field
 
-from gateway.dialect import Dialect, admit_body, flows
+from gateway.dialect import Dialect, admit_body, flows, session_of_token
 from gateway.flows import refusals
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
-from gateway.http.request_parsing import ClientName, Entries, Parameters, Text, read_parameters, refuse_prefetch, require
+from gateway.http.request_parsing import ClientName, Entries, Parameters, Text, read_parameters, refuse_prefetch
 from gateway.http.responses import ENVELOPE_STATUS, json_response
 from gateway.http.session_tokens import bearer
 from gateway.passwords import Password
@@ -175,7 +175,7 @@ async def check_contact(request: web.Request) -> web.Response:
     """
     admit = partial(admit_body, request, "token")
     fields = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES, admit=admit)
-    session = await flows(request).sessions.resolve(require(fields.token or bearer(request), "token"))
+    session = await session_of_token(request, fields.token or bearer(request), "token")
     if session.account.user_id != fields.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     matched = await flows(request).self_service.match_contacts(session, fields.phone_numbers)

@@ -88,7 +88,7 @@ async def read_one_of(
     It is the first of them if that does not decide. An empty field does not count: some generators of clients make one
     class of both models, and its users leave empty what they do not need. Raises as ``read_parameters`` does.
     """
-    fields = await read_fields(request, MAX_BODY_BYTES, ())
+    fields = await read_fields(request, SMALL_BODY_BYTES, ())
     of_first, of_second = (
         [name for name in names if fields.get(name) not in (None, "")] for names in _distinct_fields(first, second)
     )

@@ -19,6 +19,7 @@ from shared.keys import KeyRing, development_secret
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, migrate, pool
 from shared.tickets import TicketCodec
+from sms_service.callers.failure_budget import FailureBudget
 from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.ledger_store import LedgerStore
@@ -172,10 +173,10 @@ class Sms:
         spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
         reveal_codes: bool = True,
         master_code: str | None = None,
-        network_failures: int = NETWORK_FAILURES,
+        failure_budget: FailureBudget | None = None,
         app_failures: int = APP_FAILURES,
     ) -> CodeCalls:
-        store = VerificationStore(self.pool, network_failures, app_failures)
+        store = VerificationStore(self.pool, failure_budget or FailureBudget(NETWORK_FAILURES), app_failures)
         secrets = Secrets(self.deriver, PHONES, TICKETS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
         return CodeCalls(

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
 from auth_service.audit_store import AuditStore
+from auth_service.changes.limit_store import ChangeLimit
 from auth_service.clock import utc_now
 from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.failure_store import LoginFailureStore
@@ -32,6 +33,7 @@ class Resources:
     tickets: TicketVerifier
     passwords: PasswordHasher
     password_check: RateLimitedCheck
+    change_limit: ChangeLimit
 
     async def ping(self) -> None:
         """For readiness: the service works while PostgreSQL answers."""
@@ -60,6 +62,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
             passwords=passwords,
             password_check=RateLimitedCheck(LoginFailureStore(pool), passwords, _failure_limits(settings)),
+            change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
         )
 
 

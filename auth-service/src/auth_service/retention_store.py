@@ -1,4 +1,4 @@
-"""Retention in PostgreSQL: sessions, spent tickets, refresh tokens, counters of failed log-ins, the audit log."""
+"""Retention in PostgreSQL: sessions, spent tickets, refresh tokens, counters of failures and changes, the audit log."""
 
 from auth_service.tickets.spent_ticket_store import RETENTION_DAYS
 from shared.postgres import Pool, connection
@@ -33,6 +33,12 @@ LOGIN_FAILURES = """
     )
 """
 
+USER_CHANGES = """
+    delete from user_changes where user_id in (
+        select user_id from user_changes where full_at < now() limit $1 for update skip locked
+    )
+"""
+
 AUDIT_LOG = """
     delete from audit_log where id in (
         select id from audit_log where at < now() - make_interval(days => $2) limit $1 for update skip locked
@@ -54,6 +60,7 @@ class RetentionStore:
             (SPENT_TICKETS, (RETENTION_DAYS,)),
             (REFRESH_TOKENS, ()),
             (LOGIN_FAILURES, ()),
+            (USER_CHANGES, ()),
             (AUDIT_LOG, (self._audit_days,)),
         )
         return max([await self._delete(statement, limit, *days) for statement, days in deletions])

@@ -50,6 +50,7 @@ class AuthSettings(DatabaseSettings):
     caller_failed_logins_per_network: Count = 300
     caller_failed_logins_per_site: Count = 1_200
     caller_failed_logins_per_app: Count = 3_000
+    caller_changes_per_user_hour: Count = 120
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
@@ -69,3 +70,8 @@ class AuthSettings(DatabaseSettings):
         if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
             raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
         return self
+
+    @property
+    def changes_per_user_hour(self) -> int | None:
+        """How many changes of their account a user may make in an hour; None if callers are not limited."""
+        return self.caller_changes_per_user_hour if self.caller_limits is OnOff.ON else None

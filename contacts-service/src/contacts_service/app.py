@@ -11,7 +11,7 @@ from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
 from contacts_service.directory import Directory
 from contacts_service.reconciliation.setup import reconciling
 from contacts_service.settings import ContactsSettings
-from contacts_service.setup import build_matcher
+from contacts_service.setup import build_budget, build_matcher
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
 from shared.internal_api.server import new_service
@@ -31,14 +31,15 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.contacts_database))
             client = await stack.enter_async_context(redis.client(settings.redis_url))
             store = Store(pool)
+            budget = build_budget(settings, client)
             directory = await _directory(stack, settings, store)
             publisher, consuming = await _broker(stack, settings)
             await stack.enter_async_context(Relay(pool, publisher).running())
-            consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add).handle, publisher)
+            consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add, budget.forget).handle, publisher)
             await stack.enter_async_context(consumer.running(consuming))
             await stack.enter_async_context(monitored(consumer, queue.name))
             await stack.enter_async_context(reconciling(settings, pool, consumer))
-            app[api.MATCHER] = build_matcher(settings, client, store, directory)
+            app[api.MATCHER] = build_matcher(settings, budget, store, directory)
             # An unavailable broker does not count: matching works without it. Its state is the gauge haoma_consuming.
             app[CHECKS]["bindings"] = consumer.check_bindings
             app[CHECKS]["postgresql"] = lambda: postgres.ping(pool)

@@ -1,36 +1,70 @@
-"""The budget of new numbers for each user. Redis counts them with HyperLogLog, so no list is stored."""
+"""The budgets of a user's look-ups, kept in Redis: new numbers, and calls. They belong to the user's number."""
 
-import struct
 from collections.abc import Collection
 
+from redis.asyncio import Redis
+
+from contacts_service.fingerprints import Fingerprints
 from contacts_service.matching import BudgetCharge
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.contacts import MAX_NUMBERS
 from shared.redis import Script
 
-UNUSED_SECONDS = 400 * 86_400
-"""A budget that was not used for so long is deleted. By then its hourly growth exceeds a new budget."""
+UNUSED_SECONDS = 30 * 86_400
+"""A budget that was not used for so long is deleted, unless it takes longer to be whole again."""
+MAX_FREE_SHARE = 0.001
+"""How many of the numbers that were never looked up may count as known, and so be free, at most."""
+PACKAGE = "contacts_service"
 
 
 class Budget:
-    """Allows ``numbers`` distinct numbers, and ``per_hour`` more for each hour since the first use. Repeats are free.
+    """Allows ``numbers`` distinct numbers, and ``per_hour`` more for each hour; repeats are free.
 
-    Counts are estimates: almost exact for small address books, and within about 1 % for 5,000 numbers and more.
+    Idle time saves up to ``numbers``, or to one full call if that is more. Between ``numbers`` and about twice as many
+    are remembered; a number that was looked up before those is new again. A refused call costs one number, and every
+    call counts towards ``calls_per_minute`` (None: any number of calls).
     """
 
-    def __init__(self, script: Script, *, numbers: int, per_hour: int) -> None:
-        self._script = script
-        self._numbers = numbers
-        self._per_hour = per_hour
+    def __init__(
+        self, redis: Redis, secret: bytes, *, numbers: int, per_hour: int, calls_per_minute: int | None = None
+    ) -> None:
+        self._charge_script = Script(redis, PACKAGE, "lua/budget.lua")
+        self._forget_script = Script(redis, PACKAGE, "lua/forget.lua")
+        self._fingerprints = Fingerprints(secret, fingerprint_width(numbers))
+        most, calls = max(numbers, MAX_NUMBERS), calls_per_minute or 0
+        self._limits = (numbers, most, per_hour, calls, numbers, UNUSED_SECONDS, self._fingerprints.width)
 
-    async def charge(self, user_id: int, refs: Collection[int]) -> BudgetCharge:
-        """Count the new numbers among ``refs`` atomically.
+    async def charge(self, own_ref: int, refs: Collection[int]) -> BudgetCharge:
+        """Count a call of the user with the number ``own_ref``, and the new numbers among ``refs``, atomically.
 
-        Raises ``ServiceError``: ``CONTACT_BUDGET`` if the budget does not cover all of them (then none is counted),
-        with the seconds until it does; ``UNAVAILABLE`` if Redis does not answer.
+        Raises ``ServiceError`` with the seconds to wait: ``CALLER_LIMIT`` if there were too many calls;
+        ``CONTACT_BUDGET`` if the budget does not cover all new numbers, and then none of them counts as looked up.
+        ``UNAVAILABLE`` if Redis does not answer.
         """
-        keys = [f"{{contacts:{user_id}}}:{part}" for part in ("seen", "since", "trial")]
-        blob = struct.pack(f">{len(refs)}q", *refs)
-        charged, left, wait = await self._script(keys, [self._numbers, self._per_hour, UNUSED_SECONDS, blob])
+        fingerprints = self._fingerprints.of(own_ref, refs)
+        charged, left, wait = await self._charge_script([self._key(own_ref)], [*self._limits, fingerprints])
         if charged < 0:
-            raise ServiceError(ErrorCode.CONTACT_BUDGET, retry_after=wait)
+            raise ServiceError(_REFUSALS[charged], retry_after=wait)
         return BudgetCharge(charged, left)
+
+    async def forget(self, own_ref: int) -> None:
+        """Forget which numbers were looked up, and keep how many: the next user of this number has no new budget.
+
+        Raises ``ServiceError(UNAVAILABLE)`` if Redis does not answer.
+        """
+        await self._forget_script([self._key(own_ref)], [])
+
+    def _key(self, own_ref: int) -> str:
+        return f"contacts:{self._fingerprints.owner(own_ref)}"
+
+
+_REFUSALS = {-1: ErrorCode.CONTACT_BUDGET, -2: ErrorCode.CALLER_LIMIT}
+
+
+def fingerprint_width(numbers: int) -> int:
+    """How many bytes a fingerprint needs: as few as keep ``MAX_FREE_SHARE``, so that many numbers share each.
+
+    Two generations are remembered; the call that fills one may still add ``MAX_NUMBERS`` to it.
+    """
+    remembered = 2 * (numbers + MAX_NUMBERS)
+    return 3 if remembered <= MAX_FREE_SHARE * 2**24 else 4

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -29,7 +29,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class DirectoryEntry:
-    """A user in the directory. ``occurred_at`` is the time of the event; a deleted user has no ``phone_ref``."""
+    """A user in the directory. ``occurred_at`` is the time of the event.
+
+    A deleted user has no ``phone_ref``. ``freed_ref`` is the number that they had, which is not stored.
+    """
 
     user_id: int
     phone_ref: int | None
@@ -38,6 +41,7 @@ class DirectoryEntry:
     visible: bool
     version: int
     occurred_at: datetime
+    freed_ref: int | None = None
 
 
 class DirectoryRepository(Protocol):
@@ -50,11 +54,20 @@ class _UserEvent(CloudEvent[UserSnapshot]):
 
 
 class DirectoryUpdater:
-    """Applies user events to the directory. They may arrive in any order and more than once."""
+    """Applies user events to the directory. They may arrive in any order and more than once.
 
-    def __init__(self, directory: DirectoryRepository, add_to_filter: Callable[[Sequence[int]], None]) -> None:
+    ``forget_lookups`` forgets the numbers that the user of a freed number has looked up.
+    """
+
+    def __init__(
+        self,
+        directory: DirectoryRepository,
+        add_to_filter: Callable[[Sequence[int]], None],
+        forget_lookups: Callable[[int], Awaitable[None]],
+    ) -> None:
         self._directory = directory
         self._add_to_filter = add_to_filter
+        self._forget_lookups = forget_lookups
 
     async def handle(self, body: bytes) -> None:
         """Apply one event. Raises ``PoisonError`` for a message that is not a user event."""
@@ -63,6 +76,8 @@ class DirectoryUpdater:
         EVENTS.labels("applied" if applied else "stale").inc()
         if applied and entry.visible and entry.phone_ref is not None:
             self._add_to_filter([entry.phone_ref])
+        if entry.freed_ref is not None:
+            await self._forget_lookups(entry.freed_ref)
 
 
 def read(body: bytes) -> DirectoryEntry:
@@ -82,8 +97,21 @@ def _entry(event: _UserEvent) -> DirectoryEntry:
     if not user_id.isdecimal() or not 0 <= int(user_id) < 2**63 or not 0 <= version < 2**31:
         raise ValueError("a user id or version out of range")
     if event.type == UserDeleted.key:
-        return DirectoryEntry(int(user_id), None, "", "", visible=False, version=version, occurred_at=event.time)
+        return _deleted_entry(event.data, version, event.time)
     return _active_entry(event.data, version, event.time)
+
+
+def _deleted_entry(user: UserSnapshot, version: int, occurred_at: datetime) -> DirectoryEntry:
+    return DirectoryEntry(
+        user_id=int(user.user_id),
+        phone_ref=None,
+        nickname="",
+        avatar="",
+        visible=False,
+        version=version,
+        occurred_at=occurred_at,
+        freed_ref=_ref(user.phone_ref) if user.phone_ref else None,
+    )
 
 
 def _active_entry(user: UserSnapshot, version: int, occurred_at: datetime) -> DirectoryEntry:

@@ -41,8 +41,8 @@ class AddressBookReader(Protocol):
 
 
 class ContactBudget(Protocol):
-    async def charge(self, user_id: int, refs: Collection[int]) -> BudgetCharge:
-        """Count the numbers that are new for the user. Raises ``ServiceError(CONTACT_BUDGET)``."""
+    async def charge(self, own_ref: int, refs: Collection[int]) -> BudgetCharge:
+        """Count a call, and the numbers that are new for the user. Raises ``CONTACT_BUDGET`` or ``CALLER_LIMIT``."""
 
 
 class MemberFilter(Protocol):
@@ -75,14 +75,17 @@ class Matcher:
     async def match(self, user_id: int, own_phone: E164, phones: Sequence[Any]) -> Matched:
         """The members among ``phones``, in the list's order, each once, with the spelling that comes first.
 
-        Users do not find themselves. Raises ``ServiceError``: ``TOO_MANY_CONTACTS``; ``CONTACT_BUDGET`` with
-        ``retry_after``, and then nothing is charged; ``UNAVAILABLE``.
+        Users do not find themselves. The budget belongs to the user's number, so it outlives the account. Raises
+        ``ServiceError``: ``TOO_MANY_CONTACTS``; ``CALLER_LIMIT`` and ``CONTACT_BUDGET`` with ``retry_after``;
+        ``UNAVAILABLE``. Each refused call counts as a call.
         """
+        own_ref = self._reader.ref(own_phone)
         if len(phones) > MAX_NUMBERS:
+            await self._budget.charge(own_ref, ())
             raise ServiceError(ErrorCode.TOO_MANY_CONTACTS)
         spellings = await self._reader.read(phones, split(own_phone)[0])
-        spellings.pop(self._reader.ref(own_phone), None)
-        charge = await self._budget.charge(user_id, spellings)
+        spellings.pop(own_ref, None)
+        charge = await self._budget.charge(own_ref, spellings)
         matches = await self._find(user_id, spellings)
         await self._publish_counts(user_id, len(phones), charge, len(matches))
         return Matched(matches=matches, budget_left=charge.left)

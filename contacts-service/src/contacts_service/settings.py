@@ -1,11 +1,23 @@
 """The settings of contacts-service."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.phone import MAINLAND
-from shared.process.settings import AmqpUrl, HexKey, PostgresUrl, RedisUrl, ServiceUrl, Settings, Words, split_words
+from shared.process.settings import (
+    AmqpUrl,
+    Count,
+    Environment,
+    HexKey,
+    OnOff,
+    PostgresUrl,
+    RedisUrl,
+    ServiceUrl,
+    Settings,
+    Words,
+    split_words,
+)
 
 
 class DatabaseSettings(Settings):
@@ -18,9 +30,10 @@ class DatabaseSettings(Settings):
 class ContactsSettings(DatabaseSettings):
     """The settings of the server. ``SERVED_CALLING_CODES`` is a list such as ``86,852``.
 
-    A user may send ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each hour since the
-    first ones. The directory is compared with the accounts every ``directory_check_seconds`` (0: never); a difference
-    that lasts ``directory_settle_seconds`` is corrected, so it must be longer than an event is on its way.
+    A user may look up ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each hour, in
+    ``contacts_calls_per_minute`` calls (docs/operations/limits.md). The directory is compared with the accounts every
+    ``directory_check_seconds`` (0: never); a difference that lasts ``directory_settle_seconds`` is corrected, so it
+    must be longer than an event is on its way.
     """
 
     contacts_port: int = 8083
@@ -30,8 +43,10 @@ class ContactsSettings(DatabaseSettings):
     service_token: HexKey
     phone_key: HexKey
     served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
-    contacts_budget: int = Field(default=5_000, ge=1)
-    contacts_budget_per_hour: int = Field(default=20, ge=1)
+    caller_limits: OnOff = OnOff.ON
+    contacts_budget: Count = 5_000
+    contacts_budget_per_hour: Count = 20
+    contacts_calls_per_minute: Count = 30
     directory_check_seconds: int = Field(default=600, ge=0)
     directory_settle_seconds: int = Field(default=120, ge=1)
 
@@ -39,3 +54,14 @@ class ContactsSettings(DatabaseSettings):
     @classmethod
     def _words(cls, value: Any) -> Any:
         return split_words(value)
+
+    @model_validator(mode="after")
+    def _limits_hold_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
+            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
+        return self
+
+    @property
+    def calls_per_minute(self) -> int | None:
+        """How many calls a user may make in a minute; None if callers are not limited."""
+        return self.contacts_calls_per_minute if self.caller_limits is OnOff.ON else None

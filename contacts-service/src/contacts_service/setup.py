@@ -1,4 +1,4 @@
-"""Builds the matcher from its parts."""
+"""Builds the budget, and the matcher from its parts."""
 
 from redis.asyncio import Redis
 
@@ -8,17 +8,22 @@ from contacts_service.matching import Matcher
 from contacts_service.numbers import NumberReader
 from contacts_service.settings import ContactsSettings
 from contacts_service.store import Store
-from shared import redis
 from shared.phone import PhoneKeys
 
 
-def build_matcher(settings: ContactsSettings, client: Redis, store: Store, directory: Directory) -> Matcher:
-    """The matcher over its stores."""
-    budget = Budget(
-        redis.Script(client, "contacts_service", "lua/budget.lua"),
+def build_budget(settings: ContactsSettings, client: Redis) -> Budget:
+    """The budget of look-ups in Redis."""
+    return Budget(
+        client,
+        bytes.fromhex(settings.phone_key.get_secret_value()),
         numbers=settings.contacts_budget,
         per_hour=settings.contacts_budget_per_hour,
+        calls_per_minute=settings.calls_per_minute,
     )
+
+
+def build_matcher(settings: ContactsSettings, budget: Budget, store: Store, directory: Directory) -> Matcher:
+    """The matcher over its stores."""
     keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     # Nothing wakes the relay for contacts.matched: its poll publishes them a second later, many in one batch.
     return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store, store.publish)

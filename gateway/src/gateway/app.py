@@ -46,7 +46,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
             internal_client(settings.sms_url, token) as sms,
             internal_client(settings.contacts_url, token) as contacts,
         ):
-            app[receipt_webhook.SMS] = sms
+            app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
             app[FLOWS] = compose_flows(
                 auth=auth,
                 sms=sms,

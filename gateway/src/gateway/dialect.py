@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.flows.composition import Flows
 from gateway.flows.services import Caller
+from gateway.http.body.token import token_in
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.session_tokens import bearer
 from shared.errors import ErrorCode, ServiceError
@@ -80,6 +81,21 @@ def mount(app: web.Application, dialects: Iterable[Dialect]) -> None:
 def flows(request: web.Request) -> Flows:
     """The gateway's flows."""
     return request.app[FLOWS]
+
+
+async def admit_body(request: web.Request, field: str, body: bytes) -> None:
+    """Refuse to parse a long body unless its session is alive: that of the bearer token, or of a field of the body.
+
+    Raises as ``session_of_token``.
+    """
+    await session_of_token(request, bearer(request) or token_in(body, request.content_type, field), field)
+
+
+async def session_of_token(request: web.Request, token: str | None, field: str) -> Resolved:
+    """The session of a token in a field. Raises ``PARAMETER_MISSING`` without a token, and ``UNAUTHENTICATED``."""
+    if token is None:
+        raise ServiceError(ErrorCode.PARAMETER_MISSING, field=field)
+    return await flows(request).sessions.resolve(token)
 
 
 async def session_of(request: web.Request) -> Resolved:

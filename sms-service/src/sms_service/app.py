@@ -17,7 +17,7 @@ from sms_service.relay import open_relay
 from sms_service.settings import SmsSettings
 from sms_service.spending.setup import watching
 from sms_service.verification import api
-from sms_service.verification.setup import provide_codes
+from sms_service.verification.setup import counting_failures, provide_codes
 
 
 def create_api(settings: SmsSettings) -> web.Application:
@@ -50,7 +50,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
         await broker.on_connect(partial(_declare_commands, broker))
         relay = await open_relay(pool, await amqp.Publisher.open(broker), stack)
         config.test_number_lookup.log_configured(datetime.now(UTC))
-        provide_codes(
+        verifications = provide_codes(
             app,
             settings,
             pool,
@@ -59,6 +59,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
             test_numbers=config.test_number_lookup,
             spending_guard=await watching(config.plan, pool, stack),
         )
+        await stack.enter_async_context(counting_failures(verifications))
         receipts.provide_receipts(app, pool, relay.wake, senders=config.senders, callback_url=config.callback_url)
         app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
         yield

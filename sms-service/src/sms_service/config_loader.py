@@ -38,6 +38,14 @@ def _day(value: object) -> object:
     raise ValueError("write a date: 2099-12-31")
 
 
+def _none_is_a_word(value: object) -> object:
+    if value == "none":
+        return None
+    if isinstance(value, Mapping):
+        return value
+    raise ValueError('write a table [spending], or spending = "none" to limit nothing')
+
+
 class RoutePart(ConfigTable):
     """The senders for numbers with a prefix, in the order in which they are tried."""
 
@@ -64,7 +72,7 @@ class SmsConfig(ConfigTable):
     texts: tuple[TextPart, ...] = Field(default=(), max_length=100)
     signatures: tuple[SignaturePart, ...] = Field(default=(), max_length=20)
     autofill: tuple[AutofillPart, ...] = Field(default=(), max_length=20)
-    spending: SpendingPart | None = None
+    spending: Annotated[SpendingPart | None, BeforeValidator(_none_is_a_word)] = None
     budgets: tuple[BudgetPart, ...] = Field(default=(), max_length=100)
 
     @property
@@ -81,6 +89,11 @@ class SmsConfig(ConfigTable):
     def message_tables(self) -> MessageTables:
         """The tables about texts."""
         return MessageTables(self.texts, self.signatures, self.autofill)
+
+    @property
+    def says_what_may_be_spent(self) -> bool:
+        """Whether the file has ``[spending]``, or says ``spending = "none"``. Production has to."""
+        return "spending" in self.model_fields_set
 
     @property
     def plan(self) -> Plan | None:

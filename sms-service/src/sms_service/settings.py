@@ -22,6 +22,7 @@ from shared.process.settings import (
     split_networks,
 )
 from sms_service import config_loader
+from sms_service.callers.failure_budget import ALL_FAILURES
 from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues
 from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES
 
@@ -86,7 +87,10 @@ class CallerSettings(Settings):
     caller_sends_per_number_day: Count = DEFAULT_LIMITS.number_sends.allowed
     caller_lookups_per_address_minute: Count = DEFAULT_LIMITS.lookups_minute.allowed
     caller_lookups_per_address_hour: Count = DEFAULT_LIMITS.lookups_hour.allowed
+    caller_lookups_per_network_hour: Count = DEFAULT_LIMITS.network_lookups.allowed
+    caller_lookups_per_site_hour: Count = DEFAULT_LIMITS.site_lookups.allowed
     caller_wrong_codes_per_network_hour: Count = NETWORK_FAILURES
+    caller_wrong_codes_per_hour: Count = ALL_FAILURES
     caller_sends_per_app_hour: Count = DEFAULT_LIMITS.app_sends.allowed
     caller_lookups_per_app_hour: Count = DEFAULT_LIMITS.app_lookups.allowed
     caller_wrong_codes_per_app_hour: Count = APP_FAILURES
@@ -112,6 +116,8 @@ class CallerSettings(Settings):
             replace(default.number_sends, allowed=self.caller_sends_per_number_day),
             replace(default.lookups_minute, allowed=self.caller_lookups_per_address_minute),
             replace(default.lookups_hour, allowed=self.caller_lookups_per_address_hour),
+            replace(default.network_lookups, allowed=self.caller_lookups_per_network_hour),
+            replace(default.site_lookups, allowed=self.caller_lookups_per_site_hour),
             replace(default.app_sends, allowed=self.caller_sends_per_app_hour),
             replace(default.app_lookups, allowed=self.caller_lookups_per_app_hour),
             replace(default.user_sends, allowed=self.caller_sends_per_user_hour),
@@ -147,6 +153,15 @@ class SmsSettings(ExplainSettings, SpendingSettings, CallerSettings):
         for name, switch in (("REVEAL_CODES", self.reveal_codes), ("MASTER_CODE", self.master_code)):
             if switch:
                 raise ValueError(f"{name} is a switch for development: unset it in production")
+        return self
+
+    @model_validator(mode="after")
+    def _spending_is_decided_in_production(self) -> Self:
+        if not self.is_development and not self.sms_config.says_what_may_be_spent:
+            raise ValueError(
+                f"SMS_CONFIG_FILE: {self.sms_config_file}: nothing limits what is spent: add [spending] and budgets, "
+                'or write spending = "none"'
+            )
         return self
 
     @model_validator(mode="after")

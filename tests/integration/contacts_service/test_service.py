@@ -17,6 +17,7 @@ from aiohttp import web
 
 from contacts_service.app import create_app
 from contacts_service.consumer import QUEUE
+from contacts_service.fingerprints import Fingerprints
 from contacts_service.settings import ContactsSettings
 from shared import amqp
 from shared.errors import ErrorCode, ServiceError
@@ -44,7 +45,7 @@ class Service:
     queue: amqp.Queue
     tables: "asyncpg.Connection[asyncpg.Record]"
     keys: PhoneKeys
-    callers: list[int] = field(default_factory=list)
+    callers: set[str] = field(default_factory=set)
 
     async def publish(
         self, kind: type[UserSnapshot], user_id: int, phone: str, version: int = 1, **changed: Any
@@ -67,8 +68,9 @@ class Service:
 
     async def match(self, *phones: Any, replica: int = 0, user_id: int | None = None) -> Matched:
         caller = fresh_id() if user_id is None else user_id
-        self.callers.append(caller)
-        request = Match(user_id=caller, own_phone="+8613000000000", phones=list(phones))
+        own_phone = own_phone_of(caller)
+        self.callers.add(own_phone)
+        request = Match(user_id=caller, own_phone="+86" + own_phone, phones=list(phones))
         return await self.replicas[replica].call(MATCH, request)
 
     async def until(self, found: int, phone: str, replica: int = 0) -> None:
@@ -88,6 +90,16 @@ def fresh_id() -> int:
     return 2**47 + secrets.randbelow(2**52)
 
 
+def own_phone_of(user_id: int) -> str:
+    return f"147{user_id % 10**8:08d}"
+
+
+def budget_key(keys: PhoneKeys, settings: ContactsSettings, phone: str) -> str:
+    """The key in Redis of the budget of a user's number."""
+    fingerprints = Fingerprints(bytes.fromhex(settings.phone_key.get_secret_value()), width=3)
+    return f"contacts:{fingerprints.owner(keys.ref(E164('+86' + phone)))}"
+
+
 def fresh_phone() -> str:
     return f"138{secrets.randbelow(10**8):08d}"
 
@@ -95,7 +107,7 @@ def fresh_phone() -> str:
 @pytest.fixture(scope="module")
 def settings(postgres_url: str, redis_url: str, amqp_url: str, database: str) -> ContactsSettings:
     servers = {"postgres_url": postgres_url, "redis_url": redis_url, "amqp_url": amqp_url}
-    return ContactsSettings(environment="development", contacts_database=database, **servers)
+    return ContactsSettings(environment="development", caller_limits="off", contacts_database=database, **servers)
 
 
 @asynccontextmanager
@@ -139,8 +151,8 @@ async def service(settings: ContactsSettings, redis_url: str) -> AsyncIterator[S
         await delete(channel, queue)
     await tables.close()
     async with client(redis_url) as redis:
-        for user_id in set(running.callers):
-            await redis.delete(*(f"{{contacts:{user_id}}}:{part}" for part in ("seen", "since")))
+        for phone in running.callers:
+            await redis.delete(budget_key(keys, settings, phone))
 
 
 async def test_every_replica_finds_a_registered_user(service: Service) -> None:
@@ -328,7 +340,7 @@ async def consumed(service: Service, queue: amqp.Queue) -> bool:
     return bool(state.consumer_count) and not state.message_count
 
 
-async def test_no_clear_number_is_stored(service: Service, redis_url: str) -> None:
+async def test_no_clear_number_is_stored(service: Service, settings: ContactsSettings, redis_url: str) -> None:
     member, stranger, caller = fresh_phone(), fresh_phone(), fresh_id()
     await service.publish(UserRegistered, fresh_id(), member)
     await service.until(1, member)
@@ -340,11 +352,35 @@ async def test_no_clear_number_is_stored(service: Service, redis_url: str) -> No
         for row in await service.tables.fetch(f'select * from "{table}"')
     ]
     async with client(redis_url) as redis:
-        stored += [str(await redis.get(key)) for key in await redis.keys(f"{{contacts:{caller}}}:*")]
+        key = budget_key(service.keys, settings, own_phone_of(caller))
+        budget = str([key, *(await redis.hgetall(key)).items()])
 
-    assert stored
-    for phone in (member, stranger, "13000000000"):
-        assert not [text for text in stored if phone in text]
+    assert "seen3" in budget
+    for phone in (member, stranger, own_phone_of(caller)):
+        assert not [text for text in [*stored, budget] if phone in text]
+        ref = service.keys.ref(E164("+86" + phone)).to_bytes(8, "big", signed=True)
+        assert ref.hex() not in budget
+        assert str(ref)[2:-1] not in budget
+
+
+async def test_a_number_that_is_registered_again_keeps_what_is_left_of_its_budget(
+    service: Service, settings: ContactsSettings, redis_url: str
+) -> None:
+    first = fresh_id()
+    again, own = first + 10**8, own_phone_of(first)
+    book = [f"137{number:08d}" for number in range(1_500)]
+    await service.publish(UserRegistered, first, own)
+    assert (await service.match(*book, user_id=first)).budget_left == 3_500
+
+    await service.publish(UserDeleted, first, own, 2)
+    async with client(redis_url) as redis, asyncio.timeout(FOUND_SECONDS):
+        key = budget_key(service.keys, settings, own)
+        while await redis.hexists(key, "seen3"):
+            await asyncio.sleep(0.02)
+        assert sorted(await redis.hkeys(key)) == [b"at", b"spent"]
+    await service.publish(UserRegistered, again, own)
+
+    assert (await service.match(book[0], user_id=again)).budget_left == 3_499
 
 
 async def test_readiness_does_not_depend_on_the_broker(service: Service) -> None:

@@ -26,6 +26,8 @@ LIMITS = CallerLimitValues(
     Limit("number-sends", 4, DAY),
     Limit("lookups-minute", 30, MINUTE),
     Limit("lookups-hour", 300, HOUR),
+    Limit("lookups-network", 50, HOUR),
+    Limit("lookups-site", 150, HOUR),
     Limit("sends-app", 40, HOUR),
     Limit("lookups-app", 50, HOUR),
     Limit("sends-user", 5, HOUR),
@@ -163,6 +165,23 @@ async def test_lookups_have_their_own_limits(callers: CallerRateLimits, network:
     await send(callers, at(network))
 
 
+async def test_all_addresses_of_a_network_share_its_lookups(callers: CallerRateLimits, network: str) -> None:
+    assert all([await allowed(callers.charge_lookup(RequestSource(at(network, host)))) for host in range(4, 54)])
+    error = await refusal(callers.charge_lookup(RequestSource(at(network, 200))))
+    assert 50 <= (error.retry_after or 0) <= 72
+    await send(callers, at(network))
+
+
+async def test_all_networks_of_a_site_share_its_lookups(callers: CallerRateLimits, redis: Redis) -> None:
+    site = f"2001:db8:{secrets.randbelow(2**16):x}"
+    hosts = [ip_address(f"{site}:{network * 256 + host:x}::1") for network in range(4) for host in range(50)]
+
+    assert [await allowed(callers.charge_lookup(RequestSource(host))) for host in hosts[:151]] == [True] * 150 + [False]
+
+    async for key in redis.scan_iter(match=f"{{callers:{ip_network((hosts[0], 48), strict=False)}}}*"):
+        await redis.delete(key)
+
+
 async def test_an_address_in_the_allow_list_has_only_the_limit_on_sends_to_one_number(
     redis: Redis, network: str
 ) -> None:
@@ -208,7 +227,7 @@ async def test_all_keys_of_one_call_share_a_hash_tag_as_redis_cluster_requires(
     callers: CallerRateLimits, redis: Redis, network: str
 ) -> None:
     await send(callers, at(network))
-    await callers.charge_lookup(at(network))
+    await callers.charge_lookup(RequestSource(at(network)))
     keys = [key.decode() async for key in redis.scan_iter(match=f"*{network}*")]
     assert len(keys) >= 5
     assert {key[: key.index("}") + 1] for key in keys} == {f"{{callers:{network}.0/24}}"}

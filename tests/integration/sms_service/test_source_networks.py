@@ -13,9 +13,11 @@ from support.sms import PHONES, CodeCalls, Sms, asking, entering, fresh_number, 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
 from shared.networks import RequestSource
+from sms_service.callers.failure_budget import FailureBudget
 from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
+from sms_service.verification.store import VerificationStore
 
 
 class OnlySourceNetworks(NoCallerLimits):
@@ -36,7 +38,7 @@ async def sms(postgres_url: str) -> AsyncIterator[Sms]:
 
 @pytest.fixture
 def codes(sms: Sms) -> CodeCalls:
-    return sms.codes(OnlySourceNetworks(), network_failures=60)
+    return sms.codes(OnlySourceNetworks(), failure_budget=FailureBudget(60))
 
 
 def somewhere() -> str:
@@ -246,3 +248,41 @@ async def test_a_check_that_says_nothing_of_its_source_is_refused(codes: CodeCal
     check = entering(fresh_number(), "123456", address=None, app="")
 
     assert (await refusal(codes.check(check))).code is ErrorCode.PARAMETER_MISSING
+
+
+async def test_all_incorrect_codes_of_the_last_hour_are_counted_over_all_numbers(sms: Sms, codes: CodeCalls) -> None:
+    await sms.pool.execute("update verification_events set at = at - interval '1 hour' where kind = 'incorrect'")
+    budget = FailureBudget(60, allowed=3)
+    store = VerificationStore(sms.pool, budget)
+    for left in (2, 1, 0):
+        await store.count_failures()
+        assert budget.network_failures == 60, left
+        number = fresh_number()
+        await refusal(
+            codes.check(entering(number, wrong((await codes.issue(asking(number))).code), address=somewhere()))
+        )
+
+    await store.count_failures()
+    assert budget.network_failures == 6
+    await sms.pool.execute("update verification_events set at = at - interval '1 hour' where kind = 'incorrect'")
+    await store.count_failures()
+    assert budget.network_failures == 60
+
+
+async def test_a_spent_budget_slows_the_networks_that_guess_and_no_other(sms: Sms) -> None:
+    budget = FailureBudget(60, allowed=100)
+    codes, guessing, quiet = sms.codes(OnlySourceNetworks(), failure_budget=budget), somewhere(), somewhere()
+    number = fresh_number()
+    for _ in range(7):
+        guessed = fresh_number()
+        check = entering(guessed, wrong((await codes.issue(asking(guessed))).code), address=guessing)
+        await refusal(codes.check(check))
+    code = (await codes.issue(asking(number))).code
+
+    budget.update(100)
+
+    assert await refusal(codes.check(entering(number, code, address=guessing)))
+    assert await codes.check(entering(number, code, address=quiet))
+    assert await failures(sms, quiet) == 0
+    budget.update(99)
+    assert await codes.check(entering(number, code, address=guessing))

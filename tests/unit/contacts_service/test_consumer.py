@@ -7,6 +7,7 @@ import pytest
 
 from contacts_service.consumer import QUEUE, DirectoryEntry, DirectoryUpdater, read
 from shared.amqp import PoisonError
+from shared.errors import ServiceError, unavailable
 from shared.events.catalogue import UserDeleted, UserRegistered, UserUpdated
 from shared.events.envelope import EventData, new_event
 
@@ -118,9 +119,22 @@ class MemoryDirectory:
         return newer
 
 
+class LookupHistory:
+    """The freed numbers whose look-ups were forgotten. ``is_down`` while it cannot be reached."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[int] = []
+        self.is_down = False
+
+    async def forget(self, own_ref: int) -> None:
+        if self.is_down:
+            raise unavailable()
+        self.forgotten.append(own_ref)
+
+
 async def test_only_newer_visible_users_are_added_to_the_filter() -> None:
     added: list[int] = []
-    updater = DirectoryUpdater(MemoryDirectory(), added.extend)
+    updater = DirectoryUpdater(MemoryDirectory(), added.extend, LookupHistory().forget)
 
     await updater.handle(body(version=2))
     await updater.handle(body(version=1, phone_ref="00" * 8))
@@ -128,6 +142,30 @@ async def test_only_newer_visible_users_are_added_to_the_filter() -> None:
     await updater.handle(body(UserDeleted, version=4))
 
     assert added == [-0x123456789ABCDF0]
+
+
+async def test_what_a_deleted_user_looked_up_is_forgotten_also_when_the_event_comes_again() -> None:
+    history = LookupHistory()
+    updater = DirectoryUpdater(MemoryDirectory(), [].extend, history.forget)
+    await updater.handle(body(version=1))
+    history.is_down = True
+
+    with pytest.raises(ServiceError):
+        await updater.handle(body(UserDeleted, version=2))
+    history.is_down = False
+    await updater.handle(body(UserDeleted, version=2))
+
+    assert history.forgotten == [-0x123456789ABCDF0]
+
+
+async def test_look_ups_are_not_forgotten_without_a_number() -> None:
+    history = LookupHistory()
+
+    updater = DirectoryUpdater(MemoryDirectory(), [].extend, history.forget)
+
+    await updater.handle(body(UserDeleted, phone_ref=""))
+
+    assert history.forgotten == []
 
 
 def test_the_queue_is_bound_to_every_user_event() -> None:

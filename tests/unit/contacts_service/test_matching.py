@@ -27,6 +27,7 @@ class World:
     members: dict[int, Member] = field(default_factory=dict)
     ref_filter: RefFilter = field(default_factory=RefFilter)
     charged: list[int] = field(default_factory=list)
+    calls: int = 0
     lookups: list[list[int]] = field(default_factory=list)
     sent: list[OutboxMessage] = field(default_factory=list)
     refusal: ServiceError | None = None
@@ -36,8 +37,9 @@ class World:
         self.members[ref] = Member(ref, user_id, f"name {user_id}", f"https://pictures/{user_id}")
         self.ref_filter.add([ref])
 
-    async def charge(self, user_id: int, refs: Collection[int]) -> BudgetCharge:
-        assert user_id == CALLER
+    async def charge(self, own_ref: int, refs: Collection[int]) -> BudgetCharge:
+        assert own_ref == KEYS.ref(OWN)
+        self.calls += 1
         if self.refusal:
             raise self.refusal
         self.charged += refs
@@ -109,16 +111,23 @@ async def test_a_false_positive_of_the_filter_is_dropped(world: World) -> None:
     assert await world.match("13500135000") == []
 
 
-async def test_a_list_that_is_too_long_is_refused_and_not_charged(world: World) -> None:
+async def test_a_list_that_is_too_long_is_refused_and_costs_a_call(world: World) -> None:
     with pytest.raises(ServiceError) as refusal:
         await world.match(*["13800138000"] * (MAX_NUMBERS + 1))
 
     assert refusal.value.code is ErrorCode.TOO_MANY_CONTACTS
-    assert world.charged == []
+    assert (world.charged, world.calls) == ([], 1)
     assert await world.match(*["13800138000"] * MAX_NUMBERS) == []
 
 
-@pytest.mark.parametrize("refusal", [ServiceError(ErrorCode.CONTACT_BUDGET, retry_after=9), unavailable()])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ServiceError(ErrorCode.CONTACT_BUDGET, retry_after=9),
+        ServiceError(ErrorCode.CALLER_LIMIT, retry_after=9),
+        unavailable(),
+    ],
+)
 async def test_no_member_is_shown_when_the_budget_refuses(world: World, refusal: ServiceError) -> None:
     world.join(10, "13800138000")
     world.refusal = refusal

@@ -19,7 +19,18 @@ def test_development_needs_only_the_servers() -> None:
         "contacts",
         ("86",),
     )
-    assert (settings.contacts_budget, settings.contacts_budget_per_hour) == (5_000, 20)
+    assert (settings.contacts_budget, settings.contacts_budget_per_hour, settings.calls_per_minute) == (5_000, 20, 30)
+
+
+def test_calls_are_not_limited_while_caller_limits_are_off() -> None:
+    settings = ContactsSettings(environment="development", caller_limits="off", **SERVERS)
+
+    assert settings.calls_per_minute is None
+
+
+def test_production_refuses_to_start_without_caller_limits() -> None:
+    with pytest.raises(ValidationError, match="CALLER_LIMITS=off is a switch for development"):
+        ContactsSettings(caller_limits="off", service_token="1a" * 32, phone_key="2b" * 32, **SERVERS)
 
 
 def test_the_served_calling_codes_are_a_list() -> None:
@@ -32,7 +43,14 @@ def test_the_served_calling_codes_are_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"served_calling_codes": " , "}, {"contacts_budget": 0}, {"contacts_budget_per_hour": 0}]
+    "wrong",
+    [
+        {"served_calling_codes": " , "},
+        {"contacts_budget": 0},
+        {"contacts_budget_per_hour": 0},
+        {"contacts_calls_per_minute": 0},
+        {"contacts_budget": 1_000_001},
+    ],
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from gateway.http.body.errors import BodyError, BodyFault
 from gateway.http.problems import ACCEPT_LANGUAGE, BODY_DETAILS, MAX_TRIES_LEFT, TEXTS, problem
-from gateway.http.request_body import BodyError, BodyFault
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.languages import language_for
 from sms_service.verification.limits import TRIES_PER_CODE

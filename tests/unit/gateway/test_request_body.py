@@ -11,7 +11,10 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.http.request_body import FORM, BodyError, BodyFault, parse_form, parse_json, read_fields
+from gateway.http.body.errors import BodyError, BodyFault
+from gateway.http.body.json_text import parse_json
+from gateway.http.body.media_types import FORM
+from gateway.http.request_body import SMALL_BODY_BYTES, Admit, parse_form, read_fields
 from shared.errors import ErrorCode, ServiceError
 
 INVALID = {
@@ -82,6 +85,39 @@ async def read(body: bytes, content_type: str = "multipart/form-data; boundary=X
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = make_mocked_request("POST", "/", headers={"Content-Type": content_type, **named}, payload=content)
     return await read_fields(request, 2**16, ())
+
+
+async def read_large(size: int, admit: Admit) -> dict[str, Any]:
+    content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**18)
+    content.feed_data(b'{"a": "' + b"x" * (size - 9) + b'"}')
+    content.feed_eof()
+    request = make_mocked_request("POST", "/", headers={"Content-Type": "application/json"}, payload=content)
+    return await read_fields(request, 2**18, (), admit)
+
+
+async def test_a_large_body_is_parsed_only_if_it_is_admitted() -> None:
+    seen: list[int] = []
+
+    async def refuse(body: bytes) -> None:
+        seen.append(len(body))
+        raise ServiceError(ErrorCode.UNAUTHENTICATED)
+
+    assert len(await read_large(SMALL_BODY_BYTES, refuse)) == 1
+    with pytest.raises(ServiceError) as refusal:
+        await read_large(SMALL_BODY_BYTES + 1, refuse)
+
+    assert refusal.value.code is ErrorCode.UNAUTHENTICATED
+    assert seen == [SMALL_BODY_BYTES + 1]
+
+
+@pytest.mark.parametrize(("items", "size"), [(1_100, 2), (2_000, 8)])
+async def test_a_small_form_has_few_fields(items: int, size: int) -> None:
+    with pytest.raises(ServiceError):
+        parse_form("&".join(["a" * size] * items), {"b"})
+
+
+def test_a_form_may_list_two_thousand_numbers() -> None:
+    assert len(parse_form("&".join(["a[]=13800138000"] * 2_001), {"a"})["a"]) == 2_001
 
 
 def part(head: str, value: bytes = b"1") -> bytes:

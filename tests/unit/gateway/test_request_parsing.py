@@ -8,7 +8,7 @@ from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.http.request_body import FORM, JSON
+from gateway.http.body.media_types import FORM, JSON
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from shared.errors import ErrorCode, ServiceError
 

@@ -73,7 +73,7 @@ def test_every_limit_is_a_setting_of_at_least_one() -> None:
     assert CallerSettings.from_env(environ).caller_limit_values == DEFAULT_LIMITS
     assert CallerSettings.from_env({**environ, "CALLER_LIMITS": "off"}).caller_limit_values is None
     names = [name.upper() for name in CallerSettings.model_fields if "_per_" in name]
-    assert len(names) == 11
+    assert len(names) == 14
     for name in names:
         with pytest.raises(ValidationError):
             CallerSettings.from_env({**environ, name: "0"})
@@ -89,6 +89,8 @@ def test_every_limit_is_a_setting_of_at_least_one() -> None:
         "number-sends",
         "lookups-minute",
         "lookups-hour",
+        "lookups-network",
+        "lookups-site",
         "sends-app",
         "lookups-app",
         "sends-user",

@@ -113,10 +113,40 @@ def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(refusal
     assert f"{file}: line 1: senders.inbox: an inbox is for development" in error
 
 
-def a_file(folder: Path) -> Path:
+PRODUCTION = SERVERS | SECRETS | {"OWN_SECRET": "23" * 32}
+
+
+def test_production_needs_limits_on_spending_or_a_word_that_there_are_none(refusal, tmp_path: Path) -> None:
+    file = a_file(tmp_path)
+
+    assert refusal(**PRODUCTION, SMS_CONFIG_FILE=str(file)) == (
+        f"sms-service cannot start: SMS_CONFIG_FILE: {file}: nothing limits what is spent: add [spending] and budgets, "
+        'or write spending = "none"\n'
+    )
+
+
+@pytest.mark.parametrize("spending", ['spending = "none"', 'spending = { currency = "CNY" }'])
+def test_production_starts_when_spending_is_decided(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spending: str
+) -> None:
+    for name, value in (PRODUCTION | {"SMS_CONFIG_FILE": str(a_file(tmp_path, spending))}).items():
+        monkeypatch.setenv(name, value)
+
+    assert (load(SmsSettings, "sms-service").sms_config.plan is None) is ("none" in spending)
+
+
+def test_development_needs_no_limits_on_spending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environ = PRODUCTION | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "ENVIRONMENT": "development"}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    assert load(SmsSettings, "sms-service").sms_config.plan is None
+
+
+def a_file(folder: Path, first_line: str = "") -> Path:
     file = folder / "routes.toml"
     sender = '[senders.own]\ntype = "webhook"\nurl = "https://sms.example.com"\nsecret_env = "OWN_SECRET"\n'
-    file.write_text(f'{sender}[[routes]]\nprefix = "+"\nsenders = ["own"]\n')
+    file.write_text(f'{first_line}\n{sender}[[routes]]\nprefix = "+"\nsenders = ["own"]\n')
     return file
 
 

@@ -64,8 +64,23 @@ def test_a_valid_file_makes_a_plan(file: Path) -> None:
     assert plan.tariff.price("inbox", "+8613800138000") == 0
 
 
-def test_without_the_table_there_is_no_plan() -> None:
+def test_without_the_table_there_is_no_plan_and_nothing_is_decided() -> None:
     assert INBOX_ONLY.plan is None
+    assert not INBOX_ONLY.says_what_may_be_spent
+
+
+def test_the_word_none_decides_that_there_is_no_plan(file: Path) -> None:
+    file.write_text('spending = "none"\n[senders.a]\ntype = "inbox"\n[[routes]]\nprefix = "+"\nsenders = ["a"]\n')
+    config = read(file, {}, inbox_allowed=True)
+    assert config.plan is None
+    assert config.says_what_may_be_spent
+
+
+@pytest.mark.parametrize("value", ['"off"', '"NONE"', '""', "false", "0", "[]"])
+def test_no_other_word_decides_about_spending(file: Path, value: str) -> None:
+    file.write_text(f"spending = {value}\n")
+    with pytest.raises(InvalidConfigError, match="line 1: spending: write a table"):
+        read(file, {}, inbox_allowed=True)
 
 
 @pytest.mark.parametrize(

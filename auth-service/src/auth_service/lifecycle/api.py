@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from auth_service.changes.api import read_change
 from auth_service.lifecycle.password_reset import PasswordReset
 from auth_service.lifecycle.phone_change import PhoneChange
 from auth_service.lifecycle.registration import Registration
@@ -48,7 +49,7 @@ async def reset_password(request: web.Request) -> web.Response:
 
 @routes.post(CHANGE_PHONE.path)
 async def change_phone(request: web.Request) -> web.Response:
-    call = await read(request, CHANGE_PHONE)
+    call = await read_change(request, CHANGE_PHONE)
     return reply(await request.app[PHONE_CHANGE].change(call))
 
 
@@ -60,13 +61,13 @@ async def find_change(request: web.Request) -> web.Response:
 
 @routes.post(CHANGE_PROFILE.path)
 async def change_profile(request: web.Request) -> web.Response:
-    call = await read(request, CHANGE_PROFILE)
+    call = await read_change(request, CHANGE_PROFILE)
     return reply(await request.app[SELF_SERVICE].change_profile(call))
 
 
 @routes.post(CHANGE_PASSWORD.path)
 async def change_password(request: web.Request) -> web.Response:
-    call = await read(request, CHANGE_PASSWORD)
+    call = await read_change(request, CHANGE_PASSWORD)
     return reply(await request.app[SELF_SERVICE].change_password(call))
 
 

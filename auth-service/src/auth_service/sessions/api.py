@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from auth_service.changes.api import read_change
 from auth_service.sessions.code_login import CodeLogin
 from auth_service.sessions.password_login import PasswordLogin
 from auth_service.sessions.user_sessions import UserSessions
@@ -42,13 +43,13 @@ async def list_sessions(request: web.Request) -> web.Response:
 
 @routes.post(END_SESSION.path)
 async def end_session(request: web.Request) -> web.Response:
-    call = await read(request, END_SESSION)
+    call = await read_change(request, END_SESSION)
     await request.app[USER_SESSIONS].end(call.user_id, call.session_id)
     return reply(Empty())
 
 
 @routes.post(END_OTHERS.path)
 async def end_others(request: web.Request) -> web.Response:
-    call = await read(request, END_OTHERS)
+    call = await read_change(request, END_OTHERS)
     await request.app[USER_SESSIONS].end_others(call.user_id, call.session_id)
     return reply(Empty())

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from auth_service.changes.api import CHANGE_LIMIT
 from auth_service.resources import Resources
 from auth_service.sessions import api
 from auth_service.sessions.code_login import CodeLogin
@@ -13,7 +14,10 @@ from auth_service.sessions.user_sessions import UserSessions
 
 
 def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
-    """Add log-in with a password, log-in with a code, and the user's sessions. Returns the store, for other rooms."""
+    """Add log-in with a password, log-in with a code, and the user's sessions. Returns the store, for other rooms.
+
+    Also adds the limit on changes, which this room and others read.
+    """
     pool, audit, phones = resources.pool, resources.audit, resources.phones
     store = SessionStore(pool, resources.wake)
     opener = SessionOpener(store)
@@ -22,4 +26,5 @@ def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
         CodeLoginStore(pool), opener=opener, audit=audit, tickets=resources.tickets, phones=phones
     )
     app[api.USER_SESSIONS] = UserSessions(store)
+    app[CHANGE_LIMIT] = resources.change_limit
     return store

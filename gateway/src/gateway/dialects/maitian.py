@@ -4,12 +4,13 @@ Registration numbers its refusals 1xxxx, log-in and password reset 2xxxx. Passwo
 """
 
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
 from pydantic import BeforeValidator, Field
 
-from gateway.dialect import Dialect, flows
+from gateway.dialect import Dialect, admit_body, flows, session_of_token
 from gateway.flows import refusals
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import ClientName, Entries, Parameters, Text, read_parameters, refuse_prefetch
@@ -172,11 +173,9 @@ async def check_contact(request: web.Request) -> web.Response:
     Each is listed once, in the order of the request, without the user's own. The session's token is the parameter
     ``token`` or the bearer token.
     """
-    fields = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES)
-    token = fields.token or bearer(request)
-    if token is None:
-        raise ServiceError(ErrorCode.PARAMETER_MISSING, field="token")
-    session = await flows(request).sessions.resolve(token)
+    admit = partial(admit_body, request, "token")
+    fields = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES, admit=admit)
+    session = await session_of_token(request, fields.token or bearer(request), "token")
     if session.account.user_id != fields.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     matched = await flows(request).self_service.match_contacts(session, fields.phone_numbers)

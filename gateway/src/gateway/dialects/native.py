@@ -116,7 +116,7 @@ async def list_sessions(request: web.Request) -> web.Response:
     return json_response(SessionList.model_validate({"sessions": rows}))
 
 
-@routes.on("DELETE", "/v2/sessions/{id}", returns=None, refuses=[ErrorCode.NOT_FOUND], login="required")
+@routes.on("DELETE", "/v2/sessions/{id}", returns=None, refuses=refusals.END_SESSION, login="required")
 async def end_session(request: web.Request) -> web.Response:
     """End a session. Ending the current one logs the user out."""
     session = await session_of(request)
@@ -124,7 +124,7 @@ async def end_session(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@routes.on("DELETE", "/v2/sessions", returns=None, login="required")
+@routes.on("DELETE", "/v2/sessions", returns=None, refuses=refusals.CHANGE, login="required")
 async def end_other_sessions(request: web.Request) -> web.Response:
     """End all sessions except the current one."""
     await flows(request).self_service.end_other_sessions(await session_of(request))
@@ -155,7 +155,7 @@ async def show_me(request: web.Request) -> web.Response:
     return json_response(Account.model_validate((await session_of(request)).account))
 
 
-@routes.on("PATCH POST", "/v2/me", takes=ChangeMe, returns=Account, login="required")
+@routes.on("PATCH POST", "/v2/me", takes=ChangeMe, returns=Account, refuses=refusals.CHANGE, login="required")
 async def change_me(request: web.Request) -> web.Response:
     """Change the given fields of the user's own account. The others stay."""
     session = await session_of(request)

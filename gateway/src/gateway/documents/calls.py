@@ -12,8 +12,8 @@ from gateway.documents.fields import FieldDocs, markdown
 from gateway.documents.refusal_examples import RefusalExample, refusal_examples
 from gateway.documents.refusal_schemas import RefusalSchemas
 from gateway.documents.schemas import Json, Mode, call_schemas
+from gateway.http.body.media_types import JSON
 from gateway.http.operations import Operation
-from gateway.http.request_body import JSON
 from gateway.http.request_parsing import Parameters
 
 SUCCESS = "success"

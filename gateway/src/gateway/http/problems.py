@@ -5,8 +5,8 @@ from contextvars import ContextVar
 from aiohttp import web
 from pydantic import Field
 
+from gateway.http.body.errors import BodyError, BodyFault
 from gateway.http.operations import ResponseBody
-from gateway.http.request_body import BodyError, BodyFault
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.server import PROBLEM
 from shared.languages import language_for

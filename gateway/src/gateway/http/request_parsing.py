@@ -9,10 +9,11 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, WithJsonSchema
 
-from gateway.http.request_body import JSON, BodyError, BodyFault, parse_form, read_fields
+from gateway.http.body.errors import BodyError, BodyFault
+from gateway.http.body.media_types import JSON
+from gateway.http.request_body import SMALL_BODY_BYTES, Admit, parse_form, read_fields
 from shared.errors import ErrorCode, ServiceError
 
-MAX_BODY_BYTES = 16 * 1024
 _PURPOSE_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 """How browsers of today and of earlier say why they make a request."""
 _EARLY = re.compile("prefetch|prerender|preview", re.IGNORECASE)
@@ -55,20 +56,25 @@ def refuse_prefetch(request: web.Request) -> None:
 
 
 async def read_parameters(
-    request: web.Request, model: type[ParametersT], *, max_bytes: int = MAX_BODY_BYTES, also_query: bool = False
+    request: web.Request,
+    model: type[ParametersT],
+    *,
+    max_bytes: int = SMALL_BODY_BYTES,
+    admit: Admit | None = None,
+    also_query: bool = False,
 ) -> ParametersT:
     """Read the parameters of a call: from the query of a GET, otherwise from a JSON or form body.
 
-    ``also_query`` reads the query of other methods too, for calls that GET makes as well. A parameter that is null is
-    absent. Raises ``PARAMETER_MISSING`` or ``PARAMETER_INVALID`` with the name of the first invalid field, never its
-    value.
+    ``admit`` decides whether a large body may be parsed. ``also_query`` reads the query of other methods too, for calls
+    that GET makes as well. A parameter that is null is absent. Raises ``PARAMETER_MISSING`` or ``PARAMETER_INVALID``
+    with the name of the first invalid field, never its value.
     """
     if request.method == "GET":
         fields = parse_form(request.rel_url.raw_query_string)
     elif also_query:
         fields = await _from_query_and_body(request, max_bytes)
     else:
-        fields = await read_fields(request, max_bytes, _named(model, list))
+        fields = await read_fields(request, max_bytes, _named(model, list), admit)
     if request.content_type != JSON:
         fields = _with_flags(fields, _named(model, bool))
     return _parse(model, fields)
@@ -82,7 +88,7 @@ async def read_one_of(
     It is the first of them if that does not decide. An empty field does not count: some generators of clients make one
     class of both models, and its users leave empty what they do not need. Raises as ``read_parameters`` does.
     """
-    fields = await read_fields(request, MAX_BODY_BYTES, ())
+    fields = await read_fields(request, SMALL_BODY_BYTES, ())
     of_first, of_second = (
         [name for name in names if fields.get(name) not in (None, "")] for names in _distinct_fields(first, second)
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from shared.errors import ErrorCode
-from shared.internal_api.endpoint import Client, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 
 
 class Purpose(StrEnum):
@@ -117,7 +117,14 @@ class ReceiptTaken(WireModel):
     reply: str
 
 
+class ReceiptSenders(WireModel):
+    """The senders whose providers post receipts."""
+
+    names: list[str]
+
+
 ISSUE_CODE = Endpoint("/v1/codes/issue", IssueCode, CodeIssued)
 CHECK_CODE = Endpoint("/v1/codes/check", CheckCode, CodeChecked)
 ASK_STATUS = Endpoint("/v1/codes/status", AskStatus, Status)
 TAKE_RECEIPT = Endpoint("/v1/receipts", TakeReceipt, ReceiptTaken)
+LIST_RECEIPT_SENDERS = Endpoint("/v1/receipts/senders", Empty, ReceiptSenders)

@@ -32,6 +32,8 @@ class CallerLimitValues:
     """From one site to one number: far below the number's own cap, so one place cannot use that cap up."""
     lookups_minute: Limit = Limit("lookups-minute", 60, MINUTE)
     lookups_hour: Limit = Limit("lookups-hour", 600, HOUR)
+    network_lookups: Limit = Limit("lookups-network", 3_000, HOUR)
+    site_lookups: Limit = Limit("lookups-site", 9_000, HOUR)
     app_sends: Limit = Limit("sends-app", 6_000, HOUR)
     app_lookups: Limit = Limit("lookups-app", 30_000, HOUR)
     user_sends: Limit = Limit("sends-user", 10, HOUR)

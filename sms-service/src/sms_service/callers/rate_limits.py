@@ -57,11 +57,9 @@ class CallerRateLimits:
             await self._refund_script([key], [limit.allowed, limit.period])
 
     async def charge_lookup(self, source: RequestSource) -> None:
-        """Charge one lookup to the address, unless it is in the allow-list, and to the app."""
+        """Charge one lookup to the address and its networks, unless it is in the allow-list, and to the app."""
         if source.address is not None and not is_within(source.address, self._limits.allow_list):
-            networks = CallerNetworks.of(source.address)
-            limits = (self._limits.lookups_minute, self._limits.lookups_hour)
-            await self._charge({key_of(networks.site, limit, networks.address): limit for limit in limits})
+            await self._charge(self._address_lookups(CallerNetworks.of(source.address)))
         await self._charge_app(source, self._limits.app_lookups)
 
     def source_network(self, source: RequestSource) -> str | None:
@@ -85,6 +83,17 @@ class CallerRateLimits:
         }
         if site != networks.network:
             limits[key_of(site, allowed.site_sends, site)] = allowed.site_sends
+        return limits
+
+    def _address_lookups(self, networks: CallerNetworks) -> dict[str, Limit]:
+        allowed, site = self._limits, networks.site
+        limits = {
+            key_of(site, allowed.lookups_minute, networks.address): allowed.lookups_minute,
+            key_of(site, allowed.lookups_hour, networks.address): allowed.lookups_hour,
+            key_of(site, allowed.network_lookups, networks.network): allowed.network_lookups,
+        }
+        if site != networks.network:
+            limits[key_of(site, allowed.site_lookups, site)] = allowed.site_lookups
         return limits
 
     async def _charge_app(self, source: RequestSource, limit: Limit) -> None:

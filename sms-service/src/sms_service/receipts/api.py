@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 
 from shared.internal_api.server import read, reply
-from shared.internal_api.sms import TAKE_RECEIPT, ReceiptTaken
+from shared.internal_api.sms import LIST_RECEIPT_SENDERS, TAKE_RECEIPT, ReceiptSenders, ReceiptTaken
 from shared.postgres import Pool
 from sms_service.receipts.readers import callback, readers
 from sms_service.receipts.receipts import Receipts
@@ -26,6 +26,12 @@ async def take_receipt(request: web.Request) -> web.Response:
     call = await read(request, TAKE_RECEIPT)
     text = await request.app[RECEIPTS].take(call.sender, callback(call, request.app[CALLBACK_URL]))
     return reply(ReceiptTaken(reply=text))
+
+
+@routes.post(LIST_RECEIPT_SENDERS.path)
+async def list_receipt_senders(request: web.Request) -> web.Response:
+    await read(request, LIST_RECEIPT_SENDERS)
+    return reply(ReceiptSenders(names=request.app[RECEIPTS].senders))
 
 
 def provide_receipts(

@@ -83,6 +83,11 @@ class Receipts:
         self._readers = readers
         self._wake = wake
 
+    @property
+    def senders(self) -> list[str]:
+        """The senders that have receipts over HTTP."""
+        return sorted(self._readers)
+
     async def take(self, sender: str, callback: ReceiptCallback) -> str:
         """Verify a callback, apply its receipts and return the reply.
 

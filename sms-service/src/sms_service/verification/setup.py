@@ -1,11 +1,14 @@
 """The rules of codes with what they need, built for the API process."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from aiohttp import web
 
+from shared.background import repeating
 from shared.postgres import Pool
+from sms_service.callers.failure_budget import INTERVAL_SECONDS, FailureBudget
 from sms_service.keys import KeySettings, secrets_of
 from sms_service.verification import api, code_checker, code_issuer
 from sms_service.verification.audit_recorder import AuditRecorder
@@ -16,6 +19,8 @@ from sms_service.verification.test_numbers import TestNumbers
 class CodeSettings(KeySettings, Protocol):
     """The settings that hold keys, the limits on incorrect codes, and the switches for development."""
 
+    @property
+    def caller_wrong_codes_per_hour(self) -> int: ...
     @property
     def caller_wrong_codes_per_network_hour(self) -> int: ...
     @property
@@ -44,11 +49,13 @@ def provide_codes(
     callers: CallerLimits,
     test_numbers: TestNumbers,
     spending_guard: SpendingGuard,
-) -> None:
-    """Give an application the issuer and the checker that the routes of ``verification.api`` call."""
-    store = VerificationStore(
-        pool, settings.caller_wrong_codes_per_network_hour, settings.caller_wrong_codes_per_app_hour
-    )
+) -> VerificationStore:
+    """Give an application the issuer and the checker that the routes of ``verification.api`` call.
+
+    Returns their store, whose failures ``counting_failures`` counts.
+    """
+    budget = FailureBudget(settings.caller_wrong_codes_per_network_hour, settings.caller_wrong_codes_per_hour)
+    store = VerificationStore(pool, budget, settings.caller_wrong_codes_per_app_hour)
     secrets = secrets_of(settings)
     audit = AuditRecorder(store, wake)
     app[api.ISSUER] = code_issuer.CodeIssuer(
@@ -71,3 +78,9 @@ def provide_codes(
         prefix_counting=spending_guard,
         master_code=settings.master_code,
     )
+    return store
+
+
+def counting_failures(store: VerificationStore) -> AbstractAsyncContextManager[None]:
+    """Count the incorrect codes over all numbers every few seconds, until the end of the block."""
+    return repeating("failure-budget", INTERVAL_SECONDS, store.count_failures)

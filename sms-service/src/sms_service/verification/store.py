@@ -11,9 +11,10 @@ from shared.errors import ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, connection, is_rolled_back
+from sms_service.callers.failure_budget import FailureBudget
 from sms_service.verification import audit_store, check_store, request_store
 from sms_service.verification.audit_events import VerificationEvent
-from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES, NumberState, Verification
+from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURE_WINDOW, NumberState, Verification
 from sms_service.verification.models import AcceptedRequest, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 
 NUMBER_STATES = """
@@ -29,16 +30,23 @@ log = structlog.get_logger()
 
 SENDS = "select now(), (select sends from number_activity where phone_ref = $1)"
 
+RECENT_FAILURES = """
+    select count(*) from (
+        select from verification_events where kind = 'incorrect' and at > now() - $1::interval limit $2
+    ) as failures
+"""
+
 
 class VerificationStore:
     """The repository of ``CodeIssuer``, ``CodeChecker`` and ``AuditRecorder``.
 
-    ``network_failures`` and ``app_failures`` are how many incorrect codes one network and one app may enter in an hour.
+    ``failure_budget`` says how many incorrect codes one network may enter in an hour; ``app_failures`` is how many one
+    app may.
     """
 
-    def __init__(self, pool: Pool, network_failures: int = NETWORK_FAILURES, app_failures: int = APP_FAILURES) -> None:
+    def __init__(self, pool: Pool, failure_budget: FailureBudget, app_failures: int = APP_FAILURES) -> None:
         self._pool = pool
-        self._network_failures = network_failures
+        self._failure_budget = failure_budget
         self._app_failures = app_failures
         self._state = Batcher(self._states)
         self._accept = KeyedBatcher(self._accept_all, lambda request: {request.phone_ref}, is_rolled_back)
@@ -100,7 +108,13 @@ class VerificationStore:
 
     async def _count_all(self, checks: Sequence[CodeCheck]) -> list[CheckAttempt | None]:
         async with connection(self._pool) as conn:
-            return await check_store.count_attempts(conn, checks, self._network_failures)
+            return await check_store.count_attempts(conn, checks, self._failure_budget.network_failures)
+
+    async def count_failures(self) -> None:
+        """Update the failure budget with the incorrect codes of the last hour, over all numbers."""
+        async with connection(self._pool) as conn:
+            failures = await conn.fetchval(RECENT_FAILURES, NETWORK_FAILURE_WINDOW, self._failure_budget.allowed)
+        self._failure_budget.update(failures)
 
     async def count_app_failure(self, app: str) -> datetime | None:
         """Count an incorrect code of an app before the check; None if it has had too many in this hour."""

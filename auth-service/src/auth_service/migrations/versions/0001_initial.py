@@ -111,6 +111,14 @@ LOGIN_FAILURES = """
     )
 """
 
+# How often users change their account: when all changes of an hour are allowed again.
+USER_CHANGES = """
+    create table user_changes (
+        user_id bigint primary key,
+        full_at timestamptz not null
+    )
+"""
+
 OUTBOX = """
     create table outbox (
         id uuid primary key,
@@ -134,9 +142,20 @@ INDEXES = (
     # Refusals that have a number and no user: erasing the account of the number finds them.
     "create index audit_log_phone_ref on audit_log (phone_ref) where user_id is null and phone_ref is not null",
     "create index login_failures_resets_at on login_failures (resets_at)",
+    "create index user_changes_full_at on user_changes (full_at)",
 )
 
-TABLES = (ACCOUNTS, SESSIONS, REFRESH_TOKENS, SPENT_TICKETS, AUDIT_LOG, AUDIT_READERS, LOGIN_FAILURES, OUTBOX)
+TABLES = (
+    ACCOUNTS,
+    SESSIONS,
+    REFRESH_TOKENS,
+    SPENT_TICKETS,
+    AUDIT_LOG,
+    AUDIT_READERS,
+    LOGIN_FAILURES,
+    USER_CHANGES,
+    OUTBOX,
+)
 
 
 def upgrade() -> None:

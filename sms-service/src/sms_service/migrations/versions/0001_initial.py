@@ -54,6 +54,7 @@ VERIFICATION_EVENTS = """
     )
 """
 EVENTS_BY_NUMBER = "create index verification_events_by_number on verification_events (phone_ref, at)"
+INCORRECT_EVENTS = "create index verification_events_incorrect on verification_events (at) where kind = 'incorrect'"
 
 # Incorrect codes by source network, in a window that opens with the first of them.
 CHECK_FAILURES = """
@@ -182,6 +183,7 @@ STATEMENTS = (
     VERIFICATIONS,
     VERIFICATION_EVENTS,
     EVENTS_BY_NUMBER,
+    INCORRECT_EVENTS,
     CHECK_FAILURES,
     MESSAGES,
     UNFINISHED,

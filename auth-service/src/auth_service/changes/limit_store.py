@@ -1,0 +1,39 @@
+"""The limit on changes in PostgreSQL: a moment for each user, in GCRA, so that every process counts the same."""
+
+from datetime import timedelta
+
+from shared.errors import ErrorCode, ServiceError
+from shared.postgres import Pool, connection
+
+PERIOD = timedelta(hours=1)
+
+# ``full_at`` is when all changes of an hour are allowed again; each change moves it by its share of the hour.
+CHARGE = """
+    insert into user_changes as c (user_id, full_at) values ($1, now() + $2::interval)
+    on conflict (user_id) do update set full_at = greatest(c.full_at, now()) + $2
+    where greatest(c.full_at, now()) + $2 <= now() + $3::interval
+    returning true
+"""
+
+WAIT = """
+    select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int
+    from user_changes where user_id = $1
+"""
+
+
+class ChangeLimit:
+    """Allows each user ``allowed`` changes at once, refilled evenly over an hour; None allows any number."""
+
+    def __init__(self, pool: Pool, allowed: int | None) -> None:
+        self._pool = pool
+        self._interval = None if allowed is None else PERIOD / allowed
+
+    async def charge(self, user_id: int) -> None:
+        """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing."""
+        if self._interval is None:
+            return
+        async with connection(self._pool) as conn:
+            if await conn.fetchval(CHARGE, user_id, self._interval, PERIOD):
+                return
+            wait = await conn.fetchval(WAIT, user_id, self._interval, PERIOD)
+        raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait or 0))

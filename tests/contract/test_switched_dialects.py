@@ -124,7 +124,7 @@ async def test_an_unknown_dialect_stops_the_start_with_one_line(system: Stack) -
 
 
 async def test_a_path_of_no_dialect_is_refused_with_a_problem_document(app: App) -> None:
-    for path in ("/", "/nothing", "/v1/nothing", "/v1/registered", "/usersx"):
+    for path in ("/nothing", "/v1/nothing", "/v1/registered", "/usersx"):
         reply = await app.call("POST", path, json={})
         assert (reply.status, reply.body["code"]) == (404, "not_found")
 

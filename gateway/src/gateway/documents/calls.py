@@ -9,8 +9,7 @@ from gateway.dialect import Dialect
 from gateway.documents.components import Components, camel
 from gateway.documents.examples import Examples
 from gateway.documents.fields import FieldDocs, markdown
-from gateway.documents.refusal_examples import RefusalExample, refusal_examples
-from gateway.documents.refusal_schemas import RefusalSchemas
+from gateway.documents.refusals import RefusalExample, RefusalSchemas, refusal_examples
 from gateway.documents.schemas import Json, Mode, call_schemas
 from gateway.http.body.media_types import JSON
 from gateway.http.operations import Operation

@@ -27,7 +27,7 @@ ClientName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,32}$
 """The name a client gives itself: 1 to 32 characters without control characters. Sessions store it."""
 
 Entries = Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "string"}})]
-"""The entries of an address book. Clients send texts; an entry that is no number is skipped, whatever it is."""
+"""The entries of an address book. Clients send texts; an entry of any type that is no number is skipped."""
 
 
 class Parameters(BaseModel):

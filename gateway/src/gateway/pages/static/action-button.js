@@ -51,7 +51,7 @@ export class ActionButton {
     this.#count();
   }
 
-  // Disable the button for some seconds, whatever the fields say: the caller is limited.
+  // Disable the button for some seconds, also if the fields are valid: the caller is limited.
   limit(seconds) {
     this.limitedUntil = Date.now() + seconds * 1000;
     this.#count();

@@ -12,7 +12,8 @@ from support.database import Tables
 from support.quickstarts import scenario
 from support.quickstarts.lossy_proxy import lossy_proxy
 from support.quickstarts.pages import URL, samples
-from support.quickstarts.tools import HERE, node_modules, run
+from support.quickstarts.tools import HERE, run
+from support.tools import node_modules
 
 Files = dict[str, tuple[str, str]]
 DRIVER = """

@@ -19,16 +19,16 @@ INSTALL_SECONDS = 300
 
 
 @cache
-def node_modules(manifests: Path = MANIFESTS) -> Path:
-    """The folder with the packages of a ``package-lock.json``. Skips the test if they cannot be installed."""
+def node_modules() -> Path:
+    """The folder with the packages of ``tests/node/package-lock.json``. Skips the test if they cannot be installed."""
     need("node", "npm")
-    lock = (manifests / "package-lock.json").read_bytes()
+    lock = (MANIFESTS / "package-lock.json").read_bytes()
     folder = LOCAL / f"node-{hashlib.sha256(lock).hexdigest()[:12]}"
     with alone(folder.with_suffix(".lock")):
         if not (folder / "complete").exists():
             folder.mkdir(exist_ok=True)
             for name in ("package.json", "package-lock.json"):
-                shutil.copy(manifests / name, folder)
+                shutil.copy(MANIFESTS / name, folder)
             install("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", folder=folder)
             (folder / "complete").touch()
     return folder / "node_modules"

@@ -10,7 +10,8 @@ from support.quickstarts import scenario
 from support.quickstarts.lossy_proxy import lossy_proxy
 from support.quickstarts.pages import URL, samples
 from support.quickstarts.process_client import running
-from support.quickstarts.tools import HERE, QUICK_START, compile_kotlin, kotlin_jars, need, node_modules, run
+from support.quickstarts.tools import HERE, QUICK_START, compile_kotlin, kotlin_jars, run
+from support.tools import need, node_modules
 
 LOOSE = ("--strictNullChecks", "--noImplicitAny", "--useUnknownInCatchVariables")
 """Checks of ``--strict`` that plain JavaScript cannot satisfy."""

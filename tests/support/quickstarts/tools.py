@@ -6,18 +6,12 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import support.tools
 from support.tools import alone, install, need
 
 HERE = Path(__file__).parent
 KOTLIN = Path(__file__).parents[3] / ".local" / "quickstarts" / "kotlin"
 QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 """Options for a JVM that lives for seconds: they halve what the compiler takes."""
-
-
-def node_modules() -> Path:
-    """The packages of package-lock.json."""
-    return support.tools.node_modules(HERE)
 
 
 @cache

@@ -146,9 +146,7 @@ async def test_a_user_without_a_row_is_added(world: World) -> None:
 @pytest.mark.parametrize(
     "wrong", [row(ANNA, nickname="old"), row(ANNA, ref=8), row(ANNA, 99, nickname="by hand"), row(ANNA, 9, ref=None)]
 )
-async def test_a_row_that_shows_something_else_is_corrected_whatever_its_version(
-    world: World, wrong: DirectoryRow
-) -> None:
+async def test_a_row_that_shows_something_else_is_corrected_in_any_version(world: World, wrong: DirectoryRow) -> None:
     world.have(account(ANNA, 5))
     world.show(wrong)
     assert await world.reconcile() == [(ANNA, "changed")]

@@ -47,7 +47,7 @@ async def test_a_long_list_of_a_user_is_matched(app: App, user: dict[str, Any], 
 
 
 @pytest.mark.parametrize("kind", ["json", "form", "multipart"])
-@pytest.mark.parametrize(("token", "error"), [(None, "10005"), ("nobody", "10007")])
+@pytest.mark.parametrize(("token", "error"), [(None, "10005"), ("unknown", "10007")])
 async def test_a_long_list_without_a_living_session_is_refused(
     app: App, kind: str, token: str | None, error: str
 ) -> None:

@@ -12,7 +12,7 @@ MAX_HEAD = 1024
 MAX_BOUNDARY = 70
 """Characters of a boundary (RFC 2046, 5.1.1)."""
 
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_HEAD_END = re.compile(rb"\r\n\r\n")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*?)[ \t]*")
 _FORM_DATA = re.compile(r"form-data\s*(?:;|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]*))')
@@ -37,7 +37,7 @@ def parse_multipart(raw: bytes, boundary: bytes, max_fields: int) -> list[tuple[
     Raises ``PARAMETER_INVALID`` for what is malformed, for a part without a name, for more than ``max_fields`` and, as
     a ``BodyError``, for a file.
     """
-    delimiter = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
+    delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r\n|\Z)")
     delimiters = list(islice(delimiter.finditer(raw), max_fields + 2))
     ends = [position for position, found in enumerate(delimiters) if found[1]]
     if not ends or ends[0] > max_fields:
@@ -60,7 +60,7 @@ def _field(part: bytes) -> tuple[str, str]:
 
 
 def _headers(head: bytes) -> Iterator[tuple[str, str]]:
-    lines = _text(head).splitlines()
+    lines = _text(head).split("\r\n")
     if len(lines) > MAX_PART_HEADERS + 1:
         refuse()
     for line in filter(None, lines):

@@ -8,7 +8,7 @@ from gateway.http.body.media_types import FORM, JSON, MULTIPART
 _PATTERNS = {
     JSON: rb'"%b"\s{0,16}:\s{0,16}"([^"\\]{1,1024})"',
     FORM: rb"(?:\A|&)%b=([^&]{1,3072})(?:&|\Z)",
-    MULTIPART: rb'name="?%b"?[^\r\n]{0,256}\r?\n(?:[^\r\n]{1,256}\r?\n){0,8}\r?\n([^\r\n]{1,1024})\r?\n',
+    MULTIPART: rb'name="?%b"?[^\r\n]{0,256}\r\n(?:[^\r\n]{1,256}\r\n){0,8}\r\n([^\r\n]{1,1024})\r\n',
 }
 """Each looks at no character more than a few times, so the time is linear in the size of the body."""
 

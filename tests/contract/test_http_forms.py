@@ -159,3 +159,11 @@ async def test_a_method_that_a_call_does_not_take_is_405_and_names_those_it_take
     )
     assert status == 405
     assert headers["allow"] == "POST"
+
+
+async def test_a_malformed_header_of_a_form_is_quoted_in_no_log(connection: ClientConnection, system: Stack) -> None:
+    part = b'--X\r\nContent-Disposition: form-data; name="phone"; hunter2 13712345678\r\n\r\n1\r\n--X--\r\n'
+    head = b"Content-Type: multipart/form-data; boundary=X\r\nContent-Length: %d\r\n\r\n" % len(part)
+    ((status, _, _),) = await connection.responses(post(rest=head + part))
+    assert status == 400
+    assert "hunter2" not in system.services["gateway"].logs()

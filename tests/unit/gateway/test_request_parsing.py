@@ -20,12 +20,13 @@ class Example(Parameters):
     count: int = 0
 
 
-async def read(body: str, media_type: str = JSON) -> Example:
+async def read(body: str, media_type: str = JSON, *, query: str | None = None) -> Example:
     content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
     content.feed_data(body.encode())
     content.feed_eof()
-    request = make_mocked_request("POST", "/", headers={"Content-Type": media_type}, payload=content)
-    return await read_parameters(request, Example)
+    headers = {"Content-Type": media_type, "Content-Length": str(len(body))}
+    request = make_mocked_request("POST", f"/?{query or ''}", headers=headers, payload=content)
+    return await read_parameters(request, Example, also_query=query is not None)
 
 
 async def refusal(body: str, media_type: str = JSON) -> tuple[ErrorCode, str | None]:
@@ -42,6 +43,16 @@ async def test_a_required_parameter_that_is_null_or_empty_is_missing() -> None:
     assert await refusal('{"phone": null, "client": null}') == (ErrorCode.PARAMETER_MISSING, "phone")
     assert await refusal('{"phone": ""}') == (ErrorCode.PARAMETER_MISSING, "phone")
     assert await refusal("phone=", FORM) == (ErrorCode.PARAMETER_MISSING, "phone")
+
+
+async def test_a_null_in_the_body_leaves_the_parameter_of_the_query() -> None:
+    assert await read('{"phone": null, "client": "app"}', query="phone=1") == Example(phone="1", client="app")
+
+
+async def test_a_parameter_in_the_query_and_in_the_body_is_refused() -> None:
+    with pytest.raises(ServiceError) as error:
+        await read('{"phone": "1"}', query="phone=1")
+    assert error.value.code is ErrorCode.PARAMETER_INVALID
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,9 @@ async def _from_query_and_body(request: web.Request, max_bytes: int) -> dict[str
     if not request.body_exists:
         return fields
     body = await read_fields(request, max_bytes, ())
-    if fields.keys() & body.keys():
+    if any(body[name] is not None for name in fields.keys() & body.keys()):
         raise ServiceError(ErrorCode.PARAMETER_INVALID)
-    return fields | body
+    return body | fields
 
 
 def _with_flags(fields: dict[str, Any], flags: Collection[str]) -> dict[str, Any]:

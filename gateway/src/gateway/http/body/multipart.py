@@ -23,6 +23,8 @@ _FIELD_TYPES = {"text/plain", "application/octet-stream", "multipart/form-data"}
 
 def boundary_of(content_type: str) -> bytes:
     """The boundary of a ``Content-Type``. Raises ``PARAMETER_INVALID``."""
+    if not content_type.isascii():
+        refuse()
     message = Message()
     message["Content-Type"] = content_type
     boundary = message.get_boundary() or ""

@@ -1,9 +1,11 @@
 """Refusals of a body, and their reasons where a word on it helps the client's developer."""
 
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 from shared.errors import ErrorCode, ServiceError
+
+ValueT = TypeVar("ValueT")
 
 
 class BodyFault(StrEnum):
@@ -31,7 +33,7 @@ def refuse() -> NoReturn:
     raise ServiceError(ErrorCode.PARAMETER_INVALID) from None
 
 
-def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repeats(pairs: list[tuple[str, ValueT]]) -> dict[str, ValueT]:
     """The fields of a body by name. Raises ``PARAMETER_INVALID`` for a repeated name."""
     fields = dict(pairs)
     if len(fields) != len(pairs):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from email.message import Message
 from itertools import islice, pairwise
 
-from gateway.http.body.errors import BodyError, BodyFault, refuse
+from gateway.http.body.errors import BodyError, BodyFault, refuse, without_repeats
 
 MAX_PART_HEADERS = 8
 MAX_HEAD = 1024
@@ -36,8 +36,8 @@ def boundary_of(content_type: str) -> bytes:
 def parse_multipart(raw: bytes, boundary: bytes, max_fields: int) -> list[tuple[str, str]]:
     """The fields of a form, in their order.
 
-    Raises ``PARAMETER_INVALID`` for what is malformed, for a part without a name, for more than ``max_fields`` and, as
-    a ``BodyError``, for a file.
+    Raises ``PARAMETER_INVALID`` for what is malformed, for a part without a name or with two, for more than
+    ``max_fields`` and, as a ``BodyError``, for a file.
     """
     delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r\n|\Z)")
     delimiters = list(islice(delimiter.finditer(raw), max_fields + 2))
@@ -52,7 +52,7 @@ def _field(part: bytes) -> tuple[str, str]:
     head_end = _HEAD_END.search(part, 0, MAX_HEAD * MAX_PART_HEADERS)
     if head_end is None:
         refuse()
-    headers = dict(_headers(part[: head_end.start()]))
+    headers = without_repeats(list(_headers(part[: head_end.start()])))
     name = _name(headers.get("content-disposition", ""))
     content_type = headers.get("content-type", "text/plain").partition(";")[0].strip().lower()
     encoding = headers.get("content-transfer-encoding", "binary").lower()
@@ -76,10 +76,12 @@ def _name(disposition: str) -> str:
     """The name of a field. Raises ``BodyError`` for a file, which has a file name, be it empty."""
     if not _FORM_DATA.match(disposition):
         return ""
-    parameters = {
-        name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
-        for name, quoted, plain in _PARAMETER.findall(disposition)
-    }
+    parameters = without_repeats(
+        [
+            (name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
+            for name, quoted, plain in _PARAMETER.findall(disposition)
+        ]
+    )
     if any(name.startswith("filename") for name in parameters):
         raise BodyError(BodyFault.FILE)
     return parameters.get("name", "")

@@ -120,6 +120,10 @@ fuzz: .venv/.installed ## fuzz every call and field with over 20,000 requests (S
 	exec env FUZZ=long $(PYTEST) tests/fuzz --timeout=900 -p no:randomly \
 		--hypothesis-seed=$$seed $(PYTEST_ARGS)
 
+.PHONY: attacks
+attacks: .venv/.installed ## attack numbers from ten networks for a day, until their owners have tried 1,000 times (minutes)
+	@exec env ATTACKS=long $(PYTEST) tests/system/test_lock_out.py --timeout=3600 $(PYTEST_ARGS)
+
 .PHONY: bench
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)

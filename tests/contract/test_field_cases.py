@@ -15,7 +15,7 @@ All inputs are tried, and the test names each one that is answered otherwise.
 More steps and placeholders than other cases have: ``{"sign_up": "friend"}`` registers the number kept as ``friend``
 through ``/v2`` and keeps its tokens as ``friend_token`` and ``friend_refresh``. ``{"used_earlier": 31, "token":
 "{friend_refresh}"}`` moves the uses of this refresh token, and of the others of its session, so many seconds into the
-past. ``{number.1}``, ``{number.2}`` and ``{number.3}`` are the first three, next four and last four digits of a number;
+past. ``{"unuse_code": "{number}"}`` makes the codes of a number unused. ``{number.1}``, ``{number.2}`` and ``{number.3}`` are the first three, next four and last four digits of a number;
 ``{arabic:number}`` writes the digits of a kept value in another script (``SCRIPTS``), with pieces too. ``{hongkong}``
 and ``{hongkong_friend}`` are fresh numbers of +852 in national digits. ``"via": "abroad"`` calls a gateway and a
 contacts-service that serve the world, and the pages of ``LISTED_ORIGINS``.
@@ -71,6 +71,8 @@ class FieldCasePlayer(CasePlayer):
             await self._sign_up(self.gateway(step), step["sign_up"])
         elif "used_earlier" in step:
             await self._tables.age_refresh_tokens(fill(step["token"], self.known), float(step["used_earlier"]))
+        elif "unuse_code" in step:
+            await self._tables.unuse_codes(fill(step["unuse_code"], self.known))
         else:
             await self.replay(spell(step, self.known))
 

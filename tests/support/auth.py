@@ -25,6 +25,7 @@ from shared.internal_api.auth import (
     RESOLVE,
     ChangePassword,
     LoggedIn,
+    LogInWithCode,
     LogInWithPassword,
     Register,
     ResetPassword,
@@ -36,6 +37,9 @@ from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
+
+HOME = "2001:db8::1"
+"""The address of requests that do not name one."""
 
 
 def fresh_number() -> E164:
@@ -55,12 +59,19 @@ def fresh_address() -> str:
 
 def registration(ticket: str, secret: str | None, **more: Any) -> Register:
     """A request to register."""
-    return Register(ticket=ticket, secret=secret, **{"dialect": "maitian", "client": "test"} | more)
+    defaults = {"dialect": "maitian", "client": "test", "address": HOME}
+    return Register(ticket=ticket, secret=secret, **defaults | more)
 
 
 def password_reset(ticket: str, secret: str, **more: Any) -> ResetPassword:
     """A request to reset a password."""
-    return ResetPassword(ticket=ticket, secret=secret, **{"dialect": "tel", "client": "test"} | more)
+    defaults = {"dialect": "tel", "client": "test", "address": HOME}
+    return ResetPassword(ticket=ticket, secret=secret, **defaults | more)
+
+
+def code_login(ticket: str, **more: Any) -> LogInWithCode:
+    """A request to log in with a code."""
+    return LogInWithCode(ticket=ticket, **{"dialect": "native", "client": "test", "address": HOME} | more)
 
 
 def password_change(user: LoggedIn, current: str, secret: str, address: str | None = None) -> ChangePassword:
@@ -130,10 +141,12 @@ class Auth:
         *,
         verification_id: UUID | None = None,
         left: timedelta = LIFETIME,
+        repeats_only: bool = False,
     ) -> str:
         """A ticket as sms-service makes it."""
         codec = TicketCodec(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
-        return codec.seal(Ticket(verification_id or uuid4(), number, purpose, datetime.now(UTC) + left))
+        issued_at = datetime.now(UTC) + left - LIFETIME
+        return codec.seal(Ticket(verification_id or uuid4(), number, purpose, issued_at, repeats_only))
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
         return await self.client.call(REGISTER, registration(self.ticket(number), secret))

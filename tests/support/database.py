@@ -26,6 +26,9 @@ AGE_VERIFICATIONS = """
         verified_at = verified_at - $2::interval
     where phone_ref = $1
 """
+UNUSE_CODES = """
+    update verifications set verified_at = null, verified_network = null, repeats = 0 where phone_ref = $1
+"""
 AGE_REFRESH_TOKENS = """
     update refresh_tokens set spent_at = spent_at - $2::interval
     where session_id = (select session_id from refresh_tokens where token_hash = $1)
@@ -60,6 +63,10 @@ class Tables:
         ref, past = self.ref(number), timedelta(seconds=seconds)
         for statement in (AGE_NUMBER, AGE_VERIFICATIONS):
             await self.connections["sms"].execute(statement, ref, past)
+
+    async def unuse_codes(self, number: str) -> None:
+        """Make the codes of a number as if no one had entered them yet."""
+        await self.connections["sms"].execute(UNUSE_CODES, self.ref(number))
 
     async def age_refresh_tokens(self, token: str, seconds: float) -> None:
         """Move the uses of all refresh tokens of a token's session into the past."""

@@ -16,6 +16,7 @@ from shared.errors import ServiceError
 from shared.events.envelope import new_id
 from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.keys import KeyRing, development_secret
+from shared.networks import NetworkKey, RequestSource
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, migrate, pool
 from shared.tickets import TicketCodec
@@ -39,6 +40,7 @@ from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
+NETWORKS = NetworkKey(bytes.fromhex(development_secret("phone_key")))
 TICKETS = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
 
 AGE_NUMBER = """
@@ -140,6 +142,16 @@ def a_message(number: E164 | None = None, **more: Any) -> OutgoingMessage:
     return OutgoingMessage(to=number or fresh_number(), **fields)
 
 
+class OnlySourceNetworks(NoCallerLimits):
+    """Counts incorrect codes by network, and no sends, because that would need Redis."""
+
+    def source_network(self, source: RequestSource) -> str | None:
+        return None if source.address is None else source.place
+
+    def source_app(self, source: RequestSource) -> str | None:
+        return source.app_name if source.app.startswith("app-") else None
+
+
 @dataclass(frozen=True)
 class CodeCalls:
     """The calls of the API about codes."""
@@ -177,7 +189,7 @@ class Sms:
         app_failures: int = APP_FAILURES,
     ) -> CodeCalls:
         store = VerificationStore(self.pool, failure_budget or FailureBudget(NETWORK_FAILURES), app_failures)
-        secrets = Secrets(self.deriver, PHONES, TICKETS)
+        secrets = Secrets(self.deriver, PHONES, TICKETS, NETWORKS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
         return CodeCalls(
             CodeIssuer(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from auth_service.audit_store import AuditStore
 from auth_service.changes.limit_store import ChangeLimit
+from auth_service.client_context import ClientContexts
 from auth_service.clock import utc_now
 from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.failure_store import LoginFailureStore
@@ -16,6 +17,7 @@ from auth_service.settings import AuthSettings
 from auth_service.tickets.verifier import TicketVerifier
 from shared import amqp, postgres
 from shared.keys import KeyRing
+from shared.networks import NetworkKey
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
 from shared.process.settings import OnOff
@@ -30,6 +32,7 @@ class Resources:
     wake: Callable[[], None]
     audit: AuditStore
     phones: PhoneKeys
+    contexts: ClientContexts
     tickets: TicketVerifier
     passwords: PasswordHasher
     password_check: RateLimitedCheck
@@ -54,11 +57,13 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             closing(HashingPool(settings.password_hash_threads, settings.password_hash_queue))
         )
         passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)
+        phone_key = bytes.fromhex(settings.phone_key.get_secret_value())
         yield Resources(
             pool=pool,
             wake=relay.wake,
             audit=AuditStore(pool),
-            phones=PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value())),
+            phones=PhoneKeys(phone_key),
+            contexts=ClientContexts(NetworkKey(phone_key)),
             tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
             passwords=passwords,
             password_check=RateLimitedCheck(LoginFailureStore(pool), passwords, _failure_limits(settings)),

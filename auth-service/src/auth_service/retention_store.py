@@ -1,7 +1,11 @@
-"""Retention in PostgreSQL: sessions, spent tickets, refresh tokens, counters of failures and changes, the audit log."""
+"""Retention in PostgreSQL: sessions, tickets, tokens, known networks, counters, the audit log."""
 
+from datetime import timedelta
+
+from auth_service.accounts import known_network_store
 from auth_service.tickets.spent_ticket_store import RETENTION_DAYS
 from shared.postgres import Pool, connection
+from shared.tickets import LIFETIME
 
 # "skip locked" passes over a row that another process deletes, and a session that is being extended.
 SESSIONS = """
@@ -23,6 +27,20 @@ REFRESH_TOKENS = """
     delete from refresh_tokens where token_hash in (
         select token_hash from refresh_tokens
         where expires_at < now() and (spent_at is null or spent_at < now() - interval '30 days')
+        limit $1 for update skip locked
+    )
+"""
+
+KNOWN_NETWORKS = """
+    delete from known_networks where (user_id, network) in (
+        select user_id, network from known_networks where proven_on <= current_date - $2::int
+        limit $1 for update skip locked
+    )
+"""
+
+FREED_NUMBERS = """
+    delete from freed_numbers where mark in (
+        select mark from freed_numbers where freed_at < now() - $2::interval
         limit $1 for update skip locked
     )
 """
@@ -55,17 +73,19 @@ class RetentionStore:
 
     async def delete_expired(self, limit: int) -> int:
         """Delete at most ``limit`` rows of each table. Returns the largest number deleted from one table."""
-        deletions: tuple[tuple[str, tuple[int, ...]], ...] = (
+        deletions: tuple[tuple[str, tuple[int | timedelta, ...]], ...] = (
             (SESSIONS, ()),
             (SPENT_TICKETS, (RETENTION_DAYS,)),
             (REFRESH_TOKENS, ()),
+            (KNOWN_NETWORKS, (known_network_store.RETENTION_DAYS,)),
+            (FREED_NUMBERS, (LIFETIME,)),
             (LOGIN_FAILURES, ()),
             (USER_CHANGES, ()),
             (AUDIT_LOG, (self._audit_days,)),
         )
-        return max([await self._delete(statement, limit, *days) for statement, days in deletions])
+        return max([await self._delete(statement, limit, *kept) for statement, kept in deletions])
 
-    async def _delete(self, statement: str, *arguments: int) -> int:
+    async def _delete(self, statement: str, *arguments: int | timedelta) -> int:
         async with connection(self._pool) as conn:
             status = await conn.execute(statement, *arguments)
         return int(status.removeprefix("DELETE "))

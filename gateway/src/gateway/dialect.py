@@ -11,7 +11,7 @@ from gateway.flows.composition import Flows
 from gateway.flows.services import Caller
 from gateway.http.body.token import token_in
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
-from gateway.http.session_tokens import bearer
+from gateway.http.session_tokens import bearer, cookies
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Resolved
 from shared.internal_api.sms import Language
@@ -65,7 +65,13 @@ class Dialect:
             language,
             allow_master_code=self.allows_master_code,
             app=request[APP],
+            tokens=self._tokens_of(request),
         )
+
+    def _tokens_of(self, request: web.Request) -> tuple[str, ...]:
+        """What may be tokens of sessions in the request, where this contract accepts them."""
+        in_cookies = cookies(request) if "cookie" in self.tokens else ()
+        return tuple(filter(None, (bearer(request), *in_cookies)))
 
 
 def mount(app: web.Application, dialects: Iterable[Dialect]) -> None:

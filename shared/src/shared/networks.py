@@ -1,5 +1,6 @@
 """What limits count a request on: the caller's address, the networks around it, or the app whose server sent it."""
 
+import hmac
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
@@ -63,6 +64,18 @@ class RequestSource:
     def app_name(self) -> str:
         """The app as limits name it, such as ``app shop``. No network is spelled so."""
         return f"app {self.app}"
+
+
+class NetworkKey:
+    """References of networks for tables and internal calls. Without the key, a reference tells nothing."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hmac.digest(secret, b"network reference", "sha256")
+
+    def ref(self, source: RequestSource) -> int:
+        """The reference of a source's network, or app, as a signed 64-bit integer, PostgreSQL's ``bigint``."""
+        digest = hmac.digest(self._key, source.network.encode(), "sha256")
+        return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def network_of(address: IPv4OrIPv6) -> str:

@@ -126,6 +126,7 @@ class PhoneKeys:
         reference_key = hmac.digest(secret, b"phone reference", "sha256")[:16]
         # ECB of a single block is AES itself: a keyed permutation, not a mode for longer texts.
         self._reference = Cipher(AES(reference_key), ECB()).encryptor()  # noqa: S305
+        self._mark_key = hmac.digest(secret, b"phone mark", "sha256")
         self._seal = AESSIV(hmac.digest(secret, b"phone seal", "sha512"))
 
     def ref(self, number: E164) -> int:
@@ -139,6 +140,10 @@ class PhoneKeys:
         if sys.byteorder == "little":
             words.byteswap()
         return words[::2].tolist()
+
+    def mark(self, number: E164) -> bytes:
+        """A keyed mark of a number, for what must not be linked to its reference: 16 bytes that cannot be read back."""
+        return hmac.digest(self._mark_key, number.encode(), "sha256")[:16]
 
     def seal(self, number: E164) -> bytes:
         """Encrypt a number with AES-SIV (RFC 5297). The same number always gives the same bytes."""

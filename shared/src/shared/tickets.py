@@ -16,19 +16,34 @@ from shared.keys import KeyRing
 from shared.phone import E164
 
 LIFETIME = timedelta(minutes=10)
-_HEAD = struct.Struct(">16sBI")
+REPEAT_WINDOW = timedelta(seconds=60)
+MAX_REPEATS = 5
+"""Without a secret in the call, a used code or ticket works this often again: from the same network, in this time."""
+_HEAD = struct.Struct(">16sB?Q")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _PURPOSES = list(Purpose)
-_CONTEXT = [b"haoma ticket v1"]
+_CONTEXT = [b"haoma ticket v2"]
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """A verified number and its purpose. A ticket can be redeemed once, until ``expires_at``."""
+    """A verified number and its purpose. A ticket can be redeemed once, within ``LIFETIME`` of ``issued_at``.
+
+    One that is ``repeats_only`` redeems nothing: it proves a code that was used before, so that a client that lost the
+    answer can repeat its call with the same secret.
+    """
 
     verification_id: UUID
     number: E164
     purpose: Purpose
-    expires_at: datetime
+    issued_at: datetime
+    repeats_only: bool = False
+
+    @property
+    def expires_at(self) -> datetime:
+        """When it can no longer be redeemed, nor a call with it be repeated."""
+        return self.issued_at + LIFETIME
 
 
 class TicketCodec:
@@ -47,7 +62,8 @@ class TicketCodec:
         head = _HEAD.pack(
             ticket.verification_id.bytes,
             _PURPOSES.index(ticket.purpose),
-            int(ticket.expires_at.timestamp()),
+            ticket.repeats_only,
+            (ticket.issued_at - _EPOCH) // _MICROSECOND,
         )
         sealed = self._ciphers[self._current].encrypt(head + ticket.number.encode(), _CONTEXT)
         return to_base64url(bytes([self._current]) + sealed)
@@ -65,6 +81,6 @@ class TicketCodec:
             plain = self._ciphers[raw[0]].decrypt(raw[1:], _CONTEXT)
         except (ValueError, LookupError, InvalidTag):
             raise ServiceError(ErrorCode.CODE_REFUSED) from None
-        identity, purpose, expires = _HEAD.unpack_from(plain)
+        identity, purpose, repeats_only, issued = _HEAD.unpack_from(plain)
         number = E164(plain[_HEAD.size :].decode())
-        return Ticket(UUID(bytes=identity), number, _PURPOSES[purpose], datetime.fromtimestamp(expires, UTC))
+        return Ticket(UUID(bytes=identity), number, _PURPOSES[purpose], _EPOCH + issued * _MICROSECOND, repeats_only)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from shared.postgres import Pool, connection
 from shared.tickets import LIFETIME
-from sms_service.verification.limits import WINDOW
+from sms_service.verification.send_limits import WINDOW
 
 PURGE_MESSAGES = """
     with purged_messages as (

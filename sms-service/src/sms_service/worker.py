@@ -1,4 +1,4 @@
-"""The composition root of the delivery worker: consumes send commands, and sweeps and purges in the background."""
+"""The composition root of the delivery worker: consumes send commands and erasures, sweeps and purges."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -12,6 +12,7 @@ from shared.process.health import CHECKS, add_health
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
+from sms_service.erasure.setup import consume_erasures
 from sms_service.keys import secrets_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
@@ -42,6 +43,7 @@ def create_worker(settings: SmsSettings) -> web.Application:
             await stack.enter_async_context(purging(RetentionStore(pool)))
             commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
             await stack.enter_async_context(commands.running(consuming))
+            await consume_erasures(pool, consuming, publisher, stack)
             app[CHECKS] |= {"postgresql": partial(postgres.ping, pool), "rabbitmq": commands.check}
             yield
 

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from support.auth import HOME, Auth, fresh_number, fresh_secret, password_reset, refusal
 
 from shared.errors import ErrorCode
-from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, ResetPassword, Resolve
+from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, Resolve
 from shared.internal_api.sms import Purpose
 
 
@@ -43,9 +43,10 @@ async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth:
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
     for request in (
-        (RESET_PASSWORD, ResetPassword(ticket=auth.ticket(number, Purpose.RESET_PASSWORD), secret=secret, dialect="tel")),
+        (RESET_PASSWORD, password_reset(auth.ticket(number, Purpose.RESET_PASSWORD), secret)),
         (CHANGE_PHONE, ChangePhone(
-            user_id=registered.account.user_id, session_id=registered.session_id, dialect="tel", old_ticket=auth.ticket(number, Purpose.CHANGE_PHONE),
+            user_id=registered.account.user_id, session_id=registered.session_id, dialect="tel", address=HOME,
+            old_ticket=auth.ticket(number, Purpose.CHANGE_PHONE),
             new_ticket=auth.ticket(fresh_number(), Purpose.CHANGE_PHONE),
         )),
     ):  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, password_change, password_reset, refusal
+from support.auth import HOME, Auth, fresh_number, fresh_secret, password_change, password_reset, refusal
 
 from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext
@@ -42,7 +42,7 @@ from shared.internal_api.auth import (
 )
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
-from shared.tickets import LIFETIME, Ticket
+from shared.tickets import Ticket
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def phone_change(auth: Auth, user: User, new: E164) -> ChangePhone:
         session_id=user.asking.session_id,
         old_ticket=auth.ticket(user.number, Purpose.CHANGE_PHONE),
         new_ticket=auth.ticket(new, Purpose.CHANGE_PHONE),
+        address=HOME,
         dialect="native",
     )
 
@@ -174,7 +175,7 @@ async def test_a_log_in_with_the_old_number_does_not_survive_a_change_of_number(
         opener = SessionOpener(SessionStore(pool, lambda: None))
         entry = AuditEntry(CAUSE, None, ClientContext("native", ""))
 
-        opening = opener.open(account, entry, cause=CAUSE, refuse_with=ErrorCode.CODE_REFUSED)
+        opening = opener.open_with_ticket(account, entry, cause=CAUSE)
 
         assert await refusal(opening) is ErrorCode.CODE_REFUSED
     count = "select count(*) from sessions where user_id = $1"
@@ -183,7 +184,7 @@ async def test_a_log_in_with_the_old_number_does_not_survive_a_change_of_number(
 
 async def test_a_reset_with_the_old_number_does_not_survive_a_change_of_number(auth: Auth) -> None:
     user = await new_user(auth)
-    verified = Ticket(uuid4(), user.number, Purpose.RESET_PASSWORD, datetime.now(UTC) + LIFETIME)
+    verified = Ticket(uuid4(), user.number, Purpose.RESET_PASSWORD, datetime.now(UTC))
     await change_phone(auth, user)  # after the reset has read the account, and before it sets the password
     async with postgres.pool(auth.settings.postgres_url, auth.settings.auth_database) as pool:
         session = NewSession(user.user_id, ClientContext("native", ""))

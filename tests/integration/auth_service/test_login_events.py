@@ -212,7 +212,7 @@ async def test_real_log_ins_become_events_without_a_number_or_an_address(auth: A
         (1, None), (2, str(user.account.user_id))
     ]  # fmt: skip
     pad, watch = (each["data"] for each in unfamiliar)
-    assert (pad["session_id"], pad["new_client"], pad["new_network"]) == (str(session.session_id), True, False)
+    assert (pad["session_id"], pad["new_client"], pad["new_network"]) == (str(session.session_id), True, True)
     assert (watch["cause"], watch["client"], watch["new_network"], watch["network"]) == (
         "log_in_with_code", "watch", True, "198.51.100.0/24"
     )  # fmt: skip

@@ -7,7 +7,7 @@ from functools import partial
 from uuid import uuid4
 
 from stack.system import Stack
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from support.auth import HOME, Auth, fresh_number, fresh_secret, refusal
 from support.patience import until_accepted
 
 from auth_service.accounts.user_ids import new_user_id
@@ -34,7 +34,8 @@ def changing(auth: Auth, user: LoggedIn, to: E164, **more: str) -> ChangePhone:
         "old_ticket": auth.ticket(E164(user.account.phone), CHANGE),
         "new_ticket": auth.ticket(to, CHANGE),
     }
-    return ChangePhone(user_id=user.account.user_id, session_id=user.session_id, **{**tickets, **more}, dialect="tel")
+    fields = {**tickets, "address": HOME, **more}
+    return ChangePhone(user_id=user.account.user_id, session_id=user.session_id, **fields, dialect="tel")
 
 
 async def test_the_account_has_the_new_number_and_the_session_that_asked(auth: Auth) -> None:

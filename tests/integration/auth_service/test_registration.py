@@ -28,6 +28,7 @@ from shared.internal_api.auth import (
 )
 from shared.internal_api.sms import Purpose
 from shared.phone import ref_hex
+from shared.tickets import MAX_REPEATS
 
 
 async def test_a_registration_opens_an_account_and_a_session(auth: Auth) -> None:
@@ -84,14 +85,21 @@ async def test_a_repeat_without_the_password_is_refused(auth: Auth) -> None:
     assert await refusal(auth.call(REGISTER, registration(ticket, None))) is ErrorCode.CODE_REFUSED
 
 
-async def test_a_hundred_concurrent_registrations_without_a_password_make_one_account(auth: Auth) -> None:
+async def test_a_hundred_concurrent_registrations_without_a_password_make_one_account_and_six_sessions(
+    auth: Auth,
+) -> None:
     number = fresh_number()
     ticket = auth.ticket(number)
 
-    users = await asyncio.gather(
-        *(until_accepted(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100))
+    outcomes = await asyncio.gather(
+        *(until_accepted(partial(auth.clients[i % 2].call, REGISTER, registration(ticket, None))) for i in range(100)),
+        return_exceptions=True,
     )
 
+    refused = [outcome.code for outcome in outcomes if isinstance(outcome, ServiceError)]
+    assert refused == [ErrorCode.CODE_REFUSED] * 94
+    users = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    assert len(users) == 1 + MAX_REPEATS
     assert len({user.account.user_id for user in users}) == 1
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", number) == 1
 

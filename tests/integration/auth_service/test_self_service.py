@@ -3,7 +3,16 @@
 import asyncio
 
 import pytest
-from support.auth import Auth, fresh_address, fresh_number, fresh_secret, password_change, refusal, registration
+from support.auth import (
+    Auth,
+    code_login,
+    fresh_address,
+    fresh_number,
+    fresh_secret,
+    password_change,
+    refusal,
+    registration,
+)
 from support.patience import until_accepted
 
 from auth_service.passwords.hasher import PasswordHasher
@@ -20,7 +29,6 @@ from shared.internal_api.auth import (
     Erase,
     Grant,
     LoggedIn,
-    LogInWithCode,
     LookUp,
 )
 from shared.internal_api.sms import Purpose
@@ -162,22 +170,18 @@ async def test_an_erased_account_leaves_no_personal_data(auth: Auth) -> None:
 
 async def test_an_erased_number_is_free_at_once_and_old_tickets_are_refused(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
-    spent, login_ticket = auth.ticket(number), auth.ticket(number, Purpose.SIGN_IN)
+    spent, unspent = auth.ticket(number), auth.ticket(number)
     user = await auth.call(REGISTER, registration(spent, secret, name=number[3:]))
-    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=login_ticket, dialect="native"))
+    login_ticket = auth.ticket(number, Purpose.SIGN_IN)
+    await auth.call(LOG_IN_WITH_CODE, code_login(login_ticket))
     await auth.call(ERASE, erasing(user))
 
     assert await refusal(auth.call(REGISTER, registration(spent, secret, name=number[3:]))) is ErrorCode.CODE_REFUSED
-    assert (
-        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=login_ticket, dialect="native")))
-        is ErrorCode.NO_ACCOUNT
-    )
+    assert await refusal(auth.call(LOG_IN_WITH_CODE, code_login(login_ticket))) is ErrorCode.NO_ACCOUNT
+    assert await refusal(auth.call(REGISTER, registration(unspent, secret))) is ErrorCode.CODE_REFUSED
     new_account = await auth.call(REGISTER, registration(auth.ticket(number), secret, name=number[3:]))
     assert new_account.account.user_id != user.account.user_id
-    assert (
-        await refusal(auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=login_ticket, dialect="native")))
-        is ErrorCode.CODE_REFUSED
-    )
+    assert await refusal(auth.call(LOG_IN_WITH_CODE, code_login(login_ticket))) is ErrorCode.CODE_REFUSED
 
 
 async def test_no_concurrent_log_in_survives_an_erasure(auth: Auth) -> None:
@@ -186,7 +190,7 @@ async def test_no_concurrent_log_in_survives_an_erasure(auth: Auth) -> None:
 
     async def log_in(index: int) -> None:
         try:
-            request = LogInWithCode(ticket=auth.ticket(number, Purpose.SIGN_IN), dialect="native")
+            request = code_login(auth.ticket(number, Purpose.SIGN_IN))
             await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_CODE, request))
         except ServiceError as refused:
             assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from support.auth import Auth, fresh_number, fresh_secret
+from support.auth import Auth, code_login, fresh_number, fresh_secret, registration
 
 from shared.internal_api.auth import (
     END_SESSION,
@@ -12,8 +12,6 @@ from shared.internal_api.auth import (
     REGISTER,
     EndSession,
     FindSpent,
-    LogInWithCode,
-    Register,
     SpentTickets,
 )
 from shared.internal_api.sms import Purpose
@@ -27,7 +25,7 @@ async def find(auth: Auth, *verification_ids: UUID) -> SpentTickets:
 async def test_a_ticket_spent_on_registration_is_listed_with_its_session_until_that_ends(auth: Auth) -> None:
     number, verification_id = fresh_number(), uuid4()
     ticket = auth.ticket(number, verification_id=verification_id)
-    user = await auth.call(REGISTER, Register(ticket=ticket, secret=fresh_secret(), dialect="maitian"))
+    user = await auth.call(REGISTER, registration(ticket, fresh_secret()))
 
     (spent,) = (await find(auth, verification_id, uuid4())).tickets
     assert (spent.verification_id, spent.purpose) == (verification_id, Purpose.SIGN_UP)
@@ -42,7 +40,7 @@ async def test_a_ticket_spent_on_a_log_in_is_listed_with_its_session(auth: Auth)
     number, verification_id = fresh_number(), uuid4()
     await auth.register(number, fresh_secret())
     ticket = auth.ticket(number, Purpose.SIGN_IN, verification_id=verification_id)
-    await auth.call(LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
+    await auth.call(LOG_IN_WITH_CODE, code_login(ticket))
 
     (spent,) = (await find(auth, verification_id)).tickets
     assert (spent.purpose, spent.session_lives) == (Purpose.SIGN_IN, True)

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from support.auth import Auth, code_login, fresh_number, fresh_secret, refusal
 from support.patience import until_accepted
 
 from auth_service.sessions.session_store import MAX_SESSIONS
@@ -20,7 +20,6 @@ from shared.internal_api.auth import (
     Grant,
     ListSessions,
     LoggedIn,
-    LogInWithCode,
     Refresh,
     Resolve,
 )
@@ -120,9 +119,7 @@ async def test_concurrent_log_ins_leave_a_hundred_sessions(auth: Auth) -> None:
 
     entered = await asyncio.gather(
         *(
-            until_accepted(
-                partial(auth.clients[index % 2].call, LOG_IN_WITH_CODE, LogInWithCode(ticket=ticket, dialect="native"))
-            )
+            until_accepted(partial(auth.clients[index % 2].call, LOG_IN_WITH_CODE, code_login(ticket)))
             for index, ticket in enumerate(tickets)
         )
     )

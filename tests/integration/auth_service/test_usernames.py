@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from support.auth import Auth, fresh_number, fresh_secret, refusal, registration
 from support.patience import until_accepted
 
 from shared.errors import ErrorCode, ServiceError
@@ -18,9 +18,8 @@ def fresh_name() -> str:
 
 
 def named(auth: Auth, name: str | None, *, ticket: str | None = None, secret: str | None = None) -> Register:
-    return Register(
-        ticket=ticket or auth.ticket(fresh_number()), secret=secret or fresh_secret(), name=name, dialect="phone_info"
-    )
+    ticket, secret = ticket or auth.ticket(fresh_number()), secret or fresh_secret()
+    return registration(ticket, secret, name=name, dialect="phone_info")
 
 
 async def test_a_name_is_stored_as_it_was_written(auth: Auth) -> None:

@@ -8,26 +8,25 @@ from functools import partial
 
 import pytest
 from support.patience import until_accepted
-from support.sms import PHONES, CodeCalls, Sms, asking, entering, fresh_number, refusal, running, wrong
+from support.sms import (
+    PHONES,
+    CodeCalls,
+    OnlySourceNetworks,
+    Sms,
+    asking,
+    entering,
+    fresh_number,
+    refusal,
+    running,
+    wrong,
+)
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
-from shared.networks import RequestSource
 from sms_service.callers.failure_budget import FailureBudget
-from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
 from sms_service.verification.store import VerificationStore
-
-
-class OnlySourceNetworks(NoCallerLimits):
-    """Counts incorrect codes by network, and no sends, because that would need Redis."""
-
-    def source_network(self, source: RequestSource) -> str | None:
-        return None if source.address is None else source.place
-
-    def source_app(self, source: RequestSource) -> str | None:
-        return source.app_name if source.app.startswith("app-") else None
 
 
 @pytest.fixture(scope="module")
@@ -115,22 +114,21 @@ async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_eve
     fresh = fresh_number()
     code = (await codes.issue(asking(fresh))).code
     assert await refusal(codes.check(entering(fresh, code, address=network)))
-    assert await codes.check(entering(fresh, code, address=somewhere()))
+    assert await codes.check(entering(fresh, code, address=somewhere(), with_secret=True))
 
     await sms.pool.execute(
         "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)
     )
-    assert await codes.check(entering(fresh, code, address=network))
+    assert await codes.check(entering(fresh, code, address=network, with_secret=True))
 
 
 async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sms, codes: CodeCalls) -> None:
     number, network = fresh_number(), somewhere()
     issued = await codes.issue(asking(number))
+    entered = entering(number, issued.code, address=network, with_secret=True)
     for _ in range(8):
-        assert await codes.check(entering(number, issued.code, address=network))
-    await asyncio.gather(
-        *(codes.check(entering(number, issued.code, address=network)) for _ in range(20)), return_exceptions=True
-    )
+        assert await codes.check(entered)
+    await asyncio.gather(*(codes.check(entered) for _ in range(20)), return_exceptions=True)
 
     assert await failures(sms, network) == 0
     row = await sms.pool.fetchrow("select * from number_activity where phone_ref = $1", PHONES.ref(number))
@@ -210,9 +208,9 @@ async def test_incorrect_codes_count_on_the_app_whose_server_checks_them_even_at
 
     assert {answer.code for answer in answers if isinstance(answer, ServiceError)} == {ErrorCode.CODE_REFUSED}
     assert (len(answers), sms.deriver.compared - before, await app_failures(sms, app)) == (16, 12, 12)
-    correct = entering(numbers[0], issued[numbers[0]].code, app=app)
+    correct = entering(numbers[0], issued[numbers[0]].code, app=app, with_secret=True)
     assert (await refusal(codes.check(correct))).code is ErrorCode.CODE_REFUSED
-    assert await codes.check(entering(numbers[0], issued[numbers[0]].code, app=f"{app}-2"))
+    assert await codes.check(entering(numbers[0], issued[numbers[0]].code, app=f"{app}-2", with_secret=True))
 
     await sms.pool.execute(
         "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)

@@ -11,7 +11,7 @@ from shared.internal_api.sms import Purpose
 from shared.networks import IPv4OrIPv6
 from shared.phone import E164
 from sms_service.callers.rate_limits import NoCallerLimits
-from sms_service.verification.limits import TEST_SENDS_PER_WINDOW
+from sms_service.verification.send_limits import TEST_SENDS_PER_WINDOW
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 CODE = "424242"

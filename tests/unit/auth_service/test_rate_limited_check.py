@@ -27,7 +27,7 @@ ACCOUNT = StoredAccount(
         user_id=2**47, phone=PHONE, nickname="", avatar="", thumbnail="", cover="",
         created_at=NOW, updated_at=NOW, last_login_at=NOW, version=1,
     ),
-    "stored hash", NOW, ClientContext("native", ""),
+    "stored hash", NOW, NOW, ClientContext("native", ""),
 )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,7 +11,7 @@ import pytest
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
-from auth_service.client_context import ClientContext
+from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.clock import utc_now
 from auth_service.lifecycle.redemption import ConflictError, TicketRedemption, TicketState
 from auth_service.passwords.hasher import Cost, PasswordHasher
@@ -23,8 +23,9 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoggedIn, Register
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
+from shared.networks import NetworkKey
 from shared.phone import E164, PhoneKeys
-from shared.tickets import LIFETIME, Ticket, TicketCodec
+from shared.tickets import Ticket, TicketCodec
 
 NOW = datetime.now(UTC)
 NUMBER = E164("+8613800138000")
@@ -40,6 +41,10 @@ class World:
     account: StoredAccount
     verification_id: UUID = field(default_factory=uuid4)
     spent: bool = True
+    spent_at: datetime = NOW
+    freed_at: datetime | None = None
+    repeats_only: bool = False
+    repeats_left: int = 0
     opened: list[NewSession] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
 
@@ -52,14 +57,21 @@ class World:
             passwords=self.passwords,
             tickets=TicketVerifier(TicketCodec(KEYS), utc_now),
             phones=PhoneKeys(bytes(32)),
+            contexts=ClientContexts(NetworkKey(bytes(32))),
         )
 
-    def request(self, secret: str, **more: Any) -> Register:
-        ticket = Ticket(self.verification_id, NUMBER, Purpose.SIGN_UP, datetime.now(UTC) + LIFETIME)
-        return Register(ticket=TicketCodec(KEYS).seal(ticket), secret=secret, dialect="maitian", **more)
+    def request(self, secret: str | None, **more: Any) -> Register:
+        ticket = Ticket(self.verification_id, NUMBER, Purpose.SIGN_UP, datetime.now(UTC), self.repeats_only)
+        fields = {"address": "203.0.113.7", "dialect": "maitian", **more}
+        return Register(ticket=TicketCodec(KEYS).seal(ticket), secret=secret, **fields)
 
     async def ticket_state(self, *_: Any) -> TicketState:
-        return TicketState(self.account.user_id if self.spent else None, self.account)
+        spent_by, spent_at = (self.account.user_id, self.spent_at) if self.spent else (None, None)
+        return TicketState(spent_by, self.account, spent_at=spent_at, freed_at=self.freed_at)
+
+    async def count_repeat(self, *_: Any) -> bool:
+        self.repeats_left -= 1
+        return self.repeats_left >= 0
 
     async def open(self, account: StoredAccount, session: NewSession, *_: Any, **__: Any) -> Account:
         self.opened.append(session)
@@ -88,7 +100,8 @@ async def world() -> AsyncIterator[World]:
         user_id=2**47, phone=NUMBER, nickname="", avatar="", thumbnail="", cover="",
         created_at=NOW, updated_at=NOW, last_login_at=NOW, version=2,
     )  # fmt: skip
-    yield World(passwords, StoredAccount(account, await passwords.hash(NEW), NOW, ClientContext("maitian", "")))
+    context = ClientContext("maitian", "")
+    yield World(passwords, StoredAccount(account, await passwords.hash(NEW), NOW, NOW, context))
     pool.close()
 
 
@@ -159,3 +172,41 @@ async def test_a_redemption_that_keeps_losing_races_is_refused_as_busy(world: Wo
     assert refusal.value.code is ErrorCode.UNAVAILABLE
     assert len(attempts) == 2
     assert world.actions == []
+
+
+async def test_a_repeat_is_refused_after_something_has_ended_the_tickets_of_the_account(world: World) -> None:
+    world.account = replace(world.account, tickets_valid_from=NOW + timedelta(microseconds=1))
+
+    assert await refused(world, world.request(NEW)) is ErrorCode.CODE_REFUSED
+    assert world.opened == []
+
+
+@pytest.mark.parametrize("dead", ["repeats only", "number freed"])
+async def test_a_ticket_redeems_nothing_that_only_repeats_or_was_made_before_the_number_was_freed(
+    world: World, dead: str
+) -> None:
+    world.spent = False
+    world.repeats_only = dead == "repeats only"
+    world.freed_at = datetime.now(UTC) + timedelta(minutes=1) if dead == "number freed" else None
+
+    assert await refused(world, world.request(NEW)) is ErrorCode.CODE_REFUSED
+
+
+async def test_a_ticket_that_only_repeats_repeats_a_success_with_the_same_secret(world: World) -> None:
+    world.repeats_only = True
+
+    assert await world.redemption.redeem(world.request(NEW), Purpose.SIGN_UP, unexpected)
+    assert await refused(world, world.request(OLD)) is ErrorCode.CODE_REFUSED
+
+
+async def test_a_request_without_a_secret_is_repeated_only_as_often_as_the_repository_counts(world: World) -> None:
+    world.account = replace(world.account, password_hash=None)
+    world.repeats_left = 2
+    redemption = world.redemption
+
+    for _ in range(2):
+        assert await redemption.redeem(world.request(None), Purpose.SIGN_UP, unexpected)
+    assert await refused(world, world.request(None), redemption) is ErrorCode.CODE_REFUSED
+
+    world.repeats_left, world.repeats_only = 1, True
+    assert await refused(world, world.request(None), redemption) is ErrorCode.CODE_REFUSED

@@ -24,7 +24,7 @@ def account(user_id: int) -> StoredAccount:
         user_id=user_id, phone=f"+861380000{user_id:04d}", nickname="n", avatar="", thumbnail="", cover="",
         created_at=NOW, updated_at=NOW, last_login_at=NOW, version=user_id + 1,
     )  # fmt: skip
-    return StoredAccount(stored, "a hash", NOW, ClientContext("tel", "ios"))
+    return StoredAccount(stored, "a hash", NOW, NOW, ClientContext("tel", "ios"))
 
 
 class Accounts:

@@ -1,5 +1,6 @@
 """Tickets prove a number. They cannot be read, forged, used after they expire or used for another purpose."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -17,11 +18,23 @@ from shared.tickets import Ticket, TicketCodec
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 ONE, TWO = "11" * 32, "22" * 32
 CODEC = TicketCodec(KeyRing.parse(f"1:{ONE}"))
-TICKET = Ticket(UUID(int=7), E164("+8613800138000"), Purpose.SIGN_UP, NOW + timedelta(minutes=10))
+TICKET = Ticket(UUID(int=7), E164("+8613800138000"), Purpose.SIGN_UP, NOW + timedelta(microseconds=1))
 
 
 def test_a_sealed_ticket_can_be_opened() -> None:
     assert CODEC.open(CODEC.seal(TICKET), Purpose.SIGN_UP, now=NOW) == TICKET
+
+
+def test_a_ticket_is_good_for_ten_minutes_and_keeps_the_moment_of_its_issue_exactly() -> None:
+    opened = CODEC.open(CODEC.seal(TICKET), Purpose.SIGN_UP, now=TICKET.expires_at - timedelta(microseconds=1))
+    assert (opened.issued_at, opened.expires_at) == (TICKET.issued_at, TICKET.issued_at + timedelta(minutes=10))
+
+
+def test_a_ticket_that_only_repeats_says_so_and_reads_otherwise() -> None:
+    repeating = replace(TICKET, repeats_only=True)
+    assert CODEC.open(CODEC.seal(repeating), Purpose.SIGN_UP, now=NOW).repeats_only
+    assert not CODEC.open(CODEC.seal(TICKET), Purpose.SIGN_UP, now=NOW).repeats_only
+    assert CODEC.seal(repeating) != CODEC.seal(TICKET)
 
 
 def test_the_same_verification_always_gives_the_same_ticket() -> None:
@@ -34,7 +47,7 @@ def test_a_ticket_reveals_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("purpose", "now"),
-    [(Purpose.RESET_PASSWORD, NOW), (Purpose.SIGN_UP, NOW + timedelta(minutes=10))],
+    [(Purpose.RESET_PASSWORD, NOW), (Purpose.SIGN_UP, TICKET.expires_at)],
     ids=["another purpose", "expired"],
 )
 def test_a_ticket_is_refused_for_another_purpose_and_when_it_has_expired(purpose: Purpose, now: datetime) -> None:

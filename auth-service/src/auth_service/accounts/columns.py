@@ -17,7 +17,7 @@ ACCOUNT_FIELDS = tuple(Account.model_fields)
 ACCOUNT = ", ".join(f"a.{field}" for field in ACCOUNT_FIELDS)
 """The columns of an ``Account``, for statements that call the table or its rows ``a``."""
 
-STORED_ACCOUNT = f"{ACCOUNT}, a.password_hash, a.password_changed_at, a.dialect, a.client"
+STORED_ACCOUNT = f"{ACCOUNT}, a.password_hash, a.password_changed_at, a.tickets_valid_from, a.dialect, a.client"
 """The columns of a ``StoredAccount``."""
 
 PROFILE_FIELDS = tuple(field for field in ChangeProfile.model_fields if field != "user_id")
@@ -42,4 +42,6 @@ def stored_account_of(row: asyncpg.Record | None) -> StoredAccount | None:
     if row is None or row["user_id"] is None:
         return None
     registered_with = ClientContext(row["dialect"], row["client"])
-    return StoredAccount(account_of(row), row["password_hash"], row["password_changed_at"], registered_with)
+    return StoredAccount(
+        account_of(row), row["password_hash"], row["password_changed_at"], row["tickets_valid_from"], registered_with
+    )

@@ -6,20 +6,33 @@ from datetime import datetime
 from auth_service.client_context import ClientContext
 from shared.internal_api.auth import Account
 from shared.phone import E164
+from shared.tickets import Ticket
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An account with the fields that never leave auth-service. ``registered_with`` is the app that registered it."""
+    """An account with the fields that never leave auth-service. ``registered_with`` is the app that registered it.
+
+    Tickets that were made before ``tickets_valid_from`` are dead.
+    """
 
     account: Account
     password_hash: str | None = field(repr=False)
     password_changed_at: datetime
+    tickets_valid_from: datetime
     registered_with: ClientContext
 
     @property
     def user_id(self) -> int:
         return self.account.user_id
+
+    def accepts(self, ticket: Ticket) -> bool:
+        """Whether the ticket was made after everything that ends tickets."""
+        return ticket.issued_at > self.tickets_valid_from
+
+    def repeats_since(self, spent_at: datetime) -> bool:
+        """Whether a call with a ticket that was spent then may be repeated: nothing has ended tickets since."""
+        return self.tickets_valid_from <= spent_at
 
     @property
     def is_banned(self) -> bool:

@@ -1,15 +1,22 @@
 -- Register an account, with everything that belongs to it, in one transaction.
 -- A taken number or name is no error here, because PostgreSQL would log the key of a unique violation: a clear number.
 -- It leaves new_account empty instead, and everything else depends on that row. A spent ticket is a unique violation,
--- which undoes the account; its key is only an id.
+-- which undoes the account; its key is only an id. A ticket that was made before the number's last account left opens
+-- none.
 with new_account as (
     insert into accounts (user_id, phone, password_hash, nickname, name, name_key, client, dialect)
-    values (:user_id, :phone, :password_hash, :nickname, :name, :name_key, :client, :dialect)
+    select :user_id, :phone, :password_hash, :nickname, :name, :name_key, :client, :dialect
+    where not exists (
+        select from freed_numbers where mark = :number_mark and freed_at >= :ticket_issued_at
+    )
     on conflict do nothing
     returning *
 ), spent_ticket as (
-    insert into spent_tickets (verification_id, purpose, user_id)
-    select :verification_id, :purpose, user_id from new_account
+    insert into spent_tickets (verification_id, purpose, user_id, network)
+    select :verification_id, :purpose, user_id, :network_ref from new_account
+), known_network as (
+    insert into known_networks (user_id, network)
+    select user_id, :known_network::bigint from new_account where :known_network is not null
 ), new_session as (
     insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
     select :token_hash, :session_id, user_id, :client, :dialect, now() + interval '30 days' from new_account

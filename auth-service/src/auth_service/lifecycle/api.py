@@ -17,7 +17,6 @@ from shared.internal_api.auth import (
     REGISTER,
     RESET_PASSWORD,
     ChangeFound,
-    LookedUp,
 )
 from shared.internal_api.endpoint import Empty
 from shared.internal_api.server import read, reply
@@ -32,7 +31,7 @@ routes = web.RouteTableDef()
 @routes.post(LOOK_UP.path)
 async def look_up(request: web.Request) -> web.Response:
     call = await read(request, LOOK_UP)
-    return reply(LookedUp(registered=await request.app[REGISTRATION].look_up(call.phones)))
+    return reply(await request.app[REGISTRATION].look_up(call.phones))
 
 
 @routes.post(REGISTER.path)

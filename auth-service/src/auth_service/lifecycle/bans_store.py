@@ -12,7 +12,8 @@ EXISTS = "select exists (select from accounts where user_id = $1)"
 # This locks the account. A log-in that is being written is then seen by end_sessions, and a later one finds the ban.
 SET_BANNED = f"""
     update accounts as a
-    set banned_at = case when $2 then now() end, version = version + 1, updated_at = now()
+    set banned_at = case when $2 then now() end, version = version + 1, updated_at = now(),
+        tickets_valid_from = case when $2 then now() else tickets_valid_from end
     where user_id = $1 and (banned_at is not null) <> $2
     returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns

@@ -6,7 +6,7 @@ from typing import Protocol
 import structlog
 
 from auth_service.audit import AuditEntry
-from auth_service.lifecycle.redemption import TicketRedemption, TicketState, context_of
+from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.model import NewSession
 from shared.errors import ErrorCode, ServiceError
@@ -44,7 +44,7 @@ class PasswordReset:
         if state.account.is_banned:
             raise ServiceError(ErrorCode.ACCOUNT_BANNED)
         password_hash = await self._passwords.hash(request.secret)
-        session = NewSession(state.account.user_id, context_of(request))
+        session = NewSession(state.account.user_id, self._redemption.context_of(request))
         entry = self._redemption.entry(ticket, "succeeded", session.context, session.user_id)
         account = await self._repository.reset(ticket, password_hash, session, entry)
         log.info("password.reset", user_id=session.user_id, session_id=str(session.session_id))

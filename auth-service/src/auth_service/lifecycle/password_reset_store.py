@@ -7,6 +7,7 @@ import asyncpg
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, account_of
 from auth_service.accounts.events import password_changed
+from auth_service.accounts.known_network_store import remember_network
 from auth_service.audit import AuditEntry
 from auth_service.lifecycle.redemption import ConflictError
 from auth_service.sessions.events import session_opened, session_revoked
@@ -23,12 +24,12 @@ from shared.tickets import Ticket
 # end_sessions, and a later one finds another password_changed_at and is refused.
 SET_PASSWORD = f"""
     with spent_ticket as (
-        insert into spent_tickets (verification_id, purpose, user_id) values ($1, $2, $3)
+        insert into spent_tickets (verification_id, purpose, user_id, network) values ($1, $2, $3, $7)
     )
     update accounts as a
     set password_hash = $4, version = version + 1,
-        updated_at = now(), last_login_at = now(), password_changed_at = now()
-    where user_id = $3 and phone = $5 and banned_at is null
+        updated_at = now(), last_login_at = now(), password_changed_at = now(), tickets_valid_from = now()
+    where user_id = $3 and phone = $5 and tickets_valid_from < $6 and banned_at is null
     returning {ACCOUNT}
 """  # noqa: S608  our own list of columns
 
@@ -48,11 +49,11 @@ class PasswordResetStore:
         user_id, purpose = session.user_id, Purpose.RESET_PASSWORD
         try:
             async with transaction(self._pool) as conn:
-                row = await conn.fetchrow(
-                    SET_PASSWORD, ticket.verification_id, purpose, user_id, password_hash, ticket.number
-                )
-                if row is None:  # banned, erased or given another number since its state was read
+                values = (password_hash, ticket.number, ticket.issued_at, session.context.network_ref)
+                row = await conn.fetchrow(SET_PASSWORD, ticket.verification_id, purpose, user_id, *values)
+                if row is None:  # banned, erased, given another number, or its tickets ended, since its state was read
                     raise ConflictError
+                await remember_network(conn, user_id, session.context.known_network)
                 ended = await end_sessions(conn, user_id)
                 await add_session(conn, session)
                 await audit_store.add_entry(conn, entry)

@@ -1,6 +1,7 @@
 """Change of number: proven by a ticket for each of the two numbers. It ends the user's other sessions."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import structlog
 from auth_service.accounts.events import user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext
+from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.lifecycle.redemption import ConflictError
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
@@ -28,24 +29,26 @@ log = structlog.get_logger()
 class PhoneChangeState:
     """The account, the user who has the new number, and what became of the two tickets.
 
-    ``spent`` means that at least one ticket is spent; ``spent_together`` that this user spent both in one change.
+    ``spent`` means that at least one ticket is spent; ``changed_at`` is when this user spent both in one change.
+    ``freed_at`` is when an account last left the new number.
     """
 
     account: StoredAccount | None
     taken_by: int | None
     spent: bool
-    spent_together: bool
+    changed_at: datetime | None
+    freed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewPhone:
-    """A new number about to be written, if the account is still at ``version``. All sessions but one end."""
+    """A new number about to be written, if the account is still as it was read. All sessions but one end."""
 
-    user_id: int
-    version: int
+    account: StoredAccount
     phone: E164 = field(repr=False)
     verification_ids: tuple[UUID, UUID]
     kept_session_id: UUID
+    context: ClientContext
 
 
 class PhoneChangeRepository(Protocol):
@@ -55,7 +58,10 @@ class PhoneChangeRepository(Protocol):
         """The state of the account, of both tickets (the old number's first) and of the new number."""
 
     async def change(self, change: NewPhone, entry: AuditEntry, message: OutboxMessage) -> Account:
-        """Spend both tickets, write the number and end the other sessions, or do nothing. Raises ``ConflictError``."""
+        """Spend both tickets, write the number and end the other sessions, or do nothing. Raises ``ConflictError``.
+
+        Every other ticket of the user ends, and of the known networks only the present one stays.
+        """
 
     async def find_change(self, user_id: int, verification_id: UUID) -> UUID | None:
         """The other verification that this user spent in the same change."""
@@ -65,12 +71,19 @@ class PhoneChange:
     """The rules of changing a number. A repeat of the same change succeeds again."""
 
     def __init__(
-        self, repository: PhoneChangeRepository, *, audit: AuditLog, tickets: TicketVerifier, phones: PhoneKeys
+        self,
+        repository: PhoneChangeRepository,
+        *,
+        audit: AuditLog,
+        tickets: TicketVerifier,
+        phones: PhoneKeys,
+        contexts: ClientContexts,
     ) -> None:
         self._repository = repository
         self._audit = audit
         self._tickets = tickets
         self._phones = phones
+        self._contexts = contexts
 
     async def change(self, request: ChangePhone) -> Account:
         """Set the number of the new ticket.
@@ -79,7 +92,7 @@ class PhoneChange:
         there is no such account.
         """
         old, new = self._verify(request.old_ticket), self._verify(request.new_ticket)
-        context = ClientContext(request.dialect, request.client)
+        context = self._contexts.of(request)
         try:
             return await self._change(request, old, new, context)
         except ServiceError as refusal:
@@ -101,25 +114,31 @@ class PhoneChange:
             account = _usable_account(state)
             if state.spent:
                 return _repeated(state, account, new)
-            if account.account.phone != old.number:
+            if account.account.phone != old.number or not _accepted(state, account, old, new):
                 raise ServiceError(ErrorCode.CODE_REFUSED)
             if state.taken_by is not None:
                 raise ServiceError(ErrorCode.NUMBER_TAKEN)
-            version = account.account.version
-            change = NewPhone(account.user_id, version, new.number, tickets, request.session_id)
+            change = NewPhone(account, new.number, tickets, request.session_id, context)
             try:
-                return await self._write(change, account, context)
+                return await self._write(change)
             except ConflictError:
                 log.info("phone_change.contended", user_id=request.user_id)
         raise unavailable()
 
-    async def _write(self, change: NewPhone, account: StoredAccount, context: ClientContext) -> Account:
-        after = account.account.model_copy(update={"phone": change.phone, "version": change.version + 1})
-        entry = AuditEntry(f"{CAUSE}.succeeded", self._phones.ref(change.phone), context, change.user_id)
-        message = user_updated(replace(account, account=after), self._phones)
+    async def _write(self, change: NewPhone) -> Account:
+        before = change.account.account
+        after = before.model_copy(update={"phone": change.phone, "version": before.version + 1})
+        entry = AuditEntry(f"{CAUSE}.succeeded", self._phones.ref(change.phone), change.context, before.user_id)
+        message = user_updated(replace(change.account, account=after), self._phones)
         changed = await self._repository.change(change, entry, message)
-        log.info("phone.changed", user_id=change.user_id)
+        log.info("phone.changed", user_id=before.user_id)
         return changed
+
+
+def _accepted(state: PhoneChangeState, account: StoredAccount, old: Ticket, new: Ticket) -> bool:
+    """Whether both tickets can be redeemed: nothing has ended them since they were made."""
+    freed = state.freed_at is not None and new.issued_at <= state.freed_at
+    return not freed and all(not ticket.repeats_only and account.accepts(ticket) for ticket in (old, new))
 
 
 def _usable_account(state: PhoneChangeState) -> StoredAccount:
@@ -131,7 +150,8 @@ def _usable_account(state: PhoneChangeState) -> StoredAccount:
 
 
 def _repeated(state: PhoneChangeState, account: StoredAccount, new: Ticket) -> Account:
-    """The same success again, while the account still has the number of this change."""
-    if not state.spent_together or account.account.phone != new.number:
+    """The same success again, while the account still has the number of this change and nothing ended its tickets."""
+    changed_at = state.changed_at
+    if changed_at is None or account.account.phone != new.number or not account.repeats_since(changed_at):
         raise ServiceError(ErrorCode.CODE_REFUSED)
     return account.account

@@ -7,8 +7,10 @@ import asyncpg
 
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, STORED_ACCOUNT, account_of, stored_account_of
+from auth_service.accounts.known_network_store import forget_networks, remember_network
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.audit import AuditEntry
+from auth_service.lifecycle.freed_number_store import free_number
 from auth_service.lifecycle.phone_change import CAUSE, NewPhone, PhoneChangeState
 from auth_service.lifecycle.redemption import ConflictError
 from auth_service.sessions.events import session_revoked
@@ -17,23 +19,24 @@ from shared import outbox
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
-from shared.phone import E164
+from shared.phone import E164, PhoneKeys
 from shared.postgres import Connection, Pool, connection, transaction
 
 # Tickets that one user spent in one transaction have the same spent_at: now() is the start of the transaction.
 STATE = f"""
     select taken.user_id as taken_by,
         old.user_id is not null or new.user_id is not null as spent,
-        coalesce(
-            old.verification_id <> new.verification_id and old.spent_at = new.spent_at
-            and old.user_id = $1 and new.user_id = $1,
-            false
-        ) as spent_together,
-        {STORED_ACCOUNT}
+        case
+            when old.verification_id <> new.verification_id and old.spent_at = new.spent_at
+                and old.user_id = $1 and new.user_id = $1
+            then old.spent_at
+        end as changed_at,
+        f.freed_at, {STORED_ACCOUNT}
     from (select 1) as always
     left join spent_tickets old on old.verification_id = $2
     left join spent_tickets new on new.verification_id = $3
     left join accounts taken on taken.phone = $4
+    left join freed_numbers f on f.mark = $5
     left join accounts a on a.user_id = $1
 """  # noqa: S608  our own list of columns
 
@@ -48,12 +51,12 @@ DELETE_RESERVATION = "delete from accounts where user_id = $1"
 
 CHANGE_PHONE = f"""
     with changed_account as (
-        update accounts set phone = $3, version = version + 1, updated_at = now()
-        where user_id = $1 and version = $2 and banned_at is null
+        update accounts set phone = $3, version = version + 1, updated_at = now(), tickets_valid_from = now()
+        where user_id = $1 and version = $2 and tickets_valid_from = $6 and banned_at is null
         returning *
     ), new_spent_tickets as (
-        insert into spent_tickets (verification_id, purpose, user_id)
-        select verification_id, $5, user_id from changed_account, unnest($4::uuid[]) as verification_id
+        insert into spent_tickets (verification_id, purpose, user_id, network)
+        select verification_id, $5, user_id, $7 from changed_account, unnest($4::uuid[]) as verification_id
     )
     select {ACCOUNT} from changed_account a
 """  # noqa: S608  our own list of columns
@@ -72,28 +75,33 @@ class PhoneChangeStore:
     ``wake`` is called after each commit that left messages in the outbox.
     """
 
-    def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, phones: PhoneKeys, wake: Callable[[], None]) -> None:
         self._pool = pool
+        self._phones = phones
         self._wake = wake
 
     async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> PhoneChangeState:
         """The state of the account, of both tickets (the old number's first) and of the new number."""
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(STATE, user_id, *tickets, phone)
+            row = await conn.fetchrow(STATE, user_id, *tickets, phone, self._phones.mark(phone))
         assert row is not None  # noqa: S101  "(select 1)" has exactly one row
-        return PhoneChangeState(stored_account_of(row), row["taken_by"], row["spent"], row["spent_together"])
+        account = stored_account_of(row)
+        return PhoneChangeState(account, row["taken_by"], row["spent"], row["changed_at"], row["freed_at"])
 
     async def change(self, change: NewPhone, entry: AuditEntry, message: OutboxMessage) -> Account:
         """Spend both tickets, write the number and end the other sessions, or do nothing. Raises ``ConflictError``."""
-        user_id, tickets = change.user_id, list(change.verification_ids)
+        before, network_ref = change.account, change.context.network_ref
+        user_id, tickets = before.user_id, list(change.verification_ids)
         try:
             async with transaction(self._pool) as conn:
                 await _reserve(conn, change.phone)
-                row = await conn.fetchrow(
-                    CHANGE_PHONE, user_id, change.version, change.phone, tickets, Purpose.CHANGE_PHONE
-                )
+                values = (change.phone, tickets, Purpose.CHANGE_PHONE, before.tickets_valid_from, network_ref)
+                row = await conn.fetchrow(CHANGE_PHONE, user_id, before.account.version, *values)
                 if row is None:
                     raise ConflictError
+                await forget_networks(conn, user_id)
+                await remember_network(conn, user_id, change.context.known_network)
+                await free_number(conn, self._phones, E164(before.account.phone))
                 ended = await end_sessions(conn, user_id, but=change.kept_session_id)
                 await audit_store.add_entry(conn, entry)
                 await outbox.put(conn, [message, *(session_revoked(session, CAUSE) for session in ended)])

@@ -1,9 +1,14 @@
-"""Redeems a ticket for registration or password reset: once, and a repeat of the same request succeeds again."""
+"""Redeems a ticket for registration or password reset: once, and a repeat of the same request succeeds again.
+
+A request with a secret may be repeated for as long as its ticket lives. One without tells nothing about who repeats
+it: it succeeds again only in the same network, for a minute and a few times.
+"""
 
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -11,7 +16,7 @@ import structlog
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext
+from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.redemption_lock import RedemptionLocks
@@ -37,14 +42,31 @@ class ConflictError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TicketState:
-    """The user who spent a ticket, if it is spent, and the account of its number, if there is one.
+    """The user who spent a ticket and when, if it is spent, and the account of its number, if there is one.
 
-    ``name_taken`` says whether an account has the username of the request.
+    ``freed_at`` is when an account last left the number. ``name_taken`` says whether an account has the username of the
+    request.
     """
 
     spent_by: int | None
     account: StoredAccount | None
     name_taken: bool = False
+    spent_at: datetime | None = None
+    freed_at: datetime | None = None
+
+    def accepts(self, ticket: Ticket) -> bool:
+        """Whether the ticket can be redeemed: no change of the account, and no end of an earlier one, has ended it."""
+        if ticket.repeats_only or (self.freed_at is not None and ticket.issued_at <= self.freed_at):
+            return False
+        return ticket.purpose is Purpose.SIGN_UP or self.account is None or self.account.accepts(ticket)
+
+    @property
+    def repeatable(self) -> StoredAccount | None:
+        """The account that spent the ticket, if it still has the number and nothing has ended its tickets since."""
+        account, spent_at = self.account, self.spent_at
+        if account is None or spent_at is None or account.user_id != self.spent_by:
+            return None
+        return account if account.repeats_since(spent_at) else None
 
 
 Fulfil = Callable[[Ticket, TicketState], Awaitable[LoggedIn]]
@@ -56,6 +78,9 @@ class RedemptionRepository(Protocol):
 
     async def ticket_state(self, verification_id: UUID, phone: E164, name: str | None) -> TicketState:
         """The state of a ticket, of its number and of a username."""
+
+    async def count_repeat(self, verification_id: UUID, network_ref: int) -> bool:
+        """Count a repeat without a secret. False where it may not be repeated: elsewhere, too late, or too often."""
 
 
 class TicketRedemption:
@@ -70,6 +95,7 @@ class TicketRedemption:
         passwords: PasswordHasher,
         tickets: TicketVerifier,
         phones: PhoneKeys,
+        contexts: ClientContexts,
     ) -> None:
         self._repository = repository
         self._opener = opener
@@ -77,6 +103,7 @@ class TicketRedemption:
         self._passwords = passwords
         self._tickets = tickets
         self._phones = phones
+        self._contexts = contexts
         self._locks = RedemptionLocks()
 
     async def redeem(self, request: Request, purpose: Purpose, fulfil: Fulfil) -> LoggedIn:
@@ -90,8 +117,12 @@ class TicketRedemption:
             return await self._redeem_in_turn(ticket, request, fulfil)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.record(self.entry(ticket, "refused", context_of(request)))
+                await self._audit.record(self.entry(ticket, "refused", self.context_of(request)))
             raise
+
+    def context_of(self, request: Request) -> ClientContext:
+        """The app that sent the request, and its network."""
+        return self._contexts.of(request)
 
     def entry(self, ticket: Ticket, outcome: str, context: ClientContext, user_id: int | None = None) -> AuditEntry:
         """The audit entry of a redemption."""
@@ -118,6 +149,8 @@ class TicketRedemption:
             if state.spent_by is not None:
                 await self._check_same_secret(state, request)
                 return await self._repeat(ticket, request, state)
+            if not state.accepts(ticket):
+                raise ServiceError(ErrorCode.CODE_REFUSED)
             try:
                 return await fulfil(ticket, state)
             except ConflictError:
@@ -139,21 +172,20 @@ class TicketRedemption:
 
     async def _repeat(self, ticket: Ticket, request: Request, state: TicketState) -> LoggedIn:
         """Repeat the success of the same request, with a session of its own."""
-        account = state.account
-        if account is None or account.user_id != state.spent_by:
+        account = state.repeatable
+        if account is None:
             raise ServiceError(ErrorCode.CODE_REFUSED)
         if isinstance(request, Register) and request.name != account.account.name:
             raise ServiceError(ErrorCode.CODE_REFUSED)
         if account.is_banned:
             raise ServiceError(ErrorCode.ACCOUNT_BANNED)
-        entry = self.entry(ticket, "repeated", context_of(request), account.user_id)
-        cause = CAUSES[ticket.purpose]
-        return await self._opener.open(account, entry, cause=cause, refuse_with=ErrorCode.CODE_REFUSED)
-
-
-def context_of(request: Request) -> ClientContext:
-    """The app that sent the request. The gateway does not pass on its address."""
-    return ClientContext(request.dialect, request.client)
+        context = self.context_of(request)
+        if request.secret is None and (
+            ticket.repeats_only or not await self._repository.count_repeat(ticket.verification_id, context.network_ref)
+        ):
+            raise ServiceError(ErrorCode.CODE_REFUSED)
+        entry = self.entry(ticket, "repeated", context, account.user_id)
+        return await self._opener.open_with_ticket(account, entry, cause=CAUSES[ticket.purpose])
 
 
 def _check_request(request: Request, number: E164) -> None:

@@ -1,9 +1,8 @@
 """Registration: a ticket opens an account and its first session."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
-from uuid import UUID
 
 import structlog
 
@@ -11,13 +10,13 @@ from auth_service.accounts import events
 from auth_service.accounts.model import NewAccount
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.audit import AuditEntry
-from auth_service.lifecycle.redemption import TicketRedemption, TicketState, context_of
+from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.events import session_opened
 from auth_service.sessions.model import NewSession
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
-from shared.internal_api.auth import Account, LoggedIn, Register
+from shared.internal_api.auth import Account, LoggedIn, LookedUp, Register
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
@@ -28,18 +27,21 @@ log = structlog.get_logger()
 class RegistrationRepository(Protocol):
     """Where accounts are added."""
 
-    async def are_registered(self, phones: Sequence[E164]) -> list[bool]:
-        """Whether each number has an account."""
+    async def known_networks(self, phones: Sequence[E164]) -> Mapping[E164, Sequence[int]]:
+        """The numbers that have an account, each with the networks that it was proven from."""
 
     async def add(
         self,
-        verification_id: UUID,
+        ticket: Ticket,
         account: NewAccount,
         session: NewSession,
         entry: AuditEntry,
         messages: Sequence[OutboxMessage],
     ) -> Account:
-        """Spend the ticket and write all of it, or nothing. Raises ``ConflictError``."""
+        """Spend the ticket and write all of it, or nothing. Raises ``ConflictError``.
+
+        The network of the session is known to the number from then on.
+        """
 
 
 class Registration:
@@ -60,9 +62,14 @@ class Registration:
         self._phones = phones
         self._nickname_prefix = nickname_prefix
 
-    async def look_up(self, phones: Sequence[str]) -> list[bool]:
-        """Whether each number has an account, in the order of ``phones``."""
-        return await self._repository.are_registered([E164(phone) for phone in phones])
+    async def look_up(self, phones: Sequence[str]) -> LookedUp:
+        """Whether each number has an account, and from where it was proven, in the order of ``phones``."""
+        numbers = [E164(phone) for phone in phones]
+        networks = await self._repository.known_networks(numbers)
+        return LookedUp(
+            registered=[number in networks for number in numbers],
+            known_networks=[list(networks.get(number, ())) for number in numbers],
+        )
 
     async def register(self, request: Register) -> LoggedIn:
         """Open an account and a session.
@@ -83,7 +90,7 @@ class Registration:
             events.user_registered(new, self._phones.ref(new.phone)),
             session_opened(session, "register"),
         )
-        account = await self._repository.add(ticket.verification_id, new, session, entry, messages)
+        account = await self._repository.add(ticket, new, session, entry, messages)
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
 
@@ -91,4 +98,4 @@ class Registration:
         password_hash = None if request.secret is None else await self._passwords.hash(request.secret)
         user_id = new_user_id()
         nickname = request.nickname or f"{self._nickname_prefix}{user_id}"
-        return NewAccount(user_id, phone, password_hash, nickname, context_of(request), request.name)
+        return NewAccount(user_id, phone, password_hash, nickname, self._redemption.context_of(request), request.name)

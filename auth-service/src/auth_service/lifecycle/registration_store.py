@@ -1,11 +1,12 @@
-"""Registration in PostgreSQL: the tables ``accounts`` and ``spent_tickets``."""
+"""Registration in PostgreSQL: the tables ``accounts``, ``spent_tickets`` and ``known_networks``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
 
 from auth_service.accounts.columns import ACCOUNT, STORED_ACCOUNT, account_of, stored_account_of, with_columns
+from auth_service.accounts.known_network_store import find_known_networks
 from auth_service.accounts.model import NewAccount
 from auth_service.accounts.usernames import name_key
 from auth_service.audit import AuditEntry
@@ -15,18 +16,25 @@ from auth_service.sessions.session_store import session_arguments
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
-from shared.phone import E164
+from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, connection
 from shared.sql import load_sql
-
-FIND_PHONES = "select phone from accounts where phone = any ($1::text[])"
+from shared.tickets import MAX_REPEATS, REPEAT_WINDOW, Ticket
 
 TICKET_STATE = f"""
-    select t.user_id as spent_by, exists (select from accounts where name_key = $3) as name_taken, {STORED_ACCOUNT}
+    select t.user_id as spent_by, t.spent_at, f.freed_at,
+        exists (select from accounts where name_key = $4) as name_taken, {STORED_ACCOUNT}
     from (select 1) as always
     left join spent_tickets t on t.verification_id = $1
     left join accounts a on a.phone = $2
+    left join freed_numbers f on f.mark = $3
 """  # noqa: S608  our own list of columns
+
+COUNT_REPEAT = """
+    update spent_tickets set repeats = repeats + 1
+    where verification_id = $1 and network = $2 and spent_at > now() - $3::interval and repeats < $4
+    returning 1
+"""
 
 ADD_ACCOUNT = with_columns(load_sql("auth_service.lifecycle", "add_account.sql"), ACCOUNT)
 
@@ -37,26 +45,33 @@ class RegistrationStore:
     ``wake`` is called after each commit that left messages in the outbox.
     """
 
-    def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, phones: PhoneKeys, wake: Callable[[], None]) -> None:
         self._pool = pool
+        self._phones = phones
         self._wake = wake
 
-    async def are_registered(self, phones: Sequence[E164]) -> list[bool]:
-        """Whether each number has an account."""
+    async def known_networks(self, phones: Sequence[E164]) -> Mapping[E164, Sequence[int]]:
+        """The numbers that have an account, each with the networks that it was proven from."""
         async with connection(self._pool) as conn:
-            registered = {row[0] for row in await conn.fetch(FIND_PHONES, phones)}
-        return [phone in registered for phone in phones]
+            return await find_known_networks(conn, phones)
 
     async def ticket_state(self, verification_id: UUID, phone: E164, name: str | None) -> TicketState:
         """The state of a ticket, of its number and of a username."""
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(TICKET_STATE, verification_id, phone, _key(name))
+            row = await conn.fetchrow(TICKET_STATE, verification_id, phone, self._phones.mark(phone), _key(name))
         assert row is not None  # noqa: S101  "(select 1)" has exactly one row
-        return TicketState(row["spent_by"], stored_account_of(row), row["name_taken"])
+        account = stored_account_of(row)
+        return TicketState(row["spent_by"], account, row["name_taken"], row["spent_at"], row["freed_at"])
+
+    async def count_repeat(self, verification_id: UUID, network_ref: int) -> bool:
+        """Count a repeat without a secret. False where it may not be repeated: elsewhere, too late, or too often."""
+        async with connection(self._pool) as conn:
+            counted = await conn.fetchval(COUNT_REPEAT, verification_id, network_ref, REPEAT_WINDOW, MAX_REPEATS)
+        return counted is not None
 
     async def add(
         self,
-        verification_id: UUID,
+        ticket: Ticket,
         account: NewAccount,
         session: NewSession,
         entry: AuditEntry,
@@ -64,10 +79,13 @@ class RegistrationStore:
     ) -> Account:
         """Spend the ticket and write account, session, audit entry and messages. Raises ``ConflictError``."""
         arguments = ADD_ACCOUNT.arguments(
-            verification_id=verification_id,
+            verification_id=ticket.verification_id,
+            ticket_issued_at=ticket.issued_at,
+            network_ref=entry.context.network_ref,
             purpose=Purpose.SIGN_UP,
             user_id=account.user_id,
             phone=account.phone,
+            number_mark=self._phones.mark(account.phone),
             password_hash=account.password_hash,
             nickname=account.nickname,
             name=account.name,

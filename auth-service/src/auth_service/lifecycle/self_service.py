@@ -9,7 +9,7 @@ import structlog
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext
+from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
@@ -44,7 +44,10 @@ class SelfServiceRepository(Protocol):
     async def change_password(
         self, account: StoredAccount, password_hash: str, kept: KeptSession, entry: AuditEntry
     ) -> bool:
-        """Set the hash and end every session but one; False when the password or the ban changed meanwhile."""
+        """Set the hash and end every session but one; False when the password or the ban changed meanwhile.
+
+        The network of the entry is known to the number from then on.
+        """
 
     async def erase(self, user_id: int, entry: AuditEntry) -> bool:
         """Delete the account with all that belongs to it; False when there is none, or it is banned."""
@@ -62,6 +65,7 @@ class SelfService:
         passwords: PasswordHasher,
         phones: PhoneKeys,
         new_tokens: NewTokens,
+        contexts: ClientContexts,
     ) -> None:
         self._repository = repository
         self._password_check = password_check
@@ -69,6 +73,7 @@ class SelfService:
         self._passwords = passwords
         self._phones = phones
         self._new_tokens = new_tokens
+        self._contexts = contexts
 
     async def change_profile(self, request: ChangeProfile) -> Account:
         """Set the fields that are not None. Raises ``UNAUTHENTICATED`` when the account is erased or banned."""
@@ -86,7 +91,7 @@ class SelfService:
         log-in, so a stolen session does not help to guess it.
         """
         phone_ref = self._phones.ref(E164(request.phone))
-        context = ClientContext(request.dialect, request.client, request.source.network)
+        context = self._contexts.of(request)
         check = await self._password_check.start(E164(request.phone), phone_ref, request.source)
         try:
             return await self._replace_password(request, check, phone_ref, context)

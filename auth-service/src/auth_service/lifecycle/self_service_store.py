@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, PROFILE_FIELDS, STORED_ACCOUNT, account_of, stored_account_of
 from auth_service.accounts.events import password_changed, user_deleted, user_updated
+from auth_service.accounts.known_network_store import forget_networks, remember_network
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
+from auth_service.lifecycle.freed_number_store import free_number
 from auth_service.lifecycle.self_service import KeptSession
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
@@ -27,7 +29,8 @@ CHANGE_PROFILE = f"""
 
 REPLACE_HASH = """
     update accounts
-    set password_hash = $3, version = version + 1, updated_at = now(), password_changed_at = now()
+    set password_hash = $3, version = version + 1, updated_at = now(), password_changed_at = now(),
+        tickets_valid_from = now()
     where user_id = $1 and password_changed_at = $2 and banned_at is null
     returning version
 """
@@ -80,6 +83,7 @@ class SelfServiceStore:
             version = await conn.fetchval(REPLACE_HASH, user_id, account.password_changed_at, password_hash)
             if version is None:
                 return False
+            await remember_network(conn, user_id, entry.context.known_network)
             ended = await end_sessions(conn, user_id, but=kept.session_id)
             await add_chain(conn, kept.session_id, kept.refresh_token_hash)
             await audit_store.add_entry(conn, entry)
@@ -95,7 +99,10 @@ class SelfServiceStore:
             if stored is None:
                 return False
             ended = await end_sessions(conn, user_id)
-            await conn.execute(ANONYMISE_AUDIT_LOG, user_id, self._phones.ref(E164(stored.account.phone)))
+            number = E164(stored.account.phone)
+            await forget_networks(conn, user_id)
+            await free_number(conn, self._phones, number)
+            await conn.execute(ANONYMISE_AUDIT_LOG, user_id, self._phones.ref(number))
             await audit_store.add_entry(conn, entry)
             revoked = (session_revoked(session, "erased") for session in ended)
             await outbox.put(conn, [user_deleted(stored, self._phones), *revoked])

@@ -26,8 +26,8 @@ def add_lifecycle(
 ) -> None:
     """Add registration, password reset, change of number and self-service."""
     pool, wake, audit, phones = resources.pool, resources.wake, resources.audit, resources.phones
-    passwords, tickets = resources.passwords, resources.tickets
-    registration_store = RegistrationStore(pool, wake)
+    passwords, tickets, contexts = resources.passwords, resources.tickets, resources.contexts
+    registration_store = RegistrationStore(pool, phones, wake)
     redemption = TicketRedemption(
         registration_store,
         opener=SessionOpener(sessions),
@@ -35,6 +35,7 @@ def add_lifecycle(
         passwords=passwords,
         tickets=tickets,
         phones=phones,
+        contexts=contexts,
     )
     app[api.REGISTRATION] = Registration(
         registration_store,
@@ -44,7 +45,9 @@ def add_lifecycle(
         nickname_prefix=settings.nickname_prefix,
     )
     app[api.PASSWORD_RESET] = PasswordReset(PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords)
-    app[api.PHONE_CHANGE] = PhoneChange(PhoneChangeStore(pool, wake), audit=audit, tickets=tickets, phones=phones)
+    app[api.PHONE_CHANGE] = PhoneChange(
+        PhoneChangeStore(pool, phones, wake), audit=audit, tickets=tickets, phones=phones, contexts=contexts
+    )
     app[api.SELF_SERVICE] = SelfService(
         SelfServiceStore(pool, phones, wake),
         password_check=resources.password_check,
@@ -52,4 +55,5 @@ def add_lifecycle(
         passwords=passwords,
         phones=phones,
         new_tokens=new_tokens,
+        contexts=contexts,
     )

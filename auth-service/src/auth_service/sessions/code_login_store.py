@@ -4,17 +4,19 @@ from uuid import UUID
 
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
 from auth_service.accounts.model import StoredAccount
-from auth_service.sessions.code_login import TicketUse
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 from shared.postgres import Pool, connection
+from shared.tickets import MAX_REPEATS, REPEAT_WINDOW
 
 FIND_ACCOUNT = f"select {STORED_ACCOUNT} from accounts a where a.phone = $1"  # noqa: S608  our own list of columns
 
 SPEND_TICKET = """
-    insert into spent_tickets as t (verification_id, purpose, user_id) values ($1, $2, $3)
+    insert into spent_tickets as t (verification_id, purpose, user_id, network) values ($1, $2, $3, $4)
     on conflict (verification_id) do update set repeats = t.repeats + 1
-    returning user_id, spent_at, repeats
+    where t.user_id = excluded.user_id and t.network = excluded.network
+        and t.spent_at > now() - $5::interval and t.repeats < $6
+    returning 1
 """
 
 
@@ -29,9 +31,8 @@ class CodeLoginStore:
         async with connection(self._pool) as conn:
             return stored_account_of(await conn.fetchrow(FIND_ACCOUNT, phone))
 
-    async def spend_ticket(self, verification_id: UUID, user_id: int) -> TicketUse:
-        """Spend the ticket for this user, or count a repeat; the first use decides."""
+    async def spend_ticket(self, verification_id: UUID, user_id: int, network_ref: int) -> bool:
+        """Spend the ticket for this user, or count a repeat. False if it is spent and may not be repeated."""
+        values = (verification_id, Purpose.SIGN_IN, user_id, network_ref, REPEAT_WINDOW, MAX_REPEATS)
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(SPEND_TICKET, verification_id, Purpose.SIGN_IN, user_id)
-        assert row is not None  # noqa: S101  it inserts or updates, and returns the row
-        return TicketUse(*row)
+            return await conn.fetchval(SPEND_TICKET, *values) is not None

@@ -3,7 +3,7 @@
 from typing import Final
 
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext
+from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.model import StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.session_opener import SessionOpener
@@ -24,12 +24,19 @@ class PasswordLogin:
     """The rules of logging in with a password."""
 
     def __init__(
-        self, opener: SessionOpener, *, password_check: RateLimitedCheck, audit: AuditLog, phones: PhoneKeys
+        self,
+        opener: SessionOpener,
+        *,
+        password_check: RateLimitedCheck,
+        audit: AuditLog,
+        phones: PhoneKeys,
+        contexts: ClientContexts,
     ) -> None:
         self._opener = opener
         self._password_check = password_check
         self._audit = audit
         self._phones = phones
+        self._contexts = contexts
 
     async def log_in(self, request: LogInWithPassword) -> LoggedIn:
         """Open a session. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``.
@@ -38,7 +45,7 @@ class PasswordLogin:
         """
         phone = E164(request.phone)
         phone_ref = self._phones.ref(phone)
-        context = ClientContext(request.dialect, request.client, request.source.network)
+        context = self._contexts.of(request)
         check = await self._password_check.start(phone, phone_ref, request.source)
         try:
             return await self._open(request.secret, check, phone_ref, context)

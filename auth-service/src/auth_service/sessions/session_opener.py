@@ -30,11 +30,13 @@ class SessionRepository(Protocol):
         *,
         new_hash: str | None = None,
         counted: Sequence[CountedFailure] = (),
+        with_ticket: bool = False,
     ) -> Account | None:
         """Write the session with its audit entry and message, and refund ``counted``, in one transaction.
 
-        None, and nothing written, when the password, the number or the ban changed since ``account`` was read.
-        ``new_hash`` replaces the hash of the same password.
+        The network of the entry is known to the account from then on. None, and nothing written, when the password, the
+        number or the ban changed since ``account`` was read, or with a ticket, when tickets ended. ``new_hash``
+        replaces the hash of the same password.
         """
 
 
@@ -58,7 +60,18 @@ class SessionOpener:
         session = NewSession(account.user_id, entry.context)
         message = events.session_opened(session, cause)
         opened = await self._repository.open(account, session, entry, message, new_hash=new_hash, counted=counted)
-        if opened is None:
-            raise ServiceError(refuse_with)
-        log.info("session.opened", user_id=session.user_id, session_id=str(session.session_id), cause=cause)
-        return LoggedIn(account=opened, session_id=session.session_id, token=session.token)
+        return _logged_in(session, opened, cause, refuse_with)
+
+    async def open_with_ticket(self, account: StoredAccount, entry: AuditEntry, *, cause: OpenedCause) -> LoggedIn:
+        """The account with its new session. Raises ``CODE_REFUSED`` when its tickets ended, and ``UNAVAILABLE``."""
+        session = NewSession(account.user_id, entry.context)
+        message = events.session_opened(session, cause)
+        opened = await self._repository.open(account, session, entry, message, with_ticket=True)
+        return _logged_in(session, opened, cause, ErrorCode.CODE_REFUSED)
+
+
+def _logged_in(session: NewSession, opened: Account | None, cause: OpenedCause, refuse_with: ErrorCode) -> LoggedIn:
+    if opened is None:
+        raise ServiceError(refuse_with)
+    log.info("session.opened", user_id=session.user_id, session_id=str(session.session_id), cause=cause)
+    return LoggedIn(account=opened, session_id=session.session_id, token=session.token)

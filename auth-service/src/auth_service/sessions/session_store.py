@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
+from auth_service.accounts.known_network_store import MAX_NETWORKS
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
 from auth_service.passwords.model import CountedFailure
@@ -53,6 +54,8 @@ END = """
     returning session_id, user_id, client
 """
 
+END_TICKETS = "update accounts set tickets_valid_from = now() where user_id = $1"
+
 # Not part of open_session.sql: only a statement that starts under the lock of the account sees the sessions that others
 # opened before. Expired sessions end first, then the oldest, and never the new one.
 END_OLDEST = """
@@ -85,12 +88,15 @@ class SessionStore:
         *,
         new_hash: str | None = None,
         counted: Sequence[CountedFailure] = (),
+        with_ticket: bool = False,
     ) -> Account | None:
         """Write the session with all that belongs to it; None when password, number or ban changed meanwhile."""
         arguments = OPEN_SESSION.arguments(
             user_id=account.user_id,
             phone=account.account.phone,
             password_changed_at=account.password_changed_at,
+            tickets_valid_from=account.tickets_valid_from if with_ticket else None,
+            max_other_networks=MAX_NETWORKS - 1,
             new_hash=new_hash,
             counted_buckets=[failure.bucket for failure in counted],
             counted_windows=[failure.resets_at for failure in counted],
@@ -130,13 +136,14 @@ class SessionStore:
         return [LivingSession(**dict(row)) for row in rows]
 
     async def end(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one of them, or all but one. Returns how many ended."""
+        """End the user's sessions: one of them, or all but one, and then every ticket too. Returns how many ended."""
         async with transaction(self._pool) as conn:
+            if only is None:
+                await conn.execute(END_TICKETS, user_id)
             ended = await end_sessions(conn, user_id, only=only, but=but)
-            if not ended:
-                return 0
             await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
-        self._wake()
+        if ended:
+            self._wake()
         return len(ended)
 
 
@@ -152,6 +159,7 @@ def session_arguments(session: NewSession, entry: AuditEntry, messages: Sequence
         "action": entry.action,
         "phone_ref": entry.phone_ref,
         "network": entry.context.network,
+        "known_network": entry.context.known_network,
         "message_ids": message_ids,
         "exchanges": exchanges,
         "routing_keys": routing_keys,

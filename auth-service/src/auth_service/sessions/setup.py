@@ -21,9 +21,12 @@ def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
     pool, audit, phones = resources.pool, resources.audit, resources.phones
     store = SessionStore(pool, resources.wake)
     opener = SessionOpener(store)
-    app[api.PASSWORD_LOGIN] = PasswordLogin(opener, password_check=resources.password_check, audit=audit, phones=phones)
+    contexts = resources.contexts
+    app[api.PASSWORD_LOGIN] = PasswordLogin(
+        opener, password_check=resources.password_check, audit=audit, phones=phones, contexts=contexts
+    )
     app[api.CODE_LOGIN] = CodeLogin(
-        CodeLoginStore(pool), opener=opener, audit=audit, tickets=resources.tickets, phones=phones
+        CodeLoginStore(pool), opener=opener, audit=audit, tickets=resources.tickets, phones=phones, contexts=contexts
     )
     app[api.USER_SESSIONS] = UserSessions(store)
     app[CHANGE_LIMIT] = resources.change_limit

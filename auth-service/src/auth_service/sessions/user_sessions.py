@@ -19,7 +19,7 @@ class UserSessionRepository(Protocol):
         """The sessions of the user that have not expired, newest first."""
 
     async def end(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one of them, or all but one. Returns how many ended."""
+        """End the user's sessions: one of them, or all but one, and then every ticket too. Returns how many ended."""
 
 
 class UserSessions:
@@ -39,6 +39,6 @@ class UserSessions:
         log.info("session.revoked", user_id=user_id, session_id=str(session_id), cause="ended_by_user")
 
     async def end_others(self, user_id: int, session_id: UUID) -> None:
-        """End every session of the user but one."""
+        """End every session of the user but one, and every ticket."""
         ended = await self._repository.end(user_id, but=session_id)
         log.info("sessions.revoked", user_id=user_id, kept=str(session_id), ended=ended, cause="ended_by_user")

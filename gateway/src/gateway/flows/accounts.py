@@ -25,20 +25,26 @@ class AccountFlows:
     ) -> LoggedIn:
         """Check the code and register the number in one call."""
         secret = password.accepted_for(number)
-        checked = await self._codes.check(caller, Purpose.SIGN_UP, code, number)
+        checked = await self._codes.check(caller, Purpose.SIGN_UP, code, number, with_secret=True)
         return await self._register(caller, number, secret, checked.ticket, name)
 
     async def reset_password(self, caller: Caller, number: E164, password: Password, code: str) -> LoggedIn:
         """Check the code and set a new password; all earlier sessions of the user end."""
         secret = password.accepted_for(number)
         try:
-            checked = await self._codes.check(caller, Purpose.RESET_PASSWORD, code, number)
+            checked = await self._codes.check(caller, Purpose.RESET_PASSWORD, code, number, with_secret=True)
         except ServiceError as error:
             if error.code is ErrorCode.CODE_REFUSED:
                 await self._refuse_missing_account(caller, number)
             raise
         request = ResetPassword(
-            ticket=checked.ticket, phone=number, secret=secret, dialect=caller.dialect, client=caller.client
+            ticket=checked.ticket,
+            phone=number,
+            secret=secret,
+            address=caller.address,
+            app=caller.app,
+            dialect=caller.dialect,
+            client=caller.client,
         )
         logged_in = await self._services.auth.call(RESET_PASSWORD, request)
         self._services.sessions.remember(logged_in)
@@ -48,7 +54,14 @@ class AccountFlows:
         self, caller: Caller, number: E164, secret: str, ticket: str, name: str | None = None
     ) -> LoggedIn:
         request = Register(
-            ticket=ticket, phone=number, secret=secret, name=name, dialect=caller.dialect, client=caller.client
+            ticket=ticket,
+            phone=number,
+            secret=secret,
+            name=name,
+            address=caller.address,
+            app=caller.app,
+            dialect=caller.dialect,
+            client=caller.client,
         )
         logged_in = await self._services.auth.call(REGISTER, request)
         self._services.sessions.remember(logged_in)

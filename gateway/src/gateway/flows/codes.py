@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from gateway.flows.services import Caller, Services
+from gateway.flows.sessions import SessionFlows
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Resolved
 from shared.internal_api.sms import (
@@ -24,8 +25,9 @@ from shared.phone import E164
 class CodeFlows:
     """What sms-service does for a caller."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, sessions: SessionFlows) -> None:
         self._services = services
+        self._sessions = sessions
 
     async def send(
         self, caller: Caller, number: E164, purpose: Purpose, *, session: Resolved | None = None
@@ -36,7 +38,7 @@ class CodeFlows:
         ``CHANGE_PHONE`` with a ``session``: a number other than the user's own is their new one and must be free.
         The message is in the caller's language, or else in the language of the number's country.
         """
-        registered = await self._services.registered.contains(number)
+        registered = await self._services.registered.find(number)
         caller = caller if session is None else caller.logged_in(session)
         return await self._services.sms.call(
             ISSUE_CODE,
@@ -50,15 +52,21 @@ class CodeFlows:
                 user_id=caller.user_id,
                 cooldown=caller.cooldown,
                 daily_cap=caller.daily_cap,
-                refuse=_refusal(purpose, number, session, registered=registered),
+                refuse=_refusal(purpose, number, session, registered=registered is not None),
+                registered=registered is not None,
+                known_networks=registered.known_networks if registered else [],
+                session_phone=await self._sessions.number_shown(caller),
                 language=caller.language or Language(language_of(number)),
             ),
         )
 
-    async def check(self, caller: Caller, purpose: Purpose, code: str, subject: E164 | UUID) -> CodeChecked:
+    async def check(
+        self, caller: Caller, purpose: Purpose, code: str, subject: E164 | UUID, *, with_secret: bool = False
+    ) -> CodeChecked:
         """Check a code sent to a number, or the code of one verification. Raises ``CODE_REFUSED``.
 
-        Every check of one correct code returns the same ticket.
+        A correct code may be checked again: by the same network, for a minute and a few times; or ``with_secret``, if
+        the client sends a password or a session in the same call, for ten minutes.
         """
         return await self._services.sms.call(
             CHECK_CODE,
@@ -71,6 +79,8 @@ class CodeFlows:
                 address=caller.address,
                 app=caller.app,
                 user_id=caller.user_id,
+                session_phone=await self._sessions.number_shown(caller),
+                with_secret=with_secret,
                 allow_master_code=caller.allow_master_code,
             ),
         )

@@ -32,8 +32,8 @@ def compose_flows(
     *, auth: Client, sms: Client, contacts: Client, seal_keys: KeyRing, served_calling_codes: Collection[str]
 ) -> Flows:
     services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache())
-    codes = CodeFlows(services)
     sessions = SessionFlows(services)
+    codes = CodeFlows(services, sessions)
     return Flows(
         numbers=NumberFlows(NumberSeal(seal_keys), served_calling_codes),
         codes=codes,

@@ -80,6 +80,8 @@ class SelfServiceFlows:
             session_id=session.session_id,
             old_ticket=old_ticket,
             new_ticket=new_ticket,
+            address=caller.address,
+            app=caller.app,
             dialect=caller.dialect,
             client=caller.client,
         )
@@ -92,12 +94,12 @@ class SelfServiceFlows:
     ) -> Account:
         """Check a code sent to the old and one sent to the new number, then change the number."""
         caller = caller.logged_in(session)
-        new_ticket = (await self._codes.check(caller, Purpose.CHANGE_PHONE, new_code, number)).ticket
+        new = await self._codes.check(caller, Purpose.CHANGE_PHONE, new_code, number, with_secret=True)
         old_subject: E164 | UUID = E164(session.account.phone)
         if old_subject == number:
-            old_subject = await self._old_verification(session.account.user_id, new_ticket)
-        old_ticket = (await self._codes.check(caller, Purpose.CHANGE_PHONE, old_code, old_subject)).ticket
-        return await self.change_number(caller, session, old_ticket=old_ticket, new_ticket=new_ticket)
+            old_subject = await self._old_verification(session.account.user_id, new.ticket)
+        old = await self._codes.check(caller, Purpose.CHANGE_PHONE, old_code, old_subject, with_secret=True)
+        return await self.change_number(caller, session, old_ticket=old.ticket, new_ticket=new.ticket)
 
     async def erase(self, caller: Caller, session: Resolved) -> None:
         """Erase the account; its number is free immediately."""

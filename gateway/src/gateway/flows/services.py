@@ -1,6 +1,6 @@
 """What the flows work with: the services they call, and the caller on whose behalf they act."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
 from gateway.flows.registered_numbers import RegisteredNumbers
@@ -25,7 +25,8 @@ class Caller:
 
     ``cooldown`` is in seconds. ``language`` is the one the caller prefers among those we write, if any. ``app`` is the
     app whose server sent the request; its ``address`` is None unless that server told it. ``user_id`` is the user whose
-    session the call needs: limits count the call on them.
+    session the call needs: limits count the call on them. ``tokens`` may be tokens of living sessions, which make the
+    caller known to the number of their account.
     """
 
     address: Address | None
@@ -37,6 +38,7 @@ class Caller:
     allow_master_code: bool = False
     app: str = ""
     user_id: int | None = None
+    tokens: tuple[str, ...] = field(default=(), repr=False)
 
     def logged_in(self, session: Resolved) -> Self:
         """The same caller in a call that needs a session."""

@@ -2,6 +2,7 @@
 
 from gateway.flows.services import Caller, Services
 from gateway.passwords import Password
+from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LoggedIn, LogInWithPassword, Resolve, Resolved
 from shared.phone import E164
 
@@ -25,6 +26,16 @@ class SessionFlows:
                 client=caller.client,
             ),
         )
+
+    async def number_shown(self, caller: Caller) -> E164 | None:
+        """The number of the account whose living session the caller shows, if they show one."""
+        for token in caller.tokens:
+            try:
+                return E164((await self.resolve(token)).account.phone)
+            except ServiceError as error:
+                if error.code is not ErrorCode.UNAUTHENTICATED:
+                    raise
+        return None
 
     async def resolve(self, token: str) -> Resolved:
         """The session of a token. Raises ``UNAUTHENTICATED``, at most five seconds after the session has ended."""

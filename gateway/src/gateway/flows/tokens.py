@@ -51,7 +51,13 @@ class TokenFlows:
         """Register the number of a ticket, without a password if none is set. A repeat succeeds again."""
         secret = None if password is None else password.accepted_for(None, shortest=MIN_PASSWORD)
         request = Register(
-            ticket=ticket, secret=secret, nickname=nickname, dialect=caller.dialect, client=caller.client
+            ticket=ticket,
+            secret=secret,
+            nickname=nickname,
+            address=caller.address,
+            app=caller.app,
+            dialect=caller.dialect,
+            client=caller.client,
         )
         return await self._grant(await self._services.auth.call(REGISTER, request))
 
@@ -61,13 +67,22 @@ class TokenFlows:
 
     async def log_in_with_code(self, caller: Caller, ticket: str) -> NewSession:
         """Log in with the ticket of a ``SIGN_IN`` code."""
-        request = LogInWithCode(ticket=ticket, address=caller.address, dialect=caller.dialect, client=caller.client)
+        request = LogInWithCode(
+            ticket=ticket, address=caller.address, app=caller.app, dialect=caller.dialect, client=caller.client
+        )
         return await self._grant(await self._services.auth.call(LOG_IN_WITH_CODE, request))
 
     async def reset_password(self, caller: Caller, ticket: str, password: Password) -> NewSession:
         """Set a new password with a ticket; all earlier sessions of the user end. A repeat succeeds again."""
         secret = password.accepted_for(None, shortest=MIN_PASSWORD)
-        request = ResetPassword(ticket=ticket, secret=secret, dialect=caller.dialect, client=caller.client)
+        request = ResetPassword(
+            ticket=ticket,
+            secret=secret,
+            address=caller.address,
+            app=caller.app,
+            dialect=caller.dialect,
+            client=caller.client,
+        )
         return await self._grant(await self._services.auth.call(RESET_PASSWORD, request))
 
     async def refresh(self, refresh_token: str) -> Granted:

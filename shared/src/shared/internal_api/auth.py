@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.internal_api.endpoint import Address, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -60,16 +60,22 @@ class LookUp(WireModel):
 
 
 class LookedUp(WireModel):
-    """Whether each number has an account, in the order of the request."""
+    """Whether each number has an account, in the order of the request, and from which networks it was proven.
+
+    ``known_networks`` has up to 8 references of networks (``NetworkKey``) for each number with an account: a right
+    code or a right password came from there within 90 days.
+    """
 
     registered: list[bool]
+    known_networks: list[list[int]] = Field(repr=False)
 
 
-class Register(WireModel):
+class Register(SourcedRequest):
     """Open an account with a ticket for ``SIGN_UP``. A ``phone``, if given, must be the number of the ticket.
 
     A ``name`` that is taken does not spend the ticket, so the request can be repeated with another name. Without a
-    ``secret`` the account has no password, and its user logs in with codes.
+    ``secret`` the account has no password, and its user logs in with codes. ``address`` is the client's: its network
+    becomes known to the number, and may repeat a request without a secret.
     """
 
     ticket: Sealed
@@ -82,7 +88,7 @@ class Register(WireModel):
 
 
 class LogInWithPassword(SourcedRequest):
-    """Open a session with a password."""
+    """Open a session with a password. After a right one, the network is known to the number."""
 
     phone: Number = Field(repr=False)
     secret: Secret
@@ -90,7 +96,7 @@ class LogInWithPassword(SourcedRequest):
     client: Client = ""
 
 
-class ResetPassword(WireModel):
+class ResetPassword(SourcedRequest):
     """Set a new password with a ticket for ``RESET_PASSWORD``. Every earlier session ends."""
 
     ticket: Sealed
@@ -121,7 +127,7 @@ class Resolved(WireModel):
     account: Account
 
 
-class ChangePhone(WireModel):
+class ChangePhone(SourcedRequest):
     """Change a user's number with two tickets for ``CHANGE_PHONE``: of the present number and of the new one.
 
     The session of ``session_id`` stays; the user's other sessions end.
@@ -148,11 +154,13 @@ class ChangeFound(WireModel):
     old_verification_id: UUID | None
 
 
-class LogInWithCode(WireModel):
-    """Open a session with a ticket for ``SIGN_IN`` and no password. ``address`` is the client's, for the audit log."""
+class LogInWithCode(SourcedRequest):
+    """Open a session with a ticket for ``SIGN_IN`` and no password.
+
+    Within 60 seconds, a client in the network of ``address`` may repeat it five times.
+    """
 
     ticket: Sealed
-    address: Address | None = None
     dialect: Client
     client: Client = ""
 

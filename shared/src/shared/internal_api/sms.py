@@ -34,6 +34,9 @@ class IssueCode(SourcedRequest):
 
     ``refuse`` is set if the gateway wants the number refused, because it is taken or has no account. It is answered
     after the limits on the caller and before those on the number, so that probing cannot avoid a limit.
+
+    ``registered`` and ``known_networks`` are what auth-service says of the number (``LookedUp``); ``session_phone`` is
+    the number of the living session that the caller shows, if any. They tell known callers from strangers.
     """
 
     phone: Number = Field(repr=False)
@@ -43,6 +46,9 @@ class IssueCode(SourcedRequest):
     cooldown: int = Field(ge=60)
     daily_cap: int = Field(ge=1, le=10)
     refuse: ErrorCode | None = None
+    registered: bool = False
+    known_networks: list[int] = Field(default=[], repr=False)
+    session_phone: Number | None = Field(default=None, repr=False)
     language: Language = Language.CHINESE
 
 
@@ -58,7 +64,9 @@ class CodeIssued(WireModel):
 class CheckCode(SourcedRequest):
     """Check a code for a number, or for a ``verification_id`` alone.
 
-    ``allow_master_code`` accepts ``MASTER_CODE`` too, if there is one (development).
+    ``session_phone`` is as in ``IssueCode``. ``with_secret`` says that the code came in a call with a password or a
+    session, which auth-service compares if the call is repeated. ``allow_master_code`` accepts ``MASTER_CODE`` too, if
+    there is one (development).
     """
 
     purpose: Purpose
@@ -66,13 +74,17 @@ class CheckCode(SourcedRequest):
     phone: Number | None = Field(default=None, repr=False)
     verification_id: UUID | None = None
     dialect: Client
+    session_phone: Number | None = Field(default=None, repr=False)
+    with_secret: bool = False
     allow_master_code: bool = False
 
 
 class CodeChecked(WireModel):
     """The code was correct. The ticket proves it to auth-service. ``expires_in`` is seconds.
 
-    Checking the code again returns the same ticket, with ``again``: it may have been spent since.
+    ``again`` says that the code was checked before, so the ticket may have been spent. The same network gets the same
+    ticket: five times within 60 seconds, or in calls with a secret for as long as the ticket lives. Elsewhere, a call
+    with a secret gets a ticket that only repeats; any other call is refused.
     """
 
     ticket: str = Field(repr=False)

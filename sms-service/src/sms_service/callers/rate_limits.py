@@ -31,22 +31,26 @@ class CallerRateLimits:
         self._charge_script = Script(redis, "sms_service.callers", "lua/charge.lua")
         self._refund_script = Script(redis, "sms_service.callers", "lua/refund.lua")
 
-    async def charge_send(self, source: RequestSource, phone_ref: int) -> None:
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:
         """Charge one send to this number from one place, and to all that the source counts on; or nothing.
 
-        A caller in the allow-list is charged for the number only.
+        A caller in the allow-list is charged for the number only, and a caller who is known to the number not for it.
         """
         allowed, place = self._limits, source.place
-        limits = {key_of(place, allowed.number_sends, ref_hex(phone_ref)): allowed.number_sends}
+        limits = {}
+        if phone_ref is not None:
+            limits[key_of(place, allowed.number_sends, ref_hex(phone_ref))] = allowed.number_sends
         if source.user_id is not None:
             limits[key_of(place, allowed.user_sends, place)] = allowed.user_sends
         elif source.address is not None and not is_within(source.address, allowed.allow_list):
             limits |= self._address_sends(CallerNetworks.of(source.address))
-        await self._charge(limits)
+        if limits:
+            await self._charge(limits)
         try:
             await self._charge_app(source, allowed.app_sends)
         except ServiceError:
-            await self.refund_send(source, phone_ref)
+            if phone_ref is not None:
+                await self.refund_send(source, phone_ref)
             raise
 
     async def refund_send(self, source: RequestSource, phone_ref: int) -> None:
@@ -116,7 +120,7 @@ class CallerRateLimits:
 class NoCallerLimits:
     """``CALLER_LIMITS=off``, for development: only the limits on a number apply."""
 
-    async def charge_send(self, source: RequestSource, phone_ref: int) -> None:
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:
         """Charge nothing."""
 
     async def refund_send(self, source: RequestSource, phone_ref: int) -> None:

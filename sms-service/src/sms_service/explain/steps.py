@@ -11,7 +11,7 @@ from sms_service.explain.history import AttemptRow, EventRow, MessageRow, Timeli
 from sms_service.explain.report import Step
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER
 from sms_service.verification.audit_events import CALLER, EventKind, UnusableReason
-from sms_service.verification.limits import WINDOW
+from sms_service.verification.send_limits import WINDOW
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
 
 REFUSAL_REASONS = {
@@ -27,7 +27,7 @@ REFUSAL_REASONS = {
 UNUSABLE_REASONS: dict[str, str] = {
     UnusableReason.REPLACED: "it belonged to an earlier verification, and a newer one has replaced that",
     UnusableReason.USED_UP: "five incorrect codes had used up the tries",
-    UnusableReason.SPENT: "the number was verified before, and the ten minutes of that ticket were over",
+    UnusableReason.SPENT: "it had been used before: by others, more than a minute ago, or too often to repeat it",
     UnusableReason.EXPIRED: "its five minutes were over",
     UnusableReason.LIMITED: "the number or the network had too many incorrect codes, so this one was not compared",
 }

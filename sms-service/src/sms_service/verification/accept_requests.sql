@@ -8,34 +8,46 @@ with requests as (
         :phone_refs::bigint[], :number_versions::bigint[], :purposes::text[], :verification_ids::uuid[],
         :code_key_ids::int[], :created_at::timestamptz[], :expires_at::timestamptz[], :tries::int[], :versions::int[],
         :phones_sealed::bytea[], :dialects::text[], :clients::text[], :languages::text[], :message_ids::uuid[],
-        :requested_at::timestamptz[], :to_test_numbers::bool[]
+        :requested_at::timestamptz[], :to_test_numbers::bool[], :send_networks::text[], :known_tries::int[],
+        :registered::bool[], :known_networks::text[]
     ) as request (
         phone_ref, number_version, purpose, verification_id, code_key_id, created_at, expires_at, tries, version,
-        phone_sealed, dialect, client, language, message_id, requested_at, to_test_number
+        phone_sealed, dialect, client, language, message_id, requested_at, to_test_number, send_network, known_tries,
+        registered, known_networks
     )
 ), changed_numbers as (
-    insert into number_activity (phone_ref, sends, version)
-    select phone_ref, array[requested_at], number_version + 1 from requests order by phone_ref
+    insert into number_activity (phone_ref, sends, send_networks, send_dialects, version)
+    select phone_ref, array[requested_at], array[send_network], array[dialect], number_version + 1
+    from requests order by phone_ref
     on conflict (phone_ref) do update set
         sends = array(
             select at from unnest(number_activity.sends) as at
-            where at > excluded.sends[1] - :send_window::interval order by at
+            where at > excluded.sends[1] - :send_window::interval
         ) || excluded.sends,
+        send_networks = array(
+            select network from unnest(number_activity.sends, number_activity.send_networks) as send (at, network)
+            where at > excluded.sends[1] - :send_window::interval
+        ) || excluded.send_networks,
+        send_dialects = array(
+            select dialect from unnest(number_activity.sends, number_activity.send_dialects) as send (at, dialect)
+            where at > excluded.sends[1] - :send_window::interval
+        ) || excluded.send_dialects,
         version = excluded.version
     where number_activity.version = excluded.version - 1
     returning phone_ref
 ), written_verifications as (
     insert into verifications (
-        phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, version, phone_sealed,
-        dialect, client
+        phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, known_tries, version,
+        phone_sealed, dialect, client, registered, known_networks
     )
-    select phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, version, phone_sealed,
-        dialect, client
+    select phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, known_tries, version,
+        phone_sealed, dialect, client, registered, known_networks::bigint[]
     from requests join changed_numbers using (phone_ref)
     on conflict (phone_ref, purpose) do update set
         verification_id = excluded.verification_id, code_key_id = excluded.code_key_id,
         created_at = excluded.created_at, expires_at = excluded.expires_at, tries = excluded.tries,
-        verified_at = null, version = excluded.version,
+        known_tries = excluded.known_tries, verified_at = null, verified_network = null, repeats = 0,
+        registered = excluded.registered, known_networks = excluded.known_networks, version = excluded.version,
         phone_sealed = excluded.phone_sealed, dialect = excluded.dialect, client = excluded.client
 ), queued_messages as (
     insert into messages (

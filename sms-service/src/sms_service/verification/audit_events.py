@@ -33,6 +33,7 @@ class UnusableReason(StrEnum):
     REPLACED = "replaced"
     USED_UP = "used_up"
     SPENT = "spent"
+    """It was used before, and not by who may repeat it."""
     EXPIRED = "expired"
     LIMITED = "limited"
     """It is live, but its number or the source network has had too many incorrect codes."""

@@ -15,7 +15,6 @@ from sms_service import events
 from sms_service.callers.log_throttle import LogThrottle
 from sms_service.spending.refusals import SPENDING_LIMITER, BlockedError
 from sms_service.verification.audit_events import CALLER, EventKind, VerificationEvent
-from sms_service.verification.limits import TRIES_PER_CODE
 from sms_service.verification.models import CheckAttempt, CodeCheck
 
 UNUSABLE_CHECKS_PER_MINUTE = 600
@@ -82,7 +81,7 @@ class AuditRecorder:
 
     async def record_incorrect(self, request: CheckCode, attempt: CheckAttempt, data: dict[str, Any]) -> None:
         """Publish and store that an incorrect code was entered."""
-        left = TRIES_PER_CODE - attempt.tries
+        left = attempt.tries_left
         event = VerificationEvent(
             attempt.phone_ref,
             EventKind.INCORRECT,

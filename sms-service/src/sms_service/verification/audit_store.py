@@ -6,7 +6,6 @@ from shared.events.envelope import OutboxMessage, new_id
 from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
-from shared.tickets import LIFETIME
 from sms_service.verification.audit_events import REFUSALS_PER_DAY, UNUSABLE_CHECKS_PER_DAY, VerificationEvent
 from sms_service.verification.limits import TRIES_PER_CODE
 from sms_service.verification.models import CodeCheck
@@ -49,7 +48,6 @@ async def record_unusable(conn: Connection, check: CodeCheck, dialect: str) -> N
             purpose=check.purpose.value,
             dialect=dialect,
             max_tries=TRIES_PER_CODE,
-            ticket_lifetime=LIFETIME,
             max_events=UNUSABLE_CHECKS_PER_DAY,
         ),
     )

@@ -6,16 +6,18 @@ from datetime import datetime
 from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
-from shared.tickets import LIFETIME
+from shared.tickets import LIFETIME, MAX_REPEATS, REPEAT_WINDOW
+from sms_service.otp import CODE_LIFETIME
 from sms_service.spending.policy import BUCKET_SECONDS
 from sms_service.verification.limits import (
     FAILURES_FROM_ONE_NETWORK,
     FAILURES_PER_WINDOW,
     NETWORK_FAILURE_WINDOW,
+    RESERVED_TRY_INTERVAL,
     TRIES_PER_CODE,
-    WINDOW,
 )
 from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.send_limits import KNOWN, WINDOW
 
 COUNT_ATTEMPTS = load_sql("sms_service.verification", "count_attempts.sql")
 SUCCEED = load_sql("sms_service.verification", "succeed.sql")
@@ -49,9 +51,17 @@ async def count_attempts(
             purposes=[check.purpose.value for check in checks],
             verification_ids=[check.verification_id for check in checks],
             source_networks=[check.source_network for check in checks],
+            network_refs=[check.network_ref for check in checks],
+            session_refs=[check.session_ref for check in checks],
+            with_secrets=[check.with_secret for check in checks],
             lone_verification_id=checks[0].verification_id if checks[0].phone_ref is None else None,
             tries_per_code=TRIES_PER_CODE,
             ticket_lifetime=LIFETIME,
+            code_lifetime=CODE_LIFETIME,
+            repeat_window=REPEAT_WINDOW,
+            max_repeats=MAX_REPEATS,
+            reserved_try_interval=RESERVED_TRY_INTERVAL,
+            known=KNOWN,
             failure_window=WINDOW,
             failures_per_window=FAILURES_PER_WINDOW,
             failures_from_one_network=FAILURES_FROM_ONE_NETWORK,
@@ -67,7 +77,7 @@ async def count_attempts(
 
 
 async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> list[Verified | None]:
-    """Record correct codes; None where a newer verification has replaced the one of the attempt.
+    """Record correct codes; None where a newer verification has replaced the one of the attempt, or it was used.
 
     No two may share a number or a source network.
     """
@@ -90,10 +100,15 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
             exchanges=exchanges,
             routing_keys=routing_keys,
             bodies=bodies,
+            are_known=[attempt.is_known for attempt in attempts],
+            network_refs=[success.check.network_ref for success in successes],
+            with_secrets=[success.check.with_secret for success in successes],
+            max_repeats=MAX_REPEATS,
+            repeat_window=REPEAT_WINDOW,
             bucket_seconds=BUCKET_SECONDS,
         ),
     )
-    verified = {row[0]: Verified(row[1], row[2]) for row in rows}
+    verified = {row[0]: Verified(row[1], row[2], row[3]) for row in rows}
     return [verified.get(attempt.verification_id) for attempt in attempts]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import structlog
 from prometheus_client import Counter
@@ -12,14 +12,13 @@ from shared.internal_api.sms import CheckCode, CodeChecked
 from shared.networks import RequestSource
 from shared.numbers.spelling import clean
 from shared.phone import E164, mask
-from shared.tickets import LIFETIME, Ticket
+from shared.tickets import Ticket
 from sms_service import events
 from sms_service.keys import Secrets
 from sms_service.otp import DIGITS, same
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.audit_recorder import AuditRecorder
-from sms_service.verification.limits import TRIES_PER_CODE
 from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
@@ -32,8 +31,8 @@ class CheckRepository(Protocol):
     """Stores checks. Each call is atomic.
 
     ``count_attempt`` returns None if there is no code to compare. ``succeed`` refunds the attempt and returns None if a
-    newer verification has replaced this one. ``count_app_failure`` counts an incorrect code of an app and returns when
-    its window ends, or None if the app has had too many.
+    newer verification has replaced this one, or its code was used and may not be repeated. ``count_app_failure`` counts
+    an incorrect code of an app and returns when its window ends, or None if the app has had too many.
     """
 
     async def count_attempt(self, check: CodeCheck) -> CheckAttempt | None: ...
@@ -89,6 +88,7 @@ class CodeChecker:
         self._deriver = secrets.deriver
         self._phones = secrets.phones
         self._tickets = secrets.tickets
+        self._networks = secrets.networks
         self._audit = audit
         self._wake = wake
         self._test_numbers = test_numbers
@@ -96,10 +96,11 @@ class CodeChecker:
         self._master_code = master_code
 
     async def check(self, request: CheckCode) -> CodeChecked:
-        """Return the ticket for a correct code, the same one each time. Raises ``CODE_REFUSED``.
+        """Return the ticket for a correct code. Raises ``CODE_REFUSED``.
 
         Text that cannot be a code is refused without counting an attempt. The attempt is counted before the code is
-        compared, so attempts made at once are counted one by one.
+        compared, so attempts made at once are counted one by one. A code that was used is good for a repeat, as
+        ``CodeChecked`` says.
 
         The refusal of a check by ``verification_id`` alone has ``tries_left``, because only clients that requested the
         code know that id. A check by number, which anyone can make, learns nothing else.
@@ -140,8 +141,11 @@ class CodeChecker:
         )
         if not self._matches(request, attempt, number, test):
             await self._audit.record_incorrect(request, attempt, data)
-            self._refuse("incorrect", request, tries_left=TRIES_PER_CODE - attempt.tries, error=IncorrectCodeError)
-        verified = await self._succeed(request, attempt, number, test, data)
+            self._refuse("incorrect", request, tries_left=attempt.tries_left, error=IncorrectCodeError)
+        prefixes = self._prefix_counting.prefixes(number) if test is None else None
+        event = events.succeeded(data, attempt.version)
+        success = SuccessfulCheck(check, attempt, event, request.dialect, prefixes)
+        verified = await self._succeed(request, success, number, test)
         return self._checked(attempt, number, request, verified)
 
     def _cleaned(self, request: CheckCode) -> CheckCode:
@@ -156,11 +160,17 @@ class CodeChecker:
         if request.phone is None and request.verification_id is None:
             raise ServiceError(ErrorCode.PARAMETER_MISSING, field="phone")
         return CodeCheck(
-            self._phones.ref(E164(request.phone)) if request.phone is not None else None,
+            self._ref(request.phone),
             request.purpose,
             request.verification_id,
             self._source_networks.source_network(request.source),
+            self._networks.ref(request.source),
+            self._ref(request.session_phone),
+            request.with_secret,
         )
+
+    def _ref(self, number: str | None) -> int | None:
+        return None if number is None else self._phones.ref(E164(number))
 
     def _matches(self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None) -> bool:
         if test is not None:
@@ -176,13 +186,11 @@ class CodeChecker:
         return master is not None and (same(code, master) or same(code, master.zfill(6)))
 
     async def _succeed(
-        self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None, data: dict[str, Any]
+        self, request: CheckCode, success: SuccessfulCheck, number: E164, test: TestNumber | None
     ) -> Verified:
-        prefixes = self._prefix_counting.prefixes(number) if test is None else None
-        event = events.succeeded(data, attempt.version)
-        verified = await self._repository.succeed(SuccessfulCheck(attempt, event, request.dialect, prefixes))
+        verified = await self._repository.succeed(success)
         if verified is None:
-            self._refuse("replaced", request, tries_left=0)
+            self._refuse("unusable", request, tries_left=0)
         self._wake()
         if test is not None:
             log.warning(
@@ -213,11 +221,10 @@ class CodeChecker:
     def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
         CHECKED.labels("correct").inc()
         log.info("code.verified", verification_id=str(attempt.verification_id), purpose=request.purpose.value)
-        # Whole seconds from the first success, so that each later check returns the very same ticket.
-        expires_at = (verified.verified_at + LIFETIME).replace(microsecond=0)
-        ticket = self._tickets.seal(Ticket(attempt.verification_id, number, request.purpose, expires_at))
+        # Issued at the first success, so that each later check in the same network returns the very same ticket.
+        ticket = Ticket(attempt.verification_id, number, request.purpose, verified.verified_at, verified.repeats_only)
         return CodeChecked(
-            ticket=ticket,
-            expires_in=max(1, int((expires_at - verified.now).total_seconds())),
+            ticket=self._tickets.seal(ticket),
+            expires_in=max(1, int((ticket.expires_at - verified.now).total_seconds())),
             again=verified.verified_at < verified.now,
         )

@@ -18,14 +18,16 @@ from sms_service.keys import Secrets
 from sms_service.send_command import send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
-from sms_service.verification.limits import (
-    NumberState,
-    next_verification,
+from sms_service.verification.limits import NumberState, next_verification
+from sms_service.verification.models import AcceptedRequest
+from sms_service.verification.send_limits import (
+    KNOWN,
+    Requester,
+    Send,
     refuse_cooldown,
     refuse_daily_cap,
     refuse_test_cap,
 )
-from sms_service.verification.models import AcceptedRequest
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
 MAX_DECISIONS = 20
@@ -40,17 +42,19 @@ class RequestRepository(Protocol):
     """Stores requests. Each call is atomic. ``accept`` returns false if the number has changed since ``state``."""
 
     async def state(self, phone_ref: int, purpose: Purpose) -> NumberState: ...
-    async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[datetime]]: ...
+    async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]: ...
     async def accept(self, request: AcceptedRequest) -> bool: ...
 
 
 class CallerLimits(Protocol):
     """Limits on callers. ``charge_…`` raise ``CALLER_LIMIT``, or ``UNAVAILABLE`` if they cannot decide.
 
-    ``refund_send`` takes back what ``charge_send`` counted on the number.
+    ``charge_send`` also counts on the number, unless it gets none, and ``refund_send`` takes that back.
+    ``source_network`` is the network of a stranger that the limits on a number count; None if they count none.
     """
 
-    async def charge_send(self, source: RequestSource, phone_ref: int) -> None: ...
+    def source_network(self, source: RequestSource) -> str | None: ...
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None: ...
     async def refund_send(self, source: RequestSource, phone_ref: int) -> None: ...
     async def charge_lookup(self, source: RequestSource) -> None: ...
 
@@ -68,11 +72,12 @@ class SpendingGuard(Protocol):
 
 @dataclass(frozen=True)
 class Recipient:
-    """The number that a code is requested for, its reference, and the test number that it is, if it is one."""
+    """The number that a code is requested for, its reference, the test number that it may be, and who asks."""
 
     number: E164 = field(repr=False)
     ref: int
     test: TestNumber | None
+    requester: Requester
 
 
 class CodeIssuer:
@@ -97,6 +102,7 @@ class CodeIssuer:
         self._callers = callers
         self._deriver = secrets.deriver
         self._phones = secrets.phones
+        self._networks = secrets.networks
         self._audit = audit
         self._wake = wake
         self._test_numbers = test_numbers
@@ -110,7 +116,9 @@ class CodeIssuer:
         A test number has only ``NUMBER_REFUSED`` after its last day, ``request.refuse``, and its own ``DAILY_CAP``.
         """  # noqa: D205  the summary is a list
         number = E164(request.phone)
-        recipient = Recipient(number, self._phones.ref(number), self._test_numbers.find(number))
+        recipient = Recipient(
+            number, self._phones.ref(number), self._test_numbers.find(number), self._requester(request)
+        )
         try:
             if recipient.test is None:
                 return await self._issue_limited(request, recipient)
@@ -121,7 +129,17 @@ class CodeIssuer:
                 await self._audit.record_refusal(request, number, recipient.ref, error)
             raise
 
+    def _requester(self, request: IssueCode) -> Requester:
+        is_known = request.registered and (
+            request.session_phone == request.phone or self._networks.ref(request.source) in request.known_networks
+        )
+        network = KNOWN if is_known else self._callers.source_network(request.source) or ""
+        return Requester(request.dialect, request.daily_cap, request.registered, network)
+
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
+        if recipient.requester.is_known:  # strangers in their network cannot use up what it may send to this number
+            await self._callers.charge_send(request.source, None)
+            return await self._issue(request, recipient)
         await self._callers.charge_send(request.source, recipient.ref)
         try:
             return await self._issue(request, recipient)
@@ -153,7 +171,7 @@ class CodeIssuer:
             raise
 
     def _accepted(self, request: IssueCode, recipient: Recipient, state: NumberState) -> AcceptedRequest:
-        verification = next_verification(state, new_id(), self._deriver.current_key_id)
+        verification = next_verification(state, new_id(), self._deriver.current_key_id, registered=request.registered)
         message_id, is_test = new_id(), recipient.test is not None
         event = events.requested(
             events.event_data(
@@ -178,6 +196,9 @@ class CodeIssuer:
             message_id=message_id,
             created_at=state.now,
             messages=[event] if is_test else [send_command(message_id), event],
+            send_network=recipient.requester.network,
+            registered=request.registered,
+            known_networks=request.known_networks,
             to_test_number=is_test,
         )
 
@@ -225,4 +246,4 @@ def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState
         refuse_test_cap(state.sends, state.now)
     else:
         refuse_cooldown(state.sends, request.cooldown, state.now)
-        refuse_daily_cap(state.sends, request.daily_cap, state.now)
+        refuse_daily_cap(state.sends, recipient.requester, state.now)

@@ -2,6 +2,11 @@
 -- Returns one row for each check whose code may be compared. No two checks may share a number or a source network.
 -- A check without a number is the only one, and its verification is also :lone_verification_id.
 --
+-- Lanes. Callers who are known to a number with an account (the living session of :session_refs, or a network among the
+-- known ones) count in a lane of their own, and never on their source network. For strangers, limits.py has the rules.
+--
+-- A code that was used before is compared again only for who may repeat it (shared/tickets.py).
+--
 -- Cost. PostgreSQL keeps one plan only if it expects few checks; otherwise it plans each execution anew, which costs
 -- more than the execution. It expects 10 rows of an array, and a tenth of them under a limit that it does not know.
 --
@@ -10,36 +15,68 @@
 -- rows below it first.)
 --
 -- Races. A row that had to be waited for is judged by what it has become: attempts made at once are counted one by one.
+-- (That is why caller and room select from nothing: PostgreSQL folds them into the conditions, and evaluates those
+-- again. What a subquery in "from" has read is not read again.)
 -- A code that is already unusable is found without a lock, so a flood of attempts at it writes nothing. A source
 -- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
 -- and by the locked row where many of its attempts race.
 with checks as (
-    select purpose, verification_id, source_network, coalesce(
+    select purpose, verification_id, source_network, network_ref, session_ref, with_secret, coalesce(
         phone_ref, (select v.phone_ref from verifications v where v.verification_id = :lone_verification_id::uuid)
     ) as phone_ref
-    from unnest(:phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[])
-        as request (phone_ref, purpose, verification_id, source_network)
+    from unnest(
+        :phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[],
+        :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[]
+    ) as request (phone_ref, purpose, verification_id, source_network, network_ref, session_ref, with_secret)
     limit cardinality(:purposes)
 ), locked_numbers as (
-    select n.phone_ref, c.purpose, c.verification_id, c.source_network
+    select n.phone_ref, c.purpose, c.verification_id, caller.is_known, room.is_reserved,
+        case when not caller.is_known then c.source_network end as source_network
     from checks c
     join verifications v on v.phone_ref = c.phone_ref and v.purpose = c.purpose
         and v.verification_id = coalesce(c.verification_id, v.verification_id)
     join number_activity n on n.phone_ref = v.phone_ref
-    where v.tries < :tries_per_code
-        and now() < case
+    cross join lateral (
+        select v.registered and (
+            coalesce(c.session_ref = v.phone_ref, false) or coalesce(c.network_ref = any (v.known_networks), false)
+        ) as is_known
+    ) as caller
+    cross join lateral (
+        select (
+            select count(*) filter (where (failure.network = :known) = caller.is_known) < :failures_per_window
+                and (
+                    caller.is_known
+                    or count(*) filter (where failure.network = c.source_network) < :failures_from_one_network
+                )
+                or not v.registered
+                and max(failure.at) filter (where failure.network <> :known) < now() - :reserved_try_interval::interval
+            from unnest(n.failures, n.failure_networks) as failure (at, network)
+            where failure.at > now() - :failure_window::interval
+        ) as is_open, not v.registered and not exists (
+            select from unnest(n.failures, n.failure_networks) as failure (at, network)
+            where failure.network = c.source_network and failure.at > now() - :reserved_try_interval::interval
+        ) and exists (
+            select from unnest(n.sends, n.send_networks) as send (at, network)
+            where send.network = c.source_network and send.at > now() - :code_lifetime::interval
+        ) as is_reserved
+    ) as room
+    where now() < case
             when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
         end
         and (
-            select count(*) < :failures_per_window
-                and count(*) filter (where failure.network = c.source_network) < :failures_from_one_network
-            from unnest(n.failures, n.failure_networks) as failure (at, network)
-            where failure.at > now() - :failure_window::interval
+            v.verified_at is null or c.with_secret or (
+                v.verified_network is not distinct from c.network_ref
+                and v.repeats < :max_repeats and now() < v.verified_at + :repeat_window::interval
+            )
         )
-        and not exists (
+        and (
+            room.is_reserved
+            or room.is_open and case when caller.is_known then v.known_tries else v.tries end < :tries_per_code
+        )
+        and (caller.is_known or not exists (
             select from check_failures_by_network f
             where f.network = c.source_network and f.failures >= :network_failures and f.resets_at > now()
-        )
+        ))
     order by n.phone_ref for update of n
 ), charged_networks as (
     insert into check_failures_by_network as f (network, failures, resets_at)
@@ -51,17 +88,20 @@ with checks as (
     where not (f.failures > 0 and f.resets_at > now()) or f.failures < :network_failures
     returning network, resets_at
 ), counted_verifications as (
-    update verifications v set tries = v.tries + 1, version = v.version + 1
+    update verifications v set
+        tries = v.tries + case when n.is_known then 0 else 1 end,
+        known_tries = v.known_tries + case when n.is_known then 1 else 0 end,
+        version = v.version + 1
     from locked_numbers n left join charged_networks f on f.network = n.source_network
     where v.phone_ref = n.phone_ref and v.purpose = n.purpose
         and v.verification_id = coalesce(n.verification_id, v.verification_id)
-        and v.tries < :tries_per_code
+        and (n.is_reserved or case when n.is_known then v.known_tries else v.tries end < :tries_per_code)
         and now() < case
             when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
         end
         and (n.source_network is null or f.network is not null)
-    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.tries, v.version, n.source_network,
-        f.resets_at
+    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.version, n.is_known, n.source_network,
+        f.resets_at, case when n.is_known then v.known_tries else v.tries end as tries
 ), counted_numbers as (
     update number_activity n set
         failures = array(
@@ -71,7 +111,7 @@ with checks as (
         failure_networks = array(
             select coalesce(failure.network, '') from unnest(n.failures, n.failure_networks) as failure (at, network)
             where failure.at > now() - :failure_window::interval
-        ) || coalesce(v.source_network, ''),
+        ) || case when v.is_known then :known else coalesce(v.source_network, '') end,
         version = n.version + 1
     from counted_verifications v
     where n.phone_ref = v.phone_ref

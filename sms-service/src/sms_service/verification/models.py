@@ -8,7 +8,7 @@ from uuid import UUID
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import Language, Purpose
 from sms_service.spending.prefixes import NumberPrefixes
-from sms_service.verification.limits import Verification
+from sms_service.verification.limits import TRIES_PER_CODE, Verification
 
 
 @dataclass(frozen=True)
@@ -26,24 +26,35 @@ class AcceptedRequest:
     message_id: UUID
     created_at: datetime
     messages: Sequence[OutboxMessage]
+    send_network: str
+    registered: bool
+    known_networks: Sequence[int]
     to_test_number: bool = False
 
 
 @dataclass(frozen=True)
 class CodeCheck:
-    """A code to check: for a number, or for a verification alone. Incorrect codes count on ``source_network`` too."""
+    """A code to check: for a number, or for a verification alone.
+
+    Incorrect codes of strangers count on ``source_network`` too. ``network_ref`` refers to the caller's network, and
+    ``session_ref`` to the number of the living session that they show: they may make the caller known to the number.
+    """
 
     phone_ref: int | None
     purpose: Purpose
     verification_id: UUID | None
     source_network: str | None = None
+    network_ref: int | None = None
+    session_ref: int | None = None
+    with_secret: bool = False
 
 
 @dataclass(frozen=True)
 class CheckAttempt:
     """A counted attempt, whose code may now be compared. ``at`` is its mark on the number.
 
-    If it also counts on a ``source_network``, it does so in the window that ends at ``resets_at``.
+    ``tries`` are those of the caller's lane: of callers who are known to the number, or of strangers. If it also counts
+    on a ``source_network``, it does so in the window that ends at ``resets_at``.
     """
 
     verification_id: UUID
@@ -53,14 +64,21 @@ class CheckAttempt:
     tries: int
     version: int
     at: datetime
+    is_known: bool
     source_network: str | None = None
     resets_at: datetime | None = None
+
+    @property
+    def tries_left(self) -> int:
+        """How many more incorrect codes the caller's lane has for this code, apart from a reserved one."""
+        return max(0, TRIES_PER_CODE - self.tries)
 
 
 @dataclass(frozen=True)
 class SuccessfulCheck:
     """A correct code, and the event to publish for the first one. Spending counts it under ``prefixes``, if any."""
 
+    check: CodeCheck
     attempt: CheckAttempt
     event: OutboxMessage
     dialect: str
@@ -69,7 +87,11 @@ class SuccessfulCheck:
 
 @dataclass(frozen=True)
 class Verified:
-    """When a number was first verified, and the time now, both by the database's clock."""
+    """When a number was first verified, and the time now, both by the database's clock.
+
+    ``repeats_only`` says that the code was used first in another network.
+    """
 
     verified_at: datetime
     now: datetime
+    repeats_only: bool

@@ -4,9 +4,9 @@ insert into verification_events (id, phone_ref, verification_id, at, kind, purpo
 select :id, v.phone_ref, v.verification_id, now(), 'unusable', v.purpose, :dialect,
     case
         when v.verification_id <> :verification_id then 'replaced'
-        when v.tries >= :max_tries then 'used_up'
-        when v.verified_at + :ticket_lifetime::interval <= now() then 'spent'
-        when v.verified_at is null and v.expires_at <= now() then 'expired'
+        when v.verified_at is not null then 'spent'
+        when v.tries >= :max_tries or v.known_tries >= :max_tries then 'used_up'
+        when v.expires_at <= now() then 'expired'
         else 'limited'
     end
 from verifications v

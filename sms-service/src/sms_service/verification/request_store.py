@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
-from sms_service.verification.limits import WINDOW
 from sms_service.verification.models import AcceptedRequest
+from sms_service.verification.send_limits import WINDOW
 from sms_service.verification.test_numbers import SENDER
 
 ACCEPT_REQUESTS = load_sql("sms_service.verification", "accept_requests.sql")
@@ -53,4 +53,13 @@ def _request_columns(requests: Sequence[AcceptedRequest]) -> dict[str, list[obje
         "message_ids": [request.message_id for request in requests],
         "requested_at": [request.created_at for request in requests],
         "to_test_numbers": [request.to_test_number for request in requests],
+        "send_networks": [request.send_network for request in requests],
+        "known_tries": [verification.known_tries for verification in verifications],
+        "registered": [request.registered for request in requests],
+        "known_networks": [_array(request.known_networks) for request in requests],
     }
+
+
+def _array(numbers: Sequence[int]) -> str:
+    """The text of an array: ``unnest`` would flatten an array of arrays."""
+    return f"{{{','.join(map(str, numbers))}}}"

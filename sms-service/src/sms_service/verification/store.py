@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain, repeat
 
 import asyncpg
 import structlog
@@ -16,19 +17,23 @@ from sms_service.verification import audit_store, check_store, request_store
 from sms_service.verification.audit_events import VerificationEvent
 from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURE_WINDOW, NumberState, Verification
 from sms_service.verification.models import AcceptedRequest, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.send_limits import Send
 
 NUMBER_STATES = """
-    select now() as now, n.version as number_version, n.sends,
-        v.verification_id, v.code_key_id, v.created_at, v.expires_at, v.tries, v.verified_at, v.version
+    select now() as now, n.version as number_version, n.sends, n.send_networks, n.send_dialects,
+        v.verification_id, v.code_key_id, v.created_at, v.expires_at, v.tries, v.known_tries, v.verified_at, v.version
     from unnest($1::bigint[], $2::text[]) with ordinality as request (phone_ref, purpose, position)
     left join number_activity n using (phone_ref)
     left join verifications v using (phone_ref, purpose)
     order by request.position
 """
 
-log = structlog.get_logger()
+SENDS = """
+    select now() as now, n.sends, n.send_networks, n.send_dialects
+    from (select 1) as always left join number_activity n on n.phone_ref = $1
+"""
 
-SENDS = "select now(), (select sends from number_activity where phone_ref = $1)"
+log = structlog.get_logger()
 
 RECENT_FAILURES = """
     select count(*) from (
@@ -67,17 +72,14 @@ class VerificationStore:
         refs, purposes = [ref for ref, _ in requests], [purpose.value for _, purpose in requests]
         async with connection(self._pool) as conn:
             rows = await conn.fetch(NUMBER_STATES, refs, purposes)
-        return [
-            NumberState(row["now"], row["number_version"] or 0, tuple(row["sends"] or ()), _verification(row))
-            for row in rows
-        ]
+        return [NumberState(row["now"], row["number_version"] or 0, _sends(row), _verification(row)) for row in rows]
 
-    async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[datetime]]:
-        """The time now, and when codes were sent to a number, both by the database's clock."""
+    async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]:
+        """The time now, and the codes sent to a number, both by the database's clock."""
         async with connection(self._pool) as conn:
             row = await conn.fetchrow(SENDS, phone_ref)
         assert row is not None  # noqa: S101  the statement always returns one row
-        return row[0], row[1] or ()
+        return row["now"], _sends(row)
 
     async def accept(self, request: AcceptedRequest) -> bool:
         """Write an accepted request. False if the number has changed since its state was read."""
@@ -130,7 +132,7 @@ class VerificationStore:
             log.warning("app_failure.not_refunded", app=app)
 
     async def succeed(self, success: SuccessfulCheck) -> Verified | None:
-        """Record a correct code and refund its attempt; None if a newer verification has replaced this one."""
+        """Record a correct code and refund its attempt; None if its verification is replaced, or the code was used."""
         return await self._succeed(success)
 
     async def _succeed_all(self, successes: Sequence[SuccessfulCheck]) -> list[Verified | None]:
@@ -143,6 +145,11 @@ def _keys(*keys: int | str | None) -> set[int | str]:
     return {key for key in keys if key is not None}
 
 
+def _sends(row: asyncpg.Record) -> tuple[Send, ...]:
+    networks, dialects = (chain(row[column] or (), repeat("")) for column in ("send_networks", "send_dialects"))
+    return tuple(map(Send, row["sends"] or (), networks, dialects))
+
+
 def _verification(row: asyncpg.Record) -> Verification | None:
     if row["verification_id"] is None:
         return None
@@ -152,6 +159,7 @@ def _verification(row: asyncpg.Record) -> Verification | None:
         row["created_at"],
         row["expires_at"],
         row["tries"],
+        row["known_tries"],
         row["verified_at"],
         row["version"],
     )

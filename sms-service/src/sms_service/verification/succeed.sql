@@ -1,7 +1,8 @@
 -- Record correct codes: mark their verifications as verified and refund their attempts. One mark leaves the number, and
 -- one attempt leaves the verification and the source network. The first correct code of a verification also counts on
 -- the prefixes of its number, and its event is stored and published.
--- Returns one row for each verification that no newer one has replaced. No two checks may share a number or a network.
+-- Returns one row for each code that may be used: no newer verification has replaced it, and it was not used before, or
+-- by who may repeat it (shared/tickets.py). No two checks may share a number or a network.
 --
 -- Rows are locked in the order that count_attempts.sql explains. PostgreSQL runs a CTE that nothing reads last, so
 -- verified_prefixes reads how many networks were locked: that puts it after them. (Slices are written with a space
@@ -10,10 +11,11 @@ with correct_checks as (
     select * from unnest(
         :phone_refs::bigint[], :verification_ids::uuid[], :attempted_at::timestamptz[], :source_networks::text[],
         :resets_at::timestamptz[], :dialects::text[], :ranges::text[], :networks::text[], :countries::text[],
-        :event_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[]
+        :event_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[],
+        :are_known::bool[], :network_refs::bigint[], :with_secrets::bool[]
     ) as correct (
         phone_ref, verification_id, attempted_at, source_network, resets_at, dialect, range, network, country,
-        event_id, exchange, routing_key, body
+        event_id, exchange, routing_key, body, is_known, network_ref, with_secret
     )
 ), locked_numbers as (
     select phone_ref from number_activity where phone_ref = any (:phone_refs) order by phone_ref for update
@@ -47,10 +49,22 @@ with correct_checks as (
     from refunded_numbers n join verifications v using (verification_id)
     for update of v
 ), verified as (
-    update verifications v set verified_at = coalesce(v.verified_at, now()), tries = v.tries - 1
+    update verifications v set
+        verified_at = coalesce(v.verified_at, now()),
+        verified_network = case when v.verified_at is null then l.network_ref else v.verified_network end,
+        repeats = v.repeats + case when v.verified_at is null or l.with_secret then 0 else 1 end,
+        tries = v.tries - case when l.is_known then 0 else 1 end,
+        known_tries = v.known_tries - case when l.is_known then 1 else 0 end
     from locked_verifications l
     where v.verification_id = l.verification_id
-    returning l.*, v.verified_at, v.purpose, v.created_at
+        and (
+            v.verified_at is null or l.with_secret or (
+                v.verified_network is not distinct from l.network_ref
+                and v.repeats < :max_repeats and now() < v.verified_at + :repeat_window::interval
+            )
+        )
+    returning l.*, v.verified_at, v.purpose, v.created_at,
+        v.verified_network is distinct from l.network_ref as repeats_only
 ), verified_prefixes as (
     insert into prefix_traffic as t (starts_at, range, network, country, verified)
     select to_timestamp(floor(extract(epoch from created_at) / :bucket_seconds) * :bucket_seconds) as bucket,
@@ -66,4 +80,4 @@ with correct_checks as (
     insert into outbox (id, exchange, routing_key, body)
     select event_id, exchange, routing_key, body from verified where is_first
 )
-select verification_id, verified_at, now() from verified
+select verification_id, verified_at, now(), repeats_only from verified

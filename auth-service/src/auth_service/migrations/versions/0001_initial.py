@@ -11,6 +11,7 @@ down_revision = None
 
 # A user id is random in [2^47, 2^53): exact in JavaScript, and it does not tell how many users there are.
 # No other table has a phone number in clear. name_key is the username without case, and null without a username.
+# A ticket that was made before tickets_valid_from is dead.
 ACCOUNTS = """
     create table accounts (
         user_id bigint primary key check (user_id >= 140737488355328 and user_id < 9007199254740992),
@@ -35,6 +36,7 @@ ACCOUNTS = """
         updated_at timestamptz not null default now(),
         last_login_at timestamptz not null default now(),
         password_changed_at timestamptz not null default now(),
+        tickets_valid_from timestamptz not null default now(),
         banned_at timestamptz,
         constraint accounts_phone_key unique (phone),
         constraint accounts_name_key unique (name_key)
@@ -67,12 +69,34 @@ REFRESH_TOKENS = """
     )
 """
 
-# A row outlives its ticket, which is valid for ten minutes, so a spent ticket never looks unspent.
+# Where the user proved the number, by a right code or a right password: keyed references of at most 8 networks, which
+# no one can read without the key.
+KNOWN_NETWORKS = """
+    create table known_networks (
+        user_id bigint not null,
+        network bigint not null,
+        proven_on date not null default current_date,
+        primary key (user_id, network)
+    )
+"""
+
+# Numbers that an account left in the last minutes, by erasure or by a change of number, as keyed marks. A ticket that
+# was made before opens no new account.
+FREED_NUMBERS = """
+    create table freed_numbers (
+        mark bytea primary key,
+        freed_at timestamptz not null default now()
+    )
+"""
+
+# A row outlives its ticket, which is valid for ten minutes, so a spent ticket never looks unspent. The network is a
+# keyed reference: where the ticket was spent, and where it may be repeated without a secret.
 SPENT_TICKETS = """
     create table spent_tickets (
         verification_id uuid primary key,
         purpose text not null,
         user_id bigint not null,
+        network bigint not null,
         spent_at timestamptz not null default now(),
         repeats integer not null default 0
     )
@@ -137,6 +161,7 @@ INDEXES = (
     "create index refresh_tokens_session_id on refresh_tokens (session_id)",
     "create index refresh_tokens_expires_at on refresh_tokens (expires_at)",
     "create index spent_tickets_spent_at on spent_tickets (spent_at)",
+    "create index known_networks_proven_on on known_networks (proven_on)",
     "create index audit_log_at on audit_log (at)",
     "create index audit_log_user_id_at on audit_log (user_id, at)",
     # Refusals that have a number and no user: erasing the account of the number finds them.
@@ -149,6 +174,8 @@ TABLES = (
     ACCOUNTS,
     SESSIONS,
     REFRESH_TOKENS,
+    KNOWN_NETWORKS,
+    FREED_NUMBERS,
     SPENT_TICKETS,
     AUDIT_LOG,
     AUDIT_READERS,

@@ -6,19 +6,26 @@ revision = "0001"
 down_revision = None
 
 # The last 24 hours of a number. `version` changes with every change of the number or of its verifications, so that a
-# decision is written only if the state it was made from is still true. `failure_networks` has one entry for each of
-# `failures`, in the same order: the source network, or an empty text.
+# decision is written only if the state it was made from is still true. `send_networks` and `send_dialects` have one
+# entry for each of `sends`, and `failure_networks` one for each of `failures`, in the same order. A network is the
+# source network of a stranger, 'known' for a caller who is known to the number, or an empty text.
 NUMBER_ACTIVITY = """
     create table number_activity (
         phone_ref bigint primary key,
         sends timestamptz[] not null default '{}',
+        send_networks text[] not null default '{}',
+        send_dialects text[] not null default '{}',
         failures timestamptz[] not null default '{}',
         failure_networks text[] not null default '{}',
         version bigint not null
     )
 """
 
-# The current verification of a number for each purpose. A newer one replaces it.
+# The current verification of a number for each purpose. A newer one replaces it. `tries` counts incorrect codes of
+# strangers, `known_tries` those of callers who are known to the number. `registered` and `known_networks` are what
+# auth-service said of the number when the code was last requested: whether it had an account, and from which networks
+# it was proven. These, and `verified_network` where the code was used first, are keyed references. `repeats` counts how
+# often it was used again.
 VERIFICATIONS = """
     create table verifications (
         phone_ref bigint not null,
@@ -31,7 +38,12 @@ VERIFICATIONS = """
         created_at timestamptz not null,
         expires_at timestamptz not null,
         tries int not null,
+        known_tries int not null,
+        registered bool not null,
+        known_networks bigint[] not null,
         verified_at timestamptz,
+        verified_network bigint,
+        repeats int not null default 0,
         version int not null,
         primary key (phone_ref, purpose)
     )

@@ -1,0 +1,1 @@
+"""What sms-service forgets of a number when its account is erased."""

@@ -1,0 +1,136 @@
+"""How many codes a number gets in 24 hours, and who may ask for them: pure functions over its last sends.
+
+Strangers can neither use up the sends of a number's owner nor keep anyone from a number without an owner for long:
+
+- A number with an account gets ten codes. Strangers can use six of them, one stranger's network two; callers who are
+  known to the number can use all ten.
+- A number without an account gets ten codes too. Then a network that asked for none of them gets one, every twelve
+  minutes: ten hostile networks delay an honest one by less than two hours.
+- A dialect's own cap counts what that dialect asked for.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared.errors import ErrorCode, ServiceError
+
+WINDOW = timedelta(hours=24)
+SENDS_PER_WINDOW = 10
+"""For one number over all dialects. A dialect may set a lower cap for its own, not a higher one."""
+SENDS_BY_STRANGERS = 6
+SENDS_BY_ONE_STRANGER = 2
+"""Of the ten of a number with an account: what all strangers can use, and those of one network."""
+MAX_SENDS_WITHOUT_ACCOUNT = 20
+EXTRA_SEND_INTERVAL = timedelta(minutes=12)
+"""After its ten, a number without an account gets one more for each new network, so far apart, up to this many."""
+TEST_SENDS_PER_WINDOW = 100
+"""For one test number over all dialects. It costs nothing, but the cap stops a script that runs away."""
+KNOWN = "known"
+"""What counts in place of a stranger's network for a caller who is known to the number."""
+
+NO_WAIT = timedelta()
+
+
+@dataclass(frozen=True)
+class Send:
+    """A code that was sent: when, for which dialect, and for whom.
+
+    ``network`` is the source network of the stranger who asked, ``KNOWN``, or empty where networks are not counted.
+    """
+
+    at: datetime
+    network: str
+    dialect: str
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who requests a code, as the limits of the number count them. ``network`` is as in ``Send``.
+
+    ``dialect_cap`` counts what this dialect asked for. ``registered`` says whether the number has an account.
+    """
+
+    dialect: str
+    dialect_cap: int
+    registered: bool
+    network: str
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the caller is known to the number."""
+        return self.network == KNOWN
+
+
+def recent(sends: Iterable[Send], now: datetime) -> tuple[Send, ...]:
+    """The sends of the last 24 hours, oldest first."""
+    return tuple(sorted((send for send in sends if send.at > now - WINDOW), key=lambda send: send.at))
+
+
+def refuse_cooldown(sends: Sequence[Send], cooldown: int, now: datetime) -> None:
+    """Raise ``ServiceError(COOLDOWN)`` within ``cooldown`` seconds of the last send."""
+    if sends:
+        left = _last(sends) + timedelta(seconds=cooldown) - now
+        if left > NO_WAIT:
+            raise ServiceError(ErrorCode.COOLDOWN, retry_after=_seconds(left))
+
+
+def refuse_daily_cap(sends: Sequence[Send], requester: Requester, now: datetime) -> None:
+    """Raise ``ServiceError(DAILY_CAP)`` if the requester has no send left in the last 24 hours."""
+    counted = recent(sends, now)
+    left = max(
+        _wait_for_dialect(counted, requester, now),
+        _wait_registered(counted, requester, now) if requester.registered else _wait_free(counted, requester, now),
+    )
+    if left > NO_WAIT:
+        raise ServiceError(ErrorCode.DAILY_CAP, retry_after=_seconds(left))
+
+
+def refuse_test_cap(sends: Sequence[Send], now: datetime) -> None:
+    """As ``refuse_daily_cap``, with the cap of test numbers. They have no cooldown."""
+    left = _wait_for_room(recent(sends, now), TEST_SENDS_PER_WINDOW, now)
+    if left > NO_WAIT:
+        raise ServiceError(ErrorCode.DAILY_CAP, retry_after=_seconds(left))
+
+
+def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:
+    """How long the dialect has to wait, if it has a cap of its own below that of the number."""
+    if requester.dialect_cap >= SENDS_PER_WINDOW:
+        return NO_WAIT
+    return _wait_for_room([send for send in sends if send.dialect == requester.dialect], requester.dialect_cap, now)
+
+
+def _wait_registered(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:
+    """How long the requester has to wait for a send to a number with an account."""
+    left = _wait_for_room(sends, SENDS_PER_WINDOW, now)
+    if requester.is_known:
+        return left
+    by_strangers = [send for send in sends if send.network != KNOWN]
+    left = max(left, _wait_for_room(by_strangers, SENDS_BY_STRANGERS, now))
+    if not requester.network:
+        return left
+    from_network = [send for send in by_strangers if send.network == requester.network]
+    return max(left, _wait_for_room(from_network, SENDS_BY_ONE_STRANGER, now))
+
+
+def _wait_free(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:
+    """How long the requester has to wait for a send to a number without an account."""
+    left = _wait_for_room(sends, SENDS_PER_WINDOW, now)
+    is_new = requester.network and all(send.network != requester.network for send in sends)
+    if left <= NO_WAIT or not is_new or len(sends) >= MAX_SENDS_WITHOUT_ACCOUNT:
+        return left
+    return min(left, _last(sends) + EXTRA_SEND_INTERVAL - now)
+
+
+def _wait_for_room(sends: Sequence[Send], cap: int, now: datetime) -> timedelta:
+    """How long until fewer than ``cap`` of these sends, oldest first, are in the last 24 hours."""
+    return sends[-cap].at + WINDOW - now if len(sends) >= cap else NO_WAIT
+
+
+def _last(sends: Sequence[Send]) -> datetime:
+    return max(send.at for send in sends)
+
+
+def _seconds(left: timedelta) -> int:
+    return max(1, math.ceil(left.total_seconds()))

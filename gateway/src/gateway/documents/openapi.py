@@ -75,4 +75,5 @@ def _components(contracts: Sequence[ContractCalls]) -> dict[str, dict[str, Json]
 
 
 def _about(dialect: Dialect) -> str:
-    return markdown(dialect.about or "").removeprefix(f"{dialect.name}: ")
+    about = markdown(dialect.about or "").removeprefix(f"{dialect.name}: ")
+    return about[:1].upper() + about[1:]

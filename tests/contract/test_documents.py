@@ -84,6 +84,11 @@ def test_the_document_of_a_contract_has_its_calls_under_names_of_their_own(diale
     assert [name for name in [*names, *document["components"]["schemas"]] if not name.isidentifier()] == []
 
 
+@DIALECTS
+def test_generators_can_name_a_package_after_the_title(dialect: Dialect) -> None:
+    assert openapi_of(dialect, "1")["info"]["title"].isascii()
+
+
 def test_the_contract_for_new_apps_comes_first() -> None:
     assert calls()["tags"][0]["name"] == "native"
     assert next(iter(calls()["paths"])).startswith("/v2/")

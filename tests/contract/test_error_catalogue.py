@@ -23,6 +23,7 @@ UNSAID = {"native": None, "maitian": 200, "phone_info": 400, "register_page": 20
 EVERYWHERE = {
     ErrorCode.PARAMETER_MISSING,
     ErrorCode.PARAMETER_INVALID,
+    ErrorCode.APP_KEY_REFUSED,
     ErrorCode.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED,
     ErrorCode.UNAVAILABLE,

@@ -100,5 +100,8 @@ def _reason(error: BaseException, queue: str) -> str:
 
 
 def _timestamp(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected a time such as 2026-11-28T06:00:00+08:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -8,6 +8,8 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
+from gateway.http.app_keys import generate
+from gateway.http.callers import Callers
 from gateway.http.client_address import ClientAddresses, client_address
 
 PROXIES = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
@@ -68,25 +70,35 @@ def test_the_client_is_the_right_most_hop_that_is_not_our_proxy(peer: str, forwa
     assert client_address(request, PROXIES) == ip_address(expected)
 
 
-def forwarded_by(peer: str) -> web.Request:
-    headers = CIMultiDict({"X-Forwarded-For": "198.51.100.1"})
+def forwarded_by(peer: str, **headers_too: str) -> web.Request:
+    headers = CIMultiDict({"X-Forwarded-For": "198.51.100.1", **headers_too})
     return make_mocked_request("GET", "/", headers=headers, transport=_Transport(peer))
 
 
 def test_a_proxy_that_no_setting_names_is_reported_once() -> None:
-    addresses = ClientAddresses(None)
+    callers = Callers.configured(None, "")
     with structlog.testing.capture_logs() as logs:
-        assert addresses.of(forwarded_by("8.8.8.8")) == ip_address("8.8.8.8")
+        assert callers.app_call(forwarded_by("8.8.8.8")) is None
         assert logs == []
-        assert addresses.of(forwarded_by("10.1.2.3")) == ip_address("10.1.2.3")
-        addresses.of(forwarded_by("10.1.2.4"))
-    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("proxy.untrusted", "warning")]
+        for peer in ("10.1.2.3", "10.1.2.4"):
+            assert callers.app_call(forwarded_by(peer)) is None
+    assert [(entry["event"], entry["log_level"], entry["peer"]) for entry in logs] == [
+        ("proxy.untrusted", "warning", "10.1.2.3")
+    ]
+
+
+def test_the_server_of_an_app_is_not_reported_as_a_proxy() -> None:
+    key, entry = generate("shop")
+    callers = Callers.configured(None, str(entry))
+    with structlog.testing.capture_logs() as logs:
+        call = callers.app_call(forwarded_by("10.1.2.3", Authorization=f"App {key}"))
+    assert (call, logs) == (("shop", ip_address("198.51.100.1")), [])
 
 
 @pytest.mark.parametrize("proxies", [(), PROXIES])
 def test_nothing_is_reported_where_the_setting_says_which_proxies_there_are(proxies: list[object]) -> None:
     with structlog.testing.capture_logs() as logs:
-        ClientAddresses(proxies).of(forwarded_by("192.168.1.1"))
+        ClientAddresses(proxies).report_unnamed_proxy(forwarded_by("192.168.1.1"))
     assert logs == []
 
 

@@ -110,7 +110,7 @@ def _document(version: str, schemas: dict[str, Json]) -> Json:
         _complete(examples.follow(reference), event)
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Haoma 号码: events", "version": version, "description": ABOUT},
+        "info": {"title": "Haoma: events", "version": version, "description": ABOUT},
         "defaultContentType": CONTENT_TYPE,
         "servers": {"rabbitmq": SERVER},
         "channels": {key: _channel(key) for key in messages},

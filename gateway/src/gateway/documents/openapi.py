@@ -42,12 +42,12 @@ def openapi(dialects: Iterable[Dialect], version: str) -> Json:
     """The document of all calls. The contract for new apps comes first."""
     in_order = sorted(dialects, key=lambda dialect: not dialect.for_new_apps)
     contracts = [ContractCalls(dialect, qualified=True) for dialect in in_order]
-    return _document("Haoma 号码", ABOUT, version, contracts)
+    return _document("Haoma", ABOUT, version, contracts)
 
 
 def openapi_of(dialect: Dialect, version: str) -> Json:
     """The document of one contract. The names of its calls and schemas do not repeat that of the contract."""
-    return _document(f"Haoma 号码: {dialect.name}", _about(dialect), version, [ContractCalls(dialect, qualified=False)])
+    return _document(f"Haoma: {dialect.name}", _about(dialect), version, [ContractCalls(dialect, qualified=False)])
 
 
 def _document(title: str, about: str, version: str, contracts: Sequence[ContractCalls]) -> Json:
@@ -75,4 +75,5 @@ def _components(contracts: Sequence[ContractCalls]) -> dict[str, dict[str, Json]
 
 
 def _about(dialect: Dialect) -> str:
-    return markdown(dialect.about or "").removeprefix(f"{dialect.name}: ")
+    about = markdown(dialect.about or "").removeprefix(f"{dialect.name}: ")
+    return about[:1].upper() + about[1:]

@@ -30,5 +30,7 @@ class Callers:
 
         Raises ``APP_KEY_REFUSED``.
         """
-        app = self.app_servers.app_of(request)
-        return (app, self.addresses.forwarded_address(request)) if app else None
+        if app := self.app_servers.app_of(request):
+            return app, self.addresses.forwarded_address(request)
+        self.addresses.report_unnamed_proxy(request)
+        return None

@@ -25,12 +25,17 @@ class ClientAddresses:
         self._warns = proxies is None
 
     def of(self, request: web.Request) -> Address:
-        """The client's address. Warns once if a proxy seems to be there that ``TRUSTED_PROXIES`` does not name."""
-        address = client_address(request, self._proxies)
-        if self._warns and FORWARDED in request.headers and address.is_private:
+        """The client's address."""
+        return client_address(request, self._proxies)
+
+    def report_unnamed_proxy(self, request: web.Request) -> None:
+        """Warn once if this request seems to come from a proxy that ``TRUSTED_PROXIES`` does not name.
+
+        Ask only for a request without an app key: an app's server tells addresses too, and must not be named there.
+        """
+        if self._warns and FORWARDED in request.headers and (peer := self.of(request)).is_private:
             self._warns = False
-            log.warning("proxy.untrusted", peer=str(address), hint="set TRUSTED_PROXIES to its network, or to none")
-        return address
+            log.warning("proxy.untrusted", peer=str(peer), hint="set TRUSTED_PROXIES to its network, or to none")
 
     def forwarded_address(self, request: web.Request) -> Address | None:
         """The address of the user for whom an app's server calls, if it tells one in ``X-Forwarded-For``.

@@ -71,7 +71,7 @@ async def test_a_request_without_the_service_token_is_refused(auth: Auth) -> Non
 
 async def test_a_malformed_request_is_refused_by_field_and_never_echoed(auth: Auth) -> None:
     secret = fresh_secret().upper()
-    fields = {"ticket": "t", "secret": secret, "dialect": "maitian"}
+    fields = {"ticket": "t", "secret": secret, "address": "203.0.113.7", "dialect": "maitian"}
     headers = {"Authorization": f"Bearer {token_of(auth.settings)}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import Pool, connection
+from shared.postgres import Connection, Pool, connection
 
 PERIOD = timedelta(hours=1)
 
@@ -19,6 +19,14 @@ WAIT = """
     select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int
     from user_changes where user_id = $1
 """
+
+
+FORGET = "delete from user_changes where user_id = $1"
+
+
+async def forget_changes(conn: Connection, user_id: int) -> None:
+    """Forget the changes of an erased user, inside the caller's transaction. The id is never given again."""
+    await conn.execute(FORGET, user_id)
 
 
 class ChangeLimit:

@@ -8,6 +8,7 @@ from auth_service.accounts.events import password_changed, user_deleted, user_up
 from auth_service.accounts.known_network_store import forget_networks, remember_network
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
+from auth_service.changes.limit_store import forget_changes
 from auth_service.lifecycle.freed_number_store import free_number
 from auth_service.lifecycle.self_service import KeptSession
 from auth_service.sessions.events import session_revoked
@@ -101,6 +102,7 @@ class SelfServiceStore:
             ended = await end_sessions(conn, user_id)
             number = E164(stored.account.phone)
             await forget_networks(conn, user_id)
+            await forget_changes(conn, user_id)
             await free_number(conn, self._phones, number)
             await conn.execute(ANONYMISE_AUDIT_LOG, user_id, self._phones.ref(number))
             await audit_store.add_entry(conn, entry)

@@ -52,19 +52,20 @@ with correct_checks as (
     update verifications v set
         verified_at = coalesce(v.verified_at, now()),
         verified_network = case when v.verified_at is null then l.network_ref else v.verified_network end,
-        repeats = v.repeats + case when v.verified_at is null or l.with_secret then 0 else 1 end,
+        repeats = case
+            when v.verified_at is null or l.with_secret or v.verified_network is distinct from l.network_ref
+            then v.repeats else v.repeats + 1
+        end,
         tries = v.tries - case when l.is_known then 0 else 1 end,
         known_tries = v.known_tries - case when l.is_known then 1 else 0 end
     from locked_verifications l
     where v.verification_id = l.verification_id
-        and (
-            v.verified_at is null or l.with_secret or (
-                v.verified_network is not distinct from l.network_ref
-                and v.repeats < :max_repeats and now() < v.verified_at + :repeat_window::interval
-            )
-        )
     returning l.*, v.verified_at, v.purpose, v.created_at,
-        v.verified_network is distinct from l.network_ref as repeats_only
+        v.verified_network is distinct from l.network_ref as repeats_only,
+        l.is_first or l.with_secret or (
+            v.verified_network is not distinct from l.network_ref
+            and v.repeats <= :max_repeats and now() < v.verified_at + :repeat_window::interval
+        ) as is_usable
 ), verified_prefixes as (
     insert into prefix_traffic as t (starts_at, range, network, country, verified)
     select to_timestamp(floor(extract(epoch from created_at) / :bucket_seconds) * :bucket_seconds) as bucket,
@@ -80,4 +81,4 @@ with correct_checks as (
     insert into outbox (id, exchange, routing_key, body)
     select event_id, exchange, routing_key, body from verified where is_first
 )
-select verification_id, verified_at, now(), repeats_only from verified
+select verification_id, verified_at, now(), repeats_only from verified where is_usable

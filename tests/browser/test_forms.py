@@ -44,7 +44,8 @@ async def test_a_user_registers_with_the_code_of_the_inbox_page_and_logs_in(
 
     await expect(page.get_by_role("heading", name=REGISTERED[language])).to_be_focused()
     await page.click("#done a")
-    await user.fill(phone=number, password=PASSWORD)
+    await expect(page.locator("#phone")).to_have_value(number)  # carried over by a script, when it has loaded
+    await user.fill(password=PASSWORD)
     await page.click("#go")
     await expect(page.locator("#done h1")).to_be_focused()
     await expect(page.locator("#number")).to_have_text(f"+86{number}")

@@ -14,7 +14,8 @@ import aio_pika
 import asyncpg
 import pytest
 from stack.system import Stack
-from support.printed_consumer import DEAD, QUEUE, PrintedConsumer, node_modules
+from support.printed_consumer import DEAD, QUEUE, PrintedConsumer
+from support.tools import node_modules
 
 from auth_service.accounts.user_ids import USER_IDS
 from shared import outbox

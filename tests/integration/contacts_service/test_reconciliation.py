@@ -205,16 +205,20 @@ async def test_a_round_belongs_to_one_replica(postgres_url: str, database: str) 
         first, second = (
             RoundLeaseStore(connections, new_id(), hold_seconds=60, interval_seconds=600) for _ in range(2)
         )
-        assert [await first.begin(), await second.begin(), await second.extend()] == [True, False, False]
+        earlier = await first.begin()
+        assert earlier is not None
+        assert [await second.begin(), await second.extend()] == [None, False]
         await first.end()
-        assert [await first.begin(), await second.begin()] == [False, False]
+        assert [await first.begin(), await second.begin()] == [None, None]
 
         await set_lease(connections, "due_at = now()")
-        assert [await second.begin(), await first.begin()] == [True, False]
+        later = await second.begin()
+        assert later is not None
+        assert (later > earlier, await first.begin()) == (True, None)
         await set_lease(connections, "held_until = now()")  # the second replica died
-        assert [await first.begin(), await second.begin()] == [True, False]
+        assert [await first.begin(), await second.begin()] == [later, None]
         await first.release()
-        assert await second.begin()
+        assert await second.begin() == later
         await second.release()
 
 

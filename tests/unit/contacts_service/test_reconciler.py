@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -80,15 +81,17 @@ class Lease:
     is_due: bool = True
     is_held: bool = True
     ended: int = 0
+    due_at: datetime = datetime(2026, 11, 1, tzinfo=UTC)
 
-    async def begin(self) -> bool:
-        return self.is_due
+    async def begin(self) -> datetime | None:
+        return self.due_at if self.is_due else None
 
     async def extend(self) -> bool:
         return self.is_held
 
     async def end(self) -> None:
         self.ended += 1
+        self.due_at += timedelta(minutes=10)
 
 
 @dataclass
@@ -270,3 +273,33 @@ async def test_an_interrupted_round_continues_where_it_was(world: World) -> None
     assert await world.reconcile() == [(ANNA + 1_200, "missing")]
     assert world.accounts.compared[4].after == ANNA + 999
     assert world.lease.ended == 1
+
+
+async def test_a_round_after_one_that_another_replica_ended_compares_everyone(world: World) -> None:
+    ids = range(ANNA, ANNA + 2_000)
+    world.have(*(account(each) for each in ids))
+    world.show(*(row(each) for each in ids))
+    world.accounts.late_at = 3
+    with pytest.raises(ServiceError):
+        await world.reconcile()
+    world.accounts.late_at = -1
+
+    await world.lease.end()  # by the other replica
+    world.show(row(ANNA, nickname="by hand"))
+
+    assert await world.reconcile() == [(ANNA, "changed")]
+
+
+async def test_an_interrupted_round_does_not_continue_in_a_later_one_of_its_own(world: World) -> None:
+    ids = range(ANNA, ANNA + 2_000)
+    world.have(*(account(each) for each in ids))
+    world.show(*(row(each) for each in ids))
+    world.accounts.late_at = 3
+    with pytest.raises(ServiceError):
+        await world.reconcile()
+    world.accounts.late_at = -1
+    await world.reconcile()
+
+    world.show(row(ANNA, nickname="by hand"))
+
+    assert await world.reconcile() == [(ANNA, "changed")]

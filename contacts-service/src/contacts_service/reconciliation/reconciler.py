@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter as Counts
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
@@ -57,8 +58,8 @@ class AccountSource(Protocol):
 
 
 class RoundLease(Protocol):
-    async def begin(self) -> bool:
-        """Take the next round. False if it is not due yet, or another replica has it."""
+    async def begin(self) -> datetime | None:
+        """Take the next round, and return when it was due, which no other round was. None if it is not for us now."""
 
     async def extend(self) -> bool:
         """Keep the round. False if it was lost."""
@@ -89,12 +90,18 @@ class Reconciler:
         self._lease = lease
         self._has_backlog = has_backlog
         self._settle = settle
+        self._round: datetime | None = None
         self._compared_up_to = NO_USER
 
     async def run_if_due(self) -> None:
-        """One round, if it is due here. Raises ``ServiceError(UNAVAILABLE)``: then the next call goes on."""
-        if await self._has_backlog() or not await self._lease.begin():
+        """One round, if it is due here. Raises ``ServiceError(UNAVAILABLE)``: then the next call goes on.
+
+        It does so only in the same round: the next one, if another replica has ended this one, compares everyone.
+        """
+        if await self._has_backlog() or (due_round := await self._lease.begin()) is None:
             return
+        if due_round != self._round:
+            self._round, self._compared_up_to = due_round, NO_USER
         started, healed = time.monotonic(), Counts[str]()
         async for suspects in self._suspects():
             await self._settle()

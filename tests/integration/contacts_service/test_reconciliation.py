@@ -28,6 +28,10 @@ from shared.postgres import Pool, connection, pool, url_of
 
 DUE_AT = "select due_at from job_leases"
 SHOWN = "select phone_ref, nickname, visible from directory where user_id = $1"
+ADD_BY_HAND = """
+    insert into directory (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
+    values ($1, 1, 'by hand', '', true, 1, now())
+"""
 ROWS = "select count(*) from directory where user_id = any ($1::bigint[]) and phone_ref is not null"
 
 
@@ -120,6 +124,14 @@ async def test_users_changed_by_hand_are_right_again(world: World) -> None:
     for user_id, row in before.items():
         await until(partial(world.tables.fetchrow, SHOWN, user_id), row)
     await until(lambda: world.tables.fetchval(ROWS, [erased]), 1)
+
+
+async def test_rows_with_the_id_of_no_account_are_erased(world: World) -> None:
+    ids = [-(2**63), -1, 0, 2**63 - 1]
+    for user_id in ids:
+        await world.tables.execute(ADD_BY_HAND, user_id)
+
+    await until(lambda: world.tables.fetchval(ROWS, ids), 0)
 
 
 async def test_changes_that_passed_a_deleted_binding_by_are_found(world: World) -> None:

@@ -36,8 +36,8 @@ class Accounts:
     async def are_events_late(self) -> bool:
         return self.late or len(self.compared) == self.late_at
 
-    async def page(self, after: int, up_to: int, size: int) -> Sequence[VersionedUser]:
-        return [self.stored[each] for each in sorted(self.stored) if after < each <= up_to][:size]
+    async def page(self, first: int, up_to: int, size: int) -> Sequence[VersionedUser]:
+        return [self.stored[each] for each in sorted(self.stored) if first <= each <= up_to][:size]
 
     async def find(self, user_ids: Sequence[int]) -> Sequence[VersionedUser]:
         return [self.stored[each] for each in user_ids if each in self.stored]
@@ -60,8 +60,8 @@ class Directory:
     stored: dict[int, DirectoryRow] = field(default_factory=dict)
     corrected: list[tuple[int, str]] = field(default_factory=list)
 
-    async def page(self, after: int, size: int) -> Sequence[DirectoryRow]:
-        return [self.stored[each] for each in sorted(self.stored) if each > after][:size]
+    async def page(self, first: int, size: int) -> Sequence[DirectoryRow]:
+        return [self.stored[each] for each in sorted(self.stored) if each >= first][:size]
 
     async def rows(self, user_ids: Sequence[int]) -> Sequence[DirectoryRow]:
         return [self.stored[each] for each in user_ids if each in self.stored]
@@ -162,6 +162,14 @@ async def test_a_row_without_an_account_is_erased_above_every_version(world: Wor
     assert await world.reconcile() == [(ANNA, "erased")]
     assert world.directory.stored[ANNA] == row(ANNA, 2**31 - 1, ref=None)
     assert await world.reconcile() == [(ANNA, "erased")]
+
+
+@pytest.mark.parametrize("user_id", [-(2**63), -7, -1, 0, 1, 2**63 - 1])
+async def test_a_row_of_any_id_is_compared(world: World, user_id: int) -> None:
+    world.have(account(ANNA))
+    world.show(row(user_id, ref=8), row(ANNA))
+    assert await world.reconcile() == [(user_id, "erased")]
+    assert world.accounts.compared[-1].up_to == 2**63 - 1
 
 
 async def test_a_version_alone_is_no_difference(world: World) -> None:
@@ -271,7 +279,7 @@ async def test_an_interrupted_round_continues_where_it_was(world: World) -> None
     world.accounts.late_at = -1
 
     assert await world.reconcile() == [(ANNA + 1_200, "missing")]
-    assert world.accounts.compared[4].after == ANNA + 999
+    assert world.accounts.compared[4].first == ANNA + 1_000
     assert world.lease.ended == 1
 
 

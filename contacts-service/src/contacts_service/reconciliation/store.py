@@ -10,7 +10,7 @@ from shared.postgres import Pool, connection
 from shared.sql import load_sql
 
 COLUMNS = "user_id, phone_ref, nickname, avatar, visible, version"
-PAGE = f"select {COLUMNS} from directory where user_id > $1 order by user_id limit $2"  # noqa: S608  our own columns
+PAGE = f"select {COLUMNS} from directory where user_id >= $1 order by user_id limit $2"  # noqa: S608  our own columns
 ROWS = f"select {COLUMNS} from directory where user_id = any ($1::bigint[])"  # noqa: S608  as above
 
 CORRECT = load_sql("contacts_service.reconciliation", "correct.sql")
@@ -43,10 +43,10 @@ class ReconciliationStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def page(self, after: int, size: int) -> Sequence[DirectoryRow]:
-        """The next rows above ``after``, by user id, with those of erased users."""
+    async def page(self, first: int, size: int) -> Sequence[DirectoryRow]:
+        """The rows from ``first`` on, by user id, with those of erased users."""
         async with connection(self._pool) as conn:
-            return [DirectoryRow(*row) for row in await conn.fetch(PAGE, after, size)]
+            return [DirectoryRow(*row) for row in await conn.fetch(PAGE, first, size)]
 
     async def rows(self, user_ids: Sequence[int]) -> Sequence[DirectoryRow]:
         """The rows of these users."""

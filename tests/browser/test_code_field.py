@@ -7,6 +7,7 @@ from support.browser import Visit, Visiting
 from support.database import Tables
 
 PASSWORD = "sesame, 42"
+LIMITED = "Too many incorrect codes were entered. Try again later, or from the network that you usually use."
 DEAD = {"en": "This code is no longer valid. Request a new one", "zh": "该验证码已失效，请重新获取"}
 INCORRECT = {"en": "The code is incorrect", "zh": "验证码不正确"}
 
@@ -141,3 +142,27 @@ async def test_a_reset_tells_when_a_code_is_dead(visit: Visiting, app: App, tabl
     *earlier, last = await submit_wrong_codes(user, await app.code(number), 5)
     assert all("incorrect" in error for error in earlier)
     assert last == DEAD["en"]
+
+
+async def test_a_reset_sends_nobody_to_a_new_code_that_would_not_help(
+    visit: Visiting, app: App, tables: Tables
+) -> None:
+    number = fresh_number()
+    await app.register(number, PASSWORD)
+    user = await visit()
+    await user.form("reset")
+    endings = []
+    for _ in range(2):
+        await tables.age(number, 61)
+        await user.page.evaluate("sessionStorage.clear()")  # the clock of the page does not age with the tables
+        await user.page.reload()
+        await user.fill(phone=number, password=PASSWORD + "!", confirm=PASSWORD + "!")
+        await user.page.click("#send")
+        code = await app.code(number)
+        endings.append((await submit_wrong_codes(user, code, 5))[-1])
+
+    assert endings == [DEAD["en"], LIMITED]
+    await user.fill(code=code)  # the right one
+    async with user.page.expect_response(lambda response: response.request.method == "POST"):
+        await user.page.click("#go")
+    assert await user.error_of("code") == LIMITED

@@ -284,6 +284,10 @@ def test_a_refusal_that_tells_the_tries_left_says_what_to_do() -> None:
     assert "try again" in alive["detail"]
     assert "Request a new one" in dead["detail"]
     assert examples["native.code_refused"]["value"].keys() == dead.keys() - {"tries_left"}
+    limited = examples["native.code_refused.limited"]["value"]
+    assert limited.keys() == dead.keys() - {"tries_left"}
+    assert "Try again later" in limited["detail"]
+    assert "new" not in limited["detail"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

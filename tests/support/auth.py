@@ -173,6 +173,13 @@ class Auth:
         )
         return [row["action"] for row in rows]
 
+    async def networks(self, number: E164) -> list[tuple[str, str]]:
+        """The actions in the audit log about a number, each with its network, oldest first."""
+        rows = await self.database.fetch(
+            "select action, network from audit_log where phone_ref = $1 order by at, id", self.phones.ref(number)
+        )
+        return [tuple(row) for row in rows]
+
     async def wait_for_locks(self, statements: int) -> None:
         """Wait until this many statements in the database wait for a lock."""
         waiting = (

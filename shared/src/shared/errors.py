@@ -67,7 +67,8 @@ class ServiceError(Exception):
 
     ``retry_after`` is in whole seconds, at least 1; the refusal of an outage always has one. ``field`` is the name of
     the wrong parameter, never its value. ``tries_left`` is how often the holder of a challenge may still enter its
-    code: at 0 no code passes it any more.
+    code: at 0 no code passes it any more, and a new one helps. ``is_limited`` says in its place that a new one does not
+    help: too many incorrect codes count on the number or on the caller's network.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class ServiceError(Exception):
         retry_after: int | None = None,
         field: str | None = None,
         tries_left: int | None = None,
+        is_limited: bool = False,
     ) -> None:
         super().__init__(code.value)
         self.code = code
         self.retry_after = 1 if retry_after is None and code in OUTAGES else retry_after
         self.field = field
         self.tries_left = tries_left
+        self.is_limited = is_limited
 
 
 def unavailable(retry_after: int = 1) -> ServiceError:

@@ -5,11 +5,21 @@ from datetime import timedelta
 from functools import partial
 from uuid import uuid4
 
-from support.auth import HOME, Auth, code_login, fresh_address, fresh_number, fresh_secret, refusal
+from support.auth import (
+    HOME,
+    Auth,
+    code_login,
+    fresh_address,
+    fresh_number,
+    fresh_secret,
+    password_reset,
+    refusal,
+    registration,
+)
 from support.patience import until_accepted
 
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import LOG_IN_WITH_CODE
+from shared.internal_api.auth import LOG_IN_WITH_CODE, REGISTER, RESET_PASSWORD
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 from shared.tickets import MAX_REPEATS, REPEAT_WINDOW
@@ -76,6 +86,25 @@ async def test_a_ticket_that_only_repeats_opens_nothing(auth: Auth) -> None:
     ticket = auth.ticket(number, Purpose.SIGN_IN, verification_id=verification_id)
     assert await auth.call(LOG_IN_WITH_CODE, code_login(ticket, address=HOME))
     assert await refusal(auth.call(LOG_IN_WITH_CODE, code_login(repeating))) is ErrorCode.CODE_REFUSED
+
+
+async def test_the_audit_log_has_the_app_where_its_server_did_not_tell_the_address(auth: Auth) -> None:
+    number, untold = fresh_number(), {"address": None, "app": "shop"}
+    too_early = code_login(auth.ticket(number, Purpose.SIGN_IN), **untold)
+    assert await refusal(auth.call(LOG_IN_WITH_CODE, too_early)) is ErrorCode.NO_ACCOUNT
+    await auth.call(REGISTER, registration(auth.ticket(number), fresh_secret(), **untold))
+    await auth.call(LOG_IN_WITH_CODE, code_login(auth.ticket(number, Purpose.SIGN_IN), **untold))
+    reset = password_reset(auth.ticket(number, Purpose.RESET_PASSWORD), fresh_secret(), **untold)
+    await auth.call(RESET_PASSWORD, reset)
+    await auth.call(LOG_IN_WITH_CODE, code_login(auth.ticket(number, Purpose.SIGN_IN), address=HOME, app="shop"))
+
+    assert await auth.networks(number) == [
+        ("log_in_with_code.refused", "app shop"),
+        ("register.succeeded", "app shop"),
+        ("log_in_with_code.succeeded", "app shop"),
+        ("reset_password.succeeded", "app shop"),
+        ("log_in_with_code.succeeded", "2001:db8::/56"),
+    ]
 
 
 async def test_a_log_in_needs_a_ticket_for_that_purpose_and_an_account(auth: Auth) -> None:

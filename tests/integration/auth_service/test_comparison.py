@@ -36,7 +36,7 @@ async def test_equal_digests_are_equal_and_others_come_with_the_users(auth: Auth
     account = (await auth.register(fresh_number(), fresh_secret())).account
     await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=account.user_id, discoverable=False))
     shown = DirectoryUser(account.user_id, auth.phones.ref(account.phone), account.nickname, "", visible=False)
-    only = {"after": account.user_id - 1, "up_to": account.user_id}
+    only = {"first": account.user_id, "up_to": account.user_id}
 
     assert (await auth.call(COMPARE_USERS, CompareUsers(**only, digest=digest_of([shown])))).is_equal
     differing = await auth.call(COMPARE_USERS, CompareUsers(**only, digest=digest_of([])))
@@ -52,12 +52,12 @@ async def test_a_long_range_is_answered_with_its_first_page(auth: Auth) -> None:
         "select 8000000000000000 + n, '+861370' || lpad(n::text, 7, '0'), 'user', 'tel', 'ios' "
         "from generate_series(1, 700) as n"
     )
-    everything = CompareUsers(after=8_000_000_000_000_000, up_to=MAX_USER_ID, digest=digest_of([]))
+    everything = CompareUsers(first=8_000_000_000_000_001, up_to=MAX_USER_ID, digest=digest_of([]))
 
     first = await auth.call(COMPARE_USERS, everything)
 
     assert (first.is_equal, len(first.users), first.up_to) == (False, 500, first.users[-1].user.user_id)
-    rest = await auth.call(COMPARE_USERS, everything.model_copy(update={"after": first.up_to}))
+    rest = await auth.call(COMPARE_USERS, everything.model_copy(update={"first": first.up_to + 1}))
     assert len({each.user.user_id for each in (*first.users, *rest.users)}) == len(first.users) + len(rest.users) >= 700
 
 

@@ -28,6 +28,10 @@ from shared.postgres import Pool, connection, pool, url_of
 
 DUE_AT = "select due_at from job_leases"
 SHOWN = "select phone_ref, nickname, visible from directory where user_id = $1"
+ADD_BY_HAND = """
+    insert into directory (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
+    values ($1, 1, 'by hand', '', true, 1, now())
+"""
 ROWS = "select count(*) from directory where user_id = any ($1::bigint[]) and phone_ref is not null"
 
 
@@ -122,6 +126,14 @@ async def test_users_changed_by_hand_are_right_again(world: World) -> None:
     await until(lambda: world.tables.fetchval(ROWS, [erased]), 1)
 
 
+async def test_rows_with_the_id_of_no_account_are_erased(world: World) -> None:
+    ids = [-(2**63), -1, 0, 2**63 - 1]
+    for user_id in ids:
+        await world.tables.execute(ADD_BY_HAND, user_id)
+
+    await until(lambda: world.tables.fetchval(ROWS, ids), 0)
+
+
 async def test_changes_that_passed_a_deleted_binding_by_are_found(world: World) -> None:
     ids = await world.register(6)
     await world.unbind()
@@ -205,16 +217,20 @@ async def test_a_round_belongs_to_one_replica(postgres_url: str, database: str) 
         first, second = (
             RoundLeaseStore(connections, new_id(), hold_seconds=60, interval_seconds=600) for _ in range(2)
         )
-        assert [await first.begin(), await second.begin(), await second.extend()] == [True, False, False]
+        earlier = await first.begin()
+        assert earlier is not None
+        assert [await second.begin(), await second.extend()] == [None, False]
         await first.end()
-        assert [await first.begin(), await second.begin()] == [False, False]
+        assert [await first.begin(), await second.begin()] == [None, None]
 
         await set_lease(connections, "due_at = now()")
-        assert [await second.begin(), await first.begin()] == [True, False]
+        later = await second.begin()
+        assert later is not None
+        assert (later > earlier, await first.begin()) == (True, None)
         await set_lease(connections, "held_until = now()")  # the second replica died
-        assert [await first.begin(), await second.begin()] == [True, False]
+        assert [await first.begin(), await second.begin()] == [later, None]
         await first.release()
-        assert await second.begin()
+        assert await second.begin() == later
         await second.release()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -35,8 +36,8 @@ class Accounts:
     async def are_events_late(self) -> bool:
         return self.late or len(self.compared) == self.late_at
 
-    async def page(self, after: int, up_to: int, size: int) -> Sequence[VersionedUser]:
-        return [self.stored[each] for each in sorted(self.stored) if after < each <= up_to][:size]
+    async def page(self, first: int, up_to: int, size: int) -> Sequence[VersionedUser]:
+        return [self.stored[each] for each in sorted(self.stored) if first <= each <= up_to][:size]
 
     async def find(self, user_ids: Sequence[int]) -> Sequence[VersionedUser]:
         return [self.stored[each] for each in user_ids if each in self.stored]
@@ -59,8 +60,8 @@ class Directory:
     stored: dict[int, DirectoryRow] = field(default_factory=dict)
     corrected: list[tuple[int, str]] = field(default_factory=list)
 
-    async def page(self, after: int, size: int) -> Sequence[DirectoryRow]:
-        return [self.stored[each] for each in sorted(self.stored) if each > after][:size]
+    async def page(self, first: int, size: int) -> Sequence[DirectoryRow]:
+        return [self.stored[each] for each in sorted(self.stored) if each >= first][:size]
 
     async def rows(self, user_ids: Sequence[int]) -> Sequence[DirectoryRow]:
         return [self.stored[each] for each in user_ids if each in self.stored]
@@ -80,15 +81,17 @@ class Lease:
     is_due: bool = True
     is_held: bool = True
     ended: int = 0
+    due_at: datetime = datetime(2026, 11, 1, tzinfo=UTC)
 
-    async def begin(self) -> bool:
-        return self.is_due
+    async def begin(self) -> datetime | None:
+        return self.due_at if self.is_due else None
 
     async def extend(self) -> bool:
         return self.is_held
 
     async def end(self) -> None:
         self.ended += 1
+        self.due_at += timedelta(minutes=10)
 
 
 @dataclass
@@ -159,6 +162,14 @@ async def test_a_row_without_an_account_is_erased_above_every_version(world: Wor
     assert await world.reconcile() == [(ANNA, "erased")]
     assert world.directory.stored[ANNA] == row(ANNA, 2**31 - 1, ref=None)
     assert await world.reconcile() == [(ANNA, "erased")]
+
+
+@pytest.mark.parametrize("user_id", [-(2**63), -7, -1, 0, 1, 2**63 - 1])
+async def test_a_row_of_any_id_is_compared(world: World, user_id: int) -> None:
+    world.have(account(ANNA))
+    world.show(row(user_id, ref=8), row(ANNA))
+    assert await world.reconcile() == [(user_id, "erased")]
+    assert world.accounts.compared[-1].up_to == 2**63 - 1
 
 
 async def test_a_version_alone_is_no_difference(world: World) -> None:
@@ -268,5 +279,35 @@ async def test_an_interrupted_round_continues_where_it_was(world: World) -> None
     world.accounts.late_at = -1
 
     assert await world.reconcile() == [(ANNA + 1_200, "missing")]
-    assert world.accounts.compared[4].after == ANNA + 999
+    assert world.accounts.compared[4].first == ANNA + 1_000
     assert world.lease.ended == 1
+
+
+async def test_a_round_after_one_that_another_replica_ended_compares_everyone(world: World) -> None:
+    ids = range(ANNA, ANNA + 2_000)
+    world.have(*(account(each) for each in ids))
+    world.show(*(row(each) for each in ids))
+    world.accounts.late_at = 3
+    with pytest.raises(ServiceError):
+        await world.reconcile()
+    world.accounts.late_at = -1
+
+    await world.lease.end()  # by the other replica
+    world.show(row(ANNA, nickname="by hand"))
+
+    assert await world.reconcile() == [(ANNA, "changed")]
+
+
+async def test_an_interrupted_round_does_not_continue_in_a_later_one_of_its_own(world: World) -> None:
+    ids = range(ANNA, ANNA + 2_000)
+    world.have(*(account(each) for each in ids))
+    world.show(*(row(each) for each in ids))
+    world.accounts.late_at = 3
+    with pytest.raises(ServiceError):
+        await world.reconcile()
+    world.accounts.late_at = -1
+    await world.reconcile()
+
+    world.show(row(ANNA, nickname="by hand"))
+
+    assert await world.reconcile() == [(ANNA, "changed")]

@@ -1,4 +1,4 @@
-"""A body of two kinds is read as the kind that more of its fields belong to."""
+"""A body of two kinds is read as the first if it is complete, and else as the kind that more of its fields belong to."""
 
 import asyncio
 import json
@@ -69,6 +69,23 @@ async def test_a_client_with_one_class_for_both_kinds_leaves_the_other_fields_em
     """So do the clients that openapi-generator makes for Kotlin and Dart."""
     sent = {name: nothing if value is ... else value for name, value in fields.items()}
     assert type(await read(models, sent)) is expected
+
+
+@pytest.mark.parametrize(
+    ("models", "fields", "expected"),
+    [
+        (CHECK, {"challenge": "1", "code": "2", "phone": "3", "purpose": "sign_up"}, CheckChallenge),
+        (CHECK, {"phone": "3", "purpose": "sign_up", "code": "2", "challenge": "1"}, CheckChallenge),
+        (CHECK, {"challenge": "1", "code": "2", "phone": "3"}, CheckChallenge),
+        (LOG_IN, {"ticket": "1", "phone": "2", "password": "3"}, LogInWithPassword),
+        (SET, {"ticket": "1", "password": "2", "current": "3"}, ChangePassword),
+    ],
+)
+async def test_a_body_of_both_kinds_is_the_first_one(
+    models: Any, fields: dict[str, Any], expected: type[Parameters]
+) -> None:
+    """The holder of a challenge is told the tries left, also if they send the number and the purpose with it."""
+    assert type(await read(models, fields)) is expected
 
 
 @pytest.mark.parametrize(

@@ -65,14 +65,15 @@ def test_each_detail_tells_its_refusal_from_all_others(language: str) -> None:
 @pytest.mark.parametrize("language", TEXTS)
 def test_the_holder_of_a_challenge_reads_whether_to_try_again(language: str) -> None:
     token = ACCEPT_LANGUAGE.set(language)
-    documents = [
-        json.loads(problem(ServiceError(ErrorCode.CODE_REFUSED, tries_left=left)).body) for left in (None, 4, 1, 0)
-    ]
+    refusals = [ServiceError(ErrorCode.CODE_REFUSED, tries_left=left) for left in (None, 4, 1, 0)]
+    refusals.append(ServiceError(ErrorCode.CODE_REFUSED, is_limited=True))
+    documents = [json.loads(problem(refusal).body) for refusal in refusals]
     ACCEPT_LANGUAGE.reset(token)
 
-    assert [document.get("tries_left") for document in documents] == [None, 4, 1, 0]
+    assert [document.get("tries_left") for document in documents] == [None, 4, 1, 0, None]
+    assert "is_limited" not in documents[-1]
     details = [document["detail"] for document in documents]
-    assert len(set(details)) == 4
+    assert len(set(details)) == 5
     assert "4" in details[1]
     assert "1" in details[2]
     assert not any(digit in details[3] for digit in "0123456789")

@@ -7,6 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
+from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.client import InternalClient
+from shared.internal_api.endpoint import Empty
+from shared.internal_api.server import problem
+from shared.internal_api.sms import LIST_RECEIPT_SENDERS
 from shared.internal_api.upstream import Upstream, upstream
 from shared.trace import Cause
 
@@ -41,6 +46,34 @@ async def request_of(reader: Reader) -> bytes:
 
 def response(body: bytes, *, status: str = "200 OK", extra: bytes = b"") -> bytes:
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode() + extra + b"\r\n" + body
+
+
+class Refusing:
+    """Refuses each call, as our services do."""
+
+    def __init__(self, error: ServiceError) -> None:
+        self._error = error
+
+    async def post(self, path: str, body: bytes, cause: Cause) -> tuple[int, bytes]:  # noqa: ARG002  the port names them
+        response = problem(self._error)
+        return response.status, bytes(response.body)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServiceError(ErrorCode.COOLDOWN, retry_after=42),
+        ServiceError(ErrorCode.PARAMETER_MISSING, field="phone"),
+        ServiceError(ErrorCode.CODE_REFUSED),
+        ServiceError(ErrorCode.CODE_REFUSED, tries_left=0),
+        ServiceError(ErrorCode.CODE_REFUSED, is_limited=True),
+    ],
+    ids=str,
+)
+async def test_a_refusal_crosses_to_the_caller_as_it_is(error: ServiceError) -> None:
+    with pytest.raises(ServiceError) as refusal:
+        await InternalClient(Refusing(error)).call(LIST_RECEIPT_SENDERS, Empty())
+    assert vars(refusal.value) == vars(error)
 
 
 async def test_connections_to_our_servers_are_reused() -> None:

@@ -11,8 +11,8 @@ class UserRepository(Protocol):
     async def are_events_late(self) -> bool:
         """Whether events have waited in the outbox for long, so that every copy is late too."""
 
-    async def page(self, after: int, up_to: int, size: int) -> Sequence[VersionedUser]:
-        """The next users above ``after`` and up to ``up_to``, by user id."""
+    async def page(self, first: int, up_to: int, size: int) -> Sequence[VersionedUser]:
+        """The users from ``first`` to ``up_to``, by user id."""
 
     async def find(self, user_ids: Sequence[int]) -> Sequence[VersionedUser]:
         """The users of these ids that have an account, in any order."""
@@ -28,7 +28,7 @@ class UserComparison:
         """Compare one range of users. Raises ``ServiceError(UNAVAILABLE)``, also while events are late."""
         await self._refuse_if_late()
         # One more than a page: a range with more users than the caller's page can hold is never equal to it.
-        users = await self._users.page(request.after, request.up_to, PAGE_USERS + 1)
+        users = await self._users.page(request.first, request.up_to, PAGE_USERS + 1)
         if digest_of(found.user for found in users) == request.digest:
             return ComparedUsers(is_equal=True, up_to=request.up_to, users=[])
         page = users[:PAGE_USERS]

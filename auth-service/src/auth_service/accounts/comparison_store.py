@@ -13,7 +13,7 @@ COLUMNS = """
     extract(epoch from updated_at)::float8 as changed_at
 """
 
-PAGE = f"select {COLUMNS} from accounts where user_id > $1 and user_id <= $2 order by user_id limit $3"  # noqa: S608  our own list of columns
+PAGE = f"select {COLUMNS} from accounts where user_id between $1 and $2 order by user_id limit $3"  # noqa: S608  our own list of columns
 FIND = f"select {COLUMNS} from accounts where user_id = any ($1::bigint[])"  # noqa: S608  as above
 
 LATE = "select exists (select from outbox where parked_at is null and created_at < now() - interval '10 seconds')"
@@ -31,10 +31,10 @@ class UserStore:
         async with connection(self._pool) as conn:
             return bool(await conn.fetchval(LATE))
 
-    async def page(self, after: int, up_to: int, size: int) -> Sequence[VersionedUser]:
-        """The next users above ``after`` and up to ``up_to``, by user id."""
+    async def page(self, first: int, up_to: int, size: int) -> Sequence[VersionedUser]:
+        """The users from ``first`` to ``up_to``, by user id."""
         async with connection(self._pool) as conn:
-            return self._users(await conn.fetch(PAGE, after, up_to, size))
+            return self._users(await conn.fetch(PAGE, first, up_to, size))
 
     async def find(self, user_ids: Sequence[int]) -> Sequence[VersionedUser]:
         """The users of these ids that have an account, in any order."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter as Counts
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from prometheus_client import Counter, Gauge
 from contacts_service.reconciliation.model import Difference, DirectoryRow, differences
 from shared.internal_api.directory import (
     MAX_USER_ID,
+    MIN_USER_ID,
     PAGE_USERS,
     ComparedUsers,
     CompareUsers,
@@ -22,9 +24,6 @@ from shared.internal_api.directory import (
 
 PAUSE_SECONDS = 0.1
 """Between two pages: the work is spread out, so that matching and log-in do not notice it."""
-
-NO_USER = -1
-"""Below every user id."""
 
 MAX_SUSPECTS = 200_000
 """Differences in memory at once, some 40 MB. More of them are corrected in several turns."""
@@ -38,8 +37,8 @@ Suspects = dict[int, int]
 
 
 class ComparedDirectory(Protocol):
-    async def page(self, after: int, size: int) -> Sequence[DirectoryRow]:
-        """The next rows above ``after``, by user id, with those of erased users."""
+    async def page(self, first: int, size: int) -> Sequence[DirectoryRow]:
+        """The rows from ``first`` on, by user id, with those of erased users."""
 
     async def rows(self, user_ids: Sequence[int]) -> Sequence[DirectoryRow]:
         """The rows of these users."""
@@ -57,8 +56,8 @@ class AccountSource(Protocol):
 
 
 class RoundLease(Protocol):
-    async def begin(self) -> bool:
-        """Take the next round. False if it is not due yet, or another replica has it."""
+    async def begin(self) -> datetime | None:
+        """Take the next round, and return when it was due, which no other round was. None if it is not for us now."""
 
     async def extend(self) -> bool:
         """Keep the round. False if it was lost."""
@@ -89,12 +88,18 @@ class Reconciler:
         self._lease = lease
         self._has_backlog = has_backlog
         self._settle = settle
-        self._compared_up_to = NO_USER
+        self._round: datetime | None = None
+        self._first_to_compare = MIN_USER_ID
 
     async def run_if_due(self) -> None:
-        """One round, if it is due here. Raises ``ServiceError(UNAVAILABLE)``: then the next call goes on."""
-        if await self._has_backlog() or not await self._lease.begin():
+        """One round, if it is due here. Raises ``ServiceError(UNAVAILABLE)``: then the next call goes on.
+
+        It does so only in the same round: the next one, if another replica has ended this one, compares everyone.
+        """
+        if await self._has_backlog() or (due_round := await self._lease.begin()) is None:
             return
+        if due_round != self._round:
+            self._round, self._first_to_compare = due_round, MIN_USER_ID
         started, healed = time.monotonic(), Counts[str]()
         async for suspects in self._suspects():
             await self._settle()
@@ -103,7 +108,7 @@ class Reconciler:
             healed += await self._correct(suspects)
         if not await self._lease.extend():
             return
-        self._compared_up_to = NO_USER
+        self._first_to_compare = MIN_USER_ID
         await self._lease.end()
         COMPARED_AT.set_to_current_time()
         log.info("directory.compared", healed=dict(healed), seconds=round(time.monotonic() - started, 1))
@@ -111,25 +116,26 @@ class Reconciler:
     async def _suspects(self) -> AsyncIterator[Suspects]:
         """The differences of a first look at everyone, in turns of at most about ``MAX_SUSPECTS``."""
         suspects: Suspects = {}
-        after = self._compared_up_to
-        while after < MAX_USER_ID and await self._lease.extend():
-            after, found = await self._compare_page(after)
+        first = self._first_to_compare
+        while first <= MAX_USER_ID and await self._lease.extend():
+            up_to, found = await self._compare_page(first)
+            first = up_to + 1
             suspects |= {each.user_id: _hash(each) for each in found}
             if len(suspects) >= MAX_SUSPECTS:
                 yield suspects
                 suspects = {}
             if not suspects:
-                self._compared_up_to = after
+                self._first_to_compare = first
             await asyncio.sleep(PAUSE_SECONDS if not found else 0)
         if suspects:
             yield suspects
 
-    async def _compare_page(self, after: int) -> tuple[int, Sequence[Difference]]:
+    async def _compare_page(self, first: int) -> tuple[int, Sequence[Difference]]:
         """Compare the users of one page. Returns the last user id that was compared, and what differs."""
-        rows = await self._directory.page(after, PAGE_USERS)
+        rows = await self._directory.page(first, PAGE_USERS)
         up_to = rows[-1].user_id if len(rows) == PAGE_USERS else MAX_USER_ID
         digest = digest_of(user for row in rows if (user := row.user))
-        compared = await self._accounts.compare(CompareUsers(after=after, up_to=up_to, digest=digest))
+        compared = await self._accounts.compare(CompareUsers(first=first, up_to=up_to, digest=digest))
         if compared.is_equal:
             return compared.up_to, ()
         by_id = {row.user_id: row for row in rows if row.user_id <= compared.up_to}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from contacts_service.reconciliation.model import Difference, DirectoryRow
@@ -9,7 +10,7 @@ from shared.postgres import Pool, connection
 from shared.sql import load_sql
 
 COLUMNS = "user_id, phone_ref, nickname, avatar, visible, version"
-PAGE = f"select {COLUMNS} from directory where user_id > $1 order by user_id limit $2"  # noqa: S608  our own columns
+PAGE = f"select {COLUMNS} from directory where user_id >= $1 order by user_id limit $2"  # noqa: S608  our own columns
 ROWS = f"select {COLUMNS} from directory where user_id = any ($1::bigint[])"  # noqa: S608  as above
 
 CORRECT = load_sql("contacts_service.reconciliation", "correct.sql")
@@ -20,12 +21,12 @@ ERASED_VERSION = 2**31 - 1
 BEGIN = """
     update job_leases set holder = $2, held_until = now() + make_interval(secs => $3)
     where name = $1 and due_at <= now() and (held_until <= now() or holder = $2)
-    returning true
+    returning due_at
 """
 EXTEND = """
     update job_leases set held_until = now() + make_interval(secs => $3)
     where name = $1 and holder = $2 and held_until > now()
-    returning true
+    returning due_at
 """
 END = """
     update job_leases set held_until = now(), due_at = now() + make_interval(secs => $3)
@@ -42,10 +43,10 @@ class ReconciliationStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def page(self, after: int, size: int) -> Sequence[DirectoryRow]:
-        """The next rows above ``after``, by user id, with those of erased users."""
+    async def page(self, first: int, size: int) -> Sequence[DirectoryRow]:
+        """The rows from ``first`` on, by user id, with those of erased users."""
         async with connection(self._pool) as conn:
-            return [DirectoryRow(*row) for row in await conn.fetch(PAGE, after, size)]
+            return [DirectoryRow(*row) for row in await conn.fetch(PAGE, first, size)]
 
     async def rows(self, user_ids: Sequence[int]) -> Sequence[DirectoryRow]:
         """The rows of these users."""
@@ -71,15 +72,15 @@ class RoundLeaseStore:
         self._interval_seconds = interval_seconds
         self._extended_at = 0.0
 
-    async def begin(self) -> bool:
-        """Take the next round. False if it is not due yet, or another replica has it."""
-        return await self._is_held(BEGIN)
+    async def begin(self) -> datetime | None:
+        """Take the next round, and return when it was due. None if it is not due yet, or another replica has it."""
+        return await self._hold(BEGIN)
 
     async def extend(self) -> bool:
         """Keep the round. False if it was lost. PostgreSQL is asked after a quarter of the time at the earliest."""
         if time.monotonic() - self._extended_at < self._hold_seconds / 4:
             return True
-        return await self._is_held(EXTEND)
+        return await self._hold(EXTEND) is not None
 
     async def end(self) -> None:
         """The round is over: the next one is due after the interval."""
@@ -91,12 +92,12 @@ class RoundLeaseStore:
         async with connection(self._pool) as conn:
             await conn.execute(RELEASE, JOB, self._holder)
 
-    async def _is_held(self, statement: str) -> bool:
+    async def _hold(self, statement: str) -> datetime | None:
         asked_at = time.monotonic()
         async with connection(self._pool) as conn:
-            is_held = bool(await conn.fetchval(statement, JOB, self._holder, self._hold_seconds))
-        self._extended_at = asked_at if is_held else 0.0
-        return is_held
+            due_at: datetime | None = await conn.fetchval(statement, JOB, self._holder, self._hold_seconds)
+        self._extended_at = 0.0 if due_at is None else asked_at
+        return due_at
 
 
 def _correction(difference: Difference) -> tuple[object, ...]:

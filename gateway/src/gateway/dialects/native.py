@@ -70,12 +70,15 @@ async def send_code(request: web.Request) -> web.Response:
     takes=(CheckChallenge, CheckNumber),
     returns=CodeChecked,
     refuses=refusals.CHECK_CODE,
-    variants=[ServiceError(ErrorCode.CODE_REFUSED, tries_left=left) for left in (4, 0)],
+    variants=[
+        *(ServiceError(ErrorCode.CODE_REFUSED, tries_left=left) for left in (4, 0)),
+        ServiceError(ErrorCode.CODE_REFUSED, is_limited=True),
+    ],
 )
 async def check_code(request: web.Request) -> web.Response:
     """Exchange a code for a ticket, which is valid for ten minutes and for the purpose of the code.
 
-    A refusal has ``tries_left`` if the request has a challenge.
+    A refusal has ``tries_left`` if the request has a challenge, unless a new code would not help either.
     """
     fields = await read_one_of(request, CheckChallenge, CheckNumber)
     purpose, subject = _subject(request, fields)

@@ -152,6 +152,7 @@ def _example(dialect: Dialect, group: list[tuple[ServiceError, web.Response]]) -
     fields = {error.field for error, _ in group if error.field}
     name = error.code.value + (f".{fields.pop()}" if len(fields) == 1 else "")
     name += "" if error.tries_left is None else f".{error.tries_left}_tries_left"
+    name += ".limited" if error.is_limited else ""
     cause = " ".join(CAUSES[code] for code in codes)
     has_retry_after = any(error.retry_after for error, _ in group)
     return RefusalExample(name, codes, cause, response.status, response.content_type, has_retry_after, body)

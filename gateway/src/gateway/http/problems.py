@@ -109,13 +109,18 @@ BODY_DETAILS = {
 
 
 CODE_DETAILS = {
-    "zh": ("验证码已失效，请重新获取。", "验证码错误，请检查后重试，还可以再试 {} 次。"),
-    "en": (
-        "This code is no longer valid. Request a new one.",
-        "The code is incorrect. Check it and try again. Tries left: {}.",
-    ),
+    "zh": {
+        "dead": "验证码已失效，请重新获取。",
+        "alive": "验证码错误，请检查后重试，还可以再试 {} 次。",
+        "limited": "验证码输错次数过多，请稍后再试，或使用常用网络。",
+    },
+    "en": {
+        "dead": "This code is no longer valid. Request a new one.",
+        "alive": "The code is incorrect. Check it and try again. Tries left: {}.",
+        "limited": "Too many incorrect codes were entered. Try again later, or from the network that you usually use.",
+    },
 }
-"""What the holder of a challenge is told: that the code is dead, or how many tries it has left."""
+"""What the holder of a challenge is told: how many tries the code has left, that only a new one helps, or none does."""
 
 
 class Problem(ResponseBody):
@@ -138,8 +143,9 @@ def problem(error: ServiceError) -> web.Response:
     if isinstance(error, BodyError):
         detail = BODY_DETAILS[language][error.fault]
     if error.tries_left is not None:
-        dead, alive = CODE_DETAILS[language]
-        detail = alive.format(error.tries_left) if error.tries_left else dead
+        detail = CODE_DETAILS[language]["alive" if error.tries_left else "dead"].format(error.tries_left)
+    if error.is_limited:
+        detail = CODE_DETAILS[language]["limited"]
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
     wait = 0 if error.retry_after is None else max(1, error.retry_after)
     if wait:

@@ -83,16 +83,19 @@ async def read_parameters(
 async def read_one_of(
     request: web.Request, first: type[ParametersT], second: type[OtherParametersT]
 ) -> ParametersT | OtherParametersT:
-    """Read the body of a call that takes either of two models: the one that more of the fields belong to alone.
+    """Read the body of a call that takes either of two models.
 
-    It is the first of them if that does not decide. An empty field does not count: some generators of clients make one
-    class of both models, and its users leave empty what they do not need. Raises as ``read_parameters`` does.
+    It is the first model, unless the fields that only one model has speak for the second: more of them are given, and
+    those of the first are not complete. An empty field does not count: some generators of clients make one class of
+    both models, and its users leave empty what they do not need. Raises as ``read_parameters`` does.
     """
     fields = await read_fields(request, SMALL_BODY_BYTES, ())
-    of_first, of_second = (
-        [name for name in names if fields.get(name) not in (None, "")] for names in _distinct_fields(first, second)
+    of_first, of_second = _distinct_fields(first, second)
+    given_of_first, given_of_second = (
+        [name for name in names if fields.get(name) not in (None, "")] for names in (of_first, of_second)
     )
-    return _parse(second, fields) if len(of_second) > len(of_first) else _parse(first, fields)
+    is_second = given_of_first != of_first and len(given_of_second) > len(given_of_first)
+    return _parse(second if is_second else first, fields)
 
 
 def _parse(model: type[ParametersT], fields: dict[str, Any]) -> ParametersT:

@@ -95,7 +95,10 @@ PROBLEMS = {
     "Problem.code": FieldDoc("The kind of problem, for programs."),
     "retry_after": FieldDoc("Seconds to wait before trying again, as in `Retry-After`.", 42),
     "field": FieldDoc("The name of the parameter that is wrong.", "phone"),
-    "tries_left": FieldDoc("How often the code of this challenge may still be tried. At 0, request a new code.", 4),
+    "tries_left": FieldDoc(
+        "How often the code of this challenge may still be tried. At 0, request a new code; absent if none would help.",
+        4,
+    ),
 }
 
 FIELDS = CODES | SESSIONS | PROFILE | CONTACTS | PUBLIC_KEYS | PROBLEMS

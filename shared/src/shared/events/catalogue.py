@@ -124,7 +124,7 @@ class VerificationSucceeded(VerificationData):
 
 
 class VerificationFailed(VerificationData):
-    """The code was incorrect."""
+    """The code was incorrect. ``tries_left`` is how many more codes its caller may enter."""
 
     key = "sms.verification.failed.v1"
 

@@ -65,4 +65,5 @@ def _refusal(body: bytes, path: str, status: int) -> ServiceError:
         retry_after=problem.get("retry_after"),
         field=problem.get("field"),
         tries_left=problem.get("tries_left"),
+        is_limited=problem.get("is_limited", False),
     )

@@ -11,7 +11,9 @@ from shared.internal_api.endpoint import Endpoint, WireModel
 PAGE_USERS = 500
 """The most users in one call: reading and digesting a page takes a few milliseconds of the event loop."""
 
-MAX_USER_ID = 2**63 - 1
+MIN_USER_ID, MAX_USER_ID = -(2**63), 2**63 - 1
+"""What a row can hold. The ids of accounts are positive, but a row may have been written by hand."""
+
 DIGEST_BYTES = 16
 
 
@@ -34,9 +36,9 @@ class VersionedUser(NamedTuple):
 
 
 class CompareUsers(WireModel):
-    """Compare the users above ``after`` and up to ``up_to``; ``digest`` is the caller's ``digest_of`` its copies."""
+    """Compare the users from ``first`` to ``up_to``; ``digest`` is the caller's ``digest_of`` its copies."""
 
-    after: int
+    first: int
     up_to: int
     digest: str
 

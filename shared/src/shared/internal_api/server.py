@@ -56,6 +56,8 @@ def problem(error: ServiceError) -> web.Response:
         document["field"] = error.field
     if error.tries_left is not None:
         document["tries_left"] = error.tries_left
+    if error.is_limited:
+        document["is_limited"] = True
     return web.Response(body=orjson.dumps(document), status=status, content_type=PROBLEM, headers=headers)
 
 

@@ -40,10 +40,14 @@ log = structlog.get_logger()
 
 
 class AuditRepository(Protocol):
-    """Stores verification events. Each call is atomic."""
+    """Stores verification events. Each call is atomic.
+
+    ``record_unusable`` returns whether a new code would not help the caller either: too many incorrect codes count on
+    them.
+    """
 
     async def record_event(self, event: VerificationEvent, messages: Sequence[OutboxMessage]) -> None: ...
-    async def record_unusable(self, check: CodeCheck, dialect: str) -> None: ...
+    async def record_unusable(self, check: CodeCheck, dialect: str, *, is_recorded: bool) -> bool: ...
 
 
 class AuditRecorder:
@@ -93,10 +97,16 @@ class AuditRecorder:
         await self._repository.record_event(event, [events.failed(data, attempt.version, left)])
         self._wake()
 
-    async def record_unusable(self, check: CodeCheck, dialect: str) -> None:
-        """Store that a code was entered which no verification accepts, at most once a minute for each number."""
-        if self._unusable_checks.allow(str(check.phone_ref or check.verification_id)):
-            await self._repository.record_unusable(check, dialect)
+    async def record_unusable(self, check: CodeCheck, dialect: str) -> bool:
+        """Store that a code was entered which no verification accepts, at most once a minute for each number.
+
+        Returns whether a new code would not help the caller either. Callers that name a number are not told, so it is
+        not looked up for them more often than it is stored.
+        """
+        is_recorded = self._unusable_checks.allow(str(check.phone_ref or check.verification_id))
+        if not is_recorded and check.phone_ref is not None:
+            return False
+        return await self._repository.record_unusable(check, dialect, is_recorded=is_recorded)
 
 
 def _limiter(error: ServiceError) -> Limiter:

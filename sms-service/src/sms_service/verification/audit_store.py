@@ -7,8 +7,14 @@ from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
 from sms_service.verification.audit_events import REFUSALS_PER_DAY, UNUSABLE_CHECKS_PER_DAY, VerificationEvent
-from sms_service.verification.limits import TRIES_PER_CODE
+from sms_service.verification.limits import (
+    FAILURES_FROM_ONE_NETWORK,
+    FAILURES_PER_WINDOW,
+    RESERVED_TRY_INTERVAL,
+    TRIES_PER_CODE,
+)
 from sms_service.verification.models import CodeCheck
+from sms_service.verification.send_limits import KNOWN, WINDOW
 
 RECORD_EVENT = load_sql("sms_service.verification", "record_event.sql")
 RECORD_UNUSABLE = load_sql("sms_service.verification", "record_unusable.sql")
@@ -37,17 +43,33 @@ async def record_event(conn: Connection, event: VerificationEvent, messages: Seq
     )
 
 
-async def record_unusable(conn: Connection, check: CodeCheck, dialect: str) -> None:
-    """Store that a code was entered which no verification accepts, if there is a verification it belongs to."""
-    await conn.execute(
+async def record_unusable(
+    conn: Connection, check: CodeCheck, dialect: str, network_failures: int, *, is_recorded: bool
+) -> bool:
+    """Store that a code was entered which no verification accepts, if there is a verification it belongs to.
+
+    Returns whether a new code would not help the caller either: too many incorrect codes count on them.
+    """
+    is_limited = await conn.fetchval(
         RECORD_UNUSABLE.text,
         *RECORD_UNUSABLE.arguments(
             id=new_id(),
             phone_ref=check.phone_ref,
             verification_id=check.verification_id,
             purpose=check.purpose.value,
+            source_network=check.source_network,
+            network_ref=check.network_ref,
+            session_ref=check.session_ref,
             dialect=dialect,
+            is_recorded=is_recorded,
             max_tries=TRIES_PER_CODE,
             max_events=UNUSABLE_CHECKS_PER_DAY,
+            reserved_try_interval=RESERVED_TRY_INTERVAL,
+            known=KNOWN,
+            failure_window=WINDOW,
+            failures_per_window=FAILURES_PER_WINDOW,
+            failures_from_one_network=FAILURES_FROM_ONE_NETWORK,
+            network_failures=network_failures,
         ),
     )
+    return bool(is_limited)

@@ -16,7 +16,7 @@ from sms_service.verification.limits import (
     RESERVED_TRY_INTERVAL,
     TRIES_PER_CODE,
 )
-from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.models import AppFailure, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 from sms_service.verification.send_limits import KNOWN, WINDOW
 
 COUNT_ATTEMPTS = load_sql("sms_service.verification", "count_attempts.sql")
@@ -29,7 +29,7 @@ COUNT_APP_FAILURE = """
         failures = case when f.failures > 0 and f.resets_at > now() then f.failures + 1 else 1 end,
         resets_at = case when f.failures > 0 and f.resets_at > now() then f.resets_at else excluded.resets_at end
     where not (f.failures > 0 and f.resets_at > now()) or f.failures < $3
-    returning resets_at
+    returning resets_at, $3 - f.failures as failures_left
 """
 
 REFUND_APP_FAILURE = """
@@ -112,10 +112,10 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
     return [verified.get(attempt.verification_id) for attempt in attempts]
 
 
-async def count_app_failure(conn: Connection, app: str, max_failures: int) -> datetime | None:
-    """Count an incorrect code of an app, and return when the window ends; None if the app has had too many."""
-    resets_at: datetime | None = await conn.fetchval(COUNT_APP_FAILURE, app, NETWORK_FAILURE_WINDOW, max_failures)
-    return resets_at
+async def count_app_failure(conn: Connection, app: str, max_failures: int) -> AppFailure | None:
+    """Count an incorrect code of an app; None if the app has had too many."""
+    row = await conn.fetchrow(COUNT_APP_FAILURE, app, NETWORK_FAILURE_WINDOW, max_failures)
+    return None if row is None else AppFailure(**row)
 
 
 async def refund_app_failure(conn: Connection, app: str, resets_at: datetime) -> None:

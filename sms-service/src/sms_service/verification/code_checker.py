@@ -1,6 +1,7 @@
 """Checking a code: count the attempt, compare the code, and turn a correct one into a ticket."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
@@ -19,7 +20,7 @@ from sms_service.otp import DIGITS, same
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.audit_recorder import AuditRecorder
-from sms_service.verification.models import CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.models import AppFailure, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
 CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["outcome"])
@@ -32,12 +33,12 @@ class CheckRepository(Protocol):
 
     ``count_attempt`` returns None if there is no code to compare. ``succeed`` refunds the attempt and returns None if a
     newer verification has replaced this one, or its code was used and may not be repeated. ``count_app_failure`` counts
-    an incorrect code of an app and returns when its window ends, or None if the app has had too many.
+    an incorrect code of an app, or returns None if the app has had too many.
     """
 
     async def count_attempt(self, check: CodeCheck) -> CheckAttempt | None: ...
     async def succeed(self, success: SuccessfulCheck) -> Verified | None: ...
-    async def count_app_failure(self, app: str) -> datetime | None: ...
+    async def count_app_failure(self, app: str) -> AppFailure | None: ...
     async def refund_app_failure(self, app: str, resets_at: datetime) -> None: ...
 
 
@@ -55,10 +56,10 @@ class PrefixCounting(Protocol):
 
 
 class CodeRefusedError(ServiceError):
-    """A code was not accepted. ``tries_left`` is for the holder of a challenge."""
+    """A code was not accepted. ``tries_left`` and ``is_limited`` are for the holder of a challenge."""
 
-    def __init__(self, tries_left: int | None) -> None:
-        super().__init__(ErrorCode.CODE_REFUSED, tries_left=tries_left)
+    def __init__(self, tries_left: int | None, *, is_limited: bool) -> None:
+        super().__init__(ErrorCode.CODE_REFUSED, tries_left=tries_left, is_limited=is_limited)
 
 
 class IncorrectCodeError(CodeRefusedError):
@@ -102,8 +103,9 @@ class CodeChecker:
         compared, so attempts made at once are counted one by one. A code that was used is good for a repeat, as
         ``CodeChecked`` says.
 
-        The refusal of a check by ``verification_id`` alone has ``tries_left``, because only clients that requested the
-        code know that id. A check by number, which anyone can make, learns nothing else.
+        The refusal of a check by ``verification_id`` alone has ``tries_left``, or ``is_limited`` if a new code would
+        not help either, because only clients that requested the code know that id. A check by number, which anyone can
+        make, learns nothing else.
         """
         request = self._cleaned(request)
         check = self._check_of(request)
@@ -112,23 +114,25 @@ class CodeChecker:
 
     async def _check_for_app(self, request: CheckCode, check: CodeCheck, app: str) -> CodeChecked:
         """Count an incorrect code of the app before the check, and refund it unless the code is incorrect."""
-        resets_at = await self._repository.count_app_failure(app)
-        if resets_at is None:
-            await self._refuse_unusable(request, check)
+        counted = await self._repository.count_app_failure(app)
+        if counted is None:
+            await self._refuse_unusable(request, check, is_limited=True)
         is_incorrect = False
         try:
-            return await self._check(request, check)
+            return await self._check(request, check, counted)
         except IncorrectCodeError:
             is_incorrect = True
             raise
         finally:
             if not is_incorrect:
-                await self._repository.refund_app_failure(app, resets_at)
+                await self._repository.refund_app_failure(app, counted.resets_at)
 
-    async def _check(self, request: CheckCode, check: CodeCheck) -> CodeChecked:
+    async def _check(self, request: CheckCode, check: CodeCheck, of_app: AppFailure | None = None) -> CodeChecked:
         attempt = await self._repository.count_attempt(check)
         if attempt is None:
-            await self._refuse_unusable(request, check, tries_left=0)
+            await self._refuse_unusable(request, check)
+        if of_app is not None:
+            attempt = replace(attempt, failures_left=min(attempt.failures_left, of_app.failures_left))
         number = E164(request.phone or self._phones.open(attempt.phone_sealed))
         test = self._test_numbers.find(number)
         data = events.event_data(
@@ -141,7 +145,9 @@ class CodeChecker:
         )
         if not self._matches(request, attempt, number, test):
             await self._audit.record_incorrect(request, attempt, data)
-            self._refuse("incorrect", request, tries_left=attempt.tries_left, error=IncorrectCodeError)
+            self._refuse(
+                "incorrect", request, attempt.tries_left, is_limited=attempt.is_limited, error=IncorrectCodeError
+            )
         prefixes = self._prefix_counting.prefixes(number) if test is None else None
         event = events.succeeded(data, attempt.version)
         success = SuccessfulCheck(check, attempt, event, request.dialect, prefixes)
@@ -190,7 +196,7 @@ class CodeChecker:
     ) -> Verified:
         verified = await self._repository.succeed(success)
         if verified is None:
-            self._refuse("unusable", request, tries_left=0)
+            self._refuse("unusable", request, 0)
         self._wake()
         if test is not None:
             log.warning(
@@ -198,25 +204,26 @@ class CodeChecker:
             )
         return verified
 
-    async def _refuse_unusable(
-        self, request: CheckCode, check: CodeCheck, *, tries_left: int | None = None
-    ) -> NoReturn:
+    async def _refuse_unusable(self, request: CheckCode, check: CodeCheck, *, is_limited: bool = False) -> NoReturn:
         """Refuse where there is no code to compare, after the same work as an incorrect code costs."""
         self._deriver.pretend(E164(request.phone or ""))
-        await self._audit.record_unusable(check, request.dialect)
-        self._refuse("unusable", request, tries_left=tries_left)
+        is_limited |= await self._audit.record_unusable(check, request.dialect)
+        self._refuse("unusable", request, 0, is_limited=is_limited)
 
     def _refuse(
         self,
         outcome: str,
         request: CheckCode,
-        *,
         tries_left: int | None = None,
+        *,
+        is_limited: bool = False,
         error: type[CodeRefusedError] = CodeRefusedError,
     ) -> NoReturn:
         CHECKED.labels(outcome).inc()
         log.info("code.rejected", outcome=outcome, purpose=request.purpose.value, dialect=request.dialect)
-        raise error(tries_left if request.phone is None else None)
+        if request.phone is not None:
+            raise error(None, is_limited=False)
+        raise error(None if is_limited else tries_left, is_limited=is_limited)
 
     def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
         CHECKED.labels("correct").inc()

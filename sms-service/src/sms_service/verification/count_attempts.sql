@@ -15,8 +15,8 @@
 -- rows below it first.)
 --
 -- Races. A row that had to be waited for is judged by what it has become: attempts made at once are counted one by one.
--- (That is why caller and room select from nothing: PostgreSQL folds them into the conditions, and evaluates those
--- again. What a subquery in "from" has read is not read again.)
+-- (That is why caller, counted and room select from nothing: PostgreSQL folds them into the conditions, and evaluates
+-- those again. What a subquery in "from" has read is not read again.)
 -- A code that is already unusable is found without a lock, so a flood of attempts at it writes nothing. A source
 -- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
 -- and by the locked row where many of its attempts race.
@@ -30,7 +30,7 @@ with checks as (
     ) as request (phone_ref, purpose, verification_id, source_network, network_ref, session_ref, with_secret)
     limit cardinality(:purposes)
 ), locked_numbers as (
-    select n.phone_ref, c.purpose, c.verification_id, caller.is_known, room.is_reserved,
+    select n.phone_ref, c.purpose, c.verification_id, caller.is_known, counted.failures_left, room.is_reserved,
         case when not caller.is_known then c.source_network end as source_network
     from checks c
     join verifications v on v.phone_ref = c.phone_ref and v.purpose = c.purpose
@@ -43,15 +43,21 @@ with checks as (
     ) as caller
     cross join lateral (
         select (
-            select count(*) filter (where (failure.network = :known) = caller.is_known) < :failures_per_window
-                and (
-                    caller.is_known
-                    or count(*) filter (where failure.network = c.source_network) < :failures_from_one_network
-                )
-                or not v.registered
-                and max(failure.at) filter (where failure.network <> :known) < now() - :reserved_try_interval::interval
+            select least(
+                :failures_per_window - count(*) filter (where (failure.network = :known) = caller.is_known),
+                case when not caller.is_known and c.source_network is not null then
+                    :failures_from_one_network - count(*) filter (where failure.network = c.source_network)
+                end
+            )
             from unnest(n.failures, n.failure_networks) as failure (at, network)
             where failure.at > now() - :failure_window::interval
+        ) as failures_left
+    ) as counted
+    cross join lateral (
+        select counted.failures_left > 0 or not v.registered and (
+            select max(failure.at) < now() - :reserved_try_interval::interval
+            from unnest(n.failures, n.failure_networks) as failure (at, network)
+            where failure.network <> :known
         ) as is_open, not v.registered and not exists (
             select from unnest(n.failures, n.failure_networks) as failure (at, network)
             where failure.network = c.source_network and failure.at > now() - :reserved_try_interval::interval
@@ -86,7 +92,7 @@ with checks as (
         failures = case when f.failures > 0 and f.resets_at > now() then f.failures + 1 else 1 end,
         resets_at = case when f.failures > 0 and f.resets_at > now() then f.resets_at else excluded.resets_at end
     where not (f.failures > 0 and f.resets_at > now()) or f.failures < :network_failures
-    returning network, resets_at
+    returning network, resets_at, failures
 ), counted_verifications as (
     update verifications v set
         tries = v.tries + case when n.is_known then 0 else 1 end,
@@ -100,8 +106,9 @@ with checks as (
             when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
         end
         and (n.source_network is null or f.network is not null)
-    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.version, n.is_known, n.source_network,
-        f.resets_at, case when n.is_known then v.known_tries else v.tries end as tries
+    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.version, v.registered, n.is_known,
+        n.source_network, f.resets_at, least(n.failures_left - 1, :network_failures - f.failures) as failures_left,
+        case when n.is_known then v.known_tries else v.tries end as tries
 ), counted_numbers as (
     update number_activity n set
         failures = array(

@@ -54,7 +54,9 @@ class CheckAttempt:
     """A counted attempt, whose code may now be compared. ``at`` is its mark on the number.
 
     ``tries`` are those of the caller's lane: of callers who are known to the number, or of strangers. If it also counts
-    on a ``source_network``, it does so in the window that ends at ``resets_at``.
+    on a ``source_network``, it does so in the window that ends at ``resets_at``. ``failures_left`` is how many more
+    incorrect codes the limits on the number and on the network let the caller enter, at any code; after a reserved try
+    it may be negative. ``registered`` says that the number had an account.
     """
 
     verification_id: UUID
@@ -62,16 +64,35 @@ class CheckAttempt:
     phone_sealed: bytes
     code_key_id: int
     tries: int
+    failures_left: int
     version: int
     at: datetime
+    registered: bool
     is_known: bool
     source_network: str | None = None
     resets_at: datetime | None = None
 
     @property
     def tries_left(self) -> int:
-        """How many more incorrect codes the caller's lane has for this code, apart from a reserved one."""
-        return max(0, TRIES_PER_CODE - self.tries)
+        """How many more codes the caller may enter after an incorrect one: the least of all limits."""
+        return max(0, min(TRIES_PER_CODE - self.tries, self.failures_left))
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether, after an incorrect code, a new one would not help the caller either.
+
+        Strangers cannot replace the code of a number with an account: they would get the same one, with no try left.
+        """
+        is_shut_out = self.registered and not self.is_known and self.tries >= TRIES_PER_CODE
+        return self.failures_left <= 0 or is_shut_out
+
+
+@dataclass(frozen=True)
+class AppFailure:
+    """An incorrect code that was counted on an app, in the window that ends at ``resets_at``."""
+
+    resets_at: datetime
+    failures_left: int
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,14 @@ from sms_service.callers.failure_budget import FailureBudget
 from sms_service.verification import audit_store, check_store, request_store
 from sms_service.verification.audit_events import VerificationEvent
 from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURE_WINDOW, NumberState, Verification
-from sms_service.verification.models import AcceptedRequest, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.models import (
+    AcceptedRequest,
+    AppFailure,
+    CheckAttempt,
+    CodeCheck,
+    SuccessfulCheck,
+    Verified,
+)
 from sms_service.verification.send_limits import Send
 
 NUMBER_STATES = """
@@ -94,10 +101,14 @@ class VerificationStore:
         async with connection(self._pool) as conn:
             await audit_store.record_event(conn, event, messages)
 
-    async def record_unusable(self, check: CodeCheck, dialect: str) -> None:
-        """Store that a code was entered which no verification accepts, if there is a verification it belongs to."""
+    async def record_unusable(self, check: CodeCheck, dialect: str, *, is_recorded: bool) -> bool:
+        """Store that a code was entered which no verification accepts, if there is a verification it belongs to.
+
+        Returns whether a new code would not help the caller either: too many incorrect codes count on them.
+        """
+        allowed = self._failure_budget.network_failures
         async with connection(self._pool) as conn:
-            await audit_store.record_unusable(conn, check, dialect)
+            return await audit_store.record_unusable(conn, check, dialect, allowed, is_recorded=is_recorded)
 
     async def count_attempt(self, check: CodeCheck) -> CheckAttempt | None:
         """Count an attempt before its code is compared; None if there is no code to compare.
@@ -118,7 +129,7 @@ class VerificationStore:
             failures = await conn.fetchval(RECENT_FAILURES, NETWORK_FAILURE_WINDOW, self._failure_budget.allowed)
         self._failure_budget.update(failures)
 
-    async def count_app_failure(self, app: str) -> datetime | None:
+    async def count_app_failure(self, app: str) -> AppFailure | None:
         """Count an incorrect code of an app before the check; None if it has had too many in this hour."""
         async with connection(self._pool) as conn:
             return await check_store.count_app_failure(conn, app, self._app_failures)

@@ -51,10 +51,16 @@ function whatWasSent() {
 }
 
 function showIncorrectCode({ body }) {
-  codeRequest.code.missed(body.tries_left);
-  const left = body.tries_left && words.tries_left.replace("{n}", body.tries_left);
-  setError("code", codeRequest.code.isDead ? words.dead_code : left ? `${words.wrong_code} ${left}` : body.detail);
+  setError("code", textOfIncorrectCode(body));
   focusFirstInvalid();
+}
+
+function textOfIncorrectCode({ detail, tries_left: left }) {
+  // The holder of a challenge is not told the tries left if a new code would not help.
+  if (codeRequest.code.challenge && left === undefined) return detail;
+  codeRequest.code.missed(left);
+  if (codeRequest.code.isDead) return words.dead_code;
+  return left ? `${words.wrong_code} ${words.tries_left.replace("{n}", left)}` : detail;
 }
 
 form.addEventListener("submit", (event) => resetButton.press(event));

@@ -92,9 +92,10 @@ def _record(request: web.Request, status: int, refusal: str, seconds: float) -> 
 
 def refuse_public_metrics(request: web.Request) -> None:
     """Serve ``/metrics`` to private networks only. Raises ``NOT_FOUND``."""
+    if request.path != "/metrics":
+        return
     address = request[ADDRESS]
-    private = isinstance(address, IPv4Address | IPv6Address) and (address.is_private or address.is_loopback)
-    if request.path == "/metrics" and not private:
+    if not (isinstance(address, IPv4Address | IPv6Address) and (address.is_private or address.is_loopback)):
         raise ServiceError(ErrorCode.NOT_FOUND)
 
 

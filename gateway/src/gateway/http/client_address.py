@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import structlog
@@ -56,7 +57,7 @@ def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
 
     Empty elements of the list do not count (RFC 9110, 5.6.1.2).
     """
-    address = _parse_hop(request.remote or "") or IPv6Address("::")
+    address = _peer(request.remote or "")
     hops = list(filter(str.strip, ",".join(request.headers.getall(FORWARDED, [])).split(",")))
     while hops and any(address in network for network in proxies):
         hop = _parse_hop(hops.pop())
@@ -64,6 +65,12 @@ def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
             break
         address = hop
     return address, hops
+
+
+@lru_cache(maxsize=4096)
+def _peer(text: str) -> Address:
+    """The address at the other end of a connection. The same ones come again and again."""
+    return _parse_hop(text) or IPv6Address("::")
 
 
 def _parse_hop(text: str) -> Address | None:

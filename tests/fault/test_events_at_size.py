@@ -25,7 +25,7 @@ from shared.postgres import url_of
 
 EVENTS = int(os.environ.get("EVENTS", "400"))
 USERS = int(os.environ.get("USERS", "4000"))
-AT_SIZE = pytest.mark.timeout(1_800)
+AT_SIZE = pytest.mark.timeout(1_800 if USERS > 10_000 else 400)
 
 ADD_ACCOUNTS = """
     insert into accounts (user_id, phone, nickname, dialect, client)
@@ -150,6 +150,7 @@ async def fill_the_directory(stack: Stack, contacts: "asyncpg.Connection[asyncpg
         f"CPU {used[0]:.1f} s of auth-service and {used[1]:.1f} s of contacts-service"
     )
     stack.services["reconciling"].stop()
+    stack.services["contacts-service"].start()
 
 
 async def put_into_outbox(stack: Stack, published: list[str], count: int) -> None:

@@ -89,6 +89,7 @@ async def test_no_event_is_lost_over_exceptions_a_crash_a_restart_and_a_deleted_
 
 
 @AT_SIZE
+@pytest.mark.skipif("USERS" not in os.environ, reason="make events-check runs it: it takes minutes")
 async def test_many_users_are_republished_into_one_queue_and_fill_an_empty_directory(stack: Stack) -> None:
     first = USER_IDS.start + 2**45
     auth, contacts = [await connect(stack, name) for name in ("auth", "contacts")]

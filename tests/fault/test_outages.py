@@ -125,7 +125,7 @@ async def test_messages_that_rest_while_rabbitmq_restarts_all_return(stack: Stac
 async def test_users_who_register_while_the_exchange_is_deleted_are_found_within_a_minute(
     stack: Stack, app: App
 ) -> None:
-    """FR-261: events wait until the consumers have declared the exchange and their bindings again."""
+    """Events wait until the consumers have declared the exchange and their bindings again."""
     asking = await app.register(fresh_number(), "a password")
     async with amqp.connect(stack.addresses["AMQP_URL"], "operator") as operator:
         await (await operator.channel()).exchange_delete(EXCHANGE)
@@ -133,6 +133,25 @@ async def test_users_who_register_while_the_exchange_is_deleted_are_found_within
     await app.register(number, "a password")
     await until_found(app, asking, number)
     assert stack.services["contacts-service"].status("/readyz") == 200
+
+
+async def test_a_publisher_waits_for_consumers_although_the_exchange_was_created_again_at_once(
+    stack: Stack, app: App
+) -> None:
+    """Another consumer's declaration, before anything was published, does not hide that bindings are gone."""
+    tickets = {number: await app.ticket(number) for number in (fresh_number(), fresh_number())}
+    await until_published(stack)
+    async with amqp.connect(stack.addresses["AMQP_URL"], "operator") as operator:
+        channel = await operator.channel()
+        await channel.exchange_delete(EXCHANGE)
+        exchange = await channel.declare_exchange(EXCHANGE, "topic", durable=True)
+        for number, ticket in tickets.items():
+            await app.new_user(number, "a password", ticket)
+        queue = await channel.declare_queue("", exclusive=True)
+        await queue.bind(exchange, "auth.user.registered.v1")
+        async with asyncio.timeout(60), queue.iterator() as messages:
+            events = [json.loads((await anext(messages)).body) for _ in tickets]
+    assert {event["data"]["phone_masked"][-4:] for event in events} == {number[-4:] for number in tickets}
 
 
 async def test_users_who_register_while_a_binding_is_deleted_are_republished(stack: Stack, app: App) -> None:

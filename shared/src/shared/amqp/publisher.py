@@ -13,14 +13,13 @@ from aiormq import Channel
 
 from shared.amqp.confirms import Outcome, publish_confirmed
 from shared.amqp.connection import Connection, raise_on_broker_loss
-from shared.events.envelope import EXCHANGE, OutboxMessage
+from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
 
 PUBLISH_SECONDS = 5.0
-DELETED_SECONDS = 25.0
-"""How long a deleted exchange may wait for a consumer to declare it, which consumers do every 20 s."""
+BOUND_SECONDS = 23.0
+"""After this, consumers have bound to an exchange again that was deleted: they do so every 20 s or more often, and try
+once a second while it is missing."""
 
-BIND_SECONDS = 3.0
-"""How long the other consumers have to bind to a declared exchange: they try once a second."""
 NO_HEADERS: Mapping[str, int] = MappingProxyType({})
 
 
@@ -38,7 +37,7 @@ class Publisher:
 
     @classmethod
     async def open(cls, connection: Connection) -> "Publisher":
-        """Declare the exchange and open a channel, now and on every later connection."""
+        """Declare the exchanges and open a channel, now and on every later connection."""
         publisher = cls(connection)
         await connection.on_connect(publisher._open_channel)
         return publisher
@@ -47,22 +46,22 @@ class Publisher:
         if self._channel is not None:
             await self._wait_for_consumers()
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-        await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        events = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+        entry = await channel.declare_exchange(ENTRY, aio_pika.ExchangeType.FANOUT, durable=True, auto_delete=True)
+        await events.bind(entry)
         self._channel = channel
 
     async def _wait_for_consumers(self) -> None:
-        """Leave an exchange that was deleted to its consumers for a while: only they can bind their queues to it.
+        """Leave a deleted exchange to its consumers for a while: only they can bind their queues to it.
 
-        Raises ``ConnectionError`` until they have, so that events stay in the outbox. Published now, nothing would
-        receive them.
+        Raises ``ConnectionError`` until they have had the time, so that events stay in the outbox. Published before,
+        some queues would not receive them.
         """
-        if await self._connection.has_exchange(EXCHANGE):
-            if self._missing_since is not None:
-                await asyncio.sleep(BIND_SECONDS)
+        if await self._connection.has_exchange(ENTRY):
             self._missing_since = None
             return
         self._missing_since = self._missing_since or time.monotonic()
-        if time.monotonic() - self._missing_since < DELETED_SECONDS:
+        if time.monotonic() - self._missing_since < BOUND_SECONDS:
             raise ConnectionError("the exchange was deleted")
         self._missing_since = None
 

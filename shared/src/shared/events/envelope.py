@@ -12,7 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from shared.trace import current_cause
 
 EXCHANGE = "events"
-"""The durable topic exchange. The routing key is the event's type."""
+"""The durable topic exchange that consumers bind to. The routing key is the event's type."""
+
+ENTRY = "events.entry"
+"""The exchange that events are published to, bound to ``EXCHANGE``. The broker deletes it with ``EXCHANGE``, so
+publishers notice even if a consumer has created ``EXCHANGE`` again (decision 42)."""
 
 
 def new_id() -> UUID:
@@ -103,4 +107,4 @@ def new_event(data: EventData, *, source: str, subject: str, version: int) -> Ou
         traceparent=cause.traceparent or None,
         data=data,
     )
-    return OutboxMessage(identity, EXCHANGE, data.key, envelope.model_dump_json(exclude_none=True).encode())
+    return OutboxMessage(identity, ENTRY, data.key, envelope.model_dump_json(exclude_none=True).encode())

@@ -16,7 +16,9 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.events.envelope import OutboxMessage
+from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
+
+EVENT_EXCHANGES = frozenset({ENTRY, EXCHANGE})
 
 Confirm = asyncio.Future[object]
 Outcome = BaseException | None
@@ -28,7 +30,7 @@ async def publish_confirmed(
 ) -> list[Outcome]:
     """Publish persistent messages; the outcomes are in their order. Raises ``ConnectionError`` when the channel ends.
 
-    An event may have no listener. A command (default exchange) must reach its queue.
+    An event may have no listener. A message to a queue must reach it.
     """
     confirms = await _write(channel, messages, headers)
     settled = asyncio.gather(*confirms, return_exceptions=True)
@@ -76,7 +78,9 @@ def _confirm() -> Confirm:
 
 def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]) -> bytes:
     properties = Basic.Properties(
-        content_type="application/cloudevents+json" if message.exchange or message.event_type else "application/json",
+        content_type="application/cloudevents+json"
+        if message.exchange in EVENT_EXCHANGES or message.event_type
+        else "application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT.value,
         headers=dict(headers),
         message_id=str(message.id),
@@ -94,4 +98,6 @@ def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]
 
 @lru_cache(maxsize=256)
 def _method(channel: int, exchange: str, routing_key: str) -> bytes:
-    return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=not exchange), channel)
+    return marshal(
+        Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=exchange not in EVENT_EXCHANGES), channel
+    )

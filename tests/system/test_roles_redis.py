@@ -29,7 +29,8 @@ FORBIDDEN = (
     "SCRIPT FLUSH",
     "EVAL return(1) 0",
     "SELECT 1",
-    "DEBUG SLEEP 0",
+    "DBSIZE",
+    "BGSAVE",
 )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -10,13 +11,15 @@ import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import ChannelAccessRefused
+from stack.folder import ROOT
 from stack.roles.catalogue import FOLDER
+from stack.servers import rabbitmq
 from stack.system import Stack
 
 from contacts_service.consumer import QUEUE as DIRECTORY
 from shared import amqp
 from shared.events.catalogue import EVENTS
-from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage, new_id, to_queue
 from sms_service.delivery.consumer import SEND_COMMANDS
 from sms_service.erasure.consumer import QUEUE as ERASURE
 
@@ -136,6 +139,20 @@ async def test_a_service_publishes_its_own_events_only(servers: Stack, process: 
                 await refused(connection, publish, ENTRY, event.key)
 
 
+@pytest.mark.usefixtures("declared")
+async def test_only_an_operator_republishes_into_the_queue_of_a_consumer(servers: Stack) -> None:
+    event = to_queue(message(ENTRY, "auth.user.updated.v1"), DIRECTORY.parked)
+    url = servers.servers.rabbitmq.url_as("auth-service")
+    assert url is not None
+    async with amqp.connect(url, "test") as bus:
+        publisher = await amqp.Publisher.open(bus)
+        with pytest.raises(ConnectionError, match="the user of AMQP_URL may not publish this"):
+            await publisher.publish(event)
+    async with amqp.connect(servers.addresses["AMQP_URL"], "test") as bus:
+        await (await amqp.Publisher.open(bus)).publish(event)
+        await (await (await bus.channel()).get_queue(DIRECTORY.parked)).purge()
+
+
 @pytest.mark.parametrize("queue", [DIRECTORY, ERASURE], ids=lambda queue: queue.name)
 @pytest.mark.usefixtures("declared")
 async def test_a_consumer_binds_to_the_events_that_it_handles_only(servers: Stack, queue: amqp.Queue) -> None:
@@ -171,10 +188,45 @@ async def test_a_rested_message_returns_by_the_exchange_of_its_queue(servers: St
         assert returned.body == b"{}"
 
 
+async def test_the_user_that_every_new_broker_has_does_not_exist(servers: Stack) -> None:
+    address = servers.servers.rabbitmq.url.rpartition("@")[2]
+    with pytest.raises(aio_pika.exceptions.ProbableAuthenticationError):
+        await aio_pika.connect(f"amqp://guest:guest@{address}")
+
+
+@pytest.fixture
+def consumer_url(servers: Stack) -> str:
+    """The address for the user that docs/events.md makes for a consumer, by the commands on that page."""
+    page = (ROOT / "docs" / "events.md").read_text()
+    section = page.partition("## An AMQP user for your consumer")[2]
+    script = re.search(r"```shell\n(.*?)```", section, re.DOTALL)
+    assert script is not None
+    server = servers.servers.rabbitmq
+    environ = {**server.process.env, "PATH": f"{rabbitmq.script().parent}:{server.process.env['PATH']}"}
+    subprocess.run(["sh", "-e", "-c", script[1]], env=environ, input="consumers-password\n", text=True, check=True)
+    return f"amqp://my-service:consumers-password@{server.url.rpartition('@')[2]}"
+
+
+@pytest.mark.usefixtures("declared")
+async def test_the_user_of_a_consumer_reads_events_and_no_queue_of_ours(consumer_url: str) -> None:
+    async with await aio_pika.connect(consumer_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue("my-service.users", durable=True, arguments={"x-queue-type": "quorum"})
+        await queue.bind(EXCHANGE, "auth.user.*.v1")
+        await queue.consume(ignore)
+        for event in EVENTS:
+            await refused(connection, publish, EXCHANGE, event.key)
+            await refused(connection, publish, ENTRY, event.key)
+        for ours in (name for queue in QUEUES for name in names(queue)):
+            for act in (get, consume, empty, delete, publish_by_default):
+                await refused(connection, act, "", ours)
+        await channel.queue_delete("my-service.users")
+
+
 def test_no_user_of_a_service_is_an_administrator_and_each_permission_is_a_whole_name() -> None:
     definitions = json.loads((FOLDER / "rabbitmq.json").read_text())
 
-    assert {user["tags"] for user in definitions["users"]} == {""}
+    assert [user["tags"] for user in definitions["users"]] == [[]] * 4
     patterns = {
         permission["user"]: [permission[kind] for kind in ("configure", "write", "read")]
         for permission in definitions["permissions"]

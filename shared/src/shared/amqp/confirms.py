@@ -11,6 +11,7 @@ from functools import lru_cache
 import aio_pika
 from aiormq import Channel
 from aiormq.abc import ChannelFrame
+from aiormq.exceptions import ChannelAccessRefused
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
@@ -38,7 +39,7 @@ async def publish_confirmed(
     try:
         await asyncio.wait((settled, closing), return_when=asyncio.FIRST_COMPLETED)
         if not settled.done():
-            raise ConnectionError("the channel ended before the broker confirmed")
+            raise ConnectionError(_reason(closing))
         return [outcome if isinstance(outcome, BaseException) else None for outcome in settled.result()]
     finally:
         for confirm in confirms:
@@ -65,6 +66,11 @@ async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: M
             _forget_ids(channel, messages)
             raise
     return list(confirms.values())
+
+
+def _reason(closing: Confirm) -> str:
+    refused = closing.done() and not closing.cancelled() and isinstance(closing.exception(), ChannelAccessRefused)
+    return "the user of AMQP_URL may not publish this" if refused else "the channel ended before the broker confirmed"
 
 
 def _forget_ids(channel: Channel, messages: Sequence[OutboxMessage]) -> None:

@@ -29,9 +29,15 @@ class Flows:
 
 
 def compose_flows(
-    *, auth: Client, sms: Client, contacts: Client, seal_keys: KeyRing, served_calling_codes: Collection[str]
+    *,
+    auth: Client,
+    sms: Client,
+    contacts: Client,
+    seal_keys: KeyRing,
+    served_calling_codes: Collection[str],
+    common_secrets: Collection[str],
 ) -> Flows:
-    services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache())
+    services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache(), common_secrets)
     sessions = SessionFlows(services)
     codes = CodeFlows(services, sessions)
     return Flows(

@@ -14,7 +14,6 @@ from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from gateway.pages import routes as pages
-from gateway.passwords import load_common_secrets
 from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
@@ -54,7 +53,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
                 contacts=contacts,
                 seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
                 served_calling_codes=settings.served_calling_codes,
-                common_secrets=load_common_secrets() if settings.refuse_common_passwords is OnOff.ON else (),
+                refuse_common_passwords=settings.refuse_common_passwords is OnOff.ON,
             )
             yield
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from auth_service.passwords.hashing_pool import NICENESS_STEP, HashingPool
-from auth_service.passwords.hashing_turns import (
+from auth_service.passwords.hashing_slots import (
     MAX_WAIT_SECONDS,
     RETRY_AFTER,
-    TURNS_BESIDE_THREADS,
+    SLOTS_BESIDE_THREADS,
+    HashingSlot,
     QueueLimit,
-    Turn,
 )
 from shared.errors import ErrorCode, ServiceError
 
@@ -90,18 +90,18 @@ def gate() -> Iterator[threading.Event]:
     gate.set()
 
 
-async def hash_in_turn(pool: HashingPool, job: Callable[..., object], *arguments: object) -> object:
-    async with pool.turn(SHARE) as turn:
-        return await pool.run(turn, job, *arguments)
+async def hash_in_slot(pool: HashingPool, job: Callable[..., object], *arguments: object) -> object:
+    async with pool.slot(SHARE) as slot:
+        return await pool.run(slot, job, *arguments)
 
 
 async def test_a_full_queue_sheds_and_says_when_to_retry(gate: threading.Event) -> None:
     pool = HashingPool(threads=1, queue=2)
-    waiting = [asyncio.create_task(hash_in_turn(pool, gate.wait)) for _ in range(1 + TURNS_BESIDE_THREADS + 2)]
+    waiting = [asyncio.create_task(hash_in_slot(pool, gate.wait)) for _ in range(1 + SLOTS_BESIDE_THREADS + 2)]
     await asyncio.sleep(0)
 
     with pytest.raises(ServiceError) as refusal:
-        await hash_in_turn(pool, gate.wait)
+        await hash_in_slot(pool, gate.wait)
 
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, RETRY_AFTER)
     gate.set()
@@ -114,18 +114,18 @@ async def test_finished_jobs_leave_room_for_new_ones(gate: threading.Event) -> N
     gate.set()
 
     for _ in range(5):
-        assert await hash_in_turn(pool, gate.wait)
+        assert await hash_in_slot(pool, gate.wait)
     pool.close()
 
 
-async def test_a_job_whose_turn_ends_first_is_shed_and_never_runs(gate: threading.Event) -> None:
+async def test_a_job_whose_slot_ends_first_is_shed_and_never_runs(gate: threading.Event) -> None:
     pool = HashingPool(threads=1, queue=8)
     finished: list[str] = []
-    running = asyncio.create_task(hash_in_turn(pool, gate.wait))
+    running = asyncio.create_task(hash_in_slot(pool, gate.wait))
     await asyncio.sleep(0)
 
     with pytest.raises(ServiceError) as refusal:
-        await pool.run(Turn(asyncio.get_running_loop().time() + 0.05), finished.append, "late")
+        await pool.run(HashingSlot(asyncio.get_running_loop().time() + 0.05), finished.append, "late")
 
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, RETRY_AFTER)
     gate.set()
@@ -138,7 +138,7 @@ async def test_an_exception_of_a_job_reaches_its_caller() -> None:
     pool = HashingPool(threads=1, queue=1)
 
     with pytest.raises(ZeroDivisionError):
-        await hash_in_turn(pool, divmod, 1, 0)
+        await hash_in_slot(pool, divmod, 1, 0)
     pool.close()
 
 
@@ -147,7 +147,7 @@ async def test_the_threads_have_a_slightly_lower_priority_than_the_event_loop() 
     pool = HashingPool(threads=1, queue=1)
     loop_niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    thread_niceness = await hash_in_turn(pool, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    thread_niceness = await hash_in_slot(pool, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
     assert isinstance(thread_niceness, int)
     assert loop_niceness < thread_niceness <= loop_niceness + NICENESS_STEP

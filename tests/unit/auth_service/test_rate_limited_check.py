@@ -11,9 +11,9 @@ import pytest
 from auth_service.accounts.model import StoredAccount
 from auth_service.client_context import ClientContext
 from auth_service.passwords.hasher import PasswordCheck
-from auth_service.passwords.hashing_turns import Turn
+from auth_service.passwords.hashing_slots import HashingSlot
 from auth_service.passwords.login_limits import LimitsAround, LoginLimits
-from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, TakenCheck, VerifiedPassword
+from auth_service.passwords.model import Bucket, CountedFailure, RunningCheck, StartedCheck, VerifiedPassword
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account
@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PHONE, SOURCE = E164("+8613800138000"), RequestSource(ip_address("203.0.113.7"))
 NETWORK = 12
 LIMITS = LoginLimits(10, 30, LimitsAround(100, 400, 1_000), 20, LimitsAround(600, 1_800, 6_000))
-TURN = Turn(1.0)
+SLOT = HashingSlot(1.0)
 COUNTED = (CountedFailure("network", timedelta(seconds=3)), CountedFailure("number", timedelta(seconds=90)))
 ACCOUNT = StoredAccount(
     Account(
@@ -56,19 +56,19 @@ class Passwords:
     """A hasher that gives one result, or is too busy."""
 
     result: PasswordCheck | ServiceError
-    verified: list[tuple[Turn, str | None, str]] = field(default_factory=list)
-    turns: list[tuple[RequestSource, int]] = field(default_factory=list)
+    verified: list[tuple[HashingSlot, str | None, str]] = field(default_factory=list)
+    slots: list[tuple[RequestSource, int]] = field(default_factory=list)
     has_room: bool = True
 
     @asynccontextmanager
-    async def turn(self, source: RequestSource, phone_ref: int) -> AsyncIterator[Turn]:
+    async def slot(self, source: RequestSource, phone_ref: int) -> AsyncIterator[HashingSlot]:
         if not self.has_room:
             raise ServiceError(ErrorCode.UNAVAILABLE, retry_after=3)
-        self.turns.append((source, phone_ref))
-        yield TURN
+        self.slots.append((source, phone_ref))
+        yield SLOT
 
-    async def verify(self, turn: Turn, password_hash: str | None, secret: str) -> PasswordCheck:
-        self.verified.append((turn, password_hash, secret))
+    async def verify(self, slot: HashingSlot, password_hash: str | None, secret: str) -> PasswordCheck:
+        self.verified.append((slot, password_hash, secret))
         if isinstance(self.result, ServiceError):
             raise self.result
         return self.result
@@ -86,8 +86,8 @@ def scene(
 
 
 async def verified(check: RateLimitedCheck) -> VerifiedPassword:
-    async with check.start(PHONE, 7, SOURCE, NETWORK) as taken:
-        return await check.verify(taken, "secret")
+    async with check.start(PHONE, 7, SOURCE, NETWORK) as running:
+        return await check.verify(running, "secret")
 
 
 async def refused(check: RateLimitedCheck) -> ServiceError:
@@ -96,13 +96,13 @@ async def refused(check: RateLimitedCheck) -> ServiceError:
     return refusal.value
 
 
-async def test_an_attempt_has_a_turn_and_is_counted_in_every_bucket_before_the_password_is_compared() -> None:
+async def test_an_attempt_has_a_slot_and_is_counted_in_every_bucket_before_the_password_is_compared() -> None:
     check, counters, passwords = scene(RIGHT)
 
-    async with check.start(PHONE, 7, SOURCE, NETWORK) as taken:
-        assert taken == TakenCheck(STARTED, TURN, LIMITS.success_buckets(7, SOURCE, is_known=False))
+    async with check.start(PHONE, 7, SOURCE, NETWORK) as running:
+        assert running == RunningCheck(STARTED, SLOT, LIMITS.success_buckets(7, SOURCE, is_known=False))
 
-    assert passwords.turns == [(SOURCE, 7)]
+    assert passwords.slots == [(SOURCE, 7)]
     assert counters.started == [(PHONE, LIMITS.failure_buckets(7, SOURCE), NETWORK)]
     assert passwords.verified == []
 
@@ -110,16 +110,16 @@ async def test_an_attempt_has_a_turn_and_is_counted_in_every_bucket_before_the_p
 async def test_a_known_network_does_not_count_what_succeeds_there() -> None:
     check, _, _ = scene(RIGHT, replace(STARTED, is_known=True))
 
-    async with check.start(PHONE, 7, SOURCE, NETWORK) as taken:
-        assert taken.success_buckets == LIMITS.success_buckets(7, SOURCE, is_known=True)
+    async with check.start(PHONE, 7, SOURCE, NETWORK) as running:
+        assert running.success_buckets == LIMITS.success_buckets(7, SOURCE, is_known=True)
 
 
 async def test_without_limits_nothing_is_counted() -> None:
     _, counters, passwords = scene(RIGHT)
     check = RateLimitedCheck(counters, passwords, None)  # type: ignore[arg-type]
 
-    async with check.start(PHONE, 7, SOURCE) as taken:
-        assert taken.success_buckets == ()
+    async with check.start(PHONE, 7, SOURCE) as running:
+        assert running.success_buckets == ()
 
     assert counters.started == [(PHONE, (), None)]
 
@@ -129,14 +129,14 @@ async def test_a_correct_password_gives_the_account_and_the_hash_that_replaces_a
 
     assert await verified(check) == VerifiedPassword(ACCOUNT, "new hash")
 
-    assert passwords.verified == [(TURN, "stored hash", "secret")]
+    assert passwords.verified == [(SLOT, "stored hash", "secret")]
     assert counters.refunded == []  # the caller refunds it, in the transaction of what the password was for
 
 
 async def test_a_refund_is_of_every_failure_that_the_check_counted() -> None:
     check, counters, _ = scene(RIGHT)
 
-    await check.refund(TakenCheck(STARTED, TURN))
+    await check.refund(RunningCheck(STARTED, SLOT))
 
     assert counters.refunded == list(COUNTED)
 
@@ -153,7 +153,7 @@ async def test_a_number_without_an_account_is_refused_alike_after_the_same_work(
         check, counters, passwords = scene(result, replace(STARTED, account=None))
 
         assert (await refused(check)).code is ErrorCode.CREDENTIALS_REFUSED
-        assert passwords.verified == [(TURN, None, "secret")]
+        assert passwords.verified == [(SLOT, None, "secret")]
         assert counters.refunded == []
 
 
@@ -201,7 +201,7 @@ async def test_an_error_after_a_correct_password_is_refunded_unless_it_is_a_limi
     check, counters, _ = scene(RIGHT)
 
     with pytest.raises(ServiceError) as refusal:
-        async with check.refund_on_error(TakenCheck(STARTED, TURN)):
+        async with check.refund_on_error(RunningCheck(STARTED, SLOT)):
             raise ServiceError(code)
 
     assert refusal.value.code is code
@@ -211,7 +211,7 @@ async def test_an_error_after_a_correct_password_is_refunded_unless_it_is_a_limi
 async def test_without_an_error_nothing_is_refunded() -> None:
     check, counters, _ = scene(RIGHT)
 
-    async with check.refund_on_error(TakenCheck(STARTED, TURN)):
+    async with check.refund_on_error(RunningCheck(STARTED, SLOT)):
         pass
 
     assert counters.refunded == []

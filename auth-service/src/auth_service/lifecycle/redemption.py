@@ -19,7 +19,7 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
-from auth_service.passwords.hashing_turns import Turn
+from auth_service.passwords.hashing_slots import HashingSlot
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.redemption_lock import RedemptionLocks
 from auth_service.tickets.verifier import TicketVerifier
@@ -122,9 +122,9 @@ class TicketRedemption:
                 await self._audit.record(self.entry(ticket, "refused", self.context_of(request)))
             raise
 
-    def hashing_turn(self, request: Request, ticket: Ticket) -> AbstractAsyncContextManager[Turn]:
-        """A turn at the hashing threads for a block. Raises ``UNAVAILABLE``."""
-        return self._passwords.turn(request.source, self._phones.ref(ticket.number))
+    def hashing_slot(self, request: Request, ticket: Ticket) -> AbstractAsyncContextManager[HashingSlot]:
+        """A slot at the hashing threads for a block. Raises ``UNAVAILABLE``."""
+        return self._passwords.slot(request.source, self._phones.ref(ticket.number))
 
     def context_of(self, request: Request) -> ClientContext:
         """The app that sent the request, and its network."""
@@ -173,8 +173,8 @@ class TicketRedemption:
         if request.secret is None:
             same = account is not None and password_hash is None
         else:
-            async with self.hashing_turn(request, ticket) as turn:
-                same = (await self._passwords.verify(turn, password_hash, request.secret)).matches
+            async with self.hashing_slot(request, ticket) as slot:
+                same = (await self._passwords.verify(slot, password_hash, request.secret)).matches
         if not same:
             raise ServiceError(ErrorCode.CODE_REFUSED)
 

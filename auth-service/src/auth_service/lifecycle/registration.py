@@ -97,8 +97,8 @@ class Registration:
     async def _new_account(self, request: Register, ticket: Ticket) -> NewAccount:
         password_hash = None
         if request.secret is not None:
-            async with self._redemption.hashing_turn(request, ticket) as turn:
-                password_hash = await self._passwords.hash(turn, request.secret)
+            async with self._redemption.hashing_slot(request, ticket) as slot:
+                password_hash = await self._passwords.hash(slot, request.secret)
         user_id = new_user_id()
         nickname = request.nickname or f"{self._nickname_prefix}{user_id}"
         return NewAccount(

@@ -11,7 +11,7 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
-from auth_service.passwords.model import TakenCheck
+from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.model import hash_token
 from shared.errors import ErrorCode, ServiceError
@@ -102,13 +102,13 @@ class SelfService:
                 raise
 
     async def _replace_password(
-        self, request: ChangePassword, check: TakenCheck, phone_ref: int, context: ClientContext
+        self, request: ChangePassword, check: RunningCheck, phone_ref: int, context: ClientContext
     ) -> Granted:
         account = (await self._password_check.verify(check, request.current)).account
         async with self._password_check.refund_on_error(check):
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-            password_hash = await self._passwords.hash(check.turn, request.secret)
+            password_hash = await self._passwords.hash(check.slot, request.secret)
             entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id)
             tokens = self._new_tokens.new_chain(request.user_id, request.session_id)
             kept = KeptSession(request.session_id, hash_token(tokens.refresh_token))

@@ -1,4 +1,4 @@
-"""The hashing threads: one per core, at a lower priority than the event loop, for callers that have a turn."""
+"""The hashing threads: one per core, at a lower priority than the event loop, for callers that have a slot."""
 
 import asyncio
 import os
@@ -12,12 +12,12 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from auth_service.passwords.fair_queue import Path
-from auth_service.passwords.hashing_turns import (
+from auth_service.passwords.hashing_slots import (
     MAX_WAIT_SECONDS,
-    TURNS_BESIDE_THREADS,
-    HashingTurns,
+    SLOTS_BESIDE_THREADS,
+    HashingSlot,
+    HashingSlots,
     QueueLimit,
-    Turn,
     shed,
 )
 
@@ -30,25 +30,25 @@ T = TypeVar("T")
 
 
 class HashingPool:
-    """Runs hashes outside the event loop. ``queue`` is the most callers that may ever wait for a turn."""
+    """Runs hashes outside the event loop. ``queue`` is the most callers that may ever wait for a slot."""
 
     def __init__(self, threads: int, queue: int, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
         self._limit = QueueLimit(threads, queue)
-        self._turns = HashingTurns(threads + TURNS_BESIDE_THREADS, self._limit, max_wait_seconds=max_wait_seconds)
+        self._slots = HashingSlots(threads + SLOTS_BESIDE_THREADS, self._limit, max_wait_seconds=max_wait_seconds)
 
-    def turn(self, share: Path) -> AbstractAsyncContextManager[Turn]:
-        """A turn for a block. Raises ``ServiceError(UNAVAILABLE)`` when the queue is full, or after too long."""
-        return self._turns.take(share)
+    def slot(self, share: Path) -> AbstractAsyncContextManager[HashingSlot]:
+        """A slot for a block. Raises ``ServiceError(UNAVAILABLE)`` when the queue is full, or after too long."""
+        return self._slots.take(share)
 
-    async def run(self, turn: Turn, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the turn ends before it has run.
+    async def run(self, slot: HashingSlot, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends before it has run.
 
         A job whose caller has gone leaves the threads' queue and never runs.
         """
         future = self._threads.submit(self._measured, partial(job, *args, **kwargs))
         try:
-            async with asyncio.timeout_at(turn.ends_at):
+            async with asyncio.timeout_at(slot.ends_at):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
             raise shed("slow") from error

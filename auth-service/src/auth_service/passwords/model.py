@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from auth_service.accounts.model import StoredAccount
-from auth_service.passwords.hashing_turns import Turn
+from auth_service.passwords.hashing_slots import HashingSlot
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class StartedCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenCheck:
-    """A started check that has a turn at the hashing threads. ``success_buckets`` count the log-in if it succeeds."""
+class RunningCheck:
+    """A started check that has a slot at the hashing threads. ``success_buckets`` count the log-in if it succeeds."""
 
     started: StartedCheck
-    turn: Turn
+    slot: HashingSlot
     success_buckets: Sequence[Bucket] = ()
 
     @property

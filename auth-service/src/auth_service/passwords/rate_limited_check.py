@@ -9,7 +9,7 @@ from typing import Protocol
 
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.login_limits import LoginLimits
-from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, TakenCheck, VerifiedPassword
+from auth_service.passwords.model import Bucket, CountedFailure, RunningCheck, StartedCheck, VerifiedPassword
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import RequestSource
 from shared.phone import E164
@@ -36,20 +36,20 @@ class RateLimitedCheck:
     @asynccontextmanager
     async def start(
         self, phone: E164, phone_ref: int, source: RequestSource, known_network: int | None = None
-    ) -> AsyncIterator[TakenCheck]:
-        """Take a turn for the block, count the attempt as a failure, and find the account of the number.
+    ) -> AsyncIterator[RunningCheck]:
+        """Take a slot for the block, count the attempt as a failure, and find the account of the number.
 
         ``known_network`` is the reference of the request's network, if it has one. Raises ``UNAVAILABLE`` when hashing
         is busy, before the database is asked: shedding load must cost little.
         """
-        async with self._passwords.turn(source, phone_ref) as turn:
+        async with self._passwords.slot(source, phone_ref) as slot:
             limits = self._limits
             buckets = limits.failure_buckets(phone_ref, source) if limits else ()
             started = await self._repository.start(phone, buckets, known_network)
             successes = limits.success_buckets(phone_ref, source, is_known=started.is_known) if limits else ()
-            yield TakenCheck(started, turn, successes)
+            yield RunningCheck(started, slot, successes)
 
-    async def verify(self, check: TakenCheck, secret: str) -> VerifiedPassword:
+    async def verify(self, check: RunningCheck, secret: str) -> VerifiedPassword:
         """Compare the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (hashing is busy).
 
         A number without an account is refused as a wrong password is, after the same work. While a wide bucket is full,
@@ -60,7 +60,7 @@ class RateLimitedCheck:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=started.retry_after)
         account = started.account
         async with self.refund_on_error(check):
-            result = await self._passwords.verify(check.turn, account.password_hash if account else None, secret)
+            result = await self._passwords.verify(check.slot, account.password_hash if account else None, secret)
         is_correct = account is not None and result.matches
         if started.known_only and not (is_correct and started.is_known):
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=started.known_only)
@@ -68,12 +68,12 @@ class RateLimitedCheck:
             raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
         return VerifiedPassword(account, result.new_hash)
 
-    async def refund(self, check: TakenCheck) -> None:
+    async def refund(self, check: RunningCheck) -> None:
         """Subtract the failures that the check counted: the password was correct."""
         await self._repository.refund(check.started.counted)
 
     @asynccontextmanager
-    async def refund_on_error(self, check: TakenCheck) -> AsyncIterator[None]:
+    async def refund_on_error(self, check: RunningCheck) -> AsyncIterator[None]:
         """Refund the check if the block raises a ``ServiceError``: that is not the fault of the password.
 
         ``CALLER_LIMIT`` stays counted: log-ins beyond the limit on correct ones soon cost no hashing.

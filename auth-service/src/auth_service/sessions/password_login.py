@@ -4,7 +4,7 @@ from typing import Final
 
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
-from auth_service.passwords.model import TakenCheck
+from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.session_opener import SessionOpener
 from shared.errors import ErrorCode, ServiceError
@@ -54,7 +54,7 @@ class PasswordLogin:
                     await self._audit.record(AuditEntry(action, phone_ref, context, check.user_id))
                 raise
 
-    async def _open(self, secret: str, check: TakenCheck, phone_ref: int, context: ClientContext) -> LoggedIn:
+    async def _open(self, secret: str, check: RunningCheck, phone_ref: int, context: ClientContext) -> LoggedIn:
         verified = await self._password_check.verify(check, secret)
         account = verified.account
         async with self._password_check.refund_on_error(check):

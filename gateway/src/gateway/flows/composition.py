@@ -13,6 +13,7 @@ from gateway.flows.services import Client, Services
 from gateway.flows.session_cache import SessionCache
 from gateway.flows.sessions import SessionFlows
 from gateway.flows.tokens import TokenFlows
+from gateway.passwords import load_common_secrets
 from shared.keys import KeyRing
 
 
@@ -35,8 +36,9 @@ def compose_flows(
     contacts: Client,
     seal_keys: KeyRing,
     served_calling_codes: Collection[str],
-    common_secrets: Collection[str],
+    refuse_common_passwords: bool,
 ) -> Flows:
+    common_secrets = load_common_secrets() if refuse_common_passwords else ()
     services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache(), common_secrets)
     sessions = SessionFlows(services)
     codes = CodeFlows(services, sessions)

@@ -13,24 +13,24 @@ from shared.errors import ServiceError, unavailable
 from shared.networks import RequestSource, site_of
 
 MAX_WAIT_SECONDS = 2.0
-"""The longest that a caller waits, for a turn and for its hashes together, before it is told to come back."""
+"""The longest that a caller waits, for a slot and for its hashes together, before it is told to come back."""
 QUEUE_SECONDS = 1.0
 """How long a new caller may expect to wait: half of the longest wait, in case the machine slows down."""
 FIRST_JOB_SECONDS = 0.05
 WEIGHT = 0.1
 """The weight of one job in the moving average."""
 RETRY_AFTER = 3
-TURNS_BESIDE_THREADS = 2
-"""How many more turns than threads there are: their callers read or write the database while the threads hash."""
+SLOTS_BESIDE_THREADS = 2
+"""How many more slots than threads there are: some callers read or write the database while the threads hash."""
 
-JOBS = Gauge("haoma_hash_jobs", "Callers that wait for a turn at the hashing threads, or have one")
+JOBS = Gauge("haoma_hash_jobs", "Callers that wait for a slot at the hashing threads, or have one")
 SHED_JOBS = Counter("haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"])
 
 log = structlog.get_logger()
 
 
 def share_of(source: RequestSource, phone_ref: int) -> Path:
-    """The share that a request about a number takes its turn in: its site, its network, and the account in it."""
+    """The share that a request about a number takes its slot in: its site, its network, and the account in it."""
     if source.address is None:
         return (source.place, source.network, phone_ref)
     return (site_of(source.address), source.network, phone_ref)
@@ -58,36 +58,36 @@ class QueueLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class HashingSlot:
     """The right to hash until ``ends_at``, on the clock of the event loop."""
 
     ends_at: float
 
 
-class HashingTurns:
-    """Gives ``turns`` at once. Beyond the limit the share with the most waiting loses its newest, and no one else.
+class HashingSlots:
+    """Gives ``slots`` at once. Beyond the limit the share with the most waiting loses its newest, and no one else.
 
-    Callers take a turn before they read the database, so that shedding load costs little.
+    Callers take a slot before they read the database, so that shedding load costs little.
     """
 
-    def __init__(self, turns: int, limit: QueueLimit, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
-        self._free = turns
+    def __init__(self, slots: int, limit: QueueLimit, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
+        self._free = slots
         self._limit = limit
         self._max_wait_seconds = max_wait_seconds
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     @asynccontextmanager
-    async def take(self, share: Path) -> AsyncIterator[Turn]:
-        """A turn for the block. Raises ``UNAVAILABLE`` when the queue of the share is full, or after too long."""
-        turn = Turn(asyncio.get_running_loop().time() + self._max_wait_seconds)
+    async def take(self, share: Path) -> AsyncIterator[HashingSlot]:
+        """A slot for the block. Raises ``UNAVAILABLE`` when the queue of the share is full, or after too long."""
+        slot = HashingSlot(asyncio.get_running_loop().time() + self._max_wait_seconds)
         with JOBS.track_inprogress():
-            await self._wait(share, turn)
+            await self._wait(share, slot)
             try:
-                yield turn
+                yield slot
             finally:
                 self._pass_on()
 
-    async def _wait(self, share: Path, turn: Turn) -> None:
+    async def _wait(self, share: Path, slot: HashingSlot) -> None:
         if self._free:
             self._free -= 1
             return
@@ -95,7 +95,7 @@ class HashingTurns:
         self._waiting.push(share, place)
         self._shed_beyond_limit()
         try:
-            async with asyncio.timeout_at(turn.ends_at):
+            async with asyncio.timeout_at(slot.ends_at):
                 await place
         except (TimeoutError, asyncio.CancelledError) as error:
             self._give_up(share, place)
@@ -104,7 +104,7 @@ class HashingTurns:
             raise
 
     def _give_up(self, share: Path, place: "asyncio.Future[None]") -> None:
-        """Leave the queue, or pass on the turn that came at the same moment."""
+        """Leave the queue, or pass on the slot that came at the same moment."""
         if place.cancelled():
             self._waiting.discard(share, place)
         elif place.exception() is None:

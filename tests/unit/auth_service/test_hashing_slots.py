@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from auth_service.passwords.hashing_turns import RETRY_AFTER, HashingTurns, QueueLimit, share_of
+from auth_service.passwords.hashing_slots import RETRY_AFTER, HashingSlots, QueueLimit, share_of
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import RequestSource
 
@@ -26,15 +26,15 @@ class Waiting(QueueLimit):
 
 
 class Callers:
-    """Callers that keep their turn until they are told to give it back."""
+    """Callers that keep their slot until they are told to give it back."""
 
-    def __init__(self, turns: HashingTurns) -> None:
-        self._turns = turns
+    def __init__(self, slots: HashingSlots) -> None:
+        self._slots = slots
         self.served: list[str] = []
         self._done = asyncio.Event()
 
     async def call(self, network: str, account: int = 1, *, keep: bool = False) -> None:
-        async with self._turns.take((network, network, account)):
+        async with self._slots.take((network, network, account)):
             self.served.append(network)
             if keep:
                 await self._done.wait()
@@ -53,10 +53,10 @@ async def settle() -> None:
 
 
 @asynccontextmanager
-async def all_taken(turns: HashingTurns, count: int) -> AsyncIterator[None]:
+async def all_taken(slots: HashingSlots, count: int) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for number in range(count):
-            await stack.enter_async_context(turns.take(("first", "first", number)))
+            await stack.enter_async_context(slots.take(("first", "first", number)))
         yield
 
 
@@ -66,9 +66,9 @@ def outcome(task: "asyncio.Task[None]") -> ErrorCode | None:
 
 
 async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else() -> None:
-    turns = HashingTurns(2, Waiting(40), max_wait_seconds=LONG)
-    callers = Callers(turns)
-    async with all_taken(turns, 2):
+    slots = HashingSlots(2, Waiting(40), max_wait_seconds=LONG)
+    callers = Callers(slots)
+    async with all_taken(slots, 2):
         flood = [callers.start(f"flood {n % 3}", n % 10) for n in range(300)]
         await settle()
         others = [callers.start(f"other {n}") for n in range(20)]
@@ -77,13 +77,13 @@ async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else
 
     assert {outcome(task) for task in others} == {None}
     assert sum(outcome(task) is ErrorCode.UNAVAILABLE for task in flood) == 300 - 40 + 20
-    assert callers.served.index("other 0") <= 3  # a turn of each network in the flood, at most, went before
+    assert callers.served.index("other 0") <= 3  # one of each network in the flood, at most, went before
 
 
 async def test_others_are_served_while_the_flood_still_waits() -> None:
-    turns = HashingTurns(2, Waiting(40), max_wait_seconds=LONG)
-    callers = Callers(turns)
-    async with all_taken(turns, 2):
+    slots = HashingSlots(2, Waiting(40), max_wait_seconds=LONG)
+    callers = Callers(slots)
+    async with all_taken(slots, 2):
         flood = [callers.start("flood", n) for n in range(40)]
         await settle()
         others = [callers.start(f"other {n}") for n in range(4)]
@@ -94,9 +94,9 @@ async def test_others_are_served_while_the_flood_still_waits() -> None:
 
 
 async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
-    turns = HashingTurns(1, Waiting(4), max_wait_seconds=LONG)
-    callers = Callers(turns)
-    async with all_taken(turns, 1):
+    slots = HashingSlots(1, Waiting(4), max_wait_seconds=LONG)
+    callers = Callers(slots)
+    async with all_taken(slots, 1):
         waiting = [callers.start("a", n) for n in range(4)]
         await settle()
         refused = callers.start("a", 5)
@@ -112,8 +112,8 @@ async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
 
 
 async def test_a_caller_that_waits_too_long_is_told_when_to_come_back() -> None:
-    turns = HashingTurns(1, Waiting(4), max_wait_seconds=0.01)
-    callers = Callers(turns)
+    slots = HashingSlots(1, Waiting(4), max_wait_seconds=0.01)
+    callers = Callers(slots)
     keeper = callers.start("a", keep=True)
     await settle()
 
@@ -128,9 +128,9 @@ async def test_a_caller_that_waits_too_long_is_told_when_to_come_back() -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_its_place_to_the_next() -> None:
-    turns = HashingTurns(1, Waiting(4), max_wait_seconds=LONG)
-    callers = Callers(turns)
-    async with all_taken(turns, 1):
+    slots = HashingSlots(1, Waiting(4), max_wait_seconds=LONG)
+    callers = Callers(slots)
+    async with all_taken(slots, 1):
         gone, next_one = callers.start("a"), callers.start("b")
         await settle()
         gone.cancel()
@@ -140,25 +140,25 @@ async def test_a_caller_that_goes_away_leaves_its_place_to_the_next() -> None:
     assert callers.served == ["b", "c"]
 
 
-async def test_a_caller_that_goes_away_as_its_turn_comes_passes_it_on() -> None:
-    turns = HashingTurns(1, Waiting(4), max_wait_seconds=LONG)
-    callers = Callers(turns)
-    async with all_taken(turns, 1):
+async def test_a_caller_that_goes_away_as_it_gets_a_slot_passes_it_on() -> None:
+    slots = HashingSlots(1, Waiting(4), max_wait_seconds=LONG)
+    callers = Callers(slots)
+    async with all_taken(slots, 1):
         gone, next_one = callers.start("a"), callers.start("b")
         await settle()
-    gone.cancel()  # its turn has come, and it has not run since
+    gone.cancel()  # it has a slot, and has not run since
     await asyncio.wait([gone, next_one])
     await callers.call("c")
 
     assert callers.served == ["b", "c"]
 
 
-async def test_a_failure_in_a_turn_ends_the_turn() -> None:
-    turns = HashingTurns(1, Waiting(0), max_wait_seconds=LONG)
+async def test_a_failure_gives_the_slot_back() -> None:
+    slots = HashingSlots(1, Waiting(0), max_wait_seconds=LONG)
 
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            async with turns.take(("a", "a", 1)):
+            async with slots.take(("a", "a", 1)):
                 raise ZeroDivisionError
 
 

@@ -125,13 +125,36 @@ async def test_a_job_whose_slot_ends_first_is_shed_and_never_runs(gate: threadin
     await asyncio.sleep(0)
 
     with pytest.raises(ServiceError) as refusal:
-        await pool.run(HashingSlot(asyncio.get_running_loop().time() + 0.05), finished.append, "late")
+        await pool.run(HashingSlot(SHARE, asyncio.get_running_loop().time() + 0.05), finished.append, "late")
 
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, RETRY_AFTER)
     gate.set()
     await running
     pool.close()
     assert finished == []
+
+
+async def test_of_those_with_a_slot_a_new_network_hashes_before_others_with_a_backlog(gate: threading.Event) -> None:
+    pool, first_gate = HashingPool(threads=1, queue=8), threading.Event()
+    hashed: list[str] = []
+
+    async def hash_for(network: str, job: Callable[..., object], *arguments: object) -> None:
+        async with pool.slot((network, network, 1)) as slot:
+            await pool.run(slot, job, *arguments)
+
+    first = asyncio.create_task(hash_for("flood", first_gate.wait))
+    second = asyncio.create_task(hash_for("flood", gate.wait))
+    third = asyncio.create_task(hash_for("flood", hashed.append, "flood"))
+    await asyncio.sleep(0)
+    first_gate.set()
+    await first  # the second runs, and the third waits
+    other = asyncio.create_task(hash_for("other", hashed.append, "other"))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(second, third, other)
+    pool.close()
+
+    assert hashed == ["other", "flood"]
 
 
 async def test_an_exception_of_a_job_reaches_its_caller() -> None:

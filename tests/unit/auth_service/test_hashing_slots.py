@@ -6,12 +6,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import ip_address
 
 import pytest
+from structlog.testing import capture_logs
 
-from auth_service.passwords.hashing_slots import RETRY_AFTER, HashingSlots, QueueLimit, share_of
+from auth_service.passwords.hashing_slots import (
+    RETRY_AFTER,
+    SHED_JOBS,
+    HashingSlot,
+    HashingSlots,
+    QueueLimit,
+    Shedding,
+    share_of,
+)
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import RequestSource
 
 LONG = 30.0
+ENDLESS = float("inf")
 
 
 class Waiting(QueueLimit):
@@ -28,13 +38,15 @@ class Waiting(QueueLimit):
 class Callers:
     """Callers that keep their slot until they are told to give it back."""
 
-    def __init__(self, slots: HashingSlots) -> None:
+    def __init__(self, slots: HashingSlots, *, max_wait_seconds: float = LONG) -> None:
         self._slots = slots
+        self._max_wait_seconds = max_wait_seconds
         self.served: list[str] = []
         self._done = asyncio.Event()
 
     async def call(self, network: str, account: int = 1, *, keep: bool = False) -> None:
-        async with self._slots.take((network, network, account)):
+        ends_at = asyncio.get_running_loop().time() + self._max_wait_seconds
+        async with self._slots.take(HashingSlot((network, network, account), ends_at)):
             self.served.append(network)
             if keep:
                 await self._done.wait()
@@ -56,7 +68,7 @@ async def settle() -> None:
 async def all_taken(slots: HashingSlots, count: int) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for number in range(count):
-            await stack.enter_async_context(slots.take(("first", "first", number)))
+            await stack.enter_async_context(slots.take(HashingSlot(("first", "first", number), ENDLESS)))
         yield
 
 
@@ -66,7 +78,7 @@ def outcome(task: "asyncio.Task[None]") -> ErrorCode | None:
 
 
 async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else() -> None:
-    slots = HashingSlots(2, Waiting(40), max_wait_seconds=LONG)
+    slots = HashingSlots(2, Shedding(), Waiting(40))
     callers = Callers(slots)
     async with all_taken(slots, 2):
         flood = [callers.start(f"flood {n % 3}", n % 10) for n in range(300)]
@@ -81,7 +93,7 @@ async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else
 
 
 async def test_others_are_served_while_the_flood_still_waits() -> None:
-    slots = HashingSlots(2, Waiting(40), max_wait_seconds=LONG)
+    slots = HashingSlots(2, Shedding(), Waiting(40))
     callers = Callers(slots)
     async with all_taken(slots, 2):
         flood = [callers.start("flood", n) for n in range(40)]
@@ -94,7 +106,7 @@ async def test_others_are_served_while_the_flood_still_waits() -> None:
 
 
 async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
-    slots = HashingSlots(1, Waiting(4), max_wait_seconds=LONG)
+    slots = HashingSlots(1, Shedding(), Waiting(4))
     callers = Callers(slots)
     async with all_taken(slots, 1):
         waiting = [callers.start("a", n) for n in range(4)]
@@ -112,8 +124,8 @@ async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
 
 
 async def test_a_caller_that_waits_too_long_is_told_when_to_come_back() -> None:
-    slots = HashingSlots(1, Waiting(4), max_wait_seconds=0.01)
-    callers = Callers(slots)
+    slots = HashingSlots(1, Shedding(), Waiting(4))
+    callers = Callers(slots, max_wait_seconds=0.01)
     keeper = callers.start("a", keep=True)
     await settle()
 
@@ -128,7 +140,7 @@ async def test_a_caller_that_waits_too_long_is_told_when_to_come_back() -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_its_place_to_the_next() -> None:
-    slots = HashingSlots(1, Waiting(4), max_wait_seconds=LONG)
+    slots = HashingSlots(1, Shedding(), Waiting(4))
     callers = Callers(slots)
     async with all_taken(slots, 1):
         gone, next_one = callers.start("a"), callers.start("b")
@@ -141,7 +153,7 @@ async def test_a_caller_that_goes_away_leaves_its_place_to_the_next() -> None:
 
 
 async def test_a_caller_that_goes_away_as_it_gets_a_slot_passes_it_on() -> None:
-    slots = HashingSlots(1, Waiting(4), max_wait_seconds=LONG)
+    slots = HashingSlots(1, Shedding(), Waiting(4))
     callers = Callers(slots)
     async with all_taken(slots, 1):
         gone, next_one = callers.start("a"), callers.start("b")
@@ -154,11 +166,11 @@ async def test_a_caller_that_goes_away_as_it_gets_a_slot_passes_it_on() -> None:
 
 
 async def test_a_failure_gives_the_slot_back() -> None:
-    slots = HashingSlots(1, Waiting(0), max_wait_seconds=LONG)
+    slots = HashingSlots(1, Shedding(), Waiting(0))
 
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            async with slots.take(("a", "a", 1)):
+            async with slots.take(HashingSlot(("a", "a", 1), ENDLESS)):
                 raise ZeroDivisionError
 
 
@@ -174,3 +186,18 @@ def test_a_share_is_the_site_the_network_and_the_account() -> None:
 def test_the_server_of_an_app_has_a_share_of_its_own_if_it_tells_no_address() -> None:
     assert share_of(RequestSource(None, "shop"), 7) == ("app shop", "app shop", 7)
     assert share_of(RequestSource(None, user_id=42), 7)[0] == "user 42"
+
+
+def test_the_log_has_one_line_a_second_for_each_reason_and_the_metric_counts_all() -> None:
+    now = [100.0]
+    shedding = Shedding(lambda: now[0])
+    before = SHED_JOBS.labels("full")._value.get()
+
+    with capture_logs() as logs:
+        for seconds in (0.0, 0.5, 0.4, 0.2):
+            now[0] += seconds
+            assert shedding.refusal("full").code is ErrorCode.UNAVAILABLE
+        shedding.refusal("slow")
+
+    assert [line["reason"] for line in logs] == ["full", "full", "slow"]
+    assert SHED_JOBS.labels("full")._value.get() - before == 4

@@ -5,20 +5,21 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
 from auth_service.passwords.fair_queue import Path
 from auth_service.passwords.hashing_slots import (
+    JOBS,
     MAX_WAIT_SECONDS,
     SLOTS_BESIDE_THREADS,
     HashingSlot,
     HashingSlots,
     QueueLimit,
-    shed,
+    Shedding,
 )
 
 NICENESS_STEP = 3
@@ -30,28 +31,40 @@ T = TypeVar("T")
 
 
 class HashingPool:
-    """Runs hashes outside the event loop. ``queue`` is the most callers that may ever wait for a slot."""
+    """Runs hashes outside the event loop. ``queue`` is the most callers that may ever wait for a slot.
+
+    A caller has a slot from before it reads the database, so that shedding load costs little. There are more slots than
+    threads, so those with a slot take turns at the threads once more.
+    """
 
     def __init__(self, threads: int, queue: int, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
         self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
         self._limit = QueueLimit(threads, queue)
-        self._slots = HashingSlots(threads + SLOTS_BESIDE_THREADS, self._limit, max_wait_seconds=max_wait_seconds)
+        self._shedding = Shedding()
+        self._slots = HashingSlots(threads + SLOTS_BESIDE_THREADS, self._shedding, self._limit)
+        self._free_threads = HashingSlots(threads, self._shedding)
+        self._max_wait_seconds = max_wait_seconds
 
-    def slot(self, share: Path) -> AbstractAsyncContextManager[HashingSlot]:
+    @asynccontextmanager
+    async def slot(self, share: Path) -> AsyncIterator[HashingSlot]:
         """A slot for a block. Raises ``ServiceError(UNAVAILABLE)`` when the queue is full, or after too long."""
-        return self._slots.take(share)
+        slot = HashingSlot(share, asyncio.get_running_loop().time() + self._max_wait_seconds)
+        with JOBS.track_inprogress():
+            async with self._slots.take(slot):
+                yield slot
 
     async def run(self, slot: HashingSlot, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends before it has run.
 
-        A job whose caller has gone leaves the threads' queue and never runs.
+        A job whose caller has gone before it begins never runs.
         """
-        future = self._threads.submit(self._measured, partial(job, *args, **kwargs))
-        try:
-            async with asyncio.timeout_at(slot.ends_at):
-                return await asyncio.wrap_future(future)
-        except TimeoutError as error:
-            raise shed("slow") from error
+        async with self._free_threads.take(slot):
+            future = self._threads.submit(self._measured, partial(job, *args, **kwargs))
+            try:
+                async with asyncio.timeout_at(slot.ends_at):
+                    return await asyncio.wrap_future(future)
+            except TimeoutError as error:
+                raise self._shedding.refusal("slow") from error
 
     def close(self) -> None:
         """Drop the jobs that wait, and let the threads end."""

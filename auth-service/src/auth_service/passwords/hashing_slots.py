@@ -1,7 +1,8 @@
 """Turns at the hashing threads, shared fairly by network and by account, so that a flood takes its own share only."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ FIRST_JOB_SECONDS = 0.05
 WEIGHT = 0.1
 """The weight of one job in the moving average."""
 RETRY_AFTER = 3
+LOG_SECONDS = 1.0
 SLOTS_BESIDE_THREADS = 2
 """How many more slots than threads there are: some callers read or write the database while the threads hash."""
 
@@ -57,50 +59,66 @@ class QueueLimit:
         return min(self._queue, int(QUEUE_SECONDS * self._threads / self._job_seconds))
 
 
+class Shedding:
+    """Refuses callers for whom there is no time, and counts them. The log has a line for each reason once a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._logged_at: dict[str, float] = {}
+
+    def refusal(self, reason: str) -> ServiceError:
+        """The refusal of one caller: ``UNAVAILABLE``."""
+        SHED_JOBS.labels(reason).inc()
+        now = self._clock()
+        if now - self._logged_at.get(reason, -LOG_SECONDS) >= LOG_SECONDS:
+            self._logged_at[reason] = now
+            log.warning("hash.shed", reason=reason)
+        return unavailable(RETRY_AFTER)
+
+
 @dataclass(frozen=True, slots=True)
 class HashingSlot:
-    """The right to hash until ``ends_at``, on the clock of the event loop."""
+    """The right of a share to hash until ``ends_at``, on the clock of the event loop."""
 
+    share: Path
     ends_at: float
 
 
 class HashingSlots:
     """Gives ``slots`` at once. Beyond the limit the share with the most waiting loses its newest, and no one else.
 
-    Callers take a slot before they read the database, so that shedding load costs little.
+    Without a limit every caller may wait.
     """
 
-    def __init__(self, slots: int, limit: QueueLimit, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
+    def __init__(self, slots: int, shedding: Shedding, limit: QueueLimit | None = None) -> None:
         self._free = slots
+        self._shedding = shedding
         self._limit = limit
-        self._max_wait_seconds = max_wait_seconds
         self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
 
     @asynccontextmanager
-    async def take(self, share: Path) -> AsyncIterator[HashingSlot]:
-        """A slot for the block. Raises ``UNAVAILABLE`` when the queue of the share is full, or after too long."""
-        slot = HashingSlot(asyncio.get_running_loop().time() + self._max_wait_seconds)
-        with JOBS.track_inprogress():
-            await self._wait(share, slot)
-            try:
-                yield slot
-            finally:
-                self._pass_on()
+    async def take(self, slot: HashingSlot) -> AsyncIterator[None]:
+        """Have the slot for the block. Raises ``UNAVAILABLE`` when the queue of its share is full, and at its end."""
+        await self._wait(slot)
+        try:
+            yield
+        finally:
+            self._pass_on()
 
-    async def _wait(self, share: Path, slot: HashingSlot) -> None:
+    async def _wait(self, slot: HashingSlot) -> None:
         if self._free:
             self._free -= 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.push(share, place)
+        self._waiting.push(slot.share, place)
         self._shed_beyond_limit()
         try:
             async with asyncio.timeout_at(slot.ends_at):
                 await place
         except (TimeoutError, asyncio.CancelledError) as error:
-            self._give_up(share, place)
+            self._give_up(slot.share, place)
             if isinstance(error, TimeoutError):
-                raise shed("slow") from error
+                raise self._shedding.refusal("slow") from error
             raise
 
     def _give_up(self, share: Path, place: "asyncio.Future[None]") -> None:
@@ -111,10 +129,10 @@ class HashingSlots:
             self._pass_on()
 
     def _shed_beyond_limit(self) -> None:
-        while self._waiting.size > self._limit.waiting:
+        while self._limit is not None and self._waiting.size > self._limit.waiting:
             place = self._waiting.pop_newest_of_longest()
             if not place.done():
-                place.set_exception(shed("full"))
+                place.set_exception(self._shedding.refusal("full"))
 
     def _pass_on(self) -> None:
         while self._waiting.size:
@@ -123,10 +141,3 @@ class HashingSlots:
                 place.set_result(None)
                 return
         self._free += 1
-
-
-def shed(reason: str) -> ServiceError:
-    """The refusal of a caller for whom there is no time, counted and logged."""
-    SHED_JOBS.labels(reason).inc()
-    log.warning("hash.shed", reason=reason)
-    return unavailable(RETRY_AFTER)

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.flows.accounts import AccountFlows
+from gateway.flows.busy_hold import BusyHold
 from gateway.flows.codes import CodeFlows
 from gateway.flows.numbers import NumberFlows
 from gateway.flows.registered_numbers import RegisteredNumbers
@@ -39,7 +40,7 @@ def compose_flows(
     refuse_common_passwords: bool,
 ) -> Flows:
     common_secrets = load_common_secrets() if refuse_common_passwords else ()
-    services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache(), common_secrets)
+    services = Services(BusyHold(auth), sms, contacts, RegisteredNumbers(auth), SessionCache(), common_secrets)
     sessions = SessionFlows(services)
     codes = CodeFlows(services, sessions)
     return Flows(

@@ -20,7 +20,7 @@ ResponseT = TypeVar("ResponseT", bound=WireModel)
 
 
 class BusyHold:
-    """The client of auth-service, which holds its refusals of calls that hash. Held callers keep no connection to it."""
+    """The client of auth-service, which holds its refusals of calls that hash. Held callers keep no connection."""
 
     def __init__(self, auth: Client, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         self._auth = auth

@@ -95,7 +95,8 @@ class Stack:
 
     def migrate(self, modules: Iterable[str] = services.MIGRATED_MODULES) -> None:
         """Create or update each service's database, in parallel. Raises ``StackError`` if a migration fails."""
-        runs = [services.migration(module, self.folder, self.environ) for module in modules]
+        environ = {name: value for name, value in self.environ.items() if name not in keys.SECRETS}
+        runs = [services.migration(module, self.folder, environ) for module in modules]
         for run in runs:
             run.spawn()
         for run in runs:
@@ -124,7 +125,8 @@ class Stack:
         The result is also ``services[label or name]``. ``env`` extends its environment.
         """
         default = ports.free_port() if label else self._ports[name]
-        service = Service(PROGRAMS[name], self.folder, port or default, {**self.environ, **(env or {})}, label)
+        environ = keys.without_others(self.environ, name)
+        service = Service(PROGRAMS[name], self.folder, port or default, {**environ, **(env or {})}, label)
         self.services[service.name] = service
         service.spawn()
         if wait:
@@ -154,7 +156,7 @@ class Stack:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of our processes."""
+        """The environment of our processes together. Each gets only its own secrets of it (``launch``)."""
         ports_by_variable = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
         secrets_by_name = keys.for_services(self._secrets)
         defaults = {"ENVIRONMENT": "development", "JWT_ISSUER": self.url("gateway"), **secrets_by_name}
@@ -200,6 +202,5 @@ class Stack:
 _OWN_VARIABLES = {
     *(program.port_variable for program in PROGRAMS.values()),
     *(program.url_variable for program in PROGRAMS.values()),
-    *keys.KEYS,
-    *keys.KEY_RINGS,
+    *keys.SECRETS,
 }

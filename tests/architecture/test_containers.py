@@ -10,6 +10,7 @@ import pytest
 from architecture.tree import PACKAGES, ROOT, SERVICES
 from container import health, launch
 from ruamel.yaml import YAML
+from stack.keys import SECRETS_OF
 
 from shared.keys import development_secret
 from shared.process.settings import Settings
@@ -17,10 +18,21 @@ from shared.process.settings import Settings
 COMPOSE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / "deploy" / "example.env"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+SERVER_SETTINGS = {
+    "gateway": "GatewaySettings",
+    "auth-service": "AuthSettings",
+    "sms-service": "SmsSettings",
+    "contacts-service": "ContactsSettings",
+}
 PUBLISHED = {"gateway", "inbox"}
 SECRETS = (
-    "SERVICE_TOKEN",
+    "GATEWAY_TO_AUTH_TOKEN",
+    "GATEWAY_TO_SMS_TOKEN",
+    "GATEWAY_TO_CONTACTS_TOKEN",
+    "SMS_TO_AUTH_TOKEN",
+    "CONTACTS_TO_AUTH_TOKEN",
     "PHONE_KEY",
+    "PHONE_SEAL_KEYS",
     "TICKET_KEYS",
     "CODE_KEYS",
     "PASSWORD_PEPPERS",
@@ -60,6 +72,13 @@ def variables(service: str) -> set[str]:
     return {field.upper() for model in models(service) for field in model.model_fields}
 
 
+def read_by(name: str) -> type[Settings]:
+    """The settings of the process in a container."""
+    command = composed()[name].get("command", [""])[0]
+    model = {"migrate": "DatabaseSettings", "worker": "WorkerSettings"}.get(command, SERVER_SETTINGS[ours()[name]])
+    return next(each for each in models(ours()[name]) if each.__name__ == model)
+
+
 def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
     assert set(SERVICES) == set(ours().values())
     assert {"gateway", "auth-service", "sms-service", "sms-worker", "contacts-service"} <= ours().keys()
@@ -68,7 +87,7 @@ def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
 
 def test_a_migration_gets_no_key() -> None:
     for name in ("auth-migrate", "sms-migrate", "contacts-migrate"):
-        assert set(composed()[name]["environment"]) == {"ENVIRONMENT", "LOG_LEVEL", "SERVICE_TOKEN", "POSTGRES_URL"}
+        assert set(composed()[name]["environment"]) == {"ENVIRONMENT", "LOG_LEVEL", "POSTGRES_URL"}
 
 
 def test_a_service_with_a_database_starts_after_its_migration() -> None:
@@ -82,15 +101,24 @@ def test_a_service_with_a_database_starts_after_its_migration() -> None:
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_gets_only_variables_that_its_process_reads(name: str) -> None:
-    assert set(composed()[name]["environment"]) - variables(ours()[name]) == set()
+    assert set(composed()[name]["environment"]) - {field.upper() for field in read_by(name).model_fields} == set()
 
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_gets_every_variable_that_its_process_requires(name: str) -> None:
-    migrates = composed()[name].get("command") == ["migrate"]
-    read = [model for model in models(ours()[name]) if (model.__name__ == "DatabaseSettings") == migrates]
-    required = {field.upper() for model in read for field, of in model.model_fields.items() if of.is_required()}
+    required = {field.upper() for field, of in read_by(name).model_fields.items() if of.is_required()}
     assert required - composed()[name]["environment"].keys() == set()
+
+
+@pytest.mark.parametrize("name", SECRETS_OF)
+def test_a_process_of_the_local_stack_gets_the_secrets_that_it_reads_and_no_other(name: str) -> None:
+    read = {field.upper() for field, of in read_by(name).model_fields.items() if "SecretStr" in str(of.annotation)}
+    assert set(SECRETS_OF[name]) == read
+
+
+def test_contacts_service_has_no_key_that_opens_anything() -> None:
+    secrets = {name for name in SECRETS if name in composed()["contacts-service"]["environment"]}
+    assert secrets == {"PHONE_KEY", "GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

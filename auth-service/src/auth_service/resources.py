@@ -20,7 +20,6 @@ from shared.keys import KeyRing
 from shared.networks import NetworkKey
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 
@@ -73,7 +72,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
 
 def _failure_limits(settings: AuthSettings) -> FailureLimits | None:
     """The limits on failed log-ins; None if callers are not limited."""
-    if settings.caller_limits == OnOff.OFF:
+    if not settings.limits_callers:
         return None
     return FailureLimits(
         settings.caller_failed_logins_per_number,

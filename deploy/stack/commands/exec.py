@@ -49,5 +49,5 @@ def environment(
 def _service_environment() -> dict[str, str]:
     """The environment of a running service: it has SMS_CONFIG_FILE, for example, and the variables this file names."""
     environments = (orphans.environ(pid) for pid in orphans.find(MAIN_FOLDER))
-    found = next((variables for variables in environments if "SERVICE_TOKEN" in variables), {})
+    found = next((variables for variables in environments if "INBOX_URL" in variables), {})
     return {name: value for name, value in found.items() if name not in {orphans.FOLDER_VARIABLE, "PYTHONPATH"}}

@@ -40,11 +40,10 @@ def create_app(settings: GatewaySettings) -> web.Application:
         pages.mount(app, {dialect.name for dialect in dialects}, settings.served_calling_codes)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
-        token = settings.service_token.get_secret_value()
         async with (
-            internal_client(settings.auth_url, token) as auth,
-            internal_client(settings.sms_url, token) as sms,
-            internal_client(settings.contacts_url, token) as contacts,
+            internal_client(settings.auth_url, settings.gateway_to_auth_token) as auth,
+            internal_client(settings.sms_url, settings.gateway_to_sms_token) as sms,
+            internal_client(settings.contacts_url, settings.gateway_to_contacts_token) as contacts,
         ):
             app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
             app[FLOWS] = compose_flows(

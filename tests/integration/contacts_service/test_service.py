@@ -124,7 +124,7 @@ async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterato
 
 
 def client_of(settings: ContactsSettings, address: str) -> AbstractAsyncContextManager[InternalClient]:
-    return internal_client(address, settings.service_token.get_secret_value())
+    return internal_client(address, settings.gateway_to_contacts_token)
 
 
 async def readiness(address: str) -> tuple[int, Any]:
@@ -389,6 +389,6 @@ async def test_readiness_does_not_depend_on_the_broker(service: Service) -> None
     assert await readiness(service.address) == (200, {"ready": True, "checks": checks})
 
 
-async def test_calls_without_the_service_token_are_refused(service: Service) -> None:
+async def test_calls_without_a_token_are_refused(service: Service) -> None:
     async with aiohttp.ClientSession() as stranger, stranger.post(service.address + MATCH.path) as response:
         assert response.status == 401

@@ -1,7 +1,7 @@
 """Settings: one frozen model for each process, read once from the environment. A wrong value stops the start.
 
-A field whose type is ``SecretStr`` (``HexKey``, ``Keys``) is a secret: it must be set in production, and has a
-well-known value in development that production refuses.
+A field whose type is ``SecretStr`` (``HexKey``, ``Keys``, ``Tokens``) is a secret: it must be set in production, and
+has a well-known value in development that production refuses.
 """
 
 import os
@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from shared import networks
-from shared.keys import KeyRing, development_secret, holds_development_secret
+from shared.keys import KeyRing, active_tokens, development_secret, holds_development_secret
 from shared.process.misspelled import misspelled
 from shared.process.plain_errors import plain_text
 
@@ -32,6 +32,10 @@ class OnOff(StrEnum):
     OFF = "off"
 
 
+MIN_OPERATOR_TOKEN = 32
+"""Characters of a token that a person or their tool presents, which need not be hexadecimal."""
+
+
 def _is_hex_key(secret: SecretStr) -> SecretStr:
     try:
         raw = bytes.fromhex(secret.get_secret_value())
@@ -39,6 +43,18 @@ def _is_hex_key(secret: SecretStr) -> SecretStr:
         raise ValueError("expected hex digits") from None
     if len(raw) < 32:
         raise ValueError("needs at least 64 hex digits (32 bytes)")
+    return secret
+
+
+def _are_hex_tokens(secret: SecretStr) -> SecretStr:
+    for token in active_tokens(secret.get_secret_value()):
+        _is_hex_key(SecretStr(token))
+    return secret
+
+
+def _are_operator_tokens(secret: SecretStr) -> SecretStr:
+    if any(len(token) < MIN_OPERATOR_TOKEN for token in active_tokens(secret.get_secret_value())):
+        raise ValueError(f"a token needs at least {MIN_OPERATOR_TOKEN} characters")
     return secret
 
 
@@ -82,6 +98,10 @@ ServiceUrl = Annotated[str, _address_of("http")]
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
 _KEY_RING = AfterValidator(_is_key_ring)
 Keys = Annotated[SecretStr, _KEY_RING]
+Tokens = Annotated[SecretStr, AfterValidator(_are_hex_tokens)]
+"""What a process presents to another one, or the two that are accepted while it is replaced (``active_tokens``)."""
+
+OperatorTokens = Annotated[SecretStr, AfterValidator(_are_operator_tokens)]
 Networks = networks.Networks
 Words = tuple[str, ...]
 MAX_COUNT = 1_000_000
@@ -145,6 +165,23 @@ class Settings(BaseModel):
                 if isinstance(value, SecretStr) and holds_development_secret(value.get_secret_value()):
                     raise ValueError(f"{name.upper()} holds a secret of development in production")
         return self
+
+
+class CallerLimitSettings(Settings):
+    """Whether requests are limited by where they come from. Production always limits them."""
+
+    caller_limits: OnOff = OnOff.ON
+
+    @model_validator(mode="after")
+    def _limits_hold_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and not self.limits_callers:
+            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
+        return self
+
+    @property
+    def limits_callers(self) -> bool:
+        """Whether requests are limited by where they come from."""
+        return self.caller_limits is OnOff.ON
 
 
 S = TypeVar("S", bound=Settings)

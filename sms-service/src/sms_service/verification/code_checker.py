@@ -87,7 +87,7 @@ class CodeChecker:
         self._repository = repository
         self._source_networks = source_networks
         self._deriver = secrets.deriver
-        self._phones = secrets.phones
+        self._phones, self._seal = secrets.phones, secrets.seal
         self._tickets = secrets.tickets
         self._networks = secrets.networks
         self._audit = audit
@@ -133,7 +133,7 @@ class CodeChecker:
             await self._refuse_unusable(request, check)
         if of_app is not None:
             attempt = replace(attempt, failures_left=min(attempt.failures_left, of_app.failures_left))
-        number = E164(request.phone or self._phones.open(attempt.phone_sealed))
+        number = E164(request.phone or self._seal.open(attempt.phone_sealed))
         test = self._test_numbers.find(number)
         data = events.event_data(
             number,

@@ -149,13 +149,19 @@ def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     assert not spec["image"].endswith(":latest")
 
 
+def test_no_monitoring_port_is_published() -> None:
+    monitored = {str(port) for _, port in health.PORTS.values()}
+    published = {port.rpartition(":")[2] for spec in composed().values() for port in spec.get("ports", [])}
+    assert published & monitored == set()
+
+
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_health_check_uses_the_port_of_the_service(service: str) -> None:
+def test_the_health_check_uses_the_monitoring_port_of_the_service(service: str) -> None:
     ports = {
         field.upper(): of.default
         for model in models(service)
         for field, of in model.model_fields.items()
-        if field.endswith("_port")
+        if field.endswith("_monitoring_port")
     }
     checked = {variable: port for variable, port in health.PORTS.values() if variable in ports}
     assert checked == ports

@@ -35,6 +35,7 @@ from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
+from support.monitoring import with_monitoring
 from support.principals import EveryPrincipal, every_principal
 
 HOME = "2001:db8::1"
@@ -227,7 +228,7 @@ async def serving(settings: AuthSettings) -> AsyncIterator[EveryPrincipal]:
 @asynccontextmanager
 async def address_of(settings: AuthSettings) -> AsyncIterator[str]:
     """The address of one more auth-service."""
-    async with TestServer(create_app(settings)) as server:
+    async with TestServer(with_monitoring(create_app(settings))) as server:
         yield str(server.make_url("")).rstrip("/")
 
 

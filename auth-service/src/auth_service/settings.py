@@ -34,6 +34,7 @@ class AuthSettings(DatabaseSettings, CallerLimitSettings):
     """The settings of the service and of the operator's commands."""
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
+    auth_monitoring_port: int = Field(default=9081, ge=1, le=65_535)
     amqp_url: AmqpUrl
     postgres_connections: int = Field(default=10, ge=2, le=200)
     gateway_to_auth_token: Tokens

@@ -37,6 +37,7 @@ class ContactsSettings(DatabaseSettings, CallerLimitSettings):
     """
 
     contacts_port: int = 8083
+    contacts_monitoring_port: int = 9083
     redis_url: RedisUrl
     amqp_url: AmqpUrl
     auth_url: ServiceUrl = "http://127.0.0.1:8081"

@@ -17,7 +17,7 @@ from gateway.pages import routes as pages
 from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
-from shared.process.health import add_health
+from shared.process.health import add_checks, add_public_probe
 from shared.process.settings import Environment
 
 
@@ -32,7 +32,8 @@ def create_app(settings: GatewaySettings) -> web.Application:
     origins = WebOrigins(settings.cors_origins, [dialect.owns for dialect in dialects])
     app = web.Application(middlewares=[guard(dialects, callers, origins)])
     app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
-    add_health(app)
+    add_checks(app)
+    add_public_probe(app)
     mount(app, dialects)
     documents.mount(app, dialects)
     app.add_routes(receipt_webhook.routes)

@@ -32,6 +32,7 @@ class GatewaySettings(Settings):
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
+    gateway_monitoring_port: int = Field(default=9080, ge=0, le=65535)
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     sms_url: ServiceUrl = "http://127.0.0.1:8082"
     contacts_url: ServiceUrl = "http://127.0.0.1:8083"

@@ -41,7 +41,7 @@ def serve(_: argparse.Namespace) -> None:
 
     from sms_service.app import create_api  # noqa: PLC0415
 
-    _run(create_api(settings), settings, settings.sms_port, API)
+    _run(create_api(settings), settings, settings.sms_port, settings.sms_monitoring_port, API)
 
 
 def worker(_: argparse.Namespace) -> None:
@@ -50,16 +50,17 @@ def worker(_: argparse.Namespace) -> None:
     logs.configure(WORKER, settings.log_level)
     from sms_service.worker import create_worker  # noqa: PLC0415
 
-    _run(create_worker(settings), settings, settings.sms_worker_port, WORKER)
+    _run(create_worker(settings), settings, None, settings.sms_worker_monitoring_port, WORKER)
 
 
-def _run(app: "Application", settings: MessageSettings, port: int, name: str) -> None:
+def _run(app: "Application", settings: MessageSettings, port: int | None, monitoring_port: int, name: str) -> None:
     from shared.process import web  # noqa: PLC0415
 
     serving = web.serve(
         app,
         host=settings.bind_address,
         port=port,
+        monitoring_port=monitoring_port,
         keepalive_seconds=KEEPALIVE_SECONDS,
         withdraw_seconds=settings.withdraw_seconds,
     )

@@ -156,6 +156,7 @@ class SmsSettings(ExplainSettings, MessageSettings, CallerSettings):
     """For the API."""
 
     sms_port: int = Field(default=8082, ge=1, le=65535)
+    sms_monitoring_port: int = Field(default=9082, ge=1, le=65535)
     redis_url: RedisUrl
     ticket_keys: Keys
     gateway_to_sms_token: Tokens
@@ -185,5 +186,5 @@ class SmsSettings(ExplainSettings, MessageSettings, CallerSettings):
 class WorkerSettings(MessageSettings):
     """For the delivery worker: it has no key of tickets, and no token that opens another service."""
 
-    sms_worker_port: int = Field(default=8084, ge=1, le=65535)
+    sms_worker_monitoring_port: int = Field(default=9084, ge=1, le=65535)
     inbox_url: ServiceUrl = "http://127.0.0.1:8082"

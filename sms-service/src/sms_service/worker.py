@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.process.health import CHECKS, add_health
+from shared.process.health import CHECKS, add_checks
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
@@ -26,9 +26,9 @@ log = structlog.get_logger()
 
 
 def create_worker(settings: WorkerSettings) -> web.Application:
-    """The process that delivers messages. Over HTTP it serves only health and metrics."""
+    """The process that delivers messages. It serves nothing but its monitoring port."""
     app = web.Application()
-    add_health(app)
+    add_checks(app)
     _warn_of_multi_segment_texts(settings)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:

@@ -86,7 +86,7 @@ async def test_a_malformed_request_is_refused_by_field_and_never_echoed(auth: Au
 
 async def test_readiness_depends_on_postgresql(auth: Auth) -> None:
     async with aiohttp.ClientSession(auth.url) as http:
-        async with http.get("/readyz") as response:
+        async with http.get("/monitoring/readyz") as response:
             assert await response.json() == {"ready": True, "checks": {"postgresql": "ok"}}
-        async with http.get("/metrics") as response:
+        async with http.get("/monitoring/metrics") as response:
             assert "haoma_hash_jobs" in await response.text()

@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 import pytest
 from aiohttp import web
+from support.monitoring import with_monitoring
 
 from contacts_service.app import create_app
 from contacts_service.consumer import QUEUE
@@ -113,7 +114,7 @@ def settings(postgres_url: str, redis_url: str, amqp_url: str, database: str) ->
 @asynccontextmanager
 async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterator[str]:
     """A replica in this process; yields its address."""
-    runner = web.AppRunner(create_app(settings, queue=queue), access_log=None)
+    runner = web.AppRunner(with_monitoring(create_app(settings, queue=queue)), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -128,7 +129,7 @@ def client_of(settings: ContactsSettings, address: str) -> AbstractAsyncContextM
 
 
 async def readiness(address: str) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as http, http.get(f"{address}/readyz") as response:
+    async with aiohttp.ClientSession() as http, http.get(f"{address}/monitoring/readyz") as response:
         return response.status, await response.json()
 
 

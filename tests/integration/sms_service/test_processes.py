@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
+from support.monitoring import with_monitoring
 from support.principals import EveryPrincipal, every_principal
 from support.sms import (
     a_message,
@@ -62,7 +63,7 @@ class Processes:
 
 
 def serving(app: web.Application) -> TestServer:
-    return TestServer(app)
+    return TestServer(with_monitoring(app))
 
 
 def url(server: TestServer) -> str:
@@ -143,9 +144,9 @@ async def test_calls_without_a_token_are_refused(processes: Processes) -> None:
 
 async def test_both_processes_report_that_they_are_ready(processes: Processes) -> None:
     for base, checks in ((processes.api, {"postgresql"}), (processes.worker, {"postgresql", "rabbitmq"})):
-        async with processes.browser.get(base + "/readyz") as response:
+        async with processes.browser.get(base + "/monitoring/readyz") as response:
             assert (await response.json())["checks"] == dict.fromkeys(checks, "ok")
-        async with processes.browser.get(base + "/livez") as response:
+        async with processes.browser.get(base + "/monitoring/livez") as response:
             assert response.status == 200
 
 

@@ -16,7 +16,7 @@ from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.endpoint import AnyEndpoint, Endpoint, WireModel
 from shared.internal_api.principals import CALL_NOT_ALLOWED, UNKNOWN_TOKEN, Principal, PrincipalTokens
 from shared.process.hang_ups import is_hang_up, record_hang_up
-from shared.process.health import add_health
+from shared.process.health import add_checks
 from shared.process.metrics import REFUSALS, observe, route_of
 from shared.trace import TRACEPARENT, begin_cause
 
@@ -67,13 +67,13 @@ def problem(error: ServiceError) -> web.Response:
 def new_service(
     tokens: Mapping[Principal, SecretStr | None], apis: Iterable[ModuleType], *, body_bytes: int = 16_384
 ) -> web.Application:
-    """An internal application with health checks and metrics, which serves the modules ``apis`` (``add_api``).
+    """An internal application with health checks, which serves the modules ``apis`` (``add_api``).
 
     It refuses an endpoint to every principal but the one that the endpoint allows, and all of ``/v1/`` without a token.
     """
     app = web.Application(middlewares=[_boundary(PrincipalTokens(tokens))], client_max_size=body_bytes)
     app[ENDPOINTS] = {}
-    add_health(app)
+    add_checks(app)
     for api in apis:
         add_api(app, api)
     return app

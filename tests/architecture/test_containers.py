@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from stack.keys import SECRETS_OF
 
 from shared.keys import development_secret
+from shared.process.secret_strength import weaknesses
 from shared.process.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -24,6 +25,7 @@ SERVER_SETTINGS = {
     "sms-service": "SmsSettings",
     "contacts-service": "ContactsSettings",
 }
+SERVER_URLS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
 PUBLISHED = {"gateway", "inbox"}
 SECRETS = (
     "GATEWAY_TO_AUTH_TOKEN",
@@ -58,6 +60,11 @@ def example() -> dict[str, str]:
     """The variables that example.env sets."""
     lines = [line for line in EXAMPLE.read_text().splitlines() if re.match(r"[A-Z_]+=", line)]
     return dict(line.split("=", 1) for line in lines)
+
+
+def filled(text: str) -> str:
+    """A value of docker-compose.yml with the variables of example.env."""
+    return re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: example().get(found[1], ""), text)
 
 
 def models(service: str) -> list[type[Settings]]:
@@ -135,6 +142,13 @@ def test_the_example_sets_every_variable_that_compose_requires() -> None:
 @pytest.mark.parametrize("name", SECRETS)
 def test_the_example_has_the_secrets_that_production_refuses(name: str) -> None:
     assert example()[name].removeprefix("1:") == development_secret(name.lower())
+
+
+@pytest.mark.parametrize("name", [name for name in ours() if "POSTGRES_URL" in composed()[name]["environment"]])
+def test_production_refuses_every_password_of_the_example(name: str) -> None:
+    environment = composed()[name]["environment"]
+    urls = {variable: filled(environment[variable]) for variable in SERVER_URLS if variable in environment}
+    assert len(weaknesses({}, urls)) >= len(urls)
 
 
 @pytest.mark.parametrize("name", composed())

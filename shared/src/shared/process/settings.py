@@ -15,9 +15,10 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from shared import networks
-from shared.keys import KeyRing, active_tokens, development_secret, holds_development_secret
+from shared.keys import KeyRing, active_tokens, development_secret
 from shared.process.misspelled import misspelled
 from shared.process.plain_errors import plain_text
+from shared.process.secret_strength import weaknesses
 
 
 class Environment(StrEnum):
@@ -157,13 +158,19 @@ class Settings(BaseModel):
         """The fields that hold a required secret."""
         return [name for name, field in cls.model_fields.items() if field.annotation is SecretStr]
 
+    @classmethod
+    def server_urls(cls) -> list[str]:
+        """The fields that hold the URL of a server, with its password."""
+        return [name for name, field in cls.model_fields.items() if field.annotation is str and not field.repr]
+
     @model_validator(mode="after")
-    def _refuse_development_secrets_in_production(self) -> Self:
+    def _refuse_weak_secrets_in_production(self) -> Self:
         if self.environment is Environment.PRODUCTION:
-            for name in type(self).model_fields:
-                value = getattr(self, name)
-                if isinstance(value, SecretStr) and holds_development_secret(value.get_secret_value()):
-                    raise ValueError(f"{name.upper()} holds a secret of development in production")
+            values = {name.upper(): getattr(self, name) for name in type(self).model_fields}
+            secrets = {name: value.get_secret_value() for name, value in values.items() if isinstance(value, SecretStr)}
+            urls = {name.upper(): getattr(self, name) for name in type(self).server_urls()}
+            if lines := weaknesses(secrets, urls):
+                raise ValueError("\n".join(lines))
         return self
 
 
@@ -201,8 +208,8 @@ def load(model: type[S], service: str) -> S:
             name = ".".join(str(part) for part in problem["loc"]).upper()
             text = plain_text(problem)
             missing = problem["type"] == "missing"
-            line = f"{name} is missing" if missing else f"{name}: {text}" if name else text
-            sys.stderr.write(f"{service} cannot start: {line}\n")
+            lines = f"{name} is missing" if missing else f"{name}: {text}" if name else text
+            sys.stderr.write("".join(f"{service} cannot start: {line}\n" for line in lines.splitlines()))
         raise SystemExit(2) from None
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -18,6 +18,7 @@ from shared import networks
 from shared.keys import KeyRing, active_tokens, development_secret
 from shared.process.misspelled import misspelled
 from shared.process.plain_errors import plain_text
+from shared.process.secret_files import SUFFIX, SecretFileError, values_of
 from shared.process.secret_strength import weaknesses
 
 
@@ -132,11 +133,20 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read each field from its own variable; an empty one counts as unset. Raises ``ValidationError``."""
-        names = {name.upper(): name for name in cls.model_fields}
-        return cls.model_validate(
-            {name: environ[variable] for variable, name in names.items() if environ.get(variable)}
-        )
+        """Read each field from its own variable; an empty one counts as unset.
+
+        The variable of a secret, or of a server's URL, may be replaced by one that names a file (``value_of``). Raises
+        ``ValidationError`` and ``SecretFileError``.
+        """
+        from_files = values_of(cls.file_variables(), environ)
+        found = {name: from_files.get(name.upper()) or environ.get(name.upper()) for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in found.items() if value})
+
+    @classmethod
+    def file_variables(cls) -> list[str]:
+        """The variables whose value may be in a file: secrets, required or not, and URLs of servers."""
+        secrets = [name for name, field in cls.model_fields.items() if SecretStr in _types(field.annotation)]
+        return [name.upper() for name in (*secrets, *cls.server_urls())]
 
     @model_validator(mode="before")
     @classmethod
@@ -199,18 +209,31 @@ def load(model: type[S], service: str) -> S:
 
     A variable that is nearly a setting is named too, on stderr: it has no effect.
     """
-    for name, setting in misspelled(os.environ, frozenset(field.upper() for field in model.model_fields)):
+    settings = {field.upper() for field in model.model_fields} | {name + SUFFIX for name in model.file_variables()}
+    for name, setting in misspelled(os.environ, frozenset(settings)):
         sys.stderr.write(f"{service}: {name} is no setting: did you mean {setting}?\n")
     try:
         return model.from_env()
+    except SecretFileError as error:
+        lines = str(error).splitlines()
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = ".".join(str(part) for part in problem["loc"]).upper()
-            text = plain_text(problem)
-            missing = problem["type"] == "missing"
-            lines = f"{name} is missing" if missing else f"{name}: {text}" if name else text
-            sys.stderr.write("".join(f"{service} cannot start: {line}\n" for line in lines.splitlines()))
-        raise SystemExit(2) from None
+        lines = [line for problem in error.errors(include_input=False, include_url=False) for line in _lines(problem)]
+    sys.stderr.write("".join(f"{service} cannot start: {line}\n" for line in lines))
+    raise SystemExit(2) from None
+
+
+def _lines(problem: Any) -> list[str]:
+    """One entry of ``ValidationError.errors()`` in plain words, with the names of settings."""
+    name = ".".join(str(part) for part in problem["loc"]).upper()
+    text = plain_text(problem)
+    if problem["type"] == "missing":
+        return [f"{name} is missing"]
+    return [f"{name}: {text}"] if name else text.splitlines()
+
+
+def _types(annotation: Any) -> list[Any]:
+    """The types of a field, one or the members of a union, without what they are annotated with."""
+    return [getattr(each, "__origin__", each) for each in get_args(annotation) or (annotation,)]
 
 
 def _missing(names: list[str]) -> str:

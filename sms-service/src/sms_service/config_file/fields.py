@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.process.plain_errors import did_you_mean
+from shared.process.secret_files import value_of
 
 UNKNOWN_KEY = "unknown_key"
 """The type of the error for a key that its table does not have. ``key`` in its context is the key."""
@@ -44,7 +45,7 @@ class ConfigTable(BaseModel):
 def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
         raise ValueError("expected the name of an environment variable, such as TWILIO_AUTH_TOKEN")
-    value = (info.context or {}).get(ENVIRON, {}).get(name, "")
+    value = value_of(name, (info.context or {}).get(ENVIRON, {}))
     if not value:
         raise ValueError(f"{name} is not set in the environment")
     return SecretStr(value)

@@ -163,6 +163,12 @@ def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     assert not spec["image"].endswith(":latest")
 
 
+def test_the_page_on_key_rotation_names_every_secret() -> None:
+    page = (ROOT / "docs" / "security" / "key-rotation.md").read_text()
+    secrets = {name for service in SERVICES for model in models(service) for name in model.file_variables()}
+    assert {name for name in secrets if f"`{name}`" not in page} == set()
+
+
 def test_no_monitoring_port_is_published() -> None:
     monitored = {str(port) for _, port in health.PORTS.values()}
     published = {port.rpartition(":")[2] for spec in composed().values() for port in spec.get("ports", [])}

@@ -16,7 +16,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import ERASE, Erase
 from shared.internal_api.client import TokenRefusedError, internal_client
 from shared.internal_api.principals import Principal, PrincipalTokens
-from shared.internal_api.server import ENDPOINTS
+from shared.internal_api.server import ENDPOINTS, new_service
 from sms_service.app import create_api as create_sms
 from sms_service.settings import SmsSettings
 
@@ -122,6 +122,24 @@ def test_every_route_that_takes_a_body_is_a_declared_endpoint(name: str) -> None
     app = application(name)
     posted = {route.resource.canonical for route in app.router.routes() if route.method == "POST" and route.resource}
     assert posted == app[ENDPOINTS].keys()
+
+
+async def test_a_route_without_an_endpoint_opens_to_no_principal_and_an_unknown_path_is_not_found() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(text="opened")
+
+    app = new_service(TOKENS, [])
+    app.router.add_post("/v1/forgotten", handler)
+    app.router.add_get("/v1/read", handler)
+    async with TestClient(TestServer(app)) as client:
+        for token in TOKENS.values():
+            headers = bearer(token.get_secret_value())
+            calls = [("POST", "/v1/forgotten"), ("GET", "/v1/read"), ("GET", "/v1/forgotten"), ("POST", "/v1/unknown")]
+            statuses = []
+            for method, path in calls:
+                async with client.request(method, path, headers=headers) as response:
+                    statuses.append(response.status)
+            assert statuses == [403, 403, 405, 404]
 
 
 async def test_the_tokens_of_contacts_service_and_the_worker_cannot_erase_an_account() -> None:

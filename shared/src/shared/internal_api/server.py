@@ -69,7 +69,8 @@ def new_service(
 ) -> web.Application:
     """An internal application with health checks, which serves the modules ``apis`` (``add_api``).
 
-    It refuses an endpoint to every principal but the one that the endpoint allows, and all of ``/v1/`` without a token.
+    It refuses an endpoint to every principal but the one that it allows, and a route of ``/v1/`` without an endpoint to
+    all. Whether a path of ``/v1/`` exists it tells only to those who have a token.
     """
     app = web.Application(middlewares=[_boundary(PrincipalTokens(tokens))], client_max_size=body_bytes)
     app[ENDPOINTS] = {}
@@ -108,7 +109,8 @@ def _refuse_principal(request: web.Request, tokens: PrincipalTokens) -> web.Resp
     principal = tokens.principal_of(request.headers.get("Authorization", ""))
     if principal is None:
         return _refusal(request, 401, UNKNOWN_TOKEN, principal)
-    if endpoint is not None and principal is not endpoint.allowed:
+    is_served = request.match_info.route.resource is not None  # otherwise it is not found, or not with this method
+    if is_served and (endpoint is None or principal is not endpoint.allowed):
         return _refusal(request, 403, CALL_NOT_ALLOWED, principal)
     return None
 

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from stack.roles import catalogue
+
 SECRETS_OF = {
     "gateway": ("GATEWAY_TO_AUTH_TOKEN", "GATEWAY_TO_SMS_TOKEN", "GATEWAY_TO_CONTACTS_TOKEN", "SEALED_NUMBER_KEYS"),
     "auth-service": (
@@ -35,7 +37,7 @@ SECRETS = tuple(dict.fromkeys(name for names in SECRETS_OF.values() for name in 
 RINGS = ("_KEYS", "_PEPPERS")
 """How the names of key rings end."""
 
-PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD")
+PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD", *catalogue.password_variables())
 
 
 def load_or_create(file: Path) -> dict[str, str]:
@@ -53,9 +55,10 @@ def for_services(stored: Mapping[str, str]) -> dict[str, str]:
     return {name: stored[name] for name in SECRETS}
 
 
-def without_others(environ: Mapping[str, str], program: str) -> dict[str, str]:
-    """An environment without the secrets that a process does not read."""
-    return {name: value for name, value in environ.items() if name not in SECRETS or name in SECRETS_OF[program]}
+def without_others(environ: Mapping[str, str], process: str) -> dict[str, str]:
+    """An environment without the secrets that a process does not read. A migration reads none."""
+    own = SECRETS_OF.get(process, ())
+    return {name: value for name, value in environ.items() if name not in SECRETS or name in own}
 
 
 def _read(file: Path) -> dict[str, str]:

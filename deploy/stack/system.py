@@ -100,8 +100,7 @@ class Stack:
 
     def migrate(self, modules: Iterable[str] = services.MIGRATED_MODULES) -> None:
         """Create or update each service's database, in parallel. Raises ``StackError`` if a migration fails."""
-        environ = {name: value for name, value in self.environ.items() if name not in keys.SECRETS}
-        runs = [services.migration(module, self.folder, environ) for module in modules]
+        runs = [services.migration(module, self.folder, self.environ_of) for module in modules]
         for run in runs:
             run.spawn()
         for run in runs:
@@ -131,11 +130,10 @@ class Stack:
         """
         default = ports.free_port() if label else self._ports[name]
         monitoring_port = ports.free_port() if label else self._monitoring_ports[name]
-        environ = keys.without_others(self.environ, name)
         service = Service(
             PROGRAMS[name],
             self.folder,
-            {**environ, **(env or {})},
+            self.environ_of(name) | dict(env or {}),
             label,
             port=port or default,
             monitoring_port=monitoring_port,
@@ -177,7 +175,7 @@ class Stack:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of our processes together. Each gets only its own secrets of it (``launch``)."""
+        """The environment of an operator's command, with all secrets, whose roles on the servers may do everything."""
         ports_by_variable = {
             program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items() if program.port_variable
         }
@@ -201,6 +199,12 @@ class Stack:
             "INBOX_URL": self.url("sms-service"),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def environ_of(self, process: str) -> dict[str, str]:
+        """The environment of one of our processes: ``environ`` with its own secrets, and its roles on the servers."""
+        environ = keys.without_others(self.environ, process)
+        own = self.servers.environ_of(process)
+        return {name: value for name, value in environ.items() if name not in self.servers.environ} | own
 
     def exit_reports(self) -> list[str]:
         """The exit report of each process and server that should run and does not."""

@@ -148,6 +148,10 @@ class Settings(BaseModel):
         secrets = [name for name, field in cls.model_fields.items() if SecretStr in _types(field.annotation)]
         return [name.upper() for name in (*secrets, *cls.server_urls())]
 
+    @property
+    def is_production(self) -> bool:
+        return self.environment is Environment.PRODUCTION
+
     @model_validator(mode="before")
     @classmethod
     def _fill_secrets_in_development(cls, values: Any) -> Any:

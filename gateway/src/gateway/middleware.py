@@ -24,16 +24,16 @@ from shared.trace import TRACEPARENT, begin_cause
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
 
-NOTHING_TO_RENDER = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-"""The content security policy of every response that is no page: a browser that opens one loads and embeds nothing."""
-HTTPS_ONLY = "max-age=31536000"
-"""Sent in production. Whether it holds for subdomains too is a decision of the domain, and so of the proxy."""
-
 HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
 
 log = structlog.get_logger()
 
 HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+NOTHING_TO_RENDER = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""The content security policy of every response that is no page: a browser that opens one loads and embeds nothing."""
+HTTPS_ONLY = "max-age=31536000"
+"""Sent in production. Whether it holds for subdomains too is a decision of the domain, and so of the proxy."""
 
 
 def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:

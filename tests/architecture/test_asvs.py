@@ -50,8 +50,10 @@ class Row:
 
 @cache
 def rows() -> list[Row]:
-    found = (match.groupdict() for match in ROW.finditer(PAGE))
-    return [Row(**{**row, "level": int(row["level"])}) for row in found]
+    return [
+        Row(match["id"], int(match["level"]), match["question"], match["state"], match["answer"])
+        for match in ROW.finditer(PAGE)
+    ]
 
 
 @cache

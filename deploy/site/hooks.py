@@ -23,6 +23,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Operations", "docs/operations/*.md"),
     ("Keys and rights", "docs/security/*.md"),
     ("Decisions", "docs/decisions/*.md"),
+    ("Requirements", "docs/asvs.md"),
     ("Performance", "docs/performance.md"),
     ("Quality", "docs/quality.md"),
     ("Contributing", "CONTRIBUTING.md"),

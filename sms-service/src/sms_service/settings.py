@@ -125,6 +125,10 @@ class CallerSettings(Settings):
         )
 
 
+class PolicySettings(ConfigSettings, CallerSettings):
+    """For ``policy``: it has no key at all."""
+
+
 class SmsSettings(ExplainSettings, SpendingSettings, CallerSettings):
     """For the API and the delivery worker. Both read the same variables."""
 

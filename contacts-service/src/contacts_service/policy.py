@@ -13,7 +13,11 @@ MINUTES = 60
 
 def lines(settings: ContactsSettings) -> list[PolicyLine]:
     """All promises about contact look-ups."""
-    return [_account(settings), _after_budget(1, "one account"), _after_budget(ACCOUNTS, f"{ACCOUNTS} accounts together")]
+    return [
+        _account(settings),
+        _after_budget(1, "one account"),
+        _after_budget(ACCOUNTS, f"{ACCOUNTS} accounts together"),
+    ]
 
 
 def _account(settings: ContactsSettings) -> PolicyLine:
@@ -33,8 +37,8 @@ def _account(settings: ContactsSettings) -> PolicyLine:
 
 def _note(settings: ContactsSettings, free: int) -> str:
     return (
-        f"{settings.contacts_budget:,} at once, {settings.contacts_budget_per_hour} more an hour, and {free} that pass as "
-        f"known, in {settings.contacts_calls_per_minute} calls a minute"
+        f"{settings.contacts_budget:,} at once, {settings.contacts_budget_per_hour} more an hour, "
+        f"and {free} that pass as known, in {settings.contacts_calls_per_minute} calls a minute"
     )
 
 

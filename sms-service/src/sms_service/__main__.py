@@ -1,4 +1,4 @@
-"""``python -m sms_service [worker | migrate | explain | preview | spending | policy]``. Without a command it serves the API."""
+"""``python -m sms_service [worker | migrate | explain | preview | spending | policy]``. Otherwise it serves the API."""
 
 import argparse
 import re

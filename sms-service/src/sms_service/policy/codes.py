@@ -62,7 +62,12 @@ def guesses(settings: CallerSettings) -> Iterator[PolicyLine]:
 def _guesses(name: str, who: str, at_most: int, note: str) -> PolicyLine:
     chance = f"a chance of {100 * at_most / 10**DIGITS:.10g} %"
     return PolicyLine(
-        topic="guess", name=name, who=who, at_most=at_most, unit="guesses a day", note="; ".join(filter(None, (chance, note)))
+        topic="guess",
+        name=name,
+        who=who,
+        at_most=at_most,
+        unit="guesses a day",
+        note="; ".join(filter(None, (chance, note))),
     )
 
 
@@ -176,8 +181,8 @@ def _a_day(limits: CallerLimitValues, limit: str) -> int:
 
 
 def _note(limits: CallerLimitValues, lookups: str, sends: str) -> str:
-    asked, sent = (getattr(limits, name).allowed for name in (lookups, sends))
-    return f"{asked:,} look-ups and {sent:,} requests for codes at once, and so many more in each of {DAY_HOURS} hours"
+    questions, codes = (getattr(limits, name).allowed for name in (lookups, sends))
+    return f"{questions:,} look-ups and {codes:,} requests for codes at once, and so many in each of {DAY_HOURS} hours"
 
 
 def _names(dialect: DialectRules) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What sms-service has to be told of a dialect: its cooldown and its daily cap, which the gateway sends with requests."""
+"""What sms-service is told of a dialect: its cooldown and its daily cap, which the gateway sends with requests."""
 
 from dataclasses import dataclass
 from typing import Self

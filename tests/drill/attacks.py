@@ -14,13 +14,13 @@ ROWS = (
     Row("learn.contacts.account", learning.look_up_for_a_day),
     Row("learn.contacts.after-budget", learning.look_up_after_the_budget),
     Row("learn.contacts.accounts", learning.look_up_with_six_accounts),
-    Row("keep out.code.owner", lock_out.keep_from_everything),
-    Row("keep out.code.live", lock_out.end_a_code),
-    Row("keep out.code.cooldown", lock_out.hold_in_cooldown),
-    Row("keep out.code.neighbour", lock_out.keep_out_as_neighbour),
-    Row("keep out.code.unowned", registrations.delay_a_registration),
-    Row("keep out.log-in.neighbour", log_ins.keep_out_as_neighbour),
-    Row("keep out.log-in.everybody", log_ins.keep_everybody_out),
+    Row("keep-out.code.owner", lock_out.keep_from_everything),
+    Row("keep-out.code.live", lock_out.end_a_code),
+    Row("keep-out.code.cooldown", lock_out.hold_in_cooldown),
+    Row("keep-out.code.neighbour", lock_out.keep_out_as_neighbour),
+    Row("keep-out.code.unowned", registrations.delay_a_registration),
+    Row("keep-out.log-in.neighbour", log_ins.keep_out_as_neighbour),
+    Row("keep-out.log-in.everybody", log_ins.keep_everybody_out),
     Row("reuse.code.elsewhere", thefts.reuse),
 )
-"""``keep out.code.owner`` tries log-ins with the password too."""
+"""``keep-out.code.owner`` tries log-ins with the password too."""

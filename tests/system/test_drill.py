@@ -24,4 +24,4 @@ async def test_no_attack_gets_more_than_the_policy_promises(target: Target, row:
 
 async def test_every_promise_of_a_figure_has_an_attack_that_tries_it(target: Target) -> None:
     untried = {line["name"] for line in target.policy if line["at_most"] is not None} - {row.name for row in ROWS}
-    assert untried == {"learn.look-ups.site", "spend.site", "keep out.log-in.owner"}
+    assert untried == {"learn.look-ups.site", "spend.site", "keep-out.log-in.owner"}

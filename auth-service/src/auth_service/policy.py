@@ -41,8 +41,8 @@ def _guesses(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine
 
 def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine]:
     yield PolicyLine(
-        topic="keep out",
-        name="keep out.log-in.owner",
+        topic="keep-out",
+        name="keep-out.log-in.owner",
         who="an owner from a log-in with the password, by strangers in any number of other networks",
         at_most=0,
         unit="refused",
@@ -51,8 +51,8 @@ def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[Policy
     )
     seconds = WINDOW.total_seconds() if is_limited else 0
     yield PolicyLine(
-        topic="keep out",
-        name="keep out.log-in.neighbour",
+        topic="keep-out",
+        name="keep-out.log-in.neighbour",
         who="an owner from a log-in with the password in one network, by people in the same network",
         at_most=seconds,
         unit="s, which can be renewed",
@@ -61,8 +61,8 @@ def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[Policy
         call="log_in",
     )
     yield PolicyLine(
-        topic="keep out",
-        name="keep out.log-in.everybody",
+        topic="keep-out",
+        name="keep-out.log-in.everybody",
         who="everyone in one network from a log-in with the password, by people in the same network",
         at_most=seconds,
         unit="s, which can be renewed",

@@ -16,15 +16,15 @@ def promises(**environ: str) -> dict[str, PolicyLine]:
 def test_the_promises_follow_from_the_settings() -> None:
     found = promises(CALLER_FAILED_LOGINS_PER_NUMBER="7", CALLER_FAILED_LOGINS_PER_NETWORK="99")
     assert found["guess.password.network"].at_most == 7 * 97
-    assert found["keep out.log-in.neighbour"].cost == "7 failed log-ins from that network"
-    assert found["keep out.log-in.everybody"].cost == "99 failed log-ins from that network"
-    assert found["keep out.log-in.owner"].at_most == 0
+    assert found["keep-out.log-in.neighbour"].cost == "7 failed log-ins from that network"
+    assert found["keep-out.log-in.everybody"].cost == "99 failed log-ins from that network"
+    assert found["keep-out.log-in.owner"].at_most == 0
 
 
 def test_without_limits_on_callers_guesses_are_free_and_no_one_is_shut_out() -> None:
     found = promises(CALLER_LIMITS="off")
     assert found["guess.password.network"].at_most is None
-    assert found["keep out.log-in.neighbour"].at_most == 0
+    assert found["keep-out.log-in.neighbour"].at_most == 0
 
 
 def test_the_window_is_the_one_of_the_statement_that_counts() -> None:

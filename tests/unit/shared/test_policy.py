@@ -48,7 +48,7 @@ def test_people_read_the_contracts_only_where_a_line_is_not_about_all_of_them() 
 
 
 def test_topics_are_listed_once_in_their_order() -> None:
-    lines = [line(topic="keep out"), line(), line(topic="keep out")]
+    lines = [line(topic="keep-out"), line(), line(topic="keep-out")]
     assert [text for text in render(lines).splitlines() if not text.startswith(" ")] == [
         "Guess a code or a password",
         "",

@@ -77,13 +77,13 @@ def test_without_limits_on_callers_nothing_is_promised_about_networks() -> None:
         assert found[name].at_most is None
     assert "guess.code.spread" not in found
     assert found["guess.code.strangers"].at_most == FAILURES_PER_WINDOW
-    assert found["keep out.code.unowned"].at_most == 86_400
+    assert found["keep-out.code.unowned"].at_most == 86_400
 
 
 def test_a_contract_has_the_cooldown_and_the_cap_of_its_own() -> None:
     found = lines(PolicySettings.from_env({"ENVIRONMENT": "development"}), [TEL, DialectRules("phone_info", 120, 10)])
-    cooldowns = {line.dialects: line.at_most for line in found if line.name == "keep out.code.cooldown"}
-    owners = {line.dialects: line for line in found if line.name == "keep out.code.owner"}
+    cooldowns = {line.dialects: line.at_most for line in found if line.name == "keep-out.code.cooldown"}
+    owners = {line.dialects: line for line in found if line.name == "keep-out.code.owner"}
     assert cooldowns == {("tel",): 360, ("phone_info",): 720}
     assert {line.at_most for line in owners.values()} == {0}
     assert "an owner gets 3 codes a day" in owners["tel",].note

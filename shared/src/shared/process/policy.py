@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-Topic = Literal["guess", "spend", "learn", "keep out", "reuse"]
+Topic = Literal["guess", "spend", "learn", "keep-out", "reuse"]
 """What an attacker wants: to guess a code or a password, spend our money, learn who is a member, keep a victim out."""
 Call = Literal["code", "log_in", "contacts"]
 """The call of a contract that a line is about. A request for a code also tells whether the number has an account."""
@@ -19,7 +19,7 @@ TITLES: dict[Topic, str] = {
     "guess": "Guess a code or a password",
     "spend": "Make messages cost money",
     "learn": "Learn which numbers have an account",
-    "keep out": "Keep a victim out",
+    "keep-out": "Keep a victim out",
     "reuse": "Use a code or a ticket again",
 }
 WIDTH = 110
@@ -29,7 +29,7 @@ DAY_HOURS = 24
 class PolicyLine(BaseModel):
     """One promise: an attacker gets at most ``at_most`` of ``unit``; None if nothing limits it.
 
-    ``name`` is stable, such as ``keep out.code.owner``. ``cost`` is what it costs an attacker to get that far.
+    ``name`` is stable, such as ``keep-out.code.owner``. ``cost`` is what it costs an attacker to get that far.
     ``dialects`` are the contracts that the line is about; without them, all that have the call ``call``.
     """
 

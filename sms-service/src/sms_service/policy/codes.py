@@ -92,8 +92,8 @@ def _owner(dialect: DialectRules) -> PolicyLine:
     left = min(SENDS_PER_WINDOW - SENDS_BY_STRANGERS, dialect.daily_cap)
     one = f", {SENDS_BY_ONE_STRANGER} of one network"
     return PolicyLine(
-        topic="keep out",
-        name="keep out.code.owner",
+        topic="keep-out",
+        name="keep-out.code.owner",
         who="a known owner from codes, by strangers in any number of networks",
         at_most=0 if left > 0 else WINDOW.total_seconds(),
         unit="refused",
@@ -105,8 +105,8 @@ def _owner(dialect: DialectRules) -> PolicyLine:
 
 def _cooldown(dialect: DialectRules) -> PolicyLine:
     return PolicyLine(
-        topic="keep out",
-        name="keep out.code.cooldown",
+        topic="keep-out",
+        name="keep-out.code.cooldown",
         who="a known owner for the cooldown of codes that strangers request",
         at_most=SENDS_BY_STRANGERS * dialect.cooldown,
         unit="s a day",
@@ -118,8 +118,8 @@ def _cooldown(dialect: DialectRules) -> PolicyLine:
 
 def _live_code() -> PolicyLine:
     return PolicyLine(
-        topic="keep out",
-        name="keep out.code.live",
+        topic="keep-out",
+        name="keep-out.code.live",
         who="an owner from a code that was sent, by incorrect tries of strangers",
         at_most=0,
         unit="refused",
@@ -131,8 +131,8 @@ def _neighbour(dialects: Sequence[DialectRules]) -> PolicyLine:
     codes = _networks_for(FAILURES_PER_WINDOW, TRIES_PER_CODE)
     seconds = (codes - 1) * min(dialect.cooldown for dialect in dialects)
     return PolicyLine(
-        topic="keep out",
-        name="keep out.code.neighbour",
+        topic="keep-out",
+        name="keep-out.code.neighbour",
         who="an owner from codes, by people in a network that is known to the number (the same carrier's NAT)",
         at_most=WINDOW.total_seconds(),
         unit="s",
@@ -147,8 +147,8 @@ def _unowned(settings: CallerSettings) -> PolicyLine:
     networks = MAX_SENDS_WITHOUT_ACCOUNT if settings.limits_callers else 1
     possible = settings.limits_callers
     return PolicyLine(
-        topic="keep out",
-        name="keep out.code.unowned",
+        topic="keep-out",
+        name="keep-out.code.unowned",
         who=f"anyone from registering a number without an account, by strangers in {HOSTILE_NETWORKS} networks",
         at_most=max(by_sends, RESERVED_TRY_INTERVAL).total_seconds() if possible else WINDOW.total_seconds(),
         unit="s",

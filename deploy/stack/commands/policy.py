@@ -20,8 +20,8 @@ def policy(*, as_json: bool) -> int:
     if environ is None:
         return 1
     try:
-        lines = json.dumps(collect(environ), ensure_ascii=False, indent=2)
-        print(lines if as_json else _run(["shared.process.policy"], environ, lines), flush=True)
+        lines = collect(environ)
+        print(json.dumps(lines, ensure_ascii=False, indent=2) if as_json else table(lines, environ), flush=True)
     except subprocess.CalledProcessError as error:
         print(error.stderr, file=sys.stderr, end="")
         return 1
@@ -44,6 +44,11 @@ def collect(environ: Mapping[str, str]) -> list[Line]:
     return merged([{**line, "dialects": line["dialects"] or _having(dialects, line["call"])} for line in lines])
 
 
+def table(lines: Sequence[Line], environ: Mapping[str, str]) -> str:
+    """The lines for people."""
+    return _run(["shared.process.policy"], environ, json.dumps(lines))
+
+
 def merged(lines: Sequence[Line]) -> list[Line]:
     """The lines, where those that differ in their contracts only are one."""
     found: dict[str, Line] = {}
@@ -60,4 +65,6 @@ def _having(dialects: Sequence[Mapping[str, Any]], call: str) -> list[str]:
 
 def _run(words: Sequence[str], environ: Mapping[str, str], text: str = "") -> str:
     command = [sys.executable, "-m", *words]
-    return subprocess.run(command, input=text, env=environ, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, input=text, env=environ, cwd=ROOT, check=True, capture_output=True, text=True)
+    printed: str = done.stdout
+    return printed

@@ -67,5 +67,5 @@ async def registered(target: Target) -> tuple[str, Caller]:
     checked = await owner.check(number, "sign_up", await target.app.code(number))
     reply = await owner.call("POST", "/v2/accounts", {"ticket": checked.body["ticket"], "password": PASSWORD})
     assert reply.status == 201, reply.body
-    await target.tables.age(number, COOLDOWN)
+    await target.age(number, COOLDOWN)
     return number, owner

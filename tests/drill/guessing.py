@@ -33,7 +33,7 @@ async def guess_at_a_free_number(target: Target) -> Measured:
 
 async def _guess_for_a_day(target: Target, number: str, purpose: str, callers: Sequence[Caller]) -> Measured:
     """Every caller requests a code and guesses six times, every two hours. The last step leaves the day whole."""
-    await target.tables.age(number, 24 * HOUR)
+    await target.age(number, 24 * HOUR)
     requests = 0
     for step in range(STEPS):
         spent = 0
@@ -44,10 +44,10 @@ async def _guess_for_a_day(target: Target, number: str, purpose: str, callers: S
             await caller.guess(number, purpose)
             requests += 7
             if sent.status == 202:
-                await target.tables.age(number, COOLDOWN)
+                await target.age(number, COOLDOWN)
                 spent += COOLDOWN
         if step < STEPS - 1:
-            await target.tables.age(number, STEP - spent)
+            await target.age(number, STEP - spent)
     compared = await target.tables.connections["sms"].fetchval(GUESSED, target.tables.ref(number))
     return Measured(compared, f"{requests} requests of {NETWORKS} networks in a day")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from drill.callers import Caller, fresh_place
@@ -108,25 +109,33 @@ class _Account:
 
 async def look_up_from_a_network(target: Target) -> Measured:
     """All addresses of a /24 ask about numbers and request codes, at once and again after an hour."""
-    place = fresh_place()
-    addresses = itertools.cycle([f"{place}.{last}" for last in range(256)])
-    counts: list[int] = []
-    for _ in range(2):
-        counts.append(await _count(target, addresses, _checks) + await _count(target, addresses, _requests))
-        target.progress(f"a /24 learns {counts[-1]:,} numbers")
-        await target.age_place(f"{place}.0/24", HOUR)
-    at_once, an_hour = counts
-    return Measured(at_once + HOURS * an_hour, f"{at_once:,} at once and {an_hour:,} an hour later; {HOURS} such hours")
+    answered, hours = await _answered_in_an_hour(target, (_checks, _requests))
+    return Measured(sum(answered), _shown("numbers", answered), (1 + hours) / (1 + HOURS))
 
 
 async def bill_of_a_network(target: Target) -> Measured:
     """All addresses of a /24 request codes for an hour, each for another number."""
-    place = fresh_place()
+    answered, hours = await _answered_in_an_hour(target, (_requests,))
+    return Measured(sum(answered), _shown("messages", answered), (1 + hours) / 2)
+
+
+async def _answered_in_an_hour(target: Target, questions: Sequence["Ask"]) -> tuple[list[int], float]:
+    """How many calls of a /24 are answered at once, and again an hour later; and the hours that passed in all.
+
+    Limits refill while the drill counts, so a few seconds pass beside the hour.
+    """
+    place, started, answered = fresh_place(), time.monotonic(), []
     addresses = itertools.cycle([f"{place}.{last}" for last in range(256)])
-    at_once = await _count(target, addresses, _requests)
-    await target.age_place(f"{place}.0/24", HOUR)
-    later = await _count(target, addresses, _requests)
-    return Measured(at_once + later, f"{at_once:,} messages at once, {later:,} within the hour")
+    for passes in (0, HOUR):
+        await target.age_place(f"{place}.0/24", passes)
+        answered.append(sum([await _count(target, addresses, ask) for ask in questions]))
+        target.progress(f"a /24 has {answered[-1]:,} answers")
+    return answered, (time.monotonic() - started + HOUR) / HOUR
+
+
+def _shown(unit: str, answered: Sequence[int]) -> str:
+    at_once, later = answered
+    return f"{at_once:,} {unit} at once, {later:,} an hour later; the promise is that for this time"
 
 
 Ask = Callable[[Caller], Awaitable[bool]]

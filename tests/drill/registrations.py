@@ -29,11 +29,11 @@ async def _delay(target: Target, asks: Asks) -> int:
     for stranger in hostile * 2:
         if await asks(stranger, number):
             await target.app.code(number)
-            await target.tables.age(number, COOLDOWN)
+            await target.age(number, COOLDOWN)
             await stranger.guess(number, "sign_up")
     while delay < GIVE_UP and not await _registers(target, number, honest, hostile, asks):
         delay += STEP
-        await target.tables.age(number, STEP)
+        await target.age(number, STEP)
     return delay
 
 

@@ -1,9 +1,10 @@
 """The system that the drill attacks: with limits on callers, behind a trusted proxy, so that a header plays callers."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
 from stack.commands.policy import Line, collect
@@ -66,6 +67,12 @@ class Target:
     policy: list[Line]
     fingerprints: Fingerprints
     progress: Callable[[str], None]
+    _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def age(self, number: str, seconds: int) -> None:
+        """Move what counts on a number into the past."""
+        async with self._one_at_a_time:
+            await self.tables.age(number, seconds)
 
     async def age_place(self, place: str, seconds: int) -> None:
         """Move what Redis counts on a place (a site, as text) into the past: limits that refill evenly."""

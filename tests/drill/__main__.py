@@ -38,7 +38,7 @@ async def run(stack: Stack, size: Size, rows: Sequence[Row]) -> bool:
 def shown(outcome: Outcome) -> str:
     """A row of the table."""
     line, measured = outcome.line, outcome.measured
-    promised = f"{outcome.promised:,.10g} {line['unit']}"
+    promised = f"{outcome.promised:,.0f} {line['unit']}" if outcome.promised else "not possible"
     verdict = "holds" if outcome.holds else "**worse**"
     return f"| `{line['name']}` {line['who']} | {promised} | {measured.figure:,.10g} | {measured.tries} | {verdict} |"
 

@@ -66,7 +66,7 @@ class _Account:
         assert (await caller.ask(number, "sign_up")).status == 202
         checked = await caller.check(number, "sign_up", await target.app.code(number))
         reply = await caller.call("POST", "/v2/accounts", {"ticket": checked.body["ticket"]})
-        return cls(target, number, reply.body["access_token"])
+        return cls(target, number, reply.body["tokens"]["access_token"])
 
     async def spend_budget(self) -> int:
         """Look up lists of unseen numbers, each as long as what is left. Returns how many were answered."""

@@ -32,7 +32,7 @@ class Size:
     thieves: int
     """Strangers with a used code or ticket, for each purpose."""
     unseen: int
-    """Numbers that an account looks up after its budget is spent; six accounts look up a fifth of them each."""
+    """Numbers that an account looks up after its budget is spent, and then six accounts together."""
     settings: Mapping[str, str]
 
 

@@ -67,7 +67,7 @@ def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[Policy
         who="owners from a log-in with the password in a network that is known to their numbers, by people in it",
         at_most=0,
         unit="s",
-        note=f"after {settings.caller_failed_logins_per_network} failed log-ins, who never logged in there needs a code",
+        note=f"after {settings.caller_failed_logins_per_network} failed log-ins, others there need a code",
         call="log_in",
     )
 

@@ -11,12 +11,24 @@ MAX_FAILURES = 1000
 WINDOWS_IN_A_DAY = 24 * 4 + 1
 
 
-async def guess_a_password(target: Target) -> Measured:
-    """One network guesses a password until it is told to wait; then it waits for the rest of the day."""
-    number, _ = await registered(target)
-    compared = await _failures_until_refused(Caller(target.app), number)
+async def guess_as_neighbour(target: Target) -> Measured:
+    """A caller in the owner's network guesses until it is told to wait. From then on guesses come back evenly."""
+    number, owner = await registered(target)
+    compared = await _failures_until_refused(owner.neighbour, number)
     return Measured(
-        compared * WINDOWS_IN_A_DAY, f"{compared} of {MAX_GUESSES} guesses compared, {WINDOWS_IN_A_DAY} windows a day"
+        compared * WINDOWS_IN_A_DAY, f"{compared} of {MAX_GUESSES} guesses compared; {WINDOWS_IN_A_DAY} times that"
+    )
+
+
+async def guess_as_strangers(target: Target) -> Measured:
+    """Callers in many networks guess until one in a new network is told to wait: until even the right password is."""
+    number, _ = await registered(target)
+    guesses = 0
+    while guesses < MAX_GUESSES and (await Caller(target.app).log_in(number, WRONG)).status == 403:
+        guesses += 1
+    passes = (await Caller(target.app).log_in(number)).status == 200
+    return Measured(
+        2 * (MAX_GUESSES if passes else guesses), f"{guesses} guesses from as many networks; a day brings as many more"
     )
 
 

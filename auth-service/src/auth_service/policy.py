@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from auth_service.passwords.login_limits import DAY, HOUR, WINDOW
 from auth_service.settings import AuthSettings
-from shared.process.policy import PolicyLine, windows_in_a_day
+from shared.process.policy import PolicyLine, in_first_day
 from shared.process.settings import OnOff
 
-WINDOW = timedelta(minutes=15)
-"""Of failed log-ins, as ``start_check.sql`` counts them."""
+NO_LIMITS = "CALLER_LIMITS=off"
 
 
 def lines(settings: AuthSettings) -> list[PolicyLine]:
@@ -18,23 +18,24 @@ def lines(settings: AuthSettings) -> list[PolicyLine]:
 
 
 def _guesses(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine]:
-    a_day = windows_in_a_day(WINDOW / timedelta(hours=1)) * settings.caller_failed_logins_per_number
+    at_once = settings.caller_failed_logins_per_number
     yield PolicyLine(
         topic="guess",
-        name="guess.password.network",
-        who="the password of one number, from one network",
-        at_most=a_day if is_limited else None,
+        name="guess.password.neighbour",
+        who="the password of one number, from a network that is known to it",
+        at_most=in_first_day(at_once, int(at_once * HOUR / WINDOW)) if is_limited else None,
         unit="guesses a day",
-        note=f"{settings.caller_failed_logins_per_number} in {_minutes(WINDOW)}" if is_limited else "CALLER_LIMITS=off",
+        note=f"{at_once} at once, and one more every {_text(WINDOW / at_once)}" if is_limited else NO_LIMITS,
         call="log_in",
     )
+    a_day = settings.caller_failed_logins_per_number_day
     yield PolicyLine(
         topic="guess",
         name="guess.password.strangers",
-        who="the password of one number, from any number of networks",
-        at_most=None,
+        who="the password of one number, from any number of other networks",
+        at_most=2 * a_day if is_limited else None,
         unit="guesses a day",
-        note="each network has its own",
+        note=f"{a_day} at once, and one more every {_text(DAY / a_day)}" if is_limited else NO_LIMITS,
         call="log_in",
     )
 
@@ -43,34 +44,34 @@ def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[Policy
     yield PolicyLine(
         topic="keep-out",
         name="keep-out.log-in.owner",
-        who="an owner from a log-in with the password, by strangers in any number of other networks",
+        who="an owner from a log-in with the password in a network that is known to the number, by strangers elsewhere",
         at_most=0,
         unit="refused",
-        note="failed log-ins count on the network that they come from",
+        note="a right password from a known network passes every limit that strangers can use up",
         call="log_in",
     )
-    seconds = WINDOW.total_seconds() if is_limited else 0
+    per_number = settings.caller_failed_logins_per_number
     yield PolicyLine(
         topic="keep-out",
         name="keep-out.log-in.neighbour",
         who="an owner from a log-in with the password in one network, by people in the same network",
-        at_most=seconds,
+        at_most=(WINDOW / per_number).total_seconds() if is_limited else 0,
         unit="s, which can be renewed",
-        cost=f"{settings.caller_failed_logins_per_number} failed log-ins from that network" if is_limited else "",
+        cost=f"{per_number} failed log-ins from that network" if is_limited else "",
         note="a code logs in",
         call="log_in",
     )
     yield PolicyLine(
         topic="keep-out",
         name="keep-out.log-in.everybody",
-        who="everyone in one network from a log-in with the password, by people in the same network",
-        at_most=seconds,
-        unit="s, which can be renewed",
-        cost=f"{settings.caller_failed_logins_per_network} failed log-ins from that network" if is_limited else "",
-        note="a code logs in; other networks are not affected",
+        who="owners from a log-in with the password in a network that is known to their numbers, by people in it",
+        at_most=0,
+        unit="s",
+        note=f"after {settings.caller_failed_logins_per_network} failed log-ins, others there need a code",
         call="log_in",
     )
 
 
-def _minutes(window: timedelta) -> str:
-    return f"{window.total_seconds() / 60:g} minutes"
+def _text(interval: timedelta) -> str:
+    seconds = interval.total_seconds()
+    return f"{seconds:g} s" if seconds < 600 else f"{seconds / 60:g} minutes"

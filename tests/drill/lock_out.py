@@ -115,7 +115,6 @@ async def hold_in_cooldown(target: Target) -> Measured:
     for stranger in hostile * (DAY // STEP):
         requests += 1
         if (await stranger.ask(number, "reset_password")).status == 202:
-            await target.app.code(number)
             sends += 1
             await target.age(number, COOLDOWN)
         if requests % NETWORKS == 0:

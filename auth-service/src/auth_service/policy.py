@@ -1,6 +1,5 @@
 """``python -m auth_service policy``: what the settings promise about log-ins with a password."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 from auth_service.passwords.login_limits import DAY, HOUR, WINDOW
@@ -14,12 +13,28 @@ NO_LIMITS = "CALLER_LIMITS=off"
 def lines(settings: AuthSettings) -> list[PolicyLine]:
     """All promises about log-ins."""
     is_limited = settings.caller_limits is OnOff.ON
-    return [*_guesses(settings, is_limited=is_limited), *_keeping_out(settings, is_limited=is_limited)]
+    return [
+        _guesses_of_neighbours(settings.caller_failed_logins_per_number, is_limited=is_limited),
+        _guesses_of_strangers(settings.caller_failed_logins_per_number_day, is_limited=is_limited),
+        KEEPING_OWNERS_OUT,
+        _keeping_a_neighbour_out(settings.caller_failed_logins_per_number, is_limited=is_limited),
+        _keeping_neighbours_out(settings.caller_failed_logins_per_network, is_limited=is_limited),
+    ]
 
 
-def _guesses(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine]:
-    at_once = settings.caller_failed_logins_per_number
-    yield PolicyLine(
+KEEPING_OWNERS_OUT = PolicyLine(
+    topic="keep-out",
+    name="keep-out.log-in.owner",
+    who="an owner from a log-in with the password in a network that is known to the number, by strangers elsewhere",
+    at_most=0,
+    unit="refused",
+    note="a right password from a known network passes every limit that strangers can use up",
+    call="log_in",
+)
+
+
+def _guesses_of_neighbours(at_once: int, *, is_limited: bool) -> PolicyLine:
+    return PolicyLine(
         topic="guess",
         name="guess.password.neighbour",
         who="the password of one number, from a network that is known to it",
@@ -28,8 +43,10 @@ def _guesses(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine
         note=f"{at_once} at once, and one more every {_text(WINDOW / at_once)}" if is_limited else NO_LIMITS,
         call="log_in",
     )
-    a_day = settings.caller_failed_logins_per_number_day
-    yield PolicyLine(
+
+
+def _guesses_of_strangers(a_day: int, *, is_limited: bool) -> PolicyLine:
+    return PolicyLine(
         topic="guess",
         name="guess.password.strangers",
         who="the password of one number, from any number of other networks",
@@ -40,18 +57,8 @@ def _guesses(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine
     )
 
 
-def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[PolicyLine]:
-    yield PolicyLine(
-        topic="keep-out",
-        name="keep-out.log-in.owner",
-        who="an owner from a log-in with the password in a network that is known to the number, by strangers elsewhere",
-        at_most=0,
-        unit="refused",
-        note="a right password from a known network passes every limit that strangers can use up",
-        call="log_in",
-    )
-    per_number = settings.caller_failed_logins_per_number
-    yield PolicyLine(
+def _keeping_a_neighbour_out(per_number: int, *, is_limited: bool) -> PolicyLine:
+    return PolicyLine(
         topic="keep-out",
         name="keep-out.log-in.neighbour",
         who="an owner from a log-in with the password in one network, by people in the same network",
@@ -61,13 +68,16 @@ def _keeping_out(settings: AuthSettings, *, is_limited: bool) -> Iterator[Policy
         note="a code logs in",
         call="log_in",
     )
-    yield PolicyLine(
+
+
+def _keeping_neighbours_out(per_network: int, *, is_limited: bool) -> PolicyLine:
+    return PolicyLine(
         topic="keep-out",
         name="keep-out.log-in.everybody",
         who="owners from a log-in with the password in a network that is known to their numbers, by people in it",
         at_most=0,
         unit="s",
-        note=f"after {settings.caller_failed_logins_per_network} failed log-ins, others there need a code",
+        note=f"after {per_network} failed log-ins, others there need a code" if is_limited else NO_LIMITS,
         call="log_in",
     )
 

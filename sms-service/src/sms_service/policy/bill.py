@@ -11,7 +11,7 @@ from sms_service.delivery.routing import Route
 from sms_service.messages.segments import segments
 from sms_service.messages.templates import MessageContext
 from sms_service.otp import CODE_LIFETIME
-from sms_service.spending.money import Budget, Tariff, format_micros
+from sms_service.spending.money import MICROS, Budget, Tariff, format_micros
 from sms_service.spending.plan import Plan
 
 ATTEMPTS = 2
@@ -66,25 +66,31 @@ def _segments(config: SmsConfig, prefix: str) -> int:
 
 
 def _budgets(plan: Plan | None) -> Iterator[PolicyLine]:
-    budgets = plan.budgets if plan else ()
-    for budget in budgets:
-        yield PolicyLine(
-            topic="spend",
-            name=f"spend.budget.{budget.prefix}",
-            who=f"messages to {_numbers(budget)}, requested from any number of networks",
-            at_most=min(limit for _, limit in budget.spans) / 1_000_000,
-            unit=f"{plan.currency if plan else ''} in an hour",
-            note="a message that its budgets cannot pay is not sent",
-        )
-    if not any(budget.prefix == "+" for budget in budgets):
-        yield PolicyLine(
-            topic="spend",
-            name="spend.all",
-            who="requests for codes from any number of networks",
-            at_most=None,
-            unit="messages in an hour",
-            note='each network adds its own: set a budget for the prefix "+" (docs/operations/spending.md)',
-        )
+    if plan is not None:
+        yield from (_budgeted(budget, plan.currency) for budget in plan.budgets)
+    if plan is None or not any(budget.prefix == "+" for budget in plan.budgets):
+        yield WITHOUT_BUDGET
+
+
+WITHOUT_BUDGET = PolicyLine(
+    topic="spend",
+    name="spend.all",
+    who="requests for codes from any number of networks",
+    at_most=None,
+    unit="messages in an hour",
+    note='each network adds its own: set a budget for the prefix "+" (docs/operations/spending.md)',
+)
+
+
+def _budgeted(budget: Budget, currency: str) -> PolicyLine:
+    return PolicyLine(
+        topic="spend",
+        name=f"spend.budget.{budget.prefix}",
+        who=f"messages to {_numbers(budget)}, requested from any number of networks",
+        at_most=min(limit for _, limit in budget.spans) / MICROS,
+        unit=f"{currency} in an hour",
+        note="a message that its budgets cannot pay is not sent",
+    )
 
 
 def _numbers(budget: Budget) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from shared.process.policy import DAY_HOURS, PolicyLine, in_first_day, windows_in_a_day
-from sms_service.callers.limits import CallerLimitValues
+from sms_service.callers.limits import CallerLimitValues, Limit
 from sms_service.otp import DIGITS
 from sms_service.policy.dialects import DialectRules
 from sms_service.settings import CallerSettings
@@ -30,11 +30,12 @@ HOSTILE_NETWORKS = 10
 
 def guesses(settings: CallerSettings) -> Iterator[PolicyLine]:
     """How many codes are compared for an attacker in a day."""
+    one_network = f"{FAILURES_FROM_ONE_NETWORK} of these from one network" if settings.limits_callers else ""
     yield _guesses(
         "guess.code.strangers",
         "a code of a number with an account, strangers in any number of networks",
         FAILURES_PER_WINDOW,
-        f"{FAILURES_FROM_ONE_NETWORK} of these from one network" if settings.limits_callers else "",
+        one_network,
     )
     yield _guesses(
         "guess.code.neighbour",
@@ -42,21 +43,29 @@ def guesses(settings: CallerSettings) -> Iterator[PolicyLine]:
         2 * FAILURES_PER_WINDOW,
         f"{FAILURES_PER_WINDOW} as known callers, {FAILURES_PER_WINDOW} as strangers",
     )
+    yield _guesses_without_account()
+    if settings.limits_callers:
+        yield _guesses_over_numbers(settings)
+
+
+def _guesses_without_account() -> PolicyLine:
     reserved = int(WINDOW / RESERVED_TRY_INTERVAL)
-    yield _guesses(
+    return _guesses(
         "guess.code.unowned",
         "a code of a number without an account, strangers in any number of networks",
         FAILURES_PER_WINDOW + reserved + MAX_SENDS_WITHOUT_ACCOUNT,
         f"{FAILURES_PER_WINDOW}, one every {_text(RESERVED_TRY_INTERVAL)}, and one for each code that was sent",
     )
-    if settings.limits_callers:
-        windows = windows_in_a_day(NETWORK_FAILURE_WINDOW / timedelta(hours=1))
-        yield _guesses(
-            "guess.code.spread",
-            "codes of any numbers, from one network",
-            windows * settings.caller_wrong_codes_per_network_hour,
-            f"after {settings.caller_wrong_codes_per_hour:,} incorrect codes of all networks in an hour, a tenth",
-        )
+
+
+def _guesses_over_numbers(settings: CallerSettings) -> PolicyLine:
+    windows = windows_in_a_day(NETWORK_FAILURE_WINDOW / timedelta(hours=1))
+    return _guesses(
+        "guess.code.spread",
+        "codes of any numbers, from one network",
+        windows * settings.caller_wrong_codes_per_network_hour,
+        f"after {settings.caller_wrong_codes_per_hour:,} incorrect codes of all networks in an hour, a tenth",
+    )
 
 
 def _guesses(name: str, who: str, at_most: int, note: str) -> PolicyLine:
@@ -76,16 +85,27 @@ def keeping_out(settings: CallerSettings, dialects: Sequence[DialectRules]) -> I
     for dialect in dialects:
         yield _owner(dialect)
         yield _cooldown(dialect)
-    yield _live_code()
+    yield LIVE_CODE
     yield _neighbour(dialects)
     yield _unowned(settings)
-    yield PolicyLine(
-        topic="reuse",
-        name="reuse.code.elsewhere",
-        who="a used code, or the ticket that was made with it, from another network",
-        at_most=0,
-        unit="log-ins",
-    )
+    yield USED_CODE
+
+
+LIVE_CODE = PolicyLine(
+    topic="keep-out",
+    name="keep-out.code.live",
+    who="an owner from a code that was sent, by incorrect tries of strangers",
+    at_most=0,
+    unit="refused",
+    note=f"strangers have {TRIES_PER_CODE} tries at a code, and known callers {TRIES_PER_CODE} of their own",
+)
+USED_CODE = PolicyLine(
+    topic="reuse",
+    name="reuse.code.elsewhere",
+    who="a used code, or the ticket that was made with it, from another network",
+    at_most=0,
+    unit="log-ins",
+)
 
 
 def _owner(dialect: DialectRules) -> PolicyLine:
@@ -113,17 +133,6 @@ def _cooldown(dialect: DialectRules) -> PolicyLine:
         cost=f"{SENDS_BY_STRANGERS} requests, {_networks_for(SENDS_BY_STRANGERS, SENDS_BY_ONE_STRANGER)} networks",
         note="each of these codes reaches the owner's phone, and works there",
         dialects=_names(dialect),
-    )
-
-
-def _live_code() -> PolicyLine:
-    return PolicyLine(
-        topic="keep-out",
-        name="keep-out.code.live",
-        who="an owner from a code that was sent, by incorrect tries of strangers",
-        at_most=0,
-        unit="refused",
-        note=f"strangers have {TRIES_PER_CODE} tries at a code, and known callers {TRIES_PER_CODE} of their own",
     )
 
 
@@ -159,30 +168,25 @@ def _unowned(settings: CallerSettings) -> PolicyLine:
 
 def look_ups(limits: CallerLimitValues | None) -> Iterator[PolicyLine]:
     """How many numbers one network can ask about in a day: by look-ups, and by requests for codes."""
-    places = (
-        ("network", "a /24 of IPv4 or a /56 of IPv6", "network_lookups", "network_sends"),
-        ("site", "a /48 of IPv6", "site_lookups", "site_sends"),
-    )
-    for name, who, lookups, sends in places:
-        at_most = None if limits is None else sum(_a_day(limits, limit) for limit in (lookups, sends))
+    for name, who in (("network", "a /24 of IPv4 or a /56 of IPv6"), ("site", "a /48 of IPv6")):
+        counted = () if limits is None else (getattr(limits, f"{name}_lookups"), getattr(limits, f"{name}_sends"))
         yield PolicyLine(
             topic="learn",
             name=f"learn.look-ups.{name}",
             who=f"numbers with an account, from {who}",
-            at_most=at_most,
+            at_most=sum(map(_a_day, counted)) if counted else None,
             unit="numbers a day",
-            note="" if limits is None else _note(limits, lookups, sends),
+            note=_note(*counted) if counted else "CALLER_LIMITS=off",
         )
 
 
-def _a_day(limits: CallerLimitValues, limit: str) -> int:
-    allowed = getattr(limits, limit)
-    return in_first_day(allowed.allowed, allowed.allowed * 3600 // allowed.period)
+def _a_day(limit: Limit) -> int:
+    return in_first_day(limit.allowed, limit.allowed * 3600 // limit.period)
 
 
-def _note(limits: CallerLimitValues, lookups: str, sends: str) -> str:
-    questions, codes = (getattr(limits, name).allowed for name in (lookups, sends))
-    return f"{questions:,} look-ups and {codes:,} requests for codes at once, and so many in each of {DAY_HOURS} hours"
+def _note(lookups: Limit, sends: Limit) -> str:
+    at_once = f"{lookups.allowed:,} look-ups and {sends.allowed:,} requests for codes at once"
+    return f"{at_once}, and so many in each of {DAY_HOURS} hours"
 
 
 def _names(dialect: DialectRules) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ from drill.measures import Measured
 from drill.target import COOLDOWN, HOUR, Target
 from support.app import fresh_number
 
-STEP = 2 * HOUR
-STEPS = 12
 WINDOWS_IN_A_DAY = 24 + 1
 GUESSED = "select coalesce(cardinality(failures), 0) from number_activity where phone_ref = $1"
 GUESSED_FROM = "select failures from check_failures_by_network where network = $1"
@@ -32,10 +30,11 @@ async def guess_at_a_free_number(target: Target) -> Measured:
 
 
 async def _guess_for_a_day(target: Target, number: str, purpose: str, callers: Sequence[Caller]) -> Measured:
-    """Every caller requests a code and guesses six times, every two hours. The last step leaves the day whole."""
+    """Every caller requests a code and guesses six times, in each step. The last step leaves the day whole."""
     await target.age(number, 24 * HOUR)
     requests = 0
-    for step in range(STEPS):
+    steps = target.size.steps
+    for step in range(steps):
         spent = 0
         for caller in callers:
             sent = await caller.ask(number, purpose)
@@ -44,8 +43,8 @@ async def _guess_for_a_day(target: Target, number: str, purpose: str, callers: S
             if sent.status == 202:
                 await target.age(number, COOLDOWN)
                 spent += COOLDOWN
-        if step < STEPS - 1:
-            await target.age(number, STEP - spent)
+        if step < steps - 1:
+            await target.age(number, 24 * HOUR // steps - spent)
     compared = await target.tables.connections["sms"].fetchval(GUESSED, target.tables.ref(number))
     return Measured(compared, f"{requests} requests of {NETWORKS} networks in a day")
 

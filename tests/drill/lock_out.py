@@ -13,7 +13,6 @@ AT_ONCE = 4
 """How many owners are attacked at once."""
 ROUNDS = 4
 """In 24 hours, so that an owner needs four codes a day: what strangers leave of ten."""
-STEP = 2 * HOUR
 DAY = 24 * HOUR
 
 
@@ -112,13 +111,13 @@ async def hold_in_cooldown(target: Target) -> Measured:
     number, _ = await registered(target)
     await target.age(number, DAY)
     hostile, sends, requests = strangers(target), 0, 0
-    for stranger in hostile * (DAY // STEP):
+    for stranger in hostile * target.size.steps:
         requests += 1
         if (await stranger.ask(number, "reset_password")).status == 202:
             sends += 1
             await target.age(number, COOLDOWN)
         if requests % NETWORKS == 0:
-            await target.age(number, STEP - 10 * COOLDOWN)
+            await target.age(number, DAY // target.size.steps - NETWORKS * COOLDOWN)
     return Measured((COOLDOWN - 1) * sends, f"{requests} requests of {NETWORKS} networks in a day, {sends} sent")
 
 

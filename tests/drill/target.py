@@ -33,6 +33,8 @@ class Size:
     """Strangers with a used code or ticket, for each purpose."""
     unseen: int
     """Numbers that an account looks up after its budget is spent, and then six accounts together."""
+    steps: int
+    """In how many steps a day of guesses and requests passes."""
     settings: Mapping[str, str]
 
 
@@ -42,6 +44,7 @@ SHORT = Size(
     codes=2,
     thieves=12,
     unseen=100,
+    steps=4,
     settings={
         "CALLER_SENDS_PER_NETWORK_HOUR": "20",
         "CALLER_LOOKUPS_PER_NETWORK_HOUR": "60",
@@ -52,7 +55,7 @@ SHORT = Size(
     },
 )
 """For ``make test``: seconds."""
-FULL = Size(victims=84, registrations=10, codes=100, thieves=1000, unseen=10_000, settings={})
+FULL = Size(victims=84, registrations=10, codes=100, thieves=1000, unseen=10_000, steps=12, settings={})
 """The default: the settings that a new system has, and 1,008 tries of owners."""
 
 

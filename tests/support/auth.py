@@ -20,10 +20,13 @@ from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import EXCHANGE
 from shared.internal_api.auth import (
+    ERASE,
     LOG_IN_WITH_PASSWORD,
     REGISTER,
     RESOLVE,
+    Account,
     ChangePassword,
+    Erase,
     LoggedIn,
     LogInWithCode,
     LogInWithPassword,
@@ -147,6 +150,19 @@ class Auth:
         codec = TicketCodec(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
         issued_at = datetime.now(UTC) + left - LIFETIME
         return codec.seal(Ticket(verification_id or uuid4(), number, purpose, issued_at, repeats_only))
+
+    def erasure(self, account: Account, **more: Any) -> Erase:
+        """A request to erase an account, with a ticket of a code for it unless ``more`` has another proof."""
+        proof = {} if "secret" in more else {"ticket": self.ticket(E164(account.phone), Purpose.ERASE)}
+        defaults = {"phone": account.phone, "address": fresh_address(), "dialect": "native", "client": "test"}
+        return Erase(user_id=account.user_id, **defaults | proof | more)
+
+    async def erase(self, user_id: int) -> None:
+        """Erase an account, with a ticket."""
+        phone = await self.database.fetchval("select phone from accounts where user_id = $1", user_id)
+        ticket = self.ticket(E164(phone), Purpose.ERASE)
+        request = Erase(user_id=user_id, phone=phone, ticket=ticket, address=HOME, dialect="native", client="test")
+        await self.client.call(ERASE, request)
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
         return await self.client.call(REGISTER, registration(self.ticket(number), secret))

@@ -100,7 +100,8 @@ async def test_a_user_registers_changes_everything_and_erases_the_account(app: A
     assert (await call(app, "POST", "/v2/sessions/refresh", refresh_token=reset.body["refresh_token"])).status == 401
     account = (await call(app, "GET", "/v2/me", again.body["access_token"])).body
     assert account == user["account"] | {"phone": "+86" + moved, "motto": "hello"}
-    assert (await call(app, "DELETE", "/v2/me", again.body["access_token"])).status == 204
+    assert (await call(app, "DELETE", "/v2/me", again.body["access_token"])).body["code"] == "proof_required"
+    assert (await call(app, "DELETE", "/v2/me", again.body["access_token"], password="battery staple")).status == 204
     assert (await call(app, "GET", "/v2/me", again.body["access_token"])).status == 401
     await tables.age(moved, 61)
     assert (await register(app, moved))["account"]["user_id"] != user["account"]["user_id"]
@@ -179,9 +180,11 @@ async def test_an_older_event_does_not_restore_an_erased_user(
     number, witness = fresh_number(), fresh_number()
     user = await register(app, number)
     await eventually(lambda: is_found(app, seeker, number))
-    user_id = str(user["account"]["user_id"])
+    user_id, token = str(user["account"]["user_id"]), user["tokens"]["access_token"]
+    await tables.age(number, 61)
 
-    assert (await call(app, "DELETE", "/v2/me", user["tokens"]["access_token"])).status == 204
+    erase_ticket = await ticket(app, number, "erase", token)
+    assert (await call(app, "DELETE", "/v2/me", token, ticket=erase_ticket)).status == 204
 
     async def is_lost() -> bool:
         return not await is_found(app, seeker, number)

@@ -114,7 +114,7 @@ class PhoneChange:
             account = _usable_account(state)
             if state.spent:
                 return _repeated(state, account, new)
-            if account.account.phone != old.number or not _accepted(state, account, old, new):
+            if account.account.phone != old.number or not self._accepts(state, account, old, new):
                 raise ServiceError(ErrorCode.CODE_REFUSED)
             if state.taken_by is not None:
                 raise ServiceError(ErrorCode.NUMBER_TAKEN)
@@ -125,6 +125,15 @@ class PhoneChange:
                 log.info("phone_change.contended", user_id=request.user_id)
         raise unavailable()
 
+    def _accepts(self, state: PhoneChangeState, account: StoredAccount, old: Ticket, new: Ticket) -> bool:
+        """Whether both tickets can be redeemed: nothing has ended them since they were made.
+
+        That of the old number is the proof that the user is there now, so it has to be fresh.
+        """
+        if not self._tickets.is_fresh(old) or (state.freed_at is not None and new.issued_at <= state.freed_at):
+            return False
+        return all(not ticket.repeats_only and account.accepts(ticket) for ticket in (old, new))
+
     async def _write(self, change: NewPhone) -> Account:
         before = change.account.account
         after = before.model_copy(update={"phone": change.phone, "version": before.version + 1})
@@ -133,12 +142,6 @@ class PhoneChange:
         changed = await self._repository.change(change, entry, message)
         log.info("phone.changed", user_id=before.user_id)
         return changed
-
-
-def _accepted(state: PhoneChangeState, account: StoredAccount, old: Ticket, new: Ticket) -> bool:
-    """Whether both tickets can be redeemed: nothing has ended them since they were made."""
-    freed = state.freed_at is not None and new.issued_at <= state.freed_at
-    return not freed and all(not ticket.repeats_only and account.accepts(ticket) for ticket in (old, new))
 
 
 def _usable_account(state: PhoneChangeState) -> StoredAccount:

@@ -10,11 +10,11 @@ from auth_service.accounts.columns import ACCOUNT, STORED_ACCOUNT, account_of, s
 from auth_service.accounts.known_network_store import forget_networks, remember_network
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.audit import AuditEntry
-from auth_service.lifecycle.freed_number_store import free_number
 from auth_service.lifecycle.phone_change import CAUSE, NewPhone, PhoneChangeState
 from auth_service.lifecycle.redemption import ConflictError
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
+from auth_service.tickets.freed_number_store import free_number
 from shared import outbox
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account

@@ -45,7 +45,7 @@ async def test_a_session_alone_erases_nothing(auth: Auth) -> None:
     request = auth.erasure(user.account, secret=None)
     assert await refusal(auth.call(ERASE, request)) is ErrorCode.PROOF_REQUIRED
 
-    assert not await auth.has_ended(user.token)
+    assert await auth.session_of(user.token)
 
 
 async def test_the_password_erases_the_account(auth: Auth) -> None:
@@ -95,8 +95,8 @@ async def test_a_password_of_someone_else_erases_nothing(auth: Auth) -> None:
     request = auth.erasure(user.account, phone=other.account.phone, secret=other_secret)
     assert await refusal(auth.call(ERASE, request)) is ErrorCode.CREDENTIALS_REFUSED
 
-    assert not await auth.has_ended(user.token)
-    assert not await auth.has_ended(other.token)
+    assert await auth.session_of(user.token)
+    assert await auth.session_of(other.token)
 
 
 @pytest.mark.parametrize("purpose", [each for each in Purpose if each is not Purpose.ERASE])
@@ -107,7 +107,7 @@ async def test_a_ticket_for_another_purpose_erases_nothing(auth: Auth, purpose: 
     request = auth.erasure(user.account, ticket=auth.ticket(number, purpose))
     assert await refusal(auth.call(ERASE, request)) is ErrorCode.CODE_REFUSED
 
-    assert not await auth.has_ended(user.token)
+    assert await auth.session_of(user.token)
 
 
 async def test_a_ticket_erases_for_five_minutes_its_own_number_only_and_not_after_a_change_of_password(
@@ -127,7 +127,7 @@ async def test_a_ticket_erases_for_five_minutes_its_own_number_only_and_not_afte
     ):
         assert await refusal(auth.call(ERASE, auth.erasure(user.account, ticket=ticket))) is ErrorCode.CODE_REFUSED
 
-    assert not await auth.has_ended(user.token)
+    assert await auth.session_of(user.token)
     almost = auth.ticket(number, Purpose.ERASE, left=FIVE_MINUTES_AGO + timedelta(minutes=1))
     await auth.database.execute(
         "update accounts set tickets_valid_from = now() - interval '1 hour' where phone = $1", number

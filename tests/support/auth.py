@@ -1,7 +1,10 @@
 """A running auth-service for its tests: its internal API, as the gateway calls it, its tables and its events."""
 
 import asyncio
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -164,6 +167,16 @@ class Auth:
         request = Erase(user_id=user_id, phone=phone, ticket=ticket, address=HOME, dialect="native", client="test")
         await self.client.call(ERASE, request)
 
+    async def unseen(self, number: E164, days: float) -> None:
+        """Let a user be away for so long: all that shows when they were here moves into the past."""
+        statement = """
+            update accounts set
+                last_login_at = last_login_at - make_interval(secs => $2),
+                last_used_at = last_used_at - make_interval(secs => $2)
+            where phone = $1
+        """
+        await self.database.execute(statement, number, days * 86_400)
+
     async def register(self, number: E164, secret: str) -> LoggedIn:
         return await self.client.call(REGISTER, registration(self.ticket(number), secret))
 
@@ -213,6 +226,25 @@ async def refusal(call: Awaitable[Any]) -> ErrorCode:
     except ServiceError as error:
         return error.code
     raise AssertionError("the call was not refused")
+
+
+async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
+    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
+    environ = {
+        **os.environ,
+        "ENVIRONMENT": "development",
+        "LOG_LEVEL": "error",
+        "POSTGRES_URL": auth.settings.postgres_url,
+        "AMQP_URL": "amqp://unknown:unknown@127.0.0.1:1/",
+        "AUTH_DATABASE": auth.settings.auth_database,
+        "PHONE_KEY": auth.settings.phone_key.get_secret_value(),
+        **more,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    outcomes, _ = await process.communicate()
+    return process.returncode, outcomes.decode()
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
 import os
+from datetime import timedelta
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -21,6 +22,8 @@ from shared.process.settings import (
 )
 
 SEED_BYTES = 32
+MIN_RECYCLED_DAYS = 32
+"""A dormant account has no living session: one ends after 30 days without use, and uses are noted to the day."""
 
 
 class DatabaseSettings(Settings):
@@ -55,6 +58,7 @@ class AuthSettings(DatabaseSettings):
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
     audit_days: int = Field(default=180, ge=1)
+    recycled_after_days: int = Field(default=60, ge=0)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 
@@ -65,11 +69,23 @@ class AuthSettings(DatabaseSettings):
             raise ValueError("a key is exactly 64 hex digits (32 bytes)")
         return keys
 
+    @field_validator("recycled_after_days")
+    @classmethod
+    def _outlasts_sessions(cls, days: int) -> int:
+        if 0 < days < MIN_RECYCLED_DAYS:
+            raise ValueError(f"is 0 (off), or at least {MIN_RECYCLED_DAYS}: a session lives 30 days without use")
+        return days
+
     @model_validator(mode="after")
     def _limits_hold_in_production(self) -> Self:
         if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
             raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
         return self
+
+    @property
+    def dormant_after(self) -> timedelta | None:
+        """How long an account is not seen before its number may be someone else's; None for ever."""
+        return timedelta(days=self.recycled_after_days) if self.recycled_after_days else None
 
     @property
     def changes_per_user_hour(self) -> int | None:

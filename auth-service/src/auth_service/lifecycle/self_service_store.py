@@ -17,12 +17,12 @@ from shared.internal_api.auth import Account
 from shared.phone import PhoneKeys
 from shared.postgres import Pool, connection, transaction
 
-FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.banned_at is null"  # noqa: S608  our own columns
+FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.phone is not null and a.banned_at is null"  # noqa: S608  our own columns
 
 ASSIGNMENTS = ", ".join(f"{field} = coalesce(${place}, {field})" for place, field in enumerate(PROFILE_FIELDS, start=2))
 CHANGE_PROFILE = f"""
     update accounts as a set {ASSIGNMENTS}, version = version + 1, updated_at = now()
-    where user_id = $1 and banned_at is null
+    where user_id = $1 and phone is not null and banned_at is null
     returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns
 

@@ -27,7 +27,7 @@ def add_lifecycle(
 ) -> None:
     """Add registration, password reset, change of number, self-service and erasure."""
     pool, wake, audit, phones = resources.pool, resources.wake, resources.audit, resources.phones
-    passwords, tickets, contexts = resources.passwords, resources.tickets, resources.contexts
+    passwords, contexts, dormancy = resources.passwords, resources.contexts, resources.dormancy
     registration_store = RegistrationStore(pool, phones, wake)
     redemption = _new_redemption(resources, registration_store, sessions)
     app[api.REGISTRATION] = Registration(
@@ -36,11 +36,12 @@ def add_lifecycle(
         passwords=passwords,
         phones=phones,
         nickname_prefix=settings.nickname_prefix,
+        dormancy=dormancy,
     )
-    app[api.PASSWORD_RESET] = PasswordReset(PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords)
-    app[api.PHONE_CHANGE] = PhoneChange(
-        PhoneChangeStore(pool, phones, wake), audit=audit, tickets=tickets, phones=phones, contexts=contexts
+    app[api.PASSWORD_RESET] = PasswordReset(
+        PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords, dormancy=dormancy
     )
+    app[api.PHONE_CHANGE] = _new_phone_change(resources)
     app[api.SELF_SERVICE] = SelfService(
         SelfServiceStore(pool, phones, wake),
         password_check=resources.password_check,
@@ -51,6 +52,17 @@ def add_lifecycle(
         contexts=contexts,
     )
     app[api.ERASURE] = new_erasure(resources)
+
+
+def _new_phone_change(resources: Resources) -> PhoneChange:
+    return PhoneChange(
+        PhoneChangeStore(resources.pool, resources.phones, resources.wake),
+        audit=resources.audit,
+        tickets=resources.tickets,
+        phones=resources.phones,
+        contexts=resources.contexts,
+        dormancy=resources.dormancy,
+    )
 
 
 def _new_redemption(

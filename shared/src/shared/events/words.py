@@ -17,6 +17,7 @@ RevokedCause = Literal[
     "refresh_reuse",
     "ban",
     "erased",
+    "retired",
 ]
 LoginMethod = Literal["password", "code", "change_password", "erase"]
 LoginFailure = Literal["incorrect", "refused", "limited", "banned"]

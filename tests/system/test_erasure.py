@@ -12,8 +12,9 @@ import pytest
 import redis.asyncio
 from cryptography.exceptions import InvalidTag
 from stack.system import Stack
-from support.app import App, Reply, fresh_number, wrong
+from support.app import App, fresh_number, wrong
 from support.database import Tables
+from support.native import call
 
 from shared.phone import ref_hex
 
@@ -53,11 +54,6 @@ async def cache(system: Stack) -> AsyncIterator["redis.asyncio.Redis"]:
     client = redis.asyncio.from_url(system.addresses["REDIS_URL"])
     yield client
     await client.aclose()
-
-
-async def call(app: App, method: str, path: str, token: str | None = None, **fields: Any) -> Reply:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return await app.call(method, path, json=fields or None, headers=headers)
 
 
 async def code_for(app: App, number: str, purpose: str, token: str | None = None) -> tuple[str, str]:

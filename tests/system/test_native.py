@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import aio_pika
@@ -14,8 +12,9 @@ from aio_pika.abc import AbstractChannel
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from stack.system import Stack
-from support.app import App, Reply, fresh_number
+from support.app import App, fresh_number
 from support.database import Tables
+from support.native import call, eventually, is_found, register, ticket
 from support.patience import until_answered
 
 from auth_service.tokens.access_tokens import OurAlgorithms
@@ -39,39 +38,6 @@ async def second_app(system: Stack) -> AsyncIterator[App]:
 async def channel(system: Stack) -> AsyncIterator[AbstractChannel]:
     async with await aio_pika.connect(system.addresses["AMQP_URL"]) as connection:
         yield await connection.channel()
-
-
-async def call(app: App, method: str, path: str, token: str | None = None, **fields: Any) -> Reply:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return await app.call(method, path, json=fields or None, headers=headers)
-
-
-async def ticket(app: App, number: str, purpose: str, token: str | None = None) -> str:
-    sent = await call(app, "POST", "/v2/verifications", token, phone=number, purpose=purpose)
-    assert sent.status == 202, sent.body
-    code = await app.code(number)
-    checked = await call(app, "POST", "/v2/verifications/check", challenge=sent.body["challenge"], code=code)
-    assert checked.status == 200, checked.body
-    return str(checked.body["ticket"])
-
-
-async def register(app: App, number: str, **more: Any) -> dict[str, Any]:
-    registered = await call(app, "POST", "/v2/accounts", ticket=await ticket(app, number, "sign_up"), **more)
-    assert registered.status == 201, registered.body
-    return dict(registered.body)
-
-
-async def is_found(app: App, token: str, number: str) -> bool:
-    matched = await call(app, "POST", "/v2/contacts/match", token, phones=[number])
-    assert matched.status == 200, matched.body
-    return bool(matched.body["matches"])
-
-
-async def eventually(condition: Any, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < end, "the condition did not become true in time"
-        await asyncio.sleep(0.05)
 
 
 async def test_a_user_registers_changes_everything_and_erases_the_account(app: App, tables: Tables) -> None:

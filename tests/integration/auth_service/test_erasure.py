@@ -16,6 +16,10 @@ from support.auth import (
 )
 from support.patience import until_accepted
 
+from auth_service.audit import AuditEntry
+from auth_service.client_context import ClientContext
+from auth_service.erasure.erasure_store import ErasureStore
+from shared import postgres
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import (
     CHANGE_PASSWORD,
@@ -202,3 +206,18 @@ async def test_a_banned_account_cannot_be_erased(auth: Auth) -> None:
     await auth.database.execute("update accounts set banned_at = now() where user_id = $1", user.account.user_id)
 
     assert await refusal(auth.call(ERASE, auth.erasure(user.account))) is ErrorCode.UNAUTHENTICATED
+
+
+async def test_a_change_between_the_proof_and_the_erasure_saves_the_account(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    user = await auth.register(number, secret)
+    entry = AuditEntry("erase.succeeded", None, ClientContext("native", "test"))
+
+    async with postgres.pool(auth.settings.postgres_url, auth.settings.auth_database) as pool:
+        store = ErasureStore(pool, auth.phones, lambda: None)
+        proven = await store.find_stored(user.account.user_id)
+        assert proven is not None
+        await auth.call(CHANGE_PASSWORD, password_change(user, secret, fresh_secret()))
+        assert not await store.erase(proven, entry)
+
+    assert await auth.session_of(user.token)

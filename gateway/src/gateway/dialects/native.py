@@ -189,7 +189,8 @@ async def erase_me(request: web.Request) -> web.Response:
     with DELETE use ``POST /v2/me/erase``.
     """
     session = await session_of(request)
-    await flows(request).self_service.erase(DIALECT.caller(request), session, await read_proof(request))
+    proof = await read_proof(request, EraseWithPassword, EraseWithTicket)
+    await flows(request).self_service.erase(DIALECT.caller(request), session, proof)
     return web.Response(status=204)
 
 
@@ -203,7 +204,10 @@ async def erase_me(request: web.Request) -> web.Response:
 )
 async def erase_me_by_post(request: web.Request) -> web.Response:
     """Erase the account, as ``DELETE /v2/me`` does, for clients that cannot send a body with DELETE."""
-    return await erase_me(request)
+    session = await session_of(request)
+    proof = await read_proof(request, EraseWithPassword, EraseWithTicket)
+    await flows(request).self_service.erase(DIALECT.caller(request), session, proof)
+    return web.Response(status=204)
 
 
 @routes.on("PUT", "/v2/me/phone", takes=ChangeNumber, returns=Account, refuses=refusals.CHANGE_NUMBER, login="required")

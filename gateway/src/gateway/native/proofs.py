@@ -9,12 +9,14 @@ from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 
 
-async def read_proof(request: web.Request) -> Proof:
+async def read_proof(
+    request: web.Request, with_password: type[EraseWithPassword], with_ticket: type[EraseWithTicket]
+) -> Proof:
     """The proof in the body. An absent body, or one without a proof, is an empty proof, which the call refuses."""
     if not request.body_exists:
         return Proof()
     try:
-        fields = await read_one_of(request, EraseWithPassword, EraseWithTicket)
+        fields = await read_one_of(request, with_password, with_ticket)
     except ServiceError as error:
         if error.code is ErrorCode.PARAMETER_MISSING:
             return Proof()

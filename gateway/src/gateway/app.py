@@ -53,6 +53,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
                 contacts=contacts,
                 seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
                 served_calling_codes=settings.served_calling_codes,
+                account_disclosure=settings.account_disclosure,
             )
             yield
 

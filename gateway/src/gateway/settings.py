@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.dialect_registry import choose, installed_dialects
+from gateway.flows.disclosure import AccountDisclosure
 from gateway.http.app_keys import parse_app_keys
 from gateway.http.web_origins import parse_origin
 from shared.process.settings import (
@@ -27,8 +28,9 @@ class GatewaySettings(Settings):
     ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted; ``none`` says that there is no proxy.
     Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
     ``APP_KEYS`` are the digests of keys for apps' own servers (``python -m gateway app-key``).
-    ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are
-    the forms under ``/pages``; by default they are served in development only.
+    ``ACCOUNT_DISCLOSURE`` says when a caller learns whether a number has an account: as the contracts write, or only
+    after the right code. ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten
+    minutes. ``PAGES`` are the forms under ``/pages``; by default they are served in development only.
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
@@ -38,6 +40,7 @@ class GatewaySettings(Settings):
     service_token: HexKey
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
+    account_disclosure: AccountDisclosure = AccountDisclosure.CONTRACT
     dialects: Words = ()
     trusted_proxies: Networks | None = None
     cors_origins: Words = ()

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.process.settings import load
 from sms_service.config_loader import InvalidConfigError, SmsConfig, read
 from sms_service.messages.config import AutofillPart, MessageTables, SignaturePart, TextPart
-from sms_service.messages.templates import MessageContext
+from sms_service.messages.templates import MESSAGE_KINDS, MessageContext
 from sms_service.settings import SmsSettings
 from sms_service.worker import create_worker
 
@@ -202,7 +202,7 @@ def contexts(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
 
 
 def test_a_full_file_is_checked_at_the_intersections_of_its_scopes_only(file: Path) -> None:
-    texts, ours = 100, len(Purpose) * len(Language)
+    texts, ours = 100, (len(Purpose) + 2) * len(Language)  # those of two notices are the same for each purpose
     # Each entry has its own dialect and prefix, so no two scopes intersect.
     assert contexts(file, "prefix", "dialect") == (texts + 20 * ours + 20 * ours + ours, 1 + 100 + 20 + 20)
     # Each autofill line intersects all templates and signatures, and those have their own numbers.
@@ -225,7 +225,7 @@ def drawn(draw: Random) -> MessageTables:
         return [{k: v for k, v in one.items() if v} for one in draw.sample(every, draw.randint(0, most))]
 
     place = {"prefix": PREFIXES, "dialect": ["", "a", "b"]}
-    texts = scopes(6, **place, purpose=["", *Purpose], language=list(Language))
+    texts = scopes(8, **place, purpose=["", *Purpose], notice=list(AccountNotice), language=list(Language))
     signatures = scopes(4, **place, language=["", *Language])
     autofill = scopes(4, dialect=["", "a", "b"], client=["", "x"])
     return MessageTables(
@@ -238,8 +238,8 @@ def drawn(draw: Random) -> MessageTables:
 @pytest.mark.parametrize("seed", range(40))
 def test_every_text_that_the_tables_can_make_is_checked(seed: int) -> None:
     tables = drawn(Random(seed))
-    slots = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
-    everywhere = [MessageContext(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in slots]
+    slots = product(MESSAGE_KINDS, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
+    everywhere = [MessageContext(p, language, f"{prefix}999", d, c, n) for (p, n), language, prefix, d, c in slots]
 
     def texts(contexts: Iterable[MessageContext]) -> set[str]:
         return {tables.composer.compose("012345", context, timedelta(minutes=5)) for context in contexts}

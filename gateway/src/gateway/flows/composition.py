@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.flows.accounts import AccountFlows
 from gateway.flows.codes import CodeFlows
+from gateway.flows.disclosure import AccountDisclosure
 from gateway.flows.numbers import NumberFlows
 from gateway.flows.registered_numbers import RegisteredNumbers
 from gateway.flows.sealed_number import NumberSeal
@@ -29,11 +30,17 @@ class Flows:
 
 
 def compose_flows(
-    *, auth: Client, sms: Client, contacts: Client, seal_keys: KeyRing, served_calling_codes: Collection[str]
+    *,
+    auth: Client,
+    sms: Client,
+    contacts: Client,
+    seal_keys: KeyRing,
+    served_calling_codes: Collection[str],
+    account_disclosure: AccountDisclosure = AccountDisclosure.CONTRACT,
 ) -> Flows:
     services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache())
     sessions = SessionFlows(services)
-    codes = CodeFlows(services, sessions)
+    codes = CodeFlows(services, sessions, account_disclosure)
     return Flows(
         numbers=NumberFlows(NumberSeal(seal_keys), served_calling_codes),
         codes=codes,

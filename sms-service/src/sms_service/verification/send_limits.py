@@ -92,7 +92,7 @@ def refuse_daily_cap(sends: Sequence[Send], requester: Requester, now: datetime)
 
 def is_within_share(sends: Sequence[Send], requester: Requester, now: datetime) -> bool:
     """Whether a stranger may have a message sent to a number with an account: strangers share six, a network two."""
-    return _wait_for_share(recent(sends, now), requester.network, now) <= NO_WAIT
+    return _wait_for_share(_without_excess(recent(sends, now)), requester.network, now) <= NO_WAIT
 
 
 def refuse_test_cap(sends: Sequence[Send], now: datetime) -> None:
@@ -111,9 +111,9 @@ def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime
 
 def _wait_registered(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:
     """How long the requester has to wait for a send to a number with an account."""
-    if requester.is_known:
-        return _wait_for_room(_without_excess(sends), SENDS_PER_WINDOW, now)
-    return max(_wait_for_room(sends, SENDS_PER_WINDOW, now), _wait_for_share(sends, requester.network, now))
+    counted = _without_excess(sends)
+    left = _wait_for_room(counted, SENDS_PER_WINDOW, now)
+    return left if requester.is_known else max(left, _wait_for_share(counted, requester.network, now))
 
 
 def _wait_for_share(sends: Sequence[Send], network: str, now: datetime) -> timedelta:
@@ -129,18 +129,13 @@ def _wait_for_share(sends: Sequence[Send], network: str, now: datetime) -> timed
 def _without_excess(sends: Sequence[Send]) -> Sequence[Send]:
     """The sends without those of strangers beyond their share: before the number had an account, or not sent at all.
 
-    The owner keeps what strangers cannot use, whatever strangers asked for.
+    Whatever strangers asked for, they use up no more than their share.
     """
-    kept: list[Send] = []
+    counted: list[Send] = []
     for send in sends:
-        if send.network == KNOWN or is_within_share(kept, _stranger(send), send.at):
-            kept.append(send)
-    return kept
-
-
-def _stranger(send: Send) -> Requester:
-    """The stranger who asked for a send."""
-    return Requester(send.dialect, SENDS_PER_WINDOW, registered=True, network=send.network)
+        if send.network == KNOWN or _wait_for_share(counted, send.network, send.at) <= NO_WAIT:
+            counted.append(send)
+    return counted
 
 
 def _wait_free(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:

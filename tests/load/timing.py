@@ -99,7 +99,7 @@ def numbers_of(position: int) -> dict[bool, str]:
 
 async def measure(http: aiohttp.ClientSession, gateway: str, flow: Flow, samples: int, seconds: float) -> Times:
     """Make the calls of a flow for each number in turn."""
-    times, started, told = Times(flow), time.monotonic(), time.monotonic()
+    times, started, reported = Times(flow), time.monotonic(), time.monotonic()
     for position in range(-min(WARM_UP, samples), samples):
         numbers = numbers_of(position if position >= 0 else samples - position)
         for registered in secrets.SystemRandom().sample((True, False), 2):
@@ -109,9 +109,9 @@ async def measure(http: aiohttp.ClientSession, gateway: str, flow: Flow, samples
                 await make(calls)
                 if position >= 0:
                     times.add(step, time.perf_counter() - before, registered=registered)
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            say(f"{flow.name}: {position + 1:,} of {samples:,}, {told - started:.0f} s")
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
+            say(f"{flow.name}: {position + 1:,} of {samples:,}, {reported - started:.0f} s")
         if time.monotonic() - started > seconds:
             say(f"{flow.name}: cut short after {position + 1:,} of {samples:,} samples, {seconds:.0f} s")
             break

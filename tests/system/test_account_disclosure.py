@@ -70,19 +70,19 @@ async def test_a_registration_of_a_number_with_an_account(
     environments: dict[str, Environment], dialect: str, mode: str
 ) -> None:
     environment, client = environments[mode], DIALECT_CLIENTS[dialect]
-    taken, free = await registered(environment), fresh_number()
+    number, free = await registered(environment), fresh_number()
 
-    sent, as_free = [await client.send_registration_code(environment, number) for number in (taken, free)]
+    sent, as_free = [await client.send_registration_code(environment, each) for each in (number, free)]
 
     assert as_free.status < 300
     if mode == "contract":
         assert word_of(sent) == TAKEN[dialect]
         return
     assert constant(sent) == constant(as_free)
-    message = await environment.app.message(taken, after=environment.app.read[taken])
+    message = await environment.app.message(number, after=environment.app.read[number])
     assert HAS_ACCOUNT in message["text"]
     assert HAS_ACCOUNT not in (await environment.app.message(free))["text"]
-    refused = await client.register(environment, taken, PASSWORD, await environment.app.code(taken))
+    refused = await client.register(environment, number, PASSWORD, await environment.app.code(number))
     assert word_of(refused) == TAKEN_AT_REGISTRATION[dialect]
     accepted = await client.register(environment, free, PASSWORD, await environment.app.code(free))
     assert accepted.status < 300, accepted.body
@@ -156,14 +156,14 @@ async def test_as_the_contracts_write_a_wrong_code_in_a_reset_tells_that_there_i
     assert word_of(await enter(environment, "tel", "reset", number, "123456")) == NO_ACCOUNT["tel"]
 
 
-@pytest.mark.parametrize(("mode", "said"), [("contract", "1003"), ("after_proof", "0000")])
+@pytest.mark.parametrize(("mode", "error_code"), [("contract", "1003"), ("after_proof", "0000")])
 async def test_check_phone_cannot_prove_anything_so_after_proof_every_number_is_available(
-    environments: dict[str, Environment], mode: str, said: str
+    environments: dict[str, Environment], mode: str, error_code: str
 ) -> None:
     environment = environments[mode]
     number = await registered(environment)
     replies = [await environment.post("/v1/register/checkPhone", {"phone": each}) for each in (number, fresh_number())]
-    assert [word_of(reply) for reply in replies] == [said, "0000"]
+    assert [word_of(reply) for reply in replies] == [error_code, "0000"]
 
 
 async def test_after_proof_a_log_in_by_code_tells_that_there_is_no_account_once_the_code_is_right(
@@ -182,11 +182,11 @@ async def test_after_proof_a_taken_new_number_is_refused_when_the_number_is_chan
     environments: dict[str, Environment],
 ) -> None:
     environment = environments["after_proof"]
-    own, taken = await registered(environment), await registered(environment)
+    own, other = await registered(environment), await registered(environment)
     tokens = await environment.post("/v2/sessions", {"phone": own, "password": PASSWORD})
     headers = {"Authorization": f"Bearer {tokens.body['access_token']}"}
     tickets = {}
-    for name, number in (("old_ticket", own), ("new_ticket", taken)):
+    for name, number in (("old_ticket", own), ("new_ticket", other)):
         subject = {"phone": number, "purpose": "change_phone"}
         sent = await environment.app.call("POST", "/v2/verifications", json=subject, headers=headers)
         assert sent.status == 202

@@ -186,7 +186,7 @@ def differs(one: Seen, other: Seen) -> bool:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("purpose", [SIGN_UP, RESET])
-async def test_whatever_strangers_do_they_see_the_same_with_and_without_an_account(
+async def test_strangers_see_the_same_with_and_without_an_account_in_any_sequence_of_calls(
     sms: Sms, codes: CodeCalls, purpose: Purpose, seed: int
 ) -> None:
     draw = Random(seed)

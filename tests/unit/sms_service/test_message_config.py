@@ -97,13 +97,17 @@ def test_the_examples_in_the_documentation_are_valid(file: Path) -> None:
     document = (Path(__file__).parents[3] / "docs" / "operations" / "texts.md").read_text()
     examples = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
     tables = reading(file, "\n".join(examples)).message_tables
-    assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (2, 2, 2)
+    assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (3, 2, 2)
     hong_kong = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
     assert tables.composer.compose("012345", hong_kong, timedelta(minutes=5)).startswith(
         "【某某】012345 是您的登录验证码，5 分钟内有效"
     )
     mainland = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
     assert tables.composer.compose("012345", mainland, timedelta(minutes=5)).startswith("登录验证码 012345，")
+    member = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123", notice=AccountNotice.REGISTERED)
+    assert "You are a member already. 012345 is your code." in tables.composer.compose(
+        "012345", member, timedelta(minutes=5)
+    )
 
 
 def test_a_file_without_texts_uses_the_built_in_templates(file: Path) -> None:

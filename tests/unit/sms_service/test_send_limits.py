@@ -193,7 +193,7 @@ def test_where_networks_are_not_counted_only_all_strangers_share() -> None:
 
 
 @pytest.mark.parametrize("networks", [1, 2, 3, 10])
-def test_whatever_strangers_asked_for_the_owner_keeps_what_they_cannot_use(networks: int) -> None:
+def test_the_owner_keeps_what_strangers_cannot_use_however_often_they_asked(networks: int) -> None:
     """Strangers had ten sends and more before the number had an account, or were answered without a message."""
     by_strangers = [sent(network=f"n{n % networks}", minutes=600 - 10 * n) for n in range(20)]
     kept = 10 - min(6, 2 * networks)

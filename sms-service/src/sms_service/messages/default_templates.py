@@ -39,7 +39,7 @@ NOTICES: dict[Language, dict[AccountNotice, str]] = {
         ),
     },
 }
-"""What the owner of a number is told besides the code, whatever its purpose."""
+"""What the owner of a number is told besides the code, for every purpose."""
 
 SIGNATURES = {Language.CHINESE: "【好码】", Language.ENGLISH: "[Haoma]"}
 

@@ -129,7 +129,7 @@ def _wait_for_share(sends: Sequence[Send], network: str, now: datetime) -> timed
 def _without_excess(sends: Sequence[Send]) -> Sequence[Send]:
     """The sends without those of strangers beyond their share: before the number had an account, or not sent at all.
 
-    Whatever strangers asked for, they use up no more than their share.
+    Strangers use up no more than their share, however often they asked.
     """
     counted: list[Send] = []
     for send in sends:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from load.timed_calls import FLOWS, Flow, NumberCalls
 from stack.system import Stack
 from support.app import App, Reply, fresh_number, wrong
 from support.database import Tables
@@ -205,3 +206,15 @@ async def test_a_session_and_a_repeated_registration_are_no_victims_of_the_mode(
     ticket = await environment.app.ticket(number)
     answers = [await environment.app.new_user(number, PASSWORD, ticket) for _ in range(2)]
     assert [reply.body["success"] for reply in answers] == ["true", "true"]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+async def test_after_proof_every_call_that_is_timed_answers_alike_with_and_without_an_account(
+    environments: dict[str, Environment], flow: Flow
+) -> None:
+    """The calls of ``make timing``, which end the run unless the answer is the expected one."""
+    environment = environments["after_proof"]
+    for number in (await registered(environment), fresh_number()):
+        calls = NumberCalls(environment.app.http, environment.app.gateway, number)
+        for _, step in flow.steps:
+            await step(calls)

@@ -6,12 +6,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from load.operations import must
 from support.app import md5
 
 WRONG_PASSWORD = "not the password"
 WRONG_CODE = "000000"
-"""It is correct once in a million codes; the sample then fails the run, and is not measured."""
+"""Once in a million codes it is correct, and the answer unexpected."""
+
+
+class UnexpectedAnswerError(Exception):
+    """A call was answered otherwise than it should be for every number."""
+
+
+def must(condition: bool, body: object) -> None:
+    """Raise ``UnexpectedAnswerError`` unless the answer is the expected one."""
+    if not condition:
+        raise UnexpectedAnswerError(body)
 
 
 @dataclass

@@ -37,7 +37,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
     documents.mount(app, dialects)
     app.add_routes(receipt_webhook.routes)
     if settings.serves_pages:
-        pages.mount(app, {dialect.name for dialect in dialects}, settings.served_calling_codes)
+        pages.mount(app, dialects, settings.served_calling_codes, tells_accounts=settings.tells_accounts)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         token = settings.service_token.get_secret_value()

@@ -87,6 +87,11 @@ class GatewaySettings(Settings):
         return codes
 
     @property
+    def tells_accounts(self) -> bool:
+        """Whether the first step of a contract tells if a number has an account."""
+        return self.account_disclosure is AccountDisclosure.CONTRACT
+
+    @property
     def serves_pages(self) -> bool:
         """Whether the forms under ``/pages`` are served."""
         return self.pages is OnOff.ON or (self.pages is None and self.environment is Environment.DEVELOPMENT)

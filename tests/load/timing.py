@@ -9,6 +9,7 @@ taken ``--seconds`` is cut short, and says so. Nothing else should run on the ma
 """
 
 import argparse
+import re
 import secrets
 import sys
 import time
@@ -157,17 +158,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=20_000, help="calls of each kind for each set (default 20,000)")
     parser.add_argument("--seconds", type=float, default=3600, help="the longest time of one flow (default 3,600)")
-    parser.add_argument("--only", default="", help="measure the flows whose name has this text")
+    parser.add_argument("--only", default="", help="measure the flows whose name matches this expression")
     options = parser.parse_args()
-    flows = [flow for flow in FLOWS if options.only in flow.name]
-    must(bool(flows), f"no flow has {options.only!r} in its name")
+    flows = [flow for flow in FLOWS if re.search(options.only, flow.name)]
+    must(bool(flows), f"no flow matches {options.only!r}")
     accept_interrupts()
     with Stack.private(environ=ENVIRON, notify=say) as stack:
         compared = uvloop.run(run(stack, flows, options.samples, options.seconds))
     separable = [comparison.call for comparison in compared if comparison.is_separable]
     if separable:
         sys.exit(f"\nTimes tell which numbers have an account (|t| >= {MAX_T}): {'; '.join(separable)}")
+    fewest = min(compared, key=lambda comparison: len(comparison.with_account))
     print(f"\nNo time tells which numbers have an account (|t| < {MAX_T}).")
+    print(f"The fewest samples of each: {len(fewest.with_account):,} ({fewest.call}).")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ ADD_ACCOUNTS = """
     ))).* from accounts a, generate_series(0, $1 - 1) as n where a.phone = $2
 """
 ADD_NETWORKS = """
-    insert into known_networks select 140737488355328 + n, k.network, k.proven_on
-    from known_networks k join accounts a using (user_id), generate_series(0, $1 - 1) as n where a.phone = $2
+    insert into known_networks select 140737488355328 + n, k.network / 2 + m, k.proven_on
+    from known_networks k join accounts a using (user_id), generate_series(0, $1 - 1) as n, generate_series(1, 8) as m
+    where a.phone = $2
 """
 SMS_TABLES = "number_activity, verifications, verification_events, messages, outbox"
 
@@ -86,7 +87,10 @@ class Times:
 
 
 async def add_accounts(stack: Stack, gateway: str, count: int) -> None:
-    """Register one number through the gateway, and copy its account to ``count`` numbers."""
+    """Register one number through the gateway, and copy its account to ``count`` numbers.
+
+    Each gets as many known networks as an account can have, which is the most that a look-up returns.
+    """
     number = f"150{secrets.randbelow(10**8):08d}"
     async with App.connect(gateway, stack.url("sms-service")) as app:
         stack.launch("sms-worker")

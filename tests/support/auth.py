@@ -1,7 +1,10 @@
 """A running auth-service for its tests: its internal API, as the gateway calls it, its tables and its events."""
 
 import asyncio
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,18 +16,20 @@ import aio_pika
 import asyncpg
 import orjson
 from aiohttp.test_utils import TestServer
-from pydantic import SecretStr
 
 from auth_service.app import create_app
 from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import EXCHANGE
 from shared.internal_api.auth import (
+    ERASE,
     LOG_IN_WITH_PASSWORD,
     REGISTER,
     RESET_PASSWORD,
     RESOLVE,
+    Account,
     ChangePassword,
+    Erase,
     LoggedIn,
     LogInWithCode,
     LogInWithPassword,
@@ -32,12 +37,13 @@ from shared.internal_api.auth import (
     ResetPassword,
     Resolve,
 )
-from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
+from support.monitoring import with_monitoring
+from support.principals import EveryPrincipal, every_principal
 
 HOME = "2001:db8::1"
 """The address of requests that do not name one."""
@@ -126,12 +132,12 @@ class Auth:
 
     settings: AuthSettings
     url: str
-    clients: tuple[InternalClient, ...]
+    clients: tuple[EveryPrincipal, ...]
     database: "asyncpg.Pool[asyncpg.Record]"
     listener: EventListener
 
     @property
-    def client(self) -> InternalClient:
+    def client(self) -> EveryPrincipal:
         return self.clients[0]
 
     @property
@@ -155,6 +161,29 @@ class Auth:
         codec = TicketCodec(KeyRing.parse(self.settings.ticket_keys.get_secret_value()))
         issued_at = datetime.now(UTC) + left - LIFETIME
         return codec.seal(Ticket(verification_id or uuid4(), number, purpose, issued_at, repeats_only))
+
+    def erasure(self, account: Account, **more: Any) -> Erase:
+        """A request to erase an account, with a ticket of a code for it unless ``more`` has another proof."""
+        proof = {} if "secret" in more else {"ticket": self.ticket(E164(account.phone), Purpose.ERASE)}
+        defaults = {"phone": account.phone, "address": fresh_address(), "dialect": "native", "client": "test"}
+        return Erase(user_id=account.user_id, **defaults | proof | more)
+
+    async def erase(self, user_id: int) -> None:
+        """Erase an account, with a ticket."""
+        phone = await self.database.fetchval("select phone from accounts where user_id = $1", user_id)
+        ticket = self.ticket(E164(phone), Purpose.ERASE)
+        request = Erase(user_id=user_id, phone=phone, ticket=ticket, address=HOME, dialect="native", client="test")
+        await self.client.call(ERASE, request)
+
+    async def unseen(self, number: E164, days: float) -> None:
+        """Let a user be away for so long: all that shows when they were here moves into the past."""
+        statement = """
+            update accounts set
+                last_login_at = last_login_at - make_interval(secs => $2),
+                last_used_at = last_used_at - make_interval(secs => $2)
+            where phone = $1
+        """
+        await self.database.execute(statement, number, days * 86_400)
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
         return await self.client.call(REGISTER, registration(self.ticket(number), secret))
@@ -212,6 +241,25 @@ async def refusal(call: Awaitable[Any]) -> ErrorCode:
     raise AssertionError("the call was not refused")
 
 
+async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
+    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
+    environ = {
+        **os.environ,
+        "ENVIRONMENT": "development",
+        "LOG_LEVEL": "error",
+        "POSTGRES_URL": auth.settings.postgres_url,
+        "AMQP_URL": "amqp://unknown:unknown@127.0.0.1:1/",
+        "AUTH_DATABASE": auth.settings.auth_database,
+        "PHONE_KEY": auth.settings.phone_key.get_secret_value(),
+        **more,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    outcomes, _ = await process.communicate()
+    return process.returncode, outcomes.decode()
+
+
 @asynccontextmanager
 async def database(postgres_url: str) -> AsyncIterator[str]:
     """The name of a migrated database that only this test uses."""
@@ -232,22 +280,22 @@ def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> Au
 
 
 @asynccontextmanager
-async def serving(settings: AuthSettings) -> AsyncIterator[InternalClient]:
+async def serving(settings: AuthSettings) -> AsyncIterator[EveryPrincipal]:
     """A client of one more auth-service."""
-    async with address_of(settings) as url, internal_client(url, token_of(settings)) as client:
+    async with address_of(settings) as url, every_principal(url, settings.principal_tokens) as client:
         yield client
 
 
 @asynccontextmanager
 async def address_of(settings: AuthSettings) -> AsyncIterator[str]:
     """The address of one more auth-service."""
-    async with TestServer(create_app(settings)) as server:
+    async with TestServer(with_monitoring(create_app(settings))) as server:
         yield str(server.make_url("")).rstrip("/")
 
 
 def token_of(settings: AuthSettings) -> str:
-    token: SecretStr = settings.service_token
-    return token.get_secret_value()
+    """The token of the gateway."""
+    return settings.gateway_to_auth_token.get_secret_value()
 
 
 @asynccontextmanager
@@ -271,6 +319,6 @@ async def running(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
         settings = settings_for(postgres_url, amqp_url, name)
         listener = await stack.enter_async_context(listening(amqp_url))
         urls = [await stack.enter_async_context(address_of(settings)) for _ in range(2)]
-        clients = [await stack.enter_async_context(internal_client(url, token_of(settings))) for url in urls]
+        clients = [await stack.enter_async_context(every_principal(url, settings.principal_tokens)) for url in urls]
         tables = await stack.enter_async_context(asyncpg.create_pool(url_of(postgres_url, name), min_size=1))
         yield Auth(settings, urls[0], tuple(clients), tables, listener)

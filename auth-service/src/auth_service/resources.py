@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
+from auth_service.accounts.dormancy import Dormancy
 from auth_service.audit_store import AuditStore
 from auth_service.changes.limit_store import ChangeLimit
 from auth_service.client_context import ClientContexts
@@ -20,7 +21,6 @@ from shared.keys import KeyRing
 from shared.networks import NetworkKey
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 
@@ -37,6 +37,7 @@ class Resources:
     passwords: PasswordHasher
     password_check: RateLimitedCheck
     change_limit: ChangeLimit
+    dormancy: Dormancy
 
     async def ping(self) -> None:
         """For readiness: the service works while PostgreSQL answers."""
@@ -73,12 +74,13 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             passwords=passwords,
             password_check=RateLimitedCheck(LoginLimitStore(pool), passwords, _login_limits(settings)),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
+            dormancy=Dormancy(settings.dormant_after, utc_now),
         )
 
 
 def _login_limits(settings: AuthSettings) -> LoginLimits | None:
     """The limits on log-ins; None if callers are not limited."""
-    if settings.caller_limits == OnOff.OFF:
+    if not settings.limits_callers:
         return None
     return LoginLimits(
         failures_per_number=settings.caller_failed_logins_per_number,

@@ -1,26 +1,29 @@
 """The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
 import os
-from typing import Self
+from datetime import timedelta
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 
+from shared.internal_api.principals import Principal
 from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
 from shared.process.settings import (
     AmqpUrl,
+    CallerLimitSettings,
     Count,
-    Environment,
     HexKey,
     Keys,
     Networks,
-    OnOff,
     PostgresUrl,
     Settings,
+    Tokens,
     split_networks,
 )
 
 SEED_BYTES = 32
+MIN_RECYCLED_DAYS = 32
+"""A dormant account has no living session: one ends after 30 days without use, and uses are noted to the day."""
 
 
 class DatabaseSettings(Settings):
@@ -30,13 +33,16 @@ class DatabaseSettings(Settings):
     auth_database: str = Field(default="auth", pattern="^[a-z_][a-z0-9_]{0,62}$")
 
 
-class AuthSettings(DatabaseSettings):
+class AuthSettings(DatabaseSettings, CallerLimitSettings):
     """The settings of the service and of the operator's commands."""
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
+    auth_monitoring_port: int = Field(default=9081, ge=1, le=65_535)
     amqp_url: AmqpUrl
     postgres_connections: int = Field(default=10, ge=2, le=200)
-    service_token: HexKey
+    gateway_to_auth_token: Tokens
+    sms_to_auth_token: Tokens
+    contacts_to_auth_token: Tokens
     ticket_keys: Keys
     password_peppers: Keys
     jwt_keys: Keys
@@ -44,7 +50,6 @@ class AuthSettings(DatabaseSettings):
     jwt_audience: str = Field(default="", max_length=256)
     jwt_algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
     phone_key: HexKey
-    caller_limits: OnOff = OnOff.ON
     caller_allow_list: Networks = ()
     caller_failed_logins_per_number: Count = 10
     caller_failed_logins_per_network: Count = 300
@@ -60,6 +65,7 @@ class AuthSettings(DatabaseSettings):
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
     audit_days: int = Field(default=180, ge=1)
+    recycled_after_days: int = Field(default=60, ge=0)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 
@@ -70,13 +76,28 @@ class AuthSettings(DatabaseSettings):
             raise ValueError("a key is exactly 64 hex digits (32 bytes)")
         return keys
 
-    @model_validator(mode="after")
-    def _limits_hold_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
-            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
-        return self
+    @field_validator("recycled_after_days")
+    @classmethod
+    def _outlasts_sessions(cls, days: int) -> int:
+        if 0 < days < MIN_RECYCLED_DAYS:
+            raise ValueError(f"is 0 (off), or at least {MIN_RECYCLED_DAYS}: a session lives 30 days without use")
+        return days
+
+    @property
+    def principal_tokens(self) -> dict[Principal, SecretStr | None]:
+        """What each principal presents that may call auth-service."""
+        return {
+            Principal.GATEWAY: self.gateway_to_auth_token,
+            Principal.SMS_SERVICE: self.sms_to_auth_token,
+            Principal.CONTACTS_SERVICE: self.contacts_to_auth_token,
+        }
+
+    @property
+    def dormant_after(self) -> timedelta | None:
+        """How long an account is not seen before its number may be someone else's; None for ever."""
+        return timedelta(days=self.recycled_after_days) if self.recycled_after_days else None
 
     @property
     def changes_per_user_hour(self) -> int | None:
         """How many changes of their account a user may make in an hour; None if callers are not limited."""
-        return self.caller_changes_per_user_hour if self.caller_limits is OnOff.ON else None
+        return self.caller_changes_per_user_hour if self.limits_callers else None

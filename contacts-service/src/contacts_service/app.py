@@ -10,10 +10,12 @@ from contacts_service import api
 from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
 from contacts_service.directory import Directory
 from contacts_service.reconciliation.setup import reconciling
+from contacts_service.retention import purging
 from contacts_service.settings import ContactsSettings
 from contacts_service.setup import build_budget, build_matcher
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
+from shared.internal_api.principals import Principal
 from shared.internal_api.server import new_service
 from shared.outbox import Relay
 from shared.process.health import CHECKS
@@ -24,7 +26,7 @@ BODY_BYTES = 512 * 1024
 
 def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.Application:
     """Build the service. It consumes user events from ``queue`` and connects to its servers when it starts."""
-    app = new_service(settings.service_token.get_secret_value(), api.routes, body_bytes=BODY_BYTES)
+    app = new_service({Principal.GATEWAY: settings.gateway_to_contacts_token}, [api], body_bytes=BODY_BYTES)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -40,6 +42,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add, budget.forget).handle, publisher)
             await stack.enter_async_context(consumer.running(consuming))
             await stack.enter_async_context(monitored(consumer, queue.name))
+            await stack.enter_async_context(purging(store))
             await stack.enter_async_context(reconciling(settings, pool, consumer))
             app[api.MATCHER] = build_matcher(settings, budget, store, directory)
             # An unavailable broker does not count: matching works without it. Its state is the gauge haoma_consuming.

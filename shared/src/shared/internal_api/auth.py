@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.principals import Principal
 from shared.internal_api.sms import Purpose
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -237,10 +238,16 @@ class ChangeProfile(WireModel):
     discoverable: bool | None = None
 
 
-class Erase(WireModel):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays."""
+class Erase(SourcedRequest):
+    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
+
+    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
+    """
 
     user_id: int
+    phone: Number = Field(repr=False)
+    secret: SecretText | None = Field(default=None, repr=False)
+    ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
 
@@ -285,4 +292,4 @@ END_OTHERS = Endpoint("/v1/sessions/end-others", EndOthers, Empty)
 CHANGE_PASSWORD = Endpoint("/v1/accounts/change-password", ChangePassword, Granted)
 CHANGE_PROFILE = Endpoint("/v1/accounts/change-profile", ChangeProfile, Account)
 ERASE = Endpoint("/v1/accounts/erase", Erase, Empty)
-FIND_SPENT = Endpoint("/v1/tickets/find-spent", FindSpent, SpentTickets)
+FIND_SPENT = Endpoint("/v1/tickets/find-spent", FindSpent, SpentTickets, Principal.SMS_SERVICE)

@@ -21,6 +21,7 @@ from shared.events.envelope import EXCHANGE
 from shared.internal_api.auth import (
     LOG_IN_WITH_PASSWORD,
     REGISTER,
+    RESET_PASSWORD,
     RESOLVE,
     ChangePassword,
     LoggedIn,
@@ -163,6 +164,11 @@ class Auth:
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
         return await self.client.call(LOG_IN_WITH_PASSWORD, request)
+
+    async def reset_password(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
+        ticket = self.ticket(number, Purpose.RESET_PASSWORD)
+        request = password_reset(ticket, secret, address=address or fresh_address())
+        return await self.client.call(RESET_PASSWORD, request)
 
     async def session_of(self, token: str) -> UUID:
         """The session of a token. Raises ``UNAUTHENTICATED`` when it has ended."""

@@ -52,6 +52,11 @@ class AuthSettings(DatabaseSettings, CallerLimitSettings):
     caller_failed_logins_per_network: Count = 300
     caller_failed_logins_per_site: Count = 1_200
     caller_failed_logins_per_app: Count = 3_000
+    caller_failed_logins_per_number_day: Count = 30
+    caller_logins_per_number_hour: Count = 20
+    caller_logins_per_network_hour: Count = 600
+    caller_logins_per_site_hour: Count = 1_800
+    caller_logins_per_app_hour: Count = 6_000
     caller_changes_per_user_hour: Count = 120
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)

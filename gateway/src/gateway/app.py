@@ -18,7 +18,7 @@ from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
 from shared.process.health import add_checks, add_public_probe
-from shared.process.settings import Environment
+from shared.process.settings import Environment, OnOff
 
 
 def create_app(settings: GatewaySettings) -> web.Application:
@@ -53,6 +53,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
                 contacts=contacts,
                 seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
                 served_calling_codes=settings.served_calling_codes,
+                refuse_common_passwords=settings.refuse_common_passwords is OnOff.ON,
             )
             yield
 

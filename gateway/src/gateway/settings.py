@@ -28,7 +28,8 @@ class GatewaySettings(Settings):
     Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
     ``APP_KEYS`` are the digests of keys for apps' own servers (``python -m gateway app-key``).
     ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are
-    the forms under ``/pages``; by default they are served in development only.
+    the forms under ``/pages``; by default they are served in development only. ``REFUSE_COMMON_PASSWORDS`` is about new
+    passwords only.
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
@@ -46,6 +47,7 @@ class GatewaySettings(Settings):
     cors_origins: Words = ()
     app_keys: str = ""
     pages: OnOff | None = None
+    refuse_common_passwords: OnOff = OnOff.ON
 
     _words = field_validator("served_calling_codes", "dialects", "cors_origins", mode="before")(split_words)
 

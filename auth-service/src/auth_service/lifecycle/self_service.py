@@ -11,7 +11,7 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
-from auth_service.passwords.model import StartedCheck
+from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.model import hash_token
 from shared.errors import ErrorCode, ServiceError
@@ -92,23 +92,23 @@ class SelfService:
         """
         phone_ref = self._phones.ref(E164(request.phone))
         context = self._contexts.of(request)
-        check = await self._password_check.start(E164(request.phone), phone_ref, request.source)
-        try:
-            return await self._replace_password(request, check, phone_ref, context)
-        except ServiceError as refusal:
-            if refusal.code is ErrorCode.CREDENTIALS_REFUSED:
-                entry = AuditEntry("change_password.refused", phone_ref, context, request.user_id)
-                await self._audit.record(entry)
-            raise
+        async with self._password_check.start(E164(request.phone), phone_ref, request.source) as check:
+            try:
+                return await self._replace_password(request, check, phone_ref, context)
+            except ServiceError as refusal:
+                if refusal.code is ErrorCode.CREDENTIALS_REFUSED:
+                    entry = AuditEntry("change_password.refused", phone_ref, context, request.user_id)
+                    await self._audit.record(entry)
+                raise
 
     async def _replace_password(
-        self, request: ChangePassword, check: StartedCheck, phone_ref: int, context: ClientContext
+        self, request: ChangePassword, check: RunningCheck, phone_ref: int, context: ClientContext
     ) -> Granted:
         account = (await self._password_check.verify(check, request.current)).account
         async with self._password_check.refund_on_error(check):
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-            password_hash = await self._passwords.hash(request.secret)
+            password_hash = await self._passwords.hash(check.slot, request.secret)
             entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id)
             tokens = self._new_tokens.new_chain(request.user_id, request.session_id)
             kept = KeptSession(request.session_id, hash_token(tokens.refresh_token))

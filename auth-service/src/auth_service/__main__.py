@@ -1,13 +1,14 @@
-"""``python -m auth_service``: serve, migrate, ban, unban, republish."""
+"""``python -m auth_service``: serve, migrate, ban, unban, republish, policy."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import cli, republish_cli
+from auth_service import cli, policy, republish_cli
 from auth_service.settings import AuthSettings, DatabaseSettings
 from shared.postgres import migrate
 from shared.process import logs, web
+from shared.process.policy import write
 from shared.process.settings import S, load
 from shared.process.startup import UnreachableError
 
@@ -45,6 +46,11 @@ def apply_migrations() -> None:
         raise SystemExit(1) from None
 
 
+def print_policy(*, as_json: bool) -> None:
+    """Show what the settings promise: guesses at passwords, and what keeps an owner from a log-in."""
+    write(policy.lines(load(AuthSettings, f"{SERVICE} policy")), as_json=as_json)
+
+
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
 USER_COMMANDS: dict[str, Callable[[AuthSettings, int], None]] = {"ban": cli.ban, "unban": cli.unban}
 
@@ -60,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         user_parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
     about = republish_cli.republish.__doc__
     republish_cli.add_arguments(parsers.add_parser("republish", help=about, description=about))
+    about = print_policy.__doc__
+    policy_parser = parsers.add_parser("policy", help=about, description=about)
+    policy_parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(command="serve")
     _run(parser.parse_args(arguments))
 
@@ -67,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.command == "republish":
         republish_cli.republish(_settings(AuthSettings, options.command), options)
+    elif options.command == "policy":
+        print_policy(as_json=options.json)
     elif options.command in USER_COMMANDS:
         USER_COMMANDS[options.command](_settings(AuthSettings, options.command), options.user_id)
     else:

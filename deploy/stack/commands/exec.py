@@ -15,19 +15,26 @@ def execute(words: Sequence[str]) -> int:
 
     Returns 1 if no stack runs in this checkout or the command does not exist.
     """
-    addresses = MAIN_FOLDER / "stack.env"
-    if not addresses.exists():
-        print("no stack runs in this checkout: start one with `make run`", file=sys.stderr)
+    environ = environment_of_the_running_stack()
+    if environ is None:
         return 1
-    secrets = keys.load_or_create(MAIN_FOLDER / "secrets.env")
     os.chdir(ROOT)
     command = [sys.executable if words[0] == "python" else words[0], *words[1:]]
     try:
-        environ = environment(os.environ, keys.for_services(secrets), addresses.read_text(), _service_environment())
         os.execvpe(command[0], command, environ)  # noqa: S606
     except OSError as error:
         print(f"{words[0]}: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def environment_of_the_running_stack() -> dict[str, str] | None:
+    """The environment of its services; None, and a line on stderr, if no stack runs in this checkout."""
+    addresses = MAIN_FOLDER / "stack.env"
+    if not addresses.exists():
+        print("no stack runs in this checkout: start one with `make run`", file=sys.stderr)
+        return None
+    secrets = keys.load_or_create(MAIN_FOLDER / "secrets.env")
+    return environment(os.environ, keys.for_services(secrets), addresses.read_text(), _service_environment())
 
 
 def environment(

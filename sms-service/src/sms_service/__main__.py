@@ -1,4 +1,4 @@
-"""``python -m sms_service [worker | migrate | explain | preview | spending]``. Without a command it serves the API."""
+"""``python -m sms_service [worker | migrate | explain | preview | spending | policy]``. Otherwise it serves the API."""
 
 import argparse
 import re
@@ -15,6 +15,7 @@ from sms_service.settings import (
     DatabaseSettings,
     ExplainSettings,
     MessageSettings,
+    PolicySettings,
     SmsSettings,
     SpendingSettings,
     WorkerSettings,
@@ -103,18 +104,27 @@ def spending(arguments: argparse.Namespace) -> None:
     cli.spending(settings.sms_config.plan, settings.postgres_url, settings.sms_database, arguments.scope)
 
 
+def policy(arguments: argparse.Namespace) -> None:
+    """Show what the settings promise: guesses, the worst bill, look-ups, and what keeps an owner from a code."""
+    settings = load(PolicySettings, f"{API} policy")
+    from sms_service.policy import command  # noqa: PLC0415
+
+    command.print_policy(settings, arguments.dialect, as_json=arguments.json)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command of the command line."""
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parsers = {}
-    for command in (serve, worker, migrate, explain, preview, spending):
+    for command in (serve, worker, migrate, explain, preview, spending, policy):
         about = command.__doc__
         parsers[command] = commands.add_parser(command.__name__, help=about, description=about)
         parsers[command].set_defaults(run=command)
     _add_explain(parsers[explain])
     _add_preview(parsers[preview])
     _add_spending(parsers[spending])
+    _add_policy(parsers[policy])
     parser.set_defaults(run=serve)
     parsed = parser.parse_args(arguments)
     parsed.run(parsed)
@@ -149,6 +159,17 @@ def _add_spending(parser: argparse.ArgumentParser) -> None:
     unblock = actions.add_parser("unblock", help="unblock a prefix, and forget its earlier blocks and traffic")
     unblock.add_argument("scope", metavar="SCOPE", help="as the command shows it, such as range:+861380013")
     parser.set_defaults(scope=None)
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument(
+        "--dialect",
+        action="append",
+        default=[],
+        metavar="NAME:COOLDOWN:CAP",
+        help="the rules of a contract, such as tel:60:3 (make policy passes those of the gateway)",
+    )
 
 
 def _number(text: str) -> str:

@@ -124,6 +124,10 @@ class CallerSettings(CallerLimitSettings):
         )
 
 
+class PolicySettings(ConfigSettings, CallerSettings):
+    """For ``policy``: it has no key at all."""
+
+
 class InboxSettings(ConfigSettings):
     """The token with which the worker puts messages into the development inbox."""
 

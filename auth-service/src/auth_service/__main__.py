@@ -27,6 +27,7 @@ def serve() -> None:
             app,
             host=settings.bind_address,
             port=settings.auth_port,
+            monitoring_port=settings.auth_monitoring_port,
             keepalive_seconds=KEEPALIVE_SECONDS,
             withdraw_seconds=settings.withdraw_seconds,
         ),

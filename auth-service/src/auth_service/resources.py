@@ -20,7 +20,6 @@ from shared.keys import KeyRing
 from shared.networks import NetworkKey
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 
@@ -48,7 +47,12 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
     """Reach PostgreSQL and RabbitMQ, relay the outbox and start the hashing threads, until the block ends."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            postgres.pool(settings.postgres_url, settings.auth_database, size=settings.postgres_connections)
+            postgres.pool(
+                settings.postgres_url,
+                settings.auth_database,
+                size=settings.postgres_connections,
+                restricted=settings.is_production,
+            )
         )
         bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service publisher"))
         relay = Relay(pool, await amqp.Publisher.open(bus))
@@ -73,7 +77,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
 
 def _login_limits(settings: AuthSettings) -> LoginLimits | None:
     """The limits on log-ins; None if callers are not limited."""
-    if settings.caller_limits == OnOff.OFF:
+    if not settings.limits_callers:
         return None
     return LoginLimits(
         failures_per_number=settings.caller_failed_logins_per_number,

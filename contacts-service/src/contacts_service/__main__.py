@@ -41,6 +41,7 @@ def _serve() -> None:
         app,
         host=settings.bind_address,
         port=settings.contacts_port,
+        monitoring_port=settings.contacts_monitoring_port,
         keepalive_seconds=30.0,
         withdraw_seconds=settings.withdraw_seconds,
     )

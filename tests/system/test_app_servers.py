@@ -143,8 +143,9 @@ async def test_no_page_can_use_a_key_from_a_listed_origin_or_any_other(public: A
     assert reply.headers.get("Access-Control-Allow-Origin") == (PAGE if origin == PAGE else None)
 
 
-async def test_a_key_does_not_open_what_is_private(public: App) -> None:
-    reply = await public.call("GET", "/metrics", headers=server_at("8.8.8.8", user="10.1.2.3"))
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+async def test_a_key_does_not_open_what_is_private(public: App, path: str) -> None:
+    reply = await public.call("GET", path, headers=server_at("8.8.8.8", user="10.1.2.3"))
     assert reply.status == 404
 
 

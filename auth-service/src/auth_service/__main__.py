@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from auth_service import cli, policy, republish_cli
 from auth_service.settings import AuthSettings, DatabaseSettings
+from shared.policy import write
 from shared.postgres import migrate
 from shared.process import logs, web
-from shared.process.policy import write
 from shared.process.settings import S, load
 from shared.process.startup import UnreachableError
 
@@ -28,6 +28,7 @@ def serve() -> None:
             app,
             host=settings.bind_address,
             port=settings.auth_port,
+            monitoring_port=settings.auth_monitoring_port,
             keepalive_seconds=KEEPALIVE_SECONDS,
             withdraw_seconds=settings.withdraw_seconds,
         ),

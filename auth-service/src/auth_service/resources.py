@@ -20,7 +20,6 @@ from shared.keys import KeyRing
 from shared.networks import NetworkKey
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 
@@ -78,7 +77,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
 
 def _login_limits(settings: AuthSettings) -> LoginLimits | None:
     """The limits on log-ins; None if callers are not limited."""
-    if settings.caller_limits == OnOff.OFF:
+    if not settings.limits_callers:
         return None
     return LoginLimits(
         failures_per_number=settings.caller_failed_logins_per_number,

@@ -38,7 +38,7 @@ def _migrate() -> None:
 
 def _policy(*, as_json: bool) -> None:
     from contacts_service.policy import lines  # noqa: PLC0415  as above
-    from shared.process.policy import write  # noqa: PLC0415
+    from shared.policy import write  # noqa: PLC0415
 
     write(lines(load(ContactsSettings, f"{SERVICE} policy")), as_json=as_json)
 
@@ -54,6 +54,7 @@ def _serve() -> None:
         app,
         host=settings.bind_address,
         port=settings.contacts_port,
+        monitoring_port=settings.contacts_monitoring_port,
         keepalive_seconds=30.0,
         withdraw_seconds=settings.withdraw_seconds,
     )

@@ -54,7 +54,9 @@ def environment(
 
 
 def _service_environment() -> dict[str, str]:
-    """The environment of a running service: it has SMS_CONFIG_FILE, for example, and the variables this file names."""
-    environments = (orphans.environ(pid) for pid in orphans.find(MAIN_FOLDER))
-    found = next((variables for variables in environments if "SERVICE_TOKEN" in variables), {})
+    """The environments of the running services together: each has its own secrets, and SMS_CONFIG_FILE, for example."""
+    found: dict[str, str] = {}
+    for variables in (orphans.environ(pid) for pid in orphans.find(MAIN_FOLDER)):
+        if "INBOX_URL" in variables:  # no server has it
+            found |= variables
     return {name: value for name, value in found.items() if name not in {orphans.FOLDER_VARIABLE, "PYTHONPATH"}}

@@ -55,6 +55,7 @@ def serve() -> None:
             app,
             host=settings.bind_address,
             port=settings.gateway_port,
+            monitoring_port=settings.gateway_monitoring_port,
             keepalive_seconds=KEEPALIVE_SECONDS,
             withdraw_seconds=settings.withdraw_seconds,
         ),

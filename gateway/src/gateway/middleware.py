@@ -5,7 +5,6 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
 
 import structlog
 from aiohttp import web
@@ -23,7 +22,7 @@ from shared.trace import TRACEPARENT, begin_cause
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
 
-HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
+PROBE = "/livez"
 
 log = structlog.get_logger()
 
@@ -42,7 +41,6 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal = ""
         try:
-            refuse_public_metrics(request)
             preflight = origins.admit(request)
             if app_call := callers.app_call(request):
                 request[APP], request[ADDRESS] = app_call
@@ -79,7 +77,7 @@ def _record(request: web.Request, status: int, refusal: str, seconds: float) -> 
     observe(request, status, seconds)
     app = {"app": request[APP]} if request[APP] else {}
     log.log(
-        logging.DEBUG if request.path in HEALTH else logging.INFO,
+        logging.DEBUG if request.path == PROBE else logging.INFO,
         "request.answered",
         method=request.method,
         route=route_of(request),
@@ -88,15 +86,6 @@ def _record(request: web.Request, status: int, refusal: str, seconds: float) -> 
         ms=round(seconds * 1000, 1),
         **app,
     )
-
-
-def refuse_public_metrics(request: web.Request) -> None:
-    """Serve ``/metrics`` to private networks only. Raises ``NOT_FOUND``."""
-    if request.path != "/metrics":
-        return
-    address = request[ADDRESS]
-    if not (isinstance(address, IPv4Address | IPv6Address) and (address.is_private or address.is_loopback)):
-        raise ServiceError(ErrorCode.NOT_FOUND)
 
 
 def _as_refusal(error: Exception, request: web.Request) -> ServiceError:

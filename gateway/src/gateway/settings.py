@@ -9,12 +9,12 @@ from gateway.http.app_keys import parse_app_keys
 from gateway.http.web_origins import parse_origin
 from shared.process.settings import (
     Environment,
-    HexKey,
     Keys,
     Networks,
     OnOff,
     ServiceUrl,
     Settings,
+    Tokens,
     Words,
     split_networks,
     split_words,
@@ -33,10 +33,13 @@ class GatewaySettings(Settings):
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
+    gateway_monitoring_port: int = Field(default=9080, ge=0, le=65535)
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     sms_url: ServiceUrl = "http://127.0.0.1:8082"
     contacts_url: ServiceUrl = "http://127.0.0.1:8083"
-    service_token: HexKey
+    gateway_to_auth_token: Tokens
+    gateway_to_sms_token: Tokens
+    gateway_to_contacts_token: Tokens
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
     dialects: Words = ()

@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.internal_api.sms import Language
@@ -14,9 +14,11 @@ from sms_service.settings import (
     ConfigSettings,
     DatabaseSettings,
     ExplainSettings,
+    MessageSettings,
     PolicySettings,
     SmsSettings,
     SpendingSettings,
+    WorkerSettings,
 )
 
 if TYPE_CHECKING:
@@ -40,26 +42,26 @@ def serve(_: argparse.Namespace) -> None:
 
     from sms_service.app import create_api  # noqa: PLC0415
 
-    _run(create_api, settings, settings.sms_port, API)
+    _run(create_api(settings), settings, settings.sms_port, settings.sms_monitoring_port, API)
 
 
 def worker(_: argparse.Namespace) -> None:
     """Run the worker that sends messages."""
-    settings = load(SmsSettings, WORKER)
+    settings = load(WorkerSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
     from sms_service.worker import create_worker  # noqa: PLC0415
 
-    _run(create_worker, settings, settings.sms_worker_port, WORKER)
+    _run(create_worker(settings), settings, None, settings.sms_worker_monitoring_port, WORKER)
 
 
-def _run(create: Callable[[SmsSettings], "Application"], settings: SmsSettings, port: int, name: str) -> None:
+def _run(app: "Application", settings: MessageSettings, port: int | None, monitoring_port: int, name: str) -> None:
     from shared.process import web  # noqa: PLC0415
 
-    app = create(settings)
     serving = web.serve(
         app,
         host=settings.bind_address,
         port=port,
+        monitoring_port=monitoring_port,
         keepalive_seconds=KEEPALIVE_SECONDS,
         withdraw_seconds=settings.withdraw_seconds,
     )

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from shared.process import policy
-from shared.process.policy import LINES, PolicyLine, in_first_day, render, windows_in_a_day
+from shared import policy
+from shared.policy import LINES, PolicyLine, in_first_day, render, windows_in_a_day
 
 
 def line(**fields: object) -> PolicyLine:

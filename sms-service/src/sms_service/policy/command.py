@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from shared.process import policy
-from shared.process.policy import PolicyLine
+from shared import policy
+from shared.policy import PolicyLine
 from sms_service.policy import bill, codes
 from sms_service.policy.dialects import ANY, DialectRules
 from sms_service.settings import PolicySettings

@@ -1,6 +1,6 @@
 """What a service promises, as figures that follow from its settings: lines for people, or as JSON for programs.
 
-``python -m shared.process.policy`` reads lines as JSON from its standard input and prints the table.
+``python -m shared.policy`` reads lines as JSON from its standard input and prints the table.
 """
 
 import json

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from auth_service import cli, policy, republish_cli
 from auth_service.settings import AuthSettings, DatabaseSettings
-from shared.policy import write
+from shared.policy.table import write
 from shared.postgres import migrate
 from shared.process import logs, web
 from shared.process.settings import S, load

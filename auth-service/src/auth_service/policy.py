@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from auth_service.passwords.login_limits import DAY, HOUR, WINDOW
 from auth_service.settings import AuthSettings
-from shared.policy import PolicyLine, in_first_day
+from shared.policy.lines import PolicyLine, in_first_day
 from shared.process.settings import OnOff
 
 NO_LIMITS = "CALLER_LIMITS=off"

@@ -38,7 +38,7 @@ def _migrate() -> None:
 
 def _policy(*, as_json: bool) -> None:
     from contacts_service.policy import lines  # noqa: PLC0415  as above
-    from shared.policy import write  # noqa: PLC0415
+    from shared.policy.table import write  # noqa: PLC0415
 
     write(lines(load(ContactsSettings, f"{SERVICE} policy")), as_json=as_json)
 

@@ -2,7 +2,7 @@
 
 from contacts_service.budget import MAX_FREE_SHARE
 from contacts_service.settings import ContactsSettings
-from shared.policy import DAY_HOURS, PolicyLine, in_first_day
+from shared.policy.lines import DAY_HOURS, PolicyLine, in_first_day
 
 UNSEEN = 10_000
 """Of so many numbers that were never looked up, the lines say how many are answered."""

@@ -2,7 +2,7 @@
 
 from auth_service.policy import lines
 from auth_service.settings import AuthSettings
-from shared.policy import PolicyLine
+from shared.policy.lines import PolicyLine
 
 SERVERS = {"POSTGRES_URL": "postgresql://localhost/", "AMQP_URL": "amqp://localhost/"}
 

@@ -2,7 +2,7 @@
 
 from contacts_service.policy import lines
 from contacts_service.settings import ContactsSettings
-from shared.policy import PolicyLine
+from shared.policy.lines import PolicyLine
 
 SERVERS = {
     "POSTGRES_URL": "postgresql://localhost/",

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.dialect import ADDRESS, APP, Dialect
 from gateway.http.callers import Callers
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
+from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
@@ -27,6 +28,11 @@ PROBE = "/livez"
 log = structlog.get_logger()
 
 HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+NOTHING_TO_RENDER = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""The content security policy of every response that is no page: a browser that opens one loads and embeds nothing."""
+HTTPS_ONLY = "max-age=31536000"
+"""Sent in production. Whether it holds for subdomains too is a decision of the domain, and so of the proxy."""
 
 
 def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:
@@ -48,7 +54,7 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
                 response = await handler(request) if preflight is None else preflight
         except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
             response, refusal = _render_error(dialects, error, request)
-        _add_headers(response, request_id)
+        _add_headers(request, response, request_id)
         origins.add_headers(request, response)
         _record(request, response.status, refusal, time.perf_counter() - started)
         return response
@@ -65,12 +71,15 @@ def _render_error(dialects: Sequence[Dialect], error: Exception, request: web.Re
     return response, refusal.code.value
 
 
-def _add_headers(response: web.StreamResponse, request_id: str) -> None:
+def _add_headers(request: web.Request, response: web.StreamResponse, request_id: str) -> None:
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "haoma"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Content-Security-Policy", NOTHING_TO_RENDER)
+    if request.app[SECURE_COOKIES]:
+        response.headers["Strict-Transport-Security"] = HTTPS_ONLY
 
 
 def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:

@@ -13,7 +13,7 @@ AMERICA, HONG_KONG = "+12025550123", "+852"
 def test_each_purpose_is_shown_as_it_would_be_sent() -> None:
     texts = Texts(autofills=[(Scope(dialect="native", client="ios"), Autofill(domain="example.com"))])
     shown = preview(texts, AMERICA, None, "native", "ios").split("\n\n")
-    assert len(shown) == 4
+    assert len(shown) == 5
     assert shown[0] == (
         "sign_up (en): GSM-7, 112 of 160, 1 segment\n"
         "    [Haoma] 012345 is your code to sign up, valid for 5 minutes. Do not share it with anyone.\n"

@@ -36,8 +36,11 @@ class CodeFlows:
 
         To register, the number must have no account; for every other purpose it must have one. The exception is
         ``CHANGE_PHONE`` with a ``session``: a number other than the user's own is their new one and must be free.
+        ``ERASE`` is for the user's own number only: raises ``PARAMETER_INVALID`` for another one.
         The message is in the caller's language, or else in the language of the number's country.
         """
+        if purpose is Purpose.ERASE and (session is None or number != session.account.phone):
+            raise ServiceError(ErrorCode.PARAMETER_INVALID, field="phone")
         registered = await self._services.registered.find(number)
         caller = caller if session is None else caller.logged_in(session)
         return await self._services.sms.call(

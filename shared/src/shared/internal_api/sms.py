@@ -17,6 +17,7 @@ class Purpose(StrEnum):
     SIGN_IN = "sign_in"
     RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose
     CHANGE_PHONE = "change_phone"
+    ERASE = "erase"
 
 
 class Language(StrEnum):

@@ -49,6 +49,7 @@ class _SilentHandler(RequestHandler):
         response = web.Response(status=status, body=body, content_type="application/problem+json")
         response.headers["Server"] = "haoma"
         response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
         response.force_close()
         return response
 

@@ -8,6 +8,7 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         Purpose.SIGN_IN: "{signature}登录验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.RESET_PASSWORD: "{signature}重置密码验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.CHANGE_PHONE: "{signature}更换手机号验证码 {code}，{minutes}内有效，请勿泄露。",
+        Purpose.ERASE: "{signature}注销账号验证码 {code}，{minutes}内有效，请勿泄露。",
     },
     Language.ENGLISH: {
         Purpose.SIGN_UP: (
@@ -21,6 +22,9 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         ),
         Purpose.CHANGE_PHONE: (
             "{signature} {code} is your code to change your number, valid for {minutes}. Do not share it with anyone."
+        ),
+        Purpose.ERASE: (
+            "{signature} {code} is your code to delete your account, valid for {minutes}. Do not share it with anyone."
         ),
     },
 }

@@ -1,6 +1,6 @@
 """What the settings of auth-service promise about log-ins with a password."""
 
-from auth_service.policy import lines
+from auth_service.policy.log_ins import lines
 from auth_service.settings import AuthSettings
 from shared.policy.lines import PolicyLine
 

@@ -1,4 +1,4 @@
-"""``python -m auth_service policy``: what the settings promise about log-ins with a password."""
+"""The promises about log-ins with a password: ``python -m auth_service policy``."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""``python -m contacts_service policy``: what the settings promise about contact look-ups."""
+"""The promises about contact look-ups: ``python -m contacts_service policy``."""
 
 from contacts_service.budget import MAX_FREE_SHARE
 from contacts_service.settings import ContactsSettings

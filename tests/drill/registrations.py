@@ -1,4 +1,4 @@
-"""Attacks on a number without an account, which a new user wants to register."""
+"""Attacks on a number without an account, which someone wants to register."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,35 +1,11 @@
 """Bans from the command line: sessions end, log-in is refused, and a repeat changes nothing."""
 
-import asyncio
-import os
-import subprocess
-import sys
-
 import pytest
-from support.auth import HOME, Auth, fresh_number, fresh_secret, password_reset, refusal
+from support.auth import HOME, Auth, command, fresh_number, fresh_secret, password_reset, refusal
 
 from shared.errors import ErrorCode
 from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, Resolve
 from shared.internal_api.sms import Purpose
-
-
-async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
-    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
-    environ = {
-        **os.environ,
-        "ENVIRONMENT": "development",
-        "LOG_LEVEL": "error",
-        "POSTGRES_URL": auth.settings.postgres_url,
-        "AMQP_URL": "amqp://unknown:unknown@127.0.0.1:1/",
-        "AUTH_DATABASE": auth.settings.auth_database,
-        "PHONE_KEY": auth.settings.phone_key.get_secret_value(),
-        **more,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    outcomes, _ = await process.communicate()
-    return process.returncode, outcomes.decode()
 
 
 async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth: Auth) -> None:

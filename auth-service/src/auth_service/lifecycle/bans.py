@@ -9,14 +9,13 @@ from auth_service.accounts.events import ban_imposed, ban_lifted, user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.user_ids import USER_IDS
 from auth_service.audit import AuditEntry
-from auth_service.client_context import ClientContext
+from auth_service.client_context import OPERATOR
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.model import EndedSession
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.phone import E164, PhoneKeys
 
-OPERATOR = ClientContext(dialect="", client="operator")
 CAUSE: Final = "ban"
 
 MakeEntry = Callable[[StoredAccount], AuditEntry]

@@ -2,8 +2,8 @@
 -- A bucket is a moment: when all that it allows is allowed again. Each failure moves it by one interval.
 -- Rows are locked in the order of their names, so two statements never wait for each other in a circle.
 -- Full buckets are found before counting, so that an attempt that a narrow one refuses counts nowhere and attempts at
--- one number cannot use up the limit of their network; and after it, for statements that inserted the same row at once. A
--- full wide bucket counts nothing itself. A number is known to a network for 90 days, as known_network_store.py says.
+-- one number cannot use up the limit of their network; and after it, for statements that inserted the same row at once.
+-- A full wide bucket counts nothing itself. A number is known to a network for 90 days, as known_network_store.py says.
 with limits as (
     select bucket, each_takes, period, is_wide
     from unnest(:buckets::text[], :intervals::interval[], :periods::interval[], :is_wide::bool[])

@@ -1,7 +1,7 @@
 -- Open a session, with everything that belongs to it, in one transaction.
--- First the log-in is counted in its buckets, as start_check.sql counts failures; nothing else is written when one
--- of them is full. The rest depends on opened_account, which writes nothing when the password or the number changed, or the
--- account was banned, since the account was read; or for a log-in with a ticket, when its tickets ended. That step
+-- First the log-in is counted in its buckets, as start_check.sql counts failures; nothing else is written when one of
+-- them is full. The rest depends on opened_account, which writes nothing when the password or the number changed, or
+-- the account was banned, since the account was read; or for a log-in with a ticket, when its tickets ended. That step
 -- locks the account, so sessions of one user open one after another. A network that was proven today is not written
 -- again. Rows of login_limits are locked in the order of their names: those of successes before the account, those of
 -- failures after it.

@@ -37,6 +37,7 @@ LOCK_SESSION = """
     for update of s
 """
 
+# A refresh notes once a day that the user was seen, unless the account is locked: see session_store.EXTEND.
 # The first use of a chain ends the chains that began before it. A row expires 30 days after it was added.
 # clock_timestamp(): this transaction may have started before the one that replaced the token committed.
 FIND = """
@@ -55,6 +56,13 @@ REPLACE = """
     ), extended_session as (
         update sessions set expires_at = now() + interval '30 days'
         where session_id = (select session_id from replaced_token)
+    ), seen_account as (
+        update accounts set last_used_at = now()
+        where user_id in (
+            select user_id from accounts
+            where user_id = $4 and greatest(last_login_at, last_used_at) < now() - interval '1 day'
+            for update skip locked
+        )
     )
     insert into refresh_tokens (token_hash, session_id) select $3, session_id from replaced_token
 """
@@ -83,9 +91,9 @@ class StoredFamily:
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
 
-        The session then expires 30 days from now.
+        The session then expires 30 days from now, and its user counts as seen today.
         """
-        await self._conn.execute(REPLACE, token_hash, salt, successor_hash)
+        await self._conn.execute(REPLACE, token_hash, salt, successor_hash, self.user_id)
 
     async def end_session(self) -> None:
         """End the session because a token was used again after its successor, and publish that."""

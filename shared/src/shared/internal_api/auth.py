@@ -238,10 +238,16 @@ class ChangeProfile(WireModel):
     discoverable: bool | None = None
 
 
-class Erase(WireModel):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays."""
+class Erase(SourcedRequest):
+    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
+
+    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
+    """
 
     user_id: int
+    phone: Number = Field(repr=False)
+    secret: SecretText | None = Field(default=None, repr=False)
+    ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
 

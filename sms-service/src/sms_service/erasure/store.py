@@ -1,27 +1,11 @@
-"""Forgetting a number in PostgreSQL: the tables ``verifications`` and ``number_activity``."""
+"""Forgetting a number in PostgreSQL: the tables ``verifications``, ``number_activity`` and ``messages``."""
 
 from datetime import datetime
 
 from shared.postgres import Pool, connection
+from shared.sql import load_sql
 
-# The number's row is locked first, as in every statement that changes a number. Its counts stay, so that erasing an
-# account lifts no limit, and only the networks go. A code that was requested after the erasure is someone else's.
-FORGET = """
-    with forgotten_networks as (
-        update number_activity set
-            send_networks = array_fill(''::text, array[cardinality(sends)]),
-            failure_networks = array_fill(''::text, array[cardinality(failures)]),
-            version = version + 1
-        where phone_ref = $1
-            and not exists (select from verifications where phone_ref = $1 and created_at > $2)
-        returning phone_ref
-    ), forgotten_verifications as (
-        delete from verifications v using (select count(*) from forgotten_networks) as after_networks
-        where v.phone_ref = $1 and v.created_at <= $2
-        returning 1
-    )
-    select count(*) from forgotten_verifications
-"""
+FORGET = load_sql("sms_service.erasure", "forget.sql")
 
 
 class ErasureStore:
@@ -31,6 +15,10 @@ class ErasureStore:
         self._pool = pool
 
     async def forget(self, phone_ref: int, erased_at: datetime) -> int:
-        """Delete the verifications from before the erasure, and the networks of the number. Returns how many."""
+        """Delete the verifications from before the erasure, and the networks of the number. Returns how many.
+
+        Messages from before the erasure that still wait are not sent.
+        """
+        arguments = FORGET.arguments(phone_ref=phone_ref, erased_at=erased_at)
         async with connection(self._pool) as conn:
-            return int(await conn.fetchval(FORGET, phone_ref, erased_at))
+            return int(await conn.fetchval(FORGET.text, *arguments))

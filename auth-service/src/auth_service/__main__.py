@@ -1,11 +1,13 @@
-"""``python -m auth_service``: serve, migrate, ban, unban, republish."""
+"""``python -m auth_service``: serve, migrate, ban, unban, erase, audit, republish."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
 from auth_service import cli, republish_cli
-from auth_service.settings import AuthSettings, DatabaseSettings
+from auth_service.audit import Operator
+from auth_service.audit_commands import command as audit_command
+from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
 from shared.postgres import migrate
 from shared.process import logs, web
 from shared.process.settings import S, load
@@ -45,7 +47,11 @@ def apply_migrations() -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
-USER_COMMANDS: dict[str, Callable[[AuthSettings, int], None]] = {"ban": cli.ban, "unban": cli.unban}
+USER_COMMANDS: dict[str, Callable[[AuthSettings, int, Operator], None]] = {
+    "ban": cli.ban,
+    "unban": cli.unban,
+    "erase": cli.erase,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,8 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, command in COMMANDS.items():
         parsers.add_parser(name, help=command.__doc__, description=command.__doc__)
     for name, user_command in USER_COMMANDS.items():
-        user_parser = parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__)
-        user_parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
+        cli.add_arguments(parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__))
+    audit_command.add_commands(parsers)
     about = republish_cli.republish.__doc__
     republish_cli.add_arguments(parsers.add_parser("republish", help=about, description=about))
     parser.set_defaults(command="serve")
@@ -67,7 +73,11 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "republish":
         republish_cli.republish(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
-        USER_COMMANDS[options.command](_settings(AuthSettings, options.command), options.user_id)
+        settings, operator = _settings(AuthSettings, options.command), Operator(options.by, options.reason)
+        USER_COMMANDS[options.command](settings, options.user_id, operator)
+    elif options.command == "audit":
+        logs.configure(SERVICE, "warning", to=sys.stderr)
+        options.run(load(AuditSettings, f"{SERVICE} audit"), options)
     else:
         COMMANDS[options.command]()
 

@@ -30,8 +30,15 @@ class DatabaseSettings(Settings):
     auth_database: str = Field(default="auth", pattern="^[a-z_][a-z0-9_]{0,62}$")
 
 
-class AuthSettings(DatabaseSettings):
-    """The settings of the service and of the operator's commands."""
+class AuditSettings(DatabaseSettings):
+    """The settings of the commands that read the audit log."""
+
+    phone_key: HexKey
+    audit_keys: Keys
+
+
+class AuthSettings(AuditSettings):
+    """The settings of the service and of the operator's other commands."""
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
     amqp_url: AmqpUrl
@@ -43,7 +50,6 @@ class AuthSettings(DatabaseSettings):
     jwt_issuer: str = Field(default="haoma", min_length=1, max_length=256)
     jwt_audience: str = Field(default="", max_length=256)
     jwt_algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
-    phone_key: HexKey
     caller_limits: OnOff = OnOff.ON
     caller_allow_list: Networks = ()
     caller_failed_logins_per_number: Count = 10
@@ -54,7 +60,7 @@ class AuthSettings(DatabaseSettings):
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
-    audit_days: int = Field(default=180, ge=1)
+    audit_days: int = Field(default=190, ge=1)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 

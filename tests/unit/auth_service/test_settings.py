@@ -14,6 +14,7 @@ SECRETS = {
     "password_peppers": "1:" + "3c" * 32,
     "phone_key": "4d" * 32,
     "jwt_keys": "1:" + "5e" * 32,
+    "audit_keys": "1:" + "6f" * 32,
 }
 
 

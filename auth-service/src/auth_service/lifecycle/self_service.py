@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from auth_service.accounts.model import StoredAccount
-from auth_service.audit import AuditEntry, AuditLog
+from auth_service.audit import ERASED, AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import StartedCheck
@@ -18,6 +18,9 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Erase, Granted
 from shared.phone import E164, PhoneKeys
 
+NO_CONTEXT = ClientContext(dialect="", client="")
+PASSWORD_OUTCOMES = {ErrorCode.CREDENTIALS_REFUSED: "refused", ErrorCode.CALLER_LIMIT: "limited"}
+"""The refusals of a change of password that the audit log has, by their error."""
 log = structlog.get_logger()
 
 
@@ -80,6 +83,7 @@ class SelfService:
         changes = request.model_dump(exclude={"user_id"}, exclude_none=True)
         account = await self._repository.change_profile(request.user_id, changes)
         if account is None:
+            await self._audit.record(AuditEntry("change_profile.refused", None, NO_CONTEXT, request.user_id))
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         log.info("profile.changed", user_id=request.user_id, fields=sorted(changes))
         return account
@@ -96,9 +100,9 @@ class SelfService:
         try:
             return await self._replace_password(request, check, phone_ref, context)
         except ServiceError as refusal:
-            if refusal.code is ErrorCode.CREDENTIALS_REFUSED:
-                entry = AuditEntry("change_password.refused", phone_ref, context, request.user_id)
-                await self._audit.record(entry)
+            if outcome := PASSWORD_OUTCOMES.get(refusal.code):
+                action, session_id = f"change_password.{outcome}", request.session_id
+                await self._audit.record(AuditEntry(action, phone_ref, context, request.user_id, session_id))
             raise
 
     async def _replace_password(
@@ -109,7 +113,8 @@ class SelfService:
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
             password_hash = await self._passwords.hash(request.secret)
-            entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id)
+            session_id = request.session_id
+            entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id, session_id)
             tokens = self._new_tokens.new_chain(request.user_id, request.session_id)
             kept = KeptSession(request.session_id, hash_token(tokens.refresh_token))
             if not await self._repository.change_password(account, password_hash, kept, entry):
@@ -121,7 +126,7 @@ class SelfService:
     async def erase(self, request: Erase) -> None:
         """Erase the account. Raises ``UNAUTHENTICATED`` when it is erased already, or banned."""
         # The audit log keeps that an account was erased, and not whose.
-        entry = AuditEntry("erase.succeeded", None, ClientContext(request.dialect, request.client))
+        entry = AuditEntry(ERASED, None, ClientContext(request.dialect, request.client))
         if not await self._repository.erase(request.user_id, entry):
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         log.info("account.erased", user_id=request.user_id)

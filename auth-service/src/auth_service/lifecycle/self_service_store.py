@@ -1,6 +1,7 @@
 """Users' changes to their own account in PostgreSQL. Each locks the account first, and its sessions after that."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, PROFILE_FIELDS, STORED_ACCOUNT, account_of, stored_account_of
@@ -15,6 +16,7 @@ from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
 from auth_service.tokens.refresh_token_store import add_chain
 from shared import outbox
+from shared.events.envelope import new_id
 from shared.internal_api.auth import Account
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, connection, transaction
@@ -23,9 +25,16 @@ FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.banned_at i
 
 ASSIGNMENTS = ", ".join(f"{field} = coalesce(${place}, {field})" for place, field in enumerate(PROFILE_FIELDS, start=2))
 CHANGE_PROFILE = f"""
-    update accounts as a set {ASSIGNMENTS}, version = version + 1, updated_at = now()
-    where user_id = $1 and banned_at is null
-    returning {STORED_ACCOUNT}
+    with changed_account as (
+        update accounts set {ASSIGNMENTS}, version = version + 1, updated_at = now()
+        where user_id = $1 and banned_at is null
+        returning *
+    ), new_entry as (
+        insert into audit_log (id, action, user_id, detail)
+        select ${len(PROFILE_FIELDS) + 2}, 'change_profile.succeeded', user_id, ${len(PROFILE_FIELDS) + 3}
+        from changed_account
+    )
+    select {STORED_ACCOUNT} from changed_account a
 """  # noqa: S608  our own list of columns
 
 REPLACE_HASH = """
@@ -37,13 +46,8 @@ REPLACE_HASH = """
 """
 
 ERASE = f"""
-    delete from accounts as a where user_id = $1 and banned_at is null returning {STORED_ACCOUNT}
+    delete from accounts as a where user_id = $1 and ($2 or banned_at is null) returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns
-
-ANONYMISE_AUDIT_LOG = """
-    update audit_log set user_id = null, phone_ref = null, network = ''
-    where user_id = $1 or (user_id is null and phone_ref = $2)
-"""
 
 
 class SelfServiceStore:
@@ -63,7 +67,9 @@ class SelfServiceStore:
             return await self._find(user_id)
         async with transaction(self._pool) as conn:
             values = (changes.get(field) for field in PROFILE_FIELDS)
-            stored = stored_account_of(await conn.fetchrow(CHANGE_PROFILE, user_id, *values))
+            stored = stored_account_of(
+                await conn.fetchrow(CHANGE_PROFILE, user_id, *values, new_id(), _detail(changes))
+            )
             if stored is None:
                 return None
             await outbox.put(conn, [user_updated(stored, self._phones)])
@@ -85,7 +91,7 @@ class SelfServiceStore:
             if version is None:
                 return False
             await remember_network(conn, user_id, entry.context.known_network)
-            ended = await end_sessions(conn, user_id, but=kept.session_id)
+            ended = await end_sessions(conn, user_id, "change_password", but=kept.session_id)
             await add_chain(conn, kept.session_id, kept.refresh_token_hash)
             await audit_store.add_entry(conn, entry)
             revoked = (session_revoked(session, "change_password") for session in ended)
@@ -93,20 +99,28 @@ class SelfServiceStore:
         self._wake()
         return True
 
-    async def erase(self, user_id: int, entry: AuditEntry) -> bool:
+    async def erase(self, user_id: int, entry: AuditEntry, *, banned_too: bool = False) -> bool:
         """Delete the account with all that belongs to it; False when there is none, or it is banned."""
         async with transaction(self._pool) as conn:
-            stored = stored_account_of(await conn.fetchrow(ERASE, user_id))
+            stored = stored_account_of(await conn.fetchrow(ERASE, user_id, banned_too))
             if stored is None:
                 return False
-            ended = await end_sessions(conn, user_id)
+            operator = entry.operator.name if entry.operator else ""
+            ended = await end_sessions(conn, user_id, "erased", operator=operator)
             number = E164(stored.account.phone)
             await forget_networks(conn, user_id)
             await forget_changes(conn, user_id)
             await free_number(conn, self._phones, number)
-            await conn.execute(ANONYMISE_AUDIT_LOG, user_id, self._phones.ref(number))
-            await audit_store.add_entry(conn, entry)
+            erasure_id = new_id()
+            emptied = await audit_store.erase_entries(conn, user_id, self._phones.ref(number), erasure_id)
+            await audit_store.add_entry(conn, replace(entry, detail=str(emptied)), erasure_id)
             revoked = (session_revoked(session, "erased") for session in ended)
             await outbox.put(conn, [user_deleted(stored, self._phones), *revoked])
         self._wake()
         return True
+
+
+def _detail(changes: Mapping[str, object]) -> str:
+    """The names of the changed fields. Only of ``discoverable`` the value too: others are the user's own texts."""
+    shown = {name: f"={value}".lower() if name == "discoverable" else "" for name, value in changes.items()}
+    return " ".join(f"{name}{value}" for name, value in sorted(shown.items()))

@@ -24,7 +24,7 @@ async def grant(request: web.Request) -> web.Response:
 @routes.post(REFRESH.path)
 async def refresh(request: web.Request) -> web.Response:
     call = await read(request, REFRESH)
-    return reply(await request.app[REFRESH_TOKENS].refresh(call.refresh_token))
+    return reply(await request.app[REFRESH_TOKENS].refresh(call.refresh_token, call.network))
 
 
 @routes.post(RESOLVE.path)

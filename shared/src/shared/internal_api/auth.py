@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.endpoint import Address, AppName, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.sms import Purpose
+from shared.networks import RequestSource
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
@@ -172,9 +173,16 @@ class Grant(WireModel):
 
 
 class Refresh(WireModel):
-    """Get the next access and refresh tokens."""
+    """Get the next access and refresh tokens. Where the request comes from is for the audit log only."""
 
     refresh_token: Token
+    address: Address | None = None
+    app: AppName = ""
+
+    @property
+    def network(self) -> str:
+        """The network of the address, or the app; empty if neither is known."""
+        return RequestSource(self.address, self.app, None).network if self.address or self.app else ""
 
 
 class Granted(WireModel):

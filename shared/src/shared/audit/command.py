@@ -1,0 +1,126 @@
+"""What the ``audit`` commands of the services share: their arguments, and how they print."""
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from shared.audit.chain import Anchor
+from shared.audit.verification import Verification
+from shared.errors import ServiceError
+from shared.phone import E164, parse_any
+
+BROKEN = 1
+NOT_READ = 2
+"""The exit status when the trail could not be read."""
+UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+WAITING_TOO_LONG = timedelta(minutes=15)
+
+
+def add_verify(parser: argparse.ArgumentParser) -> None:
+    """The options of ``audit verify``."""
+    parser.add_argument(
+        "--anchor",
+        type=_anchor,
+        metavar="NUMBER:HASH",
+        help="a seal from the log (audit.sealed) that the trail must still have: shows that its end was not cut off",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """The options of ``audit show`` that every service has."""
+    parser.add_argument("--number", type=_number, metavar="NUMBER", help="rows about this phone number, in any format")
+    parser.add_argument(
+        "--since",
+        type=_moment,
+        metavar="TIME",
+        help="rows since then: 90m, 24h or 7d ago, or ISO 8601 such as 2026-11-28T06:00:00+08:00 (UTC without offset)",
+    )
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each row, for programs")
+
+
+def report(name: str, found: Verification, now: datetime, *, as_json: bool) -> str:
+    """The result of ``audit verify`` as text."""
+    if as_json:
+        return json.dumps(_fields(name, found)) + "\n"
+    lines = [f"{name}: {found.rows} rows are as they were sealed, in seals up to {found.end.number}"]
+    if found.waiting:
+        lines.append(f"{name}: {found.waiting} rows wait for a seal, since {_time(found.oldest_waiting)}")
+    if found.oldest_waiting and now - found.oldest_waiting > WAITING_TOO_LONG:
+        lines.append(f"{name}: WARNING: no process seals, or the end of the chain was cut off. Compare the anchor")
+    if found.broken:
+        lines.append(f"{name}: BROKEN at {_place(found)}: {found.broken.text}")
+    return "\n".join([*lines, f"anchor: {found.end}", ""])
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text in columns. The last column is not padded."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (headings, *rows))
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def time_text(moment: datetime) -> str:
+    """A moment to the millisecond, in UTC."""
+    return moment.astimezone(UTC).isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{time_text(moment)} UTC" if moment else ""
+
+
+def _place(found: Verification) -> str:
+    broken = found.broken
+    if broken is None:
+        return ""
+    places = (
+        f"row {broken.row_id}" if broken.row_id else "",
+        _time(broken.at),
+        "" if broken.seal is None else f"seal {broken.seal}",
+    )
+    return ", ".join(filter(None, places)) or "the start"
+
+
+def _fields(name: str, found: Verification) -> dict[str, object]:
+    broken = found.broken
+    return {
+        "chain": name,
+        "rows": found.rows,
+        "anchor": str(found.end),
+        "waiting": found.waiting,
+        "oldest_waiting": found.oldest_waiting.isoformat() if found.oldest_waiting else None,
+        "broken": broken
+        and {
+            "text": broken.text,
+            "seal": broken.seal,
+            "row": str(broken.row_id) if broken.row_id else None,
+            "at": broken.at.isoformat() if broken.at else None,
+        },
+    }
+
+
+def _anchor(text: str) -> Anchor:
+    try:
+        return Anchor.parse(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected <number>:<64 hex digits>, as audit.sealed logs it") from None
+
+
+def _number(text: str) -> E164:
+    try:
+        return parse_any(text)
+    except ServiceError:
+        raise argparse.ArgumentTypeError("this is no phone number") from None
+
+
+def _moment(text: str) -> datetime:
+    ago = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
+    if ago:
+        return datetime.now(UTC) - int(ago[1]) * UNITS[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected 90m, 24h, 7d or a time such as 2026-11-28T06:00:00+08:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from auth_service.app import create_app
+from auth_service.audit import Operator
 from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import EXCHANGE
@@ -38,6 +39,7 @@ from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
 
+OPERATOR = Operator("test", "a test")
 HOME = "2001:db8::1"
 """The address of requests that do not name one."""
 

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from auth_service.audit import Operator
 from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
-from auth_service.lifecycle.operator_erasure import OperatorErasure
 from auth_service.lifecycle.self_service_store import SelfServiceStore
+from auth_service.operator_erasure import OperatorErasure
 from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError

@@ -1,4 +1,4 @@
-"""``python -m sms_service [worker | migrate | explain | preview | spending]``. Without a command it serves the API."""
+"""``python -m sms_service [worker | migrate | explain | preview | spending | audit]``. Alone it serves the API."""
 
 import argparse
 import re
@@ -10,7 +10,14 @@ from shared.internal_api.sms import Language
 from shared.process import logs
 from shared.process.settings import load
 from sms_service.retention import MESSAGE_DAYS
-from sms_service.settings import ConfigSettings, DatabaseSettings, ExplainSettings, SmsSettings, SpendingSettings
+from sms_service.settings import (
+    AuditSettings,
+    ConfigSettings,
+    DatabaseSettings,
+    ExplainSettings,
+    SmsSettings,
+    SpendingSettings,
+)
 
 if TYPE_CHECKING:
     from aiohttp.web import Application
@@ -95,6 +102,24 @@ def spending(arguments: argparse.Namespace) -> None:
     cli.spending(settings.sms_config.plan, settings.postgres_url, settings.sms_database, arguments.scope)
 
 
+def audit_verify(arguments: argparse.Namespace) -> None:
+    """Verify the audit trail of codes."""
+    settings = load(AuditSettings, f"{API} audit")
+    logs.configure(API, "warning", to=sys.stderr)
+    from sms_service.audit_commands import command  # noqa: PLC0415
+
+    command.verify_events(settings, arguments)
+
+
+def audit_show(arguments: argparse.Namespace) -> None:
+    """Print rows of the audit trail of codes."""
+    settings = load(AuditSettings, f"{API} audit")
+    logs.configure(API, "warning", to=sys.stderr)
+    from sms_service.audit_commands import command  # noqa: PLC0415
+
+    command.show_events(settings, arguments)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command of the command line."""
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
@@ -107,9 +132,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_explain(parsers[explain])
     _add_preview(parsers[preview])
     _add_spending(parsers[spending])
+    _add_audit(commands)
     parser.set_defaults(run=serve)
     parsed = parser.parse_args(arguments)
     parsed.run(parsed)
+
+
+def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from shared.audit.command import add_commands  # noqa: PLC0415
+
+    add_commands(commands, audit_verify, audit_show)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:

@@ -42,6 +42,13 @@ class ExplainSettings(DatabaseSettings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
 
 
+class AuditSettings(DatabaseSettings):
+    """For ``audit``: the key of the references that rows have, and the keys that sealed them."""
+
+    phone_key: HexKey
+    audit_keys: Keys
+
+
 class ConfigSettings(Settings):
     """For ``preview``: the settings file and the variables that it names."""
 
@@ -125,7 +132,7 @@ class CallerSettings(Settings):
         )
 
 
-class SmsSettings(ExplainSettings, SpendingSettings, CallerSettings):
+class SmsSettings(ExplainSettings, AuditSettings, SpendingSettings, CallerSettings):
     """For the API and the delivery worker. Both read the same variables."""
 
     sms_port: int = Field(default=8082, ge=1, le=65535)
@@ -134,6 +141,7 @@ class SmsSettings(ExplainSettings, SpendingSettings, CallerSettings):
     amqp_url: AmqpUrl
     ticket_keys: Keys
     code_keys: Keys
+    audit_days: int = Field(default=190, ge=1)
     operator_token: SecretStr | None = Field(default=None, min_length=32)
     inbox_url: str | None = None
     reveal_codes: bool = False

@@ -17,6 +17,7 @@ SECRETS = {
     "TICKET_KEYS": "1:" + "cd" * 32,
     "CODE_KEYS": "1:" + "ef" * 32,
     "PHONE_KEY": "01" * 32,
+    "AUDIT_KEYS": "1:" + "23" * 32,
 }
 
 

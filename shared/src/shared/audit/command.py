@@ -1,25 +1,79 @@
 """What the ``audit`` commands of the services share: their arguments, and how they print."""
 
 import argparse
+import asyncio
 import json
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from shared.audit.chain import Anchor
-from shared.audit.verification import Verification
+from shared.audit.chain import Anchor, Chain
 from shared.errors import ServiceError
-from shared.phone import E164, parse_any
+from shared.process.startup import UnreachableError
 
+if TYPE_CHECKING:  # every command reads these arguments, and most of them need neither database nor number
+    from shared.audit.verification import Verification
+    from shared.phone import E164
+
+VERIFY = "Find the first sealed row that was changed, deleted, inserted or moved, and exit with 1 if there is one."
+SHOW = "Print rows of the audit trail, oldest first. Filters combine: a row has to pass all of them."
 BROKEN = 1
 NOT_READ = 2
 """The exit status when the trail could not be read."""
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 WAITING_TOO_LONG = timedelta(minutes=15)
+ResultT = TypeVar("ResultT")
 
 
-def add_verify(parser: argparse.ArgumentParser) -> None:
-    """The options of ``audit verify``."""
+def add_commands(
+    parsers: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    verify: Callable[..., None],
+    show: Callable[..., None],
+) -> argparse.ArgumentParser:
+    """The command ``audit`` with its two actions, as ``options.run``. Returns the parser of ``show``."""
+    about = "The audit trail: every decision about who someone is. verify finds changed rows; show prints them."
+    actions = parsers.add_parser("audit", help=about, description=about).add_subparsers(metavar="ACTION", required=True)
+    verifying = actions.add_parser("verify", help=VERIFY, description=VERIFY)
+    showing = actions.add_parser("show", help=SHOW, description=SHOW)
+    _add_verify(verifying)
+    _add_filters(showing)
+    verifying.set_defaults(run=verify)
+    showing.set_defaults(run=show)
+    return showing
+
+
+def run(work: Coroutine[Any, Any, ResultT], service: str) -> ResultT:
+    """The result of reading the trail. Exits with 2 and one line of explanation when that fails."""
+    try:
+        return asyncio.run(work)
+    except UnreachableError as error:
+        reason = str(error)
+    except ServiceError:
+        reason = "PostgreSQL does not respond; try again"
+    sys.stderr.write(f"{service}: {reason}\n")
+    raise SystemExit(NOT_READ)
+
+
+def print_verification(chain: Chain, found: "Verification", *, as_json: bool) -> None:
+    """Print the result of ``audit verify``, and exit with 1 if the trail is broken."""
+    sys.stdout.write(report(chain.table.name, found, datetime.now(UTC), as_json=as_json))
+    if found.broken:
+        raise SystemExit(BROKEN)
+
+
+def print_rows(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], rows: Sequence[Mapping[str, object]], *, as_json: bool
+) -> None:
+    """Print the rows of ``audit show``: as a table, or each as a line of JSON."""
+    if as_json:
+        sys.stdout.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    else:
+        sys.stdout.write(table(headings, cells))
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--anchor",
         type=_anchor,
@@ -29,8 +83,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
-def add_filters(parser: argparse.ArgumentParser) -> None:
-    """The options of ``audit show`` that every service has."""
+def _add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--number", type=_number, metavar="NUMBER", help="rows about this phone number, in any format")
     parser.add_argument(
         "--since",
@@ -41,7 +94,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each row, for programs")
 
 
-def report(name: str, found: Verification, now: datetime, *, as_json: bool) -> str:
+def report(name: str, found: "Verification", now: datetime, *, as_json: bool) -> str:
     """The result of ``audit verify`` as text."""
     if as_json:
         return json.dumps(_fields(name, found)) + "\n"
@@ -71,7 +124,7 @@ def _time(moment: datetime | None) -> str:
     return f"{time_text(moment)} UTC" if moment else ""
 
 
-def _place(found: Verification) -> str:
+def _place(found: "Verification") -> str:
     broken = found.broken
     if broken is None:
         return ""
@@ -83,7 +136,7 @@ def _place(found: Verification) -> str:
     return ", ".join(filter(None, places)) or "the start"
 
 
-def _fields(name: str, found: Verification) -> dict[str, object]:
+def _fields(name: str, found: "Verification") -> dict[str, object]:
     broken = found.broken
     return {
         "chain": name,
@@ -108,7 +161,9 @@ def _anchor(text: str) -> Anchor:
         raise argparse.ArgumentTypeError("expected <number>:<64 hex digits>, as audit.sealed logs it") from None
 
 
-def _number(text: str) -> E164:
+def _number(text: str) -> "E164":
+    from shared.phone import parse_any  # noqa: PLC0415  as above
+
     try:
         return parse_any(text)
     except ServiceError:

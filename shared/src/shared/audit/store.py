@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
-from shared.audit.chain import BEGINNING, Anchor, AuditTable, Chain, Seal
+from shared.audit.chain import BEGINNING, Anchor, AuditTable, Chain, Row, Seal
 from shared.audit.verifier import ChainStart
 from shared.postgres import Connection, Pool, connection, transaction
 
@@ -37,6 +38,7 @@ OLDEST_SEALS = """
     select number, hash, last_at < now() - make_interval(days => $1) as is_old
     from audit_seals order by number limit $2
 """
+CUT_OFF = f"select max(last_at) - interval '{LATE.total_seconds():.0f} seconds' from audit_seals"  # noqa: S608  a number
 DELETE_UNTIL = "select delete_audit_until($1, $2, $3, $4)"
 
 
@@ -67,6 +69,40 @@ async def read_start(conn: Connection) -> ChainStart:
 async def read_seals(conn: Connection, after: int, limit: int) -> list[Seal]:
     """The seals behind a number, in order."""
     return [Seal(*row) for row in await conn.fetch(SEALS, after, limit)]
+
+
+async def read_cut_off(conn: Connection) -> datetime:
+    """Rows that are newer may still get a seal."""
+    return cast("datetime", await conn.fetchval(CUT_OFF))
+
+
+async def read_rows(conn: Connection, table: AuditTable, ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """The rows with these ids."""
+    statement = f"select {table.columns} from {table.name} where id = any ($1::uuid[])"  # noqa: S608  our own table
+    rows: Sequence[Any] = await conn.fetch(statement, ids)
+    return {row["id"]: row for row in rows}
+
+
+async def read_unsealed(conn: Connection, table: AuditTable, limit: int) -> Sequence[Row]:
+    """The rows that wait for a seal, oldest first."""
+    rows: Sequence[Any] = await conn.fetch(unsealed(table), limit, timedelta())
+    return rows
+
+
+async def find_inserted(conn: Connection, table: AuditTable, since: datetime | None, until: datetime) -> Row | None:
+    """The first row of this time that no seal has, although it is too old to get one."""
+    statement = f"""
+        with sealed as (
+            select unnest(ids) as id from audit_seals
+            where last_at >= coalesce($1::timestamptz, '-infinity') and first_at < $2
+        )
+        select id, at from {table.name} as r
+        where r.at >= coalesce($1::timestamptz, '-infinity') and r.at < $2
+            and not exists (select from sealed where sealed.id = r.id)
+        order by r.at, r.id limit 1
+    """  # noqa: S608  our own table
+    row: Any = await conn.fetchrow(statement, since, until)
+    return cast("Row | None", row)
 
 
 class ChainStore:

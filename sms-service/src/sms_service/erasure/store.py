@@ -1,8 +1,9 @@
-"""Forgetting a number in PostgreSQL: the tables ``verifications`` and ``number_activity``."""
+"""Forgetting a number in PostgreSQL: ``verifications``, ``number_activity`` and ``verification_events``."""
 
 from datetime import datetime
 
-from shared.postgres import Pool, connection
+from shared.events.envelope import new_id
+from shared.postgres import Pool, transaction
 
 # The number's row is locked first, as in every statement that changes a number. Its counts stay, so that erasing an
 # account lifts no limit, and only the networks go. A code that was requested after the erasure is someone else's.
@@ -23,6 +24,12 @@ FORGET = """
     select count(*) from forgotten_verifications
 """
 
+# The audit trail keeps that codes were checked, and not whose. A row says how many were emptied, for its seals.
+EMPTY_EVENTS = "select erase_audit_rows($1, $2, $3)"
+ADD_ERASURE = """
+    insert into verification_events (id, at, kind, purpose, dialect, detail) values ($1, now(), 'erased', '', '', $2)
+"""
+
 
 class ErasureStore:
     """``consumer.ErasureRepository`` over PostgreSQL."""
@@ -31,6 +38,14 @@ class ErasureStore:
         self._pool = pool
 
     async def forget(self, phone_ref: int, erased_at: datetime) -> int:
-        """Delete the verifications from before the erasure, and the networks of the number. Returns how many."""
-        async with connection(self._pool) as conn:
-            return int(await conn.fetchval(FORGET, phone_ref, erased_at))
+        """Delete the verifications from before the erasure, and the networks of the number. Returns how many.
+
+        Verification events from before it stay in the audit trail, without the number.
+        """
+        async with transaction(self._pool) as conn:
+            forgotten = int(await conn.fetchval(FORGET, phone_ref, erased_at))
+            erasure = new_id()
+            emptied = int(await conn.fetchval(EMPTY_EVENTS, phone_ref, erased_at, erasure))
+            if emptied:
+                await conn.execute(ADD_ERASURE, erasure, str(emptied))
+        return forgotten

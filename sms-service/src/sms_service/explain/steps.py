@@ -38,6 +38,7 @@ TICKET_USES = {
     Purpose.CHANGE_PHONE: "changed the number of the account with the ticket",
 }
 CORRECT_CODE = "accepted the correct code"
+REPEATED_CODE = "accepted the correct code again"
 
 
 def steps_of(rows: TimelineRows, sent_at: Sequence[datetime]) -> list[Step]:
@@ -114,6 +115,8 @@ def refusal_reason(row: EventRow) -> str:
 def _of_check(row: EventRow) -> Step:
     if row.kind is EventKind.CORRECT:
         text = CORRECT_CODE
+    elif row.kind is EventKind.REPEATED:
+        text = REPEATED_CODE
     elif row.kind is EventKind.INCORRECT:
         text = f"rejected an incorrect code: {tries_left(row.tries_left)}"
     else:

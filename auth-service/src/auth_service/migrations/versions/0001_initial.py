@@ -7,6 +7,8 @@ trail has a trigger.
 
 from alembic import op
 
+from shared.audit.schema import audit_chain
+
 revision = "0001"
 down_revision = None
 
@@ -124,83 +126,12 @@ AUDIT_LOG = """
     )
 """
 
-# The seals over the audit log, each over a batch of rows and over the seal before it. digests has 32 bytes for each id.
-AUDIT_SEALS = """
-    create table audit_seals (
-        number bigint primary key,
-        sealed_at timestamptz not null,
-        key_id int not null,
-        first_at timestamptz not null,
-        last_at timestamptz not null,
-        ids uuid[] not null,
-        digests bytea not null,
-        hash bytea not null
-    )
-"""
-
-# Where the stored seals start: the last one that retention deleted, and the proof that it did.
-AUDIT_CHAIN = """
-    create table audit_chain (
-        start_number bigint primary key,
-        start_hash bytea not null,
-        key_id int not null default 0,
-        proof bytea not null default ''
-    )
-"""
-START_AUDIT_CHAIN = "insert into audit_chain (start_number, start_hash) values (0, decode(repeat('00', 32), 'hex'))"
-
-# The tables of the audit trail refuse changes, of their owner too, outside of the two functions below. These run as the
-# owner, so a service needs no right to change or delete a row.
-REFUSE_AUDIT_CHANGE = """
-    create function refuse_audit_change() returns trigger language plpgsql as $$
-    begin
-        if current_setting('haoma.audit_change', true) = 'on'
-            and current_user = (select pg_get_userbyid(relowner) from pg_class where oid = tg_relid)
-        then
-            return null;
-        end if;
-        raise exception 'rows of % are only added', tg_table_name using errcode = 'insufficient_privilege';
-    end
-    $$
-"""
-AUDIT_TRIGGERS = tuple(
-    f"create trigger {table}_is_append_only before update or delete or truncate on {table} "
-    "for each statement execute function refuse_audit_change()"
-    for table in ("audit_log", "audit_seals", "audit_chain")
+AUDIT = audit_chain(
+    "audit_log",
+    parameters="of_user bigint, of_phone bigint",
+    emptied="user_id = null, phone_ref = null, session_id = null, network = '', reason = '', salt = null",
+    condition="user_id = of_user or (user_id is null and phone_ref = of_phone)",
 )
-ERASE_AUDIT_ROWS = """
-    create function erase_audit_rows(of_user bigint, of_phone bigint, erasure uuid) returns bigint
-    language plpgsql security definer set search_path = public, pg_temp as $$
-    declare emptied bigint;
-    begin
-        perform set_config('haoma.audit_change', 'on', true);
-        update audit_log
-        set user_id = null, phone_ref = null, session_id = null, network = '', reason = '', salt = null,
-            erased_by = erasure
-        where user_id = of_user or (user_id is null and phone_ref = of_phone);
-        get diagnostics emptied = row_count;
-        perform set_config('haoma.audit_change', '', true);
-        return emptied;
-    end
-    $$
-"""
-DELETE_AUDIT_UNTIL = """
-    create function delete_audit_until(until_number bigint, until_hash bytea, with_key int, with_proof bytea)
-    returns bigint language plpgsql security definer set search_path = public, pg_temp as $$
-    declare deleted bigint;
-    begin
-        perform set_config('haoma.audit_change', 'on', true);
-        delete from audit_log where id in (select unnest(ids) from audit_seals where number <= until_number);
-        get diagnostics deleted = row_count;
-        delete from audit_seals where number <= until_number;
-        update audit_chain
-        set start_number = until_number, start_hash = until_hash, key_id = with_key, proof = with_proof
-        where start_number < until_number;
-        perform set_config('haoma.audit_change', '', true);
-        return deleted;
-    end
-    $$
-"""
 
 # Jobs that only one process does at a time, and when one last took each.
 JOB_LEASES = "create table job_leases (job text primary key, taken_at timestamptz not null)"
@@ -256,7 +187,6 @@ INDEXES = (
     "create index audit_log_user_id_at on audit_log (user_id, at)",
     # Refusals that have a number and no user: erasing the account of the number finds them.
     "create index audit_log_phone_ref on audit_log (phone_ref) where user_id is null and phone_ref is not null",
-    "create index audit_seals_last_at on audit_seals (last_at)",
     "create index login_failures_resets_at on login_failures (resets_at)",
     "create index user_changes_full_at on user_changes (full_at)",
 )
@@ -269,8 +199,6 @@ TABLES = (
     FREED_NUMBERS,
     SPENT_TICKETS,
     AUDIT_LOG,
-    AUDIT_SEALS,
-    AUDIT_CHAIN,
     JOB_LEASES,
     AUDIT_READERS,
     LOGIN_FAILURES,
@@ -278,11 +206,9 @@ TABLES = (
     OUTBOX,
 )
 
-AUDIT_RULES = (START_AUDIT_CHAIN, REFUSE_AUDIT_CHANGE, *AUDIT_TRIGGERS, ERASE_AUDIT_ROWS, DELETE_AUDIT_UNTIL)
-
 
 def upgrade() -> None:
     """Create the tables."""
     op.execute("set local lock_timeout = '2s'")
-    for statement in (*TABLES, *INDEXES, ADD_AUDIT_READERS, *AUDIT_RULES):
+    for statement in (*TABLES, *INDEXES, ADD_AUDIT_READERS, *AUDIT):
         op.execute(statement)

@@ -1,35 +1,14 @@
 """Bans from the command line: sessions end, log-in is refused, and a repeat changes nothing."""
 
-import asyncio
-import os
-import subprocess
-import sys
-
 import pytest
 from support.auth import HOME, Auth, fresh_number, fresh_secret, password_reset, refusal
+from support.commands import command
 
 from shared.errors import ErrorCode
 from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, Resolve
 from shared.internal_api.sms import Purpose
 
-
-async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
-    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
-    environ = {
-        **os.environ,
-        "ENVIRONMENT": "development",
-        "LOG_LEVEL": "error",
-        "POSTGRES_URL": auth.settings.postgres_url,
-        "AMQP_URL": "amqp://unknown:unknown@127.0.0.1:1/",
-        "AUTH_DATABASE": auth.settings.auth_database,
-        "PHONE_KEY": auth.settings.phone_key.get_secret_value(),
-        **more,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    outcomes, _ = await process.communicate()
-    return process.returncode, outcomes.decode()
+WHO = ("--by", "ada", "--reason", "abuse")
 
 
 async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth: Auth) -> None:
@@ -37,7 +16,7 @@ async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth:
     registered = await auth.register(number, secret)
     user = str(registered.account.user_id)
 
-    assert await command(auth, "ban", user) == (0, f"user {user} is banned\n")
+    assert await command(auth, "ban", user, *WHO) == (0, f"user {user} is banned\n")
 
     assert await refusal(auth.call(RESOLVE, Resolve(token=registered.token))) is ErrorCode.UNAUTHENTICATED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
@@ -52,7 +31,7 @@ async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth:
     ):  # fmt: skip
         assert await refusal(auth.call(*request)) is ErrorCode.ACCOUNT_BANNED
 
-    assert await command(auth, "unban", user) == (0, f"user {user} is no longer banned\n")
+    assert await command(auth, "unban", user, *WHO) == (0, f"user {user} is no longer banned\n")
 
     assert (await auth.log_in(number, secret)).account.banned_at is None
     assert await refusal(auth.call(RESOLVE, Resolve(token=registered.token))) is ErrorCode.UNAUTHENTICATED
@@ -65,7 +44,7 @@ async def test_a_ban_is_published_once(auth: Auth) -> None:
     user = str(registered.account.user_id)
 
     outcomes = [
-        await command(auth, *words) for words in (("ban", user), ("ban", user), ("unban", user), ("unban", user))
+        await command(auth, *words, *WHO) for words in (("ban", user), ("ban", user), ("unban", user), ("unban", user))
     ]
 
     assert [status for status, _ in outcomes] == [0, 0, 0, 0]
@@ -84,6 +63,6 @@ async def test_a_ban_is_published_once(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize("user", [str(2**47 + 1), "1", "-5", str(2**80)])
-@pytest.mark.parametrize("word", ["ban", "unban"])
+@pytest.mark.parametrize("word", ["ban", "unban", "erase"])
 async def test_an_unknown_user_is_reported(auth: Auth, word: str, user: str) -> None:
-    assert await command(auth, word, "--", user) == (1, f"auth-service: there is no user {user}\n")
+    assert await command(auth, word, *WHO, "--", user) == (1, f"auth-service: there is no user {user}\n")

@@ -60,7 +60,7 @@ class AuthSettings(AuditSettings):
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
-    audit_days: int = Field(default=190, ge=1)
+    audit_days: int = Field(default=190, ge=30)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 

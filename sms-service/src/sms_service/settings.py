@@ -141,7 +141,7 @@ class SmsSettings(ExplainSettings, AuditSettings, SpendingSettings, CallerSettin
     amqp_url: AmqpUrl
     ticket_keys: Keys
     code_keys: Keys
-    audit_days: int = Field(default=190, ge=1)
+    audit_days: int = Field(default=190, ge=30)
     operator_token: SecretStr | None = Field(default=None, min_length=32)
     inbox_url: str | None = None
     reveal_codes: bool = False

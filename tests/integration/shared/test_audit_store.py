@@ -247,13 +247,22 @@ async def test_retention_deletes_the_oldest_seals_with_their_rows(trail: Trail) 
     await trail.whole(5)
 
 
+async def test_no_one_deletes_rows_of_the_last_thirty_days(trail: Trail) -> None:
+    await trail.write(2)
+    await trail.change("update audit_log set at = at - interval '29 days'")
+    await trail.seal()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="kept for 30 days at least"):
+        await trail.pool.execute("select delete_audit_until(1, '', 1, '')")
+    await trail.whole(2)
+
+
 async def test_a_start_that_was_moved_by_hand_is_found(trail: Trail) -> None:
     for _ in range(3):
         await trail.write(2)
         await trail.seal()
-    row = await trail.pool.fetchrow("select hash from audit_seals where number = 2")
-    assert row is not None
-    await trail.pool.execute("select delete_audit_until(2, $1, 1, $2)", row["hash"], bytes(32))
+    await trail.change("update audit_seals set last_at = last_at - interval '31 days'")
+    seal_hash = await trail.pool.fetchval("select hash from audit_seals where number = 2")
+    await trail.pool.execute("select delete_audit_until(2, $1, 1, $2)", seal_hash, bytes(32))
 
     broken = (await trail.verify()).broken
     assert broken is not None

@@ -50,6 +50,9 @@ DELETE_UNTIL = """
     returns bigint language plpgsql security definer set search_path = public, pg_temp as $$
     declare deleted bigint;
     begin
+        if exists (select from audit_seals where number <= until_number and last_at > now() - interval '30 days') then
+            raise exception 'audit rows are kept for 30 days at least' using errcode = 'insufficient_privilege';
+        end if;
         perform set_config('haoma.audit_change', 'on', true);
         delete from {table} where id in (select unnest(ids) from audit_seals where number <= until_number);
         get diagnostics deleted = row_count;

@@ -43,16 +43,16 @@ DELETE_UNTIL = "select delete_audit_until($1, $2, $3, $4)"
 
 
 def unsealed(table: AuditTable) -> str:
-    """The rows without a seal, oldest first: ``$1`` is their number at most, ``$2`` how old they are at least."""
+    """The rows without a seal, oldest first: at most ``$1``, not before ``$2``, and at least as old as ``$3``.
+
+    The planner must see the values: with those of a subquery it would read the whole table.
+    """
     return f"""
-        with newest as (
-            select coalesce(max(last_at) - interval '{LATE.total_seconds():.0f} seconds', '-infinity') as at
-            from audit_seals
-        ), sealed as (
-            select unnest(ids) as id from audit_seals where last_at >= (select at from newest)
+        with sealed as (
+            select unnest(ids) as id from audit_seals where last_at >= coalesce($2::timestamptz, '-infinity')
         )
         select {table.columns} from {table.name} as r
-        where r.at >= (select at from newest) and r.at <= now() - $2::interval
+        where r.at >= coalesce($2::timestamptz, '-infinity') and r.at <= now() - $3::interval
             and not exists (select from sealed where sealed.id = r.id)
         order by r.at, r.id limit $1
     """  # noqa: S608  our own table and columns
@@ -71,9 +71,9 @@ async def read_seals(conn: Connection, after: int, limit: int) -> list[Seal]:
     return [Seal(*row) for row in await conn.fetch(SEALS, after, limit)]
 
 
-async def read_cut_off(conn: Connection) -> datetime:
-    """Rows that are newer may still get a seal."""
-    return cast("datetime", await conn.fetchval(CUT_OFF))
+async def read_cut_off(conn: Connection) -> datetime | None:
+    """Rows that are not older may still get a seal. None if nothing has one."""
+    return cast("datetime | None", await conn.fetchval(CUT_OFF))
 
 
 async def read_rows(conn: Connection, table: AuditTable, ids: Sequence[UUID]) -> dict[UUID, Row]:
@@ -85,7 +85,7 @@ async def read_rows(conn: Connection, table: AuditTable, ids: Sequence[UUID]) ->
 
 async def read_unsealed(conn: Connection, table: AuditTable, limit: int) -> Sequence[Row]:
     """The rows that wait for a seal, oldest first."""
-    rows: Sequence[Any] = await conn.fetch(unsealed(table), limit, timedelta())
+    rows: Sequence[Any] = await conn.fetch(unsealed(table), limit, await read_cut_off(conn), timedelta())
     return rows
 
 
@@ -129,7 +129,7 @@ class ChainStore:
             if last is None:
                 raise LookupError("audit_chain has no row")
             end = Anchor(last["number"], last["hash"])
-            rows: Sequence[Any] = await conn.fetch(self._unsealed, limit, settle)
+            rows: Sequence[Any] = await conn.fetch(self._unsealed, limit, await read_cut_off(conn), settle)
             if not rows:
                 return end, None
             seal = self._chain.seal(end, rows, last["now"])

@@ -43,7 +43,8 @@ async def _first_break(conn: Connection, chain: Chain, verifier: Verifier) -> Br
         for seal in seals:
             if broken := verifier.add(seal, rows):
                 return broken
-        window_end = min(cut_off, max(seal.last_at for seal in seals))
+        window_end = max(seal.last_at for seal in seals)
+        window_end = window_end if cut_off is None else min(cut_off, window_end)
         if window_start is None or window_end > window_start:
             if row := await store.find_inserted(conn, chain.table, window_start, window_end):
                 return Break("this row was inserted: no seal has it", None, row["id"], row["at"])

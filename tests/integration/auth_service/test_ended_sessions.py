@@ -201,7 +201,7 @@ async def test_a_reset_with_the_old_number_does_not_survive_a_change_of_number(a
 async def test_a_refresh_token_that_is_being_granted_ends_with_its_session(auth: Auth) -> None:
     user = await auth.register(fresh_number(), fresh_secret())
     async with auth.database.acquire() as other, other.transaction():  # a grant that has not committed yet
-        await other.execute(ADD_FIRST, hash_token(user.token), hash_token("a refresh token"))
+        await other.execute(ADD_FIRST, hash_token(user.token), hash_token("a refresh token"), uuid4())
         request = EndSession(user_id=user.account.user_id, session_id=user.session_id)
         ending = asyncio.create_task(auth.call(END_SESSION, request))
         await auth.wait_for_locks(1)

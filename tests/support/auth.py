@@ -108,10 +108,17 @@ class EventListener:
         return list(filter(matches, self.events))
 
     async def of_user(self, user_id: int, count: int, kind: str = "") -> list[dict[str, Any]]:
-        """The events of a user (of this type), once there are ``count`` of them."""
-        return await self.wait_for(
-            count, lambda event: event["data"].get("user_id") == str(user_id) and event["type"].startswith(kind)
-        )
+        """The events of a user (of this type), once there are ``count`` of them.
+
+        Without a type, events about log-ins are left out: they come some seconds later.
+        """
+
+        def matches(event: dict[str, Any]) -> bool:
+            key = event["type"]
+            wanted = key.startswith(kind) if kind else not key.startswith("auth.login.")
+            return wanted and event["data"].get("user_id") == str(user_id)
+
+        return await self.wait_for(count, matches)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The command that the API sends to the delivery workers: message ids with their causes, nothing worth stealing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
 from uuid import UUID
 
 import orjson
@@ -38,5 +37,9 @@ def parse_send_command(body: bytes) -> dict[UUID, Cause]:
 
 
 def _body(messages: Mapping[UUID, Cause]) -> bytes:
-    causes = {str(message_id): astuple(cause) for message_id, cause in messages.items() if cause != NO_CAUSE}
+    causes = {
+        str(message_id): (cause.request_id, cause.traceparent)
+        for message_id, cause in messages.items()
+        if cause != NO_CAUSE
+    }
     return orjson.dumps({"message_ids": list(map(str, messages))} | ({"causes": causes} if causes else {}))

@@ -78,6 +78,8 @@ def refuse_cooldown(sends: Sequence[Send], cooldown: int, now: datetime) -> None
 
 def refuse_daily_cap(sends: Sequence[Send], requester: Requester, now: datetime) -> None:
     """Raise ``ServiceError(DAILY_CAP)`` if the requester has no send left in the last 24 hours."""
+    if not sends:
+        return
     counted = recent(sends, now)
     left = max(
         _wait_for_dialect(counted, requester, now),

@@ -240,3 +240,24 @@ async def test_a_token_that_is_deleted_before_its_family_is_locked_is_refused(fa
 
     assert await refused(deleted, token)
     assert not deleted.ended
+    assert deleted.recorded == ["refused"]
+
+
+async def test_the_audit_log_has_what_changed_nothing(family: Family) -> None:
+    token = await first(family)
+    second = await refresh(family, token)
+    assert family.recorded == []  # what was used is written with the change
+    assert await refresh(family, token) == second
+    assert family.recorded == ["repeated"]
+    await refused(family, "unknown")
+    assert family.recorded[1:] == [f"refresh_token.refused {NETWORK}"]
+    with pytest.raises(ServiceError):
+        await tokens(family).grant("another token")
+    assert family.recorded[2:] == ["refresh_token.refused grant"]
+
+
+async def test_the_audit_log_has_a_chain_with_a_missing_link(family: Family) -> None:
+    token = await first(family)
+    del family.salts[hash_token(await refresh(family, token))]
+    await refused(family, token)
+    assert family.recorded == ["refused"]

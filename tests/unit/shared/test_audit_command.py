@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from shared.audit.chain import Anchor
-from shared.audit.command import add_commands, report, table
+from shared.audit.command import add_commands, report, since_of, table
 from shared.audit.verification import Verification
 from shared.audit.verifier import Break
 
@@ -66,6 +66,15 @@ def test_filters_are_read_as_people_write_them() -> None:
     assert parsed("show", "--since", "2026-11-28").since == NOON - timedelta(hours=12)
     for text, past in (("90m", timedelta(minutes=90)), ("24h", timedelta(days=1)), ("7d", timedelta(days=7))):
         assert abs(datetime.now(UTC) - past - parsed("show", "--since", text).since) < timedelta(minutes=1)
+
+
+def test_without_a_filter_the_last_day_is_shown() -> None:
+    options = parsed("show")
+    since = since_of(options, None, None)
+    assert since is not None
+    assert abs(datetime.now(UTC) - timedelta(days=1) - since) < timedelta(minutes=1)
+    assert since_of(options, None, 7) is None
+    assert since_of(parsed("show", "--since", "2026-11-28"), None) == NOON - timedelta(hours=12)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ async def _verify(settings: AuditSettings, chain: Chain, options: argparse.Names
 async def _show(settings: AuditSettings, options: argparse.Namespace) -> Sequence[ShownEntry]:
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     async with postgres.pool(settings.postgres_url, settings.auth_database, size=1) as pool:
-        return await AuditReader(pool, phones).find(AuditFilter(options.number, options.user, options.since))
+        since = command.since_of(options, options.number, options.user)
+        return await AuditReader(pool, phones).find(AuditFilter(options.number, options.user, since))
 
 
 def _cells(entry: ShownEntry) -> tuple[str, ...]:

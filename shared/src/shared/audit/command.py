@@ -44,6 +44,14 @@ def add_commands(
     return showing
 
 
+def since_of(options: argparse.Namespace, *subjects: object) -> datetime | None:
+    """Since when rows are shown: the last day, if nothing else says which."""
+    if options.since is None and all(subject is None for subject in subjects):
+        return datetime.now(UTC) - timedelta(days=1)
+    since: datetime | None = options.since
+    return since
+
+
 def run(work: Coroutine[Any, Any, ResultT], service: str) -> ResultT:
     """The result of reading the trail. Exits with 2 and one line of explanation when that fails."""
     try:
@@ -89,7 +97,8 @@ def _add_filters(parser: argparse.ArgumentParser) -> None:
         "--since",
         type=_moment,
         metavar="TIME",
-        help="rows since then: 90m, 24h or 7d ago, or ISO 8601 such as 2026-11-28T06:00:00+08:00 (UTC without offset)",
+        help="rows since then: 90m, 24h or 7d ago, or ISO 8601 such as 2026-11-28T06:00:00+08:00, UTC without offset "
+        "(default: 24h, if no other filter is there)",
     )
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each row, for programs")
 

@@ -41,7 +41,7 @@ async def _show(settings: AuditSettings, options: argparse.Namespace) -> Sequenc
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     ref = phones.ref(options.number) if options.number else None
     async with postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool:
-        return await find(pool, ref, options.since)
+        return await find(pool, ref, command.since_of(options, ref))
 
 
 def _cells(event: ShownEvent, masked: str | None) -> tuple[str, ...]:

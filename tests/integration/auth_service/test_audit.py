@@ -311,7 +311,8 @@ async def seal(auth: Auth) -> None:
     """Seal everything that is written, as the background job does after ten seconds."""
     chain = Chain(AUDIT_LOG, KeyRing.parse(auth.settings.audit_keys.get_secret_value()))
     async with postgres.pool(auth.settings.postgres_url, auth.settings.auth_database, size=1) as pool:
-        await Sealer(ChainStore(pool, chain)).seal_all(timedelta())
+        for _ in range(3):  # a background job may seal at the same moment, and then this turn ends
+            await Sealer(ChainStore(pool, chain)).seal_all(timedelta())
 
 
 async def test_the_command_shows_the_rows_of_a_number_of_a_user_and_since_a_time(auth: Auth, person: Person) -> None:

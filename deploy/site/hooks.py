@@ -21,6 +21,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Glossary", "docs/glossary.md"),
     ("Services", "*/README.md"),
     ("Operations", "docs/operations/*.md"),
+    ("Keys and rights", "docs/security/*.md"),
     ("Decisions", "docs/decisions/*.md"),
     ("Performance", "docs/performance.md"),
     ("Quality", "docs/quality.md"),

@@ -5,9 +5,11 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from stack.roles import catalogue
+
 KEYS = ("SERVICE_TOKEN", "PHONE_KEY", "OPERATOR_TOKEN")
 KEY_RINGS = ("TICKET_KEYS", "CODE_KEYS", "PASSWORD_PEPPERS", "SEALED_NUMBER_KEYS", "JWT_KEYS", "AUDIT_KEYS")
-PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD")
+PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD", *catalogue.password_variables())
 
 
 def load_or_create(file: Path) -> dict[str, str]:

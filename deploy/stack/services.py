@@ -3,7 +3,7 @@
 import http.client
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,10 +93,10 @@ class Service(Process):
         return self.is_ready
 
 
-def migration(module: str, folder: Folder, env: Mapping[str, str]) -> Process:
-    """The process that creates a service's database and updates its tables."""
+def migration(module: str, folder: Folder, environ_of: Callable[[str], Mapping[str, str]]) -> Process:
+    """The process that updates a service's tables. ``environ_of`` has its environment, by its name."""
     name = f"{module.replace('_', '-')}-migrate"
-    return Process(name, folder, (sys.executable, "-m", module, "migrate"), env=env, cwd=ROOT)
+    return Process(name, folder, (sys.executable, "-m", module, "migrate"), env=environ_of(name), cwd=ROOT)
 
 
 def python_path(caller_path: str) -> str:

@@ -95,7 +95,7 @@ class Stack:
 
     def migrate(self, modules: Iterable[str] = services.MIGRATED_MODULES) -> None:
         """Create or update each service's database, in parallel. Raises ``StackError`` if a migration fails."""
-        runs = [services.migration(module, self.folder, self.environ) for module in modules]
+        runs = [services.migration(module, self.folder, self.environ_of) for module in modules]
         for run in runs:
             run.spawn()
         for run in runs:
@@ -124,7 +124,7 @@ class Stack:
         The result is also ``services[label or name]``. ``env`` extends its environment.
         """
         default = ports.free_port() if label else self._ports[name]
-        service = Service(PROGRAMS[name], self.folder, port or default, {**self.environ, **(env or {})}, label)
+        service = Service(PROGRAMS[name], self.folder, port or default, self.environ_of(name) | dict(env or {}), label)
         self.services[service.name] = service
         service.spawn()
         if wait:
@@ -154,7 +154,7 @@ class Stack:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of our processes."""
+        """The environment of an operator's command, whose roles on the servers may do everything."""
         ports_by_variable = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
         secrets_by_name = keys.for_services(self._secrets)
         defaults = {"ENVIRONMENT": "development", "JWT_ISSUER": self.url("gateway"), **secrets_by_name}
@@ -173,6 +173,11 @@ class Stack:
             "INBOX_URL": self.url("sms-service"),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def environ_of(self, process: str) -> dict[str, str]:
+        """The environment of one of our processes: ``environ`` with the roles of the process on the servers."""
+        own = self.servers.environ_of(process)
+        return {name: value for name, value in self.environ.items() if name not in self.servers.environ} | own
 
     def exit_reports(self) -> list[str]:
         """The exit report of each process and server that should run and does not."""

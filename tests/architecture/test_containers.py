@@ -10,6 +10,7 @@ import pytest
 from architecture.tree import PACKAGES, ROOT, SERVICES
 from container import health, launch
 from ruamel.yaml import YAML
+from stack.roles.catalogue import BY_VARIABLE, FOLDER, OPERATOR, password_variables
 
 from shared.keys import development_secret
 from shared.process.settings import Settings
@@ -120,6 +121,66 @@ def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     assert spec["cap_drop"] == ["ALL"]
     assert spec["security_opt"] == ["no-new-privileges:true"]
     assert not spec["image"].endswith(":latest")
+
+
+OPERATORS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD"}
+"""The passwords of roles that may do everything on a server."""
+URL = re.compile(r"[a-z]+://([a-z_]*):\$\{([A-Z_]+):\?[^}]*\}@[a-z]+/(.*)")
+
+
+def used_passwords(name: str) -> set[str]:
+    """The passwords that a container gets, in its environment or elsewhere."""
+    return set(re.findall(r"[A-Z_]*PASSWORD", str(composed()[name])))
+
+
+@pytest.mark.parametrize("name", ours())
+def test_a_container_of_ours_has_the_role_of_its_process_on_each_server(name: str) -> None:
+    process = name.replace("-migrate", "-service-migrate").replace("inbox", "sms-service")
+    roles = {variable: roles[process] for variable, roles in BY_VARIABLE.items() if process in roles}
+    urls = {variable: composed()[name]["environment"].get(variable) for variable in BY_VARIABLE}
+    if name == "republish":  # an operator's command: the database as auth-service, RabbitMQ as the operator
+        roles = {"POSTGRES_URL": BY_VARIABLE["POSTGRES_URL"]["auth-service"]}
+        assert urls.pop("AMQP_URL").startswith(f"amqp://{OPERATOR}:${{AMQP_PASSWORD:?")
+
+    assert {variable for variable, url in urls.items() if url} == roles.keys()
+    for variable, role in roles.items():
+        user, password, database = URL.fullmatch(urls[variable]).groups()
+        assert (user, password) == (role.user, role.password_variable)
+        assert database == (role.database or {"AMQP_URL": "%2F", "REDIS_URL": "0"}[variable])
+
+
+def test_the_operators_passwords_are_on_their_servers_only() -> None:
+    holders = {password: {name for name in composed() if password in used_passwords(name)} for password in OPERATORS}
+
+    assert holders == {
+        "POSTGRES_PASSWORD": {"postgres", "postgres-roles"},
+        "REDIS_PASSWORD": {"valkey"},
+        "AMQP_PASSWORD": {"rabbitmq", "republish"},
+    }
+
+
+def test_each_server_gets_the_passwords_of_its_roles() -> None:
+    files = {"postgres-roles": "postgres.psql", "valkey": "valkey.acl", "rabbitmq": "rabbitmq.json"}
+    own = {"postgres-roles": "POSTGRES_PASSWORD", "valkey": "REDIS_PASSWORD", "rabbitmq": "AMQP_PASSWORD"}
+    servers = {"postgres-roles": "POSTGRES_URL", "valkey": "REDIS_URL", "rabbitmq": "AMQP_URL"}
+    for name, file in files.items():
+        wanted = {role.password_variable for role in BY_VARIABLE[servers[name]].values()}
+        text = (FOLDER / file).read_text()
+        assert wanted == set(re.findall(r"@?([A-Z_]+_PASSWORD)@?", text)) - {own[name]}
+        assert used_passwords(name) - {"PGPASSWORD"} == wanted | {own[name]}
+        users = {role.user for role in BY_VARIABLE[servers[name]].values()}
+        assert users == {user for user in users if user in text}
+
+
+@pytest.mark.parametrize("name", composed())
+def test_no_password_is_part_of_a_command_line(name: str) -> None:
+    spec = composed()[name]
+    words = [spec.get("command"), spec.get("entrypoint"), spec.get("healthcheck", {}).get("test")]
+    assert re.findall(r"\$\{?[A-Z_]*(?:PASSWORD|URL|KEY|TOKEN)", str(words)) == []
+
+
+def test_the_example_has_a_password_for_every_role() -> None:
+    assert {name for name in example() if name.endswith("_PASSWORD")} == {*password_variables(), *OPERATORS}
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -41,15 +41,18 @@ async def test_a_report_follows_a_code_from_the_request_to_the_session(app: App,
     await app.send_code(number)
     code = await app.code(number)
     await delivered(system, tables, number)
-    assert json.loads(await run_explain(system.environ, number, "--json"))["diagnosis"]["kind"] == "delivered"
+    assert (
+        json.loads(await run_explain(system.environ_of("sms-service"), number, "--json"))["diagnosis"]["kind"]
+        == "delivered"
+    )
 
     await app.verify(number, wrong(code))
     ticket = (await app.verify(number, code)).body["data"]["tmp_token"]
-    report = json.loads(await run_explain(system.environ, number, "--json"))
+    report = json.loads(await run_explain(system.environ_of("sms-service"), number, "--json"))
     assert report["timelines"][0]["notes"] == ["No session: the app has not used the ticket."]
 
     user = (await app.new_user(number, "sesame42", ticket)).body["data"]
-    out = await run_explain(system.environ, number)
+    out = await run_explain(system.environ_of("sms-service"), number)
     columns = [line[44:].split("  ")[0].strip() for line in out.splitlines() if line[3:5] == "20"]
     assert columns == [
         "client", "limits", "queue", "worker", "inbox", "inbox", "check", "check", "auth-service",
@@ -60,7 +63,10 @@ async def test_a_report_follows_a_code_from_the_request_to_the_session(app: App,
     # The number has an account now, so the next request is refused.
     await tables.age(number, 61)
     assert (await app.send_code(number)).body["error_code"] == "10000"
-    assert json.loads(await run_explain(system.environ, number, "--json"))["diagnosis"]["kind"] == "account"
+    assert (
+        json.loads(await run_explain(system.environ_of("sms-service"), number, "--json"))["diagnosis"]["kind"]
+        == "account"
+    )
 
 
 async def test_an_operator_can_ask_the_running_service_but_not_through_the_gateway(app: App, system: Stack) -> None:
@@ -78,6 +84,8 @@ async def test_an_operator_can_ask_the_running_service_but_not_through_the_gatew
 async def test_without_auth_service_the_report_says_that_the_session_is_unknown(app: App, system: Stack) -> None:
     number = fresh_number()
     await app.register(number, "sesame42")
-    report = json.loads(await run_explain({**system.environ, "AUTH_URL": "http://127.0.0.1:1"}, number, "--json"))
+    report = json.loads(
+        await run_explain({**system.environ_of("sms-service"), "AUTH_URL": "http://127.0.0.1:1"}, number, "--json")
+    )
     assert report["diagnosis"]["kind"] == "verified"
     assert report["timelines"][0]["notes"] == ["Session unknown: auth-service did not answer."]

@@ -48,7 +48,12 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
     """Reach PostgreSQL and RabbitMQ, relay the outbox and start the hashing threads, until the block ends."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            postgres.pool(settings.postgres_url, settings.auth_database, size=settings.postgres_connections)
+            postgres.pool(
+                settings.postgres_url,
+                settings.auth_database,
+                size=settings.postgres_connections,
+                restricted=settings.is_production,
+            )
         )
         bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service publisher"))
         relay = Relay(pool, await amqp.Publisher.open(bus))

@@ -28,7 +28,9 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.contacts_database))
+            pool = await stack.enter_async_context(
+                postgres.pool(settings.postgres_url, settings.contacts_database, restricted=settings.is_production)
+            )
             client = await stack.enter_async_context(redis.client(settings.redis_url))
             store = Store(pool)
             budget = build_budget(settings, client)

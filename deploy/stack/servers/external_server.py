@@ -4,6 +4,7 @@ import socket
 from urllib.parse import urlsplit
 
 from stack.folder import Folder, StackError
+from stack.roles.catalogue import BY_VARIABLE
 
 START_TIMEOUT_SECONDS = 60.0
 
@@ -24,6 +25,10 @@ class ExternalServer:
         """Wait until it accepts connections. Raises ``StackError`` after 60 s."""
         late = "{}: no server accepts connections at {}:{}".format(self.variable, *(self._address or ("", "")))
         self._folder.wait_until(self._is_reachable, START_TIMEOUT_SECONDS, late)
+
+    def url_as(self, process: str) -> str | None:
+        """The URL that the caller gave, for every process of ours that uses this server."""
+        return self.url if process in BY_VARIABLE[self.variable] else None
 
     def stop(self) -> None:
         self._refuse()

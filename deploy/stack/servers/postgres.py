@@ -5,13 +5,15 @@ import shutil
 import signal
 import struct
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from stack import ports
 from stack.folder import Folder, StackError
 from stack.process import Process
+from stack.roles import catalogue
 from stack.servers import postgres_user
-from stack.servers.private_server import STOP_GRACE_SECONDS, PrivateServer, minimal_environment
+from stack.servers.private_server import NO_PASSWORDS, STOP_GRACE_SECONDS, PrivateServer, minimal_environment
 
 ROLE = "haoma"
 OPTIONS = {
@@ -25,23 +27,32 @@ OPTIONS = {
     "timezone": "UTC",
 }
 INITDB_OPTIONS = ("--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-sync", "--no-instructions")
+PSQL_OPTIONS = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--host={ports.HOST}", f"--username={ROLE}")
 PROTOCOL_VERSION = 196608  # 3.0
 
 
 class Postgres(PrivateServer):
-    """PostgreSQL 18 in ``<folder>/postgres``."""
+    """PostgreSQL 18 in ``<folder>/postgres``, with the databases and the roles of the services."""
 
     name = "postgres"
     variable = "POSTGRES_URL"
 
-    def __init__(self, folder: Folder, password: str, port: int | None = None) -> None:
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Folder,
+        password: str,
+        port: int | None = None,
+        *,
+        role_passwords: Mapping[str, str] = NO_PASSWORDS,
+    ) -> None:
+        super().__init__(folder, role_passwords)
         self.port = port or ports.free_port()
-        self.url = f"postgresql://{ROLE}:{password}@{ports.HOST}:{self.port}/postgres"
+        self.url = self._url(ROLE, password, "postgres")
         self._password = password
         self._data = self.home / "data"
         self._programs = _programs()
         self._user: postgres_user.PostgresUser | None = None
+        self._has_roles = False
         self.process = Process(self.name, folder, (), env=minimal_environment(), cwd=self.home)
 
     def stop(self) -> None:
@@ -74,6 +85,23 @@ class Postgres(PrivateServer):
         if status != 0:
             raise StackError(initdb.exit_report())
         new_data.rename(self._data)
+
+    def _url(self, user: str, password: str, database: str) -> str:
+        return f"postgresql://{user}:{password}@{ports.HOST}:{self.port}/{database}"
+
+    def _started(self) -> None:
+        if not self._has_roles:
+            self._create_roles()
+            self._has_roles = True
+
+    def _create_roles(self) -> None:
+        """Create the databases and the roles of the services, or give the roles the passwords of this folder."""
+        script = (f"--port={self.port}", f"--file={catalogue.FOLDER / 'postgres.psql'}", "postgres")
+        env = {**minimal_environment(), "PGPASSWORD": self._password, **self.passwords.by_variable}
+        psql = Process("roles", self.folder, (self._programs / "psql", *PSQL_OPTIONS, *script), env=env, cwd=self.home)
+        psql.spawn()
+        if psql.wait(60) != 0:
+            raise StackError(psql.exit_report())
 
     def _responds(self) -> bool:
         # A server that accepts clients answers a start-up message with "R" (authentication request).

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from stack.folder import Folder
 from stack.process import Process
+from stack.roles.catalogue import Passwords
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
+NO_PASSWORDS: Mapping[str, str] = MappingProxyType({})
 START_TIMEOUT_SECONDS = 180.0
 """A broker on a machine with a load of 8 a core was seen to need more than a minute."""
 STOP_GRACE_SECONDS = 15.0
@@ -15,8 +18,8 @@ STOP_GRACE_SECONDS = 15.0
 class PrivateServer:
     """The common part of the private servers. A restart keeps the port and the data.
 
-    A subclass prepares its process in ``_prepare`` and recognises its server's response in ``_responds``. Our
-    processes find ``url`` in the variable ``variable``.
+    A subclass prepares its process in ``_prepare`` and recognises its server's response in ``_responds``. Each of our
+    processes finds the URL of its role, ``url_as``, in the variable ``variable``. Who has ``url`` may do everything.
     """
 
     name: str
@@ -25,8 +28,9 @@ class PrivateServer:
     port: int
     process: Process
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, role_passwords: Mapping[str, str]) -> None:
         self.folder = folder
+        self.passwords = Passwords(self.variable, role_passwords)
         self.home = folder.path / self.name
         self.home.mkdir(exist_ok=True)
 
@@ -58,12 +62,20 @@ class PrivateServer:
         """Stop it and its helper processes."""
         self.stop()
 
+    def url_as(self, process: str) -> str | None:
+        """The URL with which a process of ours connects; None if it does not use this server."""
+        found = self.passwords.role(process)
+        return found and self._url(found[0].user, found[1], found[0].database)
+
     @property
     def is_alive(self) -> bool:
         return self.process.is_alive
 
     def exit_report(self) -> str:
         return self.process.exit_report()
+
+    def _url(self, user: str, password: str, database: str) -> str:
+        raise NotImplementedError
 
     def _prepare(self) -> None:
         raise NotImplementedError

@@ -3,16 +3,17 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stack import ports
 from stack.folder import Folder, StackError
 from stack.packages import apt
 from stack.process import Process
-from stack.servers.private_server import PrivateServer, minimal_environment
+from stack.roles import files
+from stack.roles.catalogue import OPERATOR
+from stack.servers.private_server import NO_PASSWORDS, PrivateServer, minimal_environment
 
-USER = "haoma"
 # The script of RabbitMQ itself. The wrapper in /usr/sbin insists on the account of the system's broker.
 SCRIPTS = (
     "/usr/lib/rabbitmq/bin/rabbitmq-server",
@@ -21,8 +22,7 @@ SCRIPTS = (
     "/opt/homebrew/opt/rabbitmq/sbin/rabbitmq-server",
 )
 SETTINGS = """\
-default_user = {user}
-default_pass = {password}
+load_definitions = {home}/definitions.json
 loopback_users = none
 log.console.level = warning
 disk_free_limit.absolute = 50MB
@@ -32,7 +32,7 @@ ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false +sbwt no
 
 
 class RabbitMQ(PrivateServer):
-    """RabbitMQ in ``<folder>/rabbitmq``; its epmd lives as long as the stack.
+    """RabbitMQ in ``<folder>/rabbitmq``, with the roles of the services; its epmd lives as long as the stack.
 
     ``kill`` loses a quorum queue that is younger than a second: the broker writes it to disk with a delay.
     """
@@ -41,13 +41,19 @@ class RabbitMQ(PrivateServer):
     variable = "AMQP_URL"
 
     def __init__(
-        self, folder: Folder, password: str, port: int | None = None, notify: Callable[[str], None] = lambda _: None
+        self,
+        folder: Folder,
+        password: str,
+        port: int | None = None,
+        *,
+        role_passwords: Mapping[str, str] = NO_PASSWORDS,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``notify`` gets a line if RabbitMQ has to be installed first."""
-        super().__init__(folder)
+        super().__init__(folder, role_passwords)
         self._notify = notify
         self.port = port or ports.free_port()
-        self.url = f"amqp://{USER}:{password}@{ports.HOST}:{self.port}/%2F"
+        self.url = self._url(OPERATOR, password)
         self._password = password
         self._epmd_port = ports.free_port()
         self._initialized = self.home / "initialized"  # exists once the broker has responded: its data is complete
@@ -75,7 +81,9 @@ class RabbitMQ(PrivateServer):
             shutil.rmtree(self.home / "mnesia", ignore_errors=True)
         for name in ("mnesia", "schema", "logs"):
             (self.home / name).mkdir(exist_ok=True)
-        self._write("rabbitmq.conf", SETTINGS.format(user=USER, password=self._password))
+        self._write("rabbitmq.conf", SETTINGS.format(home=self.home))
+        passwords = {**self.passwords.by_variable, "AMQP_PASSWORD": self._password}
+        files.fill("rabbitmq.json", self.home / "definitions.json", passwords)
         self._write("enabled_plugins", "[].\n")
         if not (self.home / ".erlang.cookie").exists():
             self._write(".erlang.cookie", secrets.token_hex(20))
@@ -86,6 +94,9 @@ class RabbitMQ(PrivateServer):
 
     def _responds(self) -> bool:
         return ports.responds(self.port, b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00")
+
+    def _url(self, user: str, password: str, _: str = "") -> str:
+        return f"amqp://{user}:{password}@{ports.HOST}:{self.port}/%2F"
 
     def _write(self, name: str, text: str) -> None:
         (self.home / name).touch(mode=0o600)

@@ -22,13 +22,13 @@ class ServerSet:
         """``external`` may contain POSTGRES_URL, REDIS_URL and AMQP_URL; the other servers are private."""
         self._notify = notify
         self.rabbitmq: AnyServer = _external(folder, external, "rabbitmq", "AMQP_URL", 5672) or RabbitMQ(
-            folder, passwords["AMQP_PASSWORD"], notify=notify
+            folder, passwords["AMQP_PASSWORD"], role_passwords=passwords, notify=notify
         )
         self.postgres: AnyServer = _external(folder, external, "postgres", "POSTGRES_URL", 5432) or Postgres(
-            folder, passwords["POSTGRES_PASSWORD"]
+            folder, passwords["POSTGRES_PASSWORD"], role_passwords=passwords
         )
         self.redis: AnyServer = _external(folder, external, "redis", "REDIS_URL", 6379) or Valkey(
-            folder, passwords["REDIS_PASSWORD"]
+            folder, passwords["REDIS_PASSWORD"], role_passwords=passwords
         )
 
     @property
@@ -38,8 +38,13 @@ class ServerSet:
 
     @property
     def environ(self) -> dict[str, str]:
-        """POSTGRES_URL, REDIS_URL and AMQP_URL."""
+        """POSTGRES_URL, REDIS_URL and AMQP_URL for an operator, who may do everything."""
         return {server.variable: server.url for server in self.all}
+
+    def environ_of(self, process: str) -> dict[str, str]:
+        """The same variables for a process of ours: those that it needs, with the rights of its role."""
+        urls = {server.variable: server.url_as(process) for server in self.all}
+        return {variable: url for variable, url in urls.items() if url is not None}
 
     def start(self, then: Callable[[], None] = lambda: None) -> None:
         """Start all at once and wait until each responds; ``then`` runs as soon as PostgreSQL does."""

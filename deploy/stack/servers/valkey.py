@@ -1,18 +1,21 @@
-"""A private Valkey (Redis protocol) from the wheel's program: a password, every write in an append-only file."""
+"""A private Valkey (Redis protocol) from the wheel's program: a role for each service, every write in a file."""
 
 import importlib.util
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 from stack import ports
 from stack.folder import Folder, StackError
 from stack.process import Process
-from stack.servers.private_server import PrivateServer, minimal_environment
+from stack.roles import files
+from stack.roles.catalogue import OPERATOR
+from stack.servers.private_server import NO_PASSWORDS, PrivateServer, minimal_environment
 
 SETTINGS = """\
 bind {host}
 port {port}
-requirepass {password}
+aclfile "{home}/users.acl"
 dir "{home}"
 appendonly yes
 appendfsync everysec
@@ -23,15 +26,22 @@ daemonize no
 
 
 class Valkey(PrivateServer):
-    """Valkey 9 in ``<folder>/redis``."""
+    """Valkey 9 in ``<folder>/redis``, with the roles of the services."""
 
     name = "redis"
     variable = "REDIS_URL"
 
-    def __init__(self, folder: Folder, password: str, port: int | None = None) -> None:
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Folder,
+        password: str,
+        port: int | None = None,
+        *,
+        role_passwords: Mapping[str, str] = NO_PASSWORDS,
+    ) -> None:
+        super().__init__(folder, role_passwords)
         self.port = port or ports.free_port()
-        self.url = f"redis://:{password}@{ports.HOST}:{self.port}/0"
+        self.url = self._url(OPERATOR, password)
         self._password = password
         self._settings = self.home / "valkey.conf"
         command = (_program(), self._settings)
@@ -40,10 +50,15 @@ class Valkey(PrivateServer):
     def _prepare(self) -> None:
         home = str(self.home).replace("\\", "\\\\").replace('"', '\\"')
         self._settings.touch(mode=0o600)
-        self._settings.write_text(SETTINGS.format(host=ports.HOST, port=self.port, password=self._password, home=home))
+        self._settings.write_text(SETTINGS.format(host=ports.HOST, port=self.port, home=home))
+        passwords = {**self.passwords.by_variable, "REDIS_PASSWORD": self._password}
+        files.fill("valkey.acl", self.home / "users.acl", passwords)
+
+    def _url(self, user: str, password: str, _: str = "") -> str:
+        return f"redis://{user}:{password}@{ports.HOST}:{self.port}/0"
 
     def _responds(self) -> bool:
-        return ports.responds(self.port, f"AUTH {self._password}\r\nPING\r\n".encode(), b"+OK\r\n+PONG")
+        return ports.responds(self.port, f"AUTH {OPERATOR} {self._password}\r\nPING\r\n".encode(), b"+OK\r\n+PONG")
 
 
 def _program() -> Path:

@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from shared.errors import ServiceError, unavailable
+from shared.process.session_checks import PoolerError, refuse_pooler, refuse_privileges
 from shared.process.startup import UnreachableError, wait_for_server
 
 DEADLINE_SECONDS = 2.0
@@ -62,16 +63,6 @@ _SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 def url_of(server: str, database: str) -> str:
     """The URL of ``server`` with its database replaced: each service has a database of its own."""
     return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
-
-
-class PoolerError(UnreachableError):
-    """A pooler stands before PostgreSQL and drops the settings of our sessions, or shares them between transactions."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "POSTGRES_URL leads to a pooler that drops session settings (PgBouncer): set it to the address of "
-            "PostgreSQL itself, because each process keeps a small pool of its own"
-        )
 
 
 def hosts_of(url: str) -> list[str]:
@@ -157,8 +148,11 @@ class Pool:
 
 
 @asynccontextmanager
-async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[Pool]:
-    """Open a pool on a service's database as soon as it can be reached."""
+async def pool(server: str, database: str, *, size: int = 10, restricted: bool = False) -> AsyncIterator[Pool]:
+    """Open a pool on a service's database as soon as it can be reached.
+
+    ``restricted``: raise ``PrivilegedRoleError`` if the role may do more than read and change rows.
+    """
     settings = SERVER_SETTINGS | {"application_name": f"haoma-{database}"}
 
     async def connect() -> Connection:
@@ -172,24 +166,25 @@ async def pool(server: str, database: str, *, size: int = 10) -> AsyncIterator[P
             raise
 
     opened = Pool(connect, size)
-    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, lambda: _refuse_pooler(opened), on=_STARTING)
+    check = partial(_check_session, opened, restricted=restricted)
+    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=_STARTING)
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def _refuse_pooler(pool: Pool) -> None:
-    """Raises ``PoolerError`` if sessions do not have our settings: statements and locks would have no limit."""
+async def _check_session(pool: Pool, *, restricted: bool) -> None:
+    """Raises ``PoolerError`` or ``PrivilegedRoleError``."""
     conn = await pool.acquire()
     intact = False
     try:
-        timeout = await conn.fetchval("select setting from pg_settings where name = 'statement_timeout'")
+        await refuse_pooler(conn, SERVER_SETTINGS["statement_timeout"])
+        if restricted:
+            await refuse_privileges(conn)
         intact = True
     finally:
         pool.release(conn, intact=intact)
-    if timeout != SERVER_SETTINGS["statement_timeout"]:
-        raise PoolerError
 
 
 @asynccontextmanager
@@ -257,18 +252,25 @@ async def ping(pool: Pool) -> None:
 
 
 async def ensure_database(server: str, database: str) -> None:
-    """Create a service's database unless it exists. Several processes may do so at once."""
+    """Create a service's database unless it exists, several processes at once. Raises ``UnreachableError``."""
 
-    async def connect() -> "asyncpg.Connection[Any]":
-        return await open_session(server, {})
+    async def connect() -> tuple[Connection, bool]:
+        try:
+            return await open_session(url_of(server, database), {}), True
+        except asyncpg.InvalidCatalogNameError:
+            return await open_session(server, {}), False
 
-    session = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
+    session, exists = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
     try:
-        if not await session.fetchval("select true from pg_database where datname = $1", database):
+        if not exists:
             await session.execute(f'create database "{database}"')
             log.info("database.created", database=database)
     except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
         log.info("database.exists", database=database)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UnreachableError(
+            f'no database "{database}", and POSTGRES_URL may not create it (docs/security/least-privilege.md)'
+        ) from error
     finally:
         await session.close()
 

@@ -12,8 +12,8 @@ SEND_QUEUE = "sms.send"
 
 
 def send_command(message_id: UUID) -> OutboxMessage:
-    """The command to send one message of the ledger, for the default exchange."""
-    return OutboxMessage(new_id(), "", SEND_QUEUE, _body({message_id: current_cause()}))
+    """The command to send one message of the ledger, for the exchange of its queue."""
+    return OutboxMessage(new_id(), SEND_QUEUE, SEND_QUEUE, _body({message_id: current_cause()}))
 
 
 def join_commands(bodies: Sequence[bytes]) -> bytes:

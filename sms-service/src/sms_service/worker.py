@@ -32,7 +32,9 @@ def create_worker(settings: SmsSettings) -> web.Application:
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.sms_database))
+            pool = await stack.enter_async_context(
+                postgres.pool(settings.postgres_url, settings.sms_database, restricted=settings.is_production)
+            )
             publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker publish"))
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)

@@ -38,6 +38,7 @@ async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
     channel = await bus.channel()
     for name in (queue.name, queue.parked, *(queue.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
         await channel.queue_delete(name)
+    await channel.exchange_delete(queue.name)
 
 
 @pytest.fixture
@@ -397,11 +398,10 @@ async def test_a_retry_queue_forgets_a_message_only_when_its_target_has_it(bus: 
     arguments = {
         "x-queue-type": "quorum",
         "x-message-ttl": 10_000,
-        "x-dead-letter-exchange": "",
+        "x-dead-letter-exchange": queue.name,
         "x-dead-letter-routing-key": queue.name,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
     # The broker refuses to declare a queue again with other arguments.
     await channel.declare_queue(queue.retry_queue(10), durable=True, arguments=arguments)
-    assert "retry" not in queue.retry_queue(10), "an older queue of this name has other arguments"

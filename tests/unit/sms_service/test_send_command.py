@@ -41,7 +41,7 @@ class Delivered(list[UUID]):
 def test_a_command_contains_the_message_id_and_nothing_else() -> None:
     message_id = uuid4()
     command = send_command(message_id)
-    assert (command.exchange, command.routing_key) == ("", SEND_QUEUE)
+    assert (command.exchange, command.routing_key) == (SEND_QUEUE, SEND_QUEUE)
     assert command.body == f'{{"message_ids":["{message_id}"]}}'.encode()
     assert list(parse_send_command(command.body)) == [message_id]
     assert SEND_COMMANDS.name == SEND_QUEUE

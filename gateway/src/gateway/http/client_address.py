@@ -58,7 +58,9 @@ def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
     Empty elements of the list do not count (RFC 9110, 5.6.1.2).
     """
     address = _peer(request.remote or "")
-    hops = list(filter(str.strip, ",".join(request.headers.getall(FORWARDED, [])).split(",")))
+    if FORWARDED not in request.headers:
+        return address, []
+    hops = list(filter(str.strip, ",".join(request.headers.getall(FORWARDED)).split(",")))
     while hops and any(address in network for network in proxies):
         hop = _parse_hop(hops.pop())
         if hop is None:

@@ -50,9 +50,11 @@ def id_in_path(request: web.Request) -> UUID:
 
 def refuse_prefetch(request: web.Request) -> None:
     """Refuse a GET that a browser makes by itself, before the user follows a link."""
-    purposes = " ".join(request.headers.get(name, "") for name in _PURPOSE_HEADERS)
-    if request.method == "GET" and _EARLY.search(purposes):
-        raise ServiceError(ErrorCode.PARAMETER_INVALID)
+    if request.method != "GET":
+        return
+    for name in _PURPOSE_HEADERS:
+        if name in request.headers and _EARLY.search(request.headers[name]):
+            raise ServiceError(ErrorCode.PARAMETER_INVALID)
 
 
 async def read_parameters(

@@ -11,12 +11,15 @@ from functools import lru_cache
 import aio_pika
 from aiormq import Channel
 from aiormq.abc import ChannelFrame
+from aiormq.exceptions import ChannelAccessRefused
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.events.envelope import OutboxMessage
+from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
+
+EVENT_EXCHANGES = frozenset({ENTRY, EXCHANGE})
 
 Confirm = asyncio.Future[object]
 Outcome = BaseException | None
@@ -28,7 +31,7 @@ async def publish_confirmed(
 ) -> list[Outcome]:
     """Publish persistent messages; the outcomes are in their order. Raises ``ConnectionError`` when the channel ends.
 
-    An event may have no listener. A command (default exchange) must reach its queue.
+    An event may have no listener. A message to a queue must reach it.
     """
     confirms = await _write(channel, messages, headers)
     settled = asyncio.gather(*confirms, return_exceptions=True)
@@ -36,7 +39,7 @@ async def publish_confirmed(
     try:
         await asyncio.wait((settled, closing), return_when=asyncio.FIRST_COMPLETED)
         if not settled.done():
-            raise ConnectionError("the channel ended before the broker confirmed")
+            raise ConnectionError(_reason(closing))
         return [outcome if isinstance(outcome, BaseException) else None for outcome in settled.result()]
     finally:
         for confirm in confirms:
@@ -65,6 +68,11 @@ async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: M
     return list(confirms.values())
 
 
+def _reason(closing: Confirm) -> str:
+    refused = closing.done() and not closing.cancelled() and isinstance(closing.exception(), ChannelAccessRefused)
+    return "the user of AMQP_URL may not publish this" if refused else "the channel ended before the broker confirmed"
+
+
 def _forget_ids(channel: Channel, messages: Sequence[OutboxMessage]) -> None:
     for message in messages:
         channel.message_id_delivery_tag.pop(str(message.id), None)
@@ -76,7 +84,9 @@ def _confirm() -> Confirm:
 
 def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]) -> bytes:
     properties = Basic.Properties(
-        content_type="application/cloudevents+json" if message.exchange or message.event_type else "application/json",
+        content_type="application/cloudevents+json"
+        if message.exchange in EVENT_EXCHANGES or message.event_type
+        else "application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT.value,
         headers=dict(headers),
         message_id=str(message.id),
@@ -94,4 +104,6 @@ def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]
 
 @lru_cache(maxsize=256)
 def _method(channel: int, exchange: str, routing_key: str) -> bytes:
-    return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=not exchange), channel)
+    return marshal(
+        Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=exchange not in EVENT_EXCHANGES), channel
+    )

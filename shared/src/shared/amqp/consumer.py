@@ -197,7 +197,7 @@ class Consumer:
         """Publish a copy before the original is acknowledged: a crash in between leaves two copies, never none."""
         if queue == self._queue.parked:
             PARKED.labels(self._queue.name).inc()
-        copy = OutboxMessage(_identity(message), "", queue, message.body)
+        copy = OutboxMessage(_identity(message), self._queue.name, queue, message.body)
         try:
             await self._publisher.publish(copy, headers={ATTEMPT: attempt})
         except (RefusedError, ConnectionError) as error:

@@ -47,8 +47,9 @@ class Publisher:
             await self._wait_for_consumers()
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         events = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
-        entry = await channel.declare_exchange(ENTRY, aio_pika.ExchangeType.FANOUT, durable=True, auto_delete=True)
-        await events.bind(entry)
+        # A topic exchange, so that the broker can permit each service its own events only.
+        entry = await channel.declare_exchange(ENTRY, aio_pika.ExchangeType.TOPIC, durable=True, auto_delete=True)
+        await events.bind(entry, "#")
         self._channel = channel
 
     async def _wait_for_consumers(self) -> None:
@@ -68,7 +69,7 @@ class Publisher:
     async def publish(self, message: OutboxMessage, *, headers: Mapping[str, int] = NO_HEADERS) -> None:
         """Publish one message. Raises ``RefusedError``, or ``ConnectionError`` when the broker is unavailable.
 
-        An event may have no listener. A command (default exchange) must reach its queue.
+        An event may have no listener. A message to a queue must reach it.
         """
         (outcome,) = await self._publish([message], headers)
         if outcome is not None:

@@ -1,4 +1,8 @@
-"""A consumer's queue, its retry queues and its parking queue."""
+"""A consumer's queue, its retry queues and its parking queue, and the exchange that leads to them.
+
+The exchange has the name of the queue, and its routing keys are the names of the queues. The default exchange leads to
+every queue of the broker, so no service may publish to it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,12 +43,18 @@ class Queue:
 
 
 async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
-    """Declare a queue with its retry and parking queues, and bind it to its routing keys."""
-    await channel.declare_queue(queue.parked, durable=True, arguments=QUORUM)
+    """Declare a queue with its exchange, its retry and parking queues, and bind it to its routing keys."""
+    exchange = await channel.declare_exchange(queue.name, aio_pika.ExchangeType.DIRECT, durable=True)
+
+    async def bound(name: str, arguments: Arguments) -> AbstractQueue:
+        opened = await channel.declare_queue(name, durable=True, arguments=QUORUM | arguments)
+        await opened.bind(exchange, name)
+        return opened
+
+    await bound(queue.parked, {})
     for seconds in RETRY_DELAYS:
-        arguments = QUORUM | _return_after(seconds, queue.name)
-        await channel.declare_queue(queue.retry_queue(seconds), durable=True, arguments=arguments)
-    declared = await channel.declare_queue(queue.name, durable=True, arguments=QUORUM)
+        await bound(queue.retry_queue(seconds), _return_after(seconds, queue.name))
+    declared = await bound(queue.name, {})
     if queue.keys:
         events = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         for key in queue.keys:
@@ -53,5 +63,5 @@ async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
 
 
 def _return_after(seconds: int, queue: str) -> Arguments:
-    target = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queue}
+    target = {"x-dead-letter-exchange": queue, "x-dead-letter-routing-key": queue}
     return {"x-message-ttl": seconds * 1000} | target | AT_LEAST_ONCE

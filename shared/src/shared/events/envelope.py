@@ -15,7 +15,7 @@ EXCHANGE = "events"
 """The durable topic exchange that consumers bind to. The routing key is the event's type."""
 
 ENTRY = "events.entry"
-"""The exchange that events are published to, bound to ``EXCHANGE``. The broker deletes it with ``EXCHANGE``, so
+"""The topic exchange that events are published to, bound to ``EXCHANGE``. The broker deletes it with ``EXCHANGE``, so
 publishers notice even if a consumer has created ``EXCHANGE`` again (decision 42)."""
 
 
@@ -71,6 +71,7 @@ class CloudEvent(BaseModel, Generic[DataT]):
 class OutboxMessage:
     """A message for the outbox: what the relay publishes, and where.
 
+    ``exchange`` is ``ENTRY`` for an event, and the exchange of a queue (``shared.amqp.queues``) for a message to it.
     ``event_type`` is set for an event that goes straight to a queue, whose routing key is then the queue's name.
     """
 
@@ -89,7 +90,7 @@ _ENVELOPE = CloudEvent[
 
 
 def to_queue(event: OutboxMessage, queue: str) -> OutboxMessage:
-    """The event for one queue alone: no other consumer receives it."""
+    """The event for one queue alone: no other consumer receives it. Only an operator may publish it."""
     return OutboxMessage(event.id, "", queue, event.body, event.routing_key)
 
 

@@ -12,6 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 LOCK_RETRY_SECONDS = 0.2
 """The pause between two attempts to lock out other migrators."""
 
+# The service's role may change the rows of every table by default (docs/security/least-privilege.md), but not this one.
+REVOKE_VERSION = """
+    do $$
+    declare
+        granted name;
+    begin
+        for granted in
+            select distinct grantee::regrole
+            from pg_class, aclexplode(relacl)
+            where oid = 'alembic_version'::regclass and grantee not in (0, relowner)
+        loop
+            execute format('revoke all on alembic_version from %s', granted);
+        end loop;
+    end
+    $$
+"""
+
 log = structlog.get_logger()
 
 
@@ -31,6 +48,7 @@ async def _online(connect: Callable[[], Awaitable[Any]]) -> None:
     async with engine.connect() as connection:
         await _lock_out_others(connection)
         await connection.run_sync(_upgrade)
+        await connection.exec_driver_sql(REVOKE_VERSION)
         await connection.commit()
     await engine.dispose()
 

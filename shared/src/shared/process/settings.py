@@ -117,6 +117,10 @@ class Settings(BaseModel):
             {name: environ[variable] for variable, name in names.items() if environ.get(variable)}
         )
 
+    @property
+    def is_production(self) -> bool:
+        return self.environment is Environment.PRODUCTION
+
     @model_validator(mode="before")
     @classmethod
     def _fill_secrets_in_development(cls, values: Any) -> Any:

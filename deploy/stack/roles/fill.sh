@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# fill.sh TEMPLATE TARGET [COMMAND...]: write the template with each @NAME@ replaced by the variable NAME, and run the command.
+# The passwords are in no command line, and only this user can read the target.
+set -euo pipefail
+
+text=$(<"$1")
+while [[ $text =~ @([A-Z_]+)@ ]]; do
+    name=${BASH_REMATCH[1]}
+    [[ ${!name:-} =~ ^[0-9A-Za-z_-]+$ ]] || { echo "$name: expected a password of letters and digits" >&2; exit 1; }
+    text=${text//"@$name@"/${!name}}
+    export -n "$name" # the command does not need it
+done
+(umask 077 && printf '%s\n' "$text" >"$2")
+shift 2
+[ $# = 0 ] || exec "$@"

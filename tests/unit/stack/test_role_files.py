@@ -1,0 +1,76 @@
+"""``fill.sh``, with which the containers and the local stack write the passwords of roles into files."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from stack.roles import files
+from stack.roles.catalogue import BY_VARIABLE, FOLDER, Passwords, password_variables
+
+
+def run(template: Path, target: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    words = ["bash", str(FOLDER / "fill.sh"), str(template), str(target), *command]
+    env = {"PATH": os.environ["PATH"], **environ}
+    return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+
+
+def test_each_name_is_replaced_by_its_variable_and_nothing_else_changes(tmp_path: Path) -> None:
+    template, target = tmp_path / "template", tmp_path / "target"
+    template.write_text('user a >@A_PASSWORD@ ~{x:* $HOME `id` "^a[.]b$" \\\nuser b >@B_PASSWORD@ @A_PASSWORD@ @\n')
+
+    done = run(template, target, A_PASSWORD="one-1", B_PASSWORD="two_2")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert target.read_text() == 'user a >one-1 ~{x:* $HOME `id` "^a[.]b$" \\\nuser b >two_2 one-1 @\n'
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_command_runs_afterwards_without_the_passwords(tmp_path: Path) -> None:
+    template, target = tmp_path / "template", tmp_path / "target"
+    template.write_text("@A_PASSWORD@\n")
+
+    done = run(template, target, "sh", "-c", f"cat '{target}'; env; umask", A_PASSWORD="one", OTHER="kept")
+
+    assert done.stdout.startswith("one\n")
+    assert "OTHER=kept" in done.stdout
+    assert "A_PASSWORD" not in done.stdout
+    assert "0077" not in done.stdout
+
+
+@pytest.mark.parametrize("password", ["", "two words", 'quoted"', "a@b", "nopass\nuser default on", "x$(id)"])
+def test_a_password_that_could_be_more_than_one_is_refused(password: str, tmp_path: Path) -> None:
+    template, target = tmp_path / "template", tmp_path / "target"
+    template.write_text("user a >@A_PASSWORD@\n")
+
+    done = run(template, target, "echo", "started", A_PASSWORD=password)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "A_PASSWORD: expected a password of letters and digits\n"
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(("name", "variable"), [("valkey.acl", "REDIS_URL"), ("rabbitmq.json", "AMQP_URL")])
+def test_every_role_of_a_server_is_in_its_file(name: str, variable: str, tmp_path: Path) -> None:
+    passwords = Passwords(variable, {}).by_variable
+    operators = {variable.replace("_URL", "_PASSWORD"): "the-operators"}
+
+    files.fill(name, tmp_path / name, passwords | operators)
+
+    text = (tmp_path / name).read_text()
+    assert "PASSWORD" not in text
+    assert all(password in text for password in [*passwords.values(), *operators.values()])
+    assert all(role.user in text for role in BY_VARIABLE[variable].values())
+
+
+def test_each_role_has_a_password_of_its_own() -> None:
+    generated = [Passwords(variable, {}).by_variable for variable in BY_VARIABLE]
+
+    assert sorted(name for by_variable in generated for name in by_variable) == password_variables()
+    assert len({password for by_variable in generated for password in by_variable.values()}) == len(
+        password_variables()
+    )
+    chosen = Passwords("REDIS_URL", {"SMS_REDIS_PASSWORD": "chosen", "POSTGRES_PASSWORD": "other"})
+    assert chosen.by_variable["SMS_REDIS_PASSWORD"] == "chosen"
+    assert "POSTGRES_PASSWORD" not in chosen.by_variable
+    assert chosen.role("gateway") is None

@@ -6,17 +6,23 @@ import subprocess
 import sys
 from typing import Any
 
+import asyncpg
+import pytest
 from stack.system import Stack
 from support.app import App, fresh_number, wrong
 from support.database import Tables
 
+from shared.postgres import url_of
+
 PASSWORD = "correct horse"
+TRAILS = {"auth-service": ("auth", "audit_log"), "sms-service": ("sms", "verification_events")}
 
 
 async def run(system: Stack, service: str, *words: str) -> tuple[int | None, str]:
-    """The exit status and the output of ``python -m <service> audit`` in the environment of a service."""
+    """The exit status and the output of ``python -m <service> audit`` with the rights of the service."""
+    environ = system.environ_of(service.replace("_", "-"))
     started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", service, "audit", *words, env=system.environ, stdout=subprocess.PIPE
+        sys.executable, "-m", service, "audit", *words, env=environ, stdout=subprocess.PIPE
     )
     out, _ = await started.communicate()
     return started.returncode, out.decode()
@@ -78,3 +84,24 @@ async def test_what_a_user_does_is_in_the_trail_and_the_trail_is_sealed(app: App
     for service, rows in (("auth_service", decisions), ("sms_service", checks)):
         result = await sealed(system, service, rows[-1]["id"])
         assert (await run(system, service, "verify", "--anchor", result["anchor"]))[0] == 0
+
+
+@pytest.mark.parametrize(("service", "trail"), TRAILS.items())
+@pytest.mark.parametrize("statement", [
+    "update {0} set detail = 'x'", "delete from {0}", "truncate {0}",
+    "delete from audit_seals", "update audit_seals set hash = ''", "update audit_chain set start_number = 9",
+    "alter table {0} disable trigger all", "drop trigger {0}_is_append_only on {0}",
+    "create or replace function refuse_audit_change() returns trigger language plpgsql as 'begin return null; end'",
+    "set session_replication_role = replica",
+])  # fmt: skip
+async def test_a_service_cannot_change_its_trail(
+    system: Stack, service: str, trail: tuple[str, str], statement: str
+) -> None:
+    database, table = trail
+    conn = await asyncpg.connect(url_of(system.environ_of(service)["POSTGRES_URL"], database))
+    try:
+        await conn.execute("set haoma.audit_change = 'on'")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await conn.execute(statement.format(table))
+    finally:
+        await conn.close()

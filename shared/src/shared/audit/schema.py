@@ -45,6 +45,21 @@ TRIGGER = """
     create trigger {table}_is_append_only before update or delete or truncate on {table}
     for each statement execute function refuse_audit_change()
 """
+# Default privileges give the role of the service all rights on rows; here it reads and adds.
+REVOKE = """
+    do $$
+    declare service regrole;
+    begin
+        for service in
+            select distinct acl.grantee::regrole
+            from pg_class as c cross join aclexplode(c.relacl) as acl
+            where c.oid = '{table}'::regclass and acl.grantee not in (0, c.relowner)
+        loop
+            execute format('revoke update, delete, truncate on {table}, audit_seals, audit_chain from %s', service);
+        end loop;
+    end
+    $$
+"""
 DELETE_UNTIL = """
     create function delete_audit_until(until_number bigint, until_hash bytea, with_key int, with_proof bytea)
     returns bigint language plpgsql security definer set search_path = public, pg_temp as $$
@@ -83,8 +98,8 @@ ERASE_ROWS = """
 def audit_chain(table: str, *, parameters: str, emptied: str, condition: str) -> tuple[str, ...]:
     """The statements that make ``table`` an audit trail. It has the columns ``id``, ``at``, ``salt`` and ``erased_by``.
 
-    The three tables then refuse changes, of their owner too. Two functions make the only ones there are; they run as
-    the owner, so that a service needs no right to change or delete a row. ``delete_audit_until`` deletes the oldest
+    The three tables then refuse changes, of their owner too, and other roles lose the right to make them. Two functions
+    make the only ones there are; they run as the owner. ``delete_audit_until`` deletes the oldest
     seals with their rows, and ``erase_audit_rows`` empties columns: ``emptied``, of the rows of ``condition``, which
     uses ``parameters``.
     """
@@ -95,6 +110,7 @@ def audit_chain(table: str, *, parameters: str, emptied: str, condition: str) ->
         START,
         REFUSE_CHANGE,
         *(TRIGGER.format(table=each) for each in (table, "audit_seals", "audit_chain")),
+        REVOKE.format(table=table),
         DELETE_UNTIL.format(table=table),
         ERASE_ROWS.format(table=table, parameters=parameters, emptied=emptied, condition=condition),
     )

@@ -10,6 +10,8 @@ NUMBER ?=
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
 BENCH_ARGS ?=
+DRILL_ARGS ?=
+POLICY_ARGS ?=
 MUTATION_ARGS ?=
 CASE ?=
 RECORD_ARGS ?=
@@ -48,6 +50,10 @@ explain: .venv/.installed ## why did a number get no code? make explain NUMBER=1
 audit: .venv/.installed ## was a row of the audit trail changed? verifies both chains while make run runs
 	@PYTHONPATH=deploy $(BIN)/python -m stack exec python -m auth_service audit verify
 	@PYTHONPATH=deploy $(BIN)/python -m stack exec python -m sms_service audit verify
+
+.PHONY: policy
+policy: .venv/.installed ## what the settings promise, beside make run: guesses, the worst bill, look-ups, lock-outs
+	@exec env PYTHONPATH=deploy $(BIN)/python -m stack policy $(POLICY_ARGS)
 
 # --- Test
 
@@ -125,9 +131,9 @@ fuzz: .venv/.installed ## fuzz every call and field with over 20,000 requests (S
 	exec env FUZZ=long $(PYTEST) tests/fuzz --timeout=900 -p no:randomly \
 		--hypothesis-seed=$$seed $(PYTEST_ARGS)
 
-.PHONY: attacks
-attacks: .venv/.installed ## attack numbers from ten networks for a day, until their owners have tried 1,000 times (minutes)
-	@exec env ATTACKS=long $(PYTEST) tests/system/test_lock_out.py --timeout=3600 $(PYTEST_ARGS)
+.PHONY: drill
+drill: .venv/.installed ## attack a separate system, and print what is measured beside what is promised (minutes; DRILL=short)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m drill $(DRILL_ARGS)
 
 .PHONY: bench
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")

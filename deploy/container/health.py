@@ -5,11 +5,11 @@ import os
 import sys
 
 PORTS = {
-    "gateway": ("GATEWAY_PORT", 8080),
-    "auth-service": ("AUTH_PORT", 8081),
-    "sms-service": ("SMS_PORT", 8082),
-    "contacts-service": ("CONTACTS_PORT", 8083),
-    "sms-worker": ("SMS_WORKER_PORT", 8084),
+    "gateway": ("GATEWAY_MONITORING_PORT", 9080),
+    "auth-service": ("AUTH_MONITORING_PORT", 9081),
+    "sms-service": ("SMS_MONITORING_PORT", 9082),
+    "contacts-service": ("CONTACTS_MONITORING_PORT", 9083),
+    "sms-worker": ("SMS_WORKER_MONITORING_PORT", 9084),
 }
 SECONDS = 2
 

@@ -1,4 +1,4 @@
-"""``python -m stack run|exec|clean``."""
+"""``python -m stack run|exec|policy|clean``."""
 
 import argparse
 import sys
@@ -13,6 +13,8 @@ def main() -> int:
     commands.add_parser("clean", help="remove .local (data, secrets, logs), unless a stack runs")
     executing = commands.add_parser("exec", help="run a command with the settings of the running stack")
     executing.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    promising = commands.add_parser("policy", help="print what the settings of the running stack promise")
+    promising.add_argument("--json", action="store_true", help="print JSON, for programs")
     arguments = parser.parse_args()
     if arguments.command == "run":
         stop = StopRequest()  # before the other imports: they take most of the first second
@@ -23,6 +25,10 @@ def main() -> int:
         from stack.commands.exec import execute  # noqa: PLC0415
 
         return execute(arguments.words) if arguments.words else parser.error("exec: name a command to run")
+    if arguments.command == "policy":
+        from stack.commands.policy import policy  # noqa: PLC0415
+
+        return policy(as_json=arguments.json)
     from stack.commands.clean import clean  # noqa: PLC0415
 
     return clean()

@@ -7,8 +7,37 @@ from pathlib import Path
 
 from stack.roles import catalogue
 
-KEYS = ("SERVICE_TOKEN", "PHONE_KEY", "OPERATOR_TOKEN")
-KEY_RINGS = ("TICKET_KEYS", "CODE_KEYS", "PASSWORD_PEPPERS", "SEALED_NUMBER_KEYS", "JWT_KEYS", "AUDIT_KEYS")
+SECRETS_OF = {
+    "gateway": ("GATEWAY_TO_AUTH_TOKEN", "GATEWAY_TO_SMS_TOKEN", "GATEWAY_TO_CONTACTS_TOKEN", "SEALED_NUMBER_KEYS"),
+    "auth-service": (
+        "GATEWAY_TO_AUTH_TOKEN",
+        "SMS_TO_AUTH_TOKEN",
+        "CONTACTS_TO_AUTH_TOKEN",
+        "PHONE_KEY",
+        "TICKET_KEYS",
+        "PASSWORD_PEPPERS",
+        "JWT_KEYS",
+        "AUDIT_KEYS",
+    ),
+    "sms-service": (
+        "GATEWAY_TO_SMS_TOKEN",
+        "SMS_TO_AUTH_TOKEN",
+        "WORKER_TO_INBOX_TOKEN",
+        "OPERATOR_TOKEN",
+        "PHONE_KEY",
+        "PHONE_SEAL_KEYS",
+        "TICKET_KEYS",
+        "CODE_KEYS",
+    ),
+    "sms-worker": ("WORKER_TO_INBOX_TOKEN", "PHONE_SEAL_KEYS", "CODE_KEYS", "AUDIT_KEYS"),
+    "contacts-service": ("GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN", "PHONE_KEY"),
+}
+"""The secrets that each process reads. It gets no other."""
+
+SECRETS = tuple(dict.fromkeys(name for names in SECRETS_OF.values() for name in names))
+RINGS = ("_KEYS", "_PEPPERS")
+"""How the names of key rings end."""
+
 PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD", *catalogue.password_variables())
 
 
@@ -24,7 +53,13 @@ def load_or_create(file: Path) -> dict[str, str]:
 
 def for_services(stored: Mapping[str, str]) -> dict[str, str]:
     """The secrets that the services read; the passwords of the servers are part of their URLs."""
-    return {name: stored[name] for name in (*KEYS, *KEY_RINGS)}
+    return {name: stored[name] for name in SECRETS}
+
+
+def without_others(environ: Mapping[str, str], process: str) -> dict[str, str]:
+    """An environment without the secrets that a process does not read. A migration reads none."""
+    own = SECRETS_OF.get(process, ())
+    return {name: value for name, value in environ.items() if name not in SECRETS or name in own}
 
 
 def _read(file: Path) -> dict[str, str]:
@@ -32,5 +67,9 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _generate() -> dict[str, str]:
-    rings = {name: f"1:{secrets.token_hex(32)}" for name in KEY_RINGS}
-    return {name: secrets.token_hex(32) for name in KEYS} | rings | {n: secrets.token_hex(16) for n in PASSWORDS}
+    keys = {name: _generate_ring() if name.endswith(RINGS) else secrets.token_hex(32) for name in SECRETS}
+    return keys | {name: secrets.token_hex(16) for name in PASSWORDS}
+
+
+def _generate_ring() -> str:
+    return f"1:{secrets.token_hex(32)}"

@@ -17,43 +17,72 @@ DRAIN_SECONDS = 25.0
 
 @dataclass(frozen=True)
 class Program:
-    """One kind of process. ``url_variable`` is where the other processes find its address."""
+    """One kind of process. ``url_variable`` is where the other processes find its address.
+
+    One without a ``port_variable`` serves its monitoring port alone.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...]
-    port_variable: str
+    port_variable: str | None
     default_port: int
     url_variable: str | None
+    monitoring_variable: str
+
+    @property
+    def default_monitoring_port(self) -> int:
+        """Where it serves health and metrics unless it is told otherwise."""
+        return self.default_port + 1000
 
 
 PROGRAMS = {
     program.name: program
     for program in (
-        Program("gateway", "gateway", (), "GATEWAY_PORT", 8080, "GATEWAY_URL"),
-        Program("auth-service", "auth_service", (), "AUTH_PORT", 8081, "AUTH_URL"),
-        Program("sms-service", "sms_service", (), "SMS_PORT", 8082, "SMS_URL"),
-        Program("contacts-service", "contacts_service", (), "CONTACTS_PORT", 8083, "CONTACTS_URL"),
-        Program("sms-worker", "sms_service", ("worker",), "SMS_WORKER_PORT", 8084, None),
+        Program("gateway", "gateway", (), "GATEWAY_PORT", 8080, "GATEWAY_URL", "GATEWAY_MONITORING_PORT"),
+        Program("auth-service", "auth_service", (), "AUTH_PORT", 8081, "AUTH_URL", "AUTH_MONITORING_PORT"),
+        Program("sms-service", "sms_service", (), "SMS_PORT", 8082, "SMS_URL", "SMS_MONITORING_PORT"),
+        Program(
+            "contacts-service",
+            "contacts_service",
+            (),
+            "CONTACTS_PORT",
+            8083,
+            "CONTACTS_URL",
+            "CONTACTS_MONITORING_PORT",
+        ),
+        Program("sms-worker", "sms_service", ("worker",), None, 8084, None, "SMS_WORKER_MONITORING_PORT"),
     )
 }
 MIGRATED_MODULES = ("auth_service", "sms_service", "contacts_service")
 
 
 class Service(Process):
-    """One of our processes on its own port."""
+    """One of our processes on its own ports."""
 
     def __init__(
-        self, program: Program, folder: Folder, port: int, env: Mapping[str, str], label: str | None = None
+        self,
+        program: Program,
+        folder: Folder,
+        env: Mapping[str, str],
+        label: str | None = None,
+        *,
+        port: int,
+        monitoring_port: int,
     ) -> None:
         self.program = program
         self.port = port
+        self.monitoring_port = monitoring_port
         self.url = f"http://{ports.HOST}:{port}"
+        self.monitoring_url = f"http://{ports.HOST}:{monitoring_port}"
+        own_ports = {program.monitoring_variable: str(monitoring_port)}
+        if program.port_variable:
+            own_ports[program.port_variable] = str(port)
         super().__init__(
             label or program.name,
             folder,
             (sys.executable, "-m", program.module, *program.arguments),
-            env={**env, program.port_variable: str(port)},
+            env={**env, **own_ports},
             cwd=ROOT,
         )
 
@@ -73,10 +102,10 @@ class Service(Process):
         return self.status("/readyz") == 200
 
     def status(self, path: str) -> int | None:
-        """The HTTP status of a GET, ``None`` if the process does not respond."""
-        connection = http.client.HTTPConnection(ports.HOST, self.port)
+        """The HTTP status of a GET of its monitoring port, ``None`` if the process does not respond."""
+        connection = http.client.HTTPConnection(ports.HOST, self.monitoring_port)
         try:
-            connection.sock = ports.connect(self.port, 3)
+            connection.sock = ports.connect(self.monitoring_port, 3)
             connection.request("GET", path)
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):

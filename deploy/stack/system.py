@@ -52,6 +52,7 @@ class Stack:
         self._external = external or {}
         self._free_ports = free_ports
         self._ports: dict[str, int] = {}
+        self._monitoring_ports: dict[str, int] = {}
         self._notify = notify
 
     @classmethod
@@ -78,7 +79,11 @@ class Stack:
             self._notify(f"ended {len(ended)} processes of an earlier run that was killed")
         try:
             self._secrets = keys.load_or_create(self.folder.path / "secrets.env")
-            self._ports = {name: self._port(name) for name in PROGRAMS}
+            self._ports = {name: self._port(each.port_variable, each.default_port) for name, each in PROGRAMS.items()}
+            self._monitoring_ports = {
+                name: self._port(each.monitoring_variable, each.default_monitoring_port)
+                for name, each in PROGRAMS.items()
+            }
             self.servers = ServerSet(self.folder, self._secrets, self._external, self._notify)
         except BaseException:
             self.folder.close()
@@ -124,7 +129,15 @@ class Stack:
         The result is also ``services[label or name]``. ``env`` extends its environment.
         """
         default = ports.free_port() if label else self._ports[name]
-        service = Service(PROGRAMS[name], self.folder, port or default, self.environ_of(name) | dict(env or {}), label)
+        monitoring_port = ports.free_port() if label else self._monitoring_ports[name]
+        service = Service(
+            PROGRAMS[name],
+            self.folder,
+            self.environ_of(name) | dict(env or {}),
+            label,
+            port=port or default,
+            monitoring_port=monitoring_port,
+        )
         self.services[service.name] = service
         service.spawn()
         if wait:
@@ -150,12 +163,25 @@ class Stack:
     def addresses(self) -> dict[str, str]:
         """The addresses of services and servers by variable: what a script needs to find the system."""
         urls = {program.url_variable: self.url(name) for name, program in PROGRAMS.items() if program.url_variable}
-        return urls | self.servers.environ
+        return urls | self.monitoring_addresses | self.servers.environ
+
+    @property
+    def monitoring_addresses(self) -> dict[str, str]:
+        """Where each process serves health and metrics, by variable."""
+        return {
+            program.monitoring_variable.replace("_PORT", "_URL"): f"http://{ports.HOST}:{self._monitoring_ports[name]}"
+            for name, program in PROGRAMS.items()
+        }
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of an operator's command, whose roles on the servers may do everything."""
-        ports_by_variable = {program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items()}
+        """The environment of an operator's command, with all secrets, whose roles on the servers may do everything."""
+        ports_by_variable = {
+            program.port_variable: str(self._ports[name]) for name, program in PROGRAMS.items() if program.port_variable
+        }
+        ports_by_variable |= {
+            program.monitoring_variable: str(self._monitoring_ports[name]) for name, program in PROGRAMS.items()
+        }
         secrets_by_name = keys.for_services(self._secrets)
         defaults = {"ENVIRONMENT": "development", "JWT_ISSUER": self.url("gateway"), **secrets_by_name}
         if (self._caller_environ.get("ENVIRONMENT") or "development") == "development":
@@ -175,9 +201,10 @@ class Stack:
         }
 
     def environ_of(self, process: str) -> dict[str, str]:
-        """The environment of one of our processes: ``environ`` with the roles of the process on the servers."""
+        """The environment of one of our processes: ``environ`` with its own secrets, and its roles on the servers."""
+        environ = keys.without_others(self.environ, process)
         own = self.servers.environ_of(process)
-        return {name: value for name, value in self.environ.items() if name not in self.servers.environ} | own
+        return {name: value for name, value in environ.items() if name not in self.servers.environ} | own
 
     def exit_reports(self) -> list[str]:
         """The exit report of each process and server that should run and does not."""
@@ -193,18 +220,18 @@ class Stack:
 
     def _wait_ready(self, service: Service) -> None:
         service.wait_ready()
-        self._notify(f"{service.name} is ready on port {service.port}")
+        where = f" on port {service.port}" if service.program.port_variable else ""
+        self._notify(f"{service.name} is ready{where}")
 
-    def _port(self, name: str) -> int:
-        if self._free_ports:
+    def _port(self, variable: str | None, default: int) -> int:
+        if self._free_ports or variable is None:
             return ports.free_port()
-        program = PROGRAMS[name]
-        return ports.requested_port(program.port_variable, program.default_port, self._caller_environ, self._notify)
+        return ports.requested_port(variable, default, self._caller_environ, self._notify)
 
 
 _OWN_VARIABLES = {
     *(program.port_variable for program in PROGRAMS.values()),
+    *(program.monitoring_variable for program in PROGRAMS.values()),
     *(program.url_variable for program in PROGRAMS.values()),
-    *keys.KEYS,
-    *keys.KEY_RINGS,
+    *keys.SECRETS,
 }

@@ -10,18 +10,32 @@ import pytest
 from architecture.tree import PACKAGES, ROOT, SERVICES
 from container import health, launch
 from ruamel.yaml import YAML
+from stack.keys import SECRETS_OF
 from stack.roles.catalogue import BY_VARIABLE, FOLDER, OPERATOR, password_variables
 
 from shared.keys import development_secret
+from shared.process.secret_strength import weaknesses
 from shared.process.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / "deploy" / "example.env"
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+SERVER_SETTINGS = {
+    "gateway": "GatewaySettings",
+    "auth-service": "AuthSettings",
+    "sms-service": "SmsSettings",
+    "contacts-service": "ContactsSettings",
+}
+SERVER_URLS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
 PUBLISHED = {"gateway", "inbox"}
 SECRETS = (
-    "SERVICE_TOKEN",
+    "GATEWAY_TO_AUTH_TOKEN",
+    "GATEWAY_TO_SMS_TOKEN",
+    "GATEWAY_TO_CONTACTS_TOKEN",
+    "SMS_TO_AUTH_TOKEN",
+    "CONTACTS_TO_AUTH_TOKEN",
     "PHONE_KEY",
+    "PHONE_SEAL_KEYS",
     "TICKET_KEYS",
     "CODE_KEYS",
     "PASSWORD_PEPPERS",
@@ -50,6 +64,11 @@ def example() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
+def filled(text: str) -> str:
+    """A value of docker-compose.yml with the variables of example.env."""
+    return re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: example().get(found[1], ""), text)
+
+
 def models(service: str) -> list[type[Settings]]:
     """A service's settings models."""
     module = importlib.import_module(f"{PACKAGES[service]}.settings")
@@ -62,6 +81,13 @@ def variables(service: str) -> set[str]:
     return {field.upper() for model in models(service) for field in model.model_fields}
 
 
+def read_by(name: str) -> type[Settings]:
+    """The settings of the process in a container."""
+    command = composed()[name].get("command", [""])[0]
+    model = {"migrate": "DatabaseSettings", "worker": "WorkerSettings"}.get(command, SERVER_SETTINGS[ours()[name]])
+    return next(each for each in models(ours()[name]) if each.__name__ == model)
+
+
 def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
     assert set(SERVICES) == set(ours().values())
     assert {"gateway", "auth-service", "sms-service", "sms-worker", "contacts-service"} <= ours().keys()
@@ -70,7 +96,7 @@ def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
 
 def test_a_migration_gets_no_key() -> None:
     for name in ("auth-migrate", "sms-migrate", "contacts-migrate"):
-        assert set(composed()[name]["environment"]) == {"ENVIRONMENT", "LOG_LEVEL", "SERVICE_TOKEN", "POSTGRES_URL"}
+        assert set(composed()[name]["environment"]) == {"ENVIRONMENT", "LOG_LEVEL", "POSTGRES_URL"}
 
 
 def test_a_service_with_a_database_starts_after_its_migration() -> None:
@@ -84,15 +110,24 @@ def test_a_service_with_a_database_starts_after_its_migration() -> None:
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_gets_only_variables_that_its_process_reads(name: str) -> None:
-    assert set(composed()[name]["environment"]) - variables(ours()[name]) == set()
+    assert set(composed()[name]["environment"]) - {field.upper() for field in read_by(name).model_fields} == set()
 
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_gets_every_variable_that_its_process_requires(name: str) -> None:
-    migrates = composed()[name].get("command") == ["migrate"]
-    read = [model for model in models(ours()[name]) if (model.__name__ == "DatabaseSettings") == migrates]
-    required = {field.upper() for model in read for field, of in model.model_fields.items() if of.is_required()}
+    required = {field.upper() for field, of in read_by(name).model_fields.items() if of.is_required()}
     assert required - composed()[name]["environment"].keys() == set()
+
+
+@pytest.mark.parametrize("name", SECRETS_OF)
+def test_a_process_of_the_local_stack_gets_the_secrets_that_it_reads_and_no_other(name: str) -> None:
+    read = {field.upper() for field, of in read_by(name).model_fields.items() if "SecretStr" in str(of.annotation)}
+    assert set(SECRETS_OF[name]) == read
+
+
+def test_contacts_service_has_no_key_that_opens_anything() -> None:
+    secrets = {name for name in SECRETS if name in composed()["contacts-service"]["environment"]}
+    assert secrets == {"PHONE_KEY", "GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -111,6 +146,13 @@ def test_the_example_has_the_secrets_that_production_refuses(name: str) -> None:
     assert example()[name].removeprefix("1:") == development_secret(name.lower())
 
 
+@pytest.mark.parametrize("name", [name for name in ours() if "POSTGRES_URL" in composed()[name]["environment"]])
+def test_production_refuses_every_password_of_the_example(name: str) -> None:
+    environment = composed()[name]["environment"]
+    urls = {variable: filled(environment[variable]) for variable in SERVER_URLS if variable in environment}
+    assert len(weaknesses({}, urls)) >= len(urls)
+
+
 @pytest.mark.parametrize("name", composed())
 def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     spec = composed()[name]
@@ -121,6 +163,18 @@ def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     assert spec["cap_drop"] == ["ALL"]
     assert spec["security_opt"] == ["no-new-privileges:true"]
     assert not spec["image"].endswith(":latest")
+
+
+def test_the_page_on_key_rotation_names_every_secret() -> None:
+    page = (ROOT / "docs" / "security" / "key-rotation.md").read_text()
+    secrets = {name for service in SERVICES for model in models(service) for name in model.file_variables()}
+    assert {name for name in secrets if f"`{name}`" not in page} == set()
+
+
+def test_no_monitoring_port_is_published() -> None:
+    monitored = {str(port) for _, port in health.PORTS.values()}
+    published = {port.rpartition(":")[2] for spec in composed().values() for port in spec.get("ports", [])}
+    assert published & monitored == set()
 
 
 OPERATORS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD"}
@@ -184,12 +238,12 @@ def test_the_example_has_a_password_for_every_role() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_health_check_uses_the_port_of_the_service(service: str) -> None:
+def test_the_health_check_uses_the_monitoring_port_of_the_service(service: str) -> None:
     ports = {
         field.upper(): of.default
         for model in models(service)
         for field, of in model.model_fields.items()
-        if field.endswith("_port")
+        if field.endswith("_monitoring_port")
     }
     checked = {variable: port for variable, port in health.PORTS.values() if variable in ports}
     assert checked == ports

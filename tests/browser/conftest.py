@@ -52,7 +52,7 @@ async def put(app: App, system: Stack) -> Callable[..., Awaitable[None]]:
 
     async def put(to: str, text: str, code: str = "123456", purpose: str = "sign_up") -> None:
         message = {"to": to, "text": text, "code": code, "purpose": purpose}
-        headers = {"Authorization": f"Bearer {system.environ['SERVICE_TOKEN']}"}
+        headers = {"Authorization": f"Bearer {system.environ['WORKER_TO_INBOX_TOKEN']}"}
         async with app.http.post(f"{app.sms}/inbox/messages", json={"messages": [message]}, headers=headers) as reply:
             assert reply.status == 200
 

@@ -32,8 +32,7 @@ CALLS = {
 async def gateway_with(system: Stack, dialects: tuple[str, ...] = ()) -> AsyncIterator[App]:
     """A gateway in this process, in front of the running services."""
     environ = system.environ
-    names = ("environment", "service_token", "sealed_number_keys", "auth_url", "sms_url", "contacts_url")
-    settings = GatewaySettings(**{name: environ[name.upper()] for name in names}, dialects=dialects)
+    settings = GatewaySettings.from_env(environ).model_copy(update={"dialects": dialects})
     async with (
         TestServer(create_app(settings)) as server,
         App.connect(str(server.make_url("")).rstrip("/"), system.url("sms-service")) as app,

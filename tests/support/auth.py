@@ -13,7 +13,6 @@ import aio_pika
 import asyncpg
 import orjson
 from aiohttp.test_utils import TestServer
-from pydantic import SecretStr
 
 from auth_service.app import create_app
 from auth_service.audit import Operator
@@ -23,6 +22,7 @@ from shared.events.envelope import EXCHANGE
 from shared.internal_api.auth import (
     LOG_IN_WITH_PASSWORD,
     REGISTER,
+    RESET_PASSWORD,
     RESOLVE,
     ChangePassword,
     LoggedIn,
@@ -32,12 +32,13 @@ from shared.internal_api.auth import (
     ResetPassword,
     Resolve,
 )
-from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 from shared.postgres import migrate, url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
+from support.monitoring import with_monitoring
+from support.principals import EveryPrincipal, every_principal
 
 OPERATOR = Operator("test", "a test")
 HOME = "2001:db8::1"
@@ -127,12 +128,12 @@ class Auth:
 
     settings: AuthSettings
     url: str
-    clients: tuple[InternalClient, ...]
+    clients: tuple[EveryPrincipal, ...]
     database: "asyncpg.Pool[asyncpg.Record]"
     listener: EventListener
 
     @property
-    def client(self) -> InternalClient:
+    def client(self) -> EveryPrincipal:
         return self.clients[0]
 
     @property
@@ -165,6 +166,11 @@ class Auth:
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
         return await self.client.call(LOG_IN_WITH_PASSWORD, request)
+
+    async def reset_password(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
+        ticket = self.ticket(number, Purpose.RESET_PASSWORD)
+        request = password_reset(ticket, secret, address=address or fresh_address())
+        return await self.client.call(RESET_PASSWORD, request)
 
     async def session_of(self, token: str) -> UUID:
         """The session of a token. Raises ``UNAUTHENTICATED`` when it has ended."""
@@ -228,22 +234,22 @@ def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> Au
 
 
 @asynccontextmanager
-async def serving(settings: AuthSettings) -> AsyncIterator[InternalClient]:
+async def serving(settings: AuthSettings) -> AsyncIterator[EveryPrincipal]:
     """A client of one more auth-service."""
-    async with address_of(settings) as url, internal_client(url, token_of(settings)) as client:
+    async with address_of(settings) as url, every_principal(url, settings.principal_tokens) as client:
         yield client
 
 
 @asynccontextmanager
 async def address_of(settings: AuthSettings) -> AsyncIterator[str]:
     """The address of one more auth-service."""
-    async with TestServer(create_app(settings)) as server:
+    async with TestServer(with_monitoring(create_app(settings))) as server:
         yield str(server.make_url("")).rstrip("/")
 
 
 def token_of(settings: AuthSettings) -> str:
-    token: SecretStr = settings.service_token
-    return token.get_secret_value()
+    """The token of the gateway."""
+    return settings.gateway_to_auth_token.get_secret_value()
 
 
 @asynccontextmanager
@@ -267,6 +273,6 @@ async def running(postgres_url: str, amqp_url: str) -> AsyncIterator[Auth]:
         settings = settings_for(postgres_url, amqp_url, name)
         listener = await stack.enter_async_context(listening(amqp_url))
         urls = [await stack.enter_async_context(address_of(settings)) for _ in range(2)]
-        clients = [await stack.enter_async_context(internal_client(url, token_of(settings))) for url in urls]
+        clients = [await stack.enter_async_context(every_principal(url, settings.principal_tokens)) for url in urls]
         tables = await stack.enter_async_context(asyncpg.create_pool(url_of(postgres_url, name), min_size=1))
         yield Auth(settings, urls[0], tuple(clients), tables, listener)

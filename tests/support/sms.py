@@ -27,8 +27,10 @@ from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.keys import Secrets
 from sms_service.messages.templates import BUILT_IN, Texts
+from sms_service.number_seal import NumberSeal
 from sms_service.otp import CodeDeriver
 from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
+from sms_service.settings import SmsSettings, WorkerSettings
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.code_checker import CodeChecker
@@ -42,6 +44,7 @@ from support.database import change_audit_rows
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
 NETWORKS = NetworkKey(bytes.fromhex(development_secret("phone_key")))
+SEAL = NumberSeal(KeyRing.parse("1:" + development_secret("phone_seal_keys")))
 TICKETS = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
 
 AGE_NUMBER = """
@@ -190,7 +193,7 @@ class Sms:
         app_failures: int = APP_FAILURES,
     ) -> CodeCalls:
         store = VerificationStore(self.pool, failure_budget or FailureBudget(NETWORK_FAILURES), app_failures)
-        secrets = Secrets(self.deriver, PHONES, TICKETS, NETWORKS)
+        secrets = Secrets(self.deriver, PHONES, SEAL, TICKETS, NETWORKS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
         return CodeCalls(
             CodeIssuer(
@@ -218,7 +221,7 @@ class Sms:
     def delivery(self, sender_pool: Sender | SenderPool, texts: Texts = BUILT_IN) -> Delivery:
         if not isinstance(sender_pool, SenderPool):
             sender_pool = SenderPool.of_one(sender_pool)
-        return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, PHONES, lambda: None, texts=texts)
+        return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, SEAL, lambda: None, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:
         """Let time pass for one number: all its times move into the past."""
@@ -246,6 +249,12 @@ class Sms:
         bodies = await self.pool.fetch("select body from outbox where exchange = 'events.entry' order by id")
         found = [orjson.loads(row["body"]) for row in bodies]
         return [event for event in found if subject in event["data"].values()]
+
+
+def worker_settings(settings: SmsSettings, inbox_url: str) -> WorkerSettings:
+    """The settings of a worker beside an API that has the inbox."""
+    shared = {name: getattr(settings, name) for name in WorkerSettings.model_fields.keys() & settings.model_fields_set}
+    return WorkerSettings(**shared, inbox_url=inbox_url)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from support.app import App, Reply, fresh_number, md5
 from support.database import Tables
 
 from gateway.http.app_keys import generate
+from gateway.http.problems import LOG_IN_LIMITED
 
 KEY, ENTRY = generate("shop")
 OTHER_KEY, OTHER_ENTRY = generate("wiki")
@@ -121,6 +122,9 @@ async def test_failed_log_ins_count_on_the_app_and_the_audit_log_says_so(public:
 
     assert failed == ["20000"] * FAILED_LOG_INS
     assert await log_in(correct, server_at("192.0.2.9", user=somewhere())) == "20003"
+    body = {"phone": number, "password": "correct horse"}
+    limited = await public.call("POST", "/v2/sessions", json=body, headers=server_at("192.0.2.9", user=somewhere()))
+    assert (limited.status, limited.body["detail"]) == (429, LOG_IN_LIMITED["zh"])
     assert await log_in(correct, server_at("192.0.2.9", OTHER_KEY)) == "in"
     assert await log_in(correct, server_at("192.0.2.9", key="")) == "in"
     networks = await tables.networks_of_log_ins(number)
@@ -139,8 +143,9 @@ async def test_no_page_can_use_a_key_from_a_listed_origin_or_any_other(public: A
     assert reply.headers.get("Access-Control-Allow-Origin") == (PAGE if origin == PAGE else None)
 
 
-async def test_a_key_does_not_open_what_is_private(public: App) -> None:
-    reply = await public.call("GET", "/metrics", headers=server_at("8.8.8.8", user="10.1.2.3"))
+@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+async def test_a_key_does_not_open_what_is_private(public: App, path: str) -> None:
+    reply = await public.call("GET", path, headers=server_at("8.8.8.8", user="10.1.2.3"))
     assert reply.status == 404
 
 

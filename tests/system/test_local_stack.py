@@ -28,7 +28,7 @@ from stack.services import PROGRAMS, Service
 from stack.system import Stack
 
 STAND_IN = """
-import http.server, os, sys
+import http.server, os, sys, threading
 name, word = {name!r}, sys.argv[1] if len(sys.argv) > 1 else ""
 if os.environ.get("BREAKS") == name + word:
     sys.exit("planned failure")
@@ -40,9 +40,13 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
-port = os.environ["SMS_WORKER_PORT" if word else {port!r}]
+port, monitoring = {port!r}, {port!r}.replace("_PORT", "_MONITORING_PORT")
+names = ("SMS_WORKER_MONITORING_PORT",) if word else (port, monitoring)
+servers = [http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ[name])), Ready) for name in names]
 print("serving", flush=True)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Ready).serve_forever()
+for server in servers[1:]:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+servers[0].serve_forever()
 """
 MODULES = {
     "gateway": "GATEWAY_PORT",
@@ -50,6 +54,11 @@ MODULES = {
     "sms_service": "SMS_PORT",
     "contacts_service": "CONTACTS_PORT",
 }
+PORTS = (
+    *MODULES.values(),
+    *(port.replace("_PORT", "_MONITORING_PORT") for port in MODULES.values()),
+    "SMS_WORKER_MONITORING_PORT",
+)
 TIMEOUT_SECONDS = 60
 """For a start, a stop or a response on a busy machine; on a quiet one most take a second."""
 
@@ -74,7 +83,7 @@ class Checkout:
 
     def run(self, *, in_background: bool = False, **env: str) -> subprocess.Popen[str]:
         """Start it; ``in_background`` starts it with SIGINT ignored, as ``make run &`` in a script does."""
-        free = {name: str(ports.free_port()) for name in (*MODULES.values(), "SMS_WORKER_PORT") if name not in env}
+        free = {name: str(ports.free_port()) for name in PORTS if name not in env}
         ignoring = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh") if in_background else ()
         process = subprocess.Popen(
             [*ignoring, sys.executable, "-m", "stack", "run"],
@@ -94,7 +103,7 @@ class Checkout:
         process = subprocess.Popen(
             ["sh", "-c", "trap '' INT; exec make -o .venv/.installed run"],
             cwd=self.root,
-            env={**os.environ, **{name: str(ports.free_port()) for name in (*MODULES.values(), "SMS_WORKER_PORT")}},
+            env={**os.environ, **{name: str(ports.free_port()) for name in PORTS}},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -268,7 +277,7 @@ def test_a_probe_that_meets_itself_is_no_server_and_leaves_the_port_free(monkeyp
     monkeypatch.setattr(socket, "create_connection", connect_to_itself)
     port = ports.free_port()
     assert not ports.responds(port, b"PING", b"PING")
-    assert Service(PROGRAMS["gateway"], own_folder, port, {}).status("/readyz") is None
+    assert Service(PROGRAMS["gateway"], own_folder, {}, port=0, monitoring_port=port).status("/readyz") is None
     assert len(met) == 2
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -420,7 +429,7 @@ def test_two_runs_in_one_checkout_and_a_later_one(checkout, running):
     first = checkout.run(**env)
     addresses = checkout.addresses(first)
     secrets = (checkout.local / "secrets.env").read_text()
-    assert urllib.request.urlopen(addresses["GATEWAY_URL"] + "/readyz").status == 200
+    assert urllib.request.urlopen(addresses["GATEWAY_MONITORING_URL"] + "/readyz").status == 200
 
     second = checkout.run(**env)
     assert second.wait(timeout=TIMEOUT_SECONDS) == 1

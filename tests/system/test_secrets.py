@@ -59,7 +59,7 @@ async def test_logs_tables_events_redis_and_refusals_contain_nothing_private(
     for service in [each for each in system.services.values() if each.is_alive]:
         async with app.http.get(f"{service.url}/v1/codes/check?code={sign_up}&phone={number}") as response:
             refusals.append(await response.text())
-        async with app.http.get(f"{service.url}/metrics") as response:
+        async with app.http.get(f"{service.monitoring_url}/metrics") as response:
             refusals.append(await response.text())
 
     canaries |= {"number": number, "contact": other, "ticket": ticket, "reset token": reset["token"]}

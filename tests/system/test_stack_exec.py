@@ -11,14 +11,14 @@ from stack.folder import ROOT
 
 
 def test_a_command_gets_the_stacks_addresses_and_prefers_the_callers_secrets_to_the_stored_ones() -> None:
-    stored = {"PHONE_KEY": "stored", "SERVICE_TOKEN": "stored", "CODE_KEYS": "stored"}
+    stored = {"PHONE_KEY": "stored", "GATEWAY_TO_SMS_TOKEN": "stored", "CODE_KEYS": "stored"}
     caller = {"PHONE_KEY": "caller", "POSTGRES_URL": "elsewhere", "PYTHONPATH": f"{ROOT / 'deploy'}:/else", "HOME": "h"}
     service = {"SMS_CONFIG_FILE": "routes.toml", "HOME": "service", "PHONE_KEY": "service", "CODE_KEYS": "service"}
     assert stack_exec.environment(caller, stored, "POSTGRES_URL='a b'\nAUTH_URL=c\n", service) == {
         "SMS_CONFIG_FILE": "routes.toml",
         "ENVIRONMENT": "development",
         "PHONE_KEY": "caller",
-        "SERVICE_TOKEN": "stored",
+        "GATEWAY_TO_SMS_TOKEN": "stored",
         "CODE_KEYS": "service",
         "POSTGRES_URL": "a b",
         "AUTH_URL": "c",

@@ -1,15 +1,16 @@
-"""``python -m auth_service``: serve, migrate, ban, unban, erase, audit, republish."""
+"""``python -m auth_service``: serve, migrate, ban, unban, erase, audit, republish, policy."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import cli, republish_cli
+from auth_service import cli, policy, republish_cli
 from auth_service.audit import Operator
 from auth_service.audit_commands import command as audit_command
 from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
 from shared.postgres import migrate
 from shared.process import logs, web
+from shared.process.policy import write
 from shared.process.settings import S, load
 from shared.process.startup import UnreachableError
 
@@ -29,6 +30,7 @@ def serve() -> None:
             app,
             host=settings.bind_address,
             port=settings.auth_port,
+            monitoring_port=settings.auth_monitoring_port,
             keepalive_seconds=KEEPALIVE_SECONDS,
             withdraw_seconds=settings.withdraw_seconds,
         ),
@@ -44,6 +46,11 @@ def apply_migrations() -> None:
     except UnreachableError as error:
         sys.stderr.write(f"{SERVICE} cannot migrate: {error}\n")
         raise SystemExit(1) from None
+
+
+def print_policy(*, as_json: bool) -> None:
+    """Show what the settings promise: guesses at passwords, and what keeps an owner from a log-in."""
+    write(policy.lines(load(AuthSettings, f"{SERVICE} policy")), as_json=as_json)
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
@@ -65,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     audit_command.add_commands(parsers)
     about = republish_cli.republish.__doc__
     republish_cli.add_arguments(parsers.add_parser("republish", help=about, description=about))
+    about = print_policy.__doc__
+    policy_parser = parsers.add_parser("policy", help=about, description=about)
+    policy_parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(command="serve")
     _run(parser.parse_args(arguments))
 
@@ -72,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.command == "republish":
         republish_cli.republish(_settings(AuthSettings, options.command), options)
+    elif options.command == "policy":
+        print_policy(as_json=options.json)
     elif options.command in USER_COMMANDS:
         settings, operator = _settings(AuthSettings, options.command), Operator(options.by, options.reason)
         USER_COMMANDS[options.command](settings, options.user_id, operator)

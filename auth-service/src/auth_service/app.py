@@ -26,9 +26,7 @@ def create_app(settings: AuthSettings) -> web.Application:
 
     It is ready while PostgreSQL answers. Without RabbitMQ log-in works, and events wait in the outbox.
     """
-    app = new_service(settings.service_token.get_secret_value(), lifecycle.routes)
-    for room in (accounts, sessions, tickets, tokens):
-        app.add_routes(room.routes)
+    app = new_service(settings.principal_tokens, (lifecycle, accounts, sessions, tickets, tokens))
 
     async def rooms(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:

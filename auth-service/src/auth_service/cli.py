@@ -6,11 +6,13 @@ import re
 import sys
 from collections.abc import Awaitable, Callable
 
-from auth_service.audit import Operator
-from auth_service.lifecycle.bans import Bans
+import structlog
+
+from auth_service.accounts.user_ids import USER_IDS
+from auth_service.audit import ERASED, AuditEntry, Operator
+from auth_service.lifecycle.bans import OPERATOR_CLIENT, Bans
 from auth_service.lifecycle.bans_store import BansStore
 from auth_service.lifecycle.self_service_store import SelfServiceStore
-from auth_service.operator_erasure import OperatorErasure
 from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
@@ -20,6 +22,7 @@ from shared.process.startup import UnreachableError
 MAX_NAME = 64
 MAX_REASON = 200
 Change = Callable[[postgres.Pool, PhoneKeys, int, Operator], Awaitable[bool]]
+log = structlog.get_logger()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +61,12 @@ async def _unban(pool: postgres.Pool, phones: PhoneKeys, user_id: int, operator:
 
 
 async def _erase(pool: postgres.Pool, phones: PhoneKeys, user_id: int, operator: Operator) -> bool:
-    # The relay of the running service publishes what is in the outbox.
-    await OperatorErasure(SelfServiceStore(pool, phones, lambda: None)).erase(user_id, operator)
+    """The audit log keeps who erased an account and why, and not whose it was. The running service publishes it."""
+    entry = AuditEntry(ERASED, None, OPERATOR_CLIENT, operator=operator)
+    store = SelfServiceStore(pool, phones, lambda: None)
+    if user_id not in USER_IDS or not await store.erase(user_id, entry, banned_too=True):
+        raise ServiceError(ErrorCode.NOT_FOUND)
+    log.info("account.erased", user_id=user_id, operator=operator.name)
     return True
 
 

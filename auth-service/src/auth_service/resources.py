@@ -8,10 +8,10 @@ from auth_service.audit_store import AuditStore
 from auth_service.changes.limit_store import ChangeLimit
 from auth_service.client_context import ClientContexts
 from auth_service.clock import utc_now
-from auth_service.passwords.failure_limits import FailureLimits
-from auth_service.passwords.failure_store import LoginFailureStore
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.passwords.login_limit_store import LoginLimitStore
+from auth_service.passwords.login_limits import LimitsAround, LoginLimits
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.settings import AuthSettings
 from auth_service.tickets.verifier import TicketVerifier
@@ -20,7 +20,6 @@ from shared.keys import KeyRing
 from shared.networks import NetworkKey
 from shared.outbox import Relay
 from shared.phone import PhoneKeys
-from shared.process.settings import OnOff
 from shared.tickets import TicketCodec
 
 
@@ -71,19 +70,28 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             contexts=ClientContexts(NetworkKey(phone_key)),
             tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
             passwords=passwords,
-            password_check=RateLimitedCheck(LoginFailureStore(pool), passwords, _failure_limits(settings)),
+            password_check=RateLimitedCheck(LoginLimitStore(pool), passwords, _login_limits(settings)),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
         )
 
 
-def _failure_limits(settings: AuthSettings) -> FailureLimits | None:
-    """The limits on failed log-ins; None if callers are not limited."""
-    if settings.caller_limits == OnOff.OFF:
+def _login_limits(settings: AuthSettings) -> LoginLimits | None:
+    """The limits on log-ins; None if callers are not limited."""
+    if not settings.limits_callers:
         return None
-    return FailureLimits(
-        settings.caller_failed_logins_per_number,
-        settings.caller_failed_logins_per_network,
-        settings.caller_failed_logins_per_site,
-        settings.caller_failed_logins_per_app,
-        settings.caller_allow_list,
+    return LoginLimits(
+        failures_per_number=settings.caller_failed_logins_per_number,
+        failures_per_number_day=settings.caller_failed_logins_per_number_day,
+        failures=LimitsAround(
+            settings.caller_failed_logins_per_network,
+            settings.caller_failed_logins_per_site,
+            settings.caller_failed_logins_per_app,
+        ),
+        successes_per_number=settings.caller_logins_per_number_hour,
+        successes=LimitsAround(
+            settings.caller_logins_per_network_hour,
+            settings.caller_logins_per_site_hour,
+            settings.caller_logins_per_app_hour,
+        ),
+        allow_list=settings.caller_allow_list,
     )

@@ -45,9 +45,9 @@ FREED_NUMBERS = """
     )
 """
 
-LOGIN_FAILURES = """
-    delete from login_failures where bucket in (
-        select bucket from login_failures where resets_at < now() limit $1 for update skip locked
+LOGIN_LIMITS = """
+    delete from login_limits where bucket in (
+        select bucket from login_limits where full_at < now() limit $1 for update skip locked
     )
 """
 
@@ -72,7 +72,7 @@ class RetentionStore:
             (REFRESH_TOKENS, ()),
             (KNOWN_NETWORKS, (known_network_store.RETENTION_DAYS,)),
             (FREED_NUMBERS, (LIFETIME,)),
-            (LOGIN_FAILURES, ()),
+            (LOGIN_LIMITS, ()),
             (USER_CHANGES, ()),
         )
         return max([await self._delete(statement, limit, *kept) for statement, kept in deletions])

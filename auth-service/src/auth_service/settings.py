@@ -1,22 +1,22 @@
 """The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
 import os
-from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 
+from shared.internal_api.principals import Principal
 from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
 from shared.process.settings import (
     AmqpUrl,
+    CallerLimitSettings,
     Count,
-    Environment,
     HexKey,
     Keys,
     Networks,
-    OnOff,
     PostgresUrl,
     Settings,
+    Tokens,
     split_networks,
 )
 
@@ -37,25 +37,32 @@ class AuditSettings(DatabaseSettings):
     audit_keys: Keys
 
 
-class AuthSettings(AuditSettings):
+class AuthSettings(AuditSettings, CallerLimitSettings):
     """The settings of the service and of the operator's other commands."""
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
+    auth_monitoring_port: int = Field(default=9081, ge=1, le=65_535)
     amqp_url: AmqpUrl
     postgres_connections: int = Field(default=10, ge=2, le=200)
-    service_token: HexKey
+    gateway_to_auth_token: Tokens
+    sms_to_auth_token: Tokens
+    contacts_to_auth_token: Tokens
     ticket_keys: Keys
     password_peppers: Keys
     jwt_keys: Keys
     jwt_issuer: str = Field(default="haoma", min_length=1, max_length=256)
     jwt_audience: str = Field(default="", max_length=256)
     jwt_algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
-    caller_limits: OnOff = OnOff.ON
     caller_allow_list: Networks = ()
     caller_failed_logins_per_number: Count = 10
     caller_failed_logins_per_network: Count = 300
     caller_failed_logins_per_site: Count = 1_200
     caller_failed_logins_per_app: Count = 3_000
+    caller_failed_logins_per_number_day: Count = 30
+    caller_logins_per_number_hour: Count = 20
+    caller_logins_per_network_hour: Count = 600
+    caller_logins_per_site_hour: Count = 1_800
+    caller_logins_per_app_hour: Count = 6_000
     caller_changes_per_user_hour: Count = 120
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
@@ -71,13 +78,16 @@ class AuthSettings(AuditSettings):
             raise ValueError("a key is exactly 64 hex digits (32 bytes)")
         return keys
 
-    @model_validator(mode="after")
-    def _limits_hold_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
-            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
-        return self
+    @property
+    def principal_tokens(self) -> dict[Principal, SecretStr | None]:
+        """What each principal presents that may call auth-service."""
+        return {
+            Principal.GATEWAY: self.gateway_to_auth_token,
+            Principal.SMS_SERVICE: self.sms_to_auth_token,
+            Principal.CONTACTS_SERVICE: self.contacts_to_auth_token,
+        }
 
     @property
     def changes_per_user_hour(self) -> int | None:
         """How many changes of their account a user may make in an hour; None if callers are not limited."""
-        return self.caller_changes_per_user_hour if self.caller_limits is OnOff.ON else None
+        return self.caller_changes_per_user_hour if self.limits_callers else None

@@ -1,4 +1,4 @@
-"""``python -m contacts_service``: serve requests, or ``migrate`` the database."""
+"""``python -m contacts_service``: serve requests, ``migrate`` the database, or show the ``policy``."""
 
 import argparse
 
@@ -15,11 +15,17 @@ def main() -> None:
     parser.add_argument(
         "command",
         nargs="?",
-        choices=("serve", "migrate"),
+        choices=("serve", "migrate", "policy"),
         default="serve",
-        help="serve (default): match contacts and keep the directory up to date; migrate: update the database schema",
+        help="serve (default): match contacts and keep the directory up to date; migrate: update the database schema; "
+        "policy: show what the settings promise",
     )
-    (_migrate if parser.parse_args().command == "migrate" else _serve)()
+    parser.add_argument("--json", action="store_true", help="policy: print JSON, for programs")
+    arguments = parser.parse_args()
+    if arguments.command == "policy":
+        _policy(as_json=arguments.json)
+    else:
+        (_migrate if arguments.command == "migrate" else _serve)()
 
 
 def _migrate() -> None:
@@ -28,6 +34,13 @@ def _migrate() -> None:
     from shared.postgres import migrate  # noqa: PLC0415  each command imports only what it needs
 
     migrate(settings.postgres_url, settings.contacts_database, "contacts_service")
+
+
+def _policy(*, as_json: bool) -> None:
+    from contacts_service.policy import lines  # noqa: PLC0415  as above
+    from shared.process.policy import write  # noqa: PLC0415
+
+    write(lines(load(ContactsSettings, f"{SERVICE} policy")), as_json=as_json)
 
 
 def _serve() -> None:
@@ -41,6 +54,7 @@ def _serve() -> None:
         app,
         host=settings.bind_address,
         port=settings.contacts_port,
+        monitoring_port=settings.contacts_monitoring_port,
         keepalive_seconds=30.0,
         withdraw_seconds=settings.withdraw_seconds,
     )

@@ -14,6 +14,7 @@ from contacts_service.settings import ContactsSettings
 from contacts_service.setup import build_budget, build_matcher
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
+from shared.internal_api.principals import Principal
 from shared.internal_api.server import new_service
 from shared.outbox import Relay
 from shared.process.health import CHECKS
@@ -24,7 +25,7 @@ BODY_BYTES = 512 * 1024
 
 def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.Application:
     """Build the service. It consumes user events from ``queue`` and connects to its servers when it starts."""
-    app = new_service(settings.service_token.get_secret_value(), api.routes, body_bytes=BODY_BYTES)
+    app = new_service({Principal.GATEWAY: settings.gateway_to_contacts_token}, [api], body_bytes=BODY_BYTES)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

@@ -1,20 +1,20 @@
 """The settings of contacts-service."""
 
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from shared.phone import MAINLAND
 from shared.process.settings import (
     AmqpUrl,
+    CallerLimitSettings,
     Count,
-    Environment,
     HexKey,
-    OnOff,
     PostgresUrl,
     RedisUrl,
     ServiceUrl,
     Settings,
+    Tokens,
     Words,
     split_words,
 )
@@ -27,7 +27,7 @@ class DatabaseSettings(Settings):
     contacts_database: str = "contacts"
 
 
-class ContactsSettings(DatabaseSettings):
+class ContactsSettings(DatabaseSettings, CallerLimitSettings):
     """The settings of the server. ``SERVED_CALLING_CODES`` is a list such as ``86,852``.
 
     A user may look up ``contacts_budget`` distinct numbers, and ``contacts_budget_per_hour`` more for each hour, in
@@ -37,13 +37,14 @@ class ContactsSettings(DatabaseSettings):
     """
 
     contacts_port: int = 8083
+    contacts_monitoring_port: int = 9083
     redis_url: RedisUrl
     amqp_url: AmqpUrl
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
-    service_token: HexKey
+    gateway_to_contacts_token: Tokens
+    contacts_to_auth_token: Tokens
     phone_key: HexKey
     served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
-    caller_limits: OnOff = OnOff.ON
     contacts_budget: Count = 5_000
     contacts_budget_per_hour: Count = 20
     contacts_calls_per_minute: Count = 30
@@ -55,13 +56,7 @@ class ContactsSettings(DatabaseSettings):
     def _words(cls, value: Any) -> Any:
         return split_words(value)
 
-    @model_validator(mode="after")
-    def _limits_hold_in_production(self) -> Self:
-        if self.environment is Environment.PRODUCTION and self.caller_limits is OnOff.OFF:
-            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
-        return self
-
     @property
     def calls_per_minute(self) -> int | None:
         """How many calls a user may make in a minute; None if callers are not limited."""
-        return self.contacts_calls_per_minute if self.caller_limits is OnOff.ON else None
+        return self.contacts_calls_per_minute if self.limits_callers else None

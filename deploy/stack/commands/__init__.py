@@ -1,1 +1,1 @@
-"""What a developer types: ``python -m stack run``, ``exec`` and ``clean``."""
+"""What a developer types: ``python -m stack run``, ``exec``, ``policy`` and ``clean``."""

@@ -15,19 +15,26 @@ def execute(words: Sequence[str]) -> int:
 
     Returns 1 if no stack runs in this checkout or the command does not exist.
     """
-    addresses = MAIN_FOLDER / "stack.env"
-    if not addresses.exists():
-        print("no stack runs in this checkout: start one with `make run`", file=sys.stderr)
+    environ = environment_of_the_running_stack()
+    if environ is None:
         return 1
-    secrets = keys.load_or_create(MAIN_FOLDER / "secrets.env")
     os.chdir(ROOT)
     command = [sys.executable if words[0] == "python" else words[0], *words[1:]]
     try:
-        environ = environment(os.environ, keys.for_services(secrets), addresses.read_text(), _service_environment())
         os.execvpe(command[0], command, environ)  # noqa: S606
     except OSError as error:
         print(f"{words[0]}: {error.strerror}", file=sys.stderr)
         return 1
+
+
+def environment_of_the_running_stack() -> dict[str, str] | None:
+    """The environment of its services; None, and a line on stderr, if no stack runs in this checkout."""
+    addresses = MAIN_FOLDER / "stack.env"
+    if not addresses.exists():
+        print("no stack runs in this checkout: start one with `make run`", file=sys.stderr)
+        return None
+    secrets = keys.load_or_create(MAIN_FOLDER / "secrets.env")
+    return environment(os.environ, keys.for_services(secrets), addresses.read_text(), _service_environment())
 
 
 def environment(
@@ -47,7 +54,9 @@ def environment(
 
 
 def _service_environment() -> dict[str, str]:
-    """The environment of a running service: it has SMS_CONFIG_FILE, for example, and the variables this file names."""
-    environments = (orphans.environ(pid) for pid in orphans.find(MAIN_FOLDER))
-    found = next((variables for variables in environments if "SERVICE_TOKEN" in variables), {})
+    """The environments of the running services together: each has its own secrets, and SMS_CONFIG_FILE, for example."""
+    found: dict[str, str] = {}
+    for variables in (orphans.environ(pid) for pid in orphans.find(MAIN_FOLDER)):
+        if "INBOX_URL" in variables:  # no server has it
+            found |= variables
     return {name: value for name, value in found.items() if name not in {orphans.FOLDER_VARIABLE, "PYTHONPATH"}}

@@ -86,13 +86,15 @@ def _collect_failure(start: Callable[[], None], failures: list[str]) -> None:
 def _welcome(stack: Stack) -> str:
     gateway, inbox = stack.url("gateway"), f"{stack.url('sms-service')}/inbox"
     call = f"""{gateway}/v2/verifications -d '{{"phone": "13800138000", "purpose": "sign_up"}}'"""
-    lines = [f"    {variable:<13} {address}" for variable, address in stack.addresses.items()]
+    monitored = stack.monitoring_addresses
+    lines = [f"    {name:<13} {address}" for name, address in stack.addresses.items() if name not in monitored]
     logs = stack.folder.log("*").relative_to(ROOT)
     lines += [
         "",
         f"    documents     {gateway}/docs",
         f"    register      {gateway}/pages/register",
         f"    messages      {inbox}",
+        f"    metrics       {monitored['GATEWAY_MONITORING_URL']}/metrics (of other processes: in .local/stack.env)",
         f"    logs          {logs} (as JSON; below, one line for each request, and what went wrong)",
         f"    try           curl -H 'Content-Type: application/json' {call}",
         f"    limits        {_limits(stack)}",

@@ -41,7 +41,6 @@ AMQP = {
 }
 REDIS = {
     "sms-service": Role("sms_service", "SMS_REDIS_PASSWORD"),
-    "sms-worker": Role("sms_service", "SMS_REDIS_PASSWORD"),
     "contacts-service": Role("contacts_service", "CONTACTS_REDIS_PASSWORD"),
 }
 

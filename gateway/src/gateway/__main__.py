@@ -5,6 +5,7 @@ import sys
 
 from gateway.app import create_app
 from gateway.http.app_keys import generate
+from gateway.policy import print_policy
 from gateway.settings import GatewaySettings
 from shared.process import logs, web
 from shared.process.settings import load
@@ -20,8 +21,12 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     app_key = commands.add_parser("app-key", help="make a key for an app's own server")
     app_key.add_argument("name", metavar="NAME", help="the app: lower-case letters, digits and dashes")
+    policy = commands.add_parser("policy", help="show the contracts, their sending rules and their calls (make policy)")
+    policy.add_argument("--json", action="store_true", help="print JSON, for programs")
     arguments = parser.parse_args()
-    if arguments.command == "app-key":
+    if arguments.command == "policy":
+        print_policy(load(GatewaySettings, "gateway policy"), as_json=arguments.json)
+    elif arguments.command == "app-key":
         print_app_key(parser, arguments.name)
     else:
         serve()
@@ -50,6 +55,7 @@ def serve() -> None:
             app,
             host=settings.bind_address,
             port=settings.gateway_port,
+            monitoring_port=settings.gateway_monitoring_port,
             keepalive_seconds=KEEPALIVE_SECONDS,
             withdraw_seconds=settings.withdraw_seconds,
         ),

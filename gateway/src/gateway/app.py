@@ -17,8 +17,8 @@ from gateway.pages import routes as pages
 from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
-from shared.process.health import add_health
-from shared.process.settings import Environment
+from shared.process.health import add_checks, add_public_probe
+from shared.process.settings import Environment, OnOff
 
 
 def create_app(settings: GatewaySettings) -> web.Application:
@@ -32,7 +32,8 @@ def create_app(settings: GatewaySettings) -> web.Application:
     origins = WebOrigins(settings.cors_origins, [dialect.owns for dialect in dialects])
     app = web.Application(middlewares=[guard(dialects, callers, origins)])
     app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
-    add_health(app)
+    add_checks(app)
+    add_public_probe(app)
     mount(app, dialects)
     documents.mount(app, dialects)
     app.add_routes(receipt_webhook.routes)
@@ -40,11 +41,10 @@ def create_app(settings: GatewaySettings) -> web.Application:
         pages.mount(app, {dialect.name for dialect in dialects}, settings.served_calling_codes)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
-        token = settings.service_token.get_secret_value()
         async with (
-            internal_client(settings.auth_url, token) as auth,
-            internal_client(settings.sms_url, token) as sms,
-            internal_client(settings.contacts_url, token) as contacts,
+            internal_client(settings.auth_url, settings.gateway_to_auth_token) as auth,
+            internal_client(settings.sms_url, settings.gateway_to_sms_token) as sms,
+            internal_client(settings.contacts_url, settings.gateway_to_contacts_token) as contacts,
         ):
             app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
             app[FLOWS] = compose_flows(
@@ -53,6 +53,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
                 contacts=contacts,
                 seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
                 served_calling_codes=settings.served_calling_codes,
+                refuse_common_passwords=settings.refuse_common_passwords is OnOff.ON,
             )
             yield
 

@@ -5,7 +5,6 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address
 
 import structlog
 from aiohttp import web
@@ -14,6 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.dialect import ADDRESS, APP, Dialect
 from gateway.http.callers import Callers
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
+from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
@@ -23,11 +23,16 @@ from shared.trace import TRACEPARENT, begin_cause
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
 
-HEALTH = frozenset({"/livez", "/readyz", "/metrics"})
+PROBE = "/livez"
 
 log = structlog.get_logger()
 
 HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
+
+NOTHING_TO_RENDER = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+"""The content security policy of every response that is no page: a browser that opens one loads and embeds nothing."""
+HTTPS_ONLY = "max-age=31536000"
+"""Sent in production. Whether it holds for subdomains too is a decision of the domain, and so of the proxy."""
 
 
 def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:
@@ -42,7 +47,6 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal = ""
         try:
-            refuse_public_metrics(request)
             preflight = origins.admit(request)
             if app_call := callers.app_call(request):
                 request[APP], request[ADDRESS] = app_call
@@ -50,7 +54,7 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
                 response = await handler(request) if preflight is None else preflight
         except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
             response, refusal = _render_error(dialects, error, request)
-        _add_headers(response, request_id)
+        _add_headers(request, response, request_id)
         origins.add_headers(request, response)
         _record(request, response.status, refusal, time.perf_counter() - started)
         return response
@@ -67,19 +71,22 @@ def _render_error(dialects: Sequence[Dialect], error: Exception, request: web.Re
     return response, refusal.code.value
 
 
-def _add_headers(response: web.StreamResponse, request_id: str) -> None:
+def _add_headers(request: web.Request, response: web.StreamResponse, request_id: str) -> None:
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Server"] = "haoma"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Content-Security-Policy", NOTHING_TO_RENDER)
+    if request.app[SECURE_COOKIES]:
+        response.headers["Strict-Transport-Security"] = HTTPS_ONLY
 
 
 def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
     observe(request, status, seconds)
     app = {"app": request[APP]} if request[APP] else {}
     log.log(
-        logging.DEBUG if request.path in HEALTH else logging.INFO,
+        logging.DEBUG if request.path == PROBE else logging.INFO,
         "request.answered",
         method=request.method,
         route=route_of(request),
@@ -88,15 +95,6 @@ def _record(request: web.Request, status: int, refusal: str, seconds: float) -> 
         ms=round(seconds * 1000, 1),
         **app,
     )
-
-
-def refuse_public_metrics(request: web.Request) -> None:
-    """Serve ``/metrics`` to private networks only. Raises ``NOT_FOUND``."""
-    if request.path != "/metrics":
-        return
-    address = request[ADDRESS]
-    if not (isinstance(address, IPv4Address | IPv6Address) and (address.is_private or address.is_loopback)):
-        raise ServiceError(ErrorCode.NOT_FOUND)
 
 
 def _as_refusal(error: Exception, request: web.Request) -> ServiceError:

@@ -4,9 +4,12 @@ The secret is ``m = md5hex(utf8(password))``. One contract sends only this, so e
 users can log in through any contract. It is a wire encoding; auth-service stores argon2id over a keyed digest.
 """
 
+import gzip
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from importlib.resources import files
 
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164, parse, split
@@ -15,6 +18,13 @@ MIN_LENGTH = 6
 MAX_LENGTH = 128
 _PRINTABLE = re.compile(r"[ -~]*")
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
+
+
+class CommonPasswordError(ServiceError):
+    """The refusal of a new password that is among the most common ones: problem documents say so."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.PASSWORD_LENGTH, field="password")
 
 
 @dataclass(frozen=True)
@@ -41,12 +51,13 @@ class Password:
         """From its md5 hex if the text has that shape, otherwise from plain text."""
         return cls.from_md5(text) if _MD5.fullmatch(text) else cls.from_plain(text)
 
-    def accepted_for(self, number: E164 | None, *, shortest: int = MIN_LENGTH) -> str:
+    def accepted_for(self, number: E164 | None, common: Collection[str], *, shortest: int = MIN_LENGTH) -> str:
         """Check the rules for a *new* password and return its secret.
 
         Raises ``PASSWORD_CHARACTERS`` unless all characters are printable ASCII, and ``PASSWORD_LENGTH`` unless the
-        length is ``shortest`` to 128 and the password differs from the phone number. An md5 allows only the last
-        check. Without a number, auth-service makes that check, because it can read the number in the ticket.
+        length is ``shortest`` to 128, the password differs from the phone number, and its secret is not among the
+        ``common`` ones. An md5 allows only the last two checks. Without a number, auth-service compares it, because it
+        can read the number in the ticket.
         """
         if self.plain is not None:
             if not _PRINTABLE.fullmatch(self.plain):
@@ -55,6 +66,8 @@ class Password:
                 raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
         if number and (self._is_md5_of(number) or self._spells(number)):
             raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
+        if self.secret in common:
+            raise CommonPasswordError
         return self.secret
 
     def _is_md5_of(self, number: E164) -> bool:
@@ -66,6 +79,12 @@ class Password:
             return self.plain is not None and parse(self.plain, calling_code=code, served={code}) == number
         except ServiceError:
             return False
+
+
+def load_common_secrets() -> frozenset[str]:
+    """The secrets of the most common passwords, some 12,000. As secrets they are refused in plain text and as md5."""
+    packed = files("gateway").joinpath("common_passwords.txt.gz").read_bytes()
+    return frozenset(map(_md5_hex, gzip.decompress(packed).decode("ascii").splitlines()))
 
 
 def _md5_hex(text: str) -> str:

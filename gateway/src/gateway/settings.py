@@ -9,12 +9,12 @@ from gateway.http.app_keys import parse_app_keys
 from gateway.http.web_origins import parse_origin
 from shared.process.settings import (
     Environment,
-    HexKey,
     Keys,
     Networks,
     OnOff,
     ServiceUrl,
     Settings,
+    Tokens,
     Words,
     split_networks,
     split_words,
@@ -28,14 +28,18 @@ class GatewaySettings(Settings):
     Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
     ``APP_KEYS`` are the digests of keys for apps' own servers (``python -m gateway app-key``).
     ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are
-    the forms under ``/pages``; by default they are served in development only.
+    the forms under ``/pages``; by default they are served in development only. ``REFUSE_COMMON_PASSWORDS`` is about new
+    passwords only.
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
+    gateway_monitoring_port: int = Field(default=9080, ge=0, le=65535)
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     sms_url: ServiceUrl = "http://127.0.0.1:8082"
     contacts_url: ServiceUrl = "http://127.0.0.1:8083"
-    service_token: HexKey
+    gateway_to_auth_token: Tokens
+    gateway_to_sms_token: Tokens
+    gateway_to_contacts_token: Tokens
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
     dialects: Words = ()
@@ -43,6 +47,7 @@ class GatewaySettings(Settings):
     cors_origins: Words = ()
     app_keys: str = ""
     pages: OnOff | None = None
+    refuse_common_passwords: OnOff = OnOff.ON
 
     _words = field_validator("served_calling_codes", "dialects", "cors_origins", mode="before")(split_words)
 

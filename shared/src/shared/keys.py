@@ -1,4 +1,4 @@
-"""Key rings: a current key and older keys that are still accepted, so that a key can be replaced without downtime."""
+"""Key rings and tokens: a current one, and others that are accepted, so that one is replaced without downtime."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -34,6 +34,23 @@ class KeyRing:
     def secret(self) -> bytes:
         """The current key."""
         return self.by_id[self.current]
+
+
+MAX_TOKENS = 2
+"""A token and the one that replaces it."""
+
+
+def active_tokens(text: str) -> tuple[str, ...]:
+    """Parse ``new,old``: the first token is presented, all are accepted.
+
+    Raises ``ValueError``, without quoting the text, if one is empty or occurs twice, or if there are more than two.
+    """
+    tokens = tuple(token.strip() for token in text.split(","))
+    if not all(tokens) or len(tokens) > MAX_TOKENS:
+        raise ValueError("expected a token, or two that are separated by a comma")
+    if len(set(tokens)) != len(tokens):
+        raise ValueError("a token is listed twice")
+    return tokens
 
 
 def _split(item: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Phone numbers: parsing to E.164, keyed references and encryption for storage, and a mask for display."""
+"""Phone numbers: parsing to E.164, keyed references, and a mask for display."""
 
 import hmac
 import re
@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from typing import NewType
 
 from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
@@ -116,7 +115,7 @@ def mask(number: E164) -> str:
 
 
 class PhoneKeys:
-    """References of numbers for tables and events, and encryption of numbers for storage, under one secret key.
+    """References of numbers for tables and events, under one secret key. It opens nothing.
 
     A reference is the first 8 bytes of AES over the number as one 16-byte block. It is uniformly distributed, like a
     hash, and cannot be linked to a number without the key.
@@ -127,7 +126,6 @@ class PhoneKeys:
         # ECB of a single block is AES itself: a keyed permutation, not a mode for longer texts.
         self._reference = Cipher(AES(reference_key), ECB()).encryptor()  # noqa: S305
         self._mark_key = hmac.digest(secret, b"phone mark", "sha256")
-        self._seal = AESSIV(hmac.digest(secret, b"phone seal", "sha512"))
 
     def ref(self, number: E164) -> int:
         """The reference of a number as a signed 64-bit integer, PostgreSQL's ``bigint``."""
@@ -144,14 +142,6 @@ class PhoneKeys:
     def mark(self, number: E164) -> bytes:
         """A keyed mark of a number, for what must not be linked to its reference: 16 bytes that cannot be read back."""
         return hmac.digest(self._mark_key, number.encode(), "sha256")[:16]
-
-    def seal(self, number: E164) -> bytes:
-        """Encrypt a number with AES-SIV (RFC 5297). The same number always gives the same bytes."""
-        return self._seal.encrypt(number.encode(), None)
-
-    def open(self, sealed: bytes) -> E164:
-        """Decrypt a sealed number. Raises ``cryptography.exceptions.InvalidTag`` if it was changed."""
-        return E164(self._seal.decrypt(sealed, None).decode())
 
 
 def block(number: E164) -> bytes:

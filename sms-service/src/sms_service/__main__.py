@@ -1,9 +1,9 @@
-"""``python -m sms_service [worker | migrate | explain | preview | spending | audit]``. Alone it serves the API."""
+"""``python -m sms_service [worker | migrate | explain | preview | spending | audit | policy]``. Alone it serves."""
 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.internal_api.sms import Language
@@ -11,12 +11,16 @@ from shared.process import logs
 from shared.process.settings import load
 from sms_service.retention import MESSAGE_DAYS
 from sms_service.settings import (
-    AuditSettings,
+    AuditShowSettings,
+    AuditVerifySettings,
     ConfigSettings,
     DatabaseSettings,
     ExplainSettings,
+    MessageSettings,
+    PolicySettings,
     SmsSettings,
     SpendingSettings,
+    WorkerSettings,
 )
 
 if TYPE_CHECKING:
@@ -40,26 +44,26 @@ def serve(_: argparse.Namespace) -> None:
 
     from sms_service.app import create_api  # noqa: PLC0415
 
-    _run(create_api, settings, settings.sms_port, API)
+    _run(create_api(settings), settings, settings.sms_port, settings.sms_monitoring_port, API)
 
 
 def worker(_: argparse.Namespace) -> None:
     """Run the worker that sends messages."""
-    settings = load(SmsSettings, WORKER)
+    settings = load(WorkerSettings, WORKER)
     logs.configure(WORKER, settings.log_level)
     from sms_service.worker import create_worker  # noqa: PLC0415
 
-    _run(create_worker, settings, settings.sms_worker_port, WORKER)
+    _run(create_worker(settings), settings, None, settings.sms_worker_monitoring_port, WORKER)
 
 
-def _run(create: Callable[[SmsSettings], "Application"], settings: SmsSettings, port: int, name: str) -> None:
+def _run(app: "Application", settings: MessageSettings, port: int | None, monitoring_port: int, name: str) -> None:
     from shared.process import web  # noqa: PLC0415
 
-    app = create(settings)
     serving = web.serve(
         app,
         host=settings.bind_address,
         port=port,
+        monitoring_port=monitoring_port,
         keepalive_seconds=KEEPALIVE_SECONDS,
         withdraw_seconds=settings.withdraw_seconds,
     )
@@ -104,7 +108,7 @@ def spending(arguments: argparse.Namespace) -> None:
 
 def audit_verify(arguments: argparse.Namespace) -> None:
     """Verify the audit trail of codes."""
-    settings = load(AuditSettings, f"{API} audit")
+    settings = load(AuditVerifySettings, f"{API} audit")
     logs.configure(API, "warning", to=sys.stderr)
     from sms_service.audit_commands import command  # noqa: PLC0415
 
@@ -113,11 +117,19 @@ def audit_verify(arguments: argparse.Namespace) -> None:
 
 def audit_show(arguments: argparse.Namespace) -> None:
     """Print rows of the audit trail of codes."""
-    settings = load(AuditSettings, f"{API} audit")
+    settings = load(AuditShowSettings, f"{API} audit")
     logs.configure(API, "warning", to=sys.stderr)
     from sms_service.audit_commands import command  # noqa: PLC0415
 
     command.show_events(settings, arguments)
+
+
+def policy(arguments: argparse.Namespace) -> None:
+    """Show what the settings promise: guesses, the worst bill, look-ups, and what keeps an owner from a code."""
+    settings = load(PolicySettings, f"{API} policy")
+    from sms_service.policy import command  # noqa: PLC0415
+
+    command.print_policy(settings, arguments.dialect, as_json=arguments.json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,13 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parsers = {}
-    for command in (serve, worker, migrate, explain, preview, spending):
+    for command in (serve, worker, migrate, explain, preview, spending, policy):
         about = command.__doc__
         parsers[command] = commands.add_parser(command.__name__, help=about, description=about)
         parsers[command].set_defaults(run=command)
     _add_explain(parsers[explain])
     _add_preview(parsers[preview])
     _add_spending(parsers[spending])
+    _add_policy(parsers[policy])
     _add_audit(commands)
     parser.set_defaults(run=serve)
     parsed = parser.parse_args(arguments)
@@ -173,6 +186,17 @@ def _add_spending(parser: argparse.ArgumentParser) -> None:
     unblock = actions.add_parser("unblock", help="unblock a prefix, and forget its earlier blocks and traffic")
     unblock.add_argument("scope", metavar="SCOPE", help="as the command shows it, such as range:+861380013")
     parser.set_defaults(scope=None)
+
+
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument(
+        "--dialect",
+        action="append",
+        default=[],
+        metavar="NAME:COOLDOWN:CAP",
+        help="the rules of a contract, such as tel:60:3 (make policy passes those of the gateway)",
+    )
 
 
 def _number(text: str) -> str:

@@ -8,10 +8,9 @@ from functools import partial
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.internal_api.server import new_service
+from shared.internal_api.server import add_api, new_service
 from shared.process.health import CHECKS
 from sms_service.delivery import consumer
-from sms_service.explain.request import EXPLAIN_PATH
 from sms_service.receipts import api as receipts
 from sms_service.relay import open_relay
 from sms_service.settings import SmsSettings
@@ -22,20 +21,16 @@ from sms_service.verification.setup import counting_failures, provide_codes
 
 def create_api(settings: SmsSettings) -> web.Application:
     """The API process. Checking a code needs only PostgreSQL, so the process is ready with PostgreSQL alone."""
-    token = settings.service_token.get_secret_value()
-    operator_token = settings.operator_token.get_secret_value() if settings.operator_token else ""
-    app = new_service(
-        token, api.routes, body_bytes=receipts.MAX_BODY_BYTES, other_tokens={EXPLAIN_PATH: operator_token}
-    )
-    app.add_routes(receipts.routes)
-    if operator_token:
+    app = new_service(settings.principal_tokens, [api, receipts], body_bytes=receipts.MAX_BODY_BYTES)
+    if settings.operator_token:
         from sms_service.explain.setup import mount  # noqa: PLC0415  few installations need it
 
         mount(app, settings)
     if settings.is_development:
         from sms_service.inbox import api as inbox  # noqa: PLC0415  production has no inbox
 
-        inbox.mount(app, token)
+        add_api(app, inbox)
+        inbox.mount(app)
     app.cleanup_ctx.append(partial(_resources, settings))
     return app
 

@@ -27,6 +27,11 @@ class CodeDeriver:
         """The key for new verifications."""
         return self._keys.current
 
+    @property
+    def key_ids(self) -> frozenset[int]:
+        """The keys whose verifications have codes."""
+        return frozenset(self._keys.by_id)
+
     def code(self, key_id: int, verification_id: UUID, number: E164, purpose: Purpose) -> str:
         """The code. Raises ``LookupError`` if the key is no longer in the ring."""
         bound = verification_id.bytes + number.encode() + b"\0" + purpose.encode()

@@ -7,18 +7,22 @@ from typing import Self
 
 from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
+from shared.internal_api.principals import Principal
+from shared.keys import development_secret
 from shared.process.settings import (
     AmqpUrl,
+    CallerLimitSettings,
     Count,
     Environment,
     HexKey,
     Keys,
     Networks,
-    OnOff,
+    OperatorTokens,
     PostgresUrl,
     RedisUrl,
     ServiceUrl,
     Settings,
+    Tokens,
     split_networks,
 )
 from sms_service import config_loader
@@ -38,15 +42,21 @@ class ExplainSettings(DatabaseSettings):
     """For ``explain``: it has no key that makes codes and no sender."""
 
     phone_key: HexKey
-    service_token: HexKey
+    phone_seal_keys: Keys
+    sms_to_auth_token: Tokens
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
 
 
-class AuditSettings(DatabaseSettings):
-    """For ``audit``: the key of the references that rows have, and the keys that sealed them."""
+class AuditVerifySettings(DatabaseSettings):
+    """For ``audit verify``: the keys that sealed the rows."""
+
+    audit_keys: Keys
+
+
+class AuditShowSettings(DatabaseSettings):
+    """For ``audit show``: the key of the references that rows have."""
 
     phone_key: HexKey
-    audit_keys: Keys
 
 
 class ConfigSettings(Settings):
@@ -83,10 +93,9 @@ class SpendingSettings(DatabaseSettings, ConfigSettings):
     """For ``spending``: it has no key at all."""
 
 
-class CallerSettings(Settings):
+class CallerSettings(CallerLimitSettings):
     """The limits on callers (docs/operations/limits.md)."""
 
-    caller_limits: OnOff = OnOff.ON
     caller_allow_list: Networks = ()
     caller_sends_per_address_hour: Count = DEFAULT_LIMITS.address_sends.allowed
     caller_sends_per_network_hour: Count = DEFAULT_LIMITS.network_sends.allowed
@@ -104,11 +113,6 @@ class CallerSettings(Settings):
     caller_sends_per_user_hour: Count = DEFAULT_LIMITS.user_sends.allowed
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
-
-    @property
-    def limits_callers(self) -> bool:
-        """Whether requests are limited by where they come from."""
-        return self.caller_limits is OnOff.ON
 
     @property
     def caller_limit_values(self) -> CallerLimitValues | None:
@@ -132,36 +136,27 @@ class CallerSettings(Settings):
         )
 
 
-class SmsSettings(ExplainSettings, AuditSettings, SpendingSettings, CallerSettings):
-    """For the API and the delivery worker. Both read the same variables."""
+class PolicySettings(ConfigSettings, CallerSettings):
+    """For ``policy``: it has no key at all."""
 
-    sms_port: int = Field(default=8082, ge=1, le=65535)
-    sms_worker_port: int = Field(default=8084, ge=1, le=65535)
-    redis_url: RedisUrl
-    amqp_url: AmqpUrl
-    ticket_keys: Keys
-    code_keys: Keys
-    audit_days: int = Field(default=190, ge=30)
-    operator_token: SecretStr | None = Field(default=None, min_length=32)
-    inbox_url: str | None = None
-    reveal_codes: bool = False
-    master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
+
+class InboxSettings(ConfigSettings):
+    """The token with which the worker puts messages into the development inbox."""
+
+    worker_to_inbox_token: Tokens | None = None
 
     @property
-    def inbox_address(self) -> str:
-        """The address of the API process, which holds the development inbox."""
-        return (self.inbox_url or f"http://127.0.0.1:{self.sms_port}").rstrip("/")
+    def inbox_tokens(self) -> SecretStr:
+        """The token of the inbox. Production has no inbox, so it is the one secret with a default."""
+        return self.worker_to_inbox_token or SecretStr(development_secret("worker_to_inbox_token"))
 
-    @model_validator(mode="after")
-    def _refuse_development_switches_in_production(self) -> Self:
-        if self.is_development:
-            return self
-        if not self.limits_callers:
-            raise ValueError("CALLER_LIMITS is off: that is for development, unset it in production")
-        for name, switch in (("REVEAL_CODES", self.reveal_codes), ("MASTER_CODE", self.master_code)):
-            if switch:
-                raise ValueError(f"{name} is a switch for development: unset it in production")
-        return self
+
+class MessageSettings(SpendingSettings, InboxSettings):
+    """What the API and the delivery worker both need."""
+
+    amqp_url: AmqpUrl
+    code_keys: Keys
+    phone_seal_keys: Keys
 
     @model_validator(mode="after")
     def _spending_is_decided_in_production(self) -> Self:
@@ -172,8 +167,42 @@ class SmsSettings(ExplainSettings, AuditSettings, SpendingSettings, CallerSettin
             )
         return self
 
+
+class SmsSettings(ExplainSettings, MessageSettings, CallerSettings):
+    """For the API."""
+
+    sms_port: int = Field(default=8082, ge=1, le=65535)
+    sms_monitoring_port: int = Field(default=9082, ge=1, le=65535)
+    redis_url: RedisUrl
+    ticket_keys: Keys
+    gateway_to_sms_token: Tokens
+    operator_token: OperatorTokens | None = None
+    reveal_codes: bool = False
+    master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
+
+    @property
+    def principal_tokens(self) -> dict[Principal, SecretStr | None]:
+        """What each principal presents that may call the API."""
+        return {
+            Principal.GATEWAY: self.gateway_to_sms_token,
+            Principal.OPERATOR: self.operator_token,
+            Principal.SMS_WORKER: self.inbox_tokens if self.is_development else None,
+        }
+
     @model_validator(mode="after")
-    def _require_own_operator_token(self) -> Self:
-        if self.operator_token is not None and self.operator_token == self.service_token:
-            raise ValueError("OPERATOR_TOKEN is the same as SERVICE_TOKEN: generate a separate one")
+    def _refuse_development_switches_in_production(self) -> Self:
+        if self.is_development:
+            return self
+        for name, switch in (("REVEAL_CODES", self.reveal_codes), ("MASTER_CODE", self.master_code)):
+            if switch:
+                raise ValueError(f"{name} is a switch for development: unset it in production")
         return self
+
+
+class WorkerSettings(MessageSettings):
+    """For the delivery worker: it has no key of tickets, and no token that opens another service."""
+
+    sms_worker_monitoring_port: int = Field(default=9084, ge=1, le=65535)
+    audit_keys: Keys
+    audit_days: int = Field(default=190, ge=30)
+    inbox_url: ServiceUrl = "http://127.0.0.1:8082"

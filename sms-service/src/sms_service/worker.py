@@ -8,26 +8,26 @@ import structlog
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.process.health import CHECKS, add_health
+from shared.process.health import CHECKS, add_checks
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.erasure.setup import consume_erasures
 from sms_service.jobs import running_jobs
-from sms_service.keys import secrets_of
+from sms_service.keys import deriver_of, seal_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.relay import open_relay
 from sms_service.senders.opening import SenderResources
-from sms_service.settings import SmsSettings
+from sms_service.settings import WorkerSettings
 
 log = structlog.get_logger()
 
 
-def create_worker(settings: SmsSettings) -> web.Application:
-    """The process that delivers messages. Over HTTP it serves only health and metrics."""
+def create_worker(settings: WorkerSettings) -> web.Application:
+    """The process that delivers messages. It serves nothing but its monitoring port."""
     app = web.Application()
-    add_health(app)
+    add_checks(app)
     _warn_of_multi_segment_texts(settings)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
@@ -53,28 +53,28 @@ def create_worker(settings: SmsSettings) -> web.Application:
 
 
 async def _open_delivery(
-    settings: SmsSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
+    settings: WorkerSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
 ) -> Delivery:
-    secrets, config = secrets_of(settings), settings.sms_config
+    config = settings.sms_config
     ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     sender_resources = SenderResources(
-        inbox_url=settings.inbox_address,
-        service_token=settings.service_token.get_secret_value(),
+        inbox_url=settings.inbox_url,
+        inbox_tokens=settings.inbox_tokens,
         receipts_url=config.callback_url,
         apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
     )
     return Delivery(
         ledger,
         await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack),
-        secrets.deriver,
-        secrets.phones,
+        deriver_of(settings),
+        seal_of(settings),
         wake,
         texts=config.message_tables.composer,
         spending_guard=spending_guard,
     )
 
 
-def _warn_of_multi_segment_texts(settings: SmsSettings) -> None:
+def _warn_of_multi_segment_texts(settings: WorkerSettings) -> None:
     """Carriers bill each SMS segment, so the log names every text that needs more than one."""
     for where, context, segments in settings.sms_config.message_tables.multi_segment():
         log.warning(

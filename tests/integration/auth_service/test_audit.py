@@ -20,6 +20,7 @@ from support.auth import (
 )
 from support.commands import command
 from support.database import change_audit_rows
+from support.login_limits import LIMITS, fill
 
 from auth_service import audit_store
 from auth_service.audit import AUDIT_LOG, AuditEntry
@@ -186,15 +187,11 @@ async def not_logged_in(person: Person) -> None:
 
 
 async def log_in_limited(person: Person) -> None:
-    await person.auth.database.execute(
-        "insert into login_failures (bucket, failures, resets_at) "
-        "select 'network 203.0.113.0/24', 1000000, now() + interval '1 minute' on conflict (bucket) do update "
-        "set failures = excluded.failures, resets_at = excluded.resets_at"
-    )
+    await fill(person.auth, "203.0.113.9", person.number, LIMITS.failures_per_number)
     try:
         assert await refusal(person.log_in(person.secret)) is ErrorCode.CALLER_LIMIT
     finally:
-        await person.auth.database.execute("delete from login_failures")
+        await person.auth.database.execute("delete from login_limits")
 
 
 async def log_in_while_banned(person: Person) -> None:

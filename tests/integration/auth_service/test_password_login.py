@@ -2,54 +2,26 @@
 
 import asyncio
 import hmac
-from datetime import timedelta
 from ipaddress import ip_address, ip_network
 
 import argon2
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, serving
+from support.login_limits import LIMITS, age, counted, fill
 from support.patience import until_accepted
 
-from auth_service.passwords.failure_limits import FailureLimits
-from auth_service.passwords.failure_store import LoginFailureStore
 from auth_service.passwords.hasher import PasswordHasher
+from auth_service.passwords.login_limit_store import LoginLimitStore
 from auth_service.sessions.session_store import SessionStore
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LogInWithPassword, Resolve
 from shared.keys import KeyRing
 from shared.networks import RequestSource
-from shared.phone import E164, ref_hex
-
-LIMITS = FailureLimits(10, 300, 1_200, 3_000)
 
 
 def logging_in(number: str, secret: str, address: str) -> LogInWithPassword:
     return LogInWithPassword(phone=number, secret=secret, address=address, dialect="maitian")
-
-
-async def age_windows(auth: Auth, seconds: int) -> None:
-    """Let every window end this much earlier."""
-    past = timedelta(seconds=seconds)
-    await auth.database.execute("update login_failures set resets_at = resets_at - $1::interval", past)
-
-
-async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
-    """Count this many failed log-ins of a number from an address, without hashing."""
-    names = [
-        bucket.name for bucket in LIMITS.buckets(auth.phones.ref(E164(number)), RequestSource(ip_address(address)))
-    ]
-    await auth.database.execute(
-        "insert into login_failures select name, $2, now() + interval '10 minutes' from unnest($1::text[]) name",
-        names,
-        failures,
-    )
-
-
-async def failures(auth: Auth, number: str) -> int:
-    """The failures counted for a number, in all of its counters."""
-    counted = "select coalesce(sum(failures), 0) from login_failures where bucket like $1"
-    return int(await auth.database.fetchval(counted, f"number {ref_hex(auth.phones.ref(E164(number)))} %"))
 
 
 async def test_a_log_in_opens_a_session_of_its_own(auth: Auth) -> None:
@@ -135,23 +107,25 @@ async def test_ten_of_many_concurrent_guesses_are_checked(auth: Auth) -> None:
 
     checked = sum(error.code is ErrorCode.CREDENTIALS_REFUSED for error in refused)
     # Fewer if an answer was lost on a busy machine: its guess is repeated, and limited.
-    assert checked <= LIMITS.per_number
+    assert checked <= LIMITS.failures_per_number
     limited = [error for error in refused if error.code is ErrorCode.CALLER_LIMIT]
     assert len(limited) == len(refused) - checked
-    assert all(1 <= (error.retry_after or 0) <= 900 for error in limited)
+    assert all(1 <= (error.retry_after or 0) <= 90 for error in limited)
     assert (await auth.actions(number)).count("log_in_with_password.limited") >= len(limited)
-    assert (await auth.actions(number)).count("log_in_with_password.refused") <= LIMITS.per_number
+    assert (await auth.actions(number)).count("log_in_with_password.refused") <= LIMITS.failures_per_number
 
 
-async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postgres_url: str) -> None:
+async def test_guesses_that_race_to_fill_a_new_bucket_are_counted(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = LIMITS.buckets(auth.phones.ref(number), RequestSource(ip_address(fresh_address())))
+    buckets = LIMITS.failure_buckets(auth.phones.ref(number), RequestSource(ip_address(fresh_address())))
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool, auth.database.acquire() as other:
-        async with other.transaction():  # another process starts the window and has not committed yet
+        async with other.transaction():  # another process fills the new bucket and has not committed yet
             names = [bucket.name for bucket in buckets]
-            await other.execute("insert into login_failures select unnest($1::text[]), 9, now() + '15 minutes'", names)
-            waiting = [asyncio.create_task(LoginFailureStore(pool).start(number, buckets)) for _ in range(5)]
+            nine = [9 * bucket.interval for bucket in buckets]
+            add = "insert into login_limits select name, now() + nine from unnest($1::text[], $2::interval[]) as b (name, nine)"
+            await other.execute(add, names, nine)
+            waiting = [asyncio.create_task(LoginLimitStore(pool).start(number, buckets, None)) for _ in range(5)]
             await auth.wait_for_locks(5)
         checks = await asyncio.gather(*waiting)
 
@@ -161,29 +135,29 @@ async def test_guesses_that_race_to_start_a_window_are_counted(auth: Auth, postg
 async def test_the_owner_logs_in_from_another_network_while_a_guesser_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     user = await auth.register(number, secret)
-    await fill(auth, address, number, LIMITS.per_number)
+    await fill(auth, address, number, LIMITS.failures_per_number)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
     assert (await auth.log_in(number, secret)).account.user_id == user.account.user_id
 
 
-async def test_a_refusal_lasts_for_the_rest_of_the_window(auth: Auth) -> None:
+async def test_a_refusal_lasts_until_one_attempt_has_come_back(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, LIMITS.per_number)
+    await fill(auth, address, number, LIMITS.failures_per_number)
 
     with pytest.raises(ServiceError) as refused:
         await auth.log_in(number, secret, address)
-    await age_windows(auth, 601)
+    await age(auth, 91)
 
-    assert 590 <= (refused.value.retry_after or 0) <= 600
+    assert 80 <= (refused.value.retry_after or 0) <= 90
     assert (await auth.log_in(number, secret, address)).account.phone == number
 
 
 async def test_a_network_that_guesses_at_many_numbers_is_refused(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, fresh_number(), LIMITS.per_network)
+    await fill(auth, address, fresh_number(), LIMITS.failures.network)
 
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
 
@@ -191,24 +165,22 @@ async def test_a_network_that_guesses_at_many_numbers_is_refused(auth: Auth) -> 
 async def test_refused_attempts_at_one_number_do_not_use_up_the_limit_of_the_network(auth: Auth) -> None:
     victim, number, secret, address = fresh_number(), fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, victim, LIMITS.per_number)
+    await fill(auth, address, victim, LIMITS.failures_per_number)
 
-    for _ in range(LIMITS.per_network):
+    for _ in range(LIMITS.failures.network):
         assert await refusal(auth.log_in(victim, fresh_secret(), address)) is ErrorCode.CALLER_LIMIT
 
     assert (await auth.log_in(number, secret, address)).account.phone == number
 
 
-async def test_correct_passwords_never_use_up_a_limit(auth: Auth) -> None:
+async def test_correct_passwords_never_use_up_a_limit_on_failures(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
 
-    for _ in range(LIMITS.per_number + 2):
+    for _ in range(LIMITS.failures_per_number + 2):
         await auth.log_in(number, secret, address)
 
-    network = logging_in(number, secret, address).source.network
-    left = await auth.database.fetch("select failures from login_failures where bucket like $1", f"%{network}")
-    assert [row["failures"] for row in left] == [0, 0]
+    assert await counted(auth, number) == 0
 
 
 async def test_changing_networks_within_an_ipv6_site_does_not_evade_the_limit(auth: Auth) -> None:
@@ -236,29 +208,29 @@ async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fail
         patch.setattr(SessionStore, "open", fail)
         assert await refusal(auth.log_in(number, secret)) is ErrorCode.UNAVAILABLE
 
-    assert await failures(auth, number) == 0
+    assert await counted(auth, number) == 0
 
 
 async def test_a_refund_that_fails_is_made_later(auth: Auth, postgres_url: str) -> None:
     number = fresh_number()
-    buckets = LIMITS.buckets(auth.phones.ref(number), RequestSource(ip_address(fresh_address())))
+    buckets = LIMITS.failure_buckets(auth.phones.ref(number), RequestSource(ip_address(fresh_address())))
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        store = LoginFailureStore(pool)
-        checks = [await store.start(number, buckets) for _ in range(3)]
+        store = LoginLimitStore(pool)
+        checks = [await store.start(number, buckets, None) for _ in range(3)]
         async with auth.database.acquire() as other, other.transaction():
-            await other.execute("lock table login_failures in access exclusive mode")
+            await other.execute("lock table login_limits in access exclusive mode")
             await store.refund([*checks[0].counted, *checks[1].counted])
-        assert await failures(auth, number) == 6
+        assert await counted(auth, number) == 9
 
-        await store.start(number, buckets)
+        await store.start(number, buckets, None)
 
-    assert await failures(auth, number) == 4
+    assert await counted(auth, number) == 6
 
 
 async def test_limits_can_be_switched_off_for_development(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
-    await fill(auth, address, number, LIMITS.per_network)
+    await fill(auth, address, number, LIMITS.failures.network)
 
     async with serving(auth.settings.model_copy(update={"caller_limits": "off"})) as client:
         user = await client.call(LOG_IN_WITH_PASSWORD, logging_in(number, secret, address))
@@ -290,7 +262,7 @@ async def test_an_attempt_that_is_shed_does_not_count_as_a_failure(auth: Auth, m
 
     with monkeypatch.context() as patch:
         patch.setattr(PasswordHasher, "verify", shed)
-        for _ in range(LIMITS.per_number + 1):
+        for _ in range(LIMITS.failures_per_number + 1):
             assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
 
     assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED

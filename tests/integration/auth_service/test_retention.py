@@ -23,7 +23,7 @@ async def test_expired_rows_are_deleted_and_no_others(auth: Auth, postgres_url: 
     user = await auth.register(number, secret)
     user_id = user.account.user_id
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
-    await auth.database.execute("update login_failures set resets_at = now() - interval '1 second'")
+    await auth.database.execute("update login_limits set full_at = now() - interval '1 second'")
     await age(auth, "sessions", "expires_at", user_id, 31)
     await age(auth, "spent_tickets", "spent_at", user_id, 2)
     kept = await auth.log_in(number, secret)
@@ -37,19 +37,19 @@ async def test_expired_rows_are_deleted_and_no_others(auth: Auth, postgres_url: 
         for table in ("accounts", "sessions", "spent_tickets")
     }
     assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0}
-    assert await auth.database.fetchval("select count(*) from login_failures where resets_at < now()") == 0
+    assert await auth.database.fetchval("select count(*) from login_limits where full_at < now()") == 0
     assert await auth.session_of(kept.token) == kept.session_id
 
 
 async def test_batches_are_deleted_until_one_is_not_full(auth: Auth, postgres_url: str) -> None:
     await auth.database.execute(
-        "insert into login_failures select 'old ' || n, 1, now() - interval '1 day' from generate_series(1, 2500) n"
+        "insert into login_limits select 'old ' || n, now() - interval '1 day' from generate_series(1, 2500) n"
     )
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
         await delete_all_expired(RetentionStore(pool))
 
-    assert await auth.database.fetchval("select count(*) from login_failures where bucket like 'old %'") == 0
+    assert await auth.database.fetchval("select count(*) from login_limits where bucket like 'old %'") == 0
 
 
 async def test_a_refresh_token_is_deleted_thirty_days_after_its_use(auth: Auth, postgres_url: str) -> None:

@@ -161,7 +161,7 @@ async def test_an_erased_account_leaves_no_personal_data(auth: Auth) -> None:
     await auth.listener.of_user(user.account.user_id, 1, "auth.user.deleted.v1")
     personal = {number[3:], "Erasmus", "erase this motto", str(auth.phones.ref(number))}
     for (table,) in await auth.database.fetch("select tablename from pg_tables where schemaname = 'public'"):
-        if table in {"outbox", "login_failures"}:  # emptied by the relay, and within 15 minutes
+        if table in {"outbox", "login_limits"}:  # emptied by the relay, and within a day
             continue
         rows = "\n".join(str(tuple(row)) for row in await auth.database.fetch(f'select * from "{table}"'))
         assert [value for value in personal if value in rows] == [], table

@@ -14,6 +14,7 @@ import aiohttp
 import asyncpg
 import pytest
 from aiohttp import web
+from support.monitoring import with_monitoring
 
 from contacts_service.app import create_app
 from contacts_service.consumer import QUEUE
@@ -113,7 +114,7 @@ def settings(postgres_url: str, redis_url: str, amqp_url: str, database: str) ->
 @asynccontextmanager
 async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterator[str]:
     """A replica in this process; yields its address."""
-    runner = web.AppRunner(create_app(settings, queue=queue), access_log=None)
+    runner = web.AppRunner(with_monitoring(create_app(settings, queue=queue)), access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -124,11 +125,11 @@ async def replica(settings: ContactsSettings, queue: amqp.Queue) -> AsyncIterato
 
 
 def client_of(settings: ContactsSettings, address: str) -> AbstractAsyncContextManager[InternalClient]:
-    return internal_client(address, settings.service_token.get_secret_value())
+    return internal_client(address, settings.gateway_to_contacts_token)
 
 
 async def readiness(address: str) -> tuple[int, Any]:
-    async with aiohttp.ClientSession() as http, http.get(f"{address}/readyz") as response:
+    async with aiohttp.ClientSession() as http, http.get(f"{address}/monitoring/readyz") as response:
         return response.status, await response.json()
 
 
@@ -389,6 +390,6 @@ async def test_readiness_does_not_depend_on_the_broker(service: Service) -> None
     assert await readiness(service.address) == (200, {"ready": True, "checks": checks})
 
 
-async def test_calls_without_the_service_token_are_refused(service: Service) -> None:
+async def test_calls_without_a_token_are_refused(service: Service) -> None:
     async with aiohttp.ClientSession() as stranger, stranger.post(service.address + MATCH.path) as response:
         assert response.status == 401

@@ -122,7 +122,8 @@ async def test_rows_are_only_added(trail: Trail, role: str, statement: str) -> N
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="are only added"):
             await conn.execute(statement)
         await conn.execute("rollback to savepoint before")
-        await conn.execute("reset role; drop owned by audit_test; drop role audit_test" if role == "service" else "")
+        if role == "service":
+            await conn.execute("reset role; drop owned by audit_test; drop role audit_test")
     await trail.whole(2)
 
 

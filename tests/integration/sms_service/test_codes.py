@@ -1,14 +1,28 @@
 """The life of a code on a real PostgreSQL: when it is sent, when it can be sent again, and what it proves."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from support.sms import PHONES, TICKETS, Sms, asking, entering, fresh_number, looking_up, refusal, running, wrong
+from support.sms import (
+    PHONES,
+    TICKETS,
+    CountingDeriver,
+    Sms,
+    asking,
+    entering,
+    fresh_number,
+    looking_up,
+    refusal,
+    running,
+    wrong,
+)
 
 from shared.errors import ErrorCode
 from shared.internal_api.sms import CodeIssued, Purpose
+from shared.keys import KeyRing
 from shared.phone import E164, ref_hex
 
 
@@ -33,6 +47,18 @@ async def test_a_correct_code_gives_a_ticket_for_its_number_and_purpose(sms: Sms
     ticket = TICKETS.open(checked.ticket, Purpose.SIGN_UP, now=datetime.now(UTC))
     assert (ticket.verification_id, ticket.number) == (issued.verification_id, number)
     assert 590 <= checked.expires_in <= 600
+
+
+async def test_a_code_whose_key_was_removed_too_early_is_refused_like_one_that_cannot_be_used(sms: Sms) -> None:
+    number = fresh_number()
+    issued = await sms.codes().issue(asking(number))
+    later = replace(sms, deriver=CountingDeriver(KeyRing.parse(f"9:{'5c' * 32}")))
+
+    by_number = await refusal(later.codes().check(entering(number, issued.code)))
+    by_id = await refusal(later.codes().check(entering(None, issued.code, verification_id=issued.verification_id)))
+
+    assert {by_number.code, by_id.code} == {ErrorCode.CODE_REFUSED}
+    assert (await sms.codes().check(entering(number, issued.code))).ticket
 
 
 async def test_the_correct_code_gives_the_same_ticket_again_for_ten_minutes_in_calls_with_a_secret(sms: Sms) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from support.sms import KEYS, PHONES, Recorder, Sms, asking, fresh_number, process, running
+from support.sms import KEYS, PHONES, SEAL, Recorder, Sms, asking, fresh_number, process, running
 
 from shared.internal_api.sms import CodeIssued
 from shared.keys import KeyRing
@@ -260,7 +260,7 @@ async def test_a_message_whose_key_was_removed_fails_as_misconfigured(sms: Sms) 
     rotated = CodeDeriver(KeyRing.parse("2:" + "ab" * 32))
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, PHONES, lambda: None).deliver(message_id)
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, SEAL, lambda: None).deliver(message_id)
 
     assert sender.messages == []
     assert (await final(sms, message_id))[:2] == ("failed", "misconfigured")
@@ -271,7 +271,7 @@ async def test_codes_of_an_older_key_are_sent_unchanged(sms: Sms) -> None:
     ring = KeyRing.parse("2:" + "ab" * 32 + ",1:" + KEYS.secret.hex())
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), CodeDeriver(ring), PHONES, lambda: None).deliver(
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), CodeDeriver(ring), SEAL, lambda: None).deliver(
         message_id
     )
 

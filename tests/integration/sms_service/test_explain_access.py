@@ -16,6 +16,7 @@ import pytest
 import structlog
 from aiohttp.test_utils import TestServer
 from stack import ports
+from support.principals import strong_secret
 from support.sms import PHONES, Recorder, Sms, asking, fresh_database, fresh_number, process, refusal
 
 from shared.phone import E164, mask, ref_hex
@@ -141,13 +142,17 @@ async def test_a_report_by_id_does_not_show_the_number(operator: Operator) -> No
 
 
 async def test_the_command_needs_no_code_keys_and_names_the_key_that_it_needs(operator: Operator) -> None:
-    secrets = {"SERVICE_TOKEN": "ab" * 32, "ENVIRONMENT": "production"}
+    secrets = {
+        "SMS_TO_AUTH_TOKEN": strong_secret("token"),
+        "PHONE_SEAL_KEYS": f"1:{strong_secret('seal')}",
+        "ENVIRONMENT": "production",
+    }
     status, _, err = await operator.type("+8613800138000", **secrets)
     assert (status, err) == (
         2,
         "sms-service explain cannot start: PHONE_KEY is missing: a secret has no default outside development\n",
     )
-    status, out, _ = await operator.type("+8613800138000", PHONE_KEY="cd" * 32, **secrets)
+    status, out, _ = await operator.type("+8613800138000", PHONE_KEY=strong_secret("phone"), **secrets)
     assert (status, "No request for this number" in out) == (0, True)
 
 
@@ -167,13 +172,14 @@ async def test_an_operator_gets_the_same_report_over_http(operator: Operator) ->
 
 
 async def test_only_the_operator_token_opens_the_path_and_it_opens_no_other(operator: Operator) -> None:
-    services = operator.settings.service_token.get_secret_value()
-    for token in (None, "wrong", services, OPERATOR + "x"):
+    gateway = operator.settings.gateway_to_sms_token.get_secret_value()
+    for token in (None, "wrong", OPERATOR + "x"):
         status, body = await operator.post(token, {"phone": "13800138000"})
-        assert (status, body["code"]) == (401, "unauthenticated")
-    status, body = await operator.post(OPERATOR, {}, "/v1/codes/check")
-    assert (status, body["code"]) == (401, "unauthenticated")
-    assert (await operator.post(services, {}, "/v1/codes/check"))[0] == 400
+        assert (status, body["code"]) == (401, "unknown_token")
+    for token, path in ((gateway, "/v1/explain"), (OPERATOR, "/v1/codes/check")):
+        status, body = await operator.post(token, {}, path)
+        assert (status, body["code"]) == (403, "call_not_allowed")
+    assert (await operator.post(gateway, {}, "/v1/codes/check"))[0] == 400
 
 
 async def test_an_invalid_request_is_refused(operator: Operator) -> None:
@@ -202,11 +208,11 @@ async def test_without_an_operator_token_in_the_settings_the_path_does_not_exist
     operator: Operator, postgres_url: str, redis_url: str, amqp_url: str
 ) -> None:
     settings = settings_of(operator.sms.database, postgres_url, redis_url, amqp_url)
-    services = settings.service_token.get_secret_value()
+    gateway = settings.gateway_to_sms_token.get_secret_value()
     async with TestServer(create_api(settings)) as server:
         closed = Operator(operator.sms, settings, str(server.make_url("")).rstrip("/"), operator.browser)
-        for token in (None, OPERATOR, services):
-            assert (await closed.post(token, {"phone": "13800138000"}))[0] == 404
+        statuses = [(await closed.post(token, {"phone": "13800138000"}))[0] for token in (None, OPERATOR, gateway)]
+        assert statuses == [401, 401, 404]
 
 
 async def test_the_command_line_shows_its_commands() -> None:

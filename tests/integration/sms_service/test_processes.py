@@ -12,12 +12,25 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from support.sms import a_message, asking, entering, fresh_database, fresh_number, looking_up, refusal, wrong
+from pydantic import SecretStr
+from support.monitoring import with_monitoring
+from support.principals import EveryPrincipal, every_principal
+from support.sms import (
+    a_message,
+    asking,
+    entering,
+    fresh_database,
+    fresh_number,
+    looking_up,
+    refusal,
+    worker_settings,
+    wrong,
+)
 
 from shared import amqp
 from shared.errors import ErrorCode
 from shared.events.envelope import OutboxMessage, new_id
-from shared.internal_api.client import InternalClient, internal_client
+from shared.internal_api.client import internal_client
 from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE, CodeIssued, Purpose
 from shared.process.settings import Environment
 from sms_service import send_command
@@ -37,7 +50,7 @@ class Processes:
     settings: SmsSettings
     api: str
     worker: str
-    client: InternalClient
+    client: EveryPrincipal
     browser: aiohttp.ClientSession
     queue: amqp.Queue
 
@@ -50,7 +63,7 @@ class Processes:
 
 
 def serving(app: web.Application) -> TestServer:
-    return TestServer(app)
+    return TestServer(with_monitoring(app))
 
 
 def url(server: TestServer) -> str:
@@ -77,9 +90,8 @@ async def processes(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIt
         )
         stack.push_async_callback(_delete, amqp_url, queue)
         api = url(await stack.enter_async_context(serving(create_api(settings))))
-        worker_settings = settings.model_copy(update={"inbox_url": api})
-        worker = url(await stack.enter_async_context(serving(create_worker(worker_settings))))
-        peer = await stack.enter_async_context(internal_client(api, settings.service_token.get_secret_value()))
+        worker = url(await stack.enter_async_context(serving(create_worker(worker_settings(settings, api)))))
+        peer = await stack.enter_async_context(every_principal(api, settings.principal_tokens))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
         yield Processes(settings, api, worker, peer, browser, queue)
 
@@ -123,18 +135,18 @@ async def test_refusals_keep_their_seconds_on_the_wire(processes: Processes) -> 
         assert 50 <= (error.retry_after or 0) <= 60
 
 
-async def test_calls_without_the_service_token_are_refused(processes: Processes) -> None:
+async def test_calls_without_a_token_are_refused(processes: Processes) -> None:
     for path in (ISSUE_CODE.path, CHECK_CODE.path, ASK_STATUS.path, "/inbox/messages"):
         async with processes.browser.post(processes.api + path, data=b"{}") as response:
             assert response.status == 401
-            assert (await response.json(content_type=None))["code"] == "unauthenticated"
+            assert (await response.json(content_type=None))["code"] == "unknown_token"
 
 
 async def test_both_processes_report_that_they_are_ready(processes: Processes) -> None:
     for base, checks in ((processes.api, {"postgresql"}), (processes.worker, {"postgresql", "rabbitmq"})):
-        async with processes.browser.get(base + "/readyz") as response:
+        async with processes.browser.get(base + "/monitoring/readyz") as response:
             assert (await response.json())["checks"] == dict.fromkeys(checks, "ok")
-        async with processes.browser.get(base + "/livez") as response:
+        async with processes.browser.get(base + "/monitoring/livez") as response:
             assert response.status == 200
 
 
@@ -224,15 +236,15 @@ async def test_in_production_there_is_no_inbox(processes: Processes) -> None:
         for method, path in (("GET", ""), ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
             async with processes.browser.request(method, f"{url(server)}/inbox{path}") as response:
                 assert response.status == 404
-        async with internal_client(url(server), settings.service_token.get_secret_value()) as peer:
+        async with internal_client(url(server), settings.inbox_tokens) as peer:
             assert (await InboxSender(peer).send(a_message())).outcome is Outcome.MISCONFIGURED
 
 
 async def test_the_inbox_sender_reports_its_outcome(processes: Processes) -> None:
     assert (await InboxSender(processes.client).send(a_message())).outcome is Outcome.ACCEPTED
     async with (
-        internal_client(processes.api, "not the token") as stranger,
-        internal_client("http://127.0.0.1:1", "x") as unreachable,
+        internal_client(processes.api, SecretStr("not the token")) as stranger,
+        internal_client("http://127.0.0.1:1", SecretStr("x")) as unreachable,
     ):
         assert (await InboxSender(stranger).send(a_message())).outcome is Outcome.MISCONFIGURED
         assert (await InboxSender(unreachable).send(a_message())).outcome is Outcome.TRANSIENT

@@ -12,7 +12,8 @@ import aiohttp
 import asyncpg
 import pytest
 from aiohttp.test_utils import TestServer
-from support.sms import asking, entering, fresh_database, fresh_number
+from support.monitoring import with_monitoring
+from support.sms import asking, entering, fresh_database, fresh_number, worker_settings
 from support.spending import clear_of_the_edge
 
 from shared import amqp
@@ -87,9 +88,10 @@ async def test_the_budget_is_spent_to_the_end_and_then_requests_are_refused_with
     monkeypatch.setattr(logs, "configure", lambda *_, **__: None)
     async with AsyncExitStack() as stack:
         api = str((await stack.enter_async_context(TestServer(create_api(settings)))).make_url("")).rstrip("/")
-        worker_settings = settings.model_copy(update={"inbox_url": api})
-        worker = await stack.enter_async_context(TestServer(create_worker(worker_settings)))
-        peer = await stack.enter_async_context(internal_client(api, settings.service_token.get_secret_value()))
+        worker = await stack.enter_async_context(
+            TestServer(with_monitoring(create_worker(worker_settings(settings, api))))
+        )
+        peer = await stack.enter_async_context(internal_client(api, settings.gateway_to_sms_token))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
 
         for _ in range(3):
@@ -99,7 +101,7 @@ async def test_the_budget_is_spent_to_the_end_and_then_requests_are_refused_with
                 code = (await answer.json())["code"]
             assert (await peer.call(CHECK_CODE, entering(number, code))).ticket
         refused = await _refused(peer)
-        async with browser.get(worker.make_url("/metrics")) as answer:
+        async with browser.get(worker.make_url("/monitoring/metrics")) as answer:
             metrics = await answer.text()
         await asyncio.to_thread(main, ["spending"])
         with pytest.raises(SystemExit, match=r"To raise a budget, edit the settings file"):

@@ -6,11 +6,13 @@ import pytest
 
 from auth_service.passwords.hasher import Cost, PasswordCheck, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.passwords.hashing_slots import HashingSlot
 from shared.keys import KeyRing
 
 SECRET = "5f4dcc3b5aa765d61d8327deb882cf99"
 OTHER = "00000000000000000000000000000000"
 OLD, NEW = "1:" + "a1" * 32, "2:" + "b2" * 32
+SLOT = HashingSlot((), ends_at=float("inf"))
 CHEAP = Cost(memory_kib=64, passes=1)
 
 
@@ -22,7 +24,7 @@ def pool() -> Iterator[HashingPool]:
 
 
 async def test_a_hash_names_its_pepper_and_the_recommended_cost(pool: HashingPool) -> None:
-    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool).hash(SLOT, SECRET)
 
     assert password_hash.startswith("2$argon2id$v=19$m=19456,t=2,p=1$")
     assert SECRET not in password_hash
@@ -30,58 +32,60 @@ async def test_a_hash_names_its_pepper_and_the_recommended_cost(pool: HashingPoo
 
 async def test_only_the_correct_secret_matches(pool: HashingPool) -> None:
     passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
-    password_hash = await passwords.hash(SECRET)
+    password_hash = await passwords.hash(SLOT, SECRET)
 
-    assert await passwords.verify(password_hash, SECRET) == PasswordCheck(matches=True)
-    assert await passwords.verify(password_hash, OTHER) == PasswordCheck(matches=False)
+    assert await passwords.verify(SLOT, password_hash, SECRET) == PasswordCheck(matches=True)
+    assert await passwords.verify(SLOT, password_hash, OTHER) == PasswordCheck(matches=False)
 
 
 async def test_the_same_secret_never_gives_the_same_hash_twice(pool: HashingPool) -> None:
     passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
 
-    assert await passwords.hash(SECRET) != await passwords.hash(SECRET)
+    assert await passwords.hash(SLOT, SECRET) != await passwords.hash(SLOT, SECRET)
 
 
 async def test_without_its_pepper_a_hash_matches_no_secret(pool: HashingPool) -> None:
-    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SLOT, SECRET)
     other_hasher = PasswordHasher(KeyRing.parse("1:" + "c3" * 32), pool, CHEAP)
 
-    assert not (await other_hasher.verify(password_hash, SECRET)).matches
+    assert not (await other_hasher.verify(SLOT, password_hash, SECRET)).matches
 
 
 async def test_a_hash_with_an_older_pepper_matches_and_is_replaced(pool: HashingPool) -> None:
-    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SLOT, SECRET)
     passwords = PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
 
-    check = await passwords.verify(password_hash, SECRET)
+    check = await passwords.verify(SLOT, password_hash, SECRET)
 
     assert check.matches
     assert check.new_hash is not None
     assert check.new_hash.startswith("2$argon2id$")
-    assert await passwords.verify(check.new_hash, SECRET) == PasswordCheck(matches=True)
+    assert await passwords.verify(SLOT, check.new_hash, SECRET) == PasswordCheck(matches=True)
 
 
 async def test_a_wrong_secret_replaces_no_hash(pool: HashingPool) -> None:
-    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SLOT, SECRET)
 
     assert await PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP).verify(
-        password_hash, OTHER
+        SLOT, password_hash, OTHER
     ) == PasswordCheck(matches=False)
 
 
 async def test_a_hash_of_another_cost_is_replaced_by_one_of_the_current_cost(pool: HashingPool) -> None:
-    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).hash(SLOT, SECRET)
 
-    check = await PasswordHasher(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(password_hash, SECRET)
+    check = await PasswordHasher(KeyRing.parse(NEW), pool, Cost(memory_kib=128, passes=1)).verify(
+        SLOT, password_hash, SECRET
+    )
 
     assert check.new_hash is not None
     assert "$m=128,t=1,p=1$" in check.new_hash
 
 
 async def test_a_hash_whose_pepper_was_removed_matches_no_secret(pool: HashingPool) -> None:
-    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SECRET)
+    password_hash = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).hash(SLOT, SECRET)
 
-    assert await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).verify(password_hash, SECRET) == PasswordCheck(
+    assert await PasswordHasher(KeyRing.parse(NEW), pool, CHEAP).verify(SLOT, password_hash, SECRET) == PasswordCheck(
         matches=False
     )
 
@@ -94,7 +98,7 @@ async def test_without_a_hash_the_work_is_the_same_and_nothing_matches(
     real = passwords._verify
     monkeypatch.setattr(passwords, "_verify", lambda *args: (compared.append(args[0]), real(*args))[1])
 
-    assert await passwords.verify(None, SECRET) == PasswordCheck(matches=False)
+    assert await passwords.verify(SLOT, None, SECRET) == PasswordCheck(matches=False)
     assert [password_hash.rsplit("$", 2)[0] for password_hash in compared] == ["2$argon2id$v=19$m=64,t=1,p=1"]
 
 

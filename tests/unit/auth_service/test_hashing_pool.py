@@ -1,4 +1,4 @@
-"""The hashing threads: their priority, and the queue that sheds load."""
+"""The hashing threads: their priority, and how long the queue before them may be."""
 
 import asyncio
 import heapq
@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from auth_service.passwords.hashing_pool import (
+from auth_service.passwords.hashing_pool import NICENESS_STEP, HashingPool
+from auth_service.passwords.hashing_slots import (
     MAX_WAIT_SECONDS,
-    NICENESS_STEP,
     RETRY_AFTER,
-    HashingPool,
+    SLOTS_BESIDE_THREADS,
+    HashingSlot,
     QueueLimit,
 )
 from shared.errors import ErrorCode, ServiceError
 
 THREADS, SECONDS = 2, 120
+SHARE = ("site", "network", 1)
 
 
 class FixedLimit(QueueLimit):
     """A queue that is as long as its setting, however slow the jobs are."""
 
-    jobs = THREADS + 256  # type: ignore[assignment]
+    waiting = 256
 
 
 def served_per_second(limit: QueueLimit, offered: float, job_seconds: Callable[[float], float]) -> float:
@@ -34,7 +36,7 @@ def served_per_second(limit: QueueLimit, offered: float, job_seconds: Callable[[
         now = number / offered
         while jobs and jobs[0] <= now:
             heapq.heappop(jobs)
-        if len(jobs) >= limit.jobs:
+        if len(jobs) >= THREADS + limit.waiting:
             continue
         start, leaves = max(now, threads[0]), now + MAX_WAIT_SECONDS
         end = leaves
@@ -74,10 +76,10 @@ def test_a_queue_longer_than_the_wait_serves_no_one_just_above_capacity() -> Non
 
 def test_the_setting_limits_a_queue_of_fast_jobs_and_a_slow_job_leaves_the_threads_running() -> None:
     limit = QueueLimit(THREADS, 4)
-    assert limit.jobs == THREADS + 4
+    assert limit.waiting == 4
     for _ in range(100):
         limit.record(60.0)
-    assert THREADS <= limit.jobs <= THREADS + 1
+    assert 0 <= limit.waiting <= 1
 
 
 @pytest.fixture
@@ -88,17 +90,22 @@ def gate() -> Iterator[threading.Event]:
     gate.set()
 
 
+async def hash_in_slot(pool: HashingPool, job: Callable[..., object], *arguments: object) -> object:
+    async with pool.slot(SHARE) as slot:
+        return await pool.run(slot, job, *arguments)
+
+
 async def test_a_full_queue_sheds_and_says_when_to_retry(gate: threading.Event) -> None:
     pool = HashingPool(threads=1, queue=2)
-    waiting = [asyncio.create_task(pool.run(gate.wait)) for _ in range(3)]
+    waiting = [asyncio.create_task(hash_in_slot(pool, gate.wait)) for _ in range(1 + SLOTS_BESIDE_THREADS + 2)]
     await asyncio.sleep(0)
 
     with pytest.raises(ServiceError) as refusal:
-        await pool.run(gate.wait)
+        await hash_in_slot(pool, gate.wait)
 
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, RETRY_AFTER)
     gate.set()
-    assert await asyncio.gather(*waiting) == [True] * 3
+    assert await asyncio.gather(*waiting) == [True] * len(waiting)
     pool.close()
 
 
@@ -107,31 +114,54 @@ async def test_finished_jobs_leave_room_for_new_ones(gate: threading.Event) -> N
     gate.set()
 
     for _ in range(5):
-        assert await pool.run(gate.wait)
+        assert await hash_in_slot(pool, gate.wait)
     pool.close()
 
 
-async def test_a_job_that_waits_too_long_is_shed_and_never_runs(gate: threading.Event) -> None:
-    pool = HashingPool(threads=1, queue=8, max_wait_seconds=0.05)
-    finished = []
-    running = asyncio.create_task(pool.run(gate.wait))
+async def test_a_job_whose_slot_ends_first_is_shed_and_never_runs(gate: threading.Event) -> None:
+    pool = HashingPool(threads=1, queue=8)
+    finished: list[str] = []
+    running = asyncio.create_task(hash_in_slot(pool, gate.wait))
     await asyncio.sleep(0)
 
     with pytest.raises(ServiceError) as refusal:
-        await pool.run(finished.append, "late")
+        await pool.run(HashingSlot(SHARE, asyncio.get_running_loop().time() + 0.05), finished.append, "late")
 
-    assert refusal.value.code is ErrorCode.UNAVAILABLE
+    assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.UNAVAILABLE, RETRY_AFTER)
     gate.set()
-    await asyncio.gather(running, return_exceptions=True)
+    await running
     pool.close()
     assert finished == []
+
+
+async def test_of_those_with_a_slot_a_new_network_hashes_before_others_with_a_backlog(gate: threading.Event) -> None:
+    pool, first_gate = HashingPool(threads=1, queue=8), threading.Event()
+    hashed: list[str] = []
+
+    async def hash_for(network: str, job: Callable[..., object], *arguments: object) -> None:
+        async with pool.slot((network, network, 1)) as slot:
+            await pool.run(slot, job, *arguments)
+
+    first = asyncio.create_task(hash_for("flood", first_gate.wait))
+    second = asyncio.create_task(hash_for("flood", gate.wait))
+    third = asyncio.create_task(hash_for("flood", hashed.append, "flood"))
+    await asyncio.sleep(0)
+    first_gate.set()
+    await first  # the second runs, and the third waits
+    other = asyncio.create_task(hash_for("other", hashed.append, "other"))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(second, third, other)
+    pool.close()
+
+    assert hashed == ["other", "flood"]
 
 
 async def test_an_exception_of_a_job_reaches_its_caller() -> None:
     pool = HashingPool(threads=1, queue=1)
 
     with pytest.raises(ZeroDivisionError):
-        await pool.run(divmod, 1, 0)
+        await hash_in_slot(pool, divmod, 1, 0)
     pool.close()
 
 
@@ -140,7 +170,8 @@ async def test_the_threads_have_a_slightly_lower_priority_than_the_event_loop() 
     pool = HashingPool(threads=1, queue=1)
     loop_niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    thread_niceness = await pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    thread_niceness = await hash_in_slot(pool, lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
+    assert isinstance(thread_niceness, int)
     assert loop_niceness < thread_niceness <= loop_niceness + NICENESS_STEP
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == loop_niceness

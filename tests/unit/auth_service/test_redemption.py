@@ -16,6 +16,7 @@ from auth_service.clock import utc_now
 from auth_service.lifecycle.redemption import ConflictError, TicketRedemption, TicketState
 from auth_service.passwords.hasher import Cost, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.passwords.hashing_slots import HashingSlot
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.verifier import TicketVerifier
@@ -104,7 +105,9 @@ async def world() -> AsyncIterator[World]:
         created_at=NOW, updated_at=NOW, last_login_at=NOW, version=2,
     )  # fmt: skip
     context = ClientContext("maitian", "")
-    yield World(passwords, StoredAccount(account, await passwords.hash(NEW), NOW, NOW, context))
+    yield World(
+        passwords, StoredAccount(account, await passwords.hash(HashingSlot((), float("inf")), NEW), NOW, NOW, context)
+    )
     pool.close()
 
 

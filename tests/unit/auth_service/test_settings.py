@@ -4,17 +4,20 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from support.principals import strong_secret
 
 from auth_service.settings import AuthSettings
 
-SERVERS = {"postgres_url": "postgresql://app:hunter2@db/postgres", "amqp_url": "amqp://app:hunter2@mq/"}
+DATABASE_PASSWORD, BROKER_PASSWORD = strong_secret("database")[:32], strong_secret("broker")[:32]
+SERVERS = {
+    "postgres_url": f"postgresql://app:{DATABASE_PASSWORD}@db/postgres",
+    "amqp_url": f"amqp://app:{BROKER_PASSWORD}@mq/",
+}
+TOKENS = ("gateway_to_auth_token", "sms_to_auth_token", "contacts_to_auth_token")
+RINGS = ("ticket_keys", "password_peppers", "jwt_keys", "audit_keys")
 SECRETS = {
-    "service_token": "1a" * 32,
-    "ticket_keys": "1:" + "2b" * 32,
-    "password_peppers": "1:" + "3c" * 32,
-    "phone_key": "4d" * 32,
-    "jwt_keys": "1:" + "5e" * 32,
-    "audit_keys": "1:" + "6f" * 32,
+    **{name: strong_secret(name) for name in (*TOKENS, "phone_key")},
+    **{name: f"1:{strong_secret(name)}" for name in RINGS},
 }
 
 
@@ -65,5 +68,6 @@ def test_development_has_default_secrets_and_may_switch_limits_off() -> None:
 def test_no_secret_is_printed() -> None:
     shown = repr(settings(**SECRETS))
 
-    assert "hunter2" not in shown
+    assert DATABASE_PASSWORD not in shown
+    assert BROKER_PASSWORD not in shown
     assert not any(value[-32:] in shown for value in SECRETS.values())

@@ -5,10 +5,16 @@ import sys
 
 import pytest
 from pydantic import ValidationError
+from support.principals import strong_secret
 
 from contacts_service.settings import ContactsSettings
 
-SERVERS = {"postgres_url": "postgresql://h/p", "redis_url": "redis://h", "amqp_url": "amqp://h"}
+SERVERS = {
+    "postgres_url": f"postgresql://app:{strong_secret('postgres_url')}@h/p",
+    "redis_url": f"redis://app:{strong_secret('redis_url')}@h",
+    "amqp_url": f"amqp://app:{strong_secret('amqp_url')}@h",
+}
+SECRETS = {name: strong_secret(name) for name in ("gateway_to_contacts_token", "contacts_to_auth_token", "phone_key")}
 
 
 def test_development_needs_only_the_servers() -> None:
@@ -30,7 +36,7 @@ def test_calls_are_not_limited_while_caller_limits_are_off() -> None:
 
 def test_production_refuses_to_start_without_caller_limits() -> None:
     with pytest.raises(ValidationError, match="CALLER_LIMITS=off is a switch for development"):
-        ContactsSettings(caller_limits="off", service_token="1a" * 32, phone_key="2b" * 32, **SERVERS)
+        ContactsSettings(caller_limits="off", **SERVERS, **SECRETS)
 
 
 def test_the_served_calling_codes_are_a_list() -> None:
@@ -81,10 +87,9 @@ def test_the_error_names_a_missing_variable() -> None:
     assert "POSTGRES_URL" in process.stderr
 
 
-@pytest.mark.parametrize("missing", ["service_token", "phone_key"])
+@pytest.mark.parametrize("missing", SECRETS)
 def test_production_needs_every_secret(missing: str) -> None:
-    secrets = {"service_token": "1a" * 32, "phone_key": "2b" * 32}
-    ContactsSettings(**SERVERS, **secrets)
+    ContactsSettings(**SERVERS, **SECRETS)
 
     with pytest.raises(ValidationError, match=missing.upper()):
-        ContactsSettings(**SERVERS, **{name: value for name, value in secrets.items() if name != missing})
+        ContactsSettings(**SERVERS, **{name: value for name, value in SECRETS.items() if name != missing})

@@ -197,3 +197,11 @@ def test_the_token_of_a_body_is_found_without_parsing_it(body: str, media_type: 
 )
 def test_no_token_is_found_where_there_is_none(body: str, media_type: str) -> None:
     assert token_in(body.encode(), media_type, "token") is None
+
+
+def test_text_of_a_client_is_no_pattern() -> None:
+    """A boundary is text, although ``.`` and ``+`` mean something in a regular expression. So is a field's name."""
+    part = 'Content-Disposition: form-data; name="a"\r\n\r\n'
+    form = f"--a.+\r\n{part}1\r\n--abb\r\n2\r\n--a.+--\r\n"
+    assert parse_multipart(form.encode(), b"a.+", 10) == [("a", "1\r\n--abb\r\n2")]
+    assert token_in(b'{"token": "ab"}', "application/json", "t.ken") is None

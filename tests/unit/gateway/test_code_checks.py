@@ -97,6 +97,7 @@ def flows_of(sms: SmsService, *, registered: bool = False) -> Flows:
         contacts=AuthService(),
         seal_keys=KeyRing.parse("1:" + "a1" * 32),
         served_calling_codes=("86",),
+        refuse_common_passwords=False,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from pydantic import SecretStr
+from support.principals import strong_secret
 
 from gateway.app import create_app
 from gateway.dialects import register_page
@@ -117,12 +117,12 @@ async def test_without_a_page_the_root_of_the_pages_is_not_found() -> None:
 def test_pages_are_served_in_development_unless_the_setting_says_otherwise(
     environment: str, pages: str | None, served: bool
 ) -> None:
-    secret = SecretStr("ab" * 32)
+    tokens = {name: strong_secret(name) for name in GatewaySettings.secret_names() if name.endswith("_token")}
     gateway_settings = GatewaySettings(
         environment=environment,
         pages=pages,
-        service_token=secret,
-        sealed_number_keys=SecretStr("1:" + "cd" * 32),
+        **tokens,
+        sealed_number_keys=f"1:{strong_secret('sealed_number_keys')}",
         trusted_proxies="none",
     )
     assert gateway_settings.serves_pages is served

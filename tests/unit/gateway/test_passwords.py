@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from gateway.passwords import Password
+from gateway.passwords import CommonPasswordError, Password, load_common_secrets
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import E164
 
@@ -48,13 +48,13 @@ def test_a_text_that_is_no_md5_is_an_invalid_parameter(text: str) -> None:
 )
 def test_a_new_password_must_follow_the_rules(text: str, code: ErrorCode) -> None:
     with pytest.raises(ServiceError) as refusal:
-        Password.from_plain(text).accepted_for(NUMBER)
+        Password.from_plain(text).accepted_for(NUMBER, ())
     assert refusal.value.code is code
 
 
 @pytest.mark.parametrize("text", ["123456", "x" * 128, " ~!@#$%^&*()"])
 def test_printable_ascii_of_six_to_128_characters_is_accepted(text: str) -> None:
-    assert Password.from_plain(text).accepted_for(NUMBER) == digest(text)
+    assert Password.from_plain(text).accepted_for(NUMBER, ()) == digest(text)
 
 
 def test_the_repr_of_a_password_does_not_contain_it() -> None:
@@ -64,5 +64,30 @@ def test_the_repr_of_a_password_does_not_contain_it() -> None:
 @pytest.mark.parametrize("spelling", ["13800138000", "8613800138000", "+8613800138000"])
 def test_the_md5_of_the_users_own_number_is_refused(spelling: str) -> None:
     with pytest.raises(ServiceError) as refusal:
-        Password.from_md5(digest(spelling)).accepted_for(NUMBER)
+        Password.from_md5(digest(spelling)).accepted_for(NUMBER, ())
     assert refusal.value.code is ErrorCode.PASSWORD_LENGTH
+
+
+COMMON = load_common_secrets()
+
+
+@pytest.mark.parametrize("text", ["123456", "password", "5201314", "a123456", "qwertyuiop", "1234567890"])
+def test_a_common_password_is_refused_in_plain_text_and_as_md5(text: str) -> None:
+    for password in (Password.from_plain(text), Password.from_md5(digest(text)), Password.from_either(digest(text))):
+        with pytest.raises(CommonPasswordError) as refusal:
+            password.accepted_for(NUMBER, COMMON)
+        assert (refusal.value.code, refusal.value.field) == (ErrorCode.PASSWORD_LENGTH, "password")
+
+
+def test_the_md5_of_a_common_password_that_is_too_short_as_plain_text_is_refused() -> None:
+    for text in ("1", "1234", "12345", "qwert"):
+        with pytest.raises(CommonPasswordError):
+            Password.from_md5(digest(text)).accepted_for(NUMBER, COMMON)
+
+
+def test_a_password_that_is_not_common_is_accepted() -> None:
+    assert Password.from_plain("correct horse").accepted_for(NUMBER, COMMON) == digest("correct horse")
+
+
+def test_the_list_has_the_ten_thousand_most_common_passwords() -> None:
+    assert len(COMMON) >= 10_000

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gateway.http.body.errors import BodyError, BodyFault
-from gateway.http.problems import ACCEPT_LANGUAGE, BODY_DETAILS, MAX_TRIES_LEFT, TEXTS, problem
+from gateway.http.problems import ACCEPT_LANGUAGE, BODY_DETAILS, MAX_TRIES_LEFT, TEXTS, LogInLimitError, problem
+from gateway.passwords import CommonPasswordError
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.languages import language_for
 from sms_service.verification.limits import TRIES_PER_CODE
@@ -93,3 +94,15 @@ def test_a_body_that_cannot_be_read_is_explained_in_every_language(fault: BodyFa
     body = json.loads(response.body)
     assert (body["status"], body["code"]) == (400, "parameter_invalid")
     assert body["detail"] == BODY_DETAILS[language][fault]
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_a_limited_log_in_and_a_common_password_say_what_helps(language: str) -> None:
+    token = ACCEPT_LANGUAGE.set(language)
+    documents = [json.loads(problem(refusal).body) for refusal in (LogInLimitError(48), CommonPasswordError())]
+    plain = [json.loads(problem(ServiceError(ErrorCode(document["code"]))).body) for document in documents]
+    ACCEPT_LANGUAGE.reset(token)
+
+    assert [document["code"] for document in documents] == ["caller_limit", "password_length"]
+    assert documents[0]["retry_after"] == 48
+    assert all(document["detail"] != other["detail"] for document, other in zip(documents, plain, strict=True))

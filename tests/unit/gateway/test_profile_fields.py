@@ -14,6 +14,13 @@ def test_users_can_change_every_field_that_auth_service_can_change() -> None:
     assert requests.ChangeMe.model_fields.keys() == ChangeProfile.model_fields.keys() - NOT_PROFILE
 
 
+def test_a_change_of_the_profile_sets_no_other_field() -> None:
+    """What a client adds to the body is ignored, even if a column has that name."""
+    more = {"user_id": 1, "phone": "+8613800138000", "banned_at": None, "version": 9, "username": "x", "password": "x"}
+    change = requests.ChangeMe.model_validate({"nickname": "Ada"} | more)
+    assert change.model_dump(exclude_unset=True) == {"nickname": "Ada"}
+
+
 def test_users_see_every_field_that_they_can_change() -> None:
     """``Account`` in ``gateway.native.responses``."""
     assert requests.ChangeMe.model_fields.keys() - responses.Account.model_fields.keys() == set()

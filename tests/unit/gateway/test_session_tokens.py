@@ -1,10 +1,11 @@
 """The cookie ``session``, beside cookies that other applications set on the parent domain."""
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from gateway.http.session_tokens import cookies
+from gateway.http.session_tokens import SECURE_COOKIES, SESSION_SECONDS, add_token, cookies
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,17 @@ def test_every_cookie_that_may_hold_a_token_is_found(header: str, tokens: list[s
 def test_cookies_may_come_in_several_headers() -> None:
     headers = CIMultiDict([("Cookie", "a=1"), ("Cookie", "session=ours"), ("cookie", "session=theirs; b=2")])
     assert cookies(make_mocked_request("GET", "/", headers=headers)) == ["ours", "theirs"]
+
+
+@pytest.mark.parametrize("is_production", [True, False])
+def test_the_cookie_of_a_session_is_http_only_same_site_and_secure_in_production(is_production: bool) -> None:
+    app = web.Application()
+    app[SECURE_COOKIES] = is_production
+    response = web.Response()
+
+    add_token(make_mocked_request("POST", "/", app=app), response, "a-token")
+
+    cookie = response.cookies["session"]
+    assert (cookie.value, cookie["path"], cookie["domain"]) == ("a-token", "/", "")
+    assert (cookie["httponly"], cookie["samesite"], cookie["max-age"]) == (True, "Lax", str(SESSION_SECONDS))
+    assert bool(cookie["secure"]) is is_production

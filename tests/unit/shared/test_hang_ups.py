@@ -35,7 +35,9 @@ def apps() -> dict[str, web.Application]:
     gateway = web.Application(middlewares=[guard([], Callers.configured((), ""), WebOrigins((), []))])
     gateway.router.add_post("/gateway", read_all)
     gateway.router.add_post("/gateway/fail", fail)
-    return {"/internal": new_service("token", routes), "/gateway": gateway}
+    internal = new_service({}, [])
+    internal.add_routes(routes)
+    return {"/internal": internal, "/gateway": gateway}
 
 
 @pytest.fixture

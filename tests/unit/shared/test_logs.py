@@ -1,6 +1,20 @@
 """Private values never reach a log line."""
 
+import json
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
 from shared.process.logs import PRIVATE, drop_private, scrub_exception
+
+WRITES_LINES = """
+import logging
+import structlog
+from shared.process.logs import configure
+configure("gateway")
+structlog.get_logger().info("request.answered", route='/a"\\n{"event":"forged"}\\x1b[0m')
+logging.getLogger("a.library").error("refused\\nforged")
+"""
 
 
 def test_private_names_are_blanked() -> None:
@@ -28,3 +42,15 @@ def test_runs_of_six_digits_are_removed_from_a_traceback() -> None:
 def test_hex_ids_are_kept_even_if_they_contain_eleven_digits() -> None:
     ids = {"request_id": "a13800138000bcdef0123456", "trace_id": "4bf92f35b13800138000ce929d0e0e47"}
     assert drop_private(None, "", dict(ids)) == ids
+
+
+def test_a_log_line_is_one_line_of_json_in_utc() -> None:
+    """In a process of its own: logging is configured once for each. A value cannot begin a line of its own."""
+    written = subprocess.run([sys.executable, "-c", WRITES_LINES], check=True, capture_output=True)
+
+    ours, theirs = (json.loads(line) for line in written.stdout.splitlines())
+    assert written.stderr == b""
+    assert (ours["event"], ours["service"], ours["level"]) == ("request.answered", "gateway", "info")
+    assert ours["route"] == '/a"\n{"event":"forged"}\x1b[0m'
+    assert (theirs["event"], theirs["service"], theirs["level"]) == ("refused\nforged", "gateway", "error")
+    assert {datetime.fromisoformat(each["timestamp"]).utcoffset() for each in (ours, theirs)} == {timedelta(0)}

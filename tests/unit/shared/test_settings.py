@@ -4,19 +4,25 @@ from ipaddress import ip_network
 
 import pytest
 from pydantic import ValidationError, create_model
+from support.principals import strong_secret
 
 from gateway.settings import GatewaySettings
 from shared.keys import development_secret
 from shared.process.settings import AmqpUrl, PostgresUrl, RedisUrl, load
 
-SECRET = "ab" * 32
+SECRET = strong_secret("gateway_to_auth_token")
+OTHERS = {
+    "GATEWAY_TO_SMS_TOKEN": strong_secret("gateway_to_sms_token"),
+    "GATEWAY_TO_CONTACTS_TOKEN": strong_secret("gateway_to_contacts_token"),
+    "SEALED_NUMBER_KEYS": f"1:{strong_secret('sealed_number_keys')}",
+}
 
 
 @pytest.fixture(autouse=True)
 def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "ENVIRONMENT",
-        "SERVICE_TOKEN",
+        "GATEWAY_TO_AUTH_TOKEN",
         "REVEAL_CODES",
         "MASTER_CODE",
         "SERVED_CALLING_CODES",
@@ -24,30 +30,31 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "CORS_ORIGINS",
     ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SEALED_NUMBER_KEYS", f"1:{SECRET}")
+    for name, value in OTHERS.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
-        ({}, "SERVICE_TOKEN"),
-        ({"ENVIRONMENT": "production"}, "SERVICE_TOKEN"),
-        ({"SERVICE_TOKEN": "short"}, "SERVICE_TOKEN"),
-        ({"SERVICE_TOKEN": development_secret("service_token")}, "SERVICE_TOKEN"),
-        ({"SERVICE_TOKEN": development_secret("service_token").upper()}, "SERVICE_TOKEN"),
-        ({"SERVICE_TOKEN": development_secret("code_keys")}, "SERVICE_TOKEN"),
-        ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "https://auth.internal"}, "AUTH_URL"),
-        ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "http://auth.internal/base"}, "AUTH_URL"),
-        ({"SERVICE_TOKEN": SECRET, "AUTH_URL": "nonsense"}, "AUTH_URL"),
-        ({"SERVICE_TOKEN": SECRET, "DIALECTS": "maitian,klingon"}, "DIALECTS"),
-        ({"SERVICE_TOKEN": SECRET, "ENVIRONMENT": "staging"}, "ENVIRONMENT"),
-        ({"SERVICE_TOKEN": SECRET, "GATEWAY_PORT": "high"}, "GATEWAY_PORT"),
-        ({"SERVICE_TOKEN": SECRET, "SERVED_CALLING_CODES": "china"}, "SERVED_CALLING_CODES"),
-        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
-        ({"SERVICE_TOKEN": SECRET}, "TRUSTED_PROXIES"),
-        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES"),
-        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "none,10.0.0.0/8"}, "TRUSTED_PROXIES"),
-        ({"SERVICE_TOKEN": SECRET, "TRUSTED_PROXIES": "none", "CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+        ({}, "GATEWAY_TO_AUTH_TOKEN"),
+        ({"ENVIRONMENT": "production"}, "GATEWAY_TO_AUTH_TOKEN"),
+        ({"GATEWAY_TO_AUTH_TOKEN": "short"}, "GATEWAY_TO_AUTH_TOKEN"),
+        ({"GATEWAY_TO_AUTH_TOKEN": development_secret("gateway_to_auth_token")}, "GATEWAY_TO_AUTH_TOKEN"),
+        ({"GATEWAY_TO_AUTH_TOKEN": development_secret("gateway_to_auth_token").upper()}, "GATEWAY_TO_AUTH_TOKEN"),
+        ({"GATEWAY_TO_AUTH_TOKEN": development_secret("code_keys")}, "GATEWAY_TO_AUTH_TOKEN"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "AUTH_URL": "https://auth.internal"}, "AUTH_URL"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "AUTH_URL": "http://auth.internal/base"}, "AUTH_URL"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "AUTH_URL": "nonsense"}, "AUTH_URL"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "DIALECTS": "maitian,klingon"}, "DIALECTS"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "ENVIRONMENT": "staging"}, "ENVIRONMENT"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "GATEWAY_PORT": "high"}, "GATEWAY_PORT"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "SERVED_CALLING_CODES": "china"}, "SERVED_CALLING_CODES"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": "10.0.0.0/99"}, "TRUSTED_PROXIES"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET}, "TRUSTED_PROXIES"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": "none,10.0.0.0/8"}, "TRUSTED_PROXIES"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": "none", "CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
     ],
 )
 def test_a_wrong_setting_ends_the_process_with_one_line_that_names_the_variable(
@@ -69,8 +76,8 @@ def test_development_needs_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT", "development")
     monkeypatch.delenv("SEALED_NUMBER_KEYS")
     settings = load(GatewaySettings, "gateway")
-    assert settings.service_token.get_secret_value() == development_secret("service_token")
-    assert development_secret("service_token") not in repr(settings)
+    assert settings.gateway_to_auth_token.get_secret_value() == development_secret("gateway_to_auth_token")
+    assert development_secret("gateway_to_auth_token") not in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +130,7 @@ def test_all_missing_secrets_are_told_at_once(
 ) -> None:
     monkeypatch.setenv("SEALED_NUMBER_KEYS", "")
     assert refusal(capsys) == (
-        "gateway cannot start: SERVICE_TOKEN and SEALED_NUMBER_KEYS are missing: "
+        "gateway cannot start: GATEWAY_TO_AUTH_TOKEN and SEALED_NUMBER_KEYS are missing: "
         "a secret has no default outside development\n"
     )
 
@@ -198,7 +205,7 @@ def test_a_wrong_value_is_refused_in_plain_words(
 def test_production_starts_when_it_is_said_which_proxies_there_are(
     value: str, proxies: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SERVICE_TOKEN", SECRET)
+    monkeypatch.setenv("GATEWAY_TO_AUTH_TOKEN", SECRET)
     monkeypatch.setenv("TRUSTED_PROXIES", value)
     assert load(GatewaySettings, "gateway").trusted_proxies == proxies
 

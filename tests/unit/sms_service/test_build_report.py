@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.sms import PHONES
+from support.sms import PHONES, SEAL
 
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import Purpose
@@ -295,7 +295,7 @@ class FakeHistory:
         return NOTHING_SPENT
 
     async def explain(self, subject: E164 | UUID) -> Report:
-        return await Explainer(self, self, PHONES).explain(subject)
+        return await Explainer(self, self, PHONES, SEAL).explain(subject)
 
 
 async def test_a_report_has_the_newest_timelines_and_an_older_one_is_found_by_its_id() -> None:

@@ -71,7 +71,7 @@ def test_a_check_from_the_allow_list_has_no_source_network() -> None:
 def test_every_limit_is_a_setting_of_at_least_one() -> None:
     environ = {"ENVIRONMENT": "production"}
     assert CallerSettings.from_env(environ).caller_limit_values == DEFAULT_LIMITS
-    assert CallerSettings.from_env({**environ, "CALLER_LIMITS": "off"}).caller_limit_values is None
+    assert CallerSettings(environment="development", caller_limits="off").caller_limit_values is None
     names = [name.upper() for name in CallerSettings.model_fields if "_per_" in name]
     assert len(names) == 14
     for name in names:

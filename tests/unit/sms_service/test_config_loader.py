@@ -94,6 +94,19 @@ def test_a_valid_file_is_read_with_its_secrets_from_the_environment(file: Path) 
     assert "424242" not in repr(config)
 
 
+def test_a_credential_may_be_in_a_file(file: Path) -> None:
+    name, value = next((name, value) for name, value in ENVIRON.items() if value == "shh")
+    secret = file.with_name("secret")
+    secret.write_text(value + "\n")
+    file.write_text(GOOD)
+    others = {key: text for key, text in ENVIRON.items() if key != name}
+    main = read(file, {**others, f"{name}_FILE": str(secret)}, inbox_allowed=False).senders["main"]
+    assert isinstance(main, AliyunConfig)
+    assert main.access_key_secret.get_secret_value() == value
+    with pytest.raises(InvalidConfigError, match=f"{name} and {name}_FILE are both set"):
+        read(file, {**ENVIRON, f"{name}_FILE": str(secret)}, inbox_allowed=False)
+
+
 @pytest.mark.parametrize(
     ("purpose", "language", "expected"),
     [

@@ -16,7 +16,7 @@ from shared.process.settings import load
 from sms_service.config_loader import InvalidConfigError, SmsConfig, read
 from sms_service.messages.config import AutofillPart, MessageTables, SignaturePart, TextPart
 from sms_service.messages.templates import MessageContext
-from sms_service.settings import SmsSettings
+from sms_service.settings import WorkerSettings
 from sms_service.worker import create_worker
 
 PREFIXES = ["+", "+1", "+12", "+86"]
@@ -262,7 +262,7 @@ def test_the_worker_logs_once_each_text_that_takes_several_segments(
         monkeypatch.setenv(name, value)
 
     with capture_logs() as logs:
-        create_worker(load(SmsSettings, "sms-worker"))
+        create_worker(load(WorkerSettings, "sms-worker"))
 
     (warning,) = [line for line in logs if line["event"] == "text.segmented"]
     assert warning == {

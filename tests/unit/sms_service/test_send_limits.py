@@ -103,6 +103,24 @@ def test_a_dialect_counts_what_it_asked_for_itself() -> None:
     assert refused(own, asking()) is None
 
 
+def test_strangers_cannot_use_up_the_cap_of_a_dialect_for_the_owner_of_a_number() -> None:
+    by_strangers = [sent(hours=hours, network=f"stranger {hours}", dialect="tel") for hours in (9, 10, 11)]
+    by_owner = [sent(hours=hours, network=KNOWN, dialect="tel") for hours in (2, 3, 4)]
+    owner = asking(KNOWN, registered=True, dialect="tel", cap=3)
+    assert refused(by_strangers, owner) is None
+    assert refused(by_strangers + by_owner[:2], owner) is None
+    assert refused(by_strangers + by_owner, owner) == 20 * HOUR
+    assert refused(by_strangers, asking("another", registered=True, dialect="tel", cap=3)) == 13 * HOUR
+
+
+def test_strangers_cannot_use_up_the_cap_of_a_dialect_at_a_number_without_an_account() -> None:
+    by_strangers = [sent(hours=hours, network=f"stranger {hours}", dialect="tel") for hours in (9, 10, 11)]
+    own = [sent(hours=hours, network="honest", dialect="tel") for hours in (2, 3, 4)]
+    honest = asking("honest", dialect="tel", cap=3)
+    assert refused(by_strangers, honest) is None
+    assert refused(by_strangers + own, honest) == 20 * HOUR
+
+
 def test_no_dialect_can_raise_the_cap_above_ten() -> None:
     sends = [known(hours=hours) for hours in range(1, 11)]
     assert refused(sends, asking(KNOWN, registered=True, cap=50)) == 14 * HOUR

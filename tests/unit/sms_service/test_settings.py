@@ -6,18 +6,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from support.principals import strong_secret
 
-from shared.process.settings import load
-from sms_service.settings import DatabaseSettings, ExplainSettings, SmsSettings
+from shared.process.settings import Settings, load
+from sms_service.settings import DatabaseSettings, ExplainSettings, SmsSettings, SpendingSettings, WorkerSettings
 
-SERVERS = {"POSTGRES_URL": "postgresql://db", "REDIS_URL": "redis://cache", "AMQP_URL": "amqp://broker"}
+SERVERS = {
+    "POSTGRES_URL": f"postgresql://app:{strong_secret('postgres_url')}@db",
+    "REDIS_URL": f"redis://app:{strong_secret('redis_url')}@cache",
+    "AMQP_URL": f"amqp://app:{strong_secret('amqp_url')}@broker",
+}
 SECRETS = {
-    "SERVICE_TOKEN": "ab" * 32,
-    "TICKET_KEYS": "1:" + "cd" * 32,
-    "CODE_KEYS": "1:" + "ef" * 32,
-    "PHONE_KEY": "01" * 32,
-    "AUDIT_KEYS": "1:" + "23" * 32,
+    **{name: strong_secret(name) for name in ("GATEWAY_TO_SMS_TOKEN", "SMS_TO_AUTH_TOKEN", "PHONE_KEY")},
+    **{name: f"1:{strong_secret(name)}" for name in ("PHONE_SEAL_KEYS", "TICKET_KEYS", "CODE_KEYS")},
 }
 
 
@@ -41,22 +42,27 @@ def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in (SERVERS | {"ENVIRONMENT": "development", "SMS_PORT": "9000"}).items():
         monkeypatch.setenv(name, value)
     settings = load(SmsSettings, "sms-service")
-    assert settings.inbox_address == "http://127.0.0.1:9000"
-    assert settings.model_copy(update={"inbox_url": "http://sms:8082/"}).inbox_address == "http://sms:8082"
-    assert SECRETS["CODE_KEYS"] not in repr(settings)
+    assert (settings.sms_port, load(WorkerSettings, "sms-worker").inbox_url) == (9000, "http://127.0.0.1:8082")
+    assert settings.code_keys.get_secret_value() not in repr(settings)
 
 
-def test_the_operator_token_differs_from_the_service_token_and_is_long(refusal) -> None:
-    environ = SERVERS | SECRETS | {"ENVIRONMENT": "development"}
-    assert "OPERATOR_TOKEN is the same as SERVICE_TOKEN" in refusal(**environ, OPERATOR_TOKEN=SECRETS["SERVICE_TOKEN"])
-    error = refusal(**environ, OPERATOR_TOKEN="short-and-secret")
-    assert error.startswith("sms-service cannot start: OPERATOR_TOKEN: ")
-    assert "short-and-secret" not in error
+@pytest.mark.parametrize("token", ["short-and-secret", f"{strong_secret('operator')},short-and-secret"])
+def test_each_operator_token_is_long(refusal, token: str) -> None:
+    error = refusal(**SERVERS, **SECRETS, ENVIRONMENT="development", OPERATOR_TOKEN=token)
+    assert error == "sms-service cannot start: OPERATOR_TOKEN: a token needs at least 32 characters\n"
 
 
-def test_explain_needs_the_phone_key_and_no_key_that_makes_codes() -> None:
-    secrets = {name.upper() for name, field in ExplainSettings.model_fields.items() if field.annotation is SecretStr}
-    assert secrets == {"SERVICE_TOKEN", "PHONE_KEY"}
+@pytest.mark.parametrize(
+    ("model", "secrets"),
+    [
+        (ExplainSettings, {"SMS_TO_AUTH_TOKEN", "PHONE_KEY", "PHONE_SEAL_KEYS"}),
+        (WorkerSettings, {"PHONE_SEAL_KEYS", "CODE_KEYS", "AUDIT_KEYS"}),
+        (DatabaseSettings, set()),
+        (SpendingSettings, set()),
+    ],
+)
+def test_a_process_needs_no_secret_but_its_own(model: type[Settings], secrets: set[str]) -> None:
+    assert {name.upper() for name in model.secret_names()} == secrets
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -77,7 +83,7 @@ def test_a_missing_secret_is_named_in_production(refusal, name: str) -> None:
     assert f"cannot start: {name} is missing" in refusal(**SERVERS, **left)
 
 
-@pytest.mark.parametrize("name", ["CODE_KEYS", "TICKET_KEYS", "PHONE_KEY"])
+@pytest.mark.parametrize("name", ["CODE_KEYS", "TICKET_KEYS", "PHONE_KEY", "PHONE_SEAL_KEYS", "GATEWAY_TO_SMS_TOKEN"])
 def test_a_malformed_secret_is_named_and_not_shown(refusal, name: str) -> None:
     error = refusal(**(SERVERS | SECRETS | {"ENVIRONMENT": "development", name: "no-key-at-all"}))
     assert error.startswith(f"sms-service cannot start: {name}: ")
@@ -91,12 +97,12 @@ def test_production_needs_a_settings_file_of_senders(refusal) -> None:
 
 def test_callers_are_always_limited_in_production(refusal, tmp_path: Path) -> None:
     environ = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
-    assert "cannot start: CALLER_LIMITS is off" in refusal(**environ, CALLER_LIMITS="off")
+    assert "cannot start: CALLER_LIMITS=off is a switch for development" in refusal(**environ, CALLER_LIMITS="off")
 
 
 @pytest.mark.parametrize(("switch", "value"), [("MASTER_CODE", "909"), ("REVEAL_CODES", "1")])
 def test_switches_for_development_are_refused_in_production(refusal, tmp_path: Path, switch: str, value: str) -> None:
-    environ = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path)), "OWN_SECRET": "23" * 32}
+    environ = SERVERS | SECRETS | {"SMS_CONFIG_FILE": str(a_file(tmp_path, SPENDING_DECIDED)), "OWN_SECRET": "23" * 32}
     assert f"cannot start: {switch} is a switch for development" in refusal(**environ, **{switch: value})
 
 
@@ -114,6 +120,7 @@ def test_a_file_of_senders_is_read_and_the_inbox_stays_out_of_production(refusal
     assert f"{file}: line 1: senders.inbox: an inbox is for development" in error
 
 
+SPENDING_DECIDED = 'spending = "none"'
 PRODUCTION = SERVERS | SECRETS | {"OWN_SECRET": "23" * 32}
 
 
@@ -161,7 +168,7 @@ def a_file(folder: Path, first_line: str = "") -> Path:
 def test_a_command_that_only_shows_needs_no_key_and_no_server_that_it_does_not_call(
     words: list[str], needed: dict[str, str], shown: str, tmp_path: Path
 ) -> None:
-    alone = {"PATH": os.environ["PATH"], "SERVICE_TOKEN": SECRETS["SERVICE_TOKEN"], "OWN_SECRET": "23" * 32}
+    alone = {"PATH": os.environ["PATH"], "OWN_SECRET": "23" * 32}
     ran = subprocess.run(
         [sys.executable, "-m", "sms_service", *words],
         env=alone | needed | {"SMS_CONFIG_FILE": str(a_file(tmp_path))},
@@ -170,7 +177,3 @@ def test_a_command_that_only_shows_needs_no_key_and_no_server_that_it_does_not_c
         check=False,
     )
     assert shown in ran.stdout + ran.stderr
-
-
-def test_migrate_needs_no_key_that_makes_codes() -> None:
-    assert not {"code_keys", "ticket_keys", "phone_key"} & set(DatabaseSettings.model_fields)

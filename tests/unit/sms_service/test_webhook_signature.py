@@ -1,5 +1,7 @@
 """Signatures of Standard Webhooks: the published example is verified, and any change to it is not."""
 
+from itertools import pairwise
+
 import pytest
 
 from sms_service.senders.webhook_signature import ID, SIGNATURE, TIMESTAMP, WebhookKey
@@ -41,3 +43,11 @@ def test_a_changed_message_is_not_verified(change: dict[str, str]) -> None:
 @pytest.mark.parametrize("seconds", [301, -301])
 def test_a_timestamp_more_than_five_minutes_away_is_not_verified(seconds: int) -> None:
     assert not KEY.verifies(HEADERS, BODY, now=NOW + seconds)
+
+
+def test_while_the_secret_is_replaced_each_side_verifies_what_the_other_signs() -> None:
+    steps = [WebhookKey(secrets) for secrets in ("old", "old,new", "new,old", "new")]
+    for ours, theirs in pairwise(steps):
+        assert theirs.verifies(ours.headers("msg_1", BODY, now=NOW), BODY, now=NOW)
+        assert ours.verifies(theirs.headers("msg_1", BODY, now=NOW), BODY, now=NOW)
+    assert not steps[0].verifies(steps[3].headers("msg_1", BODY, now=NOW), BODY, now=NOW)

@@ -44,7 +44,8 @@ class PasswordReset:
             raise ServiceError(ErrorCode.NO_ACCOUNT)
         if state.account.is_banned:
             raise ServiceError(ErrorCode.ACCOUNT_BANNED)
-        password_hash = await self._passwords.hash(request.secret)
+        async with self._redemption.hashing_slot(request, ticket) as slot:
+            password_hash = await self._passwords.hash(slot, request.secret)
         session = NewSession(state.account.user_id, self._redemption.context_of(request))
         entry = self._redemption.entry(ticket, "succeeded", session.context, session.user_id)
         entry = replace(entry, session_id=session.session_id)

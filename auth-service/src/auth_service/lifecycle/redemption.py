@@ -7,6 +7,7 @@ it: it succeeds again only in the same network, for a minute and a few times.
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -18,6 +19,7 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
+from auth_service.passwords.hashing_slots import HashingSlot
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.redemption_lock import RedemptionLocks
 from auth_service.tickets.verifier import TicketVerifier
@@ -121,6 +123,10 @@ class TicketRedemption:
                 await self._audit.record(replace(entry, detail=refusal.code.value))
             raise
 
+    def hashing_slot(self, request: Request, ticket: Ticket) -> AbstractAsyncContextManager[HashingSlot]:
+        """A slot at the hashing threads for a block. Raises ``UNAVAILABLE``."""
+        return self._passwords.slot(request.source, self._phones.ref(ticket.number))
+
     def context_of(self, request: Request) -> ClientContext:
         """The app that sent the request, and its network."""
         return self._contexts.of(request)
@@ -149,14 +155,14 @@ class TicketRedemption:
             raise ServiceError(ErrorCode.CODE_REFUSED)
         state = await self._state(ticket, request)
         if state.account is None or state.account.account.version != lock.version:
-            await self._check_same_secret(state, request)
+            await self._check_same_secret(ticket, state, request)
         return await self._repeat(ticket, request, state)
 
     async def _redeem(self, ticket: Ticket, request: Request, fulfil: Fulfil) -> LoggedIn:
         for _ in range(MAX_ATTEMPTS):  # after a conflict the ticket is spent, or the number or the name is taken
             state = await self._state(ticket, request)
             if state.spent_by is not None:
-                await self._check_same_secret(state, request)
+                await self._check_same_secret(ticket, state, request)
                 return await self._repeat(ticket, request, state)
             if not state.accepts(ticket):
                 raise ServiceError(ErrorCode.CODE_REFUSED)
@@ -170,12 +176,14 @@ class TicketRedemption:
         name = request.name if isinstance(request, Register) else None
         return await self._repository.ticket_state(ticket.verification_id, ticket.number, name)
 
-    async def _check_same_secret(self, state: TicketState, request: Request) -> None:
+    async def _check_same_secret(self, ticket: Ticket, state: TicketState, request: Request) -> None:
         account = state.account
+        password_hash = account.password_hash if account else None
         if request.secret is None:
-            same = account is not None and account.password_hash is None
+            same = account is not None and password_hash is None
         else:
-            same = (await self._passwords.verify(account.password_hash if account else None, request.secret)).matches
+            async with self.hashing_slot(request, ticket) as slot:
+                same = (await self._passwords.verify(slot, password_hash, request.secret)).matches
         if not same:
             raise ServiceError(ErrorCode.CODE_REFUSED)
 

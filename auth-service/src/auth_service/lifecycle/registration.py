@@ -83,7 +83,7 @@ class Registration:
             raise ServiceError(ErrorCode.NUMBER_TAKEN)
         if state.name_taken:
             raise ServiceError(ErrorCode.NAME_TAKEN)
-        new = await self._new_account(request, ticket.number)
+        new = await self._new_account(request, ticket)
         session = NewSession(new.user_id, new.registered_with)
         entry = self._redemption.entry(ticket, "succeeded", session.context, new.user_id)
         messages = (
@@ -94,8 +94,13 @@ class Registration:
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
 
-    async def _new_account(self, request: Register, phone: E164) -> NewAccount:
-        password_hash = None if request.secret is None else await self._passwords.hash(request.secret)
+    async def _new_account(self, request: Register, ticket: Ticket) -> NewAccount:
+        password_hash = None
+        if request.secret is not None:
+            async with self._redemption.hashing_slot(request, ticket) as slot:
+                password_hash = await self._passwords.hash(slot, request.secret)
         user_id = new_user_id()
         nickname = request.nickname or f"{self._nickname_prefix}{user_id}"
-        return NewAccount(user_id, phone, password_hash, nickname, self._redemption.context_of(request), request.name)
+        return NewAccount(
+            user_id, ticket.number, password_hash, nickname, self._redemption.context_of(request), request.name
+        )

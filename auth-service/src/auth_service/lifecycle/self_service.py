@@ -11,7 +11,7 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import ERASED, AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
-from auth_service.passwords.model import StartedCheck
+from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.model import hash_token
 from shared.errors import ErrorCode, ServiceError
@@ -96,23 +96,23 @@ class SelfService:
         """
         phone_ref = self._phones.ref(E164(request.phone))
         context = self._contexts.of(request)
-        check = await self._password_check.start(E164(request.phone), phone_ref, request.source)
-        try:
-            return await self._replace_password(request, check, phone_ref, context)
-        except ServiceError as refusal:
-            if outcome := PASSWORD_OUTCOMES.get(refusal.code):
-                action, session_id = f"change_password.{outcome}", request.session_id
-                await self._audit.record(AuditEntry(action, phone_ref, context, request.user_id, session_id))
-            raise
+        async with self._password_check.start(E164(request.phone), phone_ref, request.source) as check:
+            try:
+                return await self._replace_password(request, check, phone_ref, context)
+            except ServiceError as refusal:
+                if outcome := PASSWORD_OUTCOMES.get(refusal.code):
+                    action, session_id = f"change_password.{outcome}", request.session_id
+                    await self._audit.record(AuditEntry(action, phone_ref, context, request.user_id, session_id))
+                raise
 
     async def _replace_password(
-        self, request: ChangePassword, check: StartedCheck, phone_ref: int, context: ClientContext
+        self, request: ChangePassword, check: RunningCheck, phone_ref: int, context: ClientContext
     ) -> Granted:
         account = (await self._password_check.verify(check, request.current)).account
         async with self._password_check.refund_on_error(check):
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
-            password_hash = await self._passwords.hash(request.secret)
+            password_hash = await self._passwords.hash(check.slot, request.secret)
             session_id = request.session_id
             entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id, session_id)
             tokens = self._new_tokens.new_chain(request.user_id, request.session_id)

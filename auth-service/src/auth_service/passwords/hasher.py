@@ -3,6 +3,7 @@
 import hmac
 import secrets
 from base64 import b64encode
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,7 +12,9 @@ from argon2.exceptions import VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION, hash_secret, verify_secret
 
 from auth_service.passwords.hashing_pool import HashingPool
+from auth_service.passwords.hashing_slots import HashingSlot, share_of
 from shared.keys import KeyRing
+from shared.networks import RequestSource
 
 log = structlog.get_logger()
 
@@ -50,20 +53,23 @@ class PasswordHasher:
         """A keyed digest of the secret, for comparing two secrets in memory. It is never stored."""
         return self._peppered(secret, self._peppers.current)
 
-    def require_room(self) -> None:
-        """Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full, before any other work is done."""
-        self._pool.require_room()
+    def slot(self, source: RequestSource, phone_ref: int) -> AbstractAsyncContextManager[HashingSlot]:
+        """A slot for a block that hashes for a request about this number: networks and accounts share them fairly.
 
-    async def hash(self, secret: str) -> str:
-        """The hash to store. Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full or slow."""
-        return await self._pool.run(self._hash, secret)
+        Raises ``ServiceError(UNAVAILABLE)`` when the queue of the network is full, and after too long a wait.
+        """
+        return self._pool.slot(share_of(source, phone_ref))
 
-    async def verify(self, password_hash: str | None, secret: str) -> PasswordCheck:
+    async def hash(self, slot: HashingSlot, secret: str) -> str:
+        """The hash to store. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends first."""
+        return await self._pool.run(slot, self._hash, secret)
+
+    async def verify(self, slot: HashingSlot, password_hash: str | None, secret: str) -> PasswordCheck:
         """Compare the secret with the stored hash. Without a hash the work and the time are the same.
 
-        Raises ``ServiceError(UNAVAILABLE)`` when the hashing queue is full or slow.
+        Raises ``ServiceError(UNAVAILABLE)`` when the slot ends first.
         """
-        return await self._pool.run(self._verify, password_hash or self._decoy_hash, secret)
+        return await self._pool.run(slot, self._verify, password_hash or self._decoy_hash, secret)
 
     def _hash(self, secret: str) -> str:
         pepper_id, parameters = self._peppers.current, self._parameters

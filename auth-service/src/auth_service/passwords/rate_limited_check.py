@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from auth_service.passwords.failure_limits import FailureLimits
 from auth_service.passwords.hasher import PasswordHasher
-from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck, VerifiedPassword
+from auth_service.passwords.login_limits import LoginLimits
+from auth_service.passwords.model import Bucket, CountedFailure, RunningCheck, StartedCheck, VerifiedPassword
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import RequestSource
 from shared.phone import E164
 
 
-class LoginFailureRepository(Protocol):
-    """The counters of failed log-ins."""
+class LoginLimitRepository(Protocol):
+    """The counters of log-ins."""
 
-    async def start(self, phone: E164, buckets: Sequence[Bucket]) -> StartedCheck:
-        """Count a failure in every bucket, unless one is full, and find the account of the number."""
+    async def start(self, phone: E164, buckets: Sequence[Bucket], known_network: int | None) -> StartedCheck:
+        """Count a failure in every bucket, unless a narrow one is full, and find the account of the number."""
 
     async def refund(self, counted: Sequence[CountedFailure]) -> None:
         """Subtract counted failures, now or later. Never raises ``UNAVAILABLE``."""
@@ -28,44 +28,59 @@ class LoginFailureRepository(Protocol):
 class RateLimitedCheck:
     """Checks passwords within the limits, if there are any: in development there may be none."""
 
-    def __init__(
-        self, repository: LoginFailureRepository, passwords: PasswordHasher, limits: FailureLimits | None
-    ) -> None:
+    def __init__(self, repository: LoginLimitRepository, passwords: PasswordHasher, limits: LoginLimits | None) -> None:
         self._repository = repository
         self._passwords = passwords
         self._limits = limits
 
-    async def start(self, phone: E164, phone_ref: int, source: RequestSource) -> StartedCheck:
-        """Count the attempt as a failure, and find the account of the number.
+    @asynccontextmanager
+    async def start(
+        self, phone: E164, phone_ref: int, source: RequestSource, known_network: int | None = None
+    ) -> AsyncIterator[RunningCheck]:
+        """Take a slot for the block, count the attempt as a failure, and find the account of the number.
 
-        Raises ``UNAVAILABLE`` when hashing is busy, before the database is asked: shedding load must cost little.
+        ``known_network`` is the reference of the request's network, if it has one. Raises ``UNAVAILABLE`` when hashing
+        is busy, before the database is asked: shedding load must cost little.
         """
-        self._passwords.require_room()
-        return await self._repository.start(phone, self._limits.buckets(phone_ref, source) if self._limits else ())
+        async with self._passwords.slot(source, phone_ref) as slot:
+            limits = self._limits
+            buckets = limits.failure_buckets(phone_ref, source) if limits else ()
+            started = await self._repository.start(phone, buckets, known_network)
+            successes = limits.success_buckets(phone_ref, source, is_known=started.is_known) if limits else ()
+            yield RunningCheck(started, slot, successes)
 
-    async def verify(self, check: StartedCheck, secret: str) -> VerifiedPassword:
+    async def verify(self, check: RunningCheck, secret: str) -> VerifiedPassword:
         """Compare the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (hashing is busy).
 
-        A number without an account is refused as a wrong password is, after the same work.
+        A number without an account is refused as a wrong password is, after the same work. While a wide bucket is full,
+        every password but a correct one from a known network is refused alike.
         """
-        if check.retry_after:
-            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=check.retry_after)
-        account = check.account
+        started = check.started
+        if started.retry_after:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=started.retry_after)
+        account = started.account
         async with self.refund_on_error(check):
-            result = await self._passwords.verify(account.password_hash if account else None, secret)
-        if account is None or not result.matches:
+            result = await self._passwords.verify(check.slot, account.password_hash if account else None, secret)
+        is_correct = account is not None and result.matches
+        if started.known_only and not (is_correct and started.is_known):
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=started.known_only)
+        if account is None or not is_correct:
             raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
         return VerifiedPassword(account, result.new_hash)
 
-    async def refund(self, check: StartedCheck) -> None:
+    async def refund(self, check: RunningCheck) -> None:
         """Subtract the failures that the check counted: the password was correct."""
-        await self._repository.refund(check.counted)
+        await self._repository.refund(check.started.counted)
 
     @asynccontextmanager
-    async def refund_on_error(self, check: StartedCheck) -> AsyncIterator[None]:
-        """Refund the check if the block raises a ``ServiceError``: that is not the fault of the password."""
+    async def refund_on_error(self, check: RunningCheck) -> AsyncIterator[None]:
+        """Refund the check if the block raises a ``ServiceError``: that is not the fault of the password.
+
+        ``CALLER_LIMIT`` stays counted: log-ins beyond the limit on correct ones soon cost no hashing.
+        """
         try:
             yield
-        except ServiceError:
-            await self.refund(check)
+        except ServiceError as error:
+            if error.code is not ErrorCode.CALLER_LIMIT:
+                await self.refund(check)
             raise

@@ -1,41 +1,52 @@
--- Count a failure in each bucket, unless one of them is full, and find the account of the number.
+-- Count a failure in each bucket, unless a narrow one is full, and find the account of the number.
+-- A bucket is a moment: when all that it allows is allowed again. Each failure moves it by one interval.
 -- Rows are locked in the order of their names, so two statements never wait for each other in a circle.
--- Full buckets are found before counting, so that a refused attempt counts nowhere and attempts at one number cannot
--- use up the limit of their network; and after it, for statements that inserted the same row at once.
+-- Full buckets are found before counting, so that an attempt that a narrow one refuses counts nowhere and attempts at
+-- one number cannot use up the limit of their network; and after it, for statements that inserted the same row at once.
+-- A full wide bucket counts nothing itself. A number is known to a network for 90 days, as known_network_store.py says.
 with limits as (
-    select bucket, max_failures
-    from unnest(:buckets::text[], :max_failures::int[]) as limits (bucket, max_failures)
-), locked_failures as (
-    select bucket, failures, resets_at
-    from login_failures
+    select bucket, each_takes, period, is_wide
+    from unnest(:buckets::text[], :intervals::interval[], :periods::interval[], :is_wide::bool[])
+        as limits (bucket, each_takes, period, is_wide)
+), locked_buckets as (
+    select bucket, full_at
+    from login_limits
     where bucket = any (:buckets::text[])
     order by bucket
     for update
 ), full_buckets as (
-    select resets_at
-    from locked_failures join limits using (bucket)
-    where failures >= max_failures and resets_at > now()
+    select bucket, is_wide, full_at + each_takes - period as free_at
+    from locked_buckets join limits using (bucket)
+    where full_at + each_takes > now() + period
 ), counted_failures as (
-    insert into login_failures as f (bucket, failures, resets_at)
-    select bucket, 1, now() + interval '15 minutes'
+    insert into login_limits as l (bucket, full_at)
+    select bucket, now() + each_takes
     from limits
-    where not exists (select from full_buckets)
+    where not exists (select from full_buckets where not is_wide)
+        and bucket not in (select bucket from full_buckets)
     order by bucket
-    on conflict (bucket) do update set
-        failures = case when f.resets_at > now() then f.failures + 1 else 1 end,
-        resets_at = case when f.resets_at > now() then f.resets_at else excluded.resets_at end
-    returning bucket, failures, resets_at
+    on conflict (bucket) do update set full_at = greatest(l.full_at, now()) + (excluded.full_at - now())
+    returning bucket, full_at
 ), exceeded_buckets as (
-    select resets_at
+    select is_wide, full_at - period as free_at
     from counted_failures join limits using (bucket)
-    where failures > max_failures
-), refused_until as (
-    select max(resets_at) as refused_until
-    from (select resets_at from full_buckets union all select resets_at from exceeded_buckets) as blocking_buckets
+    where full_at > now() + period
+), blocking_buckets as (
+    select is_wide, ceil(extract(epoch from free_at - now()))::int as seconds
+    from (select is_wide, free_at from full_buckets union all select is_wide, free_at from exceeded_buckets) as buckets
+), refusal as (
+    select
+        coalesce(max(seconds) filter (where not is_wide), 0) as retry_after,
+        coalesce(max(seconds) filter (where is_wide), 0) as known_only
+    from blocking_buckets
 )
 select
-    coalesce(ceil(extract(epoch from refused_until - now()))::int, 0) as retry_after,
+    retry_after, known_only,
     (select array_agg(bucket order by bucket) from counted_failures) as counted_buckets,
-    (select array_agg(resets_at order by bucket) from counted_failures) as counted_windows,
+    exists (
+        select from known_networks k
+        where k.user_id = a.user_id and k.network = :known_network::bigint
+            and k.proven_on > current_date - :known_days::int
+    ) as is_known,
     a.*
-from refused_until left join accounts a on a.phone = :phone
+from refusal left join accounts a on a.phone = :phone

@@ -1,13 +1,31 @@
 -- Open a session, with everything that belongs to it, in one transaction.
--- All of it depends on the first step, which writes nothing when the password or the number changed, or the account was
--- banned, since the account was read; or for a log-in with a ticket, when its tickets ended. That step locks the
--- account, so sessions of one user open one after another. A network that was proven today is not written again.
--- Failures are locked in the order of their names, as start_check.sql locks them.
-with opened_account as (
+-- First the log-in is counted in its buckets, as start_check.sql counts failures; nothing else is written when one of
+-- them is full. The rest depends on opened_account, which writes nothing when the password or the number changed, or
+-- the account was banned, since the account was read; or for a log-in with a ticket, when its tickets ended. That step
+-- locks the account, so sessions of one user open one after another. A network that was proven today is not written
+-- again. Rows of login_limits are locked in the order of their names: those of successes before the account, those of
+-- failures after it.
+with limits as (
+    select bucket, each_takes, period
+    from unnest(:success_buckets::text[], :success_intervals::interval[], :success_periods::interval[])
+        as limits (bucket, each_takes, period)
+), locked_buckets as (
+    select bucket, full_at from login_limits where bucket = any (:success_buckets::text[]) order by bucket for update
+), full_buckets as (
+    select full_at + each_takes - period as free_at
+    from locked_buckets join limits using (bucket)
+    where full_at + each_takes > now() + period
+), counted_successes as (
+    insert into login_limits as l (bucket, full_at)
+    select bucket, now() + each_takes from limits where not exists (select from full_buckets) order by bucket
+    on conflict (bucket) do update set full_at = greatest(l.full_at, now()) + (excluded.full_at - now())
+    returning bucket
+), opened_account as (
     update accounts
     set last_login_at = now(), password_hash = coalesce(:new_hash, password_hash)
     where user_id = :user_id and phone = :phone and password_changed_at = :password_changed_at and banned_at is null
         and tickets_valid_from = coalesce(:tickets_valid_from, tickets_valid_from)
+        and (select count(*) from counted_successes) = (select count(*) from limits)
     returning *
 ), new_session as (
     insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
@@ -35,15 +53,16 @@ with opened_account as (
     from opened_account,
         unnest(:message_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[]) as message
 ), refunded_failures as (
-    select f.bucket
-    from login_failures f
-    join unnest(:counted_buckets::text[], :counted_windows::timestamptz[]) as counted (bucket, resets_at)
-        using (bucket, resets_at)
+    select l.bucket, counted.each_takes
+    from login_limits l
+    join unnest(:counted_buckets::text[], :counted_intervals::interval[]) as counted (bucket, each_takes) using (bucket)
     where exists (select from opened_account)
-    order by f.bucket
-    for update of f
+    order by l.bucket
+    for update of l
 ), refund as (
-    update login_failures f set failures = greatest(f.failures - 1, 0)
-    from refunded_failures where f.bucket = refunded_failures.bucket
+    update login_limits l set full_at = l.full_at - refunded_failures.each_takes
+    from refunded_failures where l.bucket = refunded_failures.bucket
+), refusal as (
+    select ceil(extract(epoch from max(free_at) - now()))::int as retry_after from full_buckets
 )
-select a.* from opened_account a
+select retry_after, a.* from refusal left join opened_account a on true

@@ -4,7 +4,7 @@ from typing import Final
 
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
-from auth_service.passwords.model import StartedCheck
+from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.session_opener import SessionOpener
 from shared.errors import ErrorCode, ServiceError
@@ -46,16 +46,15 @@ class PasswordLogin:
         phone = E164(request.phone)
         phone_ref = self._phones.ref(phone)
         context = self._contexts.of(request)
-        check = await self._password_check.start(phone, phone_ref, request.source)
-        try:
-            return await self._open(request.secret, check, phone_ref, context)
-        except ServiceError as refusal:
-            if action := OUTCOMES.get(refusal.code):
-                user_id = check.account.user_id if check.account else None
-                await self._audit.record(AuditEntry(action, phone_ref, context, user_id))
-            raise
+        async with self._password_check.start(phone, phone_ref, request.source, context.known_network) as check:
+            try:
+                return await self._open(request.secret, check, phone_ref, context)
+            except ServiceError as refusal:
+                if action := OUTCOMES.get(refusal.code):
+                    await self._audit.record(AuditEntry(action, phone_ref, context, check.user_id))
+                raise
 
-    async def _open(self, secret: str, check: StartedCheck, phone_ref: int, context: ClientContext) -> LoggedIn:
+    async def _open(self, secret: str, check: RunningCheck, phone_ref: int, context: ClientContext) -> LoggedIn:
         verified = await self._password_check.verify(check, secret)
         account = verified.account
         async with self._password_check.refund_on_error(check):
@@ -67,5 +66,6 @@ class PasswordLogin:
                 cause=CAUSE,
                 refuse_with=ErrorCode.CREDENTIALS_REFUSED,
                 new_hash=verified.new_hash,
-                counted=check.counted,
+                counted=check.started.counted,
+                success_buckets=check.success_buckets,
             )

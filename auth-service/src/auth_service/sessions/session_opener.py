@@ -7,7 +7,7 @@ import structlog
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
-from auth_service.passwords.model import CountedFailure
+from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import NewSession
 from shared.errors import ErrorCode, ServiceError
@@ -30,9 +30,12 @@ class SessionRepository(Protocol):
         *,
         new_hash: str | None = None,
         counted: Sequence[CountedFailure] = (),
+        success_buckets: Sequence[Bucket] = (),
         with_ticket: bool = False,
     ) -> Account | None:
         """Write the session with its audit entry and message, and refund ``counted``, in one transaction.
+
+        It is counted in ``success_buckets``. Raises ``CALLER_LIMIT``, and writes nothing, when one of them is full.
 
         The network of the entry is known to the account from then on. None, and nothing written, when the password, the
         number or the ban changed since ``account`` was read, or with a ticket, when tickets ended. ``new_hash``
@@ -55,11 +58,20 @@ class SessionOpener:
         refuse_with: ErrorCode,
         new_hash: str | None = None,
         counted: Sequence[CountedFailure] = (),
+        success_buckets: Sequence[Bucket] = (),
     ) -> LoggedIn:
-        """The account with its new session. Raises ``refuse_with``, ``UNAVAILABLE``."""
+        """The account with its new session. Raises ``refuse_with``, ``CALLER_LIMIT``, ``UNAVAILABLE``."""
         session = NewSession(account.user_id, entry.context)
         message = events.session_opened(session, cause)
-        opened = await self._repository.open(account, session, entry, message, new_hash=new_hash, counted=counted)
+        opened = await self._repository.open(
+            account,
+            session,
+            entry,
+            message,
+            new_hash=new_hash,
+            counted=counted,
+            success_buckets=success_buckets,
+        )
         return _logged_in(session, opened, cause, refuse_with)
 
     async def open_with_ticket(self, account: StoredAccount, entry: AuditEntry, *, cause: OpenedCause) -> LoggedIn:

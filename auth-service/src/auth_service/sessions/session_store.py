@@ -7,10 +7,11 @@ from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
 from auth_service.accounts.known_network_store import MAX_NETWORKS
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import SESSION_ENDED, AuditEntry
-from auth_service.passwords.model import CountedFailure
+from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import EndedSession, NewSession
 from shared import outbox
+from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
 from shared.events.words import RevokedCause
 from shared.internal_api.auth import Account, LivingSession, Resolved
@@ -102,9 +103,13 @@ class SessionStore:
         *,
         new_hash: str | None = None,
         counted: Sequence[CountedFailure] = (),
+        success_buckets: Sequence[Bucket] = (),
         with_ticket: bool = False,
     ) -> Account | None:
-        """Write the session with all that belongs to it; None when password, number or ban changed meanwhile."""
+        """Write the session with all that belongs to it; None when password, number or ban changed meanwhile.
+
+        Raises ``CALLER_LIMIT`` when a bucket of successes is full.
+        """
         arguments = OPEN_SESSION.arguments(
             user_id=account.user_id,
             phone=account.account.phone,
@@ -113,12 +118,18 @@ class SessionStore:
             max_other_networks=MAX_NETWORKS - 1,
             new_hash=new_hash,
             counted_buckets=[failure.bucket for failure in counted],
-            counted_windows=[failure.resets_at for failure in counted],
+            counted_intervals=[failure.interval for failure in counted],
+            success_buckets=[bucket.name for bucket in success_buckets],
+            success_intervals=[bucket.interval for bucket in success_buckets],
+            success_periods=[bucket.period for bucket in success_buckets],
             **session_arguments(session, entry, [message]),
         )
         async with transaction(self._pool) as conn:
             row = await conn.fetchrow(OPEN_SESSION.text, *arguments)
-            if row is None:
+            assert row is not None  # noqa: S101  an aggregate has exactly one row
+            if row["retry_after"] is not None:
+                raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=row["retry_after"])
+            if row["user_id"] is None:
                 return None
             await _end_oldest(conn, session)
         self._wake()

@@ -27,7 +27,7 @@ class ReconciliationSettings(Protocol):
     @property
     def auth_url(self) -> str: ...
     @property
-    def service_token(self) -> SecretStr: ...
+    def contacts_to_auth_token(self) -> SecretStr: ...
     @property
     def directory_check_seconds(self) -> int: ...
     @property
@@ -42,7 +42,7 @@ async def reconciling(settings: ReconciliationSettings, pool: Pool, consumer: Co
         yield
         return
     lease = RoundLeaseStore(pool, new_id(), hold_seconds=settle + HOLD_SECONDS, interval_seconds=interval)
-    async with internal_client(settings.auth_url, settings.service_token.get_secret_value()) as auth:
+    async with internal_client(settings.auth_url, settings.contacts_to_auth_token) as auth:
         reconciler = Reconciler(
             ReconciliationStore(pool),
             AuthAccounts(auth),

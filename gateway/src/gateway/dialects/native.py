@@ -14,7 +14,7 @@ from gateway.flows import refusals
 from gateway.flows.tokens import NewSession
 from gateway.http import discovery
 from gateway.http.operations import Routes
-from gateway.http.problems import Problem, problem
+from gateway.http.problems import LogInLimitError, Problem, problem
 from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters
 from gateway.http.responses import json_response
 from gateway.native.fields import FIELDS
@@ -212,7 +212,12 @@ async def _log_in(request: web.Request, fields: LogInWithPassword | LogInWithTic
     if isinstance(fields, LogInWithTicket):
         return await flows(request).tokens.log_in_with_code(caller, fields.ticket)
     number = flows(request).numbers.parse(fields.phone)
-    return await flows(request).tokens.log_in_with_password(caller, number, Password.from_plain(fields.password))
+    try:
+        return await flows(request).tokens.log_in_with_password(caller, number, Password.from_plain(fields.password))
+    except ServiceError as error:
+        if error.code is ErrorCode.CALLER_LIMIT:
+            raise LogInLimitError(error.retry_after) from error
+        raise
 
 
 async def _set_password(request: web.Request, fields: ChangePassword | ResetPassword) -> Granted:

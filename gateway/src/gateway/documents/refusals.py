@@ -34,7 +34,7 @@ CAUSES: dict[ErrorCode, str] = {
     ErrorCode.PARAMETER_INVALID: "A parameter or the request body is malformed.",
     ErrorCode.NUMBER_REFUSED: "The number is invalid, or its country is not served.",
     ErrorCode.PASSWORD_CHARACTERS: "The password contains characters other than printable ASCII.",
-    ErrorCode.PASSWORD_LENGTH: "The password is too short, too long, or the phone number.",
+    ErrorCode.PASSWORD_LENGTH: "The password is too short, too long, too common, or the phone number.",
     ErrorCode.NUMBER_TAKEN: "The number already has an account.",
     ErrorCode.NAME_TAKEN: "The name is already in use.",
     ErrorCode.NO_ACCOUNT: "The number has no account.",

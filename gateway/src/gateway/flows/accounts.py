@@ -18,19 +18,21 @@ class AccountFlows:
 
     async def register(self, caller: Caller, number: E164, password: Password, ticket: str) -> LoggedIn:
         """Register a number with the ticket that ``codes.check_before_registration`` returned."""
-        return await self._register(caller, number, password.accepted_for(number), ticket)
+        return await self._register(
+            caller, number, password.accepted_for(number, self._services.common_secrets), ticket
+        )
 
     async def register_with_code(
         self, caller: Caller, number: E164, password: Password, code: str, *, name: str | None = None
     ) -> LoggedIn:
         """Check the code and register the number in one call."""
-        secret = password.accepted_for(number)
+        secret = password.accepted_for(number, self._services.common_secrets)
         checked = await self._codes.check(caller, Purpose.SIGN_UP, code, number, with_secret=True)
         return await self._register(caller, number, secret, checked.ticket, name)
 
     async def reset_password(self, caller: Caller, number: E164, password: Password, code: str) -> LoggedIn:
         """Check the code and set a new password; all earlier sessions of the user end."""
-        secret = password.accepted_for(number)
+        secret = password.accepted_for(number, self._services.common_secrets)
         try:
             checked = await self._codes.check(caller, Purpose.RESET_PASSWORD, code, number, with_secret=True)
         except ServiceError as error:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.flows.accounts import AccountFlows
+from gateway.flows.busy_hold import BusyHold
 from gateway.flows.codes import CodeFlows
 from gateway.flows.numbers import NumberFlows
 from gateway.flows.registered_numbers import RegisteredNumbers
@@ -13,6 +14,7 @@ from gateway.flows.services import Client, Services
 from gateway.flows.session_cache import SessionCache
 from gateway.flows.sessions import SessionFlows
 from gateway.flows.tokens import TokenFlows
+from gateway.passwords import load_common_secrets
 from shared.keys import KeyRing
 
 
@@ -29,9 +31,16 @@ class Flows:
 
 
 def compose_flows(
-    *, auth: Client, sms: Client, contacts: Client, seal_keys: KeyRing, served_calling_codes: Collection[str]
+    *,
+    auth: Client,
+    sms: Client,
+    contacts: Client,
+    seal_keys: KeyRing,
+    served_calling_codes: Collection[str],
+    refuse_common_passwords: bool,
 ) -> Flows:
-    services = Services(auth, sms, contacts, RegisteredNumbers(auth), SessionCache())
+    common_secrets = load_common_secrets() if refuse_common_passwords else ()
+    services = Services(BusyHold(auth), sms, contacts, RegisteredNumbers(auth), SessionCache(), common_secrets)
     sessions = SessionFlows(services)
     codes = CodeFlows(services, sessions)
     return Flows(

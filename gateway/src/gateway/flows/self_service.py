@@ -59,7 +59,7 @@ class SelfServiceFlows:
             session_id=session.session_id,
             phone=account.phone,
             current=current.secret,
-            secret=new.accepted_for(E164(account.phone), shortest=MIN_PASSWORD),
+            secret=new.accepted_for(E164(account.phone), self._services.common_secrets, shortest=MIN_PASSWORD),
             address=caller.address,
             app=caller.app,
             dialect=caller.dialect,

@@ -1,5 +1,6 @@
 """What the flows work with: the services they call, and the caller on whose behalf they act."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
@@ -47,10 +48,14 @@ class Caller:
 
 @dataclass(frozen=True)
 class Services:
-    """The other services, and what the gateway remembers of their responses."""
+    """The other services, and what the gateway remembers of their responses.
+
+    ``common_secrets`` are the secrets of passwords that are refused as new ones.
+    """
 
     auth: Client
     sms: Client
     contacts: Client
     registered: RegisteredNumbers
     sessions: SessionCache
+    common_secrets: Collection[str]

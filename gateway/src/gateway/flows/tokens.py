@@ -49,7 +49,7 @@ class TokenFlows:
         self, caller: Caller, ticket: str, password: Password | None, nickname: str | None
     ) -> NewSession:
         """Register the number of a ticket, without a password if none is set. A repeat succeeds again."""
-        secret = None if password is None else password.accepted_for(None, shortest=MIN_PASSWORD)
+        secret = None if password is None else self._accepted(password)
         request = Register(
             ticket=ticket,
             secret=secret,
@@ -74,7 +74,7 @@ class TokenFlows:
 
     async def reset_password(self, caller: Caller, ticket: str, password: Password) -> NewSession:
         """Set a new password with a ticket; all earlier sessions of the user end. A repeat succeeds again."""
-        secret = password.accepted_for(None, shortest=MIN_PASSWORD)
+        secret = self._accepted(password)
         request = ResetPassword(
             ticket=ticket,
             secret=secret,
@@ -93,6 +93,9 @@ class TokenFlows:
     async def public_keys(self) -> IssuerKeys:
         """The keys that verify access tokens, and their issuer."""
         return await self._services.auth.call(READ_KEYS, Empty())
+
+    def _accepted(self, password: Password) -> str:
+        return password.accepted_for(None, self._services.common_secrets, shortest=MIN_PASSWORD)
 
     async def _grant(self, logged_in: LoggedIn) -> NewSession:
         """Exchange the opaque token of a new session, which no client ever sees, for its first pair of tokens."""

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from gateway.http.body.errors import BodyError, BodyFault
 from gateway.http.operations import ResponseBody
+from gateway.passwords import CommonPasswordError
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.server import PROBLEM
 from shared.languages import language_for
@@ -123,6 +124,25 @@ CODE_DETAILS = {
 """What the holder of a challenge is told: how many tries the code has left, that only a new one helps, or none does."""
 
 
+LOG_IN_LIMITED = {
+    "zh": "登录尝试过于频繁，请稍后再试，或使用验证码登录。",
+    "en": "Too many attempts to log in. Try again later, or log in with a code.",
+}
+"""What the caller of a log-in with a password is told at a limit: a code passes it."""
+
+COMMON_PASSWORD = {
+    "zh": "该密码过于常见，容易被猜中，请换一个。",
+    "en": "This password is one of the most common ones, so it is easy to guess. Choose another one.",
+}
+
+
+class LogInLimitError(ServiceError):
+    """``CALLER_LIMIT`` in a log-in with a password: its problem document says that a code passes."""
+
+    def __init__(self, retry_after: int | None) -> None:
+        super().__init__(ErrorCode.CALLER_LIMIT, retry_after=retry_after)
+
+
 class Problem(ResponseBody):
     """A refusal (RFC 9457). Rely on ``code``; ``title`` and ``detail`` are for people."""
 
@@ -146,6 +166,10 @@ def problem(error: ServiceError) -> web.Response:
         detail = CODE_DETAILS[language]["alive" if error.tries_left else "dead"].format(error.tries_left)
     if error.is_limited:
         detail = CODE_DETAILS[language]["limited"]
+    if isinstance(error, LogInLimitError):
+        detail = LOG_IN_LIMITED[language]
+    if isinstance(error, CommonPasswordError):
+        detail = COMMON_PASSWORD[language]
     headers = {"Content-Language": language, "Vary": "Accept-Language"}
     wait = 0 if error.retry_after is None else max(1, error.retry_after)
     if wait:

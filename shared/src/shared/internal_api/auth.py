@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from shared.internal_api.endpoint import Address, AppName, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.principals import Principal
 from shared.internal_api.sms import Purpose
 from shared.networks import RequestSource
 
@@ -293,4 +294,4 @@ END_OTHERS = Endpoint("/v1/sessions/end-others", EndOthers, Empty)
 CHANGE_PASSWORD = Endpoint("/v1/accounts/change-password", ChangePassword, Granted)
 CHANGE_PROFILE = Endpoint("/v1/accounts/change-profile", ChangeProfile, Account)
 ERASE = Endpoint("/v1/accounts/erase", Erase, Empty)
-FIND_SPENT = Endpoint("/v1/tickets/find-spent", FindSpent, SpentTickets)
+FIND_SPENT = Endpoint("/v1/tickets/find-spent", FindSpent, SpentTickets, Principal.SMS_SERVICE)

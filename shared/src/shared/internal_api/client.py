@@ -7,10 +7,13 @@ from typing import TypeVar
 
 import orjson
 import structlog
+from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.internal_api.principals import TOKEN_REFUSALS
 from shared.internal_api.upstream import Upstream, upstream
+from shared.keys import active_tokens
 from shared.trace import current_cause
 
 CALL_TIMEOUT_SECONDS = 4.0
@@ -22,6 +25,16 @@ ResponseT = TypeVar("ResponseT", bound=WireModel)
 log = structlog.get_logger()
 
 
+class TokenRefusedError(ServiceError):
+    """The other service does not know our token, or does not allow us the call: the settings of both differ.
+
+    For the client behind us it is an outage: its session lives.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.UNAVAILABLE)
+
+
 class InternalClient:
     """Calls the endpoints of one other service."""
 
@@ -31,8 +44,8 @@ class InternalClient:
     async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Send one request and return its response.
 
-        Raises the ``ServiceError`` that the other service raised, or ``ServiceError(UNAVAILABLE)`` when it does
-        not answer. A call is never retried.
+        Raises the ``ServiceError`` that the other service raised, ``TokenRefusedError``, or
+        ``ServiceError(UNAVAILABLE)`` when it does not answer. A call is never retried.
         """
         body = request.model_dump_json().encode()
         try:
@@ -47,15 +60,22 @@ class InternalClient:
 
 
 @asynccontextmanager
-async def internal_client(url: str, service_token: str) -> AsyncIterator[InternalClient]:
-    """A client of the service at ``url``. Its connections are closed at the end of the block."""
-    async with upstream(url, {"Authorization": f"Bearer {service_token}"}) as opened:
+async def internal_client(url: str, tokens: SecretStr) -> AsyncIterator[InternalClient]:
+    """A client of the service at ``url``, which presents the first of the tokens (``active_tokens``).
+
+    Its connections are closed at the end of the block.
+    """
+    token = active_tokens(tokens.get_secret_value())[0]
+    async with upstream(url, {"Authorization": f"Bearer {token}"}) as opened:
         yield InternalClient(opened)
 
 
 def _refusal(body: bytes, path: str, status: int) -> ServiceError:
     try:
         problem = orjson.loads(body)
+        if problem["code"] in TOKEN_REFUSALS:
+            log.error("internal_call.refused", path=path, code=problem["code"])
+            return TokenRefusedError()
         code = ErrorCode(problem["code"])
     except (ValueError, LookupError, TypeError):
         log.warning("internal_response.rejected", path=path, status=status)

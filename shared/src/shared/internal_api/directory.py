@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.internal_api.principals import Principal
 
 PAGE_USERS = 500
 """The most users in one call: reading and digesting a page takes a few milliseconds of the event loop."""
@@ -66,8 +67,8 @@ class FoundUsers(WireModel):
     users: list[VersionedUser]
 
 
-COMPARE_USERS = Endpoint("/v1/accounts/compare", CompareUsers, ComparedUsers)
-FIND_USERS = Endpoint("/v1/accounts/find-users", FindUsers, FoundUsers)
+COMPARE_USERS = Endpoint("/v1/accounts/compare", CompareUsers, ComparedUsers, Principal.CONTACTS_SERVICE)
+FIND_USERS = Endpoint("/v1/accounts/find-users", FindUsers, FoundUsers, Principal.CONTACTS_SERVICE)
 
 
 def digest_of(users: Iterable[DirectoryUser]) -> str:

@@ -1,4 +1,4 @@
-"""An internal call as a value: its path, its request model and its response model."""
+"""An internal call as a value: its path, its request model and its response model, and who may make it."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, StringConstraints
 
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.principals import Principal
 from shared.networks import RequestSource
 
 
@@ -26,11 +27,18 @@ ResponseT = TypeVar("ResponseT", bound=WireModel)
 
 @dataclass(frozen=True)
 class Endpoint(Generic[RequestT, ResponseT]):
-    """``POST path`` takes ``request`` as JSON and returns ``response`` as JSON or problem details (RFC 9457)."""
+    """``POST path`` takes ``request`` as JSON and returns ``response`` as JSON or problem details (RFC 9457).
+
+    Only the principal ``allowed`` may make the call, as the token that it presents tells.
+    """
 
     path: str
     request: type[RequestT]
     response: type[ResponseT]
+    allowed: Principal = Principal.GATEWAY
+
+
+AnyEndpoint = Endpoint[Any, Any]
 
 
 Client = Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -1,26 +1,29 @@
-"""The server of an internal API: the service token, ``read`` and ``reply``, and refusals as problem details."""
+"""The server of an internal API: who may call what, ``read`` and ``reply``, and refusals as problem details."""
 
 import asyncio
-import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import TypeVar
 
 import orjson
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from shared.errors import STATUS, ErrorCode, ServiceError
-from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.internal_api.endpoint import AnyEndpoint, Endpoint, WireModel
+from shared.internal_api.principals import CALL_NOT_ALLOWED, UNKNOWN_TOKEN, Principal, PrincipalTokens
 from shared.process.hang_ups import is_hang_up, record_hang_up
-from shared.process.health import add_health
+from shared.process.health import add_checks
 from shared.process.metrics import REFUSALS, observe, route_of
 from shared.trace import TRACEPARENT, begin_cause
 
 REQUEST_ID = "X-Request-Id"
 PROBLEM = "application/problem+json"
+ENDPOINTS: web.AppKey[dict[str, AnyEndpoint]] = web.AppKey("endpoints", dict[str, AnyEndpoint])
+"""What an application serves, by path."""
 _HTTP_CODES = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED}
 
 RequestT = TypeVar("RequestT", bound=WireModel)
@@ -62,53 +65,75 @@ def problem(error: ServiceError) -> web.Response:
 
 
 def new_service(
-    service_token: str,
-    routes: web.RouteTableDef,
-    *,
-    body_bytes: int = 16_384,
-    other_tokens: Mapping[str, str] | None = None,
+    tokens: Mapping[Principal, SecretStr | None], apis: Iterable[ModuleType], *, body_bytes: int = 16_384
 ) -> web.Application:
-    """An internal application with health checks and metrics. It refuses calls to ``/v1/`` without the service token.
+    """An internal application with health checks, which serves the modules ``apis`` (``add_api``).
 
-    ``other_tokens`` maps a path to the token that opens it instead. A path with an empty token is not checked:
-    use it only for a path that has no route.
+    It refuses an endpoint to every principal but the one that it allows, and a route of ``/v1/`` without an endpoint to
+    all. Whether a path of ``/v1/`` exists it tells only to those who have a token.
     """
-    app = web.Application(middlewares=[_boundary(service_token, other_tokens or {})], client_max_size=body_bytes)
-    add_health(app)
-    app.add_routes(routes)
+    app = web.Application(middlewares=[_boundary(PrincipalTokens(tokens))], client_max_size=body_bytes)
+    app[ENDPOINTS] = {}
+    add_checks(app)
+    for api in apis:
+        add_api(app, api)
     return app
 
 
-def _boundary(service_token: str, other_tokens: Mapping[str, str]) -> Middleware:
-    default = f"Bearer {service_token}".encode()
-    others = {path: f"Bearer {token}".encode() if token else None for path, token in other_tokens.items()}
+def add_api(app: web.Application, api: ModuleType) -> None:
+    """Serve a module's ``routes``, and the endpoints that it names: each route that takes a token has one."""
+    app[ENDPOINTS] |= {value.path: value for value in vars(api).values() if isinstance(value, Endpoint)}
+    app.add_routes(api.routes)
 
+
+def _boundary(tokens: PrincipalTokens) -> Middleware:
     @web.middleware
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        response = await authorized(request, handler)
+        begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
+        response = _refuse_principal(request, tokens) or await _answered(request, handler)
         observe(request, response.status, time.perf_counter() - started)
         return response
 
-    async def authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
-        begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
-        presented = request.headers.get("Authorization", "").encode(errors="replace")
-        try:
-            expected = others.get(request.path, default)
-            if request.path.startswith("/v1/") and expected and not hmac.compare_digest(presented, expected):
-                raise ServiceError(ErrorCode.UNAUTHENTICATED)
-            return await handler(request)
-        except ServiceError as error:
-            REFUSALS.labels(error.code.value).inc()
-            return problem(error)
-        except web.HTTPException as error:
-            return problem(ServiceError(_HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID)))
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a refusal
-            return problem(_unexpected(error, request))
-
     return measured
+
+
+def _refuse_principal(request: web.Request, tokens: PrincipalTokens) -> web.Response | None:
+    """401 for an unknown token, 403 for the token of another principal; None if the call is allowed.
+
+    Neither is an ``ErrorCode``, so that no contract tells a user to log in again (``TokenRefusedError``).
+    """
+    endpoint = request.app[ENDPOINTS].get(request.path) if request.method == "POST" else None
+    if endpoint is None and not request.path.startswith("/v1/"):
+        return None
+    principal = tokens.principal_of(request.headers.get("Authorization", ""))
+    if principal is None:
+        return _refusal(request, 401, UNKNOWN_TOKEN, principal)
+    is_served = request.match_info.route.resource is not None  # otherwise it is not found, or not with this method
+    if is_served and (endpoint is None or principal is not endpoint.allowed):
+        return _refusal(request, 403, CALL_NOT_ALLOWED, principal)
+    return None
+
+
+def _refusal(request: web.Request, status: int, code: str, principal: Principal | None) -> web.Response:
+    REFUSALS.labels(code).inc()
+    log.warning("internal_call.refused", code=code, principal=principal, route=route_of(request))
+    body = orjson.dumps({"type": "about:blank", "title": code, "status": status, "code": code})
+    return web.Response(body=body, status=status, content_type=PROBLEM)
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        REFUSALS.labels(error.code.value).inc()
+        return problem(error)
+    except web.HTTPException as error:
+        return problem(ServiceError(_HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID)))
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a refusal
+        return problem(_unexpected(error, request))
 
 
 def _unexpected(error: Exception, request: web.Request) -> ServiceError:

@@ -1,4 +1,4 @@
-"""Health checks: ``/livez`` checks nothing else, ``/readyz`` checks each dependency by name."""
+"""Health and metrics on a port of their own: ``/livez`` checks nothing else, ``/readyz`` each dependency by name."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,29 +12,51 @@ from shared.process.metrics import show_metrics
 Check = Callable[[], Awaitable[object]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict[str, Check])
 CHECK_SECONDS = 1.0
+ACCEPTING = "accepting"
+"""The check that fails while a process drains; before, there is none."""
 
 log = structlog.get_logger()
 
 
-def add_health(app: web.Application) -> None:
-    """Serve ``/livez``, ``/readyz`` and ``/metrics``, by GET and HEAD.
-
-    A resource adds its check to ``app[CHECKS]`` when it is ready.
-    """
+def add_checks(app: web.Application) -> None:
+    """Let an application have checks: a resource adds its own to ``app[CHECKS]`` when it is ready."""
     app[CHECKS] = {}
-    app.router.add_get("/livez", _livez)
-    app.router.add_get("/readyz", _readyz)
-    app.router.add_get("/metrics", show_metrics)
+
+
+def monitoring(app: web.Application) -> web.Application:
+    """What the monitoring port of a process serves: ``/livez``, ``/readyz`` and ``/metrics``, by GET and HEAD.
+
+    ``app`` is the application whose checks it reports. This port is for the own network: it must not be published.
+    """
+    monitored = web.Application()
+    monitored[CHECKS] = app[CHECKS]
+    monitored.router.add_get("/livez", _livez)
+    monitored.router.add_get("/readyz", _readyz)
+    monitored.router.add_get("/metrics", show_metrics)
+    return monitored
+
+
+def add_public_probe(app: web.Application) -> None:
+    """Serve ``/livez`` on the port of the application itself, for load balancers that can ask no other port.
+
+    It tells only whether the process accepts requests: 503 while it drains.
+    """
+    app.router.add_get("/livez", _accepting)
 
 
 def withdraw_readiness(app: web.Application) -> None:
     """Let ``/readyz`` fail from now on: the process drains, and load balancers must choose another one."""
     if CHECKS in app:
-        app[CHECKS]["accepting"] = _refuse
+        app[CHECKS][ACCEPTING] = _refuse
 
 
 async def _refuse() -> None:
     raise ConnectionRefusedError("draining")
+
+
+async def _accepting(request: web.Request) -> web.Response:
+    draining = ACCEPTING in request.app[CHECKS]
+    return web.Response(text="draining\n" if draining else "ok\n", status=503 if draining else 200)
 
 
 async def _livez(_: web.Request) -> web.Response:

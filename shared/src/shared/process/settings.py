@@ -1,7 +1,7 @@
 """Settings: one frozen model for each process, read once from the environment. A wrong value stops the start.
 
-A field whose type is ``SecretStr`` (``HexKey``, ``Keys``) is a secret: it must be set in production, and has a
-well-known value in development that production refuses.
+A field whose type is ``SecretStr`` (``HexKey``, ``Keys``, ``Tokens``) is a secret: it must be set in production, and
+has a well-known value in development that production refuses.
 """
 
 import os
@@ -9,15 +9,17 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_network
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from shared import networks
-from shared.keys import KeyRing, development_secret, holds_development_secret
+from shared.keys import KeyRing, active_tokens, development_secret
 from shared.process.misspelled import misspelled
 from shared.process.plain_errors import plain_text
+from shared.process.secret_files import SUFFIX, SecretFileError, values_of
+from shared.process.secret_strength import weaknesses
 
 
 class Environment(StrEnum):
@@ -32,6 +34,10 @@ class OnOff(StrEnum):
     OFF = "off"
 
 
+MIN_OPERATOR_TOKEN = 32
+"""Characters of a token that a person or their tool presents, which need not be hexadecimal."""
+
+
 def _is_hex_key(secret: SecretStr) -> SecretStr:
     try:
         raw = bytes.fromhex(secret.get_secret_value())
@@ -39,6 +45,18 @@ def _is_hex_key(secret: SecretStr) -> SecretStr:
         raise ValueError("expected hex digits") from None
     if len(raw) < 32:
         raise ValueError("needs at least 64 hex digits (32 bytes)")
+    return secret
+
+
+def _are_hex_tokens(secret: SecretStr) -> SecretStr:
+    for token in active_tokens(secret.get_secret_value()):
+        _is_hex_key(SecretStr(token))
+    return secret
+
+
+def _are_operator_tokens(secret: SecretStr) -> SecretStr:
+    if any(len(token) < MIN_OPERATOR_TOKEN for token in active_tokens(secret.get_secret_value())):
+        raise ValueError(f"a token needs at least {MIN_OPERATOR_TOKEN} characters")
     return secret
 
 
@@ -82,6 +100,10 @@ ServiceUrl = Annotated[str, _address_of("http")]
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
 _KEY_RING = AfterValidator(_is_key_ring)
 Keys = Annotated[SecretStr, _KEY_RING]
+Tokens = Annotated[SecretStr, AfterValidator(_are_hex_tokens)]
+"""What a process presents to another one, or the two that are accepted while it is replaced (``active_tokens``)."""
+
+OperatorTokens = Annotated[SecretStr, AfterValidator(_are_operator_tokens)]
 Networks = networks.Networks
 Words = tuple[str, ...]
 MAX_COUNT = 1_000_000
@@ -111,11 +133,20 @@ class Settings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read each field from its own variable; an empty one counts as unset. Raises ``ValidationError``."""
-        names = {name.upper(): name for name in cls.model_fields}
-        return cls.model_validate(
-            {name: environ[variable] for variable, name in names.items() if environ.get(variable)}
-        )
+        """Read each field from its own variable; an empty one counts as unset.
+
+        The variable of a secret, or of a server's URL, may be replaced by one that names a file (``value_of``). Raises
+        ``ValidationError`` and ``SecretFileError``.
+        """
+        from_files = values_of(cls.file_variables(), environ)
+        found = {name: from_files.get(name.upper()) or environ.get(name.upper()) for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in found.items() if value})
+
+    @classmethod
+    def file_variables(cls) -> list[str]:
+        """The variables whose value may be in a file: secrets, required or not, and URLs of servers."""
+        secrets = [name for name, field in cls.model_fields.items() if SecretStr in _types(field.annotation)]
+        return [name.upper() for name in (*secrets, *cls.server_urls())]
 
     @property
     def is_production(self) -> bool:
@@ -141,14 +172,37 @@ class Settings(BaseModel):
         """The fields that hold a required secret."""
         return [name for name, field in cls.model_fields.items() if field.annotation is SecretStr]
 
+    @classmethod
+    def server_urls(cls) -> list[str]:
+        """The fields that hold the URL of a server, with its password."""
+        return [name for name, field in cls.model_fields.items() if field.annotation is str and not field.repr]
+
     @model_validator(mode="after")
-    def _refuse_development_secrets_in_production(self) -> Self:
+    def _refuse_weak_secrets_in_production(self) -> Self:
         if self.environment is Environment.PRODUCTION:
-            for name in type(self).model_fields:
-                value = getattr(self, name)
-                if isinstance(value, SecretStr) and holds_development_secret(value.get_secret_value()):
-                    raise ValueError(f"{name.upper()} holds a secret of development in production")
+            values = {name.upper(): getattr(self, name) for name in type(self).model_fields}
+            secrets = {name: value.get_secret_value() for name, value in values.items() if isinstance(value, SecretStr)}
+            urls = {name.upper(): getattr(self, name) for name in type(self).server_urls()}
+            if lines := weaknesses(secrets, urls):
+                raise ValueError("\n".join(lines))
         return self
+
+
+class CallerLimitSettings(Settings):
+    """Whether requests are limited by where they come from. Production always limits them."""
+
+    caller_limits: OnOff = OnOff.ON
+
+    @model_validator(mode="after")
+    def _limits_hold_in_production(self) -> Self:
+        if self.environment is Environment.PRODUCTION and not self.limits_callers:
+            raise ValueError("CALLER_LIMITS=off is a switch for development: unset it in production")
+        return self
+
+    @property
+    def limits_callers(self) -> bool:
+        """Whether requests are limited by where they come from."""
+        return self.caller_limits is OnOff.ON
 
 
 S = TypeVar("S", bound=Settings)
@@ -159,18 +213,31 @@ def load(model: type[S], service: str) -> S:
 
     A variable that is nearly a setting is named too, on stderr: it has no effect.
     """
-    for name, setting in misspelled(os.environ, frozenset(field.upper() for field in model.model_fields)):
+    settings = {field.upper() for field in model.model_fields} | {name + SUFFIX for name in model.file_variables()}
+    for name, setting in misspelled(os.environ, frozenset(settings)):
         sys.stderr.write(f"{service}: {name} is no setting: did you mean {setting}?\n")
     try:
         return model.from_env()
+    except SecretFileError as error:
+        lines = str(error).splitlines()
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = ".".join(str(part) for part in problem["loc"]).upper()
-            text = plain_text(problem)
-            missing = problem["type"] == "missing"
-            line = f"{name} is missing" if missing else f"{name}: {text}" if name else text
-            sys.stderr.write(f"{service} cannot start: {line}\n")
-        raise SystemExit(2) from None
+        lines = [line for problem in error.errors(include_input=False, include_url=False) for line in _lines(problem)]
+    sys.stderr.write("".join(f"{service} cannot start: {line}\n" for line in lines))
+    raise SystemExit(2) from None
+
+
+def _lines(problem: Any) -> list[str]:
+    """One entry of ``ValidationError.errors()`` in plain words, with the names of settings."""
+    name = ".".join(str(part) for part in problem["loc"]).upper()
+    text = plain_text(problem)
+    if problem["type"] == "missing":
+        return [f"{name} is missing"]
+    return [f"{name}: {text}"] if name else text.splitlines()
+
+
+def _types(annotation: Any) -> list[Any]:
+    """The types of a field, one or the members of a union, without what they are annotated with."""
+    return [getattr(each, "__origin__", each) for each in get_args(annotation) or (annotation,)]
 
 
 def _missing(names: list[str]) -> str:

@@ -17,7 +17,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from shared.process.health import withdraw_readiness
+from shared.process.health import monitoring, withdraw_readiness
 from shared.process.metrics import REFUSALS
 from shared.process.startup import UnreachableError
 
@@ -49,6 +49,7 @@ class _SilentHandler(RequestHandler):
         response = web.Response(status=status, body=body, content_type="application/problem+json")
         response.headers["Server"] = "haoma"
         response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
         response.force_close()
         return response
 
@@ -98,15 +99,30 @@ def _without_expect(make: Callable[..., web.BaseRequest]) -> Callable[..., web.B
 
 
 async def serve(
-    app: web.Application, *, host: str, port: int, keepalive_seconds: float, withdraw_seconds: float
+    app: web.Application,
+    *,
+    host: str,
+    port: int | None,
+    monitoring_port: int,
+    keepalive_seconds: float,
+    withdraw_seconds: float,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Then answer the accepted requests and release every resource."""
+    """Serve until SIGTERM or SIGINT. Then answer the accepted requests and release every resource.
+
+    Health and metrics are on ``monitoring_port``. A process without ``port`` serves nothing else.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await serve_until(
-        stop, app, host=host, port=port, keepalive_seconds=keepalive_seconds, withdraw_seconds=withdraw_seconds
+        stop,
+        app,
+        host=host,
+        port=port,
+        monitoring_port=monitoring_port,
+        keepalive_seconds=keepalive_seconds,
+        withdraw_seconds=withdraw_seconds,
     )
 
 
@@ -115,12 +131,34 @@ async def serve_until(
     app: web.Application,
     *,
     host: str,
-    port: int,
+    port: int | None,
+    monitoring_port: int,
     keepalive_seconds: float,
     withdraw_seconds: float,
 ) -> None:
     """Serve until ``stop`` is set. Readiness is withdrawn ``withdraw_seconds`` before the port closes."""
-    runner = Runner(
+    runner = _runner(app, keepalive_seconds)
+    monitor = _runner(monitoring(app), keepalive_seconds)
+    try:
+        await _until(stop, runner.setup())
+        if not stop.is_set():
+            if port is not None:
+                await _listen(runner, host, port)
+            await monitor.setup()
+            await _listen(monitor, host, monitoring_port)
+            _settle_memory()
+            log.info("service.ready", host=host, port=port, monitoring_port=monitoring_port)
+            await stop.wait()
+            log.info("service.draining")
+            runner.withdraw()
+            await asyncio.sleep(withdraw_seconds)
+    finally:
+        await runner.cleanup()
+        await monitor.cleanup()
+
+
+def _runner(app: web.Application, keepalive_seconds: float) -> Runner:
+    return Runner(
         app,
         access_log=None,
         keepalive_timeout=keepalive_seconds,
@@ -129,18 +167,6 @@ async def serve_until(
         max_field_size=8190,
         auto_decompress=False,  # a small compressed body could become a large one
     )
-    try:
-        await _until(stop, runner.setup())
-        if not stop.is_set():
-            await _listen(runner, host, port)
-            _settle_memory()
-            log.info("service.ready", host=host, port=port)
-            await stop.wait()
-            log.info("service.draining")
-            runner.withdraw()
-            await asyncio.sleep(withdraw_seconds)
-    finally:
-        await runner.cleanup()
 
 
 async def _listen(runner: Runner, host: str, port: int) -> None:

@@ -10,21 +10,21 @@ from shared.audit.verification import Verification, verify
 from shared.keys import KeyRing
 from shared.phone import PhoneKeys, mask, ref_hex
 from sms_service.audit_commands.reader_store import ShownEvent, find
-from sms_service.settings import AuditSettings
+from sms_service.settings import AuditShowSettings, AuditVerifySettings
 from sms_service.verification.audit_events import AUDIT_TABLE
 
 SERVICE = "sms-service"
 HEADINGS = ("TIME (UTC)", "KIND", "NUMBER", "PURPOSE", "FROM", "DIALECT", "DETAIL")
 
 
-def verify_events(settings: AuditSettings, options: argparse.Namespace) -> None:
+def verify_events(settings: AuditVerifySettings, options: argparse.Namespace) -> None:
     """Verify the audit trail of codes."""
     chain = Chain(AUDIT_TABLE, KeyRing.parse(settings.audit_keys.get_secret_value()))
     found = command.run(_verify(settings, chain, options), SERVICE)
     command.print_verification(chain, found, as_json=options.json)
 
 
-def show_events(settings: AuditSettings, options: argparse.Namespace) -> None:
+def show_events(settings: AuditShowSettings, options: argparse.Namespace) -> None:
     """Print rows of the audit trail of codes."""
     events = command.run(_show(settings, options), SERVICE)
     masked = mask(options.number) if options.number else None
@@ -32,12 +32,12 @@ def show_events(settings: AuditSettings, options: argparse.Namespace) -> None:
     command.print_rows(HEADINGS, cells, [_fields(event, masked) for event in events], as_json=options.json)
 
 
-async def _verify(settings: AuditSettings, chain: Chain, options: argparse.Namespace) -> Verification:
+async def _verify(settings: AuditVerifySettings, chain: Chain, options: argparse.Namespace) -> Verification:
     async with postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool:
         return await verify(pool, chain, options.anchor)
 
 
-async def _show(settings: AuditSettings, options: argparse.Namespace) -> Sequence[ShownEvent]:
+async def _show(settings: AuditShowSettings, options: argparse.Namespace) -> Sequence[ShownEvent]:
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     ref = phones.ref(options.number) if options.number else None
     async with postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool:

@@ -15,7 +15,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared.keys import active_tokens
 from shared.process.plain_errors import did_you_mean
+from shared.process.secret_files import value_of
 
 UNKNOWN_KEY = "unknown_key"
 """The type of the error for a key that its table does not have. ``key`` in its context is the key."""
@@ -44,7 +46,7 @@ class ConfigTable(BaseModel):
 def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
         raise ValueError("expected the name of an environment variable, such as TWILIO_AUTH_TOKEN")
-    value = (info.context or {}).get(ENVIRON, {}).get(name, "")
+    value = value_of(name, (info.context or {}).get(ENVIRON, {}))
     if not value:
         raise ValueError(f"{name} is not set in the environment")
     return SecretStr(value)
@@ -52,6 +54,15 @@ def _from_environ(name: Any, info: ValidationInfo) -> SecretStr:
 
 FromEnv = Annotated[SecretStr, BeforeValidator(_from_environ)]
 """A secret. The file names the environment variable that holds it."""
+
+
+def _active(secret: SecretStr) -> SecretStr:
+    active_tokens(secret.get_secret_value())
+    return secret
+
+
+ReplaceableFromEnv = Annotated[FromEnv, AfterValidator(_active)]
+"""A secret that we share with the other side: one, or two with a comma between them while it is replaced."""
 Word = Annotated[str, Field(min_length=1, max_length=128)]
 Whole = Annotated[int, Field(strict=True)]
 """An integer written as one: neither ``true`` nor ``"80"``."""

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 
 from shared.events.catalogue import MessageExpired, MessageFailed, MessageSent
 from shared.events.envelope import OutboxMessage, new_event
-from shared.phone import E164, PhoneKeys
+from shared.phone import E164
 from sms_service.delivery.ledger import (
     ABANDONED,
     ABANDONED_AFTER,
@@ -27,6 +27,7 @@ from sms_service.delivery.ledger import (
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.events import SOURCE
 from sms_service.messages.templates import BUILT_IN, MessageContext, Texts
+from sms_service.number_seal import NumberSeal
 from sms_service.otp import CodeDeriver
 from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.gate import NO_SPENDING_LIMITS
@@ -76,7 +77,7 @@ class Delivery:
         ledger: Ledger,
         sender_pool: SenderPool,
         deriver: CodeDeriver,
-        phones: PhoneKeys,
+        seal: NumberSeal,
         wake: Callable[[], None],
         *,
         texts: Texts = BUILT_IN,
@@ -85,7 +86,7 @@ class Delivery:
         self._ledger = ledger
         self._sender_pool = sender_pool
         self._deriver = deriver
-        self._phones = phones
+        self._seal = seal
         self._wake = wake
         self._texts = texts
         self._spending_guard = spending_guard
@@ -121,7 +122,7 @@ class Delivery:
     def _compose(self, message: LedgerMessage) -> OutgoingMessage:
         """The message in clear. Raises ``UndeliverableError`` if a key that it needs has been removed."""
         try:
-            number = self._phones.open(message.phone_sealed)
+            number = self._seal.open(message.phone_sealed)
             code = self._deriver.code(message.code_key_id, message.verification_id, number, message.purpose)
         except (LookupError, InvalidTag):
             log.error("message.not_composed", message_id=str(message.message_id), key_id=message.code_key_id)

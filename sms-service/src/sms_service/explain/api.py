@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from shared.internal_api.endpoint import Endpoint
+from shared.internal_api.principals import Principal
 from shared.internal_api.server import read, reply
 from sms_service.explain.explain import Explainer
 from sms_service.explain.report import Report
 from sms_service.explain.request import EXPLAIN_PATH, ExplainRequest
 
-EXPLAIN = Endpoint(EXPLAIN_PATH, ExplainRequest, Report)
+EXPLAIN = Endpoint(EXPLAIN_PATH, ExplainRequest, Report, Principal.OPERATOR)
 EXPLAINER: web.AppKey[Explainer] = web.AppKey("explainer", Explainer)
 routes = web.RouteTableDef()
 

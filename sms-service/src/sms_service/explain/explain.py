@@ -16,6 +16,7 @@ from sms_service.explain.build_report import build_report, select
 from sms_service.explain.history import History, SampledRefusals, TimelineRows
 from sms_service.explain.report import Report
 from sms_service.explain.request import ExplainRequest
+from sms_service.number_seal import NumberSeal
 from sms_service.retention import MESSAGE_DAYS
 
 UNKNOWN_NUMBER = "a number that is not stored any more"
@@ -50,10 +51,12 @@ class TicketRepository(Protocol):
 class Explainer:
     """Makes reports. ``days`` is how far back they reach, ``MESSAGE_DAYS`` at most."""
 
-    def __init__(self, repository: HistoryRepository, tickets: TicketRepository, phones: PhoneKeys) -> None:
+    def __init__(
+        self, repository: HistoryRepository, tickets: TicketRepository, phones: PhoneKeys, seal: NumberSeal
+    ) -> None:
         self._repository = repository
         self._tickets = tickets
-        self._phones = phones
+        self._phones, self._seal = phones, seal
 
     async def respond(self, request: ExplainRequest) -> Report:
         """Make the report that an operator requests, and log that they did."""
@@ -102,6 +105,6 @@ class Explainer:
     async def _masked(self, phone_ref: int) -> str:
         sealed = await self._repository.sealed_number(phone_ref)
         try:
-            return mask(self._phones.open(sealed)) if sealed else UNKNOWN_NUMBER
+            return mask(self._seal.open(sealed)) if sealed else UNKNOWN_NUMBER
         except InvalidTag:
             return UNKNOWN_NUMBER

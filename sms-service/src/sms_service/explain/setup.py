@@ -9,14 +9,16 @@ from pydantic import SecretStr
 
 from shared import postgres
 from shared.internal_api.client import internal_client
+from shared.internal_api.server import add_api
 from shared.phone import PhoneKeys
 from sms_service.explain import api
 from sms_service.explain.explain import Explainer
 from sms_service.explain.history_store import HistoryStore
 from sms_service.explain.tickets import AuthTickets
+from sms_service.keys import SealSettings, seal_of
 
 
-class ExplainerSettings(Protocol):
+class ExplainerSettings(SealSettings, Protocol):
     """The settings that an explainer needs. ``phone_key`` is in hexadecimal."""
 
     @property
@@ -26,7 +28,7 @@ class ExplainerSettings(Protocol):
     @property
     def auth_url(self) -> str: ...
     @property
-    def service_token(self) -> SecretStr: ...
+    def sms_to_auth_token(self) -> SecretStr: ...
     @property
     def phone_key(self) -> SecretStr: ...
 
@@ -37,18 +39,18 @@ async def explainer(settings: ExplainerSettings) -> AsyncIterator[Explainer]:
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     async with (
         postgres.pool(settings.postgres_url, settings.sms_database, size=1) as pool,
-        internal_client(settings.auth_url, settings.service_token.get_secret_value()) as auth,
+        internal_client(settings.auth_url, settings.sms_to_auth_token) as auth,
     ):
-        yield Explainer(HistoryStore(pool), AuthTickets(auth), phones)
+        yield Explainer(HistoryStore(pool), AuthTickets(auth), phones, seal_of(settings))
 
 
 def mount(app: web.Application, settings: ExplainerSettings) -> None:
-    """Add the explain call to the API. The caller has to protect its path with the operator token."""
+    """Add the explain call to the API."""
 
     async def open_explainer(app: web.Application) -> AsyncIterator[None]:
         async with explainer(settings) as opened:
             app[api.EXPLAINER] = opened
             yield
 
-    app.add_routes(api.routes)
+    add_api(app, api)
     app.cleanup_ctx.append(open_explainer)

@@ -1,6 +1,5 @@
 """The inbox over HTTP, in development only."""
 
-import hmac
 import math
 import re
 from uuid import UUID
@@ -15,7 +14,6 @@ from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages
 from sms_service.inbox.page import InboxPage
 
 INBOX: web.AppKey[Inbox] = web.AppKey("inbox", Inbox)
-TOKEN: web.AppKey[str] = web.AppKey("inbox_token", str)
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 1000
@@ -25,11 +23,9 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 routes = web.RouteTableDef()
 
 
-def mount(app: web.Application, service_token: str) -> None:
-    """Add the inbox, its routes and its page to an application."""
+def mount(app: web.Application) -> None:
+    """Add the inbox and its page to an application that serves this module (``add_api``)."""
     app[INBOX] = Inbox()
-    app[TOKEN] = service_token
-    app.add_routes(routes)
     InboxPage(app[INBOX]).mount(app)
     app.on_shutdown.append(_release)
 
@@ -60,16 +56,9 @@ async def empty_inbox(request: web.Request) -> web.Response:
 
 @routes.post(PUT_MESSAGES.path)
 async def put_messages(request: web.Request) -> web.Response:
-    _require_service_token(request)
     for message in (await read(request, PUT_MESSAGES)).messages:
         request.app[INBOX].put(message)
     return reply(Empty())
-
-
-def _require_service_token(request: web.Request) -> None:
-    authorization = request.headers.get("Authorization", "").encode(errors="replace")
-    if not hmac.compare_digest(authorization, f"Bearer {request.app[TOKEN]}".encode()):
-        raise ServiceError(ErrorCode.UNAUTHENTICATED)
 
 
 def _to(request: web.Request) -> E164 | None:

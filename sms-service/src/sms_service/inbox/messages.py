@@ -11,6 +11,7 @@ from pydantic import Field
 
 from shared.events.envelope import new_id
 from shared.internal_api.endpoint import Empty, Endpoint, Number, WireModel
+from shared.internal_api.principals import Principal
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
 
@@ -45,7 +46,7 @@ class Messages(WireModel):
     messages: list[StoredMessage]
 
 
-PUT_MESSAGES = Endpoint("/inbox/messages", NewMessages, Empty)
+PUT_MESSAGES = Endpoint("/inbox/messages", NewMessages, Empty, Principal.SMS_WORKER)
 
 
 @dataclass

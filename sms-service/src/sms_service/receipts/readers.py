@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import TakeReceipt
+from shared.keys import active_tokens
 from sms_service.receipts.receipts import ReceiptBatch, ReceiptCallback, ReceiptReader
 from sms_service.senders.config import AliyunConfig, SenderConfig, TencentConfig, TwilioConfig, WebhookConfig
 from sms_service.senders.libraries import MissingLibraryError
@@ -142,9 +143,11 @@ class TencentReader:
         return ReceiptBatch(receipts, '{"result":0,"errmsg":"OK"}')
 
 
-def _verify_key(key: SecretStr, callback: ReceiptCallback) -> None:
+def _verify_key(keys: SecretStr, callback: ReceiptCallback) -> None:
+    """Accept the key, or either of two while it is replaced."""
     candidate = callback.query.get("key", "").encode(errors="replace")
-    if not hmac.compare_digest(candidate, key.get_secret_value().encode()):
+    matches = [hmac.compare_digest(candidate, key.encode()) for key in active_tokens(keys.get_secret_value())]
+    if not any(matches):
         raise _forged()
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from shared.internal_api.sms import Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
-from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, Whole, Word
+from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, ReplaceableFromEnv, Whole, Word
 from sms_service.senders.limits import SenderLimits
 from sms_service.spending.config import Prices
 
@@ -44,7 +44,7 @@ class WebhookConfig(SenderTable):
 
     type: Literal["webhook"]
     url: HttpUrl
-    secret: FromEnv = Field(alias="secret_env")
+    secret: ReplaceableFromEnv = Field(alias="secret_env")
 
 
 class TwilioConfig(SenderTable):
@@ -99,7 +99,7 @@ class AliyunConfig(SenderTable):
     code_parameter: Word = "code"
     endpoint: HostAndPort = "dysmsapi.aliyuncs.com"
     scheme: Literal["https", "http"] = "https"
-    receipt_key: FromEnv | None = Field(default=None, alias="receipt_key_env")
+    receipt_key: ReplaceableFromEnv | None = Field(default=None, alias="receipt_key_env")
     limits: LimitsPart = GATEWAY_LIMITS
 
 
@@ -122,7 +122,7 @@ class TencentConfig(SenderTable):
     region: Word = "ap-guangzhou"
     endpoint: HostAndPort = "sms.tencentcloudapi.com"
     scheme: Literal["https", "http"] = "https"
-    receipt_key: FromEnv | None = Field(default=None, alias="receipt_key_env")
+    receipt_key: ReplaceableFromEnv | None = Field(default=None, alias="receipt_key_env")
     limits: LimitsPart = LimitsPart(per_minute=2, per_day=10)
 
 

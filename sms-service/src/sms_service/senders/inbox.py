@@ -4,16 +4,13 @@ from collections.abc import Sequence
 
 from shared.batching import Batcher
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.client import InternalClient
+from shared.internal_api.client import InternalClient, TokenRefusedError
 from sms_service.inbox.messages import PUT_MESSAGES, NewMessage, NewMessages
 from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 
-_MISCONFIGURED = (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_FOUND)
-"""Our token differs from the API's, or the API runs in production, where there is no inbox."""
-
 
 class InboxSender:
-    """Posts to ``<inbox url>/inbox/messages`` with the service token. Messages that arrive together share a request."""
+    """Posts to ``<inbox url>/inbox/messages``. Messages that arrive together share a request."""
 
     def __init__(self, inbox: InternalClient, name: str = "inbox") -> None:
         self.name = name
@@ -30,8 +27,13 @@ class InboxSender:
         try:
             await self._inbox.call(PUT_MESSAGES, NewMessages(messages=list(messages)))
         except ServiceError as error:
-            outcome = Outcome.MISCONFIGURED if error.code in _MISCONFIGURED else Outcome.TRANSIENT
-            result = SendResult(outcome, error.code.value)
+            result = SendResult(_outcome(error), error.code.value)
         else:
             result = SendResult(Outcome.ACCEPTED)
         return [result] * len(messages)
+
+
+def _outcome(error: ServiceError) -> Outcome:
+    """Our token differs from the API's, or the API runs in production, where there is no inbox; else it is away."""
+    misconfigured = isinstance(error, TokenRefusedError) or error.code is ErrorCode.NOT_FOUND
+    return Outcome.MISCONFIGURED if misconfigured else Outcome.TRANSIENT

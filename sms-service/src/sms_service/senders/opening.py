@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
+
+from pydantic import SecretStr
 
 from shared.internal_api.client import internal_client
 from sms_service.senders.config import SenderConfig
@@ -32,7 +34,7 @@ class SenderResources:
     """
 
     inbox_url: str
-    service_token: str = field(repr=False)
+    inbox_tokens: SecretStr
     receipts_url: str | None
     apply_receipt: ApplyReceipt
 
@@ -67,5 +69,5 @@ def _open_sender(name: str, config: SenderConfig, resources: SenderResources) ->
 
 @asynccontextmanager
 async def _open_inbox(name: str, resources: SenderResources) -> AsyncIterator[Sender]:
-    async with internal_client(resources.inbox_url, resources.service_token) as client:
+    async with internal_client(resources.inbox_url, resources.inbox_tokens) as client:
         yield InboxSender(client, name)

@@ -5,6 +5,9 @@ import binascii
 import hmac
 import time
 from collections.abc import Mapping
+from itertools import product
+
+from shared.keys import active_tokens
 
 ID = "webhook-id"
 TIMESTAMP = "webhook-timestamp"
@@ -14,15 +17,19 @@ TOLERANCE_SECONDS = 300
 
 
 class WebhookKey:
-    """A secret shared with the other side: ``whsec_`` and base64, as the libraries write it, or any other text."""
+    """A secret shared with the other side: ``whsec_`` and base64, as the libraries write it, or any other text.
 
-    def __init__(self, secret: str) -> None:
-        self._key = _decode_secret(secret)
+    While it is replaced there are two, ``new,old``: messages have a signature of each, and either is accepted.
+    """
+
+    def __init__(self, secrets: str) -> None:
+        self._keys = [_decode_secret(secret) for secret in active_tokens(secrets)]
 
     def headers(self, message_id: str, body: bytes, *, now: float | None = None) -> dict[str, str]:
         """The three headers of a message. ``now`` is in epoch seconds."""
         timestamp = str(int(time.time() if now is None else now))
-        return {ID: message_id, TIMESTAMP: timestamp, SIGNATURE: f"v1,{self._sign(message_id, timestamp, body)}"}
+        signatures = self._signatures(message_id, timestamp, body)
+        return {ID: message_id, TIMESTAMP: timestamp, SIGNATURE: " ".join(signatures)}
 
     def verifies(self, headers: Mapping[str, str], body: bytes, *, now: float | None = None) -> bool:
         """Whether one of the signatures is ours, and the timestamp is within five minutes of now."""
@@ -31,13 +38,15 @@ class WebhookKey:
             return False
         if abs((time.time() if now is None else now) - int(timestamp)) > TOLERANCE_SECONDS:
             return False
-        expected = f"v1,{self._sign(message_id, timestamp, body)}".encode()
+        expected = [signature.encode() for signature in self._signatures(message_id, timestamp, body)]
         signatures = headers.get(SIGNATURE, "").encode(errors="replace").split(b" ")
-        return any(hmac.compare_digest(signature, expected) for signature in signatures)
+        return any(hmac.compare_digest(*pair) for pair in product(signatures, expected))
 
-    def _sign(self, message_id: str, timestamp: str, body: bytes) -> str:
+    def _signatures(self, message_id: str, timestamp: str, body: bytes) -> list[str]:
+        """A signature under each secret, the current one first."""
         signed = f"{message_id}.{timestamp}.".encode(errors="replace") + body
-        return base64.b64encode(hmac.digest(self._key, signed, "sha256")).decode()
+        digests = [hmac.digest(key, signed, "sha256") for key in self._keys]
+        return [f"v1,{base64.b64encode(digest).decode()}" for digest in digests]
 
 
 def _decode_secret(secret: str) -> bytes:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NoReturn, Protocol
 
 import structlog
+from cryptography.exceptions import InvalidTag
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
@@ -87,7 +88,7 @@ class CodeChecker:
         self._repository = repository
         self._source_networks = source_networks
         self._deriver = secrets.deriver
-        self._phones = secrets.phones
+        self._phones, self._seal = secrets.phones, secrets.seal
         self._tickets = secrets.tickets
         self._networks = secrets.networks
         self._audit = audit
@@ -133,7 +134,9 @@ class CodeChecker:
             await self._refuse_unusable(request, check)
         if of_app is not None:
             attempt = replace(attempt, failures_left=min(attempt.failures_left, of_app.failures_left))
-        number = E164(request.phone or self._phones.open(attempt.phone_sealed))
+        number = self._number_of(request, attempt)
+        if number is None:
+            await self._refuse_unusable(request, check)
         test = self._test_numbers.find(number)
         data = events.event_data(
             number,
@@ -178,6 +181,17 @@ class CodeChecker:
 
     def _ref(self, number: str | None) -> int | None:
         return None if number is None else self._phones.ref(E164(number))
+
+    def _number_of(self, request: CheckCode, attempt: CheckAttempt) -> E164 | None:
+        """The number whose code is compared; None if a key that it needs was removed from its ring too early."""
+        try:
+            number = E164(request.phone) if request.phone else self._seal.open(attempt.phone_sealed)
+        except InvalidTag:
+            number = None
+        if number is None or attempt.code_key_id not in self._deriver.key_ids:
+            log.error("code.key_missing", key_id=attempt.code_key_id, verification_id=str(attempt.verification_id))
+            return None
+        return number
 
     def _matches(self, request: CheckCode, attempt: CheckAttempt, number: E164, test: TestNumber | None) -> bool:
         if test is not None:

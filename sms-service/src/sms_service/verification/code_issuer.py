@@ -101,7 +101,7 @@ class CodeIssuer:
         self._repository = repository
         self._callers = callers
         self._deriver = secrets.deriver
-        self._phones = secrets.phones
+        self._phones, self._seal = secrets.phones, secrets.seal
         self._networks = secrets.networks
         self._audit = audit
         self._wake = wake
@@ -189,7 +189,7 @@ class CodeIssuer:
             number_version=state.version,
             verification=verification,
             purpose=request.purpose,
-            phone_sealed=self._phones.seal(recipient.number),
+            phone_sealed=self._seal.seal(recipient.number),
             dialect=request.dialect,
             client=request.client,
             language=request.language,

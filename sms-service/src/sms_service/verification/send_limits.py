@@ -6,7 +6,8 @@ Strangers can neither use up the sends of a number's owner nor keep anyone from 
   known to the number can use all ten.
 - A number without an account gets ten codes too. Then a network that asked for none of them gets one, every twelve
   minutes: ten hostile networks delay an honest one by less than two hours.
-- A dialect's own cap counts what that dialect asked for.
+- A dialect's own cap counts what that dialect asked for, in the same lanes: for a known caller only what known callers
+  asked for, and at a number without an account only what the caller's network asked for.
 """
 
 import math
@@ -100,7 +101,10 @@ def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime
     """How long the dialect has to wait, if it has a cap of its own below that of the number."""
     if requester.dialect_cap >= SENDS_PER_WINDOW:
         return NO_WAIT
-    return _wait_for_room([send for send in sends if send.dialect == requester.dialect], requester.dialect_cap, now)
+    counted = [send for send in sends if send.dialect == requester.dialect]
+    if requester.is_known or (requester.network and not requester.registered):
+        counted = [send for send in counted if send.network == requester.network]
+    return _wait_for_room(counted, requester.dialect_cap, now)
 
 
 def _wait_registered(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:

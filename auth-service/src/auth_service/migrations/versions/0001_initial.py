@@ -148,11 +148,11 @@ ADD_AUDIT_READERS = """
     values ('failed_logins', date_trunc('minute', now())), ('unfamiliar_logins', date_trunc('second', now()))
 """
 
-LOGIN_FAILURES = """
-    create table login_failures (
+# How often log-ins fail and succeed: when all that a bucket allows is allowed again.
+LOGIN_LIMITS = """
+    create table login_limits (
         bucket text primary key,
-        failures integer not null,
-        resets_at timestamptz not null
+        full_at timestamptz not null
     )
 """
 
@@ -187,7 +187,7 @@ INDEXES = (
     "create index audit_log_user_id_at on audit_log (user_id, at)",
     # The most frequent rows, of refresh tokens, have no number.
     "create index audit_log_phone_ref on audit_log (phone_ref) where phone_ref is not null",
-    "create index login_failures_resets_at on login_failures (resets_at)",
+    "create index login_limits_full_at on login_limits (full_at)",
     "create index user_changes_full_at on user_changes (full_at)",
 )
 
@@ -201,7 +201,7 @@ TABLES = (
     AUDIT_LOG,
     JOB_LEASES,
     AUDIT_READERS,
-    LOGIN_FAILURES,
+    LOGIN_LIMITS,
     USER_CHANGES,
     OUTBOX,
 )

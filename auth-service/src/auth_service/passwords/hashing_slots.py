@@ -1,0 +1,143 @@
+"""Turns at the hashing threads, shared fairly by network and by account, so that a flood takes its own share only."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from auth_service.passwords.fair_queue import FairQueue, Path
+from shared.errors import ServiceError, unavailable
+from shared.networks import RequestSource, site_of
+
+MAX_WAIT_SECONDS = 2.0
+"""The longest that a caller waits, for a slot and for its hashes together, before it is told to come back."""
+QUEUE_SECONDS = 1.0
+"""How long a new caller may expect to wait: half of the longest wait, in case the machine slows down."""
+FIRST_JOB_SECONDS = 0.05
+WEIGHT = 0.1
+"""The weight of one job in the moving average."""
+RETRY_AFTER = 3
+LOG_SECONDS = 1.0
+SLOTS_BESIDE_THREADS = 2
+"""How many more slots than threads there are: some callers read or write the database while the threads hash."""
+
+JOBS = Gauge("haoma_hash_jobs", "Callers that wait for a slot at the hashing threads, or have one")
+SHED_JOBS = Counter("haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"])
+
+log = structlog.get_logger()
+
+
+def share_of(source: RequestSource, phone_ref: int) -> Path:
+    """The share that a request about a number takes its slot in: its site, its network, and the account in it."""
+    if source.address is None:
+        return (source.place, source.network, phone_ref)
+    return (site_of(source.address), source.network, phone_ref)
+
+
+class QueueLimit:
+    """How many may wait: those that the threads begin in time, as fast as recent jobs were, and at most ``queue``.
+
+    A longer queue would serve no one just above capacity: every caller would wait until it has gone.
+    """
+
+    def __init__(self, threads: int, queue: int) -> None:
+        self._threads = threads
+        self._queue = queue
+        self._job_seconds = FIRST_JOB_SECONDS
+
+    def record(self, seconds: float) -> None:
+        """Take note of how long a job ran."""
+        self._job_seconds += WEIGHT * (min(seconds, MAX_WAIT_SECONDS) - self._job_seconds)
+
+    @property
+    def waiting(self) -> int:
+        """How many may wait."""
+        return min(self._queue, int(QUEUE_SECONDS * self._threads / self._job_seconds))
+
+
+class Shedding:
+    """Refuses callers for whom there is no time, and counts them. The log has a line for each reason once a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._logged_at: dict[str, float] = {}
+
+    def refusal(self, reason: str) -> ServiceError:
+        """The refusal of one caller: ``UNAVAILABLE``."""
+        SHED_JOBS.labels(reason).inc()
+        now = self._clock()
+        if now - self._logged_at.get(reason, -LOG_SECONDS) >= LOG_SECONDS:
+            self._logged_at[reason] = now
+            log.warning("hash.shed", reason=reason)
+        return unavailable(RETRY_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class HashingSlot:
+    """The right of a share to hash until ``ends_at``, on the clock of the event loop."""
+
+    share: Path
+    ends_at: float
+
+
+class HashingSlots:
+    """Gives ``slots`` at once. Beyond the limit the share with the most waiting loses its newest, and no one else.
+
+    Without a limit every caller may wait.
+    """
+
+    def __init__(self, slots: int, shedding: Shedding, limit: QueueLimit | None = None) -> None:
+        self._free = slots
+        self._shedding = shedding
+        self._limit = limit
+        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+
+    @asynccontextmanager
+    async def take(self, slot: HashingSlot) -> AsyncIterator[None]:
+        """Have the slot for the block. Raises ``UNAVAILABLE`` when the queue of its share is full, and at its end."""
+        await self._wait(slot)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _wait(self, slot: HashingSlot) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.push(slot.share, place)
+        self._shed_beyond_limit()
+        try:
+            async with asyncio.timeout_at(slot.ends_at):
+                await place
+        except (TimeoutError, asyncio.CancelledError) as error:
+            self._give_up(slot.share, place)
+            if isinstance(error, TimeoutError):
+                raise self._shedding.refusal("slow") from error
+            raise
+
+    def _give_up(self, share: Path, place: "asyncio.Future[None]") -> None:
+        """Leave the queue, or pass on the slot that came at the same moment."""
+        if place.cancelled():
+            self._waiting.discard(share, place)
+        elif place.exception() is None:
+            self._pass_on()
+
+    def _shed_beyond_limit(self) -> None:
+        while self._limit is not None and self._waiting.size > self._limit.waiting:
+            place = self._waiting.pop_newest_of_longest()
+            if not place.done():
+                place.set_exception(self._shedding.refusal("full"))
+
+    def _pass_on(self) -> None:
+        while self._waiting.size:
+            place = self._waiting.pop()
+            if not place.done():  # it may have been cancelled a moment ago
+                place.set_result(None)
+                return
+        self._free += 1

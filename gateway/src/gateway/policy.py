@@ -1,0 +1,47 @@
+"""``python -m gateway policy``: the contracts that are switched on, and which calls of theirs can be attacked."""
+
+import json
+import sys
+from collections.abc import Iterable
+
+from gateway.dialect import Dialect
+from gateway.dialect_registry import choose, installed_dialects
+from gateway.settings import GatewaySettings
+from shared.errors import ErrorCode
+from shared.process.policy import Call
+
+SIGNS: dict[Call, frozenset[ErrorCode]] = {
+    "code": frozenset({ErrorCode.DAILY_CAP}),
+    "log_in": frozenset({ErrorCode.CREDENTIALS_REFUSED, ErrorCode.NUMBER_REFUSED}),
+    "contacts": frozenset({ErrorCode.CONTACT_BUDGET}),
+}
+"""A contract has a call if one of its operations declares all of these refusals."""
+
+
+def calls_of(dialect: Dialect) -> list[Call]:
+    """Which of the calls a contract has."""
+    return [call for call, signs in SIGNS.items() if any(signs <= operation.refusals for operation in dialect.routes)]
+
+
+def describe(dialects: Iterable[Dialect]) -> list[dict[str, object]]:
+    """The rules and the calls of each contract."""
+    return [
+        {
+            "name": dialect.name,
+            "cooldown": dialect.cooldown,
+            "daily_cap": dialect.daily_cap,
+            "calls": calls_of(dialect),
+        }
+        for dialect in dialects
+    ]
+
+
+def print_policy(settings: GatewaySettings, *, as_json: bool) -> None:
+    """Print what the other services have to be told."""
+    found = describe(choose(installed_dialects(), settings.dialects))
+    sys.stdout.write(json.dumps(found, indent=2) + "\n" if as_json else "".join(map(_line, found)))
+
+
+def _line(dialect: dict[str, object]) -> str:
+    calls = ", ".join(map(str, dialect["calls"])) if isinstance(dialect["calls"], list) else ""
+    return f"{dialect['name']}: cooldown {dialect['cooldown']} s, {dialect['daily_cap']} codes a day; {calls}\n"

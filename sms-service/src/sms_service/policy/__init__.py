@@ -1,0 +1,1 @@
+"""What the settings of sms-service promise about codes, look-ups and the bill."""

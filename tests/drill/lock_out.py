@@ -1,0 +1,144 @@
+"""Attacks on the owner of a number with an account, who wants a code, a reset or a log-in."""
+
+import asyncio
+import itertools
+from collections import Counter
+
+from drill.callers import NETWORKS, PASSWORD, Caller, registered, strangers, tel
+from drill.measures import Measured
+from drill.target import COOLDOWN, HOUR, Target
+from support.app import md5
+
+AT_ONCE = 4
+"""How many owners are attacked at once."""
+ROUNDS = 4
+"""In 24 hours, so that an owner needs four codes a day: what strangers leave of ten."""
+DAY = 24 * HOUR
+
+
+async def keep_from_everything(target: Target) -> Measured:
+    """Ten networks use up what they can, in every dialect. Owners use codes, resets and log-ins in between."""
+    ended: Counter[bool] = Counter()
+    for first in range(0, target.size.victims, AT_ONCE):
+        count = min(AT_ONCE, target.size.victims - first)
+        for tries in await asyncio.gather(*(_day_of_an_owner(target) for _ in range(count))):
+            ended.update(tries)
+        refused = f"{ended[False]} of {ended.total()} tries refused"
+        target.progress(f"{first + count} of {target.size.victims} owners, {refused}")
+    return Measured(
+        ended[False], f"{ended.total():,} tries of {target.size.victims} owners, {NETWORKS} networks, a day"
+    )
+
+
+async def _day_of_an_owner(target: Target) -> list[bool]:
+    """Whether each try of an owner succeeds."""
+    number, owner = await registered(target)
+    hostile, tries = strangers(target), list[bool]()
+    for use in USES:
+        await use_up(target, number, hostile)
+        tries += await use(target, number, owner, hostile)
+        tries.append((await owner.log_in(number)).status == 200)
+        await target.age(number, DAY // ROUNDS)
+    return tries
+
+
+async def use_up(target: Target, number: str, hostile: list[Caller]) -> None:
+    """Use up whatever strangers can: sends, tries at codes, and log-ins. ``tel`` counts its own sends: first there."""
+    requests = itertools.cycle(
+        (("tel", "resetPassword"), ("tel", "resetPassword"), ("", "reset_password"), ("", "sign_in"))
+    )
+    for stranger, (dialect, purpose) in zip(hostile, requests, strict=False):
+        ask = stranger.ask_tel if dialect else stranger.ask
+        sent = await ask(number, purpose)
+        if sent.status in {200, 202}:
+            await target.app.code(number)
+            await target.age(number, COOLDOWN)
+        await stranger.guess(number, "sign_in" if purpose == "sign_in" else "reset_password")
+        for _ in range(2):
+            wrong_login = {"tel": tel(number), "password": "a wrong guess"}
+            assert (await stranger.call("POST", "/users/signin", wrong_login)).status == 403
+
+
+async def log_in_with_code(target: Target, number: str, owner: Caller, hostile: list[Caller]) -> list[bool]:
+    """The owner logs in with a code of ``native``."""
+    sent = await owner.ask(number, "sign_in")
+    code = await target.app.code(number) if sent.status == 202 else "000000"
+    for stranger in hostile:
+        await stranger.guess(number, "sign_in", tries=1)
+    checked = await owner.check(number, "sign_in", code)
+    logged_in = await owner.call("POST", "/v2/sessions", {"ticket": checked.body.get("ticket", "")})
+    return [sent.status == 202, checked.status == 200 and logged_in.status == 200]
+
+
+async def reset_in_maitian(target: Target, number: str, owner: Caller, hostile: list[Caller]) -> list[bool]:
+    sent = await owner.call("POST", "/v1/user/forgot_password.json", {"source": "app", "phone_number": number})
+    code = await target.app.code(number) if "error_code" not in sent.body else "000000"
+    for stranger in hostile:
+        await stranger.guess(number, "reset_password", tries=1)
+    fields = {"source": "app", "phone_number": number, "verify_code": code, "password": md5(PASSWORD)}
+    reset = await owner.call("POST", "/v1/user/reset_password.json", fields)
+    return ["error_code" not in sent.body, "error_code" not in reset.body]
+
+
+async def reset_in_tel(target: Target, number: str, owner: Caller, hostile: list[Caller]) -> list[bool]:
+    sent = await owner.ask_tel(number, "resetPassword")
+    code = await target.app.code(number) if sent.status == 200 else "000000"
+    for stranger in hostile:
+        await stranger.guess(number, "reset_password", tries=1)
+    fields = {"tel": tel(number), "password": PASSWORD, "captcha": code}
+    reset = await owner.call("PUT", "/users/password", fields)
+    return [sent.status == 200, reset.status == 200]
+
+
+USES = (log_in_with_code, reset_in_maitian, reset_in_tel, log_in_with_code)
+
+
+async def end_a_code(target: Target) -> Measured:
+    """Ten networks enter incorrect codes while an owner has a live one."""
+    refused = 0
+    for _ in range(target.size.codes):
+        number, owner = await registered(target)
+        assert (await owner.ask(number, "sign_in")).status == 202
+        code = await target.app.code(number)
+        for stranger in strangers(target):
+            await stranger.guess(number, "sign_in")
+        refused += (await owner.check(number, "sign_in", code)).status != 200
+    return Measured(refused, f"{target.size.codes} live codes, 60 incorrect tries at each")
+
+
+async def hold_in_cooldown(target: Target) -> Measured:
+    """Ten networks request codes for a day, so that the owner is in the cooldown as often as possible."""
+    number, _ = await registered(target)
+    await target.age(number, DAY)
+    hostile, sends, requests = strangers(target), 0, 0
+    for stranger in hostile * target.size.steps:
+        requests += 1
+        if (await stranger.ask(number, "reset_password")).status == 202:
+            sends += 1
+            await target.age(number, COOLDOWN)
+        if requests % NETWORKS == 0:
+            await target.age(number, DAY // target.size.steps - NETWORKS * COOLDOWN)
+    return Measured((COOLDOWN - 1) * sends, f"{requests} requests of {NETWORKS} networks in a day, {sends} sent")
+
+
+async def keep_out_as_neighbour(target: Target) -> Measured:
+    """A caller in the owner's own network uses up what known callers have: incorrect tries at two codes."""
+    number, owner = await registered(target)
+    await target.age(number, DAY)
+    neighbour = owner.neighbour
+    for _ in range(2):
+        assert (await neighbour.ask(number, "sign_in")).status == 202
+        await neighbour.guess(number, "sign_in", tries=5)
+        await target.app.code(number)
+        await target.age(number, COOLDOWN)
+    seconds = 0
+    while not await _logs_in(target, number, owner):
+        await target.age(number, DAY - 2 * COOLDOWN)  # the rest of a day since the attack began
+        seconds += DAY
+    return Measured(seconds, "12 requests within 60 s from the owner's network")
+
+
+async def _logs_in(target: Target, number: str, owner: Caller) -> bool:
+    if (await owner.ask(number, "sign_in")).status != 202:
+        return False
+    return (await owner.check(number, "sign_in", await target.app.code(number))).status == 200

@@ -1,0 +1,59 @@
+"""Attacks on a number without an account, which somebody wants to register."""
+
+from collections.abc import Awaitable, Callable
+
+from drill.callers import Caller, strangers
+from drill.measures import Measured
+from drill.target import COOLDOWN, HOUR, Target
+from support.app import fresh_number
+
+Asks = Callable[[Caller, str], Awaitable[bool]]
+"""Requests a registration code in one dialect, and tells whether it was sent."""
+STEP = 600
+GIVE_UP = 24 * HOUR
+
+
+async def delay_a_registration(target: Target) -> Measured:
+    """Ten networks use up sends and tries, and then take each that becomes free before the honest caller can."""
+    longest = 0
+    for _ in range(target.size.registrations):
+        for asks in (_in_native, _in_tel):
+            longest = max(longest, await _delay(target, asks))
+            target.progress(f"registrations are delayed by {longest} s at most")
+    return Measured(longest, f"{2 * target.size.registrations} numbers, in native and in tel, 10 networks")
+
+
+async def _delay(target: Target, asks: Asks) -> int:
+    number, honest, delay = fresh_number(), Caller(target.app), 0
+    hostile = strangers(target)
+    for stranger in hostile * 2:
+        if await asks(stranger, number):
+            await target.app.code(number)
+            await target.age(number, COOLDOWN)
+            await stranger.guess(number, "sign_up")
+    while delay < GIVE_UP and not await _registers(target, number, honest, hostile, asks):
+        delay += STEP
+        await target.age(number, STEP)
+    return delay
+
+
+async def _registers(target: Target, number: str, honest: Caller, hostile: list[Caller], asks: Asks) -> bool:
+    """Whether the honest caller registers now. Strangers ask before them, and guess before they enter the code."""
+    for stranger in hostile:
+        if await asks(stranger, number):
+            await target.app.code(number)
+            return False  # the honest caller is in the cooldown, for a minute
+    if not await asks(honest, number):
+        return False
+    code = await target.app.code(number)
+    for stranger in hostile:
+        await stranger.guess(number, "sign_up", tries=2)
+    return (await honest.check(number, "sign_up", code)).status == 200
+
+
+async def _in_native(caller: Caller, number: str) -> bool:
+    return (await caller.ask(number, "sign_up")).status == 202
+
+
+async def _in_tel(caller: Caller, number: str) -> bool:
+    return (await caller.ask_tel(number, "signup")).status == 200

@@ -21,7 +21,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Glossary", "docs/glossary.md"),
     ("Services", "*/README.md"),
     ("Operations", "docs/operations/*.md"),
-    ("Keys and rights", "docs/security/*.md"),
+    ("Security", "docs/security/*.md"),
     ("Decisions", "docs/decisions/*.md"),
     ("Requirements", "docs/asvs.md"),
     ("Performance", "docs/performance.md"),

@@ -1,7 +1,10 @@
 """A running auth-service for its tests: its internal API, as the gateway calls it, its tables and its events."""
 
 import asyncio
+import os
 import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,11 +23,14 @@ from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import EXCHANGE
 from shared.internal_api.auth import (
+    ERASE,
     LOG_IN_WITH_PASSWORD,
     REGISTER,
     RESET_PASSWORD,
     RESOLVE,
+    Account,
     ChangePassword,
+    Erase,
     LoggedIn,
     LogInWithCode,
     LogInWithPassword,
@@ -158,6 +164,29 @@ class Auth:
         issued_at = datetime.now(UTC) + left - LIFETIME
         return codec.seal(Ticket(verification_id or uuid4(), number, purpose, issued_at, repeats_only))
 
+    def erasure(self, account: Account, **more: Any) -> Erase:
+        """A request to erase an account, with a ticket of a code for it unless ``more`` has another proof."""
+        proof = {} if "secret" in more else {"ticket": self.ticket(E164(account.phone), Purpose.ERASE)}
+        defaults = {"phone": account.phone, "address": fresh_address(), "dialect": "native", "client": "test"}
+        return Erase(user_id=account.user_id, **defaults | proof | more)
+
+    async def erase(self, user_id: int) -> None:
+        """Erase an account, with a ticket."""
+        phone = await self.database.fetchval("select phone from accounts where user_id = $1", user_id)
+        ticket = self.ticket(E164(phone), Purpose.ERASE)
+        request = Erase(user_id=user_id, phone=phone, ticket=ticket, address=HOME, dialect="native", client="test")
+        await self.client.call(ERASE, request)
+
+    async def unseen(self, number: E164, days: float) -> None:
+        """Let a user be away for so long: all that shows when they were here moves into the past."""
+        statement = """
+            update accounts set
+                last_login_at = last_login_at - make_interval(secs => $2),
+                last_used_at = last_used_at - make_interval(secs => $2)
+            where phone = $1
+        """
+        await self.database.execute(statement, number, days * 86_400)
+
     async def register(self, number: E164, secret: str) -> LoggedIn:
         return await self.client.call(REGISTER, registration(self.ticket(number), secret))
 
@@ -212,6 +241,26 @@ async def refusal(call: Awaitable[Any]) -> ErrorCode:
     except ServiceError as error:
         return error.code
     raise AssertionError("the call was not refused")
+
+
+async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
+    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
+    environ = {
+        **os.environ,
+        "ENVIRONMENT": "development",
+        "LOG_LEVEL": "error",
+        "POSTGRES_URL": auth.settings.postgres_url,
+        "AMQP_URL": "amqp://unknown:unknown@127.0.0.1:1/",
+        "AUTH_DATABASE": auth.settings.auth_database,
+        "PHONE_KEY": auth.settings.phone_key.get_secret_value(),
+        "AUDIT_KEYS": auth.settings.audit_keys.get_secret_value(),
+        **more,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    outcomes, _ = await process.communicate()
+    return process.returncode, outcomes.decode()
 
 
 @asynccontextmanager

@@ -33,6 +33,15 @@ AGE_REFRESH_TOKENS = """
     update refresh_tokens set spent_at = spent_at - $2::interval
     where session_id = (select session_id from refresh_tokens where token_hash = $1)
 """
+UNSEEN = """
+    with away as (
+        update accounts set
+            last_login_at = last_login_at - make_interval(days => $2),
+            last_used_at = last_used_at - make_interval(days => $2)
+        where phone = $1 returning user_id
+    )
+    delete from sessions where user_id in (select user_id from away)
+"""
 NETWORKS_OF_LOG_INS = """
     select network from audit_log where phone_ref = $1 and action like 'log_in_with_password.%' order by at, id
 """
@@ -87,6 +96,10 @@ class Tables:
     async def ban(self, number: str) -> None:
         """Ban the account of a number, as an operator does."""
         await self.connections["auth"].execute("update accounts set banned_at = now() where phone = $1", parse(number))
+
+    async def unseen(self, number: str, days: int) -> None:
+        """Let the user of a number be away for so many days, in which their sessions end."""
+        await self.connections["auth"].execute(UNSEEN, parse(number), days)
 
     async def networks_of_log_ins(self, number: str) -> list[str]:
         """The networks that the audit log has for log-ins with a password, oldest first."""

@@ -52,7 +52,7 @@ async def test_erasing_the_account_and_registering_again_brings_no_new_budget(li
     user = await limited.register(number, "correct horse")
     await match(limited, user, *unseen(BUDGET - 1, 2000))
     headers = {"Authorization": f"Bearer {user['token']}"}
-    assert (await limited.call("DELETE", "/v2/me", headers=headers)).status == 204
+    assert (await limited.call("DELETE", "/v2/me", json={"password": "correct horse"}, headers=headers)).status == 204
 
     await tables.age(number, 61)
     again = await limited.register(number, "correct horse")

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import aio_pika
@@ -14,8 +12,9 @@ from aio_pika.abc import AbstractChannel
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from stack.system import Stack
-from support.app import App, Reply, fresh_number
+from support.app import App, fresh_number
 from support.database import Tables
+from support.native import call, eventually, is_found, register, ticket
 from support.patience import until_answered
 
 from auth_service.tokens.access_tokens import OurAlgorithms
@@ -39,39 +38,6 @@ async def second_app(system: Stack) -> AsyncIterator[App]:
 async def channel(system: Stack) -> AsyncIterator[AbstractChannel]:
     async with await aio_pika.connect(system.addresses["AMQP_URL"]) as connection:
         yield await connection.channel()
-
-
-async def call(app: App, method: str, path: str, token: str | None = None, **fields: Any) -> Reply:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return await app.call(method, path, json=fields or None, headers=headers)
-
-
-async def ticket(app: App, number: str, purpose: str, token: str | None = None) -> str:
-    sent = await call(app, "POST", "/v2/verifications", token, phone=number, purpose=purpose)
-    assert sent.status == 202, sent.body
-    code = await app.code(number)
-    checked = await call(app, "POST", "/v2/verifications/check", challenge=sent.body["challenge"], code=code)
-    assert checked.status == 200, checked.body
-    return str(checked.body["ticket"])
-
-
-async def register(app: App, number: str, **more: Any) -> dict[str, Any]:
-    registered = await call(app, "POST", "/v2/accounts", ticket=await ticket(app, number, "sign_up"), **more)
-    assert registered.status == 201, registered.body
-    return dict(registered.body)
-
-
-async def is_found(app: App, token: str, number: str) -> bool:
-    matched = await call(app, "POST", "/v2/contacts/match", token, phones=[number])
-    assert matched.status == 200, matched.body
-    return bool(matched.body["matches"])
-
-
-async def eventually(condition: Any, seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < end, "the condition did not become true in time"
-        await asyncio.sleep(0.05)
 
 
 async def test_a_user_registers_changes_everything_and_erases_the_account(app: App, tables: Tables) -> None:
@@ -100,7 +66,8 @@ async def test_a_user_registers_changes_everything_and_erases_the_account(app: A
     assert (await call(app, "POST", "/v2/sessions/refresh", refresh_token=reset.body["refresh_token"])).status == 401
     account = (await call(app, "GET", "/v2/me", again.body["access_token"])).body
     assert account == user["account"] | {"phone": "+86" + moved, "motto": "hello"}
-    assert (await call(app, "DELETE", "/v2/me", again.body["access_token"])).status == 204
+    assert (await call(app, "DELETE", "/v2/me", again.body["access_token"])).body["code"] == "proof_required"
+    assert (await call(app, "DELETE", "/v2/me", again.body["access_token"], password="battery staple")).status == 204
     assert (await call(app, "GET", "/v2/me", again.body["access_token"])).status == 401
     await tables.age(moved, 61)
     assert (await register(app, moved))["account"]["user_id"] != user["account"]["user_id"]
@@ -179,9 +146,11 @@ async def test_an_older_event_does_not_restore_an_erased_user(
     number, witness = fresh_number(), fresh_number()
     user = await register(app, number)
     await eventually(lambda: is_found(app, seeker, number))
-    user_id = str(user["account"]["user_id"])
+    user_id, token = str(user["account"]["user_id"]), user["tokens"]["access_token"]
+    await tables.age(number, 61)
 
-    assert (await call(app, "DELETE", "/v2/me", user["tokens"]["access_token"])).status == 204
+    erase_ticket = await ticket(app, number, "erase", token)
+    assert (await call(app, "DELETE", "/v2/me", token, ticket=erase_ticket)).status == 204
 
     async def is_lost() -> bool:
         return not await is_found(app, seeker, number)

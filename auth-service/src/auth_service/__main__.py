@@ -1,16 +1,17 @@
-"""``python -m auth_service``: serve, migrate, ban, unban, erase, audit, republish, policy."""
+"""``python -m auth_service``: serve, migrate, ban, unban, erase, accounts, audit, republish, policy."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import cli, policy, republish_cli
+from auth_service import accounts_cli, cli, republish_cli
 from auth_service.audit import Operator
 from auth_service.audit_commands import command as audit_command
+from auth_service.policy import log_ins
 from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
+from shared.policy.table import write
 from shared.postgres import migrate
 from shared.process import logs, web
-from shared.process.policy import write
 from shared.process.settings import S, load
 from shared.process.startup import UnreachableError
 
@@ -50,7 +51,7 @@ def apply_migrations() -> None:
 
 def print_policy(*, as_json: bool) -> None:
     """Show what the settings promise: guesses at passwords, and what keeps an owner from a log-in."""
-    write(policy.lines(load(AuthSettings, f"{SERVICE} policy")), as_json=as_json)
+    write(log_ins.lines(load(AuthSettings, f"{SERVICE} policy")), as_json=as_json)
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, user_command in USER_COMMANDS.items():
         cli.add_arguments(parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__))
     audit_command.add_commands(parsers)
+    about = accounts_cli.accounts.__doc__
+    accounts_cli.add_arguments(parsers.add_parser("accounts", help=about, description=about))
     about = republish_cli.republish.__doc__
     republish_cli.add_arguments(parsers.add_parser("republish", help=about, description=about))
     about = print_policy.__doc__
@@ -84,6 +87,8 @@ def _run(options: argparse.Namespace) -> None:
         republish_cli.republish(_settings(AuthSettings, options.command), options)
     elif options.command == "policy":
         print_policy(as_json=options.json)
+    elif options.command == "accounts":
+        accounts_cli.accounts(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
         settings, operator = _settings(AuthSettings, options.command), Operator(options.by, options.reason)
         USER_COMMANDS[options.command](settings, options.user_id, operator)

@@ -10,9 +10,10 @@ import structlog
 
 from auth_service.accounts.user_ids import USER_IDS
 from auth_service.audit import ERASED, AuditEntry, Operator
-from auth_service.lifecycle.bans import OPERATOR_CLIENT, Bans
+from auth_service.client_context import OPERATOR
+from auth_service.erasure.erasure_store import ErasureStore
+from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
-from auth_service.lifecycle.self_service_store import SelfServiceStore
 from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
@@ -28,6 +29,11 @@ log = structlog.get_logger()
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of every command here."""
     parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
+    add_operator(parser)
+
+
+def add_operator(parser: argparse.ArgumentParser) -> None:
+    """Who uses a command that changes an account, and why."""
     parser.add_argument("--by", required=True, type=_name, metavar="NAME", help="who you are, for the audit log")
     parser.add_argument(
         "--reason", required=True, type=_reason, metavar="TEXT", help="why, for the audit log, such as a ticket number"
@@ -62,9 +68,9 @@ async def _unban(pool: postgres.Pool, phones: PhoneKeys, user_id: int, operator:
 
 async def _erase(pool: postgres.Pool, phones: PhoneKeys, user_id: int, operator: Operator) -> bool:
     """The audit log keeps who erased an account and why, and not whose it was. The running service publishes it."""
-    entry = AuditEntry(ERASED, None, OPERATOR_CLIENT, operator=operator)
-    store = SelfServiceStore(pool, phones, lambda: None)
-    if user_id not in USER_IDS or not await store.erase(user_id, entry, banned_too=True):
+    entry = AuditEntry(ERASED, None, OPERATOR, operator=operator)
+    store = ErasureStore(pool, phones, lambda: None)
+    if user_id not in USER_IDS or not await store.erase_any(user_id, entry):
         raise ServiceError(ErrorCode.NOT_FOUND)
     log.info("account.erased", user_id=user_id, operator=operator.name)
     return True

@@ -25,6 +25,10 @@ class ClientContext:
     known_network: int | None = None
 
 
+OPERATOR = ClientContext(dialect="", client="operator")
+"""The context of what an operator does with a command."""
+
+
 class AddressedRequest(Protocol):
     """A request that says where it came from."""
 

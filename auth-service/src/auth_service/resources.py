@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
+from auth_service.accounts.dormancy import Dormancy
 from auth_service.audit_store import AuditStore
 from auth_service.changes.limit_store import ChangeLimit
 from auth_service.client_context import ClientContexts
@@ -36,6 +37,7 @@ class Resources:
     passwords: PasswordHasher
     password_check: RateLimitedCheck
     change_limit: ChangeLimit
+    dormancy: Dormancy
 
     async def ping(self) -> None:
         """For readiness: the service works while PostgreSQL answers."""
@@ -72,6 +74,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             passwords=passwords,
             password_check=RateLimitedCheck(LoginLimitStore(pool), passwords, _login_limits(settings)),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
+            dormancy=Dormancy(settings.dormant_after, utc_now),
         )
 
 

@@ -1,6 +1,7 @@
 """The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
 import os
+from datetime import timedelta
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -21,6 +22,8 @@ from shared.process.settings import (
 )
 
 SEED_BYTES = 32
+MIN_RECYCLED_DAYS = 32
+"""A dormant account has no living session: one ends after 30 days without use, and uses are noted to the day."""
 
 
 class DatabaseSettings(Settings):
@@ -68,6 +71,7 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
     audit_days: int = Field(default=190, ge=30)
+    recycled_after_days: int = Field(default=60, ge=0)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 
@@ -78,6 +82,13 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
             raise ValueError("a key is exactly 64 hex digits (32 bytes)")
         return keys
 
+    @field_validator("recycled_after_days")
+    @classmethod
+    def _outlasts_sessions(cls, days: int) -> int:
+        if 0 < days < MIN_RECYCLED_DAYS:
+            raise ValueError(f"is 0 (off), or at least {MIN_RECYCLED_DAYS}: a session lives 30 days without use")
+        return days
+
     @property
     def principal_tokens(self) -> dict[Principal, SecretStr | None]:
         """What each principal presents that may call auth-service."""
@@ -86,6 +97,11 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
             Principal.SMS_SERVICE: self.sms_to_auth_token,
             Principal.CONTACTS_SERVICE: self.contacts_to_auth_token,
         }
+
+    @property
+    def dormant_after(self) -> timedelta | None:
+        """How long an account is not seen before its number may be someone else's; None for ever."""
+        return timedelta(days=self.recycled_after_days) if self.recycled_after_days else None
 
     @property
     def changes_per_user_hour(self) -> int | None:

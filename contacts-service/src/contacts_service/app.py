@@ -10,6 +10,7 @@ from contacts_service import api
 from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
 from contacts_service.directory import Directory
 from contacts_service.reconciliation.setup import reconciling
+from contacts_service.retention import purging
 from contacts_service.settings import ContactsSettings
 from contacts_service.setup import build_budget, build_matcher
 from contacts_service.store import Store
@@ -41,6 +42,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add, budget.forget).handle, publisher)
             await stack.enter_async_context(consumer.running(consuming))
             await stack.enter_async_context(monitored(consumer, queue.name))
+            await stack.enter_async_context(purging(store))
             await stack.enter_async_context(reconciling(settings, pool, consumer))
             app[api.MATCHER] = build_matcher(settings, budget, store, directory)
             # An unavailable broker does not count: matching works without it. Its state is the gauge haoma_consuming.

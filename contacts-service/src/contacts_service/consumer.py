@@ -13,11 +13,11 @@ from pydantic import AwareDatetime, ValidationError
 
 from shared.amqp import Consumer, PoisonError, Queue
 from shared.background import running
-from shared.events.catalogue import UserDeleted, UserRegistered, UserSnapshot, UserUpdated
+from shared.events.catalogue import UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex, ref_hex
 
-QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key))
+QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key, UserRetired.key))
 MONITOR_SECONDS = 5.0
 CHECK_SECONDS = 2.0
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class DirectoryEntry:
     """A user in the directory. ``occurred_at`` is the time of the event.
 
-    A deleted user has no ``phone_ref``. ``freed_ref`` is the number that they had, which is not stored.
+    A user who was deleted or retired has no ``phone_ref``. ``freed_ref`` is the number that they had; it is not stored.
     """
 
     user_id: int
@@ -96,7 +96,7 @@ def _entry(event: _UserEvent) -> DirectoryEntry:
         raise ValueError("an event type that this queue does not consume")
     if not user_id.isdecimal() or not 0 <= int(user_id) < 2**63 or not 0 <= version < 2**31:
         raise ValueError("a user id or version out of range")
-    if event.type == UserDeleted.key:
+    if event.type in {UserDeleted.key, UserRetired.key}:
         return _deleted_entry(event.data, version, event.time)
     return _active_entry(event.data, version, event.time)
 

@@ -50,6 +50,15 @@ CHANGED = """
     select now(), array_agg(phone_ref) filter (where visible) from directory where updated_at > $1
 """
 
+# "skip locked" passes over a row that another process deletes.
+DELETE_ERASED = """
+    delete from directory where user_id in (
+        select user_id from directory
+        where phone_ref is null and updated_at < now() - make_interval(days => $1)
+        limit $2 for update skip locked
+    )
+"""
+
 
 class Store:
     """The directory and the outbox in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` if PostgreSQL is down."""
@@ -100,6 +109,12 @@ class Store:
         async with connection(self._pool) as conn:
             clock, refs = await conn.fetchrow(CHANGED, since) or (since, None)
         return clock, refs or ()
+
+    async def delete_erased(self, days: int, limit: int) -> int:
+        """Delete at most ``limit`` rows of users who were erased more than ``days`` ago. Returns how many."""
+        async with connection(self._pool) as conn:
+            status = await conn.execute(DELETE_ERASED, days, limit)
+        return int(status.removeprefix("DELETE "))
 
     async def publish(self, messages: Sequence[OutboxMessage]) -> None:
         """Add messages to the outbox. It is a single statement and so a transaction of its own."""

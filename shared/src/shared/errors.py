@@ -16,6 +16,7 @@ class ErrorCode(StrEnum):
     NO_ACCOUNT = "no_account"
     CODE_REFUSED = "code_refused"
     CREDENTIALS_REFUSED = "credentials_refused"
+    PROOF_REQUIRED = "proof_required"
     ACCOUNT_BANNED = "account_banned"
     UNAUTHENTICATED = "unauthenticated"
     APP_KEY_REFUSED = "app_key_refused"
@@ -42,6 +43,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.NO_ACCOUNT: 404,
     ErrorCode.CODE_REFUSED: 403,
     ErrorCode.CREDENTIALS_REFUSED: 403,
+    ErrorCode.PROOF_REQUIRED: 403,
     ErrorCode.ACCOUNT_BANNED: 403,
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.APP_KEY_REFUSED: 401,

@@ -16,6 +16,8 @@ from shared.keys import KeyRing
 from shared.phone import E164
 
 LIFETIME = timedelta(minutes=10)
+FRESH = timedelta(minutes=5)
+"""How long a ticket proves that its user is there now, as acts that cannot be undone require."""
 REPEAT_WINDOW = timedelta(seconds=60)
 MAX_REPEATS = 5
 """Without a secret in the call, a used code or ticket works this often again: from the same network, in this time."""
@@ -30,6 +32,8 @@ _CONTEXT = [b"haoma ticket v2"]
 class Ticket:
     """A verified number and its purpose. A ticket can be redeemed once, within ``LIFETIME`` of ``issued_at``.
 
+    One for ``ERASE`` proves nothing but that its user is there, so it lives only while it is ``FRESH``.
+
     One that is ``repeats_only`` redeems nothing: it proves a code that was used before, so that a client that lost the
     answer can repeat its call with the same secret.
     """
@@ -43,7 +47,11 @@ class Ticket:
     @property
     def expires_at(self) -> datetime:
         """When it can no longer be redeemed, nor a call with it be repeated."""
-        return self.issued_at + LIFETIME
+        return self.issued_at + (FRESH if self.purpose is Purpose.ERASE else LIFETIME)
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether the number was verified within the last five minutes."""
+        return now < self.issued_at + FRESH
 
 
 class TicketCodec:

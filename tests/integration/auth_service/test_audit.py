@@ -11,6 +11,7 @@ from support.auth import (
     OPERATOR,
     Auth,
     code_login,
+    command,
     fresh_number,
     fresh_secret,
     password_change,
@@ -18,7 +19,6 @@ from support.auth import (
     refusal,
     registration,
 )
-from support.commands import command
 from support.database import change_audit_rows
 from support.login_limits import LIMITS, fill
 
@@ -131,7 +131,8 @@ async def reused(person: Person) -> None:
 
 
 async def erased(person: Person) -> None:
-    await person.auth.call(ERASE, Erase(user_id=person.user_id, dialect="native"))
+    request = Erase(user_id=person.user_id, phone=person.number, secret=person.secret, address=HOME, dialect="native")
+    await person.auth.call(ERASE, request)
 
 
 async def signed_in(person: Person) -> None:

@@ -1,8 +1,7 @@
 """Bans from the command line: sessions end, log-in is refused, and a repeat changes nothing."""
 
 import pytest
-from support.auth import HOME, Auth, fresh_number, fresh_secret, password_reset, refusal
-from support.commands import command
+from support.auth import HOME, Auth, command, fresh_number, fresh_secret, password_reset, refusal
 
 from shared.errors import ErrorCode
 from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, Resolve

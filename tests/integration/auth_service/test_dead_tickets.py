@@ -26,7 +26,6 @@ from shared.internal_api.auth import (
     CHANGE_PASSWORD,
     CHANGE_PHONE,
     END_OTHERS,
-    ERASE,
     LOG_IN_WITH_CODE,
     LOG_IN_WITH_PASSWORD,
     LOOK_UP,
@@ -34,7 +33,6 @@ from shared.internal_api.auth import (
     RESET_PASSWORD,
     ChangePhone,
     EndOthers,
-    Erase,
     LoggedIn,
     LogInWithPassword,
     LookUp,
@@ -102,7 +100,7 @@ async def change_number_and_back(auth: Auth, user: User) -> None:
 
 
 async def erase_and_register_again(auth: Auth, user: User) -> None:
-    await auth.call(ERASE, Erase(user_id=user.session.account.user_id, dialect="native"))
+    await auth.erase(user.session.account.user_id)
     user.session = await auth.register(user.number, user.secret)
 
 
@@ -222,7 +220,7 @@ async def test_a_change_of_number_keeps_the_present_network_and_an_erasure_none(
     await move(auth, user, fresh_number())
     assert len(await known_networks(auth, user.number)) == 1
 
-    await auth.call(ERASE, Erase(user_id=user.session.account.user_id, dialect="native"))
+    await auth.erase(user.session.account.user_id)
     stored = "select count(*) from known_networks where user_id = $1"
     assert await auth.database.fetchval(stored, user.session.account.user_id) == 0
 

@@ -28,14 +28,12 @@ from shared.internal_api.auth import (
     CHANGE_PHONE,
     END_OTHERS,
     END_SESSION,
-    ERASE,
     GRANT,
     REFRESH,
     RESET_PASSWORD,
     ChangePhone,
     EndOthers,
     EndSession,
-    Erase,
     Grant,
     LoggedIn,
     Refresh,
@@ -87,7 +85,7 @@ async def ban(auth: Auth, user: User) -> None:
 
 
 async def erase(auth: Auth, user: User) -> None:
-    await auth.call(ERASE, Erase(user_id=user.user_id, dialect="native"))
+    await auth.erase(user.user_id)
 
 
 async def change_phone(auth: Auth, user: User) -> None:

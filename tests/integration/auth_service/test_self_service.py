@@ -1,17 +1,15 @@
-"""Changes that users make to their own account, on a real PostgreSQL: profile, password, erasure."""
+"""Changes that users make to their own account, on a real PostgreSQL: profile, password."""
 
 import asyncio
 
 import pytest
 from support.auth import (
     Auth,
-    code_login,
     fresh_address,
     fresh_number,
     fresh_secret,
     password_change,
     refusal,
-    registration,
 )
 from support.patience import until_accepted
 
@@ -20,25 +18,13 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import (
     CHANGE_PASSWORD,
     CHANGE_PROFILE,
-    ERASE,
     GRANT,
-    LOG_IN_WITH_CODE,
-    LOOK_UP,
-    REGISTER,
     ChangeProfile,
-    Erase,
     Grant,
-    LoggedIn,
-    LookUp,
 )
-from shared.internal_api.sms import Purpose
 
 MAX_PER_NUMBER = 10
 """Wrong passwords for one number from one network: the default of ``CALLER_FAILED_LOGINS_PER_NUMBER``."""
-
-
-def erasing(user: LoggedIn) -> Erase:
-    return Erase(user_id=user.account.user_id, dialect="native", client="test")
 
 
 async def test_a_profile_change_sets_the_given_fields_and_publishes_the_account_with_its_version(auth: Auth) -> None:
@@ -139,72 +125,9 @@ async def test_one_of_two_concurrent_password_changes_succeeds(auth: Auth) -> No
     assert (await auth.log_in(number, new[won.index(True)])).account.user_id == user.account.user_id
 
 
-async def test_an_erased_account_leaves_no_personal_data(auth: Auth) -> None:
-    number, secret = fresh_number(), fresh_secret()
-    assert await refusal(auth.log_in(number, secret)) is ErrorCode.CREDENTIALS_REFUSED
-    user = await auth.call(REGISTER, registration(auth.ticket(number), secret, nickname="Erasmus", name=number[3:]))
-    await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user.account.user_id, motto="erase this motto"))
-    granted = await auth.call(GRANT, Grant(token=user.token))
-    await auth.listener.of_user(user.account.user_id, 1, "auth.user.updated.v1")
-
-    await auth.call(ERASE, erasing(user))
-
-    assert await auth.has_ended(user.token)
-    assert await auth.has_ended(granted.access_token)
-    assert (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [False]
-    assert await refusal(auth.call(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED
-    (event,) = await auth.listener.of_user(user.account.user_id, 1, "auth.user.deleted.v1")
-    assert event["version"] == 3
-    assert (event["data"]["nickname"], event["data"]["avatar"], event["data"]["disabled"]) == ("", "", True)
-    (ended,) = await auth.listener.of_user(user.account.user_id, 1, "auth.session.revoked.v1")
-    assert ended["data"]["cause"] == "erased"
-    await auth.listener.of_user(user.account.user_id, 1, "auth.user.deleted.v1")
-    personal = {number[3:], "Erasmus", "erase this motto", str(auth.phones.ref(number))}
-    for (table,) in await auth.database.fetch("select tablename from pg_tables where schemaname = 'public'"):
-        if table in {"outbox", "login_limits"}:  # emptied by the relay, and within a day
-            continue
-        rows = "\n".join(str(tuple(row)) for row in await auth.database.fetch(f'select * from "{table}"'))
-        assert [value for value in personal if value in rows] == [], table
-        assert table == "spent_tickets" or str(user.account.user_id) not in rows, table
-
-
-async def test_an_erased_number_is_free_at_once_and_old_tickets_are_refused(auth: Auth) -> None:
-    number, secret = fresh_number(), fresh_secret()
-    spent, unspent = auth.ticket(number), auth.ticket(number)
-    user = await auth.call(REGISTER, registration(spent, secret, name=number[3:]))
-    login_ticket = auth.ticket(number, Purpose.SIGN_IN)
-    await auth.call(LOG_IN_WITH_CODE, code_login(login_ticket))
-    await auth.call(ERASE, erasing(user))
-
-    assert await refusal(auth.call(REGISTER, registration(spent, secret, name=number[3:]))) is ErrorCode.CODE_REFUSED
-    assert await refusal(auth.call(LOG_IN_WITH_CODE, code_login(login_ticket))) is ErrorCode.NO_ACCOUNT
-    assert await refusal(auth.call(REGISTER, registration(unspent, secret))) is ErrorCode.CODE_REFUSED
-    new_account = await auth.call(REGISTER, registration(auth.ticket(number), secret, name=number[3:]))
-    assert new_account.account.user_id != user.account.user_id
-    assert await refusal(auth.call(LOG_IN_WITH_CODE, code_login(login_ticket))) is ErrorCode.CODE_REFUSED
-
-
-async def test_no_concurrent_log_in_survives_an_erasure(auth: Auth) -> None:
-    number, secret = fresh_number(), fresh_secret()
-    user = await auth.register(number, secret)
-
-    async def log_in(index: int) -> None:
-        try:
-            request = code_login(auth.ticket(number, Purpose.SIGN_IN))
-            await until_accepted(lambda: auth.clients[index % 2].call(LOG_IN_WITH_CODE, request))
-        except ServiceError as refused:
-            assert refused.code in {ErrorCode.NO_ACCOUNT, ErrorCode.CODE_REFUSED}
-
-    await asyncio.gather(*map(log_in, range(10)), auth.call(ERASE, erasing(user)), *map(log_in, range(10)))
-
-    left = "select count(*) from sessions where user_id = $1"
-    assert await auth.database.fetchval(left, user.account.user_id) == 0
-
-
-async def test_a_banned_account_can_neither_be_changed_nor_erased(auth: Auth) -> None:
+async def test_a_banned_account_cannot_be_changed(auth: Auth) -> None:
     user = await auth.register(fresh_number(), fresh_secret())
     await auth.database.execute("update accounts set banned_at = now() where user_id = $1", user.account.user_id)
 
     change = ChangeProfile(user_id=user.account.user_id, nickname="x")
     assert await refusal(auth.call(CHANGE_PROFILE, change)) is ErrorCode.UNAUTHENTICATED
-    assert await refusal(auth.call(ERASE, erasing(user))) is ErrorCode.UNAUTHENTICATED

@@ -22,7 +22,7 @@ from contacts_service.settings import ContactsSettings
 from shared import amqp
 from shared.events.catalogue import UserUpdated
 from shared.events.envelope import EXCHANGE, new_id
-from shared.internal_api.auth import CHANGE_PROFILE, ERASE, ChangeProfile, Erase
+from shared.internal_api.auth import CHANGE_PROFILE, ChangeProfile
 from shared.internal_api.directory import DirectoryUser, VersionedUser
 from shared.postgres import Pool, connection, pool, url_of
 
@@ -141,7 +141,7 @@ async def test_changes_that_passed_a_deleted_binding_by_are_found(world: World) 
     for user_id in ids[:4]:
         await world.rename(user_id, "unseen")
     for user_id in ids[4:]:
-        await world.auth.call(ERASE, Erase(user_id=user_id, dialect="tel"))
+        await world.auth.erase(user_id)
     newcomer = await world.auth.register(fresh_number(), fresh_secret())
 
     for user_id in ids[:4]:
@@ -169,7 +169,7 @@ async def test_a_directory_from_an_old_backup_catches_up(world: World) -> None:
     await world.tables.execute("create table backup as select * from directory")
     for user_id in ids[:3]:
         await world.rename(user_id, "after the backup")
-    await world.auth.call(ERASE, Erase(user_id=ids[3], dialect="tel"))
+    await world.auth.erase(ids[3])
     later = await world.register(2)
     await world.until_shown(ids[3], "", is_erased=True)
 

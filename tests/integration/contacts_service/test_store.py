@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from contacts_service.consumer import DirectoryEntry
+from contacts_service.retention import purge
 from contacts_service.store import Store
 from shared.postgres import Pool, migrate, pool, url_of
 
@@ -149,3 +150,16 @@ async def test_a_second_migration_changes_nothing(postgres_url: str, database: s
     session = await asyncpg.connect(url_of(postgres_url, database))
     assert await session.fetchval("select version_num from alembic_version") == "0001"
     await session.close()
+
+
+async def test_an_erased_user_leaves_the_directory_after_thirty_days(store: Store, connections: Pool) -> None:
+    for user_id in (7, 8, 9):
+        await store.apply(entry(1, user_id=user_id))
+    for user_id in (7, 8):
+        await store.apply(deleted(2, user_id=user_id))
+    long_ago = "update directory set updated_at = now() - make_interval(days => 30, mins => 1) where user_id <> 8"
+    await connections.execute(long_ago)
+
+    await purge(store)
+
+    assert [row[0] for row in await connections.fetch("select user_id from directory order by user_id")] == [8, 9]

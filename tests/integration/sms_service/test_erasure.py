@@ -9,6 +9,7 @@ from support.sms import (
     NETWORKS,
     PHONES,
     OnlySourceNetworks,
+    Recorder,
     Sms,
     asking,
     entering,
@@ -76,6 +77,23 @@ async def test_an_erasure_that_arrives_late_spares_the_code_of_whoever_registers
     await handler(ErasureStore(sms.pool))(body)
 
     assert await codes.check(entering(number, issued.code))
+
+
+async def test_a_message_that_waits_at_an_erasure_is_not_sent_and_loses_its_sealed_number(sms: Sms) -> None:
+    number, other, codes, sender = fresh_number(), fresh_number(), sms.codes(), Recorder()
+    delivery = sms.delivery(sender)
+    for each in (number, other):
+        await codes.issue(asking(each))
+    (forgotten,), (kept,) = [await sms.sends(each) for each in (number, other)]
+    assert forgotten["phone_sealed"] is not None
+
+    await handler(ErasureStore(sms.pool))(erasure(number))
+    for message in (forgotten, kept):
+        await delivery.deliver(message["message_id"])
+
+    assert [message.to for message in sender.messages] == [other]
+    (ended,) = await sms.sends(number)
+    assert (ended["state"], ended["phone_sealed"]) == ("expired", None)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,13 @@ from haoma.models import (
     CodeChecked,
     CodeRefusedOrCredentialsRefusedOrAccountBannedProblem,
     CodeRefusedOrCredentialsRefusedOrAccountBannedProblemCode,
+    CodeRefusedOrCredentialsRefusedOrProofRequiredProblem,
     CodeRefusedProblem,
     CodeSent,
     CooldownOrDailyCapOrCallerLimitProblem,
     CooldownOrDailyCapOrCallerLimitProblemCode,
+    EraseWithPassword,
+    EraseWithTicket,
     LogInWithPassword,
     LogInWithTicket,
     MatchContacts,
@@ -155,7 +158,12 @@ assert moved.phone == f"+86{MOVED}"
 a(Tokens, log_in.sync(client=anyone, body=LogInWithPassword(phone=MOVED, password="correct horse")))
 assert end_other_sessions.sync_detailed(client=me).status_code == 204
 assert len(a(SessionList, list_sessions.sync(client=me)).sessions) == 1
-assert erase_me.sync_detailed(client=me).status_code == 204
+a(
+    CodeRefusedOrCredentialsRefusedOrProofRequiredProblem,
+    erase_me.sync(client=me, body=EraseWithPassword(password="battery staple")),
+)
+erased = erase_me.sync_detailed(client=me, body=EraseWithTicket(ticket=ticket(MOVED, Purpose.ERASE, me)))
+assert erased.status_code == 204
 a(UnauthenticatedOrAppKeyRefusedProblem, show_me.sync(client=me))
 a(
     UnauthenticatedOrAppKeyRefusedProblem,

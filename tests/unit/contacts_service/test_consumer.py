@@ -169,4 +169,9 @@ async def test_look_ups_are_not_forgotten_without_a_number() -> None:
 
 
 def test_the_queue_is_bound_to_every_user_event() -> None:
-    assert set(QUEUE.keys) == {"auth.user.registered.v1", "auth.user.updated.v1", "auth.user.deleted.v1"}
+    assert set(QUEUE.keys) == {
+        "auth.user.registered.v1",
+        "auth.user.updated.v1",
+        "auth.user.deleted.v1",
+        "auth.user.retired.v1",
+    }

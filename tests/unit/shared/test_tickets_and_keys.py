@@ -30,6 +30,17 @@ def test_a_ticket_is_good_for_ten_minutes_and_keeps_the_moment_of_its_issue_exac
     assert (opened.issued_at, opened.expires_at) == (TICKET.issued_at, TICKET.issued_at + timedelta(minutes=10))
 
 
+def test_a_ticket_to_erase_is_good_for_five_minutes_and_every_ticket_is_fresh_for_as_long() -> None:
+    erasing = replace(TICKET, purpose=Purpose.ERASE)
+    after = TICKET.issued_at + timedelta(minutes=5)
+
+    assert CODEC.open(CODEC.seal(erasing), Purpose.ERASE, now=after - timedelta(microseconds=1)) == erasing
+    with pytest.raises(ServiceError):
+        CODEC.open(CODEC.seal(erasing), Purpose.ERASE, now=after)
+    for ticket in (TICKET, erasing):
+        assert (ticket.is_fresh(after - timedelta(microseconds=1)), ticket.is_fresh(after)) == (True, False)
+
+
 def test_a_ticket_that_only_repeats_says_so_and_reads_otherwise() -> None:
     repeating = replace(TICKET, repeats_only=True)
     assert CODEC.open(CODEC.seal(repeating), Purpose.SIGN_UP, now=NOW).repeats_only

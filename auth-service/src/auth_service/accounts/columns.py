@@ -17,7 +17,9 @@ ACCOUNT_FIELDS = tuple(Account.model_fields)
 ACCOUNT = ", ".join(f"a.{field}" for field in ACCOUNT_FIELDS)
 """The columns of an ``Account``, for statements that call the table or its rows ``a``."""
 
-STORED_ACCOUNT = f"{ACCOUNT}, a.password_hash, a.password_changed_at, a.tickets_valid_from, a.dialect, a.client"
+STORED_ACCOUNT = (
+    f"{ACCOUNT}, a.password_hash, a.password_changed_at, a.tickets_valid_from, a.dialect, a.client, a.last_used_at"
+)
 """The columns of a ``StoredAccount``."""
 
 PROFILE_FIELDS = tuple(field for field in ChangeProfile.model_fields if field != "user_id")
@@ -38,10 +40,18 @@ def account_of(row: asyncpg.Record) -> Account:
 
 
 def stored_account_of(row: asyncpg.Record | None) -> StoredAccount | None:
-    """The account in a row that has the ``STORED_ACCOUNT`` columns; None for no row, or no match of an outer join."""
-    if row is None or row["user_id"] is None:
+    """The account in a row that has the ``STORED_ACCOUNT`` columns; None for no row, or no match of an outer join.
+
+    None for a retired account too, which has no number.
+    """
+    if row is None or row["user_id"] is None or row["phone"] is None:
         return None
     registered_with = ClientContext(row["dialect"], row["client"])
     return StoredAccount(
-        account_of(row), row["password_hash"], row["password_changed_at"], row["tickets_valid_from"], registered_with
+        account_of(row),
+        row["password_hash"],
+        row["password_changed_at"],
+        row["tickets_valid_from"],
+        registered_with,
+        row["last_used_at"],
     )

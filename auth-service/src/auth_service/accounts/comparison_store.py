@@ -13,8 +13,8 @@ COLUMNS = """
     extract(epoch from updated_at)::float8 as changed_at
 """
 
-PAGE = f"select {COLUMNS} from accounts where user_id between $1 and $2 order by user_id limit $3"  # noqa: S608  our own list of columns
-FIND = f"select {COLUMNS} from accounts where user_id = any ($1::bigint[])"  # noqa: S608  as above
+PAGE = f"select {COLUMNS} from accounts where phone is not null and user_id between $1 and $2 order by user_id limit $3"  # noqa: S608  our own list of columns
+FIND = f"select {COLUMNS} from accounts where phone is not null and user_id = any ($1::bigint[])"  # noqa: S608  as above
 
 LATE = "select exists (select from outbox where parked_at is null and created_at < now() - interval '10 seconds')"
 

@@ -1,7 +1,7 @@
 """The events about a user: ``auth.user.*`` and ``auth.password.changed``."""
 
 from auth_service.accounts.model import NewAccount, StoredAccount
-from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserUpdated
+from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserRetired, UserUpdated
 from shared.events.envelope import OutboxMessage, new_event
 from shared.events.logins import BanImposed, BanLifted
 from shared.events.words import PasswordCause
@@ -61,6 +61,26 @@ def user_deleted(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
         country=country,
         nickname="",
         avatar="",
+        discoverable=False,
+        disabled=True,
+        dialect=stored.registered_with.dialect,
+        client=stored.registered_with.client,
+    )
+    return new_event(data, source=SOURCE, subject=data.user_id, version=account.version + 1)
+
+
+def user_retired(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
+    """An account that has lost its number, as it is from now on. The event still names that number."""
+    account = stored.account
+    phone = E164(account.phone)
+    country, _ = split(phone)
+    data = UserRetired(
+        user_id=str(account.user_id),
+        phone_ref=ref_hex(phones.ref(phone)),
+        phone_masked=mask(phone),
+        country=country,
+        nickname=account.nickname,
+        avatar=account.avatar,
         discoverable=False,
         disabled=True,
         dialect=stored.registered_with.dialect,

@@ -6,6 +6,7 @@ after the last right code or right password, and a user has 8 of them at most.
 
 from collections.abc import Sequence
 
+from auth_service.accounts.model import NumberOwner
 from shared.phone import E164
 from shared.postgres import Connection
 
@@ -29,12 +30,12 @@ REMEMBER = """
 
 FORGET = "delete from known_networks where user_id = $1"
 
-FIND_PHONES = """
-    select a.phone, array(
+FIND_OWNERS = """
+    select a.phone, greatest(a.last_login_at, a.last_used_at) as seen_at, a.banned_at is not null as is_banned, array(
         select k.network from known_networks k
         where k.user_id = a.user_id and k.proven_on > current_date - $2::int
         order by k.proven_on desc limit $3
-    )
+    ) as known_networks
     from accounts a where a.phone = any ($1::text[])
 """
 
@@ -50,7 +51,7 @@ async def forget_networks(conn: Connection, user_id: int) -> None:
     await conn.execute(FORGET, user_id)
 
 
-async def find_known_networks(conn: Connection, phones: Sequence[E164]) -> dict[E164, list[int]]:
-    """The known networks of each number that has an account."""
-    rows = await conn.fetch(FIND_PHONES, phones, RETENTION_DAYS, MAX_NETWORKS)
-    return {E164(row[0]): row[1] for row in rows}
+async def find_owners(conn: Connection, phones: Sequence[E164]) -> dict[E164, NumberOwner]:
+    """The owner of each number that has an account, with the networks that are known to it."""
+    rows = await conn.fetch(FIND_OWNERS, phones, RETENTION_DAYS, MAX_NETWORKS)
+    return {E164(row["phone"]): NumberOwner(row["known_networks"], row["seen_at"], row["is_banned"]) for row in rows}

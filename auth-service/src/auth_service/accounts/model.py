@@ -1,5 +1,6 @@
 """An account, as it is stored and as it is about to be stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,7 +14,8 @@ from shared.tickets import Ticket
 class StoredAccount:
     """An account with the fields that never leave auth-service. ``registered_with`` is the app that registered it.
 
-    Tickets that were made before ``tickets_valid_from`` are dead.
+    Tickets that were made before ``tickets_valid_from`` are dead. ``last_used_at`` is when a session was last used, to
+    the day; None if none was since the account was registered.
     """
 
     account: Account
@@ -21,6 +23,7 @@ class StoredAccount:
     password_changed_at: datetime
     tickets_valid_from: datetime
     registered_with: ClientContext
+    last_used_at: datetime | None = None
 
     @property
     def user_id(self) -> int:
@@ -37,6 +40,20 @@ class StoredAccount:
     @property
     def is_banned(self) -> bool:
         return self.account.banned_at is not None
+
+    @property
+    def seen_at(self) -> datetime:
+        """When the user was last here: a log-in, or the use of a session, to the day."""
+        return max(self.account.last_login_at, self.last_used_at or self.account.last_login_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOwner:
+    """What is known of the user who has a number: the networks from which they proved it, and when they were seen."""
+
+    known_networks: Sequence[int] = field(repr=False)
+    seen_at: datetime
+    is_banned: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from auth_service.accounts.model import StoredAccount
 from shared.postgres import Pool, connection
 
 PAGE = f"""
-    select {STORED_ACCOUNT} from accounts as a where user_id > $1 order by user_id limit $2
+    select {STORED_ACCOUNT} from accounts as a where user_id > $1 and phone is not null order by user_id limit $2
 """  # noqa: S608  our own list of columns
 
 

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from auth_service.changes.api import read_change
+from auth_service.erasure.erasure import Erasure
 from auth_service.lifecycle.password_reset import PasswordReset
 from auth_service.lifecycle.phone_change import PhoneChange
 from auth_service.lifecycle.registration import Registration
@@ -25,6 +26,7 @@ REGISTRATION: web.AppKey[Registration] = web.AppKey("registration", Registration
 PASSWORD_RESET: web.AppKey[PasswordReset] = web.AppKey("password_reset", PasswordReset)
 PHONE_CHANGE: web.AppKey[PhoneChange] = web.AppKey("phone_change", PhoneChange)
 SELF_SERVICE: web.AppKey[SelfService] = web.AppKey("self_service", SelfService)
+ERASURE: web.AppKey[Erasure] = web.AppKey("erasure", Erasure)
 routes = web.RouteTableDef()
 
 
@@ -73,5 +75,5 @@ async def change_password(request: web.Request) -> web.Response:
 @routes.post(ERASE.path)
 async def erase(request: web.Request) -> web.Response:
     call = await read(request, ERASE)
-    await request.app[SELF_SERVICE].erase(call)
+    await request.app[ERASURE].erase(call)
     return reply(Empty())

@@ -9,14 +9,13 @@ from auth_service.accounts.events import ban_imposed, ban_lifted, user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.user_ids import USER_IDS
 from auth_service.audit import AuditEntry, Operator
-from auth_service.client_context import ClientContext
+from auth_service.client_context import OPERATOR
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.model import EndedSession
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.phone import E164, PhoneKeys
 
-OPERATOR_CLIENT = ClientContext(dialect="", client="operator")
 CAUSE: Final = "ban"
 
 MakeEntry = Callable[[StoredAccount], AuditEntry]
@@ -61,7 +60,7 @@ class Bans:
 
         def make_entry(stored: StoredAccount) -> AuditEntry:
             phone_ref = self._phones.ref(E164(stored.account.phone))
-            return AuditEntry(action, phone_ref, OPERATOR_CLIENT, user_id, operator=operator)
+            return AuditEntry(action, phone_ref, OPERATOR, user_id, operator=operator)
 
         changed = await self._repository.set_banned(
             user_id, banned=banned, make_entry=make_entry, make_messages=self._messages

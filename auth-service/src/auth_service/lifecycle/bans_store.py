@@ -7,14 +7,14 @@ from auth_service.sessions.session_store import end_sessions
 from shared import outbox
 from shared.postgres import Pool, connection, transaction
 
-EXISTS = "select exists (select from accounts where user_id = $1)"
+EXISTS = "select exists (select from accounts where user_id = $1 and phone is not null)"
 
 # This locks the account. A log-in that is being written is then seen by end_sessions, and a later one finds the ban.
 SET_BANNED = f"""
     update accounts as a
     set banned_at = case when $2 then now() end, version = version + 1, updated_at = now(),
         tickets_valid_from = case when $2 then now() else tickets_valid_from end
-    where user_id = $1 and (banned_at is not null) <> $2
+    where user_id = $1 and phone is not null and (banned_at is not null) <> $2
     returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import structlog
 
+from auth_service.accounts.dormancy import Dormancy
 from auth_service.audit import AuditEntry
 from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
@@ -29,18 +30,27 @@ class PasswordReset:
     """The rules of a password reset."""
 
     def __init__(
-        self, repository: PasswordResetRepository, *, redemption: TicketRedemption, passwords: PasswordHasher
+        self,
+        repository: PasswordResetRepository,
+        *,
+        redemption: TicketRedemption,
+        passwords: PasswordHasher,
+        dormancy: Dormancy,
     ) -> None:
         self._repository = repository
         self._redemption = redemption
         self._passwords = passwords
+        self._dormancy = dormancy
 
     async def reset(self, request: ResetPassword) -> LoggedIn:
-        """Set the password and open a session. Raises ``NO_ACCOUNT``, and what ``TicketRedemption.redeem`` raises."""
+        """Set the password and open a session. Raises ``NO_ACCOUNT``, and what ``TicketRedemption.redeem`` raises.
+
+        A number whose account is dormant has none for those who only have the number.
+        """
         return await self._redemption.redeem(request, Purpose.RESET_PASSWORD, partial(self._set_password, request))
 
     async def _set_password(self, request: ResetPassword, ticket: Ticket, state: TicketState) -> LoggedIn:
-        if state.account is None:
+        if state.account is None or self._dormancy.includes(state.account):
             raise ServiceError(ErrorCode.NO_ACCOUNT)
         if state.account.is_banned:
             raise ServiceError(ErrorCode.ACCOUNT_BANNED)

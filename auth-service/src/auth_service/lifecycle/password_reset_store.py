@@ -10,7 +10,7 @@ from auth_service.accounts.columns import ACCOUNT, account_of
 from auth_service.accounts.events import password_changed
 from auth_service.accounts.known_network_store import remember_network
 from auth_service.audit import AuditEntry
-from auth_service.lifecycle.redemption import ConflictError
+from auth_service.retirement.model import ConflictError
 from auth_service.sessions.events import session_opened, session_revoked
 from auth_service.sessions.model import EndedSession, NewSession
 from auth_service.sessions.session_store import add_session, end_sessions

@@ -7,11 +7,12 @@ from uuid import UUID
 
 import structlog
 
+from auth_service.accounts.dormancy import Dormancy
 from auth_service.accounts.events import user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
-from auth_service.lifecycle.redemption import ConflictError
+from auth_service.retirement.model import ConflictError
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.envelope import OutboxMessage
@@ -27,14 +28,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PhoneChangeState:
-    """The account, the user who has the new number, and what became of the two tickets.
+    """The account, the account that has the new number, and what became of the two tickets.
 
     ``spent`` means that at least one ticket is spent; ``changed_at`` is when this user spent both in one change.
     ``freed_at`` is when an account last left the new number.
     """
 
     account: StoredAccount | None
-    taken_by: int | None
+    owner: StoredAccount | None
     spent: bool
     changed_at: datetime | None
     freed_at: datetime | None = None
@@ -42,13 +43,17 @@ class PhoneChangeState:
 
 @dataclass(frozen=True, slots=True)
 class NewPhone:
-    """A new number about to be written, if the account is still as it was read. All sessions but one end."""
+    """A new number about to be written, if the account is still as it was read. All sessions but one end.
+
+    ``retiring`` is the account that has the number and loses it.
+    """
 
     account: StoredAccount
     phone: E164 = field(repr=False)
     verification_ids: tuple[UUID, UUID]
     kept_session_id: UUID
     context: ClientContext
+    retiring: StoredAccount | None
 
 
 class PhoneChangeRepository(Protocol):
@@ -78,15 +83,17 @@ class PhoneChange:
         tickets: TicketVerifier,
         phones: PhoneKeys,
         contexts: ClientContexts,
+        dormancy: Dormancy,
     ) -> None:
         self._repository = repository
         self._audit = audit
         self._tickets = tickets
         self._phones = phones
         self._contexts = contexts
+        self._dormancy = dormancy
 
     async def change(self, request: ChangePhone) -> Account:
-        """Set the number of the new ticket.
+        """Set the number of the new ticket. The dormant account of that number, if there is one, retires.
 
         Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``, and ``UNAUTHENTICATED`` when
         there is no such account.
@@ -125,16 +132,25 @@ class PhoneChange:
             account = _usable_account(state)
             if state.spent:
                 return _repeated(state, account, new)
-            if account.account.phone != old.number or not _accepted(state, account, old, new):
+            if account.account.phone != old.number or not self._accepts(state, account, old, new):
                 raise ServiceError(ErrorCode.CODE_REFUSED)
-            if state.taken_by is not None:
+            if state.owner is not None and (state.owner == account or not self._dormancy.includes(state.owner)):
                 raise ServiceError(ErrorCode.NUMBER_TAKEN)
-            change = NewPhone(account, new.number, tickets, request.session_id, context)
+            change = NewPhone(account, new.number, tickets, request.session_id, context, retiring=state.owner)
             try:
                 return await self._write(change)
             except ConflictError:
                 log.info("phone_change.contended", user_id=request.user_id)
         raise unavailable()
+
+    def _accepts(self, state: PhoneChangeState, account: StoredAccount, old: Ticket, new: Ticket) -> bool:
+        """Whether both tickets can be redeemed: nothing has ended them since they were made.
+
+        That of the old number is the proof that the user is there now, so it has to be fresh.
+        """
+        if not self._tickets.is_fresh(old) or (state.freed_at is not None and new.issued_at <= state.freed_at):
+            return False
+        return all(not ticket.repeats_only and account.accepts(ticket) for ticket in (old, new))
 
     async def _write(self, change: NewPhone) -> Account:
         before = change.account.account
@@ -145,12 +161,6 @@ class PhoneChange:
         changed = await self._repository.change(change, entry, message)
         log.info("phone.changed", user_id=before.user_id)
         return changed
-
-
-def _accepted(state: PhoneChangeState, account: StoredAccount, old: Ticket, new: Ticket) -> bool:
-    """Whether both tickets can be redeemed: nothing has ended them since they were made."""
-    freed = state.freed_at is not None and new.issued_at <= state.freed_at
-    return not freed and all(not ticket.repeats_only and account.accepts(ticket) for ticket in (old, new))
 
 
 def _usable_account(state: PhoneChangeState) -> StoredAccount:

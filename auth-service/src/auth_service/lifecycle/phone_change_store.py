@@ -8,24 +8,25 @@ import asyncpg
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, STORED_ACCOUNT, account_of, stored_account_of
 from auth_service.accounts.known_network_store import forget_networks, remember_network
-from auth_service.accounts.user_ids import new_user_id
+from auth_service.accounts.phone_reservation_store import reserve_phone
 from auth_service.audit import AuditEntry
-from auth_service.lifecycle.freed_number_store import free_number
 from auth_service.lifecycle.phone_change import CAUSE, NewPhone, PhoneChangeState
-from auth_service.lifecycle.redemption import ConflictError
+from auth_service.retirement.model import ConflictError
+from auth_service.retirement.retirement_store import retire
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
+from auth_service.tickets.freed_number_store import free_number
 from shared import outbox
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
-from shared.postgres import Connection, Pool, connection, transaction
+from shared.postgres import Pool, connection, transaction
 
+# A row for the account and one for the account that has the new number, with the state of the tickets in each.
 # Tickets that one user spent in one transaction have the same spent_at: now() is the start of the transaction.
 STATE = f"""
-    select taken.user_id as taken_by,
-        old.user_id is not null or new.user_id is not null as spent,
+    select old.user_id is not null or new.user_id is not null as spent,
         case
             when old.verification_id <> new.verification_id and old.spent_at = new.spent_at
                 and old.user_id = $1 and new.user_id = $1
@@ -35,19 +36,9 @@ STATE = f"""
     from (select 1) as always
     left join spent_tickets old on old.verification_id = $2
     left join spent_tickets new on new.verification_id = $3
-    left join accounts taken on taken.phone = $4
-    left join freed_numbers f on f.mark = $5
-    left join accounts a on a.user_id = $1
+    left join freed_numbers f on f.mark = $4
+    left join accounts a on a.user_id = $1 or a.phone = $5
 """  # noqa: S608  our own list of columns
-
-# An update has no "on conflict do nothing", and PostgreSQL logs the key of a unique violation: a clear number. So the
-# number is reserved first, with a row that no other transaction ever sees. Other requests for the number wait for this
-# transaction, even after the row is deleted.
-RESERVE_PHONE = """
-    insert into accounts (user_id, phone, nickname, dialect, client) values ($1, $2, '', '', '')
-    on conflict do nothing returning user_id
-"""
-DELETE_RESERVATION = "delete from accounts where user_id = $1"
 
 CHANGE_PHONE = f"""
     with changed_account as (
@@ -83,10 +74,15 @@ class PhoneChangeStore:
     async def change_state(self, user_id: int, tickets: tuple[UUID, UUID], phone: E164) -> PhoneChangeState:
         """The state of the account, of both tickets (the old number's first) and of the new number."""
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(STATE, user_id, *tickets, phone, self._phones.mark(phone))
-        assert row is not None  # noqa: S101  "(select 1)" has exactly one row
-        account = stored_account_of(row)
-        return PhoneChangeState(account, row["taken_by"], row["spent"], row["changed_at"], row["freed_at"])
+            rows = await conn.fetch(STATE, user_id, *tickets, self._phones.mark(phone), phone)
+        accounts = [account for account in map(stored_account_of, rows) if account is not None]
+        return PhoneChangeState(
+            account=next((each for each in accounts if each.user_id == user_id), None),
+            owner=next((each for each in accounts if each.account.phone == phone), None),
+            spent=rows[0]["spent"],
+            changed_at=rows[0]["changed_at"],
+            freed_at=rows[0]["freed_at"],
+        )
 
     async def change(self, change: NewPhone, entry: AuditEntry, message: OutboxMessage) -> Account:
         """Spend both tickets, write the number and end the other sessions, or do nothing. Raises ``ConflictError``."""
@@ -94,7 +90,10 @@ class PhoneChangeStore:
         user_id, tickets = before.user_id, list(change.verification_ids)
         try:
             async with transaction(self._pool) as conn:
-                await _reserve(conn, change.phone)
+                if change.retiring is not None:
+                    await retire(conn, self._phones, change.retiring, change.context)
+                if not await reserve_phone(conn, change.phone):
+                    raise ConflictError
                 values = (change.phone, tickets, Purpose.CHANGE_PHONE, before.tickets_valid_from, network_ref)
                 row = await conn.fetchrow(CHANGE_PHONE, user_id, before.account.version, *values)
                 if row is None:
@@ -115,11 +114,3 @@ class PhoneChangeStore:
         async with connection(self._pool) as conn:
             found: UUID | None = await conn.fetchval(FIND, user_id, verification_id)
         return found
-
-
-async def _reserve(conn: Connection, phone: E164) -> None:
-    """Keep the number free until the transaction ends. Raises ``ConflictError`` when an account has it."""
-    reservation = await conn.fetchval(RESERVE_PHONE, new_user_id(), phone)
-    if reservation is None:
-        raise ConflictError
-    await conn.execute(DELETE_RESERVATION, reservation)

@@ -20,6 +20,7 @@ from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_slots import HashingSlot
+from auth_service.retirement.model import ConflictError
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.redemption_lock import RedemptionLocks
 from auth_service.tickets.verifier import TicketVerifier
@@ -36,10 +37,6 @@ CAUSES: Mapping[Purpose, OpenedCause] = {Purpose.SIGN_UP: "register", Purpose.RE
 MAX_ATTEMPTS = 2
 log = structlog.get_logger()
 Request = Register | ResetPassword
-
-
-class ConflictError(Exception):
-    """Another request was faster: the ticket, the number or the name is no longer free."""
 
 
 @dataclass(frozen=True, slots=True)

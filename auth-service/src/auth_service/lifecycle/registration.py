@@ -7,7 +7,8 @@ from typing import Protocol
 import structlog
 
 from auth_service.accounts import events
-from auth_service.accounts.model import NewAccount
+from auth_service.accounts.dormancy import Dormancy
+from auth_service.accounts.model import NewAccount, NumberOwner, StoredAccount
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.audit import AuditEntry
 from auth_service.lifecycle.redemption import TicketRedemption, TicketState
@@ -27,8 +28,8 @@ log = structlog.get_logger()
 class RegistrationRepository(Protocol):
     """Where accounts are added."""
 
-    async def known_networks(self, phones: Sequence[E164]) -> Mapping[E164, Sequence[int]]:
-        """The numbers that have an account, each with the networks that it was proven from."""
+    async def find_owners(self, phones: Sequence[E164]) -> Mapping[E164, NumberOwner]:
+        """The owner of each number that has an account."""
 
     async def add(
         self,
@@ -37,10 +38,13 @@ class RegistrationRepository(Protocol):
         session: NewSession,
         entry: AuditEntry,
         messages: Sequence[OutboxMessage],
+        *,
+        retiring: StoredAccount | None = None,
     ) -> Account:
         """Spend the ticket and write all of it, or nothing. Raises ``ConflictError``.
 
-        The network of the session is known to the number from then on.
+        The network of the session is known to the number from then on. ``retiring`` is the account that has the number
+        and loses it: it keeps its id.
         """
 
 
@@ -55,31 +59,37 @@ class Registration:
         passwords: PasswordHasher,
         phones: PhoneKeys,
         nickname_prefix: str,
+        dormancy: Dormancy,
     ) -> None:
         self._repository = repository
         self._redemption = redemption
         self._passwords = passwords
         self._phones = phones
         self._nickname_prefix = nickname_prefix
+        self._dormancy = dormancy
 
     async def look_up(self, phones: Sequence[str]) -> LookedUp:
-        """Whether each number has an account, and from where it was proven, in the order of ``phones``."""
-        numbers = [E164(phone) for phone in phones]
-        networks = await self._repository.known_networks(numbers)
+        """Whether each number has an account, and from where it was proven, in the order of ``phones``.
+
+        A number whose account is dormant is as free as any: no one can learn from the answer that there is one.
+        """
+        found = await self._repository.find_owners([E164(phone) for phone in phones])
+        owners = [owner for phone in phones for owner in (found.get(E164(phone)),)]
+        awake = [None if owner is None or self._dormancy.includes(owner) else owner for owner in owners]
         return LookedUp(
-            registered=[number in networks for number in numbers],
-            known_networks=[list(networks.get(number, ())) for number in numbers],
+            registered=[owner is not None for owner in awake],
+            known_networks=[list(owner.known_networks) if owner else [] for owner in awake],
         )
 
     async def register(self, request: Register) -> LoggedIn:
-        """Open an account and a session.
+        """Open an account and a session. The dormant account of the number, if there is one, retires.
 
         Raises ``NUMBER_TAKEN``, ``NAME_TAKEN``, and what ``TicketRedemption.redeem`` raises.
         """
         return await self._redemption.redeem(request, Purpose.SIGN_UP, partial(self._add, request))
 
     async def _add(self, request: Register, ticket: Ticket, state: TicketState) -> LoggedIn:
-        if state.account is not None:
+        if state.account is not None and not self._dormancy.includes(state.account):
             raise ServiceError(ErrorCode.NUMBER_TAKEN)
         if state.name_taken:
             raise ServiceError(ErrorCode.NAME_TAKEN)
@@ -90,7 +100,7 @@ class Registration:
             events.user_registered(new, self._phones.ref(new.phone)),
             session_opened(session, "register"),
         )
-        account = await self._repository.add(ticket, new, session, entry, messages)
+        account = await self._repository.add(ticket, new, session, entry, messages, retiring=state.account)
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
 

@@ -6,18 +6,20 @@ from uuid import UUID
 import asyncpg
 
 from auth_service.accounts.columns import ACCOUNT, STORED_ACCOUNT, account_of, stored_account_of, with_columns
-from auth_service.accounts.known_network_store import find_known_networks
-from auth_service.accounts.model import NewAccount
+from auth_service.accounts.known_network_store import find_owners
+from auth_service.accounts.model import NewAccount, NumberOwner, StoredAccount
 from auth_service.accounts.usernames import name_key
 from auth_service.audit import AuditEntry
-from auth_service.lifecycle.redemption import ConflictError, TicketState
+from auth_service.lifecycle.redemption import TicketState
+from auth_service.retirement.model import ConflictError
+from auth_service.retirement.retirement_store import retire
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_store import session_arguments
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
-from shared.postgres import Pool, connection
+from shared.postgres import Pool, connection, transaction
 from shared.sql import load_sql
 from shared.tickets import MAX_REPEATS, REPEAT_WINDOW, Ticket
 
@@ -50,10 +52,10 @@ class RegistrationStore:
         self._phones = phones
         self._wake = wake
 
-    async def known_networks(self, phones: Sequence[E164]) -> Mapping[E164, Sequence[int]]:
-        """The numbers that have an account, each with the networks that it was proven from."""
+    async def find_owners(self, phones: Sequence[E164]) -> Mapping[E164, NumberOwner]:
+        """The owner of each number that has an account."""
         async with connection(self._pool) as conn:
-            return await find_known_networks(conn, phones)
+            return await find_owners(conn, phones)
 
     async def ticket_state(self, verification_id: UUID, phone: E164, name: str | None) -> TicketState:
         """The state of a ticket, of its number and of a username."""
@@ -76,6 +78,8 @@ class RegistrationStore:
         session: NewSession,
         entry: AuditEntry,
         messages: Sequence[OutboxMessage],
+        *,
+        retiring: StoredAccount | None = None,
     ) -> Account:
         """Spend the ticket and write account, session, audit entry and messages. Raises ``ConflictError``."""
         arguments = ADD_ACCOUNT.arguments(
@@ -93,14 +97,28 @@ class RegistrationStore:
             **session_arguments(session, entry, messages),
         )
         try:
-            async with connection(self._pool) as conn:
-                row = await conn.fetchrow(ADD_ACCOUNT.text, *arguments)
+            if retiring is None:
+                async with connection(self._pool) as conn:
+                    row = await conn.fetchrow(ADD_ACCOUNT.text, *arguments)
+            else:
+                row = await self._replace(retiring, entry, arguments)
         except asyncpg.UniqueViolationError as error:
             raise ConflictError from error
         if row is None:
             raise ConflictError
         self._wake()
         return account_of(row)
+
+    async def _replace(
+        self, retiring: StoredAccount, entry: AuditEntry, arguments: Sequence[object]
+    ) -> "asyncpg.Record | None":
+        """Retire the account that has the number, and add the new one, in one transaction."""
+        async with transaction(self._pool) as conn:
+            await retire(conn, self._phones, retiring, entry.context)
+            row = await conn.fetchrow(ADD_ACCOUNT.text, *arguments)
+            if row is None:
+                raise ConflictError
+        return row
 
 
 def _key(name: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Changes that users make to their own account: profile, password, erasure."""
+"""Changes that users make to their own account: profile, password."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from uuid import UUID
 import structlog
 
 from auth_service.accounts.model import StoredAccount
-from auth_service.audit import ERASED, AuditEntry, AuditLog
+from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.model import hash_token
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Erase, Granted
+from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Granted
 from shared.phone import E164, PhoneKeys
 
 NO_CONTEXT = ClientContext(dialect="", client="")
@@ -51,9 +51,6 @@ class SelfServiceRepository(Protocol):
 
         The network of the entry is known to the number from then on.
         """
-
-    async def erase(self, user_id: int, entry: AuditEntry) -> bool:
-        """Delete the account with all that belongs to it; False when there is none, or it is banned."""
 
 
 class SelfService:
@@ -122,11 +119,3 @@ class SelfService:
         await self._password_check.refund(check)
         log.info("password.changed", user_id=request.user_id, session_id=str(request.session_id))
         return tokens
-
-    async def erase(self, request: Erase) -> None:
-        """Erase the account. Raises ``UNAUTHENTICATED`` when it is erased already, or banned."""
-        # The audit log keeps that an account was erased, and not whose.
-        entry = AuditEntry(ERASED, None, ClientContext(request.dialect, request.client))
-        if not await self._repository.erase(request.user_id, entry):
-            raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        log.info("account.erased", user_id=request.user_id)

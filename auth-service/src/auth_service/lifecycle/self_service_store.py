@@ -1,16 +1,13 @@
 """Users' changes to their own account in PostgreSQL. Each locks the account first, and its sessions after that."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, PROFILE_FIELDS, STORED_ACCOUNT, account_of, stored_account_of
-from auth_service.accounts.events import password_changed, user_deleted, user_updated
-from auth_service.accounts.known_network_store import forget_networks, remember_network
+from auth_service.accounts.events import password_changed, user_updated
+from auth_service.accounts.known_network_store import remember_network
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
-from auth_service.changes.limit_store import forget_changes
-from auth_service.lifecycle.freed_number_store import free_number
 from auth_service.lifecycle.self_service import KeptSession
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
@@ -18,16 +15,16 @@ from auth_service.tokens.refresh_token_store import add_chain
 from shared import outbox
 from shared.events.envelope import new_id
 from shared.internal_api.auth import Account
-from shared.phone import E164, PhoneKeys
+from shared.phone import PhoneKeys
 from shared.postgres import Pool, connection, transaction
 
-FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.banned_at is null"  # noqa: S608  our own columns
+FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.phone is not null and a.banned_at is null"  # noqa: S608  our own columns
 
 ASSIGNMENTS = ", ".join(f"{field} = coalesce(${place}, {field})" for place, field in enumerate(PROFILE_FIELDS, start=2))
 CHANGE_PROFILE = f"""
     with changed_account as (
         update accounts set {ASSIGNMENTS}, version = version + 1, updated_at = now()
-        where user_id = $1 and banned_at is null
+        where user_id = $1 and phone is not null and banned_at is null
         returning *
     ), new_entry as (
         insert into audit_log (id, action, user_id, detail)
@@ -44,10 +41,6 @@ REPLACE_HASH = """
     where user_id = $1 and password_changed_at = $2 and banned_at is null
     returning version
 """
-
-ERASE = f"""
-    delete from accounts as a where user_id = $1 and ($2 or banned_at is null) returning {STORED_ACCOUNT}
-"""  # noqa: S608  our own list of columns
 
 
 class SelfServiceStore:
@@ -96,26 +89,6 @@ class SelfServiceStore:
             await audit_store.add_entry(conn, entry)
             revoked = (session_revoked(session, "change_password") for session in ended)
             await outbox.put(conn, [password_changed(user_id, version, "change", len(ended)), *revoked])
-        self._wake()
-        return True
-
-    async def erase(self, user_id: int, entry: AuditEntry, *, banned_too: bool = False) -> bool:
-        """Delete the account with all that belongs to it; False when there is none, or it is banned."""
-        async with transaction(self._pool) as conn:
-            stored = stored_account_of(await conn.fetchrow(ERASE, user_id, banned_too))
-            if stored is None:
-                return False
-            operator = entry.operator.name if entry.operator else ""
-            ended = await end_sessions(conn, user_id, "erased", operator=operator)
-            number = E164(stored.account.phone)
-            await forget_networks(conn, user_id)
-            await forget_changes(conn, user_id)
-            await free_number(conn, self._phones, number)
-            erasure_id = new_id()
-            emptied = await audit_store.erase_entries(conn, user_id, self._phones.ref(number), erasure_id)
-            await audit_store.add_entry(conn, replace(entry, detail=str(emptied)), erasure_id)
-            revoked = (session_revoked(session, "erased") for session in ended)
-            await outbox.put(conn, [user_deleted(stored, self._phones), *revoked])
         self._wake()
         return True
 

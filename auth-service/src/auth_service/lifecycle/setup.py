@@ -2,12 +2,13 @@
 
 from aiohttp import web
 
+from auth_service.erasure.setup import new_erasure
 from auth_service.lifecycle import api
 from auth_service.lifecycle.password_reset import PasswordReset
 from auth_service.lifecycle.password_reset_store import PasswordResetStore
 from auth_service.lifecycle.phone_change import PhoneChange
 from auth_service.lifecycle.phone_change_store import PhoneChangeStore
-from auth_service.lifecycle.redemption import TicketRedemption
+from auth_service.lifecycle.redemption import RedemptionRepository, TicketRedemption
 from auth_service.lifecycle.registration import Registration
 from auth_service.lifecycle.registration_store import RegistrationStore
 from auth_service.lifecycle.self_service import NewTokens, SelfService
@@ -24,30 +25,23 @@ def add_lifecycle(
     new_tokens: NewTokens,
     settings: AuthSettings,
 ) -> None:
-    """Add registration, password reset, change of number and self-service."""
+    """Add registration, password reset, change of number, self-service and erasure."""
     pool, wake, audit, phones = resources.pool, resources.wake, resources.audit, resources.phones
-    passwords, tickets, contexts = resources.passwords, resources.tickets, resources.contexts
+    passwords, contexts, dormancy = resources.passwords, resources.contexts, resources.dormancy
     registration_store = RegistrationStore(pool, phones, wake)
-    redemption = TicketRedemption(
-        registration_store,
-        opener=SessionOpener(sessions),
-        audit=audit,
-        passwords=passwords,
-        tickets=tickets,
-        phones=phones,
-        contexts=contexts,
-    )
+    redemption = _new_redemption(resources, registration_store, sessions)
     app[api.REGISTRATION] = Registration(
         registration_store,
         redemption=redemption,
         passwords=passwords,
         phones=phones,
         nickname_prefix=settings.nickname_prefix,
+        dormancy=dormancy,
     )
-    app[api.PASSWORD_RESET] = PasswordReset(PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords)
-    app[api.PHONE_CHANGE] = PhoneChange(
-        PhoneChangeStore(pool, phones, wake), audit=audit, tickets=tickets, phones=phones, contexts=contexts
+    app[api.PASSWORD_RESET] = PasswordReset(
+        PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords, dormancy=dormancy
     )
+    app[api.PHONE_CHANGE] = _new_phone_change(resources)
     app[api.SELF_SERVICE] = SelfService(
         SelfServiceStore(pool, phones, wake),
         password_check=resources.password_check,
@@ -56,4 +50,30 @@ def add_lifecycle(
         phones=phones,
         new_tokens=new_tokens,
         contexts=contexts,
+    )
+    app[api.ERASURE] = new_erasure(resources)
+
+
+def _new_phone_change(resources: Resources) -> PhoneChange:
+    return PhoneChange(
+        PhoneChangeStore(resources.pool, resources.phones, resources.wake),
+        audit=resources.audit,
+        tickets=resources.tickets,
+        phones=resources.phones,
+        contexts=resources.contexts,
+        dormancy=resources.dormancy,
+    )
+
+
+def _new_redemption(
+    resources: Resources, repository: RedemptionRepository, sessions: SessionRepository
+) -> TicketRedemption:
+    return TicketRedemption(
+        repository,
+        opener=SessionOpener(sessions),
+        audit=resources.audit,
+        passwords=resources.passwords,
+        tickets=resources.tickets,
+        phones=resources.phones,
+        contexts=resources.contexts,
     )

@@ -19,6 +19,9 @@ FAILURES: Mapping[str, tuple[LoginMethod, LoginFailure]] = {
     "log_in_with_code.refused": ("code", "refused"),
     "log_in_with_code.banned": ("code", "banned"),
     "change_password.refused": ("change_password", "incorrect"),
+    "erase.refused": ("erase", "incorrect"),
+    "erase.code_refused": ("erase", "refused"),
+    "erase.limited": ("erase", "limited"),
 }
 """The actions of the audit log that are failed log-ins. A wrong present password in a session is one."""
 

@@ -3,6 +3,7 @@
 from typing import Final, Protocol
 from uuid import UUID
 
+from auth_service.accounts.dormancy import Dormancy
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
@@ -43,6 +44,7 @@ class CodeLogin:
         tickets: TicketVerifier,
         phones: PhoneKeys,
         contexts: ClientContexts,
+        dormancy: Dormancy,
     ) -> None:
         self._repository = repository
         self._opener = opener
@@ -50,9 +52,13 @@ class CodeLogin:
         self._tickets = tickets
         self._phones = phones
         self._contexts = contexts
+        self._dormancy = dormancy
 
     async def log_in(self, request: LogInWithCode) -> LoggedIn:
-        """Open a session. Raises ``CODE_REFUSED``, ``NO_ACCOUNT``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``."""
+        """Open a session. Raises ``CODE_REFUSED``, ``NO_ACCOUNT``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``.
+
+        A number whose account is dormant has none for those who only have the number.
+        """
         context = self._contexts.of(request)
         ticket = await self._verified(request.ticket, context)
         phone_ref = self._phones.ref(ticket.number)
@@ -77,7 +83,7 @@ class CodeLogin:
 
     async def _find_account(self, ticket: Ticket) -> StoredAccount:
         account = await self._repository.find_account(ticket.number)
-        if account is None:
+        if account is None or self._dormancy.includes(account):
             raise ServiceError(ErrorCode.NO_ACCOUNT)
         if account.is_banned:
             raise ServiceError(ErrorCode.ACCOUNT_BANNED)

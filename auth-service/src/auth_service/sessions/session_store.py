@@ -34,9 +34,18 @@ FIND_BY_TOKEN = f"""
     where s.token_hash = $1 and s.expires_at > now() and a.banned_at is null
 """  # noqa: S608  our own list of columns
 
+# An account that is locked logs in or changes right now. "skip locked" leaves it to the other statement: waiting for it
+# while this one has the session could be a circle, because everyone else locks the account first.
 EXTEND = """
-    update sessions set expires_at = now() + interval '30 days'
-    where token_hash = $1 and expires_at < now() + interval '29 days'
+    with extended_session as (
+        update sessions set expires_at = now() + interval '30 days'
+        where token_hash = $1 and expires_at < now() + interval '29 days'
+        returning user_id
+    )
+    update accounts set last_used_at = now()
+    where user_id in (
+        select a.user_id from accounts a join extended_session s on s.user_id = a.user_id for update of a skip locked
+    )
 """
 
 FIND_BY_ID = f"""
@@ -138,7 +147,7 @@ class SessionStore:
     async def find_by_token(self, token_hash: bytes) -> Resolved | None:
         """The session of this token with its account, unless it expired or the account is banned.
 
-        Its expiry is moved to 30 days from now, at most once a day.
+        Its expiry is moved to 30 days from now, and its user counts as seen, at most once a day.
         """
         async with connection(self._pool) as conn:
             row = await conn.fetchrow(FIND_BY_TOKEN, token_hash)

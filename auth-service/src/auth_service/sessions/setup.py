@@ -26,7 +26,13 @@ def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
         opener, password_check=resources.password_check, audit=audit, phones=phones, contexts=contexts
     )
     app[api.CODE_LOGIN] = CodeLogin(
-        CodeLoginStore(pool), opener=opener, audit=audit, tickets=resources.tickets, phones=phones, contexts=contexts
+        CodeLoginStore(pool),
+        opener=opener,
+        audit=audit,
+        tickets=resources.tickets,
+        phones=phones,
+        contexts=contexts,
+        dormancy=resources.dormancy,
     )
     app[api.USER_SESSIONS] = UserSessions(store)
     app[CHANGE_LIMIT] = resources.change_limit

@@ -28,3 +28,7 @@ class TicketVerifier:
         except ServiceError:
             UNOPENED.labels(purpose).inc()
             raise
+
+    def is_fresh(self, ticket: Ticket) -> bool:
+        """Whether the number of a verified ticket was verified within the last five minutes."""
+        return ticket.is_fresh(self._clock())

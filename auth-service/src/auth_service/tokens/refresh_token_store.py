@@ -13,6 +13,7 @@ from auth_service.tokens.refresh_tokens import ACTION, TokenRecord
 from shared import outbox
 from shared.events.envelope import new_id
 from shared.postgres import Connection, Pool, connection, transaction
+from shared.sql import load_sql
 
 # The lock on the session makes its end wait for this token, and this statement wait for its end.
 ADD_FIRST = """
@@ -42,6 +43,7 @@ LOCK_SESSION = """
     for update of s
 """
 
+# A refresh notes once a day that the user was seen, unless the account is locked: see session_store.EXTEND.
 # The first use of a chain ends the chains that began before it. A row expires 30 days after it was added.
 # clock_timestamp(): this transaction may have started before the one that replaced the token committed.
 FIND = """
@@ -49,24 +51,7 @@ FIND = """
     from refresh_tokens where token_hash = $1
 """
 
-REPLACE = """
-    with replaced_token as (
-        update refresh_tokens set salt = $2, spent_at = clock_timestamp() where token_hash = $1
-        returning session_id, begins_chain, expires_at
-    ), earlier_chains as (
-        delete from refresh_tokens r using replaced_token t
-        where t.begins_chain and r.session_id = t.session_id and r.token_hash <> $1
-            and not (r.begins_chain and r.expires_at > t.expires_at)
-    ), extended_session as (
-        update sessions set expires_at = now() + interval '30 days'
-        where session_id = (select session_id from replaced_token)
-        returning user_id, session_id, client, dialect
-    ), new_entry as (
-        insert into audit_log (id, action, user_id, session_id, client, dialect, network)
-        select $4, 'refresh_token.used', user_id, session_id, client, dialect, $5 from extended_session
-    )
-    insert into refresh_tokens (token_hash, session_id) select $3, session_id from replaced_token
-"""
+REPLACE = load_sql("auth_service.tokens", "replace_token.sql")
 
 
 async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes) -> None:
@@ -92,9 +77,17 @@ class StoredFamily:
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
 
-        The session then expires 30 days from now.
+        The session then expires 30 days from now, and its user counts as seen today.
         """
-        await self._conn.execute(REPLACE, token_hash, salt, successor_hash, new_id(), self._context.network)
+        arguments = REPLACE.arguments(
+            token_hash=token_hash,
+            salt=salt,
+            successor_hash=successor_hash,
+            user_id=self.user_id,
+            entry_id=new_id(),
+            network=self._context.network,
+        )
+        await self._conn.execute(REPLACE.text, *arguments)
 
     async def record(self, outcome: str) -> None:
         """Write an outcome that changed nothing into the audit log."""

@@ -56,7 +56,7 @@ class LockedFamily(Protocol):
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
 
-        The session then expires 30 days from now.
+        The session then expires 30 days from now, and its user counts as seen today.
         """
 
     async def record(self, outcome: str) -> None:

@@ -18,12 +18,15 @@ from gateway.http.problems import LogInLimitError, Problem, problem
 from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters
 from gateway.http.responses import json_response
 from gateway.native.fields import FIELDS
+from gateway.native.proofs import read_proof
 from gateway.native.requests import (
     ChangeMe,
     ChangeNumber,
     ChangePassword,
     CheckChallenge,
     CheckNumber,
+    EraseWithPassword,
+    EraseWithTicket,
     LogInWithPassword,
     LogInWithTicket,
     MatchContacts,
@@ -43,6 +46,9 @@ from shared.phone import E164
 
 MAX_CONTACTS_BYTES = 256 * 1024
 
+WITH_SESSION = {Purpose.CHANGE_PHONE, Purpose.ERASE}
+"""The purposes whose codes only a user who is logged in may request."""
+
 routes = Routes()
 
 
@@ -52,11 +58,12 @@ routes = Routes()
 async def send_code(request: web.Request) -> web.Response:
     """Send a code to a number.
 
-    ``change_phone`` requires a session: request one code for the current number and one for the new one.
+    ``change_phone`` and ``erase`` require a session. To change the number, request one code for the current number and
+    one for the new one. The code to erase the account goes to its own number.
     """
     fields = await read_parameters(request, SendCode)
     number = flows(request).numbers.parse(fields.phone)
-    session = await session_of(request) if fields.purpose is Purpose.CHANGE_PHONE else None
+    session = await session_of(request) if fields.purpose in WITH_SESSION else None
     caller = DIALECT.caller(request, fields.client, fields.locale)
     issued = await flows(request).codes.send(caller, number, fields.purpose, session=session)
     challenge = challenge_of(fields.purpose, issued.verification_id)
@@ -76,7 +83,7 @@ async def send_code(request: web.Request) -> web.Response:
     ],
 )
 async def check_code(request: web.Request) -> web.Response:
-    """Exchange a code for a ticket, which is valid for ten minutes and for the purpose of the code.
+    """Exchange a code for a ticket, which is valid for the purpose of the code: ten minutes, for ``erase`` five.
 
     A refusal has ``tries_left`` if the request has a challenge, unless a new code would not help either.
     """
@@ -168,10 +175,39 @@ async def change_me(request: web.Request) -> web.Response:
     return json_response(Account.model_validate(await flows(request).self_service.change_profile(session, changes)))
 
 
-@routes.on("DELETE", "/v2/me", returns=None, login="required")
+@routes.on(
+    "DELETE",
+    "/v2/me",
+    takes=(EraseWithPassword, EraseWithTicket),
+    returns=None,
+    refuses=refusals.ERASE,
+    login="required",
+)
 async def erase_me(request: web.Request) -> web.Response:
-    """Erase the account immediately and permanently. Its number is free again."""
-    await flows(request).self_service.erase(DIALECT.caller(request), await session_of(request))
+    """Erase the account immediately and permanently. Its number is free again.
+
+    A session is not enough: the body has the user's password, or an ``erase`` ticket. Clients that cannot send a body
+    with DELETE use ``POST /v2/me/erase``.
+    """
+    session = await session_of(request)
+    proof = await read_proof(request, EraseWithPassword, EraseWithTicket)
+    await flows(request).self_service.erase(DIALECT.caller(request), session, proof)
+    return web.Response(status=204)
+
+
+@routes.on(
+    "POST",
+    "/v2/me/erase",
+    takes=(EraseWithPassword, EraseWithTicket),
+    returns=None,
+    refuses=refusals.ERASE,
+    login="required",
+)
+async def erase_me_by_post(request: web.Request) -> web.Response:
+    """Erase the account, as ``DELETE /v2/me`` does, for clients that cannot send a body with DELETE."""
+    session = await session_of(request)
+    proof = await read_proof(request, EraseWithPassword, EraseWithTicket)
+    await flows(request).self_service.erase(DIALECT.caller(request), session, proof)
     return web.Response(status=204)
 
 

@@ -262,6 +262,7 @@ REFUSALS: dict[ErrorCode, tuple[int, str]] = {
     ErrorCode.NO_ACCOUNT: (403, NO_USER),
     ErrorCode.CODE_REFUSED: (403, WRONG_CODE),
     ErrorCode.CREDENTIALS_REFUSED: (403, "用户不存在或密码错误。"),
+    ErrorCode.PROOF_REQUIRED: (403, LOG_IN_FIRST),
     ErrorCode.ACCOUNT_BANNED: (403, "账号已被停用。"),
     ErrorCode.UNAUTHENTICATED: (403, LOG_IN_FIRST),
     ErrorCode.APP_KEY_REFUSED: (403, BAD_PARAMETER),

@@ -40,6 +40,7 @@ CAUSES: dict[ErrorCode, str] = {
     ErrorCode.NO_ACCOUNT: "The number has no account.",
     ErrorCode.CODE_REFUSED: "The code, challenge or ticket is incorrect, expired or already used.",
     ErrorCode.CREDENTIALS_REFUSED: "The number or the password is incorrect.",
+    ErrorCode.PROOF_REQUIRED: "The call needs a fresh proof: the password, or a ticket for its purpose.",
     ErrorCode.ACCOUNT_BANNED: "The account is banned.",
     ErrorCode.UNAUTHENTICATED: "The token is missing, invalid, expired or revoked.",
     ErrorCode.APP_KEY_REFUSED: "The app key is unknown or malformed, or a browser sent it.",

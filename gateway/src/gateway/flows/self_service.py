@@ -1,6 +1,7 @@
 """What users do with their own account: profile, password, number, sessions, contacts, and erasing it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,14 @@ from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.internal_api.sms import Purpose
 from shared.numbers.spelling import text_of
 from shared.phone import E164
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What shows that a user who is logged in is there now: their password, or the ticket of a code. Empty: nothing."""
+
+    password: Password | None = None
+    ticket: str | None = field(default=None, repr=False)
 
 
 class SelfServiceFlows:
@@ -101,10 +110,20 @@ class SelfServiceFlows:
         old = await self._codes.check(caller, Purpose.CHANGE_PHONE, old_code, old_subject, with_secret=True)
         return await self.change_number(caller, session, old_ticket=old.ticket, new_ticket=new.ticket)
 
-    async def erase(self, caller: Caller, session: Resolved) -> None:
-        """Erase the account; its number is free immediately."""
+    async def erase(self, caller: Caller, session: Resolved, proof: Proof) -> None:
+        """Erase the account; its number is free immediately. Raises ``PROOF_REQUIRED`` without a proof."""
         user_id = session.account.user_id
-        await self._services.auth.call(ERASE, Erase(user_id=user_id, dialect=caller.dialect, client=caller.client))
+        request = Erase(
+            user_id=user_id,
+            phone=session.account.phone,
+            secret=None if proof.password is None else proof.password.secret,
+            ticket=proof.ticket,
+            address=caller.address,
+            app=caller.app,
+            dialect=caller.dialect,
+            client=caller.client,
+        )
+        await self._services.auth.call(ERASE, request)
         self._services.sessions.forget_user(user_id)
 
     async def list_sessions(self, session: Resolved) -> Sequence[LivingSession]:

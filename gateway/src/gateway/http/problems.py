@@ -29,6 +29,7 @@ CHINESE: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.NO_ACCOUNT: ("账号不存在", "该手机号尚未注册。"),
     ErrorCode.CODE_REFUSED: ("验证码不正确", "验证码错误、已过期或已使用。请检查后重试，或重新获取。"),
     ErrorCode.CREDENTIALS_REFUSED: ("手机号或密码错误", "手机号或密码错误，请检查后重试。"),
+    ErrorCode.PROOF_REQUIRED: ("需要再次验证", "请输入密码，或获取并输入验证码，以确认是您本人操作。"),
     ErrorCode.ACCOUNT_BANNED: ("账号已被停用", "账号已被停用，如有疑问，请联系客服。"),
     ErrorCode.UNAUTHENTICATED: ("请先登录", "您尚未登录，或登录已失效，请重新登录。"),
     ErrorCode.APP_KEY_REFUSED: ("应用密钥无效", "请检查服务器的应用密钥；应用密钥不能在浏览器中使用。"),
@@ -61,6 +62,10 @@ ENGLISH: dict[ErrorCode, tuple[str, str]] = {
         "The code is incorrect, expired or already used. Check it, or request a new one.",
     ),
     ErrorCode.CREDENTIALS_REFUSED: ("Credentials refused", "The number or the password is incorrect."),
+    ErrorCode.PROOF_REQUIRED: (
+        "Proof required",
+        "Confirm that it is you: send your password, or the ticket of a code that was sent for this purpose.",
+    ),
     ErrorCode.ACCOUNT_BANNED: ("Account banned", "This account is suspended. Contact support."),
     ErrorCode.UNAUTHENTICATED: ("Unauthenticated", "You are not logged in, or your session has ended. Log in again."),
     ErrorCode.APP_KEY_REFUSED: (

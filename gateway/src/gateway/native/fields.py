@@ -14,7 +14,9 @@ CODES = {
     "phone": FieldDoc(
         "A number in any spelling; without a country, one of +86. Responses have it in E.164.", "+8613800138000"
     ),
-    "purpose": FieldDoc("What the code is for. It works for nothing else. `change_phone` requires a session."),
+    "purpose": FieldDoc(
+        "What the code is for. It works for nothing else. `change_phone` and `erase` require a session."
+    ),
     "locale": FieldDoc(
         "The language of the message, as phones name it. By default that of `Accept-Language`.", "zh-CN"
     ),
@@ -34,6 +36,10 @@ CODES = {
 
 SESSIONS = {
     "password": FieldDoc("8 to 128 printable ASCII characters, not the number.", "correct horse"),
+    "EraseWithPassword.password": FieldDoc("The user's password.", "correct horse"),
+    "EraseWithTicket.ticket": FieldDoc(
+        "A ticket for `erase`, valid for five minutes.", "AQ6kWmYvN0c8Qe1dVb5rZ2tXh7uLp3sJ"
+    ),
     "current": FieldDoc("The password that the user has now.", "wrong donkey"),
     "client": FieldDoc("The name of the app, for the list of sessions. By default `native`.", "native"),
     "access_token": FieldDoc("A JWT: send it as `Authorization: Bearer …`. Others verify it too.", ACCESS_TOKEN),

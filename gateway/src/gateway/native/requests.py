@@ -73,6 +73,18 @@ class ResetPassword(Parameters):
     client: ClientName = "native"
 
 
+class EraseWithPassword(Parameters):
+    """A user who is logged in confirms with their password."""
+
+    password: Text
+
+
+class EraseWithTicket(Parameters):
+    """A user who is logged in confirms with an ``erase`` ticket."""
+
+    ticket: Text
+
+
 class ChangeMe(Parameters):
     nickname: Nickname | None = None
     gender: Annotated[Gender | None, Field(strict=False)] = None

@@ -110,14 +110,13 @@ class Chain:
 
     def seal(self, previous: Anchor, rows: Sequence[Row], sealed_at: datetime) -> Seal:
         """Seal at least one row, after the seal ``previous``."""
-        moments = [row["at"] for row in rows]
         digests = b"".join(digest for row in rows for digest in self.digests(row, self.current))
         unhashed = Seal(
             previous.number + 1,
             sealed_at,
             self.current,
-            min(moments),
-            max(moments),
+            min(row["at"] for row in rows),
+            max(row["at"] for row in rows),
             [row["id"] for row in rows],
             digests,
             NO_HASH,

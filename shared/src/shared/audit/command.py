@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # every command reads these arguments, and most of them need 
     from shared.audit.verification import Verification
     from shared.phone import E164
 
+ABOUT = "The audit trail: every decision about who someone is. verify finds changed rows; show prints them."
 VERIFY = "Find the first sealed row that was changed, deleted, inserted or moved, and exit with 1 if there is one."
 SHOW = "Print rows of the audit trail, oldest first. Filters combine: a row has to pass all of them."
 BROKEN = 1
@@ -33,8 +34,7 @@ def add_commands(
     show: Callable[..., None],
 ) -> argparse.ArgumentParser:
     """The command ``audit`` with its two actions, as ``options.run``. Returns the parser of ``show``."""
-    about = "The audit trail: every decision about who someone is. verify finds changed rows; show prints them."
-    actions = parsers.add_parser("audit", help=about, description=about).add_subparsers(metavar="ACTION", required=True)
+    actions = parsers.add_parser("audit", help=ABOUT, description=ABOUT).add_subparsers(metavar="ACTION", required=True)
     verifying = actions.add_parser("verify", help=VERIFY, description=VERIFY)
     showing = actions.add_parser("show", help=SHOW, description=SHOW)
     _add_verify(verifying)

@@ -51,6 +51,15 @@ class UserDeleted(UserSnapshot):
     key = "auth.user.deleted.v1"
 
 
+class UserRetired(UserSnapshot):
+    """The account keeps its id and has no number any more: someone else registered it, or an operator released it.
+
+    ``phone_ref`` is the number that it had. A later ``auth.user.updated`` gives it a number again.
+    """
+
+    key = "auth.user.retired.v1"
+
+
 class PasswordChanged(EventData):
     """The password was reset with a code, or changed in a session. ``sessions_revoked`` sessions ended."""
 
@@ -253,6 +262,7 @@ EVENTS: tuple[type[EventData], ...] = (
     UserRegistered,
     UserUpdated,
     UserDeleted,
+    UserRetired,
     PasswordChanged,
     SessionOpened,
     SessionRevoked,

@@ -11,7 +11,8 @@ class LoginFailed(EventData):
     """Log-ins at a number failed: all of one kind, from one network, within one minute of the clock.
 
     ``user_id`` is absent for a number without an account, ``network`` where it is not known. ``method``
-    ``change_password`` is a wrong present password in a session. ``dialect`` and ``client`` are of one of the failures.
+    ``change_password`` is a wrong present password in a session, ``erase`` one that was to confirm an erasure.
+    ``dialect`` and ``client`` are of one of the failures.
     """
 
     key = "auth.login.failed.v1"

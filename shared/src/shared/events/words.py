@@ -17,11 +17,12 @@ RevokedCause = Literal[
     "refresh_reuse",
     "ban",
     "erased",
+    "retired",
 ]
-LoginMethod = Literal["password", "code", "change_password"]
+LoginMethod = Literal["password", "code", "change_password", "erase"]
 LoginFailure = Literal["incorrect", "refused", "limited", "banned"]
 PasswordCause = Literal["reset", "change"]
-PurposeOfCode = Literal["sign_up", "sign_in", "reset_password", "change_phone"]
+PurposeOfCode = Literal["sign_up", "sign_in", "reset_password", "change_phone", "erase"]
 Limiter = Literal[
     "cooldown", "daily_cap", "caller", "spending", "number_refused", "number_taken", "no_account", "other"
 ]

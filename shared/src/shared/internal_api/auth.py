@@ -10,7 +10,6 @@ from pydantic import Field, StringConstraints
 from shared.internal_api.endpoint import Address, AppName, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.principals import Principal
 from shared.internal_api.sms import Purpose
-from shared.networks import RequestSource
 
 SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
@@ -180,11 +179,6 @@ class Refresh(WireModel):
     address: Address | None = None
     app: AppName = ""
 
-    @property
-    def network(self) -> str:
-        """The network of the address, or the app; empty if neither is known."""
-        return RequestSource(self.address, self.app, None).network if self.address or self.app else ""
-
 
 class Granted(WireModel):
     """An access token (a JWT, valid for ``expires_in`` seconds) and the next refresh token."""
@@ -246,10 +240,16 @@ class ChangeProfile(WireModel):
     discoverable: bool | None = None
 
 
-class Erase(WireModel):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays."""
+class Erase(SourcedRequest):
+    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
+
+    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
+    """
 
     user_id: int
+    phone: Number = Field(repr=False)
+    secret: SecretText | None = Field(default=None, repr=False)
+    ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
 

@@ -8,12 +8,14 @@ PURPOSES = {
         Purpose.SIGN_IN: "登录",
         Purpose.RESET_PASSWORD: "重置密码",
         Purpose.CHANGE_PHONE: "更换手机号",
+        Purpose.ERASE: "注销账号",
     },
     "en": {
         Purpose.SIGN_UP: "Sign up",
         Purpose.SIGN_IN: "Sign in",
         Purpose.RESET_PASSWORD: "Reset password",
         Purpose.CHANGE_PHONE: "Change number",
+        Purpose.ERASE: "Delete account",
     },
 }
 

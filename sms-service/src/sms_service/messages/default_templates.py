@@ -1,6 +1,6 @@
-"""The built-in templates, used where the settings file has none: plain data, by language and purpose."""
+"""The built-in templates, used where the settings file has none: plain data, by language and purpose or notice."""
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 
 TEMPLATES: dict[Language, dict[Purpose, str]] = {
     Language.CHINESE: {
@@ -8,6 +8,7 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         Purpose.SIGN_IN: "{signature}登录验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.RESET_PASSWORD: "{signature}重置密码验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.CHANGE_PHONE: "{signature}更换手机号验证码 {code}，{minutes}内有效，请勿泄露。",
+        Purpose.ERASE: "{signature}注销账号验证码 {code}，{minutes}内有效，请勿泄露。",
     },
     Language.ENGLISH: {
         Purpose.SIGN_UP: (
@@ -22,8 +23,27 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         Purpose.CHANGE_PHONE: (
             "{signature} {code} is your code to change your number, valid for {minutes}. Do not share it with anyone."
         ),
+        Purpose.ERASE: (
+            "{signature} {code} is your code to delete your account, valid for {minutes}. Do not share it with anyone."
+        ),
     },
 }
+
+NOTICES: dict[Language, dict[AccountNotice, str]] = {
+    Language.CHINESE: {
+        AccountNotice.REGISTERED: "{signature}您已有账号，请登录。验证码 {code}，{minutes}内有效，请勿泄露。",
+        AccountNotice.NO_ACCOUNT: "{signature}您还没有账号，请先注册。验证码 {code}，{minutes}内有效，请勿泄露。",
+    },
+    Language.ENGLISH: {
+        AccountNotice.REGISTERED: (
+            "{signature} You already have an account. {code} is your code, valid for {minutes}. Do not share it."
+        ),
+        AccountNotice.NO_ACCOUNT: (
+            "{signature} This number has no account. {code} is your code, valid for {minutes}. Do not share it."
+        ),
+    },
+}
+"""What the owner of a number is told besides the code, for every purpose."""
 
 SIGNATURES = {Language.CHINESE: "【好码】", Language.ENGLISH: "[Haoma]"}
 

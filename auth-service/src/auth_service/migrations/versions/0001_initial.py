@@ -14,11 +14,12 @@ down_revision = None
 
 # A user id is random in [2^47, 2^53): exact in JavaScript, and it does not tell how many users there are.
 # No other table has a phone number in clear. name_key is the username without case, and null without a username.
-# A ticket that was made before tickets_valid_from is dead.
+# A ticket that was made before tickets_valid_from is dead. last_used_at is when a session was last used, noted once a
+# day; it is null, or before last_login_at, when the user has only logged in since. A retired account has no number.
 ACCOUNTS = """
     create table accounts (
         user_id bigint primary key check (user_id >= 140737488355328 and user_id < 9007199254740992),
-        phone text not null,
+        phone text,
         password_hash text,
         name text,
         name_key text,
@@ -38,11 +39,14 @@ ACCOUNTS = """
         created_at timestamptz not null default now(),
         updated_at timestamptz not null default now(),
         last_login_at timestamptz not null default now(),
+        last_used_at timestamptz,
         password_changed_at timestamptz not null default now(),
         tickets_valid_from timestamptz not null default now(),
         banned_at timestamptz,
+        retired_at timestamptz,
         constraint accounts_phone_key unique (phone),
-        constraint accounts_name_key unique (name_key)
+        constraint accounts_name_key unique (name_key),
+        constraint accounts_without_number_are_retired check ((phone is null) = (retired_at is not null))
     )
 """
 

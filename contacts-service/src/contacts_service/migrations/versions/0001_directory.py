@@ -21,10 +21,11 @@ STATEMENTS = (
     """,
     "create index directory_phone_ref on directory (phone_ref)",
     "create index directory_updated_at on directory (updated_at)",
+    "create index directory_erased on directory (updated_at) where phone_ref is null",
     """
     comment on table directory is
-        'Users as in the newest event about them. A row without phone_ref is a deleted user: the row stays so that '
-        'an older event cannot restore the user.'
+        'Users as in the newest event about them. A row without phone_ref is a deleted user: the row stays for 30 days '
+        'so that an older event cannot restore the user.'
     """,
     "comment on column directory.phone_ref is 'A keyed reference of the number: no clear number is stored.'",
     "comment on column directory.occurred_at is 'The time of the event: the later of two users has the number.'",

@@ -1,0 +1,26 @@
+"""The proof in the body of a call that cannot be undone."""
+
+from aiohttp import web
+
+from gateway.flows.self_service import Proof
+from gateway.http.request_parsing import read_one_of
+from gateway.native.requests import EraseWithPassword, EraseWithTicket
+from gateway.passwords import Password
+from shared.errors import ErrorCode, ServiceError
+
+
+async def read_proof(
+    request: web.Request, with_password: type[EraseWithPassword], with_ticket: type[EraseWithTicket]
+) -> Proof:
+    """The proof in the body. An absent body, or one without a proof, is an empty proof, which the call refuses."""
+    if not request.body_exists:
+        return Proof()
+    try:
+        fields = await read_one_of(request, with_password, with_ticket)
+    except ServiceError as error:
+        if error.code is ErrorCode.PARAMETER_MISSING:
+            return Proof()
+        raise
+    if isinstance(fields, EraseWithTicket):
+        return Proof(ticket=fields.ticket)
+    return Proof(Password.from_plain(fields.password))

@@ -20,7 +20,8 @@ TRAILS = {"auth-service": ("auth", "audit_log"), "sms-service": ("sms", "verific
 
 async def run(system: Stack, service: str, *words: str) -> tuple[int | None, str]:
     """The exit status and the output of ``python -m <service> audit`` with the rights of the service."""
-    environ = system.environ_of(service.replace("_", "-"))
+    is_worker = service == "sms_service" and words[0] == "verify"  # it has the keys of the chain
+    environ = system.environ_of("sms-worker" if is_worker else service.replace("_", "-"))
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-m", service, "audit", *words, env=environ, stdout=subprocess.PIPE
     )

@@ -232,9 +232,8 @@ async def test_the_inbox_can_be_emptied_and_describes_itself(processes: Processe
 
 
 async def test_in_production_there_is_no_inbox(processes: Processes, servers: Stack) -> None:
-    own = servers.environ_of("sms-service")["POSTGRES_URL"]  # production refuses a role that may change the schema
-    update = {"environment": Environment.PRODUCTION, "postgres_url": own, "sms_database": "sms"}
-    settings = processes.settings.model_copy(update=update)
+    own = {"postgres_url": servers.servers.postgres.url_as("sms-service"), "sms_database": "sms"}
+    settings = processes.settings.model_copy(update={"environment": Environment.PRODUCTION, **own})
     async with serving(create_api(settings)) as server:
         for method, path in (("GET", ""), ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
             async with processes.browser.request(method, f"{url(server)}/inbox{path}") as response:

@@ -4,7 +4,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import accounts_cli, cli, policy, republish_cli
+from auth_service import cli, policy, republish_cli
+from auth_service.retirement import command as accounts
 from auth_service.settings import AuthSettings, DatabaseSettings
 from shared.postgres import migrate
 from shared.process import logs, web
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, user_command in USER_COMMANDS.items():
         user_parser = parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__)
         user_parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
-    about = accounts_cli.accounts.__doc__
-    accounts_cli.add_arguments(parsers.add_parser("accounts", help=about, description=about))
+    about = accounts.decide.__doc__
+    accounts.add_arguments(parsers.add_parser("accounts", help=about, description=about))
     about = republish_cli.republish.__doc__
     republish_cli.add_arguments(parsers.add_parser("republish", help=about, description=about))
     about = print_policy.__doc__
@@ -81,7 +82,7 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "policy":
         print_policy(as_json=options.json)
     elif options.command == "accounts":
-        accounts_cli.accounts(_settings(AuthSettings, options.command), options)
+        accounts.decide(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
         USER_COMMANDS[options.command](_settings(AuthSettings, options.command), options.user_id)
     else:

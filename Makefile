@@ -12,6 +12,8 @@ TEST_WORKERS ?= 2
 BENCH_ARGS ?=
 DRILL_ARGS ?=
 POLICY_ARGS ?=
+SAMPLES ?= 20000
+TIMING_ARGS ?=
 MUTATION_ARGS ?=
 CASE ?=
 RECORD_ARGS ?=
@@ -133,6 +135,10 @@ drill: .venv/.installed ## attack a separate system, and print what is measured 
 .PHONY: bench
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
+
+.PHONY: timing
+timing: .venv/.installed ## does the time of a call tell which numbers have an account? (SAMPLES=20000 of each call; TIMING_ARGS="--help")
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.timing --samples $(SAMPLES) $(TIMING_ARGS)
 
 .PHONY: events-check
 events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 users are republished and reconciled: minutes

@@ -2,6 +2,7 @@
 
 import pytest
 from playwright.async_api import expect
+from stack.system import Stack
 from support.app import App, fresh_number, wrong
 from support.browser import Visit, Visiting
 from support.database import Tables
@@ -82,6 +83,30 @@ async def test_an_error_is_shown_at_its_field(visit: Visiting, app: App, languag
     await user.page.click("#go")
     assert await user.error_of("code") == WRONG_CODE[language]
     await expect(user.page.locator("#code")).to_be_focused()
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+async def test_where_accounts_are_disclosed_after_proof_the_page_tells_of_one_when_the_code_is_right(
+    visit: Visiting, app: App, system: Stack, tables: Tables, language: str
+) -> None:
+    gateway = system.launch("gateway", label="gateway-after-proof", env={"ACCOUNT_DISCLOSURE": "after_proof"})
+    number = fresh_number()
+    await app.register(number, PASSWORD)
+    await tables.age(number, 61)
+    user = await visit(language)
+    user.gateway = gateway.url
+    await user.form("register")
+
+    async with user.page.expect_response("**/v1/register/checkPhone"):
+        await user.fill(phone=number)
+    await user.page.click("#send")
+    await expect(user.page.locator("#code")).to_be_focused()
+    await expect(user.page.locator("#phone-hint")).to_have_text("")
+    await user.fill(code=await app.code(number), password=PASSWORD, confirm=PASSWORD)
+    await user.page.click("#go")
+
+    assert await user.error_of("phone") == TAKEN[language].replace("手机已注册", "手机号已注册")
+    gateway.stop()
 
 
 async def test_the_countdown_starts_at_the_rest_of_the_cooldown(visit: Visiting, app: App, tables: Tables) -> None:

@@ -43,7 +43,7 @@ async def _day_of_an_owner(target: Target) -> list[bool]:
 
 
 async def use_up(target: Target, number: str, hostile: list[Caller]) -> None:
-    """Use up whatever strangers can: sends, tries at codes, and log-ins. ``tel`` counts its own sends: first there."""
+    """Use up all that strangers can: sends, tries at codes, and log-ins. ``tel`` counts its own sends: first there."""
     requests = itertools.cycle(
         (("tel", "resetPassword"), ("tel", "resetPassword"), ("", "reset_password"), ("", "sign_in"))
     )

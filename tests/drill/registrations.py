@@ -1,4 +1,4 @@
-"""Attacks on a number without an account, which somebody wants to register."""
+"""Attacks on a number without an account, which someone wants to register."""
 
 from collections.abc import Awaitable, Callable
 

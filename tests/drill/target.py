@@ -26,7 +26,7 @@ class Size:
     victims: int
     """Owners who are attacked for a day, each of whom then tries twelve times."""
     registrations: int
-    """Numbers without an account that are attacked until somebody else registers them."""
+    """Numbers without an account that are attacked until someone else registers them."""
     codes: int
     """Codes that strangers try to end."""
     thieves: int

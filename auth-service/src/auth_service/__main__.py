@@ -4,12 +4,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import cli, policy, republish_cli
+from auth_service import cli, republish_cli
+from auth_service.policy import log_ins
 from auth_service.retirement import command as accounts
 from auth_service.settings import AuthSettings, DatabaseSettings
+from shared.policy.table import write
 from shared.postgres import migrate
 from shared.process import logs, web
-from shared.process.policy import write
 from shared.process.settings import S, load
 from shared.process.startup import UnreachableError
 
@@ -49,7 +50,7 @@ def apply_migrations() -> None:
 
 def print_policy(*, as_json: bool) -> None:
     """Show what the settings promise: guesses at passwords, and what keeps an owner from a log-in."""
-    write(policy.lines(load(AuthSettings, f"{SERVICE} policy")), as_json=as_json)
+    write(log_ins.lines(load(AuthSettings, f"{SERVICE} policy")), as_json=as_json)
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}

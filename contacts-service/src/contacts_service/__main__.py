@@ -37,8 +37,8 @@ def _migrate() -> None:
 
 
 def _policy(*, as_json: bool) -> None:
-    from contacts_service.policy import lines  # noqa: PLC0415  as above
-    from shared.process.policy import write  # noqa: PLC0415
+    from contacts_service.policy.look_ups import lines  # noqa: PLC0415  as above
+    from shared.policy.table import write  # noqa: PLC0415
 
     write(lines(load(ContactsSettings, f"{SERVICE} policy")), as_json=as_json)
 

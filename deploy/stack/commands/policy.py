@@ -10,7 +10,7 @@ from stack.commands.exec import environment_of_the_running_stack
 from stack.folder import ROOT
 
 Line = dict[str, Any]
-"""One promise, as ``shared.process.policy`` declares it."""
+"""One promise, as ``shared.policy.lines`` declares it."""
 PROMISING_MODULES = ("sms_service", "auth_service", "contacts_service")
 
 
@@ -46,7 +46,7 @@ def collect(environ: Mapping[str, str]) -> list[Line]:
 
 def table(lines: Sequence[Line], environ: Mapping[str, str]) -> str:
     """The lines for people."""
-    return _run(["shared.process.policy"], environ, json.dumps(lines))
+    return _run(["shared.policy.table"], environ, json.dumps(lines))
 
 
 def merged(lines: Sequence[Line]) -> list[Line]:

@@ -38,7 +38,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
     documents.mount(app, dialects)
     app.add_routes(receipt_webhook.routes)
     if settings.serves_pages:
-        pages.mount(app, {dialect.name for dialect in dialects}, settings.served_calling_codes)
+        pages.mount(app, dialects, settings.served_calling_codes, tells_accounts=settings.tells_accounts)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
@@ -54,6 +54,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
                 seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
                 served_calling_codes=settings.served_calling_codes,
                 refuse_common_passwords=settings.refuse_common_passwords is OnOff.ON,
+                account_disclosure=settings.account_disclosure,
             )
             yield
 

@@ -8,7 +8,7 @@ from gateway.dialect import Dialect
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.settings import GatewaySettings
 from shared.errors import ErrorCode
-from shared.process.policy import Call
+from shared.policy.lines import Call
 
 SIGNS: dict[Call, frozenset[ErrorCode]] = {
     "code": frozenset({ErrorCode.DAILY_CAP}),

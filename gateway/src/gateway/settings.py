@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from gateway.dialect_registry import choose, installed_dialects
+from gateway.flows.disclosure import AccountDisclosure
 from gateway.http.app_keys import parse_app_keys
 from gateway.http.web_origins import parse_origin
 from shared.process.settings import (
@@ -27,9 +28,10 @@ class GatewaySettings(Settings):
     ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted; ``none`` says that there is no proxy.
     Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
     ``APP_KEYS`` are the digests of keys for apps' own servers (``python -m gateway app-key``).
-    ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten minutes. ``PAGES`` are
-    the forms under ``/pages``; by default they are served in development only. ``REFUSE_COMMON_PASSWORDS`` is about new
-    passwords only.
+    ``ACCOUNT_DISCLOSURE`` says when a caller learns whether a number has an account: as the contracts write, or only
+    after the right code. ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten
+    minutes. ``PAGES`` are the forms under ``/pages``; by default they are served in development only.
+    ``REFUSE_COMMON_PASSWORDS`` is about new passwords only.
     """
 
     gateway_port: int = Field(default=8080, ge=0, le=65535)
@@ -42,6 +44,7 @@ class GatewaySettings(Settings):
     gateway_to_contacts_token: Tokens
     sealed_number_keys: Keys
     served_calling_codes: Words = ("86",)
+    account_disclosure: AccountDisclosure = AccountDisclosure.CONTRACT
     dialects: Words = ()
     trusted_proxies: Networks | None = None
     cors_origins: Words = ()
@@ -87,6 +90,11 @@ class GatewaySettings(Settings):
         if not codes or any(not code.isascii() or not code.isdigit() or len(code) > 3 for code in codes):
             raise ValueError("expected calling codes such as 86,852")
         return codes
+
+    @property
+    def tells_accounts(self) -> bool:
+        """Whether the first step of a contract tells if a number has an account."""
+        return self.account_disclosure is AccountDisclosure.CONTRACT
 
     @property
     def serves_pages(self) -> bool:

@@ -47,6 +47,7 @@ async def test_the_sender_posts_the_signed_message_once(service: Provider, sende
         "text": message.text,
         "code": message.code,
         "purpose": "sign_up",
+        "notice": "",
         "language": "zh",
         "expires_in": 300,
     }

@@ -1,8 +1,8 @@
 """What the settings of auth-service promise about log-ins with a password."""
 
-from auth_service.policy import lines
+from auth_service.policy.log_ins import lines
 from auth_service.settings import AuthSettings
-from shared.process.policy import PolicyLine
+from shared.policy.lines import PolicyLine
 
 SERVERS = {"POSTGRES_URL": "postgresql://localhost/", "AMQP_URL": "amqp://localhost/"}
 

@@ -1,8 +1,8 @@
 """What the settings of contacts-service promise about contact look-ups."""
 
-from contacts_service.policy import lines
+from contacts_service.policy.look_ups import lines
 from contacts_service.settings import ContactsSettings
-from shared.process.policy import PolicyLine
+from shared.policy.lines import PolicyLine
 
 SERVERS = {
     "POSTGRES_URL": "postgresql://localhost/",

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from shared.process import policy
-from shared.process.policy import LINES, PolicyLine, in_first_day, render, windows_in_a_day
+from shared.policy import table
+from shared.policy.lines import LINES, PolicyLine, in_first_day, windows_in_a_day
+from shared.policy.table import render
 
 
 def line(**fields: object) -> PolicyLine:
@@ -57,9 +58,9 @@ def test_topics_are_listed_once_in_their_order() -> None:
 
 
 def test_json_that_a_service_prints_becomes_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    policy.write([line()], as_json=True)
+    table.write([line()], as_json=True)
     printed = capsys.readouterr().out
-    policy.main(lambda: printed)
+    table.main(lambda: printed)
 
     assert json.loads(printed)[0]["at_most"] == 10
     assert capsys.readouterr().out == render(LINES.validate_json(printed))

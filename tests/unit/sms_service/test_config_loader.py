@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.process.startup import UnreachableError
 from sms_service.config_file.fields import ConfigTable
 from sms_service.config_loader import InvalidConfigError, read
 from sms_service.delivery.routing import Route
 from sms_service.receipts.readers import readers
-from sms_service.senders.config import AliyunConfig, SenderConfig, TwilioConfig
+from sms_service.senders.config import AliyunConfig, SenderConfig, Templates, TwilioConfig
 from sms_service.senders.opening import MissingLibraryError, SenderResources, open_senders, sender_opener
 from sms_service.senders.port import Receipt
 
@@ -105,6 +105,16 @@ def test_a_credential_may_be_in_a_file(file: Path) -> None:
     assert main.access_key_secret.get_secret_value() == value
     with pytest.raises(InvalidConfigError, match=f"{name} and {name}_FILE are both set"):
         read(file, {**ENVIRON, f"{name}_FILE": str(secret)}, inbox_allowed=False)
+
+
+def test_a_notice_has_a_template_of_its_own_or_else_that_of_its_purpose() -> None:
+    templates = Templates.model_validate({"default": "T1", "sign_up": "T2", "registered": "T3", "registered_en": "T4"})
+    registered, no_account = AccountNotice.REGISTERED, AccountNotice.NO_ACCOUNT
+
+    assert templates.template_for(Purpose.SIGN_UP, Language.ENGLISH, registered) == "T4"
+    assert templates.template_for(Purpose.SIGN_UP, Language.CHINESE, registered) == "T3"
+    assert templates.template_for(Purpose.SIGN_IN, Language.CHINESE, no_account) == "T1"
+    assert Templates(default="T1").template_for(Purpose.SIGN_UP, Language.CHINESE, registered) == "T1"
 
 
 @pytest.mark.parametrize(

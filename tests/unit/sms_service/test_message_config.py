@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.process.settings import load
 from sms_service.config_loader import InvalidConfigError, SmsConfig, read
 from sms_service.messages.config import AutofillPart, MessageTables, SignaturePart, TextPart
-from sms_service.messages.templates import MessageContext
+from sms_service.messages.templates import MESSAGE_KINDS, MessageContext
 from sms_service.settings import WorkerSettings
 from sms_service.worker import create_worker
 
@@ -97,13 +97,17 @@ def test_the_examples_in_the_documentation_are_valid(file: Path) -> None:
     document = (Path(__file__).parents[3] / "docs" / "operations" / "texts.md").read_text()
     examples = re.findall(r"```toml\n(.*?)```", document, re.DOTALL)
     tables = reading(file, "\n".join(examples)).message_tables
-    assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (2, 2, 2)
+    assert (len(tables.texts), len(tables.signatures), len(tables.autofill)) == (3, 2, 2)
     hong_kong = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+85261234567", "native")
     assert tables.composer.compose("012345", hong_kong, timedelta(minutes=5)).startswith(
         "【某某】012345 是您的登录验证码，5 分钟内有效"
     )
     mainland = MessageContext(Purpose.SIGN_IN, Language.CHINESE, "+8613800138000", "native")
     assert tables.composer.compose("012345", mainland, timedelta(minutes=5)).startswith("登录验证码 012345，")
+    member = MessageContext(Purpose.SIGN_UP, Language.ENGLISH, "+12025550123", notice=AccountNotice.REGISTERED)
+    assert "You are a member already. 012345 is your code." in tables.composer.compose(
+        "012345", member, timedelta(minutes=5)
+    )
 
 
 def test_a_file_without_texts_uses_the_built_in_templates(file: Path) -> None:
@@ -202,7 +206,7 @@ def contexts(file: Path, prefix: str, dialect: str) -> tuple[int, int]:
 
 
 def test_a_full_file_is_checked_at_the_intersections_of_its_scopes_only(file: Path) -> None:
-    texts, ours = 100, len(Purpose) * len(Language)
+    texts, ours = 100, (len(Purpose) + 2) * len(Language)  # those of two notices are the same for each purpose
     # Each entry has its own dialect and prefix, so no two scopes intersect.
     assert contexts(file, "prefix", "dialect") == (texts + 20 * ours + 20 * ours + ours, 1 + 100 + 20 + 20)
     # Each autofill line intersects all templates and signatures, and those have their own numbers.
@@ -225,7 +229,7 @@ def drawn(draw: Random) -> MessageTables:
         return [{k: v for k, v in one.items() if v} for one in draw.sample(every, draw.randint(0, most))]
 
     place = {"prefix": PREFIXES, "dialect": ["", "a", "b"]}
-    texts = scopes(6, **place, purpose=["", *Purpose], language=list(Language))
+    texts = scopes(8, **place, purpose=["", *Purpose], notice=list(AccountNotice), language=list(Language))
     signatures = scopes(4, **place, language=["", *Language])
     autofill = scopes(4, dialect=["", "a", "b"], client=["", "x"])
     return MessageTables(
@@ -238,8 +242,8 @@ def drawn(draw: Random) -> MessageTables:
 @pytest.mark.parametrize("seed", range(40))
 def test_every_text_that_the_tables_can_make_is_checked(seed: int) -> None:
     tables = drawn(Random(seed))
-    slots = product(Purpose, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
-    everywhere = [MessageContext(p, language, f"{prefix}999", d, c) for p, language, prefix, d, c in slots]
+    slots = product(MESSAGE_KINDS, Language, PREFIXES, ["a", "b", "other"], ["x", "other"])
+    everywhere = [MessageContext(p, language, f"{prefix}999", d, c, n) for (p, n), language, prefix, d, c in slots]
 
     def texts(contexts: Iterable[MessageContext]) -> set[str]:
         return {tables.composer.compose("012345", context, timedelta(minutes=5)) for context in contexts}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.process.policy import PolicyLine
+from shared.policy.lines import PolicyLine
 from sms_service.policy.command import lines, print_policy
 from sms_service.policy.dialects import DialectRules
 from sms_service.settings import PolicySettings

@@ -10,10 +10,18 @@ from sms_service.messages.templates import BUILT_IN, Autofill, Scope, Texts
 AMERICA, HONG_KONG = "+12025550123", "+852"
 
 
-def test_each_purpose_is_shown_as_it_would_be_sent() -> None:
+def test_each_purpose_and_notice_is_shown_as_it_would_be_sent() -> None:
     texts = Texts(autofills=[(Scope(dialect="native", client="ios"), Autofill(domain="example.com"))])
     shown = preview(texts, AMERICA, None, "native", "ios").split("\n\n")
-    assert len(shown) == 5
+    assert [each.partition(" (")[0] for each in shown] == [
+        "sign_up",
+        "sign_in",
+        "reset_password",
+        "change_phone",
+        "erase",
+        "registered",
+        "no_account",
+    ]
     assert shown[0] == (
         "sign_up (en): GSM-7, 112 of 160, 1 segment\n"
         "    [Haoma] 012345 is your code to sign up, valid for 5 minutes. Do not share it with anyone.\n"

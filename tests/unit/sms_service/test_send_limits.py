@@ -13,6 +13,7 @@ from sms_service.verification.send_limits import (
     WINDOW,
     Requester,
     Send,
+    is_within_share,
     recent,
     refuse_cooldown,
     refuse_daily_cap,
@@ -190,3 +191,35 @@ def test_a_test_number_gets_a_hundred_codes_in_24_hours_and_then_waits_for_the_o
         refuse_test_cap(sends, NOW)
     assert (refusal.value.code, refusal.value.retry_after) == (ErrorCode.DAILY_CAP, (24 * 60 - 100) * 60)
     refuse_test_cap(sends, NOW + WINDOW - timedelta(minutes=100))
+
+
+def test_strangers_share_six_sends_and_one_network_two() -> None:
+    of_one = [sent(hours=1), sent(hours=2)]
+    assert is_within_share(of_one[:1], stranger(), NOW)
+    assert not is_within_share(of_one, stranger(), NOW)
+    assert is_within_share(of_one, stranger("another"), NOW)
+    assert is_within_share(of_one, stranger("a stranger"), NOW + timedelta(hours=23))
+    of_many = [sent(network=f"n{n}", hours=n + 1) for n in range(6)]
+    assert is_within_share(of_many[:5], stranger("another"), NOW)
+    assert not is_within_share(of_many, stranger("another"), NOW)
+    assert is_within_share([known(hours=n + 1) for n in range(9)], stranger(), NOW)
+
+
+def test_where_networks_are_not_counted_only_all_strangers_share() -> None:
+    assert is_within_share([sent(network="", hours=1)] * 5, stranger(""), NOW)
+    assert not is_within_share([sent(network="", hours=1)] * 6, stranger(""), NOW)
+
+
+@pytest.mark.parametrize("networks", [1, 2, 3, 10])
+def test_the_owner_keeps_what_strangers_cannot_use_however_often_they_asked(networks: int) -> None:
+    """Strangers had ten sends and more before the number had an account, or were answered without a message."""
+    by_strangers = [sent(network=f"n{n % networks}", minutes=600 - 10 * n) for n in range(20)]
+    kept = 10 - min(6, 2 * networks)
+
+    own: list[Send] = []
+    for _ in range(kept):
+        assert refused([*by_strangers, *own], OWNER) is None
+        own.append(known(minutes=5 - 0.1 * len(own)))
+
+    assert refused([*by_strangers, *own], OWNER) is not None
+    assert (refused(by_strangers, stranger("another")) is None) is (networks < 3)

@@ -6,9 +6,17 @@ from datetime import timedelta
 
 import pytest
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from sms_service.messages.segments import segments
-from sms_service.messages.templates import BUILT_IN, Autofill, MessageContext, Scope, Texts, most_specific
+from sms_service.messages.templates import (
+    BUILT_IN,
+    MESSAGE_KINDS,
+    Autofill,
+    MessageContext,
+    Scope,
+    Texts,
+    most_specific,
+)
 from sms_service.otp import CODE_LIFETIME
 
 CHINESE, ENGLISH = Language.CHINESE, Language.ENGLISH
@@ -23,10 +31,10 @@ def text_of(
     dialect: str = "maitian",
     client: str = "",
     seconds: float = CODE_LIFETIME.total_seconds(),
+    notice: AccountNotice = AccountNotice.NONE,
 ) -> str:
-    return texts.compose(
-        "012345", MessageContext(purpose, language, number, dialect, client), timedelta(seconds=seconds)
-    )
+    context = MessageContext(purpose, language, number, dialect, client, notice)
+    return texts.compose("012345", context, timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize("purpose", Purpose)
@@ -49,6 +57,32 @@ def test_every_purpose_has_an_english_text(purpose: Purpose) -> None:
 def test_each_purpose_has_its_own_text() -> None:
     for language in Language:
         assert len({text_of(purpose=purpose, language=language) for purpose in Purpose}) == len(Purpose)
+
+
+@pytest.mark.parametrize(("purpose", "notice"), [kind for kind in MESSAGE_KINDS if kind[1]])
+def test_a_notice_tells_the_owner_of_the_number_whether_they_have_an_account_and_has_the_code(
+    purpose: Purpose, notice: AccountNotice
+) -> None:
+    english, chinese = (text_of(purpose=purpose, language=each, notice=notice) for each in (ENGLISH, CHINESE))
+    has_account = notice is AccountNotice.REGISTERED
+    assert ("You already have an account." if has_account else "This number has no account.") in english
+    assert ("您已有账号" if has_account else "您还没有账号") in chinese
+    for text in (english, chinese):
+        assert "012345" in text
+        assert segments(text) == 1
+
+
+def test_a_template_for_messages_without_a_notice_never_hides_one() -> None:
+    texts = Texts(
+        [
+            (Scope(notice=AccountNotice.NONE), "plain {code}"),
+            (Scope(notice=AccountNotice.NONE, dialect="maitian", purpose=Purpose.SIGN_UP), "of maitian {code}"),
+            (Scope(notice=AccountNotice.REGISTERED), "you are a member {code}"),
+        ]
+    )
+    assert text_of(texts) == "of maitian 012345"
+    assert text_of(texts, notice=AccountNotice.REGISTERED) == "you are a member 012345"
+    assert "This number has no account." in text_of(texts, Purpose.SIGN_IN, notice=AccountNotice.NO_ACCOUNT)
 
 
 @pytest.mark.parametrize(("seconds", "minutes"), [(299.9, 5), (241, 5), (240, 4), (61, 2), (60, 1), (1, 1)])

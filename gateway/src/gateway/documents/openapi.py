@@ -18,7 +18,9 @@ FOR_ALL = """\
 Bodies may also be sent as forms (`application/x-www-form-urlencoded`, or `multipart/form-data` without files).
 An app's own servers may send `Authorization: App` and their key with calls that need no session.
 Responses carry `X-Request-Id` and are `no-store`, except documents and public keys. Temporary refusals carry
-`Retry-After`."""
+`Retry-After`.
+Refusals because a number has an account, or has none, are answers of the calls that list them. If the operator sets
+`ACCOUNT_DISCLOSURE=after_proof`, only the call that follows the right code has them."""
 
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 SERVERS = [{"url": "/", "description": "The gateway that serves this document: set it as the base URL of a client."}]

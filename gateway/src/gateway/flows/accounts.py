@@ -37,7 +37,7 @@ class AccountFlows:
             checked = await self._codes.check(caller, Purpose.RESET_PASSWORD, code, number, with_secret=True)
         except ServiceError as error:
             if error.code is ErrorCode.CODE_REFUSED:
-                await self._refuse_missing_account(caller, number)
+                await self._codes.refuse_missing_account(caller, number)
             raise
         request = ResetPassword(
             ticket=checked.ticket,
@@ -68,11 +68,3 @@ class AccountFlows:
         logged_in = await self._services.auth.call(REGISTER, request)
         self._services.sessions.remember(logged_in)
         return logged_in
-
-    async def _refuse_missing_account(self, caller: Caller, number: E164) -> None:
-        """Raise ``NO_ACCOUNT`` if the number has no account, or ``CALLER_LIMIT`` if the caller has asked too often.
-
-        A number with an account counts towards the limit too; otherwise the limit would reveal which numbers have one.
-        """
-        registered = await self._services.registered.contains(number)
-        await self._codes.check_limits(caller, number, ErrorCode.CODE_REFUSED if registered else ErrorCode.NO_ACCOUNT)

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from gateway.flows.disclosure import AccountDisclosure, send_terms
 from gateway.flows.services import Caller, Services
 from gateway.flows.sessions import SessionFlows
 from shared.errors import ErrorCode, ServiceError
@@ -25,9 +26,10 @@ from shared.phone import E164
 class CodeFlows:
     """What sms-service does for a caller."""
 
-    def __init__(self, services: Services, sessions: SessionFlows) -> None:
+    def __init__(self, services: Services, sessions: SessionFlows, disclosure: AccountDisclosure) -> None:
         self._services = services
         self._sessions = sessions
+        self._disclosure = disclosure
 
     async def send(
         self, caller: Caller, number: E164, purpose: Purpose, *, session: Resolved | None = None
@@ -36,12 +38,15 @@ class CodeFlows:
 
         To register, the number must have no account; for every other purpose it must have one. The exception is
         ``CHANGE_PHONE`` with a ``session``: a number other than the user's own is their new one and must be free.
+        Where accounts are disclosed only after proof, no number is refused for that.
         ``ERASE`` is for the user's own number only: raises ``PARAMETER_INVALID`` for another one.
+
         The message is in the caller's language, or else in the language of the number's country.
         """
         if purpose is Purpose.ERASE and (session is None or number != session.account.phone):
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field="phone")
         registered = await self._services.registered.find(number)
+        terms = send_terms(self._disclosure, registered, must_be_free=_must_be_free(purpose, number, session))
         caller = caller if session is None else caller.logged_in(session)
         return await self._services.sms.call(
             ISSUE_CODE,
@@ -55,9 +60,10 @@ class CodeFlows:
                 user_id=caller.user_id,
                 cooldown=caller.cooldown,
                 daily_cap=caller.daily_cap,
-                refuse=_refusal(purpose, number, session, registered=registered is not None),
-                registered=registered is not None,
-                known_networks=registered.known_networks if registered else [],
+                refuse=terms.refuse,
+                registered=terms.registered,
+                known_networks=list(terms.known_networks),
+                notice=terms.notice,
                 session_phone=await self._sessions.number_shown(caller),
                 language=caller.language or Language(language_of(number)),
             ),
@@ -99,9 +105,24 @@ class CodeFlows:
         return checked
 
     async def check_free(self, caller: Caller, number: E164) -> None:
-        """Raise the reason why the number cannot register now: ``CALLER_LIMIT``, ``NUMBER_TAKEN`` or ``COOLDOWN``."""
-        registered = await self._services.registered.contains(number)
-        await self.check_limits(caller, number, ErrorCode.NUMBER_TAKEN if registered else None)
+        """Raise the reason why the number cannot register now: ``CALLER_LIMIT``, ``NUMBER_TAKEN`` or ``COOLDOWN``.
+
+        Where accounts are disclosed only after proof, every number counts as free, because nothing proves it here.
+        """
+        refuse = None
+        if self._disclosure is AccountDisclosure.CONTRACT and await self._services.registered.contains(number):
+            refuse = ErrorCode.NUMBER_TAKEN
+        await self.check_limits(caller, number, refuse)
+
+    async def refuse_missing_account(self, caller: Caller, number: E164) -> None:
+        """After an incorrect code, raise ``NO_ACCOUNT`` if the number has no account, or ``CALLER_LIMIT``.
+
+        A number with an account counts towards the limit too; otherwise the limit would reveal which numbers have one.
+        Where accounts are disclosed only after proof, raise nothing: an incorrect code proves nothing.
+        """
+        if self._disclosure is AccountDisclosure.CONTRACT:
+            registered = await self._services.registered.contains(number)
+            await self.check_limits(caller, number, ErrorCode.CODE_REFUSED if registered else ErrorCode.NO_ACCOUNT)
 
     async def check_limits(self, caller: Caller, number: E164, refuse: ErrorCode | None) -> None:
         """Raise the first that applies of ``CALLER_LIMIT``, ``refuse`` and ``COOLDOWN``."""
@@ -111,11 +132,8 @@ class CodeFlows:
         )
 
 
-def _refusal(purpose: Purpose, number: E164, session: Resolved | None, *, registered: bool) -> ErrorCode | None:
-    """The reason why the number may not receive a code for this purpose, if there is one."""
-    must_be_free = purpose is Purpose.SIGN_UP
+def _must_be_free(purpose: Purpose, number: E164, session: Resolved | None) -> bool:
+    """Whether a code of this purpose is for a number that is to get an account, not for one that has it."""
     if purpose is Purpose.CHANGE_PHONE and session is not None:
-        must_be_free = number != session.account.phone
-    if registered:
-        return ErrorCode.NUMBER_TAKEN if must_be_free else None
-    return None if must_be_free else ErrorCode.NO_ACCOUNT
+        return number != session.account.phone
+    return purpose is Purpose.SIGN_UP

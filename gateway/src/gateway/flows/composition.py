@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.flows.accounts import AccountFlows
 from gateway.flows.busy_hold import BusyHold
 from gateway.flows.codes import CodeFlows
+from gateway.flows.disclosure import AccountDisclosure
 from gateway.flows.numbers import NumberFlows
 from gateway.flows.registered_numbers import RegisteredNumbers
 from gateway.flows.sealed_number import NumberSeal
@@ -38,11 +39,12 @@ def compose_flows(
     seal_keys: KeyRing,
     served_calling_codes: Collection[str],
     refuse_common_passwords: bool,
+    account_disclosure: AccountDisclosure = AccountDisclosure.CONTRACT,
 ) -> Flows:
     common_secrets = load_common_secrets() if refuse_common_passwords else ()
     services = Services(BusyHold(auth), sms, contacts, RegisteredNumbers(auth), SessionCache(), common_secrets)
     sessions = SessionFlows(services)
-    codes = CodeFlows(services, sessions)
+    codes = CodeFlows(services, sessions, account_disclosure)
     return Flows(
         numbers=NumberFlows(NumberSeal(seal_keys), served_calling_codes),
         codes=codes,

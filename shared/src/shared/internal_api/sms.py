@@ -20,6 +20,16 @@ class Purpose(StrEnum):
     ERASE = "erase"
 
 
+class AccountNotice(StrEnum):
+    """What a message with a code tells the owner of its number, if the one who asked may learn it only after proof."""
+
+    NONE = ""
+    REGISTERED = "registered"
+    """The code is to register the number, and the number has an account."""
+    NO_ACCOUNT = "no_account"
+    """The code is for the account of the number, and the number has none."""
+
+
 class Language(StrEnum):
     """The language of a message."""
 
@@ -38,6 +48,9 @@ class IssueCode(SourcedRequest):
 
     ``registered`` and ``known_networks`` are what auth-service says of the number (``LookedUp``); ``session_phone`` is
     the number of the living session that the caller shows, if any. They tell known callers from strangers.
+
+    Where an account may be disclosed only after proof, nothing is refused for it. ``registered`` then says which limits
+    apply, those of the purpose, and ``notice`` what the message tells the owner of the number.
     """
 
     phone: Number = Field(repr=False)
@@ -49,6 +62,7 @@ class IssueCode(SourcedRequest):
     refuse: ErrorCode | None = None
     registered: bool = False
     known_networks: list[int] = Field(default=[], repr=False)
+    notice: AccountNotice = AccountNotice.NONE
     session_phone: Number | None = Field(default=None, repr=False)
     language: Language = Language.CHINESE
 

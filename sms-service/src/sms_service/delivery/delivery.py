@@ -127,10 +127,12 @@ class Delivery:
         except (LookupError, InvalidTag):
             log.error("message.not_composed", message_id=str(message.message_id), key_id=message.code_key_id)
             raise UndeliverableError(Outcome.MISCONFIGURED.value, "key_missing") from None
-        context = MessageContext(message.purpose, message.language, number, message.dialect, message.client)
+        context = MessageContext(
+            message.purpose, message.language, number, message.dialect, message.client, message.notice
+        )
         text = self._texts.compose(code, context, message.remaining)
         return OutgoingMessage(
-            message.message_id, number, text, code, message.purpose, message.language, message.remaining
+            message.message_id, number, text, code, message.purpose, message.language, message.remaining, message.notice
         )
 
     async def _claim(self, message: LedgerMessage, outgoing: OutgoingMessage) -> LedgerMessage | None:

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.events.envelope import OutboxMessage
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from sms_service.delivery.routing import PreviousAttempt
 from sms_service.senders.port import Outcome, SendResult
 from sms_service.spending.money import MessageCost
@@ -50,6 +50,7 @@ class LedgerMessage:
     dialect: str
     client: str
     phone_sealed: bytes = field(repr=False)
+    notice: AccountNotice = AccountNotice.NONE
     previous_attempts: tuple[PreviousAttempt, ...] = ()
     segments: int = 0
     cost: MessageCost | None = None

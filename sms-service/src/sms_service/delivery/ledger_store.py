@@ -8,7 +8,7 @@ import asyncpg
 
 from shared.batching import Batcher
 from shared.events.envelope import OutboxMessage
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.outbox import columns
 from shared.postgres import Pool, connection
 from shared.sql import load_sql
@@ -18,7 +18,7 @@ from sms_service.delivery.routing import PreviousAttempt
 _MESSAGE = """
     m.message_id, m.verification_id, m.phone_ref, m.purpose, m.state, m.sender, m.version,
     now() - m.created_at as age, m.expires_at - now() as remaining, m.code_key_id, m.phone_sealed, m.language,
-    m.dialect, m.client
+    m.dialect, m.client, m.notice
 """
 
 # A receipt with the status "failed" makes its attempt a failure for the next message with the same code. The age of an
@@ -140,6 +140,7 @@ def _message(row: asyncpg.Record) -> LedgerMessage:
             "purpose": Purpose(fields["purpose"]),
             "state": MessageState(fields["state"]),
             "language": Language(fields["language"]),
+            "notice": AccountNotice(fields["notice"]),
             "previous_attempts": tuple(PreviousAttempt(*attempt) for attempt in attempts),
         }
     )

@@ -7,10 +7,19 @@ from sms_service.delivery.routing import CIRCUIT_OPEN, EXHAUSTED, NO_ROUTE
 from sms_service.explain.advice import ADVICE, REFUSAL_KINDS, SAMPLED_ADVICE
 from sms_service.explain.history import RECENT_MINUTES, AttemptRow, EventRow, MessageRow, SampledRefusals, TimelineRows
 from sms_service.explain.report import Diagnosis, DiagnosisKind
-from sms_service.explain.steps import format_duration, limiter_of, refusal_reason, tries_left, unusable_reason
+from sms_service.explain.steps import (
+    NOTICES,
+    WITHHELD_REASON,
+    format_duration,
+    limiter_of,
+    refusal_reason,
+    tries_left,
+    unusable_reason,
+)
 from sms_service.senders.port import Outcome
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE, PREFIX_BLOCKED
 from sms_service.verification.audit_events import EventKind
+from sms_service.verification.models import WITHHELD
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
 
 _MAY_HAVE_ARRIVED = frozenset(
@@ -44,6 +53,7 @@ _UNSENT = {
         DiagnosisKind.PREFIX_BLOCKED,
         "The prefix of the number was throttled or blocked while the message waited.",
     ),
+    WITHHELD: (DiagnosisKind.ACCOUNT, f"The message was not sent, because {WITHHELD_REASON}."),
 }
 """The messages for which the worker called no sender, by their failure."""
 _UNACCEPTED = {
@@ -94,6 +104,14 @@ def nothing_requested(days: int, sampled: SampledRefusals) -> Diagnosis:
 
 
 def _of_code(rows: TimelineRows, now: datetime) -> Diagnosis:
+    """The diagnosis of a code that was sent, and what its message said about the account."""
+    message, diagnosis = rows.messages[-1], _of_entered_code(rows, now)
+    if message.notice not in NOTICES or message.failure == WITHHELD:
+        return diagnosis
+    return diagnosis.model_copy(update={"text": f"{diagnosis.text} The message {NOTICES[message.notice]}."})
+
+
+def _of_entered_code(rows: TimelineRows, now: datetime) -> Diagnosis:
     """The diagnosis of a code that was sent. The codes that the user entered reveal more than the message does."""
     message = rows.messages[-1]
     of_message = _of_message(message, rows.attempts_for(message), now)

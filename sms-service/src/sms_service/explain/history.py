@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.internal_api.auth import SpentTickets
-from shared.internal_api.sms import Purpose
+from shared.internal_api.sms import AccountNotice, Purpose
 from sms_service.delivery.ledger import MessageState
 from sms_service.verification.audit_events import EventKind
 
@@ -26,6 +26,7 @@ class MessageRow:
     created_at: datetime
     expires_at: datetime
     finished_at: datetime | None
+    notice: AccountNotice = AccountNotice.NONE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from shared.internal_api.sms import Purpose
+from shared.internal_api.sms import AccountNotice, Purpose
 from shared.postgres import Pool, connection
 from sms_service.delivery.ledger import MessageState
 from sms_service.explain.history import (
@@ -28,7 +28,7 @@ from sms_service.verification.audit_events import CALLER, EventKind
 # two small partial indexes to the unfinished ones and to those that ended without an attempt.
 MESSAGES = """
     select message_id, verification_id, purpose, dialect, language, state, sender, failure,
-        created_at, expires_at, finished_at
+        created_at, expires_at, finished_at, notice
     from messages where created_at > now() - make_interval(days => $2) and message_id in (
         select message_id from attempts where phone_ref = $1
         union select message_id from messages where phone_ref = $1 and claimed_at is null and finished_at is not null
@@ -131,10 +131,11 @@ class HistoryStore:
         return sealed
 
 
-_ENUMS: dict[str, type[Purpose] | type[MessageState] | type[EventKind]] = {
+_ENUMS: dict[str, type[Purpose] | type[MessageState] | type[EventKind] | type[AccountNotice]] = {
     "purpose": Purpose,
     "state": MessageState,
     "kind": EventKind,
+    "notice": AccountNotice,
 }
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from shared.internal_api.auth import SpentTicket
-from shared.internal_api.sms import Purpose
+from shared.internal_api.sms import AccountNotice, Purpose
 from sms_service.delivery.ledger import MessageState
 from sms_service.explain.history import AttemptRow, EventRow, MessageRow, TimelineRows
 from sms_service.explain.report import Step
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, PREFIX_BLOCKED, SPENDING_LIMITER
 from sms_service.verification.audit_events import CALLER, EventKind, UnusableReason
+from sms_service.verification.models import WITHHELD
 from sms_service.verification.send_limits import WINDOW
 from sms_service.verification.test_numbers import SENDER as TEST_NUMBER
 
@@ -24,6 +25,7 @@ REFUSAL_REASONS = {
     "no_account": "the number had no account, and the request needs one",
     "number_refused": "the last day of this test number was over",
 }
+WITHHELD_REASON = "the owner was told often enough that they have an account: strangers had asked for all they can have"
 UNUSABLE_REASONS: dict[str, str] = {
     UnusableReason.REPLACED: "it belonged to an earlier verification, and a newer one has replaced that",
     UnusableReason.USED_UP: "five incorrect codes had used up the tries",
@@ -37,6 +39,11 @@ TICKET_USES = {
     Purpose.RESET_PASSWORD: "reset the password with the ticket",
     Purpose.CHANGE_PHONE: "changed the number of the account with the ticket",
 }
+NOTICES = {
+    AccountNotice.REGISTERED: "told the owner that they have an account",
+    AccountNotice.NO_ACCOUNT: "told the owner that the number has no account",
+}
+"""What a message says besides the code, where accounts are disclosed only after proof."""
 CORRECT_CODE = "accepted the correct code"
 
 
@@ -59,7 +66,12 @@ def _of_message(message: MessageRow, attempts: Sequence[AttemptRow], sent_at: Se
     if message.sender == TEST_NUMBER:
         yield Step(at=at, actor="sms-service", text="sent nothing, because a test number has a fixed code")
         return
+    if message.failure == WITHHELD:
+        yield Step(at=at, actor="sms-service", text=f"sent nothing, because {WITHHELD_REASON}")
+        return
     yield Step(at=at, actor="queue", text="received the message", details={"message_id": str(message.message_id)})
+    if message.notice in NOTICES:
+        yield Step(at=at, actor="message", text=f"{NOTICES[message.notice]}, besides the code")
     for number, attempt in enumerate(attempts, start=1):
         yield from _of_attempt(attempt, number)
     if not attempts and message.finished_at is not None:

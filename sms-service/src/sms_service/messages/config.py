@@ -10,10 +10,18 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from sms_service.config_file.fields import ConfigTable, Prefix
 from sms_service.messages.segments import segments
-from sms_service.messages.templates import PLACEHOLDERS, Autofill, MessageContext, Scope, Texts, most_specific
+from sms_service.messages.templates import (
+    MESSAGE_KINDS,
+    PLACEHOLDERS,
+    Autofill,
+    MessageContext,
+    Scope,
+    Texts,
+    most_specific,
+)
 from sms_service.otp import CODE_LIFETIME
 
 RETRIEVER_BYTES = 140
@@ -58,10 +66,14 @@ Domain = Annotated[
 
 
 class TextPart(ConfigTable):
-    """A template in one language, for all messages or for a purpose, a prefix of numbers or a dialect."""
+    """A template in one language, for all messages or for a purpose, a prefix of numbers or a dialect.
+
+    One with a ``notice`` is for the messages that tell the owner of a number about their account.
+    """
 
     language: Language
     text: Template
+    notice: AccountNotice = AccountNotice.NONE
     purpose: Purpose | None = None
     prefix: Prefix = "+"
     dialect: Dialect = ""
@@ -69,7 +81,13 @@ class TextPart(ConfigTable):
     @property
     def scope(self) -> Scope:
         """The messages it applies to."""
-        return Scope(dialect=self.dialect, prefix=self.prefix, purpose=self.purpose, language=self.language)
+        return Scope(
+            dialect=self.dialect,
+            prefix=self.prefix,
+            purpose=self.purpose,
+            language=self.language,
+            notice=self.notice,
+        )
 
 
 class SignaturePart(ConfigTable):
@@ -137,7 +155,7 @@ class MessageTables:
             if parts > MAX_SEGMENTS:
                 yield self._source(context), f"takes {parts} segments, and the maximum is {MAX_SEGMENTS}"
             if size > RETRIEVER_BYTES and self._has_hash(context):
-                title = f"the {context.language.value} text for {context.purpose.value}"
+                title = f"the {context.language.value} text for {context.notice.value or context.purpose.value}"
                 yield (
                     self._source(context),
                     f"with app_hash, {title} has {size} bytes, and Android passes at most {RETRIEVER_BYTES} to an app",
@@ -160,10 +178,10 @@ class MessageTables:
             dialect: self._autofills(dialect, clients) for dialect in {dialect for _, dialect in intersections}
         }
         seen: set[tuple[object, ...]] = set()
-        for purpose, language, (prefix, dialect) in product(Purpose, Language, intersections):
-            context = MessageContext(purpose, language, prefix, dialect)
+        for (purpose, notice), language, (prefix, dialect) in product(MESSAGE_KINDS, Language, intersections):
+            context = MessageContext(purpose, language, prefix, dialect, notice=notice)
             template, signature = self._position("texts", context), self._position("signatures", context)
-            body = (template, signature) if template is not None else (purpose, language, signature)
+            body = (template, signature) if template is not None else (notice or purpose, language, signature)
             for autofill, client in autofills[dialect].items():
                 if (*body, autofill) not in seen:
                     seen.add((*body, autofill))

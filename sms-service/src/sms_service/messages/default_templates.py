@@ -1,6 +1,6 @@
-"""The built-in templates, used where the settings file has none: plain data, by language and purpose."""
+"""The built-in templates, used where the settings file has none: plain data, by language and purpose or notice."""
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 
 TEMPLATES: dict[Language, dict[Purpose, str]] = {
     Language.CHINESE: {
@@ -28,6 +28,22 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         ),
     },
 }
+
+NOTICES: dict[Language, dict[AccountNotice, str]] = {
+    Language.CHINESE: {
+        AccountNotice.REGISTERED: "{signature}您已有账号，请登录。验证码 {code}，{minutes}内有效，请勿泄露。",
+        AccountNotice.NO_ACCOUNT: "{signature}您还没有账号，请先注册。验证码 {code}，{minutes}内有效，请勿泄露。",
+    },
+    Language.ENGLISH: {
+        AccountNotice.REGISTERED: (
+            "{signature} You already have an account. {code} is your code, valid for {minutes}. Do not share it."
+        ),
+        AccountNotice.NO_ACCOUNT: (
+            "{signature} This number has no account. {code} is your code, valid for {minutes}. Do not share it."
+        ),
+    },
+}
+"""What the owner of a number is told besides the code, for every purpose."""
 
 SIGNATURES = {Language.CHINESE: "【好码】", Language.ENGLISH: "[Haoma]"}
 

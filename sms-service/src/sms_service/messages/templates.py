@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 
-from shared.internal_api.sms import Language, Purpose
-from sms_service.messages.default_templates import MINUTES, SIGNATURES, TEMPLATES
+from shared.internal_api.sms import AccountNotice, Language, Purpose
+from sms_service.messages.default_templates import MINUTES, NOTICES, SIGNATURES, TEMPLATES
 
+MESSAGE_KINDS: Sequence[tuple[Purpose, AccountNotice]] = (
+    *((purpose, AccountNotice.NONE) for purpose in Purpose),
+    (Purpose.SIGN_UP, AccountNotice.REGISTERED),
+    (Purpose.CHANGE_PHONE, AccountNotice.REGISTERED),
+    (Purpose.SIGN_IN, AccountNotice.NO_ACCOUNT),
+    (Purpose.RESET_PASSWORD, AccountNotice.NO_ACCOUNT),
+    (Purpose.CHANGE_PHONE, AccountNotice.NO_ACCOUNT),
+)
+"""Every purpose, alone and with each notice that can go with it."""
 PLACEHOLDERS = frozenset({"code", "minutes", "signature"})
 """The placeholders of a template. ``minutes`` includes the unit, in the language of the text: ``5 minutes``."""
 
@@ -17,24 +26,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class MessageContext:
-    """What a message is for: its purpose, language, recipient and app."""
+    """What a message is for: its purpose, language, recipient and app, and what it says about the account."""
 
     purpose: Purpose
     language: Language
     number: str = field(repr=False)
     dialect: str = ""
     client: str = ""
+    notice: AccountNotice = AccountNotice.NONE
 
 
 @dataclass(frozen=True)
 class Scope:
-    """The messages that an entry of the settings file applies to. A field with its default restricts nothing."""
+    """The messages that an entry of the settings file applies to. A field with its default restricts nothing.
+
+    Every template has a ``notice``, if only the empty one: it is for messages with this notice and no others.
+    """
 
     dialect: str = ""
     client: str = ""
     prefix: str = "+"
     purpose: Purpose | None = None
     language: Language | None = None
+    notice: AccountNotice | None = None
 
     def covers(self, context: MessageContext) -> bool:
         """Whether it applies to a message."""
@@ -44,6 +58,7 @@ class Scope:
             and context.number.startswith(self.prefix)
             and self.purpose in (None, context.purpose)
             and self.language in (None, context.language)
+            and self.notice in (None, context.notice)
         )
 
     @property
@@ -96,7 +111,7 @@ class Texts:
 
     def compose(self, code: str, context: MessageContext, remaining: timedelta) -> str:
         """The text for a code that is valid for ``remaining``, which is shorter when a code is sent again."""
-        template = most_specific(self._templates, context) or TEMPLATES[context.language][context.purpose]
+        template = most_specific(self._templates, context) or _built_in(context)
         signature = most_specific(self._signatures, context)
         text = template.format(
             code=code,
@@ -105,6 +120,12 @@ class Texts:
         ).strip()
         autofill = most_specific(self._autofills, context)
         return f"{text}\n{autofill.line(code)}" if autofill else text
+
+
+def _built_in(context: MessageContext) -> str:
+    if context.notice is not AccountNotice.NONE:
+        return NOTICES[context.language][context.notice]
+    return TEMPLATES[context.language][context.purpose]
 
 
 BUILT_IN = Texts()

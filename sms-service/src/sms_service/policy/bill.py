@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from shared.internal_api.sms import Language, Purpose
-from shared.process.policy import PolicyLine
+from shared.policy.lines import PolicyLine
 from sms_service.callers.limits import CallerLimitValues, Limit
 from sms_service.config_loader import SmsConfig
 from sms_service.delivery.routing import Route

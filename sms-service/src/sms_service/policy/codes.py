@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from shared.process.policy import DAY_HOURS, PolicyLine, in_first_day, windows_in_a_day
+from shared.policy.lines import DAY_HOURS, PolicyLine, in_first_day, windows_in_a_day
 from sms_service.callers.limits import CallerLimitValues, Limit
 from sms_service.otp import DIGITS
 from sms_service.policy.dialects import DialectRules

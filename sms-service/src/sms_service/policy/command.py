@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from shared.process import policy
-from shared.process.policy import PolicyLine
+from shared.policy.lines import PolicyLine
+from shared.policy.table import write
 from sms_service.policy import bill, codes
 from sms_service.policy.dialects import ANY, DialectRules
 from sms_service.settings import PolicySettings
@@ -28,4 +28,4 @@ def print_policy(settings: PolicySettings, dialects: Sequence[str], *, as_json: 
     except ValueError:
         sys.stderr.write("policy: --dialect: expected NAME:COOLDOWN:CAP, such as tel:60:3\n")
         raise SystemExit(2) from None
-    policy.write(lines(settings, rules), as_json=as_json)
+    write(lines(settings, rules), as_json=as_json)

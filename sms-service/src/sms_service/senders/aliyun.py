@@ -85,7 +85,7 @@ class AliyunSender:
         request = SendSmsRequest(
             phone_numbers=_local_number(outgoing.to),
             sign_name=self._config.sign_name,
-            template_code=self._config.templates.template_for(outgoing.purpose, outgoing.language),
+            template_code=self._config.templates.template_for(outgoing.purpose, outgoing.language, outgoing.notice),
             template_param=orjson.dumps({self._config.code_parameter: outgoing.code}).decode(),
             out_id=str(outgoing.message_id),
         )

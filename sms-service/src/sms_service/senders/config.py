@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from sms_service.config_file.addresses import Host, HostAndPort, HttpUrl
 from sms_service.config_file.fields import AtLeastOne, ConfigTable, FromEnv, ReplaceableFromEnv, Whole, Word
 from sms_service.senders.limits import SenderLimits
@@ -60,27 +60,35 @@ class TwilioConfig(SenderTable):
 
 def _template_key(name: str) -> str:
     if name not in _TEMPLATE_KEYS:
-        raise ValueError("expected a purpose (such as sign_up), a language (such as en) or both (such as sign_up_en)")
+        raise ValueError(
+            "expected a purpose (such as sign_up), a notice (such as registered), a language (such as en) or two of "
+            "these (such as sign_up_en)"
+        )
     return name
 
 
+_TEMPLATE_WORDS = (*Purpose, *(notice for notice in AccountNotice if notice))
 _TEMPLATE_KEYS = frozenset(
-    (*Purpose, *Language, *(f"{purpose}_{language}" for purpose, language in product(Purpose, Language)))
+    (*_TEMPLATE_WORDS, *Language, *(f"{word}_{language}" for word, language in product(_TEMPLATE_WORDS, Language)))
 )
 
 
 class Templates(ConfigTable):
-    """The provider's ids of approved templates: a ``default``, and more for a purpose, a language or both."""
+    """The provider's ids of approved templates: a ``default``, and more for a purpose, a notice, a language or both."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
     __pydantic_extra__: dict[Annotated[str, AfterValidator(_template_key)], Word]
 
     default: Word
 
-    def template_for(self, purpose: Purpose, language: Language) -> str:
-        """The most specific template: ``sign_up_en`` before ``sign_up`` before ``en`` before ``default``."""
+    def template_for(self, purpose: Purpose, language: Language, notice: AccountNotice = AccountNotice.NONE) -> str:
+        """The most specific template: ``sign_up_en`` before ``sign_up`` before ``en`` before ``default``.
+
+        Those of a notice (``registered_en``, ``registered``) come before all of these.
+        """
         templates = self.__pydantic_extra__
-        names = (f"{purpose.value}_{language.value}", purpose.value, language.value)
+        words = [word for word in (notice.value, purpose.value) if word]
+        names = [name for word in words for name in (f"{word}_{language.value}", word)] + [language.value]
         return next((templates[name] for name in names if name in templates), self.default)
 
 

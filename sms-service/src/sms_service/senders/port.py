@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Protocol
 from uuid import UUID
 
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.phone import E164
 from sms_service.messages.segments import segments
 
@@ -42,7 +42,8 @@ class Outcome(StrEnum):
 class OutgoingMessage:
     """A message with its number and code in clear. It exists only in memory, while it is sent.
 
-    ``remaining`` is how long its code stays valid; the templates of some providers state it in minutes.
+    ``remaining`` is how long its code stays valid; the templates of some providers state it in minutes. ``notice`` is
+    what the text says about the account of the number, besides the code.
     """
 
     message_id: UUID
@@ -52,6 +53,7 @@ class OutgoingMessage:
     purpose: Purpose
     language: Language
     remaining: timedelta
+    notice: AccountNotice = AccountNotice.NONE
 
     @cached_property
     def segments(self) -> int:

@@ -79,7 +79,7 @@ class TencentSender:
         request.PhoneNumberSet = [outgoing.to]
         request.SmsSdkAppId = self._config.app_id
         request.SignName = self._config.sign_name or None
-        request.TemplateId = self._config.templates.template_for(outgoing.purpose, outgoing.language)
+        request.TemplateId = self._config.templates.template_for(outgoing.purpose, outgoing.language, outgoing.notice)
         minutes = str(max(1, math.ceil(outgoing.remaining.total_seconds() / 60)))
         request.TemplateParamSet = [{"code": outgoing.code, "minutes": minutes}[p] for p in self._config.parameters]
         request.SessionContext = str(outgoing.message_id)

@@ -27,7 +27,7 @@ _BY_STATUS = {
 
 
 class WebhookSender:
-    """Posts ``{id, to, text, code, purpose, language, expires_in}``, signed as in Standard Webhooks.
+    """Posts ``{id, to, text, code, purpose, notice, language, expires_in}``, signed as in Standard Webhooks.
 
     ``id`` is also the ``webhook-id``, so a message keeps the same one if it is posted again.
     """
@@ -55,6 +55,7 @@ class WebhookSender:
                 "text": outgoing.text,
                 "code": outgoing.code,
                 "purpose": outgoing.purpose.value,
+                "notice": outgoing.notice.value,
                 "language": outgoing.language.value,
                 "expires_in": max(0, int(outgoing.remaining.total_seconds())),
             }

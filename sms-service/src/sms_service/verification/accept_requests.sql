@@ -2,18 +2,19 @@
 -- Returns the numbers that were written. A number that has changed since it was read stays as it is, and nothing is
 -- written for its request: every other row hangs on the number's row.
 --
--- Rows are locked in the order that count_attempts.sql explains. A message to a test number is finished at once.
+-- Rows are locked in the order that count_attempts.sql explains. A message to a test number is finished at once, and so
+-- is one that is withheld.
 with requests as (
     select * from unnest(
         :phone_refs::bigint[], :number_versions::bigint[], :purposes::text[], :verification_ids::uuid[],
         :code_key_ids::int[], :created_at::timestamptz[], :expires_at::timestamptz[], :tries::int[], :versions::int[],
         :phones_sealed::bytea[], :dialects::text[], :clients::text[], :languages::text[], :message_ids::uuid[],
         :requested_at::timestamptz[], :to_test_numbers::bool[], :send_networks::text[], :known_tries::int[],
-        :registered::bool[], :known_networks::text[]
+        :registered::bool[], :known_networks::text[], :notices::text[], :are_withheld::bool[]
     ) as request (
         phone_ref, number_version, purpose, verification_id, code_key_id, created_at, expires_at, tries, version,
         phone_sealed, dialect, client, language, message_id, requested_at, to_test_number, send_network, known_tries,
-        registered, known_networks
+        registered, known_networks, notice, is_withheld
     )
 ), changed_numbers as (
     insert into number_activity (phone_ref, sends, send_networks, send_dialects, version)
@@ -52,12 +53,14 @@ with requests as (
 ), queued_messages as (
     insert into messages (
         message_id, verification_id, phone_ref, phone_sealed, purpose, code_key_id, dialect, state, created_at,
-        expires_at, language, sender, finished_at, client
+        expires_at, language, sender, failure, finished_at, client, notice
     )
-    select message_id, verification_id, phone_ref, case when not to_test_number then phone_sealed end, purpose,
-        code_key_id, dialect, case when to_test_number then 'sent' else 'queued' end, requested_at,
+    select message_id, verification_id, phone_ref, case when not (to_test_number or is_withheld) then phone_sealed end,
+        purpose, code_key_id, dialect,
+        case when to_test_number then 'sent' when is_withheld then 'failed' else 'queued' end, requested_at,
         expires_at, language, case when to_test_number then :test_sender else '' end,
-        case when to_test_number then requested_at end, client
+        case when is_withheld then :withheld else '' end,
+        case when to_test_number or is_withheld then requested_at end, client, notice
     from requests join changed_numbers using (phone_ref)
 ), outbox_messages as (
     insert into outbox (id, exchange, routing_key, body)

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.envelope import new_id
-from shared.internal_api.sms import AskStatus, CodeIssued, IssueCode, Purpose, Status
+from shared.internal_api.sms import AccountNotice, AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import RequestSource
 from shared.phone import E164
 from sms_service import events
@@ -24,6 +24,7 @@ from sms_service.verification.send_limits import (
     KNOWN,
     Requester,
     Send,
+    is_within_share,
     refuse_cooldown,
     refuse_daily_cap,
     refuse_test_cap,
@@ -196,6 +197,8 @@ class CodeIssuer:
             message_id=message_id,
             created_at=state.now,
             messages=[event] if is_test else [send_command(message_id), event],
+            notice=request.notice,
+            is_withheld=_is_withheld(request, recipient, state),
             send_network=recipient.requester.network,
             registered=request.registered,
             known_networks=request.known_networks,
@@ -213,6 +216,8 @@ class CodeIssuer:
             dialect=request.dialect,
             resend=verification.version > 1,
             test_number=accepted.to_test_number,
+            notice=accepted.notice.value,
+            withheld=accepted.is_withheld,
         )
         return CodeIssued(
             verification_id=verification.verification_id,
@@ -239,6 +244,16 @@ class CodeIssuer:
         if self._test_numbers.find(number) is None:
             refuse_cooldown(sends, request.cooldown, now)
         return Status()
+
+
+def _is_withheld(request: IssueCode, recipient: Recipient, state: NumberState) -> bool:
+    """Whether nothing is sent: the owner of the number has been told often enough that they have an account.
+
+    Everything else is as for a message that is sent, or the difference would show that there is an account.
+    """
+    if recipient.test is not None or request.notice is not AccountNotice.REGISTERED:
+        return False
+    return not is_within_share(state.sends, recipient.requester, state.now)
 
 
 def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState) -> None:

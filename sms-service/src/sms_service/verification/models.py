@@ -6,14 +6,20 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.events.envelope import OutboxMessage
-from shared.internal_api.sms import Language, Purpose
+from shared.internal_api.sms import AccountNotice, Language, Purpose
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import TRIES_PER_CODE, Verification
+
+WITHHELD = "withheld"
+"""The failure of a message that was not sent, because strangers had used their share of what the number gets."""
 
 
 @dataclass(frozen=True)
 class AcceptedRequest:
-    """An accepted request for a code, written as a whole: number, verification, message and outbox."""
+    """An accepted request for a code, written as a whole: number, verification, message and outbox.
+
+    A message that ``is_withheld`` is finished from the start: the worker finds nothing to send.
+    """
 
     phone_ref: int
     number_version: int
@@ -30,6 +36,8 @@ class AcceptedRequest:
     registered: bool
     known_networks: Sequence[int]
     to_test_number: bool = False
+    notice: AccountNotice = AccountNotice.NONE
+    is_withheld: bool = False
 
 
 @dataclass(frozen=True)

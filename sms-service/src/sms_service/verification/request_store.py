@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
-from sms_service.verification.models import AcceptedRequest
+from sms_service.verification.models import WITHHELD, AcceptedRequest
 from sms_service.verification.send_limits import WINDOW
 from sms_service.verification.test_numbers import SENDER
 
@@ -27,6 +27,7 @@ async def accept_requests(conn: Connection, requests: Sequence[AcceptedRequest])
             outbox_phone_refs=[phone_ref for _, phone_ref in outbox],
             send_window=WINDOW,
             test_sender=SENDER,
+            withheld=WITHHELD,
         ),
     )
     written = {row[0] for row in rows}
@@ -57,6 +58,8 @@ def _request_columns(requests: Sequence[AcceptedRequest]) -> dict[str, list[obje
         "known_tries": [verification.known_tries for verification in verifications],
         "registered": [request.registered for request in requests],
         "known_networks": [_array(request.known_networks) for request in requests],
+        "notices": [request.notice.value for request in requests],
+        "are_withheld": [request.is_withheld for request in requests],
     }
 
 

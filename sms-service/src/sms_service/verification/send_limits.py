@@ -3,11 +3,14 @@
 Strangers can neither use up the sends of a number's owner nor keep anyone from a number without an owner for long:
 
 - A number with an account gets ten codes. Strangers can use six of them, one stranger's network two; callers who are
-  known to the number can use all ten.
+  known to the number can use what these leave.
 - A number without an account gets ten codes too. Then a network that asked for none of them gets one, every twelve
   minutes: ten hostile networks delay an honest one by less than two hours.
 - A dialect's own cap counts what that dialect asked for, in the same lanes: for a known caller only what known callers
   asked for, and at a number without an account only what the caller's network asked for.
+
+Where accounts are disclosed only after proof, a request to register a number is limited as if it had no account. If it
+has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them.
 """
 
 import math
@@ -90,6 +93,11 @@ def refuse_daily_cap(sends: Sequence[Send], requester: Requester, now: datetime)
         raise ServiceError(ErrorCode.DAILY_CAP, retry_after=_seconds(left))
 
 
+def is_within_share(sends: Sequence[Send], requester: Requester, now: datetime) -> bool:
+    """Whether a stranger may have a message sent to a number with an account: strangers share six, a network two."""
+    return _wait_for_share(_without_excess(recent(sends, now)), requester.network, now) <= NO_WAIT
+
+
 def refuse_test_cap(sends: Sequence[Send], now: datetime) -> None:
     """As ``refuse_daily_cap``, with the cap of test numbers. They have no cooldown."""
     left = _wait_for_room(recent(sends, now), TEST_SENDS_PER_WINDOW, now)
@@ -109,15 +117,31 @@ def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime
 
 def _wait_registered(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:
     """How long the requester has to wait for a send to a number with an account."""
-    left = _wait_for_room(sends, SENDS_PER_WINDOW, now)
-    if requester.is_known:
-        return left
+    counted = _without_excess(sends)
+    left = _wait_for_room(counted, SENDS_PER_WINDOW, now)
+    return left if requester.is_known else max(left, _wait_for_share(counted, requester.network, now))
+
+
+def _wait_for_share(sends: Sequence[Send], network: str, now: datetime) -> timedelta:
+    """How long a stranger has to wait for one of the sends that strangers can use."""
     by_strangers = [send for send in sends if send.network != KNOWN]
-    left = max(left, _wait_for_room(by_strangers, SENDS_BY_STRANGERS, now))
-    if not requester.network:
+    left = _wait_for_room(by_strangers, SENDS_BY_STRANGERS, now)
+    if not network:
         return left
-    from_network = [send for send in by_strangers if send.network == requester.network]
+    from_network = [send for send in by_strangers if send.network == network]
     return max(left, _wait_for_room(from_network, SENDS_BY_ONE_STRANGER, now))
+
+
+def _without_excess(sends: Sequence[Send]) -> Sequence[Send]:
+    """The sends without those of strangers beyond their share: before the number had an account, or not sent at all.
+
+    Strangers use up no more than their share, however often they asked.
+    """
+    counted: list[Send] = []
+    for send in sends:
+        if send.network == KNOWN or _wait_for_share(counted, send.network, send.at) <= NO_WAIT:
+            counted.append(send)
+    return counted
 
 
 def _wait_free(sends: Sequence[Send], requester: Requester, now: datetime) -> timedelta:

@@ -10,6 +10,7 @@ import { cleaned } from "./spelling.js";
 const FIELDS = { 1001: "phone", 1002: "code", 1003: "phone", 1004: "code", 1005: "code", 1006: "password" };
 const OF_THE_NUMBER = new Set(["1002", "1005"]); // limits that another number does not have
 const COOLDOWN = 60; // seconds, as the contract defines
+const TELLS_ACCOUNTS = "tellsAccounts" in form.dataset; // else every number is "available", and that says nothing
 const LOOKS_COMPLETE = /^((\+|00)?86)?1[3-9]\d{9}$|^(\+|00)(?!86)\d{8,}$/;
 
 const codeRequest = new CodeRequest("sign_up", requestCode);
@@ -76,7 +77,7 @@ async function check(always = false) {
   if (cleaned(number()) !== phone) return; // the number has changed since
   hint("phone", "");
   const code = response?.body.errorCode;
-  if (code === "0000") hint("phone", words.free, true);
+  if (code === "0000") hint("phone", TELLS_ACCOUNTS ? words.free : "", TELLS_ACCOUNTS);
   else if (code === "1001" || code === "1003") showAtField(response);
   else if (code === "1002") codeRequest.startCooldown(response.wait || COOLDOWN);
   else checked = "";

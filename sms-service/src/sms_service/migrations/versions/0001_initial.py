@@ -78,6 +78,7 @@ CHECK_FAILURES = """
 """
 
 # The delivery ledger. It copies what a worker needs to send; the sealed number is deleted when the message is finished.
+# `notice` is what the message tells the owner of the number about their account, in addition to the code.
 MESSAGES = """
     create table messages (
         message_id uuid primary key,
@@ -87,6 +88,7 @@ MESSAGES = """
         purpose text not null,
         language text not null check (language in ('zh', 'en')),
         client text not null,
+        notice text not null check (notice in ('', 'registered', 'no_account')),
         code_key_id int not null,
         dialect text not null,
         state text not null check (state in ('queued', 'sending', 'sent', 'failed', 'expired')),

@@ -1,10 +1,10 @@
-"""``python -m auth_service policy``: what the settings promise about log-ins with a password."""
+"""The promises about log-ins with a password: ``python -m auth_service policy``."""
 
 from datetime import timedelta
 
 from auth_service.passwords.login_limits import DAY, HOUR, WINDOW
 from auth_service.settings import AuthSettings
-from shared.process.policy import PolicyLine, in_first_day
+from shared.policy.lines import PolicyLine, in_first_day
 from shared.process.settings import OnOff
 
 NO_LIMITS = "CALLER_LIMITS=off"

@@ -1,8 +1,8 @@
-"""``python -m contacts_service policy``: what the settings promise about contact look-ups."""
+"""The promises about contact look-ups: ``python -m contacts_service policy``."""
 
 from contacts_service.budget import MAX_FREE_SHARE
 from contacts_service.settings import ContactsSettings
-from shared.process.policy import DAY_HOURS, PolicyLine, in_first_day
+from shared.policy.lines import DAY_HOURS, PolicyLine, in_first_day
 
 UNSEEN = 10_000
 """Of so many numbers that were never looked up, the lines say how many are answered."""

@@ -1,0 +1,1 @@
+"""What the settings of auth-service promise about log-ins."""

@@ -1,0 +1,1 @@
+"""What the settings of contacts-service promise about look-ups."""

@@ -1,0 +1,1 @@
+"""Promises that follow from settings, and how they are printed."""

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         decision.add_argument("number", metavar="NUMBER", type=_number, help="the number, in any spelling")
 
 
-def decide(settings: AuthSettings, options: argparse.Namespace) -> None:
+def accounts(settings: AuthSettings, options: argparse.Namespace) -> None:
     """Decide about the number of an account: confirm its owner, release it, or restore it."""
     try:
         sys.stdout.write(asyncio.run(_decide(settings, options)) + "\n")

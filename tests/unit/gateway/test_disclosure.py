@@ -98,6 +98,7 @@ async def outcome(call: Call, disclosure: AccountDisclosure, *, registered: bool
         seal_keys=KeyRing.parse("1:" + "a1" * 32),
         served_calling_codes=("86",),
         account_disclosure=disclosure,
+        refuse_common_passwords=False,
     )
     try:
         await call(flows)

@@ -71,9 +71,9 @@ class Service(Process):
         monitoring_port: int,
     ) -> None:
         self.program = program
-        self.port = port
+        self.port = port if program.port_variable else monitoring_port
         self.monitoring_port = monitoring_port
-        self.url = f"http://{ports.HOST}:{port}"
+        self.url = f"http://{ports.HOST}:{self.port}"
         self.monitoring_url = f"http://{ports.HOST}:{monitoring_port}"
         own_ports = {program.monitoring_variable: str(monitoring_port)}
         if program.port_variable:

@@ -274,3 +274,17 @@ def test_a_container_starts_with_the_fastest_argon2_that_its_cpu_can_run(
 
 def test_an_image_without_compiled_builds_starts_with_the_wheel_of_argon2(tmp_path: Path) -> None:
     assert launch.fastest(tmp_path, frozenset(launch.FASTEST_FIRST)) is None
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_role_of_a_service_in_valkey_has_the_commands_of_its_scripts(service: str) -> None:
+    scripts = [path.read_text() for path in (ROOT / service).rglob("src/**/*.lua")]
+    used = {command.lower() for text in scripts for command in re.findall(r"redis\.call\([\"'](\w+)[\"']", text)}
+    lines = [line.split() for line in (FOLDER / "valkey.acl").read_text().splitlines()]
+    granted = next(
+        ({word[1:] for word in line if word[0] == "+"} for line in lines if line[1] == PACKAGES[service]), set()
+    )
+
+    assert bool(used) is (service in BY_VARIABLE["REDIS_URL"])
+    assert granted - used == ({"ping", "client|setinfo", "script|load", "evalsha"} if used else set())
+    assert used <= granted

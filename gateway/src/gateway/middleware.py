@@ -78,7 +78,7 @@ def _add_headers(request: web.Request, response: web.StreamResponse, request_id:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers.setdefault("Content-Security-Policy", NOTHING_TO_RENDER)
-    if request.app[SECURE_COOKIES]:
+    if request.app.get(SECURE_COOKIES, False):
         response.headers["Strict-Transport-Security"] = HTTPS_ONLY
 
 

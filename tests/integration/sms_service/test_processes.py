@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
+from stack.system import Stack
 from support.monitoring import with_monitoring
 from support.principals import EveryPrincipal, every_principal
 from support.sms import (
@@ -230,8 +231,9 @@ async def test_the_inbox_can_be_emptied_and_describes_itself(processes: Processe
         assert "/inbox/messages" in await response.text()
 
 
-async def test_in_production_there_is_no_inbox(processes: Processes) -> None:
-    settings = processes.settings.model_copy(update={"environment": Environment.PRODUCTION})
+async def test_in_production_there_is_no_inbox(processes: Processes, servers: Stack) -> None:
+    own = {"postgres_url": servers.servers.postgres.url_as("sms-service"), "sms_database": "sms"}
+    settings = processes.settings.model_copy(update={"environment": Environment.PRODUCTION, **own})
     async with serving(create_api(settings)) as server:
         for method, path in (("GET", ""), ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
             async with processes.browser.request(method, f"{url(server)}/inbox{path}") as response:

@@ -12,7 +12,7 @@ from shared.keys import KeyRing
 SECRET = "5f4dcc3b5aa765d61d8327deb882cf99"
 OTHER = "00000000000000000000000000000000"
 OLD, NEW = "1:" + "a1" * 32, "2:" + "b2" * 32
-SLOT = HashingSlot((), ends_at=float("inf"))
+SLOT = HashingSlot(("site", "network", 1), ends_at=float("inf"))
 CHEAP = Cost(memory_kib=64, passes=1)
 
 

@@ -105,6 +105,38 @@ async def test_others_are_served_while_the_flood_still_waits() -> None:
     assert [name.split()[0] for name in callers.served[:6]].count("other") == 4
 
 
+async def test_a_site_without_a_slot_need_not_wait_while_there_is_one_for_newcomers() -> None:
+    slots = HashingSlots(2, Shedding(), Waiting(40), for_newcomers=1)
+    callers = Callers(slots)
+    async with all_taken(slots, 2):
+        neighbour, newcomer = callers.start("first"), callers.start("new", keep=True)
+        another = callers.start("another")
+        await settle()
+        assert callers.served == ["new"]
+    await asyncio.wait([neighbour, another])
+    callers.finish()
+    await newcomer
+
+    assert sorted(callers.served) == ["another", "first", "new"]
+
+
+async def test_slots_for_newcomers_are_no_slots_for_those_who_wait() -> None:
+    slots = HashingSlots(1, Shedding(), Waiting(40), for_newcomers=1)
+    callers = Callers(slots)
+    running = [callers.start("flood", keep=True), callers.start("new", keep=True)]
+    await settle()
+    waiting = [callers.start("flood", number, keep=True) for number in range(2)]
+    await settle()
+    assert callers.served == ["flood", "new"]
+    running[1].cancel()
+    await settle()
+
+    assert callers.served == ["flood", "new"]
+    callers.finish()
+    await asyncio.wait([*running, *waiting])
+    assert callers.served == ["flood", "new", "flood", "flood"]
+
+
 async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
     slots = HashingSlots(1, Shedding(), Waiting(4))
     callers = Callers(slots)

@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PHONE, SOURCE = E164("+8613800138000"), RequestSource(ip_address("203.0.113.7"))
 NETWORK = 12
 LIMITS = LoginLimits(10, 30, LimitsAround(100, 400, 1_000), 20, LimitsAround(600, 1_800, 6_000))
-SLOT = HashingSlot((), 1.0)
+SLOT = HashingSlot(("site", "network", 1), 1.0)
 COUNTED = (CountedFailure("network", timedelta(seconds=3)), CountedFailure("number", timedelta(seconds=90)))
 ACCOUNT = StoredAccount(
     Account(

@@ -103,7 +103,10 @@ async def world() -> AsyncIterator[World]:
     )  # fmt: skip
     context = ClientContext("maitian", "")
     yield World(
-        passwords, StoredAccount(account, await passwords.hash(HashingSlot((), float("inf")), NEW), NOW, NOW, context)
+        passwords,
+        StoredAccount(
+            account, await passwords.hash(HashingSlot(("site", "network", 1), float("inf")), NEW), NOW, NOW, context
+        ),
     )
     pool.close()
 

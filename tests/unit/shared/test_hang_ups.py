@@ -8,6 +8,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from gateway.http.callers import Callers
+from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from shared.internal_api.server import new_service
@@ -33,6 +34,7 @@ def apps() -> dict[str, web.Application]:
     routes.post("/internal")(read_all)
     routes.post("/internal/fail")(fail)
     gateway = web.Application(middlewares=[guard([], Callers.configured((), ""), WebOrigins((), []))])
+    gateway[SECURE_COOKIES] = False
     gateway.router.add_post("/gateway", read_all)
     gateway.router.add_post("/gateway/fail", fail)
     internal = new_service({}, [])

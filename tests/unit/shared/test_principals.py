@@ -148,7 +148,9 @@ async def test_the_tokens_of_contacts_service_and_the_worker_cannot_erase_an_acc
         for principal in (Principal.CONTACTS_SERVICE, Principal.SMS_SERVICE, Principal.SMS_WORKER, Principal.OPERATOR):
             async with internal_client(url, TOKENS[principal]) as client:
                 with pytest.raises(TokenRefusedError) as refused:
-                    await client.call(ERASE, Erase(user_id=1, dialect="native"))
+                    await client.call(
+                        ERASE, Erase(user_id=1, phone="+8613800138000", address="127.0.0.1", dialect="native")
+                    )
                 assert refused.value.code is ErrorCode.UNAVAILABLE
 
 
@@ -174,9 +176,11 @@ async def test_the_first_of_two_tokens_is_presented() -> None:
             internal_client(url, SecretStr(f"{other},{right}")) as second,
         ):
             with pytest.raises(ServiceError) as reached:
-                await first.call(ERASE, Erase(user_id=1, dialect="native"))
+                await first.call(ERASE, Erase(user_id=1, phone="+8613800138000", address="127.0.0.1", dialect="native"))
             with pytest.raises(TokenRefusedError):
-                await second.call(ERASE, Erase(user_id=1, dialect="native"))
+                await second.call(
+                    ERASE, Erase(user_id=1, phone="+8613800138000", address="127.0.0.1", dialect="native")
+                )
         assert reached.value.code is ErrorCode.INTERNAL
 
 

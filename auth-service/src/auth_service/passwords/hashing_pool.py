@@ -16,6 +16,7 @@ from auth_service.passwords.hashing_slots import (
     JOBS,
     MAX_WAIT_SECONDS,
     SLOTS_BESIDE_THREADS,
+    SLOTS_FOR_NEWCOMERS,
     HashingSlot,
     HashingSlots,
     QueueLimit,
@@ -41,7 +42,9 @@ class HashingPool:
         self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
         self._limit = QueueLimit(threads, queue)
         self._shedding = Shedding()
-        self._slots = HashingSlots(threads + SLOTS_BESIDE_THREADS, self._shedding, self._limit)
+        self._slots = HashingSlots(
+            threads + SLOTS_BESIDE_THREADS, self._shedding, self._limit, for_newcomers=SLOTS_FOR_NEWCOMERS
+        )
         self._free_threads = HashingSlots(threads, self._shedding)
         self._max_wait_seconds = max_wait_seconds
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import prometheus_client as prometheus
 import structlog
-from prometheus_client import Counter, Gauge
 
 from auth_service.passwords.fair_queue import FairQueue, Path
 from shared.errors import ServiceError, unavailable
@@ -24,9 +25,13 @@ RETRY_AFTER = 3
 LOG_SECONDS = 1.0
 SLOTS_BESIDE_THREADS = 2
 """How many more slots than threads there are: some callers read or write the database while the threads hash."""
+SLOTS_FOR_NEWCOMERS = 2
+"""How many more there are for sites that have none, so that these need not wait until a flood gives one back."""
 
-JOBS = Gauge("haoma_hash_jobs", "Callers that wait for a slot at the hashing threads, or have one")
-SHED_JOBS = Counter("haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"])
+JOBS = prometheus.Gauge("haoma_hash_jobs", "Callers that wait for a slot at the hashing threads, or have one")
+SHED_JOBS = prometheus.Counter(
+    "haoma_hash_shed_total", "Password hashes refused: full queue, or waited too long", ["reason"]
+)
 
 log = structlog.get_logger()
 
@@ -85,16 +90,21 @@ class HashingSlot:
 
 
 class HashingSlots:
-    """Gives ``slots`` at once. Beyond the limit the share with the most waiting loses its newest, and no one else.
+    """Gives ``slots`` at once, and as many ``for_newcomers`` more to sites that have none.
 
-    Without a limit every caller may wait.
+    Beyond the limit the share with the most waiting loses its newest, and no one else. Without a limit every caller may
+    wait.
     """
 
-    def __init__(self, slots: int, shedding: Shedding, limit: QueueLimit | None = None) -> None:
-        self._free = slots
+    def __init__(
+        self, slots: int, shedding: Shedding, limit: QueueLimit | None = None, *, for_newcomers: int = 0
+    ) -> None:
+        self._slots = slots
+        self._for_newcomers = for_newcomers
+        self._used: Counter[Hashable] = Counter()
         self._shedding = shedding
         self._limit = limit
-        self._waiting: FairQueue[asyncio.Future[None]] = FairQueue()
+        self._waiting: FairQueue[tuple[Path, asyncio.Future[None]]] = FairQueue()
 
     @asynccontextmanager
     async def take(self, slot: HashingSlot) -> AsyncIterator[None]:
@@ -103,14 +113,14 @@ class HashingSlots:
         try:
             yield
         finally:
-            self._pass_on()
+            self._give_back(slot.share)
 
     async def _wait(self, slot: HashingSlot) -> None:
-        if self._free:
-            self._free -= 1
+        if self._is_free_for(slot.share):
+            self._used[slot.share[0]] += 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.push(slot.share, place)
+        self._waiting.push(slot.share, (slot.share, place))
         self._shed_beyond_limit()
         try:
             async with asyncio.timeout_at(slot.ends_at):
@@ -124,20 +134,26 @@ class HashingSlots:
     def _give_up(self, share: Path, place: "asyncio.Future[None]") -> None:
         """Leave the queue, or pass on the slot that came at the same moment."""
         if place.cancelled():
-            self._waiting.discard(share, place)
+            self._waiting.discard(share, (share, place))
         elif place.exception() is None:
-            self._pass_on()
+            self._give_back(share)
 
     def _shed_beyond_limit(self) -> None:
         while self._limit is not None and self._waiting.size > self._limit.waiting:
-            place = self._waiting.pop_newest_of_longest()
+            _, place = self._waiting.pop_newest_of_longest()
             if not place.done():
                 place.set_exception(self._shedding.refusal("full"))
 
-    def _pass_on(self) -> None:
-        while self._waiting.size:
-            place = self._waiting.pop()
+    def _is_free_for(self, share: Path) -> bool:
+        used = self._used.total()
+        return used < self._slots or (share[0] not in self._used and used < self._slots + self._for_newcomers)
+
+    def _give_back(self, share: Path) -> None:
+        """Take the slot back, and give those that are free to callers that wait."""
+        self._used[share[0]] -= 1
+        self._used += Counter()  # drops the sites that have none
+        while self._waiting.size and self._used.total() < self._slots:
+            next_share, place = self._waiting.pop()
             if not place.done():  # it may have been cancelled a moment ago
+                self._used[next_share[0]] += 1
                 place.set_result(None)
-                return
-        self._free += 1

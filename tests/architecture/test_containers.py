@@ -14,7 +14,7 @@ from stack.keys import SECRETS_OF
 from stack.roles.catalogue import BY_VARIABLE, FOLDER, OPERATOR, password_variables
 
 from shared.keys import development_secret
-from shared.process.secret_strength import weaknesses
+from shared.process.environment.secret_strength import weaknesses
 from shared.process.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yml"

@@ -9,7 +9,11 @@ LIBRARIES = {"argon2", "cryptography", "hashlib", "hmac", "joserfc", "random", "
 ERRORS = "cryptography.exceptions"
 INVENTORY = (ROOT / "docs" / "asvs.md").read_text().partition("## Inventory of cryptography")[2].partition("\n## ")[0]
 WEAK = re.compile(r"\b(md5|sha1|SHA1|MD5|ECB|CBC|CTR|CFB|OFB|ARC4|TripleDES|Blowfish|PKCS1v15)\b(?=\()")
-OPEN_COMPARISONS = {"gateway.http.app_keys", "auth_service.accounts.comparison", "shared.process.secret_strength"}
+OPEN_COMPARISONS = {
+    "gateway.http.app_keys",
+    "auth_service.accounts.comparison",
+    "shared.process.environment.secret_strength",
+}
 """Modules that compare no secret of a caller: settings with each other, and digests of copies."""
 SECRET = re.compile(r"(token|secret|signature|digest|password|authorization|expected)s?$")
 

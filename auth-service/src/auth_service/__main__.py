@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from auth_service import accounts_cli, cli, republish_cli
+from auth_service.commands import accounts, republish, users
 from auth_service.policy import log_ins
 from auth_service.settings import AuthSettings, DatabaseSettings
 from shared.policy.table import write
@@ -53,7 +53,7 @@ def print_policy(*, as_json: bool) -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
-USER_COMMANDS: dict[str, Callable[[AuthSettings, int], None]] = {"ban": cli.ban, "unban": cli.unban}
+USER_COMMANDS: dict[str, Callable[[AuthSettings, int], None]] = {"ban": users.ban, "unban": users.unban}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -65,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, user_command in USER_COMMANDS.items():
         user_parser = parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__)
         user_parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
-    about = accounts_cli.accounts.__doc__
-    accounts_cli.add_arguments(parsers.add_parser("accounts", help=about, description=about))
-    about = republish_cli.republish.__doc__
-    republish_cli.add_arguments(parsers.add_parser("republish", help=about, description=about))
+    about = accounts.accounts.__doc__
+    accounts.add_arguments(parsers.add_parser("accounts", help=about, description=about))
+    about = republish.republish.__doc__
+    republish.add_arguments(parsers.add_parser("republish", help=about, description=about))
     about = print_policy.__doc__
     policy_parser = parsers.add_parser("policy", help=about, description=about)
     policy_parser.add_argument("--json", action="store_true", help="print JSON, for programs")
@@ -78,11 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "republish":
-        republish_cli.republish(_settings(AuthSettings, options.command), options)
+        republish.republish(_settings(AuthSettings, options.command), options)
     elif options.command == "policy":
         print_policy(as_json=options.json)
     elif options.command == "accounts":
-        accounts_cli.accounts(_settings(AuthSettings, options.command), options)
+        accounts.accounts(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
         USER_COMMANDS[options.command](_settings(AuthSettings, options.command), options.user_id)
     else:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 
 from shared.phone import E164
-from shared.process.plain_errors import plain_text
+from shared.process.environment.plain_errors import plain_text
 from sms_service.config_file.addresses import HttpUrl
 from sms_service.config_file.fields import ENVIRON, UNKNOWN_KEY, AtLeastOne, ConfigTable, FromEnv, Prefix
 from sms_service.config_file.toml_lines import Lines, deepest, line_of, longest

@@ -7,7 +7,7 @@ from support.principals import strong_secret
 
 from contacts_service.settings import ContactsSettings
 from shared.keys import development_secret
-from shared.process.secret_strength import weaknesses
+from shared.process.environment.secret_strength import weaknesses
 from shared.process.settings import Settings, load
 
 KEY, OTHER = strong_secret("one"), strong_secret("other")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from stack import keys
 
-from shared.process.secret_strength import weaknesses
+from shared.process.environment.secret_strength import weaknesses
 
 
 def test_what_is_generated_is_good_enough_for_production(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from shared import networks
 from shared.keys import KeyRing, active_tokens, development_secret
-from shared.process.misspelled import misspelled
-from shared.process.plain_errors import plain_text
-from shared.process.secret_files import SUFFIX, SecretFileError, values_of
-from shared.process.secret_strength import weaknesses
+from shared.process.environment.misspelled import misspelled
+from shared.process.environment.plain_errors import plain_text
+from shared.process.environment.secret_files import SUFFIX, SecretFileError, values_of
+from shared.process.environment.secret_strength import weaknesses
 
 
 class Environment(StrEnum):

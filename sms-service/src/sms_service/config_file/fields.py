@@ -16,8 +16,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.keys import active_tokens
-from shared.process.plain_errors import did_you_mean
-from shared.process.secret_files import value_of
+from shared.process.environment.plain_errors import did_you_mean
+from shared.process.environment.secret_files import value_of
 
 UNKNOWN_KEY = "unknown_key"
 """The type of the error for a key that its table does not have. ``key`` in its context is the key."""

@@ -1,0 +1,1 @@
+"""The environment of a process: names that are nearly settings, plain errors, secrets in files and their strength."""

@@ -48,6 +48,11 @@ run: .venv/.installed ## start the whole system on this machine: servers, databa
 explain: .venv/.installed ## why did a number get no code? make explain NUMBER=13800138000 (or an id) while make run runs
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack exec python -m sms_service explain "$(NUMBER)"
 
+.PHONY: audit
+audit: .venv/.installed ## was a row of the audit trail changed? verifies both chains while make run runs
+	@PYTHONPATH=deploy $(BIN)/python -m stack exec python -m auth_service audit verify
+	@PYTHONPATH=deploy $(BIN)/python -m stack exec python -m sms_service audit verify
+
 .PHONY: policy
 policy: .venv/.installed ## what the settings promise, beside make run: guesses, the worst bill, look-ups, lock-outs
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack policy $(POLICY_ARGS)

@@ -17,6 +17,7 @@ SECRETS_OF = {
         "TICKET_KEYS",
         "PASSWORD_PEPPERS",
         "JWT_KEYS",
+        "AUDIT_KEYS",
     ),
     "sms-service": (
         "GATEWAY_TO_SMS_TOKEN",
@@ -28,7 +29,7 @@ SECRETS_OF = {
         "TICKET_KEYS",
         "CODE_KEYS",
     ),
-    "sms-worker": ("WORKER_TO_INBOX_TOKEN", "PHONE_SEAL_KEYS", "CODE_KEYS"),
+    "sms-worker": ("WORKER_TO_INBOX_TOKEN", "PHONE_SEAL_KEYS", "CODE_KEYS", "AUDIT_KEYS"),
     "contacts-service": ("GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN", "PHONE_KEY"),
 }
 """The secrets that each process reads. It gets no other."""

@@ -41,6 +41,7 @@ SECRETS = (
     "PASSWORD_PEPPERS",
     "SEALED_NUMBER_KEYS",
     "JWT_KEYS",
+    "AUDIT_KEYS",
 )
 
 

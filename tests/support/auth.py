@@ -18,6 +18,7 @@ import orjson
 from aiohttp.test_utils import TestServer
 
 from auth_service.app import create_app
+from auth_service.audit import Operator
 from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import EXCHANGE
@@ -45,6 +46,7 @@ from shared.tickets import LIFETIME, Ticket, TicketCodec
 from support.monitoring import with_monitoring
 from support.principals import EveryPrincipal, every_principal
 
+OPERATOR = Operator("test", "a test")
 HOME = "2001:db8::1"
 """The address of requests that do not name one."""
 
@@ -251,6 +253,7 @@ async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str
         "AMQP_URL": "amqp://unknown:unknown@127.0.0.1:1/",
         "AUTH_DATABASE": auth.settings.auth_database,
         "PHONE_KEY": auth.settings.phone_key.get_secret_value(),
+        "AUDIT_KEYS": auth.settings.audit_keys.get_secret_value(),
         **more,
     }
     process = await asyncio.create_subprocess_exec(

@@ -46,6 +46,17 @@ NETWORKS_OF_LOG_INS = """
     select network from audit_log where phone_ref = $1 and action like 'log_in_with_password.%' order by at, id
 """
 
+CHANGE_AUDIT_ROWS = "select set_config('haoma.audit_change', $1, false)"
+
+
+async def change_audit_rows(conn: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: object) -> None:
+    """Run a statement that changes rows of an audit trail, as only their owner can, and only in this way."""
+    await conn.execute(CHANGE_AUDIT_ROWS, "on")
+    try:
+        await conn.execute(statement, *arguments)
+    finally:
+        await conn.execute(CHANGE_AUDIT_ROWS, "")
+
 
 @dataclass(frozen=True)
 class Tables:

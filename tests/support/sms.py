@@ -18,7 +18,7 @@ from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssue
 from shared.keys import KeyRing, development_secret
 from shared.networks import NetworkKey, RequestSource
 from shared.phone import E164, PhoneKeys
-from shared.postgres import Pool, migrate, pool
+from shared.postgres import Pool, connection, migrate, pool
 from shared.tickets import TicketCodec
 from sms_service.callers.failure_budget import FailureBudget
 from sms_service.callers.rate_limits import NoCallerLimits
@@ -39,6 +39,7 @@ from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES
 from sms_service.verification.setup import CallerLimits, SpendingGuard
 from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
+from support.database import change_audit_rows
 
 KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
@@ -226,6 +227,11 @@ class Sms:
         """Let time pass for one number: all its times move into the past."""
         for statement in (AGE_NUMBER, AGE_VERIFICATIONS, AGE_SENDS, AGE_ATTEMPTS):
             await self.pool.execute(statement, PHONES.ref(number), timedelta(**past))
+
+    async def change_audit_rows(self, statement: str, *arguments: object) -> None:
+        """Run a statement that changes verification events, which only their owner can."""
+        async with connection(self.pool) as conn:
+            await change_audit_rows(conn, statement, *arguments)
 
     async def sends(self, number: E164) -> Sequence[asyncpg.Record]:
         """The ledger's rows of a number, oldest first."""

@@ -1,12 +1,14 @@
-"""``python -m auth_service``: serve, migrate, ban, unban, accounts, republish, policy."""
+"""``python -m auth_service``: serve, migrate, ban, unban, erase, accounts, audit, republish, policy."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from auth_service.audit import Operator
+from auth_service.audit_commands import command as audit_command
 from auth_service.commands import accounts, republish, users
 from auth_service.policy import log_ins
-from auth_service.settings import AuthSettings, DatabaseSettings
+from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
 from shared.policy.table import write
 from shared.postgres import migrate
 from shared.process import logs, web
@@ -53,7 +55,11 @@ def print_policy(*, as_json: bool) -> None:
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"serve": serve, "migrate": apply_migrations}
-USER_COMMANDS: dict[str, Callable[[AuthSettings, int], None]] = {"ban": users.ban, "unban": users.unban}
+USER_COMMANDS: dict[str, Callable[[AuthSettings, int, Operator], None]] = {
+    "ban": users.ban,
+    "unban": users.unban,
+    "erase": users.erase,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,8 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, command in COMMANDS.items():
         parsers.add_parser(name, help=command.__doc__, description=command.__doc__)
     for name, user_command in USER_COMMANDS.items():
-        user_parser = parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__)
-        user_parser.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
+        users.add_arguments(parsers.add_parser(name, help=user_command.__doc__, description=user_command.__doc__))
+    audit_command.add_commands(parsers)
     about = accounts.accounts.__doc__
     accounts.add_arguments(parsers.add_parser("accounts", help=about, description=about))
     about = republish.republish.__doc__
@@ -84,7 +90,11 @@ def _run(options: argparse.Namespace) -> None:
     elif options.command == "accounts":
         accounts.accounts(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
-        USER_COMMANDS[options.command](_settings(AuthSettings, options.command), options.user_id)
+        settings, operator = _settings(AuthSettings, options.command), Operator(options.by, options.reason)
+        USER_COMMANDS[options.command](settings, options.user_id, operator)
+    elif options.command == "audit":
+        logs.configure(SERVICE, "warning", to=sys.stderr)
+        options.run(load(AuditSettings, f"{SERVICE} audit"), options)
     else:
         COMMANDS[options.command]()
 

@@ -36,7 +36,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
             app[CHECKS]["postgresql"] = resources.ping
-            async with running_jobs(resources, settings.audit_days):
+            async with running_jobs(resources, settings):
                 yield
 
     app.cleanup_ctx.append(rooms)

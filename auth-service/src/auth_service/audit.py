@@ -1,19 +1,50 @@
-"""The audit log: one entry for each attempt to log in, to redeem a ticket or to change an account, and for each ban."""
+"""The audit log: one row for each decision about who someone is, and what changed because of it (decision 59)."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+from uuid import UUID
 
 from auth_service.client_context import ClientContext
+from shared.audit.chain import AuditTable
+
+ERASED: Final = "erase.succeeded"
+"""The action of the row that an erasure adds. Its detail is how many rows of the account were emptied."""
+SESSION_ENDED: Final = "session.ended"
+"""The action of the row of each session that ended before it expired. Its detail is the cause."""
+
+AUDIT_LOG: Final = AuditTable(
+    name="audit_log",
+    chain="auth",
+    lasting=("at", "action", "client", "dialect", "detail", "actor"),
+    erasable=("user_id", "phone_ref", "session_id", "network", "reason", "salt"),
+    action="action",
+    erasure=ERASED,
+)
+"""What the seals of the audit log cover."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """The person who uses an operator's command, and why."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An attempt and its outcome, as in ``log_in_with_password.refused``. It holds no number, address or secret."""
+    """A decision and its outcome, as in ``log_in_with_password.refused``. It holds no number, address or secret.
+
+    ``detail`` is a word of ours, such as an error code, and stays when the account is erased.
+    """
 
     action: str
     phone_ref: int | None
     context: ClientContext
     user_id: int | None = None
+    session_id: UUID | None = None
+    detail: str = ""
+    operator: Operator | None = None
 
 
 class AuditLog(Protocol):
@@ -21,3 +52,6 @@ class AuditLog(Protocol):
 
     async def record(self, entry: AuditEntry) -> None:
         """Write one entry in a transaction of its own."""
+
+    async def record_unproven(self, entry: AuditEntry) -> None:
+        """Write an entry about a ticket or token that proves nothing. Anyone can send those: so many a minute."""

@@ -1,23 +1,30 @@
-"""The background jobs of every replica: deleting what has expired, and publishing events about log-ins."""
+"""The background jobs of every replica: deleting what has expired, sealing the audit log, events about log-ins."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
 from auth_service import retention
+from auth_service.audit import AUDIT_LOG
 from auth_service.login_events import publisher
 from auth_service.login_events.store import LoginEventStore
 from auth_service.resources import Resources
 from auth_service.retention_store import RetentionStore
+from auth_service.settings import AuthSettings
+from shared.audit.chain import Chain
+from shared.audit.sealing import keeping_chain
+from shared.audit.store import ChainStore
 from shared.background import repeating
+from shared.keys import KeyRing
 
 
 @asynccontextmanager
-async def running_jobs(resources: Resources, audit_days: int) -> AsyncIterator[None]:
+async def running_jobs(resources: Resources, settings: AuthSettings) -> AsyncIterator[None]:
     """Run the jobs until the block ends."""
-    delete = partial(retention.delete_all_expired, RetentionStore(resources.pool, audit_days))
+    delete = partial(retention.delete_all_expired, RetentionStore(resources.pool))
     publish = partial(publisher.publish_login_events, LoginEventStore(resources.pool, resources.wake))
     deleting = repeating("retention", retention.INTERVAL_SECONDS, delete, first_after=retention.INTERVAL_SECONDS)
     publishing = repeating("login_events", publisher.INTERVAL_SECONDS, publish, first_after=publisher.INTERVAL_SECONDS)
-    async with deleting, publishing:
+    chain = Chain(AUDIT_LOG, KeyRing.parse(settings.audit_keys.get_secret_value()))
+    async with deleting, publishing, keeping_chain(ChainStore(resources.pool, chain), settings.audit_days):
         yield

@@ -1,4 +1,4 @@
-"""Retention in PostgreSQL: sessions, tickets, tokens, known networks, counters, the audit log."""
+"""Retention in PostgreSQL: sessions, tickets, tokens, known networks, counters. The audit log has its own."""
 
 from datetime import timedelta
 
@@ -57,19 +57,12 @@ USER_CHANGES = """
     )
 """
 
-AUDIT_LOG = """
-    delete from audit_log where id in (
-        select id from audit_log where at < now() - make_interval(days => $2) limit $1 for update skip locked
-    )
-"""
-
 
 class RetentionStore:
-    """``retention.RetentionRepository`` over PostgreSQL. Audit entries are kept for ``audit_days``."""
+    """``retention.RetentionRepository`` over PostgreSQL."""
 
-    def __init__(self, pool: Pool, audit_days: int) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._audit_days = audit_days
 
     async def delete_expired(self, limit: int) -> int:
         """Delete at most ``limit`` rows of each table. Returns the largest number deleted from one table."""
@@ -81,7 +74,6 @@ class RetentionStore:
             (FREED_NUMBERS, (LIFETIME,)),
             (LOGIN_LIMITS, ()),
             (USER_CHANGES, ()),
-            (AUDIT_LOG, (self._audit_days,)),
         )
         return max([await self._delete(statement, limit, *kept) for statement, kept in deletions])
 

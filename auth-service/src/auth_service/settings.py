@@ -33,8 +33,15 @@ class DatabaseSettings(Settings):
     auth_database: str = Field(default="auth", pattern="^[a-z_][a-z0-9_]{0,62}$")
 
 
-class AuthSettings(DatabaseSettings, CallerLimitSettings):
-    """The settings of the service and of the operator's commands."""
+class AuditSettings(DatabaseSettings):
+    """The settings of the commands that read the audit log."""
+
+    phone_key: HexKey
+    audit_keys: Keys
+
+
+class AuthSettings(AuditSettings, CallerLimitSettings):
+    """The settings of the service and of the operator's other commands."""
 
     auth_port: int = Field(default=8081, ge=1, le=65_535)
     auth_monitoring_port: int = Field(default=9081, ge=1, le=65_535)
@@ -49,7 +56,6 @@ class AuthSettings(DatabaseSettings, CallerLimitSettings):
     jwt_issuer: str = Field(default="haoma", min_length=1, max_length=256)
     jwt_audience: str = Field(default="", max_length=256)
     jwt_algorithm: JwtAlgorithm = JwtAlgorithm.EDDSA
-    phone_key: HexKey
     caller_allow_list: Networks = ()
     caller_failed_logins_per_number: Count = 10
     caller_failed_logins_per_network: Count = 300
@@ -64,7 +70,7 @@ class AuthSettings(DatabaseSettings, CallerLimitSettings):
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
-    audit_days: int = Field(default=180, ge=1)
+    audit_days: int = Field(default=190, ge=30)
     recycled_after_days: int = Field(default=60, ge=0)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)

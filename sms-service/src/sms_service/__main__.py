@@ -1,4 +1,4 @@
-"""``python -m sms_service [worker | migrate | explain | preview | spending | policy]``. Otherwise it serves the API."""
+"""``python -m sms_service [worker | migrate | explain | preview | spending | audit | policy]``. Alone it serves."""
 
 import argparse
 import re
@@ -11,6 +11,8 @@ from shared.process import logs
 from shared.process.settings import load
 from sms_service.retention import MESSAGE_DAYS
 from sms_service.settings import (
+    AuditShowSettings,
+    AuditVerifySettings,
     ConfigSettings,
     DatabaseSettings,
     ExplainSettings,
@@ -104,6 +106,24 @@ def spending(arguments: argparse.Namespace) -> None:
     cli.spending(settings.sms_config.plan, settings.postgres_url, settings.sms_database, arguments.scope)
 
 
+def audit_verify(arguments: argparse.Namespace) -> None:
+    """Verify the audit trail of codes."""
+    settings = load(AuditVerifySettings, f"{API} audit")
+    logs.configure(API, "warning", to=sys.stderr)
+    from sms_service.audit_commands import command  # noqa: PLC0415
+
+    command.verify_events(settings, arguments)
+
+
+def audit_show(arguments: argparse.Namespace) -> None:
+    """Print rows of the audit trail of codes."""
+    settings = load(AuditShowSettings, f"{API} audit")
+    logs.configure(API, "warning", to=sys.stderr)
+    from sms_service.audit_commands import command  # noqa: PLC0415
+
+    command.show_events(settings, arguments)
+
+
 def policy(arguments: argparse.Namespace) -> None:
     """Show what the settings promise: guesses, the worst bill, look-ups, and what keeps an owner from a code."""
     settings = load(PolicySettings, f"{API} policy")
@@ -125,9 +145,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_preview(parsers[preview])
     _add_spending(parsers[spending])
     _add_policy(parsers[policy])
+    _add_audit(commands)
     parser.set_defaults(run=serve)
     parsed = parser.parse_args(arguments)
     parsed.run(parsed)
+
+
+def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from shared.audit.command import add_commands  # noqa: PLC0415
+
+    add_commands(commands, audit_verify, audit_show)
 
 
 def _add_explain(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from shared.background import repeating
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 1000
 MESSAGE_DAYS = 30
-"""How long messages are kept, and the verification events that explain them."""
+"""How long messages are kept."""
 VERIFICATION_DAYS = 1
 """How long a verification is kept after its code, and the ticket for its correct code, have expired."""
 
@@ -26,7 +26,6 @@ class RetentionRepository(Protocol):
 
     async def purge_messages(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int: ...
-    async def purge_verification_events(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_number_activity(self, after: int, limit: int) -> int | None: ...
     async def purge_check_failures(self, limit: int) -> int: ...
 
@@ -37,16 +36,15 @@ def purging(repository: RetentionRepository) -> AbstractAsyncContextManager[None
 
 
 async def purge(repository: RetentionRepository, *, now: float | None = None) -> dict[str, int]:
-    """Delete messages, verification events and verifications past their retention, and rows without effect.
+    """Delete messages and verifications past their retention, and rows without effect.
 
-    Returns how many of the first three were deleted. ``now`` is in epoch seconds; the database's clock decides on each
-    row.
+    Returns how many of the first two were deleted. ``now`` is in epoch seconds; the database's clock decides on each
+    row. Verification events have a retention of their own (``shared.audit``).
     """
     now = time.time() if now is None else now
     old, older = first_id(now, VERIFICATION_DAYS), first_id(now, MESSAGE_DAYS)
     deleted = {
         "messages": await _repeat(partial(repository.purge_messages, older, MESSAGE_DAYS)),
-        "verification_events": await _repeat(partial(repository.purge_verification_events, older, MESSAGE_DAYS)),
         "verifications": await _repeat(partial(repository.purge_verifications, old, VERIFICATION_DAYS)),
     }
     await _repeat(repository.purge_check_failures)

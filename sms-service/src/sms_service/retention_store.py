@@ -33,18 +33,6 @@ PURGE_VERIFICATIONS = """
     select count(*) from purged_verifications
 """
 
-PURGE_VERIFICATION_EVENTS = """
-    with purged_events as (
-        delete from verification_events where id in (
-            select id from verification_events
-            where id < $1 and at < now() - make_interval(days => $2)
-            order by id limit $3
-        )
-        returning 1
-    )
-    select count(*) from purged_events
-"""
-
 PURGE_NUMBER_ACTIVITY = """
     with examined_numbers as (
         select phone_ref from number_activity where phone_ref > $1 order by phone_ref limit $2
@@ -84,10 +72,6 @@ class RetentionStore:
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int:
         """Delete verifications whose code and ticket expired more than ``days`` ago. Returns how many."""
         return await self._count(PURGE_VERIFICATIONS, before, days, limit, LIFETIME)
-
-    async def purge_verification_events(self, before: UUID, days: int, limit: int) -> int:
-        """Delete verification events older than ``days``. Returns how many."""
-        return await self._count(PURGE_VERIFICATION_EVENTS, before, days, limit)
 
     async def purge_number_activity(self, after: int, limit: int) -> int | None:
         """Examine the numbers after a reference, and delete those without recent activity. Returns the last one."""

@@ -47,6 +47,18 @@ class ExplainSettings(DatabaseSettings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
 
 
+class AuditVerifySettings(DatabaseSettings):
+    """For ``audit verify``: the keys that sealed the rows."""
+
+    audit_keys: Keys
+
+
+class AuditShowSettings(DatabaseSettings):
+    """For ``audit show``: the key of the references that rows have."""
+
+    phone_key: HexKey
+
+
 class ConfigSettings(Settings):
     """For ``preview``: the settings file and the variables that it names."""
 
@@ -191,4 +203,6 @@ class WorkerSettings(MessageSettings):
     """For the delivery worker: it has no key of tickets, and no token that opens another service."""
 
     sms_worker_monitoring_port: int = Field(default=9084, ge=1, le=65535)
+    audit_keys: Keys
+    audit_days: int = Field(default=190, ge=30)
     inbox_url: ServiceUrl = "http://127.0.0.1:8082"

@@ -1,4 +1,4 @@
-"""The composition root of the delivery worker: consumes send commands and erasures, sweeps and purges."""
+"""The composition root of the delivery worker: consumes send commands and erasures, sweeps, purges, seals."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -13,12 +13,11 @@ from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.erasure.setup import consume_erasures
+from sms_service.jobs import running_jobs
 from sms_service.keys import deriver_of, seal_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.relay import open_relay
-from sms_service.retention import purging
-from sms_service.retention_store import RetentionStore
 from sms_service.senders.opening import SenderResources
 from sms_service.settings import WorkerSettings
 
@@ -42,7 +41,7 @@ def create_worker(settings: WorkerSettings) -> web.Application:
             relay = await open_relay(pool, publisher, stack)
             delivery = await _open_delivery(settings, pool, relay.wake, stack)
             await stack.enter_async_context(sweeping(delivery))
-            await stack.enter_async_context(purging(RetentionStore(pool)))
+            await stack.enter_async_context(running_jobs(settings, pool))
             commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
             await stack.enter_async_context(commands.running(consuming))
             await consume_erasures(pool, consuming, publisher, stack)

@@ -7,13 +7,15 @@ from shared.errors import ErrorCode
 from shared.internal_api.auth import CHANGE_PHONE, RESET_PASSWORD, RESOLVE, ChangePhone, Resolve
 from shared.internal_api.sms import Purpose
 
+WHO = ("--by", "ada", "--reason", "abuse")
+
 
 async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
     registered = await auth.register(number, secret)
     user = str(registered.account.user_id)
 
-    assert await command(auth, "ban", user) == (0, f"user {user} is banned\n")
+    assert await command(auth, "ban", user, *WHO) == (0, f"user {user} is banned\n")
 
     assert await refusal(auth.call(RESOLVE, Resolve(token=registered.token))) is ErrorCode.UNAUTHENTICATED
     assert await refusal(auth.log_in(number, secret)) is ErrorCode.ACCOUNT_BANNED
@@ -28,7 +30,7 @@ async def test_a_banned_user_is_refused_and_may_log_in_again_after_the_ban(auth:
     ):  # fmt: skip
         assert await refusal(auth.call(*request)) is ErrorCode.ACCOUNT_BANNED
 
-    assert await command(auth, "unban", user) == (0, f"user {user} is no longer banned\n")
+    assert await command(auth, "unban", user, *WHO) == (0, f"user {user} is no longer banned\n")
 
     assert (await auth.log_in(number, secret)).account.banned_at is None
     assert await refusal(auth.call(RESOLVE, Resolve(token=registered.token))) is ErrorCode.UNAUTHENTICATED
@@ -41,7 +43,7 @@ async def test_a_ban_is_published_once(auth: Auth) -> None:
     user = str(registered.account.user_id)
 
     outcomes = [
-        await command(auth, *words) for words in (("ban", user), ("ban", user), ("unban", user), ("unban", user))
+        await command(auth, *words, *WHO) for words in (("ban", user), ("ban", user), ("unban", user), ("unban", user))
     ]
 
     assert [status for status, _ in outcomes] == [0, 0, 0, 0]
@@ -60,6 +62,6 @@ async def test_a_ban_is_published_once(auth: Auth) -> None:
 
 
 @pytest.mark.parametrize("user", [str(2**47 + 1), "1", "-5", str(2**80)])
-@pytest.mark.parametrize("word", ["ban", "unban"])
+@pytest.mark.parametrize("word", ["ban", "unban", "erase"])
 async def test_an_unknown_user_is_reported(auth: Auth, word: str, user: str) -> None:
-    assert await command(auth, word, "--", user) == (1, f"auth-service: there is no user {user}\n")
+    assert await command(auth, word, *WHO, "--", user) == (1, f"auth-service: there is no user {user}\n")

@@ -92,7 +92,7 @@ async def test_counts_are_deleted_when_their_hour_is_over(auth: Auth, pool: Pool
         await limit.charge(user_id)
     await age(auth, old, hours=1)
 
-    await delete_all_expired(RetentionStore(pool, audit_days=180))
+    await delete_all_expired(RetentionStore(pool))
 
     rows = await auth.database.fetch(
         "select user_id from user_changes where user_id = any ($1::bigint[])", [old, young]

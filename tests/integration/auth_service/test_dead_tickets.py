@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 from support.auth import (
     HOME,
+    OPERATOR,
     Auth,
     code_login,
     fresh_address,
@@ -74,8 +75,8 @@ async def end_other_sessions(auth: Auth, user: User) -> None:
 async def ban_and_unban(auth: Auth, user: User) -> None:
     async with postgres.pool(auth.settings.postgres_url, auth.settings.auth_database) as pool:
         bans = Bans(BansStore(pool), auth.phones)
-        await bans.ban(user.session.account.user_id)
-        await bans.unban(user.session.account.user_id)
+        await bans.ban(user.session.account.user_id, OPERATOR)
+        await bans.unban(user.session.account.user_id, OPERATOR)
 
 
 async def move(auth: Auth, user: User, number: E164) -> None:

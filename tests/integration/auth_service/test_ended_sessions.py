@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
-from support.auth import HOME, Auth, fresh_number, fresh_secret, password_change, password_reset, refusal
+from support.auth import HOME, OPERATOR, Auth, fresh_number, fresh_secret, password_change, password_reset, refusal
 
 from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext
@@ -81,7 +81,7 @@ async def reset(auth: Auth, user: User) -> None:
 
 async def ban(auth: Auth, user: User) -> None:
     async with postgres.pool(auth.settings.postgres_url, auth.settings.auth_database) as pool:
-        await Bans(BansStore(pool), auth.phones).ban(user.user_id)
+        await Bans(BansStore(pool), auth.phones).ban(user.user_id, OPERATOR)
 
 
 async def erase(auth: Auth, user: User) -> None:
@@ -199,7 +199,7 @@ async def test_a_reset_with_the_old_number_does_not_survive_a_change_of_number(a
 async def test_a_refresh_token_that_is_being_granted_ends_with_its_session(auth: Auth) -> None:
     user = await auth.register(fresh_number(), fresh_secret())
     async with auth.database.acquire() as other, other.transaction():  # a grant that has not committed yet
-        await other.execute(ADD_FIRST, hash_token(user.token), hash_token("a refresh token"))
+        await other.execute(ADD_FIRST, hash_token(user.token), hash_token("a refresh token"), uuid4())
         request = EndSession(user_id=user.account.user_id, session_id=user.session_id)
         ending = asyncio.create_task(auth.call(END_SESSION, request))
         await auth.wait_for_locks(1)
@@ -212,7 +212,7 @@ async def test_a_refresh_token_that_is_being_granted_ends_with_its_session(auth:
 async def test_a_grant_for_a_session_that_is_being_ended_is_refused(auth: Auth) -> None:
     user = await auth.register(fresh_number(), fresh_secret())
     async with auth.database.acquire() as other, other.transaction():  # an end that has not committed yet
-        await end_sessions(other, user.account.user_id)
+        await end_sessions(other, user.account.user_id, "ended_by_user")
         granting = asyncio.create_task(refusal(auth.call(GRANT, Grant(token=user.token))))
         await auth.wait_for_locks(1)
 

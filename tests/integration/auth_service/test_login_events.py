@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from support.auth import Auth, database, fresh_number, fresh_secret, refusal
+from support.database import change_audit_rows
 
 from auth_service.login_events.publisher import publish_login_events
 from auth_service.login_events.store import LoginEventStore
@@ -223,7 +224,8 @@ async def test_real_log_ins_become_events_without_a_number_or_an_address(auth: A
 
 async def two_minutes_pass(auth: Auth) -> None:
     """Move what happened into a minute that is over, in its order, and let the jobs begin with that minute."""
-    await auth.database.execute(MOVE)
+    async with auth.database.acquire() as conn:
+        await change_audit_rows(conn, MOVE)
     await auth.database.execute(
         "update audit_readers set read_until = date_trunc('minute', now()) - interval '2 minutes'"
     )

@@ -45,6 +45,8 @@ from shared.phone import E164, ref_hex
 DAYS = 60
 """The default of ``RECYCLED_AFTER_DAYS``."""
 
+WHO = ("--by", "ada", "--reason", "a call")
+
 
 async def has_account(auth: Auth, number: E164) -> bool:
     return (await auth.call(LOOK_UP, LookUp(phones=[number]))).registered == [True]
@@ -293,7 +295,7 @@ async def test_a_retired_account_is_no_user_of_any_copy(auth: Auth) -> None:
     found = await auth.call(FIND_USERS, FindUsers(user_ids=[old.account.user_id, new.account.user_id]))
 
     assert [each.user.user_id for each in found.users] == [new.account.user_id]
-    assert await command(auth, "ban", str(old.account.user_id)) == (
+    assert await command(auth, "ban", str(old.account.user_id), *WHO) == (
         1, f"auth-service: there is no user {old.account.user_id}\n",
     )  # fmt: skip
 
@@ -303,7 +305,7 @@ async def test_an_operator_confirms_the_owner_of_a_dormant_account(auth: Auth) -
     user_id = user.account.user_id
 
     spelled = f"{number[3:6]} {number[6:]}"
-    assert await command(auth, "accounts", "confirm", spelled) == (0, f"user {user_id} counts as seen now\n")
+    assert await command(auth, "accounts", "confirm", spelled, *WHO) == (0, f"user {user_id} counts as seen now\n")
 
     assert (await log_in_with_code(auth, number)).account.user_id == user_id
     assert (await auth.actions(number)).count("account.confirmed") == 1
@@ -314,15 +316,18 @@ async def test_an_operator_releases_a_number_and_gives_the_account_another(auth:
     user = await auth.register(number, secret)
     user_id = user.account.user_id
 
-    released = await command(auth, "accounts", "release", number)
+    released = await command(auth, "accounts", "release", number, *WHO)
     assert released == (0, f"user {user_id} has no number any more\n")
 
     assert await auth.has_ended(user.token)
     assert not await has_account(auth, number)
     other = await auth.register(number, fresh_secret())
-    back = await command(auth, "accounts", "restore", str(user_id), number)
+    back = await command(auth, "accounts", "restore", str(user_id), number, *WHO)
     assert back == (1, "auth-service: an account has this number\n")
-    assert await command(auth, "accounts", "restore", str(user_id), moved) == (0, f"user {user_id} has the number\n")
+    assert await command(auth, "accounts", "restore", str(user_id), moved, *WHO) == (
+        0,
+        f"user {user_id} has the number\n",
+    )
     assert (await auth.log_in(moved, secret)).account.user_id == user_id
     assert (await log_in_with_code(auth, number)).account.user_id == other.account.user_id
     events = await auth.listener.of_user(user_id, 3, "auth.user.")
@@ -341,7 +346,7 @@ async def test_an_operator_releases_a_number_and_gives_the_account_another(auth:
     ],
 )
 async def test_a_command_that_changes_nothing_says_why(auth: Auth, words: tuple[str, ...], reason: str) -> None:
-    assert await command(auth, "accounts", *words) == (1, f"auth-service: {reason}\n")
+    assert await command(auth, "accounts", *words, *WHO) == (1, f"auth-service: {reason}\n")
 
 
 async def test_the_setting_can_be_off_or_longer(auth: Auth) -> None:

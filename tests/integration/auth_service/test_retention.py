@@ -26,18 +26,17 @@ async def test_expired_rows_are_deleted_and_no_others(auth: Auth, postgres_url: 
     await auth.database.execute("update login_limits set full_at = now() - interval '1 second'")
     await age(auth, "sessions", "expires_at", user_id, 31)
     await age(auth, "spent_tickets", "spent_at", user_id, 2)
-    await age(auth, "audit_log", "at", user_id, 2)
     kept = await auth.log_in(number, secret)
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await delete_all_expired(RetentionStore(pool, audit_days=1))
+        await delete_all_expired(RetentionStore(pool))
 
     count = "select count(*) from {} where user_id = $1"
     left = {
         table: await auth.database.fetchval(count.format(table), user_id)
-        for table in ("accounts", "sessions", "spent_tickets", "audit_log")
+        for table in ("accounts", "sessions", "spent_tickets")
     }
-    assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0, "audit_log": 1}
+    assert left == {"accounts": 1, "sessions": 1, "spent_tickets": 0}
     assert await auth.database.fetchval("select count(*) from login_limits where full_at < now()") == 0
     assert await auth.session_of(kept.token) == kept.session_id
 
@@ -48,7 +47,7 @@ async def test_batches_are_deleted_until_one_is_not_full(auth: Auth, postgres_ur
     )
 
     async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
-        await delete_all_expired(RetentionStore(pool, audit_days=1))
+        await delete_all_expired(RetentionStore(pool))
 
     assert await auth.database.fetchval("select count(*) from login_limits where bucket like 'old %'") == 0
 
@@ -65,7 +64,7 @@ async def test_a_refresh_token_is_deleted_thirty_days_after_its_use(auth: Auth, 
         for age in (almost, past):
             token_hash = hash_token(first.refresh_token)
             await auth.database.execute(f"{change} where token_hash = $1", token_hash, second, age)
-            await delete_all_expired(RetentionStore(pool, audit_days=180))
+            await delete_all_expired(RetentionStore(pool))
             count = "select count(*) from refresh_tokens where session_id = $1"
             left.append(await auth.database.fetchval(count, user.session_id))
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from auth_service.audit import AuditEntry
 from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import AccessTokens
 from auth_service.tokens.refresh_tokens import RefreshTokens, TokenRecord
@@ -15,6 +16,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.keys import KeyRing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+NETWORK = "203.0.113.0/24"
 ACCESS_TOKENS = AccessTokens(KeyRing.parse("1:" + "11" * 32), "haoma")
 
 
@@ -29,6 +31,7 @@ class Family:
     used_long_ago: set[bytes] = field(default_factory=set)
     ended: bool = False
     committed: bool = False
+    recorded: list[str] = field(default_factory=list)
 
     async def add_first(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
         if session_token_hash != hash_token(self.session_token) or self.ended:
@@ -37,7 +40,7 @@ class Family:
         return self.session_id, self.user_id
 
     @asynccontextmanager
-    async def locked_family(self, token_hash: bytes) -> AsyncIterator["Family | None"]:
+    async def locked_family(self, token_hash: bytes, _: str) -> AsyncIterator["Family | None"]:
         self.committed = False
         yield None if self.ended or token_hash not in self.salts else self
         self.committed = True  # not reached when the block raises
@@ -59,6 +62,12 @@ class Family:
     async def end_session(self) -> None:
         self.ended = True
 
+    async def record(self, outcome: str) -> None:
+        self.recorded.append(outcome)
+
+    async def record_unproven(self, entry: AuditEntry) -> None:
+        self.recorded.append(f"{entry.action} {entry.detail}{entry.context.network}")
+
 
 @pytest.fixture
 def family() -> Family:
@@ -66,7 +75,7 @@ def family() -> Family:
 
 
 def tokens(family: Family) -> RefreshTokens:
-    return RefreshTokens(family, ACCESS_TOKENS, lambda: NOW)
+    return RefreshTokens(family, ACCESS_TOKENS, lambda: NOW, family)
 
 
 async def first(family: Family) -> str:
@@ -74,12 +83,12 @@ async def first(family: Family) -> str:
 
 
 async def refresh(family: Family, token: str) -> str:
-    return (await tokens(family).refresh(token)).refresh_token
+    return (await tokens(family).refresh(token, NETWORK)).refresh_token
 
 
 async def refused(family: Family, token: str) -> bool:
     with pytest.raises(ServiceError) as refusal:
-        await tokens(family).refresh(token)
+        await tokens(family).refresh(token, NETWORK)
     return refusal.value.code is ErrorCode.UNAUTHENTICATED
 
 
@@ -107,7 +116,7 @@ async def test_a_grant_for_an_unknown_session_is_refused(family: Family) -> None
 async def test_a_refresh_replaces_the_token_and_signs_for_the_same_session(family: Family) -> None:
     token = await first(family)
 
-    granted = await tokens(family).refresh(token)
+    granted = await tokens(family).refresh(token, NETWORK)
 
     assert granted.refresh_token != token
     assert usable(family) == {hash_token(granted.refresh_token)}
@@ -231,3 +240,24 @@ async def test_a_token_that_is_deleted_before_its_family_is_locked_is_refused(fa
 
     assert await refused(deleted, token)
     assert not deleted.ended
+    assert deleted.recorded == ["refused"]
+
+
+async def test_the_audit_log_has_what_changed_nothing(family: Family) -> None:
+    token = await first(family)
+    second = await refresh(family, token)
+    assert family.recorded == []  # what was used is written with the change
+    assert await refresh(family, token) == second
+    assert family.recorded == ["repeated"]
+    await refused(family, "unknown")
+    assert family.recorded[1:] == [f"refresh_token.refused {NETWORK}"]
+    with pytest.raises(ServiceError):
+        await tokens(family).grant("another token")
+    assert family.recorded[2:] == ["refresh_token.refused grant"]
+
+
+async def test_the_audit_log_has_a_chain_with_a_missing_link(family: Family) -> None:
+    token = await first(family)
+    del family.salts[hash_token(await refresh(family, token))]
+    await refused(family, token)
+    assert family.recorded == ["refused"]

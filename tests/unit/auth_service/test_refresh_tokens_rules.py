@@ -31,7 +31,7 @@ class Session:
         return self.session_id, self.user_id
 
     @asynccontextmanager
-    async def locked_family(self, _: bytes) -> AsyncIterator["Session"]:
+    async def locked_family(self, *_: bytes | str) -> AsyncIterator["Session"]:
         yield self
 
     async def find(self, _: bytes) -> TokenRecord:
@@ -43,9 +43,15 @@ class Session:
     async def end_session(self) -> None:
         pass
 
+    async def record(self, *_: object) -> None:
+        pass
+
+    async def record_unproven(self, *_: object) -> None:
+        pass
+
 
 def tokens(session: Session) -> RefreshTokens:
-    return RefreshTokens(session, ACCESS_TOKENS, lambda: NOW)
+    return RefreshTokens(session, ACCESS_TOKENS, lambda: NOW, session)
 
 
 def subject(access_token: str) -> str:
@@ -56,7 +62,7 @@ def subject(access_token: str) -> str:
 async def test_an_access_token_names_its_user_after_a_grant_and_after_a_refresh() -> None:
     session = Session(TokenRecord(salt=None, used_long_ago=False))
     granted = await tokens(session).grant("session token")
-    refreshed = await tokens(session).refresh(granted.refresh_token)
+    refreshed = await tokens(session).refresh(granted.refresh_token, "")
     assert {subject(each.access_token) for each in (granted, refreshed)} == {str(session.user_id)}
 
 
@@ -68,7 +74,7 @@ async def test_a_refresh_token_is_256_random_bits_in_base64url() -> None:
 async def test_the_log_tells_which_session_ended_because_a_token_was_used_after_its_successor() -> None:
     session = Session(TokenRecord(salt=b"s" * 32, used_long_ago=True))
     with capture_logs() as logged, pytest.raises(ServiceError):
-        await tokens(session).refresh("replaced token")
+        await tokens(session).refresh("replaced token", "")
     assert logged == [
         {
             "event": "session.revoked",

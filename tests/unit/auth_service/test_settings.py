@@ -14,7 +14,7 @@ SERVERS = {
     "amqp_url": f"amqp://app:{BROKER_PASSWORD}@mq/",
 }
 TOKENS = ("gateway_to_auth_token", "sms_to_auth_token", "contacts_to_auth_token")
-RINGS = ("ticket_keys", "password_peppers", "jwt_keys")
+RINGS = ("ticket_keys", "password_peppers", "jwt_keys", "audit_keys")
 SECRETS = {
     **{name: strong_secret(name) for name in (*TOKENS, "phone_key")},
     **{name: f"1:{strong_secret(name)}" for name in RINGS},

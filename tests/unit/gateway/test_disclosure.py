@@ -97,6 +97,7 @@ async def outcome(call: Call, disclosure: AccountDisclosure, *, registered: bool
         contacts=services,
         seal_keys=KeyRing.parse("1:" + "a1" * 32),
         served_calling_codes=("86",),
+        refuse_common_passwords=False,
         account_disclosure=disclosure,
     )
     try:

@@ -14,7 +14,6 @@ class Repository:
 
     def __init__(self) -> None:
         self.messages, self.verifications = [PURGE_BATCH, 3], [5]
-        self.verification_events = [PURGE_BATCH, PURGE_BATCH, 2]
         self.check_failures = [PURGE_BATCH, 1]
         self.bounds: list[UUID] = []
         self.pages: list[int] = []
@@ -25,10 +24,6 @@ class Repository:
 
     async def purge_verifications(self, *_: object) -> int:
         return self.verifications.pop(0) if self.verifications else 0
-
-    async def purge_verification_events(self, before: UUID, *_: int) -> int:
-        self.bounds.append(before)
-        return self.verification_events.pop(0) if self.verification_events else 0
 
     async def purge_number_activity(self, after: int, *_: int) -> int | None:
         self.pages.append(after)
@@ -42,7 +37,6 @@ async def test_a_purge_continues_until_nothing_is_left() -> None:
     repository = Repository()
     assert await purge(repository) == {
         "messages": PURGE_BATCH + 3,
-        "verification_events": 2 * PURGE_BATCH + 2,
         "verifications": 5,
     }
     assert repository.pages == [-(2**63), 10, 20]

@@ -56,7 +56,7 @@ def test_each_operator_token_is_long(refusal, token: str) -> None:
     ("model", "secrets"),
     [
         (ExplainSettings, {"SMS_TO_AUTH_TOKEN", "PHONE_KEY", "PHONE_SEAL_KEYS"}),
-        (WorkerSettings, {"PHONE_SEAL_KEYS", "CODE_KEYS"}),
+        (WorkerSettings, {"PHONE_SEAL_KEYS", "CODE_KEYS", "AUDIT_KEYS"}),
         (DatabaseSettings, set()),
         (SpendingSettings, set()),
     ],

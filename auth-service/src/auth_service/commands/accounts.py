@@ -5,6 +5,8 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
+from auth_service.audit import Operator
+from auth_service.commands import users
 from auth_service.retirement.retirement import Retirement
 from auth_service.retirement.retirement_store import RetirementStore
 from auth_service.settings import AuthSettings
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if name == "restore":
             decision.add_argument("user_id", metavar="USER_ID", type=int, help="the user id, as in events")
         decision.add_argument("number", metavar="NUMBER", type=_number, help="the number, in any spelling")
+        users.add_operator(decision)
 
 
 def accounts(settings: AuthSettings, options: argparse.Namespace) -> None:
@@ -67,7 +70,9 @@ def accounts(settings: AuthSettings, options: argparse.Namespace) -> None:
 async def _decide(settings: AuthSettings, options: argparse.Namespace) -> str:
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     async with postgres.pool(settings.postgres_url, settings.auth_database, size=2) as pool:
-        return await COMMANDS[options.decision](Retirement(RetirementStore(pool, phones)), options)
+        return await COMMANDS[options.decision](
+            Retirement(RetirementStore(pool, phones, Operator(options.by, options.reason))), options
+        )
 
 
 def _fail(reason: str) -> None:

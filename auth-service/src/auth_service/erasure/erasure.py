@@ -5,7 +5,7 @@ from typing import Protocol
 import structlog
 
 from auth_service.accounts.model import StoredAccount
-from auth_service.audit import AuditEntry, AuditLog
+from auth_service.audit import ERASED, AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.erasure.fresh_proof import FreshProof
 from shared.errors import ErrorCode, ServiceError
@@ -61,7 +61,7 @@ class Erasure:
                 await self._audit.record(AuditEntry(action, phone_ref, context, request.user_id))
             raise
         # The audit log keeps that an account was erased, and not whose.
-        entry = AuditEntry("erase.succeeded", None, ClientContext(request.dialect, request.client))
+        entry = AuditEntry(ERASED, None, ClientContext(request.dialect, request.client))
         if not await self._repository.erase(account, entry):
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         log.info("account.erased", user_id=request.user_id)

@@ -1,6 +1,7 @@
 """The erasure of accounts in PostgreSQL. It locks the account first, and its sessions after that."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from auth_service import audit_store
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
@@ -13,6 +14,7 @@ from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
 from auth_service.tickets.freed_number_store import free_number
 from shared import outbox
+from shared.events.envelope import new_id
 from shared.phone import E164, PhoneKeys
 from shared.postgres import Pool, connection, transaction
 
@@ -25,10 +27,7 @@ ERASE = f"""
     returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns
 
-ANONYMISE_AUDIT_LOG = """
-    update audit_log set user_id = null, phone_ref = null, network = ''
-    where user_id = $1 or (user_id is null and phone_ref = $2)
-"""
+ERASE_ANY = f"delete from accounts as a where user_id = $1 and phone is not null returning {STORED_ACCOUNT}"  # noqa: S608  as above
 
 
 class ErasureStore:
@@ -49,18 +48,27 @@ class ErasureStore:
 
     async def erase(self, account: StoredAccount, entry: AuditEntry) -> bool:
         """Delete the account with all that belongs to it; False when it has changed since its user was verified."""
-        user_id, verified = account.user_id, (account.password_changed_at, account.tickets_valid_from)
+        verified = (account.account.phone, account.password_changed_at, account.tickets_valid_from)
+        return await self._erase(account.user_id, entry, ERASE, *verified)
+
+    async def erase_any(self, user_id: int, entry: AuditEntry) -> bool:
+        """Delete the account, banned or not, as an operator decides; False when there is none with a number."""
+        return await self._erase(user_id, entry, ERASE_ANY)
+
+    async def _erase(self, user_id: int, entry: AuditEntry, statement: str, *verified: object) -> bool:
         async with transaction(self._pool) as conn:
-            stored = stored_account_of(await conn.fetchrow(ERASE, user_id, account.account.phone, *verified))
+            stored = stored_account_of(await conn.fetchrow(statement, user_id, *verified))
             if stored is None:
                 return False
-            ended = await end_sessions(conn, user_id)
+            operator = entry.operator.name if entry.operator else ""
+            ended = await end_sessions(conn, user_id, "erased", operator=operator)
             number = E164(stored.account.phone)
             await forget_networks(conn, user_id)
             await forget_changes(conn, user_id)
             await free_number(conn, self._phones, number)
-            await conn.execute(ANONYMISE_AUDIT_LOG, user_id, self._phones.ref(number))
-            await audit_store.add_entry(conn, entry)
+            erasure_id = new_id()
+            emptied = await audit_store.erase_entries(conn, user_id, self._phones.ref(number), erasure_id)
+            await audit_store.add_entry(conn, replace(entry, detail=str(emptied)), erasure_id)
             revoked = (session_revoked(session, "erased") for session in ended)
             await outbox.put(conn, [user_deleted(stored, self._phones), *revoked])
         self._wake()

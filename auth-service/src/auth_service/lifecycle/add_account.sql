@@ -21,8 +21,8 @@ with new_account as (
     insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
     select :token_hash, :session_id, user_id, :client, :dialect, now() + interval '30 days' from new_account
 ), new_entry as (
-    insert into audit_log (id, action, phone_ref, user_id, network, client, dialect)
-    select :entry_id, :action, :phone_ref, user_id, :network, :client, :dialect from new_account
+    insert into audit_log (id, action, phone_ref, user_id, session_id, network, client, dialect)
+    select :entry_id, :action, :phone_ref, user_id, :session_id, :network, :client, :dialect from new_account
 ), new_messages as (
     insert into outbox (id, exchange, routing_key, body)
     select message.*

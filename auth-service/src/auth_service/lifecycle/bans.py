@@ -8,7 +8,7 @@ import structlog
 from auth_service.accounts.events import ban_imposed, ban_lifted, user_updated
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.user_ids import USER_IDS
-from auth_service.audit import AuditEntry
+from auth_service.audit import AuditEntry, Operator
 from auth_service.client_context import OPERATOR
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.model import EndedSession
@@ -45,27 +45,28 @@ class Bans:
         self._repository = repository
         self._phones = phones
 
-    async def ban(self, user_id: int) -> bool:
+    async def ban(self, user_id: int, operator: Operator) -> bool:
         """End every session and refuse new ones. False when already banned. Raises ``NOT_FOUND``."""
-        return await self._set_banned(user_id, banned=True)
+        return await self._set_banned(user_id, operator, banned=True)
 
-    async def unban(self, user_id: int) -> bool:
+    async def unban(self, user_id: int, operator: Operator) -> bool:
         """Let the user log in again. False when not banned. Raises ``NOT_FOUND``."""
-        return await self._set_banned(user_id, banned=False)
+        return await self._set_banned(user_id, operator, banned=False)
 
-    async def _set_banned(self, user_id: int, *, banned: bool) -> bool:
+    async def _set_banned(self, user_id: int, operator: Operator, *, banned: bool) -> bool:
         if user_id not in USER_IDS or not await self._repository.exists(user_id):
             raise ServiceError(ErrorCode.NOT_FOUND)
         action = "account.banned" if banned else "account.unbanned"
 
         def make_entry(stored: StoredAccount) -> AuditEntry:
-            return AuditEntry(action, self._phones.ref(E164(stored.account.phone)), OPERATOR, user_id)
+            phone_ref = self._phones.ref(E164(stored.account.phone))
+            return AuditEntry(action, phone_ref, OPERATOR, user_id, operator=operator)
 
         changed = await self._repository.set_banned(
             user_id, banned=banned, make_entry=make_entry, make_messages=self._messages
         )
         if changed:
-            log.info(action, user_id=user_id)
+            log.info(action, user_id=user_id, operator=operator.name)
         return changed
 
     def _messages(self, stored: StoredAccount, ended: Sequence[EndedSession]) -> Sequence[OutboxMessage]:

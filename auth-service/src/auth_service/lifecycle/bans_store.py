@@ -2,7 +2,7 @@
 
 from auth_service import audit_store
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
-from auth_service.lifecycle.bans import MakeEntry, MakeMessages
+from auth_service.lifecycle.bans import CAUSE, MakeEntry, MakeMessages
 from auth_service.sessions.session_store import end_sessions
 from shared import outbox
 from shared.postgres import Pool, connection, transaction
@@ -38,7 +38,9 @@ class BansStore:
             stored = stored_account_of(await conn.fetchrow(SET_BANNED, user_id, banned))
             if stored is None:
                 return False
-            ended = await end_sessions(conn, user_id) if banned else []
-            await audit_store.add_entry(conn, make_entry(stored))
+            entry = make_entry(stored)
+            operator = entry.operator.name if entry.operator else ""
+            ended = await end_sessions(conn, user_id, CAUSE, operator=operator) if banned else []
+            await audit_store.add_entry(conn, entry)
             await outbox.put(conn, make_messages(stored, ended))
         return True

@@ -1,5 +1,6 @@
 """Password reset: a ticket sets a new password, ends every session of the user, and opens a new one."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -57,6 +58,7 @@ class PasswordReset:
             password_hash = await self._passwords.hash(slot, request.secret)
         session = NewSession(state.account.user_id, self._redemption.context_of(request))
         entry = self._redemption.entry(ticket, "succeeded", session.context, session.user_id)
+        entry = replace(entry, session_id=session.session_id)
         account = await self._repository.reset(ticket, password_hash, session, entry)
         log.info("password.reset", user_id=session.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)

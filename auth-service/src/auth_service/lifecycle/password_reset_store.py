@@ -1,6 +1,7 @@
 """Password reset in PostgreSQL: the tables ``accounts``, ``spent_tickets`` and ``sessions``."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import asyncpg
 
@@ -19,6 +20,8 @@ from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.postgres import Pool, transaction
 from shared.tickets import Ticket
+
+CAUSE: Final = "reset_password"
 
 # This locks the account, if it still has the number that was verified. A log-in that is being written is then seen by
 # end_sessions, and a later one finds another password_changed_at and is refused.
@@ -54,7 +57,7 @@ class PasswordResetStore:
                 if row is None:  # banned, erased, given another number, or its tickets ended, since its state was read
                     raise ConflictError
                 await remember_network(conn, user_id, session.context.known_network)
-                ended = await end_sessions(conn, user_id)
+                ended = await end_sessions(conn, user_id, CAUSE)
                 await add_session(conn, session)
                 await audit_store.add_entry(conn, entry)
                 await outbox.put(conn, _messages(row["version"], ended, session))
@@ -67,6 +70,6 @@ class PasswordResetStore:
 def _messages(version: int, ended: Sequence[EndedSession], opened: NewSession) -> list[OutboxMessage]:
     return [
         password_changed(opened.user_id, version, "reset", len(ended)),
-        *(session_revoked(session, "reset_password") for session in ended),
-        session_opened(opened, "reset_password"),
+        *(session_revoked(session, CAUSE) for session in ended),
+        session_opened(opened, CAUSE),
     ]

@@ -98,18 +98,29 @@ class PhoneChange:
         Raises ``CODE_REFUSED``, ``NUMBER_TAKEN``, ``ACCOUNT_BANNED``, ``UNAVAILABLE``, and ``UNAUTHENTICATED`` when
         there is no such account.
         """
-        old, new = self._verify(request.old_ticket), self._verify(request.new_ticket)
         context = self._contexts.of(request)
+        old, new = await self._verified(request, context)
         try:
             return await self._change(request, old, new, context)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.record(AuditEntry(f"{CAUSE}.refused", None, context, request.user_id))
+                await self._audit.record(self._refused(request, context, refusal.code.value))
             raise
 
     async def find(self, request: FindChange) -> UUID | None:
         """The old number's verification in the change that spent this ticket. Raises ``CODE_REFUSED``."""
         return await self._repository.find_change(request.user_id, self._verify(request.new_ticket).verification_id)
+
+    async def _verified(self, request: ChangePhone, context: ClientContext) -> tuple[Ticket, Ticket]:
+        try:
+            return self._verify(request.old_ticket), self._verify(request.new_ticket)
+        except ServiceError:
+            await self._audit.record_unproven(self._refused(request, context, "unproven"))
+            raise
+
+    @staticmethod
+    def _refused(request: ChangePhone, context: ClientContext, detail: str) -> AuditEntry:
+        return AuditEntry(f"{CAUSE}.refused", None, context, request.user_id, request.session_id, detail)
 
     def _verify(self, ticket: str) -> Ticket:
         return self._tickets.verify(ticket, Purpose.CHANGE_PHONE)
@@ -144,7 +155,8 @@ class PhoneChange:
     async def _write(self, change: NewPhone) -> Account:
         before = change.account.account
         after = before.model_copy(update={"phone": change.phone, "version": before.version + 1})
-        entry = AuditEntry(f"{CAUSE}.succeeded", self._phones.ref(change.phone), change.context, before.user_id)
+        phone_ref, session_id = self._phones.ref(change.phone), change.kept_session_id
+        entry = AuditEntry(f"{CAUSE}.succeeded", phone_ref, change.context, before.user_id, session_id)
         message = user_updated(replace(change.account, account=after), self._phones)
         changed = await self._repository.change(change, entry, message)
         log.info("phone.changed", user_id=before.user_id)

@@ -101,7 +101,7 @@ class PhoneChangeStore:
                 await forget_networks(conn, user_id)
                 await remember_network(conn, user_id, change.context.known_network)
                 await free_number(conn, self._phones, E164(before.account.phone))
-                ended = await end_sessions(conn, user_id, but=change.kept_session_id)
+                ended = await end_sessions(conn, user_id, CAUSE, but=change.kept_session_id)
                 await audit_store.add_entry(conn, entry)
                 await outbox.put(conn, [message, *(session_revoked(session, CAUSE) for session in ended)])
         except asyncpg.UniqueViolationError as error:  # a ticket was spent meanwhile; its key is only an id

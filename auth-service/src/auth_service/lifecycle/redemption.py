@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -110,13 +110,14 @@ class TicketRedemption:
 
         Raises ``CODE_REFUSED``, ``PASSWORD_LENGTH`` (the password is the number), ``ACCOUNT_BANNED``, ``UNAVAILABLE``.
         """
-        ticket = self._tickets.verify(request.ticket, purpose)
+        ticket = await self._verified(request, purpose)
         try:
             _check_request(request, ticket.number)
             return await self._redeem_in_turn(ticket, request, fulfil)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.record(self.entry(ticket, "refused", self.context_of(request)))
+                entry = self.entry(ticket, "refused", self.context_of(request))
+                await self._audit.record(replace(entry, detail=refusal.code.value))
             raise
 
     def hashing_slot(self, request: Request, ticket: Ticket) -> AbstractAsyncContextManager[HashingSlot]:
@@ -130,6 +131,14 @@ class TicketRedemption:
     def entry(self, ticket: Ticket, outcome: str, context: ClientContext, user_id: int | None = None) -> AuditEntry:
         """The audit entry of a redemption."""
         return AuditEntry(f"{CAUSES[ticket.purpose]}.{outcome}", self._phones.ref(ticket.number), context, user_id)
+
+    async def _verified(self, request: Request, purpose: Purpose) -> Ticket:
+        try:
+            return self._tickets.verify(request.ticket, purpose)
+        except ServiceError:
+            entry = AuditEntry(f"{CAUSES[purpose]}.unproven", None, self.context_of(request))
+            await self._audit.record_unproven(entry)
+            raise
 
     async def _redeem_in_turn(self, ticket: Ticket, request: Request, fulfil: Fulfil) -> LoggedIn:
         digest = self._passwords.digest(request.secret or "")

@@ -18,6 +18,9 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Granted
 from shared.phone import E164, PhoneKeys
 
+NO_CONTEXT = ClientContext(dialect="", client="")
+PASSWORD_OUTCOMES = {ErrorCode.CREDENTIALS_REFUSED: "refused", ErrorCode.CALLER_LIMIT: "limited"}
+"""The refusals of a change of password that the audit log has, by their error."""
 log = structlog.get_logger()
 
 
@@ -77,6 +80,7 @@ class SelfService:
         changes = request.model_dump(exclude={"user_id"}, exclude_none=True)
         account = await self._repository.change_profile(request.user_id, changes)
         if account is None:
+            await self._audit.record(AuditEntry("change_profile.refused", None, NO_CONTEXT, request.user_id))
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         log.info("profile.changed", user_id=request.user_id, fields=sorted(changes))
         return account
@@ -93,9 +97,9 @@ class SelfService:
             try:
                 return await self._replace_password(request, check, phone_ref, context)
             except ServiceError as refusal:
-                if refusal.code is ErrorCode.CREDENTIALS_REFUSED:
-                    entry = AuditEntry("change_password.refused", phone_ref, context, request.user_id)
-                    await self._audit.record(entry)
+                if outcome := PASSWORD_OUTCOMES.get(refusal.code):
+                    action, session_id = f"change_password.{outcome}", request.session_id
+                    await self._audit.record(AuditEntry(action, phone_ref, context, request.user_id, session_id))
                 raise
 
     async def _replace_password(
@@ -106,7 +110,8 @@ class SelfService:
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
             password_hash = await self._passwords.hash(check.slot, request.secret)
-            entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id)
+            session_id = request.session_id
+            entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id, session_id)
             tokens = self._new_tokens.new_chain(request.user_id, request.session_id)
             kept = KeptSession(request.session_id, hash_token(tokens.refresh_token))
             if not await self._repository.change_password(account, password_hash, kept, entry):

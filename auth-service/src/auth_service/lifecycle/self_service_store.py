@@ -13,6 +13,7 @@ from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
 from auth_service.tokens.refresh_token_store import add_chain
 from shared import outbox
+from shared.events.envelope import new_id
 from shared.internal_api.auth import Account
 from shared.phone import PhoneKeys
 from shared.postgres import Pool, connection, transaction
@@ -21,9 +22,16 @@ FIND = f"select {ACCOUNT} from accounts a where a.user_id = $1 and a.phone is no
 
 ASSIGNMENTS = ", ".join(f"{field} = coalesce(${place}, {field})" for place, field in enumerate(PROFILE_FIELDS, start=2))
 CHANGE_PROFILE = f"""
-    update accounts as a set {ASSIGNMENTS}, version = version + 1, updated_at = now()
-    where user_id = $1 and phone is not null and banned_at is null
-    returning {STORED_ACCOUNT}
+    with changed_account as (
+        update accounts set {ASSIGNMENTS}, version = version + 1, updated_at = now()
+        where user_id = $1 and phone is not null and banned_at is null
+        returning *
+    ), new_entry as (
+        insert into audit_log (id, action, user_id, detail)
+        select ${len(PROFILE_FIELDS) + 2}, 'change_profile.succeeded', user_id, ${len(PROFILE_FIELDS) + 3}
+        from changed_account
+    )
+    select {STORED_ACCOUNT} from changed_account a
 """  # noqa: S608  our own list of columns
 
 REPLACE_HASH = """
@@ -52,7 +60,9 @@ class SelfServiceStore:
             return await self._find(user_id)
         async with transaction(self._pool) as conn:
             values = (changes.get(field) for field in PROFILE_FIELDS)
-            stored = stored_account_of(await conn.fetchrow(CHANGE_PROFILE, user_id, *values))
+            stored = stored_account_of(
+                await conn.fetchrow(CHANGE_PROFILE, user_id, *values, new_id(), _detail(changes))
+            )
             if stored is None:
                 return None
             await outbox.put(conn, [user_updated(stored, self._phones)])
@@ -74,10 +84,16 @@ class SelfServiceStore:
             if version is None:
                 return False
             await remember_network(conn, user_id, entry.context.known_network)
-            ended = await end_sessions(conn, user_id, but=kept.session_id)
+            ended = await end_sessions(conn, user_id, "change_password", but=kept.session_id)
             await add_chain(conn, kept.session_id, kept.refresh_token_hash)
             await audit_store.add_entry(conn, entry)
             revoked = (session_revoked(session, "change_password") for session in ended)
             await outbox.put(conn, [password_changed(user_id, version, "change", len(ended)), *revoked])
         self._wake()
         return True
+
+
+def _detail(changes: Mapping[str, object]) -> str:
+    """The names of the changed fields. Only of ``discoverable`` the value too: others are the user's own texts."""
+    shown = {name: f"={value}".lower() if name == "discoverable" else "" for name, value in changes.items()}
+    return " ".join(f"{name}{value}" for name, value in sorted(shown.items()))

@@ -6,7 +6,7 @@ from auth_service.accounts.events import user_retired, user_updated
 from auth_service.accounts.known_network_store import forget_networks
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.phone_reservation_store import reserve_phone
-from auth_service.audit import AuditEntry
+from auth_service.audit import AuditEntry, Operator
 from auth_service.client_context import OPERATOR, ClientContext
 from auth_service.retirement.model import ConflictError
 from auth_service.sessions.events import session_revoked
@@ -36,7 +36,13 @@ RESTORE = f"""
 """  # noqa: S608  our own list of columns
 
 
-async def retire(conn: Connection, phones: PhoneKeys, account: StoredAccount, context: ClientContext) -> None:
+async def retire(
+    conn: Connection,
+    phones: PhoneKeys,
+    account: StoredAccount,
+    context: ClientContext,
+    operator: Operator | None = None,
+) -> None:
     """Take the number from an account, inside the caller's transaction. Raises ``ConflictError`` if it has changed.
 
     It keeps its id, password and profile. Its sessions and tickets end, and its networks are forgotten.
@@ -44,9 +50,10 @@ async def retire(conn: Connection, phones: PhoneKeys, account: StoredAccount, co
     user_id, number = account.user_id, E164(account.account.phone)
     if await conn.fetchval(RETIRE, user_id, number, account.account.version, account.seen_at) is None:
         raise ConflictError
-    ended = await end_sessions(conn, user_id)
+    ended = await end_sessions(conn, user_id, "retired", operator=operator.name if operator else "")
     await forget_networks(conn, user_id)
-    await audit_store.add_entry(conn, AuditEntry("account.retired", phones.ref(number), context, user_id))
+    entry = AuditEntry("account.retired", phones.ref(number), context, user_id, operator=operator)
+    await audit_store.add_entry(conn, entry)
     revoked = (session_revoked(session, "retired") for session in ended)
     await outbox.put(conn, [user_retired(account, phones), *revoked])
 
@@ -54,16 +61,20 @@ async def retire(conn: Connection, phones: PhoneKeys, account: StoredAccount, co
 class RetirementStore:
     """``retirement.RetirementRepository`` over PostgreSQL. The relay of the running service publishes the events."""
 
-    def __init__(self, pool: Pool, phones: PhoneKeys) -> None:
+    def __init__(self, pool: Pool, phones: PhoneKeys, operator: Operator) -> None:
         self._pool = pool
         self._phones = phones
+        self._operator = operator
+
+    def _entry(self, action: str, number: E164, user_id: int) -> AuditEntry:
+        return AuditEntry(action, self._phones.ref(number), OPERATOR, user_id, operator=self._operator)
 
     async def confirm(self, number: E164) -> int | None:
         """The user of the number counts as seen now. Returns their id; None without an account, or if it is banned."""
         async with transaction(self._pool) as conn:
             user_id: int | None = await conn.fetchval(CONFIRM, number)
             if user_id is not None:
-                entry = AuditEntry("account.confirmed", self._phones.ref(number), OPERATOR, user_id)
+                entry = self._entry("account.confirmed", number, user_id)
                 await audit_store.add_entry(conn, entry)
         return user_id
 
@@ -73,7 +84,7 @@ class RetirementStore:
             account = stored_account_of(await conn.fetchrow(FIND, number))
             if account is None:
                 return None
-            await retire(conn, self._phones, account, OPERATOR)
+            await retire(conn, self._phones, account, OPERATOR, self._operator)
         return account.user_id
 
     async def restore(self, user_id: int, number: E164) -> bool:
@@ -84,7 +95,7 @@ class RetirementStore:
             account = stored_account_of(await conn.fetchrow(RESTORE, user_id, number))
             if account is None:
                 return False
-            entry = AuditEntry("account.restored", self._phones.ref(number), OPERATOR, user_id)
+            entry = self._entry("account.restored", number, user_id)
             await audit_store.add_entry(conn, entry)
             await outbox.put(conn, [user_updated(account, self._phones)])
         return True

@@ -59,8 +59,8 @@ class CodeLogin:
 
         A number whose account is dormant has none for those who only have the number.
         """
-        ticket = self._tickets.verify(request.ticket, Purpose.SIGN_IN)
         context = self._contexts.of(request)
+        ticket = await self._verified(request.ticket, context)
         phone_ref = self._phones.ref(ticket.number)
         try:
             account = await self._find_account(ticket)
@@ -70,7 +70,15 @@ class CodeLogin:
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
                 outcome = "banned" if refusal.code is ErrorCode.ACCOUNT_BANNED else "refused"
-                await self._audit.record(AuditEntry(f"{CAUSE}.{outcome}", phone_ref, context))
+                detail = refusal.code.value
+                await self._audit.record(AuditEntry(f"{CAUSE}.{outcome}", phone_ref, context, detail=detail))
+            raise
+
+    async def _verified(self, ticket: str, context: ClientContext) -> Ticket:
+        try:
+            return self._tickets.verify(ticket, Purpose.SIGN_IN)
+        except ServiceError:
+            await self._audit.record_unproven(AuditEntry(f"{CAUSE}.unproven", None, context))
             raise
 
     async def _find_account(self, ticket: Ticket) -> StoredAccount:

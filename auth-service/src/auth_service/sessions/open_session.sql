@@ -45,8 +45,8 @@ with limits as (
     )
     on conflict (user_id, network) do update set proven_on = current_date
 ), new_entry as (
-    insert into audit_log (id, action, phone_ref, user_id, network, client, dialect)
-    select :entry_id, :action, :phone_ref, user_id, :network, :client, :dialect from opened_account
+    insert into audit_log (id, action, phone_ref, user_id, session_id, network, client, dialect)
+    select :entry_id, :action, :phone_ref, user_id, :session_id, :network, :client, :dialect from opened_account
 ), new_messages as (
     insert into outbox (id, exchange, routing_key, body)
     select message.*

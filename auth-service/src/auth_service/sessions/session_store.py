@@ -6,13 +6,14 @@ from uuid import UUID
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
 from auth_service.accounts.known_network_store import MAX_NETWORKS
 from auth_service.accounts.model import StoredAccount
-from auth_service.audit import AuditEntry
+from auth_service.audit import SESSION_ENDED, AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import EndedSession, NewSession
 from shared import outbox
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
+from shared.events.words import RevokedCause
 from shared.internal_api.auth import Account, LivingSession, Resolved
 from shared.postgres import Connection, Pool, connection, transaction
 from shared.sql import load_sql
@@ -58,23 +59,36 @@ LIST = """
     where user_id = $1 and expires_at > now() order by opened_at desc, session_id desc limit 100
 """
 
-END = """
-    delete from sessions
-    where user_id = $1 and ($2::uuid is null or session_id = $2) and ($3::uuid is null or session_id <> $3)
-    returning session_id, user_id, client
-"""
+# The end of a statement that has deleted sessions: each gets a row in the audit log. $1 is the cause, $2 the operator.
+RECORD_ENDED = f"""
+    recorded as (
+        insert into audit_log (id, action, user_id, session_id, client, dialect, detail, actor)
+        select gen_random_uuid(), '{SESSION_ENDED}', user_id, session_id, client, dialect, $1, $2 from ended
+    )
+    select session_id, user_id, client from ended
+"""  # noqa: S608  our own word
+
+END = f"""
+    with ended as (
+        delete from sessions
+        where user_id = $3 and ($4::uuid is null or session_id = $4) and ($5::uuid is null or session_id <> $5)
+        returning session_id, user_id, client, dialect
+    ), {RECORD_ENDED}
+"""  # noqa: S608  our own word
 
 END_TICKETS = "update accounts set tickets_valid_from = now() where user_id = $1"
 
 # Not part of open_session.sql: only a statement that starts under the lock of the account sees the sessions that others
 # opened before. Expired sessions end first, then the oldest, and never the new one.
-END_OLDEST = """
-    delete from sessions where token_hash in (
-        select token_hash from sessions where user_id = $1 and session_id <> $2
-        order by expires_at > now() desc, opened_at desc, session_id desc offset $3 limit 1000
-    )
-    returning session_id, user_id, client
-"""
+END_OLDEST = f"""
+    with ended as (
+        delete from sessions where token_hash in (
+            select token_hash from sessions where user_id = $3 and session_id <> $4
+            order by expires_at > now() desc, opened_at desc, session_id desc offset $5 limit 1000
+        )
+        returning session_id, user_id, client, dialect
+    ), {RECORD_ENDED}
+"""  # noqa: S608  our own word
 
 DELETE_REFRESH_TOKENS = "delete from refresh_tokens where session_id = any ($1::uuid[])"
 
@@ -160,7 +174,7 @@ class SessionStore:
         async with transaction(self._pool) as conn:
             if only is None:
                 await conn.execute(END_TICKETS, user_id)
-            ended = await end_sessions(conn, user_id, only=only, but=but)
+            ended = await end_sessions(conn, user_id, "ended_by_user", only=only, but=but)
             await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
         if ended:
             self._wake()
@@ -196,19 +210,26 @@ async def add_session(conn: Connection, session: NewSession) -> None:
 
 
 async def end_sessions(
-    conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None
+    conn: Connection,
+    user_id: int,
+    cause: RevokedCause,
+    *,
+    only: UUID | None = None,
+    but: UUID | None = None,
+    operator: str = "",
 ) -> list[EndedSession]:
-    """End a user's sessions with their refresh tokens, inside the caller's transaction.
+    """End a user's sessions with their refresh tokens, inside the caller's transaction, each with its audit row.
 
     All of them, or ``only`` one, or all ``but`` one. Returns those that ended; publishing events is up to the caller,
-    which also locks the account first where no session may open meanwhile.
+    which also locks the account first where no session may open meanwhile. ``operator`` is the name of the operator who
+    ends them, if one does.
     """
-    return await _end(conn, END, user_id, only, but)
+    return await _end(conn, END, cause, operator, user_id, only, but)
 
 
 async def _end_oldest(conn: Connection, opened: NewSession) -> None:
     """End the user's oldest sessions beyond ``MAX_SESSIONS``, and publish that."""
-    ended = await _end(conn, END_OLDEST, opened.user_id, opened.session_id, MAX_SESSIONS - 1)
+    ended = await _end(conn, END_OLDEST, "crowded_out", "", opened.user_id, opened.session_id, MAX_SESSIONS - 1)
     if ended:
         await outbox.put(conn, [events.session_revoked(session, "crowded_out") for session in ended])
 

@@ -1,4 +1,4 @@
-"""Verifies tickets. One that does not verify proves nothing about its sender: it is counted, and not audited."""
+"""Verifies tickets. One that does not verify proves nothing: not whose it is, nor for which number."""
 
 from collections.abc import Callable
 from datetime import datetime

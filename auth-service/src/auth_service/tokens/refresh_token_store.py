@@ -9,16 +9,22 @@ from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext
 from auth_service.sessions import events
 from auth_service.sessions.session_store import end_sessions
-from auth_service.tokens.refresh_tokens import TokenRecord
+from auth_service.tokens.refresh_tokens import ACTION, TokenRecord
 from shared import outbox
+from shared.events.envelope import new_id
 from shared.postgres import Connection, Pool, connection, transaction
+from shared.sql import load_sql
 
 # The lock on the session makes its end wait for this token, and this statement wait for its end.
 ADD_FIRST = """
     with session as (
-        select session_id, user_id from sessions where token_hash = $1 and expires_at > now() for key share
+        select session_id, user_id, client, dialect from sessions
+        where token_hash = $1 and expires_at > now() for key share
     ), first_token as (
         insert into refresh_tokens (token_hash, session_id, begins_chain) select $2, session_id, true from session
+    ), new_entry as (
+        insert into audit_log (id, action, user_id, session_id, client, dialect)
+        select $3, 'refresh_token.granted', user_id, session_id, client, dialect from session
     )
     select session_id, user_id from session
 """
@@ -45,27 +51,7 @@ FIND = """
     from refresh_tokens where token_hash = $1
 """
 
-REPLACE = """
-    with replaced_token as (
-        update refresh_tokens set salt = $2, spent_at = clock_timestamp() where token_hash = $1
-        returning session_id, begins_chain, expires_at
-    ), earlier_chains as (
-        delete from refresh_tokens r using replaced_token t
-        where t.begins_chain and r.session_id = t.session_id and r.token_hash <> $1
-            and not (r.begins_chain and r.expires_at > t.expires_at)
-    ), extended_session as (
-        update sessions set expires_at = now() + interval '30 days'
-        where session_id = (select session_id from replaced_token)
-    ), seen_account as (
-        update accounts set last_used_at = now()
-        where user_id in (
-            select user_id from accounts
-            where user_id = $4 and greatest(last_login_at, last_used_at) < now() - interval '1 day'
-            for update skip locked
-        )
-    )
-    insert into refresh_tokens (token_hash, session_id) select $3, session_id from replaced_token
-"""
+REPLACE = load_sql("auth_service.tokens", "replace_token.sql")
 
 
 async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes) -> None:
@@ -93,15 +79,29 @@ class StoredFamily:
 
         The session then expires 30 days from now, and its user counts as seen today.
         """
-        await self._conn.execute(REPLACE, token_hash, salt, successor_hash, self.user_id)
+        arguments = REPLACE.arguments(
+            token_hash=token_hash,
+            salt=salt,
+            successor_hash=successor_hash,
+            user_id=self.user_id,
+            entry_id=new_id(),
+            network=self._context.network,
+        )
+        await self._conn.execute(REPLACE.text, *arguments)
+
+    async def record(self, outcome: str) -> None:
+        """Write an outcome that changed nothing into the audit log."""
+        await audit_store.add_entry(self._conn, self._entry(outcome))
 
     async def end_session(self) -> None:
         """End the session because a token was used again after its successor, and publish that."""
-        ended = await end_sessions(self._conn, self.user_id, only=self.session_id)
-        entry = AuditEntry("refresh_token.reused", None, self._context, self.user_id)
-        await audit_store.add_entry(self._conn, entry)
+        ended = await end_sessions(self._conn, self.user_id, "refresh_reuse", only=self.session_id)
+        await audit_store.add_entry(self._conn, self._entry("reused"))
         await outbox.put(self._conn, [events.session_revoked(session, "refresh_reuse") for session in ended])
         self.has_ended = True
+
+    def _entry(self, outcome: str) -> AuditEntry:
+        return AuditEntry(f"{ACTION}.{outcome}", None, self._context, self.user_id, self.session_id)
 
 
 class RefreshTokenStore:
@@ -117,17 +117,17 @@ class RefreshTokenStore:
     async def add_first(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
         """Add a session's first token. Returns the session and its user; None if the session has ended."""
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(ADD_FIRST, session_token_hash, token_hash)
+            row = await conn.fetchrow(ADD_FIRST, session_token_hash, token_hash, new_id())
         return (row["session_id"], row["user_id"]) if row else None
 
     @asynccontextmanager
-    async def locked_family(self, token_hash: bytes) -> AsyncIterator[StoredFamily | None]:
+    async def locked_family(self, token_hash: bytes, network: str) -> AsyncIterator[StoredFamily | None]:
         """Lock the session that this token belongs to, if it has not ended. Leaving the block commits."""
         async with transaction(self._pool) as conn:
             row = await conn.fetchrow(LOCK_SESSION, token_hash)
             family = None
             if row is not None:
-                context = ClientContext(row["dialect"], row["client"])
+                context = ClientContext(row["dialect"], row["client"], network)
                 family = StoredFamily(conn, row["session_id"], row["user_id"], context)
             yield family
         if family is not None and family.has_ended:

@@ -14,17 +14,22 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
 
+from auth_service.audit import AuditEntry, AuditLog
+from auth_service.client_context import ClientContext
 from auth_service.sessions.model import hash_token
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Granted
 
+ACTION: Final = "refresh_token"
+"""What refresh tokens do, as the audit log names it: granted, used, repeated, reused, refused."""
+NO_CONTEXT = ClientContext(dialect="", client="")
 log = structlog.get_logger()
 
 
@@ -54,6 +59,9 @@ class LockedFamily(Protocol):
         The session then expires 30 days from now, and its user counts as seen today.
         """
 
+    async def record(self, outcome: str) -> None:
+        """Write an outcome that changed nothing into the audit log: ``repeated`` or ``refused``."""
+
     async def end_session(self) -> None:
         """End the session because a token was used again after its successor, and publish that."""
 
@@ -64,9 +72,10 @@ class RefreshTokenRepository(Protocol):
     async def add_first(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
         """Add a session's first token. Returns the session and its user; None if the session has ended."""
 
-    def locked_family(self, token_hash: bytes) -> AbstractAsyncContextManager[LockedFamily | None]:
+    def locked_family(self, token_hash: bytes, network: str) -> AbstractAsyncContextManager[LockedFamily | None]:
         """Lock the tokens of the session that this token belongs to. Leaving the block commits.
 
+        ``network`` is where the token came from, for the audit log.
         None when the token is unknown, or its session has ended or its account is banned.
         """
 
@@ -75,9 +84,14 @@ class RefreshTokens:
     """Grants the first pair of tokens of a session, and refreshes pairs."""
 
     def __init__(
-        self, repository: RefreshTokenRepository, access_tokens: AccessTokens, clock: Callable[[], datetime]
+        self,
+        repository: RefreshTokenRepository,
+        access_tokens: AccessTokens,
+        clock: Callable[[], datetime],
+        audit: AuditLog,
     ) -> None:
         self._repository = repository
+        self._audit = audit
         self._access_tokens = access_tokens
         self._clock = clock
 
@@ -86,6 +100,7 @@ class RefreshTokens:
         token = secrets.token_urlsafe(32)
         session = await self._repository.add_first(hash_token(session_token), hash_token(token))
         if session is None:
+            await self._audit.record_unproven(AuditEntry(f"{ACTION}.refused", None, NO_CONTEXT, detail="grant"))
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         session_id, user_id = session
         return self._pair(user_id, session_id, token)
@@ -94,10 +109,16 @@ class RefreshTokens:
         """Tokens that begin a new chain in a session, once ``refresh_token_store.add_chain`` has stored the first."""
         return self._pair(user_id, session_id, secrets.token_urlsafe(32))
 
-    async def refresh(self, token: str) -> Granted:
-        """The next tokens. Raises ``UNAUTHENTICATED``, also when this very request ends the session."""
-        async with self._repository.locked_family(hash_token(token)) as family:
+    async def refresh(self, token: str, network: str) -> Granted:
+        """The next tokens. Raises ``UNAUTHENTICATED``, also when this very request ends the session.
+
+        ``network`` is where the token came from; it may be empty.
+        """
+        async with self._repository.locked_family(hash_token(token), network) as family:
             usable = await self._usable_token(family, token) if family else None
+        if family is None:
+            context = ClientContext(dialect="", client="", network=network)
+            await self._audit.record_unproven(AuditEntry(f"{ACTION}.refused", None, context))
         if family is None or usable is None:  # raised after the block, so that the end of the session is committed
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         return self._pair(family.user_id, family.session_id, usable)
@@ -106,6 +127,7 @@ class RefreshTokens:
         """A new successor of the usable token, or the usable token that follows a used one."""
         record = await family.find(hash_token(token))
         if record is None:
+            await family.record("refused")
             return None
         if record.salt is not None:
             return await self._token_after(family, _successor(token, record.salt))
@@ -129,7 +151,11 @@ class RefreshTokens:
         while record is not None and record.salt is not None:
             token = _successor(token, record.salt)
             record = await family.find(hash_token(token))
-        return token if record else None
+        if record is None:
+            await family.record("refused")
+            return None
+        await family.record("repeated")
+        return token
 
     def _pair(self, user_id: int, session_id: UUID, refresh_token: str) -> Granted:
         access_token = self._access_tokens.sign(user_id, session_id, now=self._clock())

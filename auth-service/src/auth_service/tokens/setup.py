@@ -22,5 +22,5 @@ def add_tokens(
     store = RefreshTokenStore(resources.pool, resources.wake)
     app[api.ACCESS_TOKENS] = access_tokens
     app[api.TOKEN_RESOLVER] = TokenResolver(sessions, access_tokens, utc_now)
-    app[api.REFRESH_TOKENS] = refresh_tokens = RefreshTokens(store, access_tokens, utc_now)
+    app[api.REFRESH_TOKENS] = refresh_tokens = RefreshTokens(store, access_tokens, utc_now, resources.audit)
     return refresh_tokens

@@ -114,7 +114,8 @@ async def log_in(request: web.Request) -> web.Response:
 async def refresh(request: web.Request) -> web.Response:
     """Get the next pair of tokens. After a lost response, repeat it: the old token works until the next is used."""
     fields = await read_parameters(request, RefreshTokens)
-    return json_response(Tokens.model_validate(await flows(request).tokens.refresh(fields.refresh_token)))
+    tokens = await flows(request).tokens.refresh(DIALECT.caller(request), fields.refresh_token)
+    return json_response(Tokens.model_validate(tokens))
 
 
 @routes.on("GET", "/v2/sessions", returns=SessionList, login="required")

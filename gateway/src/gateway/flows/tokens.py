@@ -85,9 +85,10 @@ class TokenFlows:
         )
         return await self._grant(await self._services.auth.call(RESET_PASSWORD, request))
 
-    async def refresh(self, refresh_token: str) -> Granted:
+    async def refresh(self, caller: Caller, refresh_token: str) -> Granted:
         """Exchange a refresh token for the next pair. Raises ``UNAUTHENTICATED``."""
-        return await self._services.auth.call(REFRESH, Refresh(refresh_token=refresh_token))
+        request = Refresh(refresh_token=refresh_token, address=caller.address, app=caller.app)
+        return await self._services.auth.call(REFRESH, request)
 
     async def public_keys(self) -> IssuerKeys:
         """The keys that verify access tokens, and their issuer."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from shared.internal_api.endpoint import Client, Empty, Endpoint, Number, SourcedRequest, WireModel
+from shared.internal_api.endpoint import Address, AppName, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.principals import Principal
 from shared.internal_api.sms import Purpose
 
@@ -173,9 +173,11 @@ class Grant(WireModel):
 
 
 class Refresh(WireModel):
-    """Get the next access and refresh tokens."""
+    """Get the next access and refresh tokens. Where the request comes from is for the audit log only."""
 
     refresh_token: Token
+    address: Address | None = None
+    app: AppName = ""
 
 
 class Granted(WireModel):

@@ -45,6 +45,7 @@ NOTICES = {
 }
 """What a message says besides the code, where accounts are disclosed only after proof."""
 CORRECT_CODE = "accepted the correct code"
+REPEATED_CODE = "accepted the correct code again"
 
 
 def steps_of(rows: TimelineRows, sent_at: Sequence[datetime]) -> list[Step]:
@@ -126,6 +127,8 @@ def refusal_reason(row: EventRow) -> str:
 def _of_check(row: EventRow) -> Step:
     if row.kind is EventKind.CORRECT:
         text = CORRECT_CODE
+    elif row.kind is EventKind.REPEATED:
+        text = REPEATED_CODE
     elif row.kind is EventKind.INCORRECT:
         text = f"rejected an incorrect code: {tries_left(row.tries_left)}"
     else:

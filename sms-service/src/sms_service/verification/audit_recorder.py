@@ -71,7 +71,13 @@ class AuditRecorder:
             data = events.event_data(number, ref, request.purpose, request.dialect)
             detail = error.reason if isinstance(error, BlockedError) else limiter
             event = VerificationEvent(
-                ref, EventKind.REFUSED, request.purpose, request.dialect, detail=detail, retry_after=wait
+                ref,
+                EventKind.REFUSED,
+                request.purpose,
+                request.dialect,
+                request.source.network,
+                detail=detail,
+                retry_after=wait,
             )
             await self._repository.record_event(event, [events.refused(data, limiter, wait)])
             self._wake()
@@ -91,6 +97,7 @@ class AuditRecorder:
             EventKind.INCORRECT,
             request.purpose,
             request.dialect,
+            request.source.network,
             attempt.verification_id,
             tries_left=left,
         )

@@ -103,6 +103,7 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
             are_known=[attempt.is_known for attempt in attempts],
             network_refs=[success.check.network_ref for success in successes],
             with_secrets=[success.check.with_secret for success in successes],
+            caller_networks=[success.check.network for success in successes],
             max_repeats=MAX_REPEATS,
             repeat_window=REPEAT_WINDOW,
             bucket_seconds=BUCKET_SECONDS,

@@ -176,6 +176,7 @@ class CodeChecker:
             self._networks.ref(request.source),
             self._ref(request.session_phone),
             request.with_secret,
+            request.source.network,
         )
 
     def _ref(self, number: str | None) -> int | None:

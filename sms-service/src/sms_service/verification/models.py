@@ -55,6 +55,7 @@ class CodeCheck:
     network_ref: int | None = None
     session_ref: int | None = None
     with_secret: bool = False
+    network: str = ""
 
 
 @dataclass(frozen=True)

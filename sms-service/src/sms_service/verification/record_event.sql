@@ -2,10 +2,10 @@
 -- and published all the same.
 with stored_events as (
     insert into verification_events (
-        id, phone_ref, verification_id, at, kind, purpose, dialect, detail, retry_after, tries_left
+        id, phone_ref, verification_id, at, kind, purpose, dialect, network, detail, retry_after, tries_left
     )
-    select (:ids::uuid[])[1], :phone_ref, :verification_id, now(), :kind, :purpose, :dialect, :detail, :retry_after,
-        :tries_left
+    select (:ids::uuid[])[1], :phone_ref, :verification_id, now(), :kind, :purpose, :dialect, :network, :detail,
+        :retry_after, :tries_left
     where :kind::text <> 'refused' or (
         select count(*) from (
             select from verification_events

@@ -48,8 +48,8 @@ with unusable as (
         )
         and (:phone_ref::bigint is not null or v.verification_id = :verification_id)
 ), recorded_events as (
-    insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect, detail)
-    select :id, u.phone_ref, u.verification_id, now(), 'unusable', u.purpose, :dialect, u.reason
+    insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect, network, detail)
+    select :id, u.phone_ref, u.verification_id, now(), 'unusable', u.purpose, :dialect, :network, u.reason
     from unusable u
     where :is_recorded::bool and (
         select count(*) from (

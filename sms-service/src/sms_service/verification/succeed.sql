@@ -1,6 +1,6 @@
 -- Record correct codes: mark their verifications as verified and refund their attempts. One mark leaves the number, and
 -- one attempt leaves the verification and the source network. The first correct code of a verification also counts on
--- the prefixes of its number, and its event is stored and published.
+-- the prefixes of its number, and its event is published. The outcome of each is stored.
 -- Returns one row for each code that may be used: no newer verification has replaced it, and it was not used before, or
 -- by who may repeat it (shared/tickets.py). No two checks may share a number or a network.
 --
@@ -12,10 +12,10 @@ with correct_checks as (
         :phone_refs::bigint[], :verification_ids::uuid[], :attempted_at::timestamptz[], :source_networks::text[],
         :resets_at::timestamptz[], :dialects::text[], :ranges::text[], :networks::text[], :countries::text[],
         :event_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[],
-        :are_known::bool[], :network_refs::bigint[], :with_secrets::bool[]
+        :are_known::bool[], :network_refs::bigint[], :with_secrets::bool[], :caller_networks::text[]
     ) as correct (
         phone_ref, verification_id, attempted_at, source_network, resets_at, dialect, range, network, country,
-        event_id, exchange, routing_key, body, is_known, network_ref, with_secret
+        event_id, exchange, routing_key, body, is_known, network_ref, with_secret, caller_network
     )
 ), locked_numbers as (
     select phone_ref from number_activity where phone_ref = any (:phone_refs) order by phone_ref for update
@@ -75,8 +75,11 @@ with correct_checks as (
     group by bucket, range, network, country order by bucket, verified.range
     on conflict (starts_at, range) do update set verified = t.verified + excluded.verified
 ), stored_events as (
-    insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect)
-    select event_id, phone_ref, verification_id, now(), 'correct', purpose, dialect from verified where is_first
+    insert into verification_events (id, phone_ref, verification_id, at, kind, purpose, dialect, network, detail)
+    select event_id, phone_ref, verification_id, now(),
+        case when is_first then 'correct' when is_usable then 'repeated' else 'unusable' end,
+        purpose, dialect, caller_network, case when is_first or is_usable then '' else 'spent' end
+    from verified
 ), outbox_messages as (
     insert into outbox (id, exchange, routing_key, body)
     select event_id, exchange, routing_key, body from verified where is_first

@@ -1,10 +1,13 @@
 # ruff: noqa: INP001  alembic runs it as a script
 """The tables of auth-service.
 
-They need no extension, sequence, trigger or foreign key, so that any PostgreSQL will do, a distributed one too.
+They need no extension, sequence or foreign key, so that any PostgreSQL will do, a distributed one too. Only the audit
+trail has a trigger.
 """
 
 from alembic import op
+
+from shared.audit.schema import audit_chain
 
 revision = "0001"
 down_revision = None
@@ -106,6 +109,8 @@ SPENT_TICKETS = """
     )
 """
 
+# A row is only added. An erasure empties user_id, phone_ref, session_id, network, reason and salt, and leaves in
+# erased_by which row of this table says so. actor and reason are the operator's, where one acted.
 AUDIT_LOG = """
     create table audit_log (
         id uuid primary key,
@@ -113,11 +118,27 @@ AUDIT_LOG = """
         action text not null,
         user_id bigint,
         phone_ref bigint,
-        client text not null,
-        dialect text not null,
-        network text not null default ''
+        session_id uuid,
+        client text not null default '',
+        dialect text not null default '',
+        network text not null default '',
+        detail text not null default '',
+        actor text not null default '',
+        reason text not null default '',
+        salt uuid default gen_random_uuid(),
+        erased_by uuid
     )
 """
+
+AUDIT = audit_chain(
+    "audit_log",
+    parameters="of_user bigint, of_phone bigint",
+    emptied="user_id = null, phone_ref = null, session_id = null, network = '', reason = '', salt = null",
+    condition="user_id = of_user or (user_id is null and phone_ref = of_phone)",
+)
+
+# Jobs that only one process does at a time, and when one last took each.
+JOB_LEASES = "create table job_leases (job text primary key, taken_at timestamptz not null)"
 
 # How far each kind of event was made from the audit log.
 AUDIT_READERS = """
@@ -168,8 +189,8 @@ INDEXES = (
     "create index known_networks_proven_on on known_networks (proven_on)",
     "create index audit_log_at on audit_log (at)",
     "create index audit_log_user_id_at on audit_log (user_id, at)",
-    # Refusals that have a number and no user: erasing the account of the number finds them.
-    "create index audit_log_phone_ref on audit_log (phone_ref) where user_id is null and phone_ref is not null",
+    # The most frequent rows, of refresh tokens, have no number.
+    "create index audit_log_phone_ref on audit_log (phone_ref) where phone_ref is not null",
     "create index login_limits_full_at on login_limits (full_at)",
     "create index user_changes_full_at on user_changes (full_at)",
 )
@@ -182,6 +203,7 @@ TABLES = (
     FREED_NUMBERS,
     SPENT_TICKETS,
     AUDIT_LOG,
+    JOB_LEASES,
     AUDIT_READERS,
     LOGIN_LIMITS,
     USER_CHANGES,
@@ -192,5 +214,5 @@ TABLES = (
 def upgrade() -> None:
     """Create the tables."""
     op.execute("set local lock_timeout = '2s'")
-    for statement in (*TABLES, *INDEXES, ADD_AUDIT_READERS):
+    for statement in (*TABLES, *INDEXES, ADD_AUDIT_READERS, *AUDIT):
         op.execute(statement)

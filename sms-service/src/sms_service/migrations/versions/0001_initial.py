@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from shared.audit.schema import audit_chain
+
 revision = "0001"
 down_revision = None
 
@@ -49,24 +51,36 @@ VERIFICATIONS = """
     )
 """
 
-# What an operator needs to know about a number and no other table shows. Rows are only added. The id is that of the
-# published event, if there is one, and a UUIDv7 in any case.
+# The decisions about codes, and what an operator needs to know about a number and no other table shows. Rows are only
+# added. The id is that of the published event, if there is one, and a UUIDv7 in any case. An erasure empties phone_ref,
+# verification_id, network and salt, and leaves in erased_by which row of this table says so.
 VERIFICATION_EVENTS = """
     create table verification_events (
         id uuid primary key,
-        phone_ref bigint not null,
+        phone_ref bigint,
         verification_id uuid,
         at timestamptz not null,
-        kind text not null check (kind in ('refused', 'incorrect', 'correct', 'unusable')),
+        kind text not null check (kind in ('refused', 'incorrect', 'correct', 'repeated', 'unusable', 'erased')),
         purpose text not null,
         dialect text not null,
+        network text not null default '',
         detail text not null default '',
         retry_after int,
-        tries_left int
+        tries_left int,
+        salt uuid default gen_random_uuid(),
+        erased_by uuid
     )
 """
+EVENTS_BY_TIME = "create index verification_events_at on verification_events (at)"
 EVENTS_BY_NUMBER = "create index verification_events_by_number on verification_events (phone_ref, at)"
 INCORRECT_EVENTS = "create index verification_events_incorrect on verification_events (at) where kind = 'incorrect'"
+
+AUDIT = audit_chain(
+    "verification_events",
+    parameters="of_phone bigint, until timestamptz",
+    emptied="phone_ref = null, verification_id = null, network = '', salt = null",
+    condition="phone_ref = of_phone and at <= until",
+)
 
 # Incorrect codes by source network, in a window that opens with the first of them.
 CHECK_FAILURES = """
@@ -197,7 +211,9 @@ STATEMENTS = (
     VERIFICATIONS,
     VERIFICATION_EVENTS,
     EVENTS_BY_NUMBER,
+    EVENTS_BY_TIME,
     INCORRECT_EVENTS,
+    *AUDIT,
     CHECK_FAILURES,
     MESSAGES,
     UNFINISHED,

@@ -1,0 +1,25 @@
+-- Replace the usable token by its successor, and write that into the audit log.
+-- The first use of a chain ends the chains that began before it. The account is written at most once a day.
+with replaced_token as (
+    update refresh_tokens set salt = :salt, spent_at = clock_timestamp() where token_hash = :token_hash
+    returning session_id, begins_chain, expires_at
+), earlier_chains as (
+    delete from refresh_tokens r using replaced_token t
+    where t.begins_chain and r.session_id = t.session_id and r.token_hash <> :token_hash
+        and not (r.begins_chain and r.expires_at > t.expires_at)
+), extended_session as (
+    update sessions set expires_at = now() + interval '30 days'
+    where session_id = (select session_id from replaced_token)
+    returning user_id, session_id, client, dialect
+), new_entry as (
+    insert into audit_log (id, action, user_id, session_id, client, dialect, network)
+    select :entry_id, 'refresh_token.used', user_id, session_id, client, dialect, :network from extended_session
+), seen_account as (
+    update accounts set last_used_at = now()
+    where user_id in (
+        select user_id from accounts
+        where user_id = :user_id and greatest(last_login_at, last_used_at) < now() - interval '1 day'
+        for update skip locked
+    )
+)
+insert into refresh_tokens (token_hash, session_id) select :successor_hash, session_id from replaced_token

@@ -28,7 +28,6 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Quality", "docs/quality.md"),
     ("Contributing", "CONTRIBUTING.md"),
     ("Security", "SECURITY.md"),
-    ("Attacks", "docs/security/abuse.md"),
     ("Changes", "CHANGELOG.md"),
     ("中文", "README.zh.md"),
     ("中文文档", "docs/zh/**/*.md"),

@@ -29,7 +29,7 @@ def policy(*, as_json: bool) -> int:
 
 
 def collect(environ: Mapping[str, str]) -> list[Line]:
-    """The promises of all services, each with the contracts that it is about.
+    """The promises of all services, each with the contracts that it is about; without those that no contract has.
 
     Raises ``CalledProcessError`` if a service cannot read its settings.
     """
@@ -41,7 +41,8 @@ def collect(environ: Mapping[str, str]) -> list[Line]:
     for module in PROMISING_MODULES:
         arguments = rules if module == "sms_service" else []
         lines += json.loads(_run([module, "policy", "--json", *arguments], environ))
-    return merged([{**line, "dialects": line["dialects"] or _having(dialects, line["call"])} for line in lines])
+    named = [{**line, "dialects": line["dialects"] or _having(dialects, line["call"])} for line in lines]
+    return merged([line for line in named if line["dialects"]])
 
 
 def table(lines: Sequence[Line], environ: Mapping[str, str]) -> str:

@@ -18,7 +18,8 @@ FLOWS = {"log_in": ".log_in_with_password(", "contacts": ".match_contacts("}
 def test_the_calls_of_a_contract_are_those_whose_flows_it_uses(dialect: Dialect) -> None:
     source = inspect.getsource(sys.modules[f"gateway.dialects.{dialect.name}"])
     used = [call for call, flow in FLOWS.items() if flow in source]
-    assert calls_of(dialect) == ["code", *used]
+    assert calls_of(dialect, tells_accounts=True) == ["code", "existence", *used]
+    assert calls_of(dialect, tells_accounts=False) == ["code", *used]
 
 
 def test_only_the_contracts_that_are_on_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,4 +34,4 @@ def test_only_the_contracts_that_are_on_are_listed(capsys: pytest.CaptureFixture
 
 def test_people_read_one_line_for_each_contract(capsys: pytest.CaptureFixture[str]) -> None:
     print_policy(GatewaySettings.from_env({"ENVIRONMENT": "development", "DIALECTS": "tel"}), as_json=False)
-    assert capsys.readouterr().out == "tel: cooldown 60 s, 3 codes a day; code, log_in\n"
+    assert capsys.readouterr().out == "tel: cooldown 60 s, 3 codes a day; code, existence, log_in\n"

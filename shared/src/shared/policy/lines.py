@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 Topic = Literal["guess", "spend", "learn", "keep-out", "reuse"]
 """What an attacker wants: to guess a code or a password, spend our money, learn who is a member, keep a victim out."""
-Call = Literal["code", "log_in", "contacts"]
-"""The call of a contract that a line is about. A request for a code also tells whether the number has an account."""
+Call = Literal["code", "existence", "log_in", "contacts"]
+"""The call of a contract that a line is about; ``existence`` are answers that tell whether a number has an account."""
 DAY_HOURS = 24
 
 

@@ -177,6 +177,7 @@ def look_ups(limits: CallerLimitValues | None) -> Iterator[PolicyLine]:
             at_most=sum(map(_a_day, counted)) if counted else None,
             unit="numbers a day",
             note=_note(*counted) if counted else "CALLER_LIMITS=off",
+            call="existence",
         )
 
 

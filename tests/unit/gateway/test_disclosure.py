@@ -99,7 +99,6 @@ async def outcome(call: Call, disclosure: AccountDisclosure, *, registered: bool
         served_calling_codes=("86",),
         refuse_common_passwords=False,
         account_disclosure=disclosure,
-        refuse_common_passwords=False,
     )
     try:
         await call(flows)

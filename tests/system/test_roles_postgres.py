@@ -11,7 +11,7 @@ from stack.system import Stack
 
 from shared import postgres
 from shared.postgres import Connection, url_of
-from shared.process.session_checks import PrivilegedRoleError
+from shared.process.startup import PrivilegedRoleError
 
 SERVICES = {"auth-service": "auth", "sms-service": "sms", "contacts-service": "contacts"}
 MIGRATIONS = {f"{service}-migrate": database for service, database in SERVICES.items()}

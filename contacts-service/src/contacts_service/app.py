@@ -9,8 +9,8 @@ from aiohttp import web
 from contacts_service import api
 from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
 from contacts_service.directory import Directory
+from contacts_service.reconciliation.retention import purging
 from contacts_service.reconciliation.setup import reconciling
-from contacts_service.retention import purging
 from contacts_service.settings import ContactsSettings
 from contacts_service.setup import build_budget, build_matcher
 from contacts_service.store import Store

@@ -12,8 +12,7 @@ import asyncpg
 import structlog
 
 from shared.errors import ServiceError, unavailable
-from shared.process.session_checks import PoolerError, refuse_pooler, refuse_privileges
-from shared.process.startup import UnreachableError, wait_for_server
+from shared.process.startup import PoolerError, UnreachableError, refuse_pooler, refuse_privileges, wait_for_server
 
 DEADLINE_SECONDS = 2.0
 """The limit of one use of a connection: waiting for it, and every statement on it."""

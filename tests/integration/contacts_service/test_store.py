@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from contacts_service.consumer import DirectoryEntry
-from contacts_service.retention import purge
+from contacts_service.reconciliation.retention import purge
 from contacts_service.store import Store
 from shared.postgres import Pool, migrate, pool, url_of
 

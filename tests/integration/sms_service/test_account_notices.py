@@ -252,7 +252,7 @@ class NoTickets:
 
 
 async def explained(sms: Sms, number: E164) -> str:
-    return render_text(await Explainer(HistoryStore(sms.pool), NoTickets(), PHONES).explain(number, days=1))
+    return render_text(await Explainer(HistoryStore(sms.pool), NoTickets(), PHONES, SEAL).explain(number, days=1))
 
 
 @pytest.mark.parametrize(

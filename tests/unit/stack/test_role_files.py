@@ -1,12 +1,20 @@
 """``fill.sh``, with which the containers and the local stack write the passwords of roles into files."""
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from stack.roles import files
 from stack.roles.catalogue import BY_VARIABLE, FOLDER, Passwords, password_variables
+
+from contacts_service.consumer import QUEUE as DIRECTORY
+from shared.amqp import Queue
+from shared.events.catalogue import EVENTS
+from sms_service.delivery.consumer import SEND_COMMANDS
+from sms_service.erasure.consumer import QUEUE as ERASURE
 
 
 def run(template: Path, target: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -74,3 +82,22 @@ def test_each_role_has_a_password_of_its_own() -> None:
     assert chosen.by_variable["SMS_REDIS_PASSWORD"] == "chosen"
     assert "POSTGRES_PASSWORD" not in chosen.by_variable
     assert chosen.role("gateway") is None
+
+
+@pytest.mark.parametrize(
+    ("user", "queue"),
+    [("contacts_service", DIRECTORY), ("sms_service", ERASURE), ("sms_service", SEND_COMMANDS)],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_consumer_may_bind_to_every_event_that_it_handles_and_to_no_other(user: str, queue: Queue) -> None:
+    definitions = json.loads((FOLDER / "rabbitmq.json").read_text())
+    (pattern,) = (
+        permission["read"]
+        for permission in definitions["topic_permissions"]
+        if (permission["user"], permission["exchange"]) == (user, "events")
+    )
+    readable = {event.key for event in EVENTS if re.search(pattern, event.key)}
+
+    assert set(queue.keys) <= readable
+    if queue.keys:
+        assert readable == set(queue.keys)

@@ -53,20 +53,22 @@ def client_address(request: web.Request, proxies: Networks) -> Address:
 
 
 def _walk(request: web.Request, proxies: Networks) -> tuple[Address, list[str]]:
-    """The client's address, and the hops that it told itself, the nearest last.
-
-    Empty elements of the list do not count (RFC 9110, 5.6.1.2).
-    """
+    """The client's address, and the hops that it told itself, the nearest last."""
     address = _peer(request.remote or "")
-    if FORWARDED not in request.headers:
-        return address, []
-    hops = list(filter(str.strip, ",".join(request.headers.getall(FORWARDED)).split(",")))
+    hops = _hops(request)
     while hops and any(address in network for network in proxies):
         hop = _parse_hop(hops.pop())
         if hop is None:
             break
         address = hop
     return address, hops
+
+
+def _hops(request: web.Request) -> list[str]:
+    """The elements of ``X-Forwarded-For``. Empty ones do not count (RFC 9110, 5.6.1.2)."""
+    if FORWARDED not in request.headers:
+        return []
+    return list(filter(str.strip, ",".join(request.headers.getall(FORWARDED)).split(",")))
 
 
 @lru_cache(maxsize=4096)

@@ -34,15 +34,17 @@ def collect(environ: Mapping[str, str]) -> list[Line]:
     Raises ``CalledProcessError`` if a service cannot read its settings.
     """
     dialects = json.loads(_run(["gateway", "policy", "--json"], environ))
-    rules = [
-        word for each in dialects for word in ("--dialect", f"{each['name']}:{each['cooldown']}:{each['daily_cap']}")
-    ]
-    lines: list[Line] = []
-    for module in PROMISING_MODULES:
-        arguments = rules if module == "sms_service" else []
-        lines += json.loads(_run([module, "policy", "--json", *arguments], environ))
+    lines = [line for module in PROMISING_MODULES for line in _promises(module, dialects, environ)]
     named = [{**line, "dialects": line["dialects"] or _having(dialects, line["call"])} for line in lines]
     return merged([line for line in named if line["dialects"]])
+
+
+def _promises(module: str, dialects: Sequence[Mapping[str, Any]], environ: Mapping[str, str]) -> list[Line]:
+    """The promises of one service. sms-service is told the rules of each contract, as it is with each request."""
+    rules = [f"--dialect={each['name']}:{each['cooldown']}:{each['daily_cap']}" for each in dialects]
+    arguments = rules if module == "sms_service" else []
+    lines: list[Line] = json.loads(_run([module, "policy", "--json", *arguments], environ))
+    return lines
 
 
 def table(lines: Sequence[Line], environ: Mapping[str, str]) -> str:

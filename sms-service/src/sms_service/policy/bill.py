@@ -21,19 +21,15 @@ SAMPLE_CODE = "012345"
 
 def bills(limits: CallerLimitValues | None, config: SmsConfig) -> Iterator[PolicyLine]:
     """What one network and all networks together can make us pay in their worst hour."""
-    prices = message_prices(config)
-    currency = config.plan.currency if config.plan else ""
-    places = (("network", "a /24 of IPv4 or a /56 of IPv6"), ("site", "a /48 of IPv6"))
-    for name, who in places:
+    for name, who in (("network", "a /24 of IPv4 or a /56 of IPv6"), ("site", "a /48 of IPv6")):
         messages = None if limits is None else _in_worst_hour(getattr(limits, f"{name}_sends"))
-        costs = [f"{prefix}: {currency} {format_micros((messages or 0) * price)}" for prefix, price in prices.items()]
         yield PolicyLine(
             topic="spend",
             name=f"spend.{name}",
             who=f"requests for codes from {who}",
             at_most=messages,
             unit="messages in an hour",
-            note=_priced(costs) if limits is not None else "CALLER_LIMITS=off",
+            note="CALLER_LIMITS=off" if messages is None else _priced(messages, config),
         )
     yield from _budgets(config.plan)
 
@@ -102,5 +98,9 @@ def _in_worst_hour(limit: Limit) -> int:
     return limit.allowed + limit.allowed * 3600 // limit.period
 
 
-def _priced(costs: list[str]) -> str:
+def _priced(messages: int, config: SmsConfig) -> str:
+    """What so many messages cost, by the prefixes that have a price."""
+    currency = config.plan.currency if config.plan else ""
+    prices = message_prices(config)
+    costs = [f"{prefix}: {currency} {format_micros(messages * price)}" for prefix, price in prices.items()]
     return f"at most {', '.join(costs)}" if costs else "no prices in the settings file"

@@ -30,13 +30,7 @@ HOSTILE_NETWORKS = 10
 
 def guesses(settings: CallerSettings) -> Iterator[PolicyLine]:
     """How many codes are compared for an attacker in a day."""
-    one_network = f"{FAILURES_FROM_ONE_NETWORK} of these from one network" if settings.limits_callers else ""
-    yield _guesses(
-        "guess.code.strangers",
-        "a code of a number with an account, strangers in any number of networks",
-        FAILURES_PER_WINDOW,
-        one_network,
-    )
+    yield _guesses_of_strangers(settings)
     yield _guesses(
         "guess.code.neighbour",
         "a code of a number with an account, people in a network that is known to it, with the help of strangers",
@@ -46,6 +40,15 @@ def guesses(settings: CallerSettings) -> Iterator[PolicyLine]:
     yield _guesses_without_account()
     if settings.limits_callers:
         yield _guesses_over_numbers(settings)
+
+
+def _guesses_of_strangers(settings: CallerSettings) -> PolicyLine:
+    return _guesses(
+        "guess.code.strangers",
+        "a code of a number with an account, strangers in any number of networks",
+        FAILURES_PER_WINDOW,
+        f"{FAILURES_FROM_ONE_NETWORK} of these from one network" if settings.limits_callers else "",
+    )
 
 
 def _guesses_without_account() -> PolicyLine:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import aio_pika
@@ -100,6 +100,14 @@ async def publish_by_default(channel: AbstractChannel, _: str, name: str) -> Non
 
 
 @pytest.fixture
+def own_broker() -> Iterator[Stack]:
+    """A broker without any of our processes, which would consume what a test waits for."""
+    with Stack.private() as stack:
+        stack.servers.rabbitmq.start()
+        yield stack
+
+
+@pytest.fixture
 async def declared(servers: Stack) -> None:
     """Every queue is declared and every exchange, each by the user of its service."""
     for process, queues in OWN.items():
@@ -173,12 +181,12 @@ async def test_a_service_declares_nothing_else(servers: Stack, process: str) -> 
             await refused(connection, declare_exchange, name, "")
 
 
-@pytest.mark.usefixtures("declared")
-async def test_a_rested_message_returns_by_the_exchange_of_its_queue(servers: Stack) -> None:
-    url = servers.servers.rabbitmq.url_as("contacts-service")
+async def test_a_rested_message_returns_by_the_exchange_of_its_queue(own_broker: Stack) -> None:
+    url = own_broker.servers.rabbitmq.url_as("contacts-service")
     assert url is not None
     async with amqp.connect(url, "test") as bus:
         publisher = await amqp.Publisher.open(bus)
+        await amqp.declare(await bus.channel(), DIRECTORY)
         await publisher.publish(message(DIRECTORY.name, DIRECTORY.retry_queue(1)))
         channel = await bus.channel(publisher_confirms=False)
         queue = await channel.get_queue(DIRECTORY.name, ensure=False)

@@ -25,7 +25,8 @@ from support.login_limits import LIMITS, fill
 from auth_service import audit_store
 from auth_service.audit import AUDIT_LOG, AuditEntry
 from auth_service.audit_store import AuditStore
-from auth_service.lifecycle.bans import OPERATOR_CLIENT, Bans
+from auth_service.client_context import OPERATOR as OPERATOR_CLIENT
+from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
 from shared import postgres
 from shared.audit.chain import Chain

@@ -203,7 +203,7 @@ async def test_the_user_that_every_new_broker_has_does_not_exist(servers: Stack)
 
 
 @pytest.fixture
-def consumer_url(servers: Stack) -> str:
+def consumer_url(servers: Stack) -> Iterator[str]:
     """The address for the user that docs/events.md makes for a consumer, by the commands on that page."""
     page = (ROOT / "docs" / "events.md").read_text()
     section = page.partition("## An AMQP user for your consumer")[2]
@@ -212,7 +212,8 @@ def consumer_url(servers: Stack) -> str:
     server = servers.servers.rabbitmq
     environ = {**server.process.env, "PATH": f"{rabbitmq.script().parent}:{server.process.env['PATH']}"}
     subprocess.run(["sh", "-e", "-c", script[1]], env=environ, input="consumers-password\n", text=True, check=True)
-    return f"amqp://my-service:consumers-password@{server.url.rpartition('@')[2]}"
+    yield f"amqp://my-service:consumers-password@{server.url.rpartition('@')[2]}"
+    subprocess.run(["rabbitmqctl", "--quiet", "delete_user", "my-service"], env=environ, check=True)
 
 
 @pytest.mark.usefixtures("declared")

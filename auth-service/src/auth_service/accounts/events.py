@@ -1,7 +1,7 @@
 """The events about a user: ``auth.user.*`` and ``auth.password.changed``."""
 
 from auth_service.accounts.model import NewAccount, StoredAccount
-from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserRetired, UserUpdated
+from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import OutboxMessage, new_event
 from shared.events.logins import BanImposed, BanLifted
 from shared.events.words import PasswordCause
@@ -32,61 +32,68 @@ def user_registered(account: NewAccount, phone_ref: int) -> OutboxMessage:
 def user_updated(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     """A changed account, as it is after the change."""
     account = stored.account
-    phone = E164(account.phone)
-    country, _ = split(phone)
-    data = UserUpdated(
-        user_id=str(account.user_id),
-        phone_ref=ref_hex(phones.ref(phone)),
-        phone_masked=mask(phone),
-        country=country,
+    return _snapshot(
+        UserUpdated,
+        stored,
+        phones,
+        version=account.version,
         nickname=account.nickname,
         avatar=account.avatar,
         discoverable=account.discoverable,
         disabled=stored.is_banned,
-        dialect=stored.registered_with.dialect,
-        client=stored.registered_with.client,
     )
-    return new_event(data, source=SOURCE, subject=data.user_id, version=account.version)
 
 
 def user_deleted(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     """An erased account, without its nickname and avatar, at a version above every earlier one."""
-    account = stored.account
-    phone = E164(account.phone)
-    country, _ = split(phone)
-    data = UserDeleted(
-        user_id=str(account.user_id),
-        phone_ref=ref_hex(phones.ref(phone)),
-        phone_masked=mask(phone),
-        country=country,
-        nickname="",
-        avatar="",
-        discoverable=False,
-        disabled=True,
-        dialect=stored.registered_with.dialect,
-        client=stored.registered_with.client,
+    version = stored.account.version + 1
+    return _snapshot(
+        UserDeleted, stored, phones, version=version, nickname="", avatar="", discoverable=False, disabled=True
     )
-    return new_event(data, source=SOURCE, subject=data.user_id, version=account.version + 1)
 
 
 def user_retired(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     """An account that has lost its number, as it is from now on. The event still names that number."""
     account = stored.account
-    phone = E164(account.phone)
-    country, _ = split(phone)
-    data = UserRetired(
-        user_id=str(account.user_id),
-        phone_ref=ref_hex(phones.ref(phone)),
-        phone_masked=mask(phone),
-        country=country,
+    return _snapshot(
+        UserRetired,
+        stored,
+        phones,
+        version=account.version + 1,
         nickname=account.nickname,
         avatar=account.avatar,
         discoverable=False,
         disabled=True,
+    )
+
+
+def _snapshot(
+    kind: type[UserSnapshot],
+    stored: StoredAccount,
+    phones: PhoneKeys,
+    *,
+    version: int,
+    nickname: str,
+    avatar: str,
+    discoverable: bool,
+    disabled: bool,
+) -> OutboxMessage:
+    """An event with the number and the origin of an account, and with what the event says of the rest."""
+    phone = E164(stored.account.phone)
+    country, _ = split(phone)
+    data = kind(
+        user_id=str(stored.account.user_id),
+        phone_ref=ref_hex(phones.ref(phone)),
+        phone_masked=mask(phone),
+        country=country,
+        nickname=nickname,
+        avatar=avatar,
+        discoverable=discoverable,
+        disabled=disabled,
         dialect=stored.registered_with.dialect,
         client=stored.registered_with.client,
     )
-    return new_event(data, source=SOURCE, subject=data.user_id, version=account.version + 1)
+    return new_event(data, source=SOURCE, subject=data.user_id, version=version)
 
 
 def password_changed(user_id: int, version: int, cause: PasswordCause, sessions_revoked: int) -> OutboxMessage:

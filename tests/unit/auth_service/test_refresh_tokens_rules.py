@@ -23,7 +23,7 @@ ACCESS_TOKENS = AccessTokens(KeyRing.parse("1:" + "11" * 32), "haoma")
 class Session:
     """A session whose every token has the same record."""
 
-    record: TokenRecord
+    stored: TokenRecord
     session_id: UUID = field(default_factory=uuid4)
     user_id: int = 2**50
 
@@ -35,7 +35,7 @@ class Session:
         yield self
 
     async def find(self, _: bytes) -> TokenRecord:
-        return self.record
+        return self.stored
 
     async def replace(self, *_: bytes) -> None:
         pass
@@ -64,6 +64,15 @@ async def test_an_access_token_names_its_user_after_a_grant_and_after_a_refresh(
     granted = await tokens(session).grant("session token")
     refreshed = await tokens(session).refresh(granted.refresh_token, "")
     assert {subject(each.access_token) for each in (granted, refreshed)} == {str(session.user_id)}
+
+
+async def test_a_new_chain_begins_with_fresh_tokens_of_its_user_and_session() -> None:
+    session = Session(TokenRecord(salt=None, used_long_ago=False))
+    first, second = [tokens(session).new_chain(session.user_id, session.session_id) for _ in range(2)]
+    assert subject(first.access_token) == str(session.user_id)
+    assert ACCESS_TOKENS.session_of(first.access_token, now=NOW) == session.session_id
+    assert len(first.refresh_token) == 43
+    assert first.refresh_token != second.refresh_token
 
 
 async def test_a_refresh_token_is_256_random_bits_in_base64url() -> None:

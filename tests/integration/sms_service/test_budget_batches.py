@@ -22,6 +22,7 @@ from support.spending import (
 )
 
 from shared.batching import Batcher
+from shared.errors import unavailable
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.ledger import LedgerMessage
@@ -215,6 +216,27 @@ async def test_a_refund_locks_the_budget_before_the_traffic(sms: Sms, postgres_u
         await other.close()
         await third.close()
     assert await harness.spent("+86") == 0
+
+
+async def test_a_refund_that_was_rolled_back_is_tried_again(sms: Sms, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+86", "9.00", None))).open()
+    number = fresh_number()
+    (message_id,) = await queue(sms, [number])
+    refund, tries = harness.ledger._refund_all, Counter[str]()
+
+    async def rolled_back_once(refunds: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
+        tries["refund"] += 1
+        if tries["refund"] == 1:
+            raise unavailable() from asyncpg.DeadlockDetectedError("deadlock detected")
+        return await refund(refunds)
+
+    monkeypatch.setattr(harness.ledger, "_refund", Batcher(rolled_back_once))
+    with capture_logs() as logged:
+        await harness.delivery(Recorder(Outcome.REFUSED)).deliver(message_id)
+
+    assert tries["refund"] == 2
+    assert "cost.not_refunded" not in [line["event"] for line in logged]
+    assert await harness.spent("+86") == 0 == await harness.paid([number])
 
 
 async def test_a_message_ends_even_if_its_refund_fails(sms: Sms) -> None:

@@ -8,8 +8,9 @@ import structlog
 from prometheus_client import Counter
 
 from shared.batching import Batcher
+from shared.errors import ServiceError
 from shared.events.envelope import OutboxMessage
-from shared.postgres import Pool, connection
+from shared.postgres import Pool, connection, is_rolled_back
 from shared.sql import load_sql
 from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState, OverBudgetError
 from sms_service.delivery.ledger_store import LedgerStore
@@ -24,6 +25,9 @@ REFUNDED = Counter("haoma_refunded_micros_total", "Cost of attempts that was ref
 CLAIM_WITHIN_BUDGETS = load_sql("sms_service.delivery", "claim_within_budgets.sql")
 FAIL_OVER_WITHIN_BUDGETS = load_sql("sms_service.delivery", "fail_over_within_budgets.sql")
 REFUND_ATTEMPTS = load_sql("sms_service.delivery", "refund_attempts.sql")
+
+REFUND_TRIES = 3
+"""A refund waits at most 1.5 s for rows that another session has locked, each time."""
 
 _FREE = frozenset({Outcome.MISCONFIGURED, Outcome.REFUSED, Outcome.RATE_LIMITED})
 """Outcomes for which a provider rejected the message. A message that may have left stays charged."""
@@ -124,11 +128,23 @@ class BudgetedLedger:
     async def _refund_failed(self, message: LedgerMessage, cost: MessageCost, refund: int) -> None:
         """Refund after the final state is recorded: a worker that dies in between leaves the attempt charged."""
         try:
-            await self._refund((message, refund))
+            await self._refund_patiently(message, refund)
         except Exception as error:  # noqa: BLE001  the message has ended, and its event must not depend on the refund
             log.warning("cost.not_refunded", message_id=str(message.message_id), error=type(error).__name__)
         else:
             REFUNDED.labels(message.sender, calling_code(cost.prefixes.country)).inc(refund)
+
+    async def _refund_patiently(self, message: LedgerMessage, refund: int) -> None:
+        """Refund, and try again after a statement that was rolled back. After any other error it may have counted."""
+        for _ in range(REFUND_TRIES - 1):
+            try:
+                await self._refund((message, refund))
+            except ServiceError as error:
+                if not is_rolled_back(error):
+                    raise
+            else:
+                return
+        await self._refund((message, refund))
 
     async def _refund_all(self, refunds: Sequence[tuple[LedgerMessage, int]]) -> list[None]:
         messages = [message for message, _ in refunds]

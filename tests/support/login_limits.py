@@ -15,10 +15,10 @@ LIMITS = LoginLimits(10, 30, LimitsAround(300, 1_200, 3_000), 20, LimitsAround(6
 ANYWHERE = "2001:db8:ffff:ff00::1"
 
 
-async def fill(auth: Auth, address: str, number: str, failures: int) -> None:
+async def fill(auth: Auth, address: str, number: str, failures: int, app: str = "") -> None:
     """Count this many failed log-ins of a number from an address, in every bucket, without hashing."""
     ref = auth.phones.ref(E164(number))
-    await add(auth, LIMITS.failure_buckets(ref, RequestSource(ip_address(address))), failures)
+    await add(auth, LIMITS.failure_buckets(ref, RequestSource(ip_address(address), app)), failures)
 
 
 async def add(auth: Auth, buckets: tuple[Bucket, ...], times: int) -> None:

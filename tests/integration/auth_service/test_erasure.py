@@ -72,6 +72,21 @@ async def test_a_user_without_a_password_erases_the_account_with_a_code(auth: Au
     assert await auth.has_ended(user.token)
 
 
+async def test_proofs_count_on_the_user_so_that_ever_new_networks_bring_no_more_guesses(auth: Auth) -> None:
+    secret = fresh_secret()
+    user = await auth.register(fresh_number(), secret)
+    user_id = user.account.user_id
+    await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, motto=""))
+    await auth.database.execute(
+        "update user_changes set full_at = now() + interval '1 hour' where user_id = $1", user_id
+    )
+
+    request = auth.erasure(user.account, secret=secret)
+    assert await refusal(auth.call(ERASE, request)) is ErrorCode.CALLER_LIMIT
+
+    assert await auth.session_of(user.token)
+
+
 async def test_wrong_passwords_count_as_failed_log_ins_and_are_audited(auth: Auth) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     user = await auth.register(number, secret)

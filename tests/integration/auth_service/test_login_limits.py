@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 import pytest
 from support.auth import HOME, Auth, fresh_address, fresh_number, fresh_secret, refusal, registration, serving
@@ -20,6 +21,8 @@ from shared.phone import E164
 
 GUESSERS = 10
 """The networks of an attacker."""
+ANOTHER_NETWORK = 1 << 72
+"""The bit of an IPv6 address that makes it one of another /56 in the same /48."""
 
 
 def logging_in(number: E164, secret: str, address: str) -> LogInWithPassword:
@@ -106,6 +109,22 @@ async def test_a_full_network_passes_those_who_logged_in_from_there_before_and_r
     assert refused == [ErrorCode.CALLER_LIMIT] * 4
     assert len(hashed) == 4
     assert (await auth.log_in(number, secret, address)).account.phone == number
+
+
+@pytest.mark.parametrize("app", ["", "shop"])
+async def test_no_owner_is_refused_after_strangers_of_their_app_or_of_their_site_failed(auth: Auth, app: str) -> None:
+    number, secret, home = await owner(auth, fresh_address())
+    other, right, _ = await owner(auth, fresh_address())
+    stranger = fresh_address() if app else str(ip_address(int(ip_address(home)) ^ ANOTHER_NETWORK))
+    for victim in (number, other):
+        await fill(auth, stranger, victim, LIMITS.per_number_in_app if app else LIMITS.per_number_in_site, app)
+
+    def request(phone: E164, password: str) -> LogInWithPassword:
+        return logging_in(phone, password, home).model_copy(update={"app": app})
+
+    assert await refusal(auth.call(LOG_IN_WITH_PASSWORD, request(number, fresh_secret()))) is ErrorCode.CALLER_LIMIT
+    assert await refusal(auth.call(LOG_IN_WITH_PASSWORD, request(other, right))) is ErrorCode.CALLER_LIMIT
+    assert (await auth.call(LOG_IN_WITH_PASSWORD, request(number, secret))).account.phone == number
 
 
 async def test_a_network_is_forgotten_after_ninety_days(auth: Auth) -> None:

@@ -301,6 +301,15 @@ async def test_an_app_that_tells_no_address_has_its_own_limit_and_no_other(calle
     assert [await allowed(callers.charge_lookup(source)) for _ in range(51)] == [True] * 50 + [False]
 
 
+async def test_callers_who_are_known_to_the_number_do_not_count_on_their_app(
+    callers: CallerRateLimits, app: str, network: str
+) -> None:
+    await sends(callers, RequestSource(None, app), 40)
+
+    assert not await allowed(callers.charge_send(RequestSource(at(network), app), 7))
+    assert await allowed(callers.charge_send(RequestSource(at(network), app), None))
+
+
 async def test_a_user_of_an_app_cannot_use_up_what_belongs_to_all_its_users(
     callers: CallerRateLimits, app: str, network: str
 ) -> None:

@@ -158,7 +158,7 @@ async def test_a_cooldown_of_another_purpose_has_a_timeline_of_its_own(sms: Sms)
 )
 async def test_a_refusal_by_spending_has_its_reason_and_its_end(sms: Sms, reason: str, kind: DiagnosisKind) -> None:
     class Blocking(NoSpendingLimits):
-        def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  every number is refused
+        def refuse_blocked(self, number: E164, *, is_known: bool) -> None:  # noqa: ARG002  every number is refused
             raise BlockedError(900, reason)
 
     number = fresh_number()

@@ -28,6 +28,7 @@ from support.spending import (
 
 from shared.batching import MAX_BATCH
 from shared.errors import ErrorCode
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
 from sms_service.senders.port import Outcome
 from sms_service.spending.monitor import PrefixMonitor
@@ -167,6 +168,27 @@ async def test_a_request_for_a_blocked_prefix_is_refused_with_retry_after_and_wr
     assert len(refusals) == 3
     assert REGISTRY.get_sample_value("haoma_codes_refused_total", {"limiter": "spending"}) == counted + 3
     await send(harness, random_number(random_range("+86139")), verify=True)
+
+
+@pytest.mark.parametrize("minutes", [0, 10], ids=["throttled", "blocked"])
+async def test_strangers_cannot_have_an_owner_refused_by_pumping_the_prefix_of_their_number(
+    sms: Sms, minutes: int
+) -> None:
+    harness, number_range = await SpendingHarness(sms, make_plan(range=LOW_THRESHOLDS)).open(), random_range()
+    codes, sender, owner = harness.codes(), make_sender(), E164(f"{number_range}7001")
+    waiting = await codes.issue(asking(owner, Purpose.SIGN_IN, registered=True, session_phone=owner))
+    await pump(harness, number_range, 16)
+    await harness.age(minutes=minutes)
+    await harness.review()
+    codes_of_strangers = [await outcome(harness, E164(f"{number_range}{last}")) for last in range(7002, 7008)]
+    assert codes_of_strangers[-1] is ErrorCode.SENDING_PAUSED
+
+    await harness.delivery(sender).deliver((await sms.sends(owner))[-1]["message_id"])
+    await sms.age(owner, seconds=61)
+    await codes.issue(asking(owner, Purpose.SIGN_IN, registered=True, session_phone=owner))
+    await harness.delivery(sender).deliver((await sms.sends(owner))[-1]["message_id"])
+
+    assert [(message.to, message.code) for message in sender.messages] == [(owner, waiting.code)] * 2
 
 
 async def rows(sms: Sms) -> tuple[int, ...]:

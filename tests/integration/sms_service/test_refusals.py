@@ -32,7 +32,7 @@ class Refusing(NoCallerLimits):
 class Blocked(NoSpendingLimits):
     """A spending limit that refuses all numbers."""
 
-    def refuse_blocked(self, number: E164) -> None:  # noqa: ARG002  the port names it
+    def refuse_blocked(self, number: E164, *, is_known: bool) -> None:  # noqa: ARG002  the port names it
         raise BlockedError(600)
 
 

@@ -5,10 +5,12 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_address
 
 import pytest
 from support.patience import until_accepted
 from support.sms import (
+    NETWORKS,
     PHONES,
     CodeCalls,
     OnlySourceNetworks,
@@ -22,7 +24,8 @@ from support.sms import (
 )
 
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.sms import Purpose
+from shared.internal_api.sms import CheckCode, Purpose
+from shared.networks import RequestSource
 from sms_service.callers.failure_budget import FailureBudget
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
@@ -229,6 +232,31 @@ async def test_the_user_of_an_app_counts_on_their_own_network_too(sms: Sms, code
     assert await app_failures(sms, app) == 2
     assert await codes.check(entering(number, issued.code, address=owner, app=app))
     assert await app_failures(sms, app) == 2
+
+
+@pytest.mark.parametrize("shows", ["network", "session"])
+async def test_strangers_of_an_app_cannot_shut_out_who_is_known_to_the_number_nor_do_these_count_on_it(
+    sms: Sms, app: str, shows: str
+) -> None:
+    codes, owned, other = sms.codes(OnlySourceNetworks(), app_failures=3), fresh_number(), fresh_number()
+    home = somewhere()
+    known = [NETWORKS.ref(RequestSource(ip_address(home)))] if shows == "network" else []
+    session = {} if known else {"session_phone": owned}
+    reset = await codes.issue(asking(owned, Purpose.RESET_PASSWORD, registered=True, known_networks=known))
+    sign_up = await codes.issue(asking(other))
+
+    def as_owner(code: str) -> CheckCode:
+        return entering(owned, code, Purpose.RESET_PASSWORD, address=home, app=app, **session)
+
+    await refusal(codes.check(as_owner(wrong(reset.code))))
+    assert await app_failures(sms, app) == 0
+    for _ in range(3):
+        await refusal(codes.check(entering(other, wrong(sign_up.code), address=somewhere(), app=app)))
+
+    assert await refusal(codes.check(entering(other, sign_up.code, address=somewhere(), app=app)))
+    await refusal(codes.check(as_owner(wrong(reset.code))))
+    assert await codes.check(as_owner(reset.code))
+    assert await app_failures(sms, app) == 3
 
 
 async def test_only_an_incorrect_code_stays_counted_on_an_app(sms: Sms, codes: CodeCalls, app: str) -> None:

@@ -1,7 +1,7 @@
 """Redemption of tickets: when a repeat succeeds without hashing, and when it is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +17,8 @@ from auth_service.lifecycle.redemption import ConflictError, TicketRedemption, T
 from auth_service.passwords.hasher import Cost, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
+from auth_service.passwords.model import CountedFailure, StartedCheck
+from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.verifier import TicketVerifier
@@ -46,6 +48,8 @@ class World:
     freed_at: datetime | None = None
     repeats_only: bool = False
     repeats_left: int = 0
+    retry_after: int = 0
+    refunded: list[CountedFailure] = field(default_factory=list)
     opened: list[NewSession] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
 
@@ -56,6 +60,7 @@ class World:
             opener=SessionOpener(self),
             audit=self,
             passwords=self.passwords,
+            password_check=RateLimitedCheck(self, self.passwords, None),
             tickets=TicketVerifier(TicketCodec(KEYS), utc_now),
             phones=PhoneKeys(bytes(32)),
             contexts=ClientContexts(NetworkKey(bytes(32))),
@@ -69,6 +74,12 @@ class World:
     async def ticket_state(self, *_: Any) -> TicketState:
         spent_by, spent_at = (self.account.user_id, self.spent_at) if self.spent else (None, None)
         return TicketState(spent_by, self.account, spent_at=spent_at, freed_at=self.freed_at)
+
+    async def start(self, *_: Any) -> StartedCheck:
+        return StartedCheck(self.account, self.retry_after, counted=[CountedFailure("number", timedelta(seconds=90))])
+
+    async def refund(self, counted: Sequence[CountedFailure]) -> None:
+        self.refunded.extend(counted)
 
     async def count_repeat(self, *_: Any) -> bool:
         self.repeats_left -= 1
@@ -165,6 +176,23 @@ async def test_a_repeat_succeeds_with_the_same_secret_only(world: World) -> None
     assert await refused(world, world.request(NEW, phone="+8613800138001")) is ErrorCode.CODE_REFUSED
     assert len(world.opened) == 1
     assert world.actions == ["register.refused"] * 3
+
+
+async def test_only_a_repeat_with_the_right_secret_is_refunded_as_a_log_in(world: World) -> None:
+    await refused(world, world.request(OLD))
+    assert world.refunded == []
+
+    await world.redemption.redeem(world.request(NEW), Purpose.SIGN_UP, unexpected)
+    assert [failure.bucket for failure in world.refunded] == ["number"]
+
+
+async def test_a_repeat_beyond_the_limits_on_log_ins_is_refused_without_a_hash(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.retry_after = 90
+    monkeypatch.setattr(world.passwords, "verify", None)
+
+    assert await refused(world, world.request(NEW)) is ErrorCode.CODE_REFUSED
 
 
 async def test_a_redemption_that_keeps_losing_races_is_refused_as_busy(world: World) -> None:

@@ -152,6 +152,33 @@ async def test_a_queued_message_to_a_blocked_prefix_is_not_sent(repository: Fake
     await gate.admit_queued(NEIGHBOUR, timedelta())
 
 
+@pytest.mark.parametrize("stage", [Stage.THROTTLED, Stage.BLOCKED])
+async def test_callers_who_are_known_to_the_number_pass_a_prefix_that_strangers_can_have_blocked(
+    repository: FakeRepository, clock: Clock, stage: Stage
+) -> None:
+    gate = SpendingGate(repository, make_plan(), clock)
+    repository.stages = [PrefixState("range:+861380013", stage, 0, 600)]
+    await gate.refresh()
+
+    gate.refuse_blocked(NUMBER, is_known=True)
+    await gate.admit_queued(NUMBER, timedelta(minutes=1), is_known=True)
+
+    assert repository.admissions == 0
+
+
+async def test_callers_who_are_known_to_the_number_wait_for_an_exhausted_budget(
+    repository: FakeRepository, clock: Clock
+) -> None:
+    gate = SpendingGate(repository, make_plan(), clock)
+    repository.stages = [PrefixState("hour:+86", Stage.BLOCKED, 0, 60)]
+    await gate.refresh()
+
+    with pytest.raises(BlockedError):
+        gate.refuse_blocked(NUMBER, is_known=True)
+    with pytest.raises(BlockedError):
+        await gate.admit_queued(NUMBER, timedelta(), is_known=True)
+
+
 async def test_in_observe_mode_no_prefix_is_throttled_or_blocked_but_budgets_apply(
     repository: FakeRepository, clock: Clock
 ) -> None:

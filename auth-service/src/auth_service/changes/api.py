@@ -5,13 +5,13 @@ from typing import TypeVar
 from aiohttp import web
 
 from auth_service.changes.limit_store import ChangeLimit
-from shared.internal_api.auth import ChangePassword, ChangePhone, ChangeProfile, EndOthers, EndSession
+from shared.internal_api.auth import ChangePassword, ChangePhone, ChangeProfile, EndOthers, EndSession, Erase
 from shared.internal_api.endpoint import Endpoint, WireModel
 from shared.internal_api.server import read
 
 CHANGE_LIMIT: web.AppKey[ChangeLimit] = web.AppKey("change_limit", ChangeLimit)
 
-ChangeT = TypeVar("ChangeT", ChangeProfile, ChangePassword, ChangePhone, EndSession, EndOthers)
+ChangeT = TypeVar("ChangeT", ChangeProfile, ChangePassword, ChangePhone, EndSession, EndOthers, Erase)
 ResponseT = TypeVar("ResponseT", bound=WireModel)
 
 

@@ -74,6 +74,6 @@ async def change_password(request: web.Request) -> web.Response:
 
 @routes.post(ERASE.path)
 async def erase(request: web.Request) -> web.Response:
-    call = await read(request, ERASE)
+    call = await read_change(request, ERASE)
     await request.app[ERASURE].erase(call)
     return reply(Empty())

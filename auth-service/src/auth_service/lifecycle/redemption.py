@@ -1,7 +1,8 @@
 """Redeems a ticket for registration or password reset: once, and a repeat of the same request succeeds again.
 
-A request with a secret may be repeated for as long as its ticket lives. One without tells nothing about who repeats
-it: it succeeds again only in the same network, for a minute and a few times.
+A request with a secret may be repeated for as long as its ticket lives; a wrong secret counts as a failed log-in, or a
+used code would be a way to guess the password. A request without a secret tells nothing about who repeats it: it
+succeeds again only in the same network, for a minute and a few times.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_slots import HashingSlot
+from auth_service.passwords.rate_limited_check import RateLimitedCheck
 from auth_service.retirement.model import ConflictError
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.redemption_lock import RedemptionLocks
@@ -92,6 +94,7 @@ class TicketRedemption:
         opener: SessionOpener,
         audit: AuditLog,
         passwords: PasswordHasher,
+        password_check: RateLimitedCheck,
         tickets: TicketVerifier,
         phones: PhoneKeys,
         contexts: ClientContexts,
@@ -100,6 +103,7 @@ class TicketRedemption:
         self._opener = opener
         self._audit = audit
         self._passwords = passwords
+        self._password_check = password_check
         self._tickets = tickets
         self._phones = phones
         self._contexts = contexts
@@ -174,15 +178,26 @@ class TicketRedemption:
         return await self._repository.ticket_state(ticket.verification_id, ticket.number, name)
 
     async def _check_same_secret(self, ticket: Ticket, state: TicketState, request: Request) -> None:
-        account = state.account
-        password_hash = account.password_hash if account else None
         if request.secret is None:
-            same = account is not None and password_hash is None
+            same = state.account is not None and state.account.password_hash is None
         else:
-            async with self.hashing_slot(request, ticket) as slot:
-                same = (await self._passwords.verify(slot, password_hash, request.secret)).matches
+            same = await self._is_password(ticket, request, request.secret)
         if not same:
             raise ServiceError(ErrorCode.CODE_REFUSED)
+
+    async def _is_password(self, ticket: Ticket, request: Request, secret: str) -> bool:
+        """Whether the secret is the password of the number, within the limits on log-ins."""
+        network = self.context_of(request).known_network
+        phone_ref = self._phones.ref(ticket.number)
+        async with self._password_check.start(ticket.number, phone_ref, request.source, network) as check:
+            try:
+                await self._password_check.verify(check, secret)
+            except ServiceError as refusal:
+                if refusal.code in {ErrorCode.CREDENTIALS_REFUSED, ErrorCode.CALLER_LIMIT}:
+                    return False
+                raise
+            await self._password_check.refund(check)
+        return True
 
     async def _repeat(self, ticket: Ticket, request: Request, state: TicketState) -> LoggedIn:
         """Repeat the success of the same request, with a session of its own."""

@@ -73,6 +73,7 @@ def _new_redemption(
         opener=SessionOpener(sessions),
         audit=resources.audit,
         passwords=resources.passwords,
+        password_check=resources.password_check,
         tickets=resources.tickets,
         phones=resources.phones,
         contexts=resources.contexts,

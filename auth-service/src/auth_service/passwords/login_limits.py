@@ -1,10 +1,10 @@
 """The limits on log-ins with a password: which buckets count an attempt and a success, and what a full one refuses.
 
-Failures of one number from one network, or by way of one app, are counted narrowly: when that bucket is full, no
-password is compared. Failures of many callers are counted in wide buckets: of a network, of an app, and of a number
-over all networks. A stranger can fill those, so they refuse no correct password from a network that is known to the
-number. Wide buckets are judged after the comparison, and count known callers too: neither the answer nor the time of a
-refusal depends on whether a number has an account.
+Failures of one number from one network are counted narrowly: when that bucket is full, no password is compared. An app
+whose server tells no addresses is such a network. Failures of many callers are counted in wide buckets: of a network,
+of an app, and of a number in an IPv6 site, by way of an app and over all networks. A stranger can fill those, so they
+refuse no correct password from a network that is known to the number. Wide buckets are judged after the comparison, and
+count known callers too: neither the answer nor the time of a refusal depends on whether a number has an account.
 
 The counters are rows in PostgreSQL: log-in works with Redis stopped, and no limit may rise then.
 """
@@ -71,11 +71,13 @@ class LoginLimits:
     def failure_buckets(self, phone_ref: int, source: RequestSource) -> tuple[Bucket, ...]:
         """The counters of one attempt, in the order in which every statement locks them."""
         number = f"number {ref_hex(phone_ref)}"
-        narrow = [Bucket(f"{number} {name}", allowed, WINDOW) for name, allowed in self._of_number(source)]
-        wide = [Bucket(name, allowed, WINDOW, is_wide=True) for name, allowed in self._around(source, self.failures)]
+        place = source.app_name if source.address is None else networks.network_of(source.address)
+        wide = [*self._around(source, self.failures), *self._of_number(number, source)]
+        buckets = [Bucket(name, allowed, WINDOW, is_wide=True) for name, allowed in wide]
+        buckets.append(Bucket(f"{number} {place}", self.failures_per_number, WINDOW))
         if source.user_id is None and source.address is not None:
-            wide.append(Bucket(number, self.failures_per_number_day, DAY, is_wide=True))
-        return _in_locking_order(narrow + wide)
+            buckets.append(Bucket(number, self.failures_per_number_day, DAY, is_wide=True))
+        return _in_locking_order(buckets)
 
     def success_buckets(self, phone_ref: int, source: RequestSource, *, is_known: bool) -> tuple[Bucket, ...]:
         """The counters of one correct password, in the order in which every statement locks them.
@@ -88,14 +90,14 @@ class LoginLimits:
             buckets += [Bucket(f"log-ins {name}", allowed, HOUR) for name, allowed in around]
         return _in_locking_order(buckets)
 
-    def _of_number(self, source: RequestSource) -> Iterator[tuple[str, int]]:
-        if source.address is not None:
-            around = CallerNetworks.of(source.address)
-            yield around.network, self.failures_per_number
-            if around.site != around.network:
-                yield around.site, self.per_number_in_site
+    def _of_number(self, number: str, source: RequestSource) -> Iterator[tuple[str, int]]:
+        if source.address is None or source.user_id is not None:
+            return
+        around = CallerNetworks.of(source.address)
+        if around.site != around.network:
+            yield f"{number} {around.site}", self.per_number_in_site
         if source.app:
-            yield source.app_name, self.failures_per_number if source.address is None else self.per_number_in_app
+            yield f"{number} {source.app_name}", self.per_number_in_app
 
     def _around(self, source: RequestSource, limits: LimitsAround) -> Iterator[tuple[str, int]]:
         if source.app:

@@ -34,7 +34,8 @@ class CallerRateLimits:
     async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:
         """Charge one send to this number from one place, and to all that the source counts on; or nothing.
 
-        A caller in the allow-list is charged for the number only, and a caller who is known to the number not for it.
+        A caller in the allow-list is charged for the number only. A caller who is known to the number, which is None
+        then, is charged neither for it nor to the app: strangers can use up both.
         """
         allowed, place = self._limits, source.place
         limits = {}
@@ -46,11 +47,12 @@ class CallerRateLimits:
             limits |= self._address_sends(CallerNetworks.of(source.address))
         if limits:
             await self._charge(limits)
+        if phone_ref is None:
+            return
         try:
             await self._charge_app(source, allowed.app_sends)
         except ServiceError:
-            if phone_ref is not None:
-                await self.refund_send(source, phone_ref)
+            await self.refund_send(source, phone_ref)
             raise
 
     async def refund_send(self, source: RequestSource, phone_ref: int) -> None:

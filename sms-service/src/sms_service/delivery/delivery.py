@@ -51,9 +51,12 @@ log = structlog.get_logger()
 
 
 class QueuedSpendingGuard(Protocol):
-    """Raises ``BlockedError`` for a message of this age whose number was blocked after the message was requested."""
+    """Raises ``BlockedError`` for a message of this age whose number was blocked after the message was requested.
 
-    async def admit_queued(self, number: E164, age: timedelta) -> None: ...
+    ``is_known`` says that a caller asked for it who is known to the number.
+    """
+
+    async def admit_queued(self, number: E164, age: timedelta, *, is_known: bool) -> None: ...
 
 
 class UndeliverableError(Exception):
@@ -138,7 +141,7 @@ class Delivery:
     async def _claim(self, message: LedgerMessage, outgoing: OutgoingMessage) -> LedgerMessage | None:
         """Begin the first attempt; None if another worker has the message. Raises ``UndeliverableError``."""
         try:
-            await self._spending_guard.admit_queued(outgoing.to, message.age)
+            await self._spending_guard.admit_queued(outgoing.to, message.age, is_known=message.for_known)
         except BlockedError as blocked:
             raise UndeliverableError(blocked.reason) from None
         return await self._begin_attempt(message, outgoing, self._ledger.claim)

@@ -32,8 +32,9 @@ class MessageState(StrEnum):
 class LedgerMessage:
     """A message as it was read from the ledger. ``age`` and ``remaining`` are by the database's clock.
 
-    ``previous_attempts`` are those of the last 24 hours for its number. ``segments`` is 0 until the text is composed.
-    ``cost`` is the cost of the current attempt and ``previous_cost`` that of the one before, if prices are known.
+    ``for_known`` says that a caller asked for it who is known to its number. ``previous_attempts`` are those of the
+    last 24 hours for that number. ``segments`` is 0 until the text is composed. ``cost`` is the cost of the current
+    attempt and ``previous_cost`` that of the one before, if prices are known.
     """
 
     message_id: UUID
@@ -51,6 +52,7 @@ class LedgerMessage:
     client: str
     phone_sealed: bytes = field(repr=False)
     notice: AccountNotice = AccountNotice.NONE
+    for_known: bool = False
     previous_attempts: tuple[PreviousAttempt, ...] = ()
     segments: int = 0
     cost: MessageCost | None = None

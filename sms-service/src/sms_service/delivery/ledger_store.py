@@ -18,7 +18,7 @@ from sms_service.delivery.routing import PreviousAttempt
 _MESSAGE = """
     m.message_id, m.verification_id, m.phone_ref, m.purpose, m.state, m.sender, m.version,
     now() - m.created_at as age, m.expires_at - now() as remaining, m.code_key_id, m.phone_sealed, m.language,
-    m.dialect, m.client, m.notice
+    m.dialect, m.client, m.notice, m.for_known
 """
 
 # A receipt with the status "failed" makes its attempt a failure for the next message with the same code. The age of an

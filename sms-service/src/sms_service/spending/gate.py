@@ -94,11 +94,14 @@ class SpendingGate:
             prefix = state.scope.partition(":")[2]
             self._exhausted[prefix] = max(period, self._exhausted.get(prefix, period), key=lambda each: each.ends)
 
-    def refuse_blocked(self, number: E164) -> None:
-        """Raise ``BlockedError`` if a prefix of the number is blocked or a budget of it is exhausted."""
+    def refuse_blocked(self, number: E164, *, is_known: bool = False) -> None:
+        """Raise ``BlockedError`` if a prefix of the number is blocked or a budget of it is exhausted.
+
+        A caller who ``is_known`` to the number is refused for a budget only: strangers can have a prefix blocked.
+        """
         if self._blocked or self._exhausted:
             now = self._clock()
-            until, reason = max(self._refusals(number), default=(now, ""))
+            until, reason = max(self._refusals(number, is_known=is_known), default=(now, ""))
             if until > now:
                 raise BlockedError(math.ceil(until - now), reason)
 
@@ -115,12 +118,15 @@ class SpendingGate:
             await self._repository.give_back(scope)
             self._full_until.pop(scope, None)
 
-    async def admit_queued(self, number: E164, age: timedelta) -> None:
+    async def admit_queued(self, number: E164, age: timedelta, *, is_known: bool = False) -> None:
         """Raise ``BlockedError`` if a message that was requested ``age`` ago may not be sent now.
 
-        A request that came after its prefix was throttled has taken its slot already, and takes no second one.
+        A request that came after its prefix was throttled has taken its slot already, and takes no second one. One of a
+        caller who ``is_known`` to the number takes none.
         """
-        self.refuse_blocked(number)
+        self.refuse_blocked(number, is_known=is_known)
+        if is_known:
+            return
         requested = self._clock() - age.total_seconds()
         throttled = self._throttled_scopes(number)
         await self._admit([scope for scope, period in throttled if period.began + LATE_SECONDS > requested])
@@ -137,12 +143,12 @@ class SpendingGate:
                 raise BlockedError(math.ceil(wait))
         return scopes
 
-    def _refusals(self, number: E164) -> list[tuple[float, str]]:
+    def _refusals(self, number: E164, *, is_known: bool) -> list[tuple[float, str]]:
         """Until when a number is refused, and why: one pair for each reason."""
         refusals = [
             (period.ends, BUDGET_EXHAUSTED) for prefix, period in self._exhausted.items() if number.startswith(prefix)
         ]
-        if self._blocked:
+        if self._blocked and not is_known:
             scopes = [scope for scope in _scopes(number) if scope in self._blocked]
             refusals += [(self._blocked[scope].ends, PREFIX_BLOCKED) for scope in scopes]
         return refusals
@@ -159,7 +165,7 @@ class NoSpendingLimits:
         """None: verified codes are not counted."""
         return None
 
-    def refuse_blocked(self, number: E164) -> None:
+    def refuse_blocked(self, number: E164, *, is_known: bool = False) -> None:
         """Refuse nothing."""
 
     async def admit(self, number: E164) -> Sequence[str]:  # noqa: ARG002  as above
@@ -169,7 +175,7 @@ class NoSpendingLimits:
     async def give_back(self, slots: Sequence[str]) -> None:
         """Do nothing: no slots were taken."""
 
-    async def admit_queued(self, number: E164, age: timedelta) -> None:
+    async def admit_queued(self, number: E164, age: timedelta, *, is_known: bool = False) -> None:
         """Refuse nothing."""
 
 

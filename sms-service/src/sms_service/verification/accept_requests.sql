@@ -53,14 +53,14 @@ with requests as (
 ), queued_messages as (
     insert into messages (
         message_id, verification_id, phone_ref, phone_sealed, purpose, code_key_id, dialect, state, created_at,
-        expires_at, language, sender, failure, finished_at, client, notice
+        expires_at, language, sender, failure, finished_at, client, notice, for_known
     )
     select message_id, verification_id, phone_ref, case when not (to_test_number or is_withheld) then phone_sealed end,
         purpose, code_key_id, dialect,
         case when to_test_number then 'sent' when is_withheld then 'failed' else 'queued' end, requested_at,
         expires_at, language, case when to_test_number then :test_sender else '' end,
         case when is_withheld then :withheld else '' end,
-        case when to_test_number or is_withheld then requested_at end, client, notice
+        case when to_test_number or is_withheld then requested_at end, client, notice, send_network = :known
     from requests join changed_numbers using (phone_ref)
 ), outbox_messages as (
     insert into outbox (id, exchange, routing_key, body)

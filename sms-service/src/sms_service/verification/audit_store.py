@@ -61,6 +61,7 @@ async def record_unusable(
             source_network=check.source_network,
             network_ref=check.network_ref,
             session_ref=check.session_ref,
+            known_only=check.known_only,
             dialect=dialect,
             network=check.network,
             is_recorded=is_recorded,

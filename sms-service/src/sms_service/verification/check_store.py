@@ -54,6 +54,7 @@ async def count_attempts(
             network_refs=[check.network_ref for check in checks],
             session_refs=[check.session_ref for check in checks],
             with_secrets=[check.with_secret for check in checks],
+            are_known_only=[check.known_only for check in checks],
             lone_verification_id=checks[0].verification_id if checks[0].phone_ref is None else None,
             tries_per_code=TRIES_PER_CODE,
             ticket_lifetime=LIFETIME,

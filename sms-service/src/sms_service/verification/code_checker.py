@@ -64,7 +64,10 @@ class CodeRefusedError(ServiceError):
 
 
 class IncorrectCodeError(CodeRefusedError):
-    """A code was compared and is incorrect. A check by number gets the same refusal for every other reason."""
+    """A code was compared and is incorrect, and counts as a stranger's.
+
+    A check by number gets the same refusal for every other reason.
+    """
 
 
 class CodeChecker:
@@ -114,10 +117,13 @@ class CodeChecker:
         return await (self._check(request, check) if app is None else self._check_for_app(request, check, app))
 
     async def _check_for_app(self, request: CheckCode, check: CodeCheck, app: str) -> CodeChecked:
-        """Count an incorrect code of the app before the check, and refund it unless the code is incorrect."""
+        """Count an incorrect code of the app before the check, and refund it unless a stranger's code is incorrect.
+
+        When strangers have had too many by way of the app, callers who are known to the number pass all the same.
+        """
         counted = await self._repository.count_app_failure(app)
         if counted is None:
-            await self._refuse_unusable(request, check, is_limited=True)
+            return await self._check(request, replace(check, known_only=True))
         is_incorrect = False
         try:
             return await self._check(request, check, counted)
@@ -132,7 +138,7 @@ class CodeChecker:
         attempt = await self._repository.count_attempt(check)
         if attempt is None:
             await self._refuse_unusable(request, check)
-        if of_app is not None:
+        if of_app is not None and not attempt.is_known:
             attempt = replace(attempt, failures_left=min(attempt.failures_left, of_app.failures_left))
         number = self._number_of(request, attempt)
         if number is None:
@@ -148,9 +154,8 @@ class CodeChecker:
         )
         if not self._matches(request, attempt, number, test):
             await self._audit.record_incorrect(request, attempt, data)
-            self._refuse(
-                "incorrect", request, attempt.tries_left, is_limited=attempt.is_limited, error=IncorrectCodeError
-            )
+            error = CodeRefusedError if attempt.is_known else IncorrectCodeError
+            self._refuse("incorrect", request, attempt.tries_left, is_limited=attempt.is_limited, error=error)
         prefixes = self._prefix_counting.prefixes(number) if test is None else None
         event = events.succeeded(data, attempt.version)
         success = SuccessfulCheck(check, attempt, event, request.dialect, prefixes)
@@ -219,10 +224,10 @@ class CodeChecker:
             )
         return verified
 
-    async def _refuse_unusable(self, request: CheckCode, check: CodeCheck, *, is_limited: bool = False) -> NoReturn:
+    async def _refuse_unusable(self, request: CheckCode, check: CodeCheck) -> NoReturn:
         """Refuse where there is no code to compare, after the same work as an incorrect code costs."""
         self._deriver.pretend(E164(request.phone or ""))
-        is_limited |= await self._audit.record_unusable(check, request.dialect)
+        is_limited = await self._audit.record_unusable(check, request.dialect)
         self._refuse("unusable", request, 0, is_limited=is_limited)
 
     def _refuse(

@@ -61,12 +61,12 @@ class CallerLimits(Protocol):
 
 
 class SpendingGuard(Protocol):
-    """Whether money may be spent on a number. Raises ``SENDING_PAUSED`` if not.
+    """Whether money may be spent on a number, for a caller who may be known to it. Raises ``SENDING_PAUSED`` if not.
 
     ``admit`` takes a slot of each throttled prefix of the number and returns them; ``give_back`` frees slots.
     """
 
-    def refuse_blocked(self, number: E164) -> None: ...
+    def refuse_blocked(self, number: E164, *, is_known: bool) -> None: ...
     async def admit(self, number: E164) -> Sequence[str]: ...
     async def give_back(self, slots: Sequence[str]) -> None: ...
 
@@ -79,6 +79,11 @@ class Recipient:
     ref: int
     test: TestNumber | None
     requester: Requester
+
+    @property
+    def needs_slot(self) -> bool:
+        """Whether the request takes one of the few slots of a throttled prefix."""
+        return self.test is None and not self.requester.is_known
 
 
 class CodeIssuer:
@@ -152,13 +157,13 @@ class CodeIssuer:
         if request.refuse is not None:
             raise ServiceError(request.refuse)
         if recipient.test is None:
-            self._spending_guard.refuse_blocked(recipient.number)
+            self._spending_guard.refuse_blocked(recipient.number, is_known=recipient.requester.is_known)
         slots: Sequence[str] | None = None
         try:
             for _ in range(MAX_DECISIONS):
                 state = await self._repository.state(recipient.ref, request.purpose)
                 _refuse_limited(request, recipient, state)
-                if slots is None and recipient.test is None:
+                if slots is None and recipient.needs_slot:
                     slots = await self._spending_guard.admit(recipient.number)
                 accepted = self._accepted(request, recipient, state)
                 if await self._repository.accept(accepted):

@@ -3,7 +3,8 @@
 -- A check without a number is the only one, and its verification is also :lone_verification_id.
 --
 -- Lanes. Callers who are known to a number with an account (the living session of :session_refs, or a network among the
--- known ones) count in a lane of their own, and never on their source network. For strangers, limits.py has the rules.
+-- known ones) count in a lane of their own, and never on their source network, nor are they refused what is only for
+-- known callers. For strangers, limits.py has the rules.
 --
 -- A code that was used before is compared again only for who may repeat it (shared/tickets.py).
 --
@@ -21,13 +22,15 @@
 -- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
 -- and by the locked row where many of its attempts race.
 with checks as (
-    select purpose, verification_id, source_network, network_ref, session_ref, with_secret, coalesce(
+    select purpose, verification_id, source_network, network_ref, session_ref, with_secret, known_only, coalesce(
         phone_ref, (select v.phone_ref from verifications v where v.verification_id = :lone_verification_id::uuid)
     ) as phone_ref
     from unnest(
         :phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[],
-        :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[]
-    ) as request (phone_ref, purpose, verification_id, source_network, network_ref, session_ref, with_secret)
+        :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[], :are_known_only::bool[]
+    ) as request (
+        phone_ref, purpose, verification_id, source_network, network_ref, session_ref, with_secret, known_only
+    )
     limit cardinality(:purposes)
 ), locked_numbers as (
     select n.phone_ref, c.purpose, c.verification_id, caller.is_known, counted.failures_left, room.is_reserved,
@@ -79,7 +82,7 @@ with checks as (
             room.is_reserved
             or room.is_open and case when caller.is_known then v.known_tries else v.tries end < :tries_per_code
         )
-        and (caller.is_known or not exists (
+        and (caller.is_known or not c.known_only and not exists (
             select from check_failures_by_network f
             where f.network = c.source_network and f.failures >= :network_failures and f.resets_at > now()
         ))

@@ -46,6 +46,7 @@ class CodeCheck:
 
     Incorrect codes of strangers count on ``source_network`` too. ``network_ref`` refers to the caller's network, and
     ``session_ref`` to the number of the living session that they show: they may make the caller known to the number.
+    Strangers can do nothing with one that is ``known_only``: too many incorrect codes came by way of its app.
     """
 
     phone_ref: int | None
@@ -56,6 +57,7 @@ class CodeCheck:
     session_ref: int | None = None
     with_secret: bool = False
     network: str = ""
+    known_only: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ with unusable as (
         end as reason,
         failures.are_too_many and (v.registered or failures.are_recent)
         or not caller.is_known and (
-            exists (
+            :known_only::bool
+            or exists (
                 select from check_failures_by_network f
                 where f.network = :source_network and f.failures >= :network_failures and f.resets_at > now()
             )

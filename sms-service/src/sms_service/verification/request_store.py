@@ -6,7 +6,7 @@ from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
 from sms_service.verification.models import WITHHELD, AcceptedRequest
-from sms_service.verification.send_limits import WINDOW
+from sms_service.verification.send_limits import KNOWN, WINDOW
 from sms_service.verification.test_numbers import SENDER
 
 ACCEPT_REQUESTS = load_sql("sms_service.verification", "accept_requests.sql")
@@ -28,6 +28,7 @@ async def accept_requests(conn: Connection, requests: Sequence[AcceptedRequest])
             send_window=WINDOW,
             test_sender=SENDER,
             withheld=WITHHELD,
+            known=KNOWN,
         ),
     )
     written = {row[0] for row in rows}

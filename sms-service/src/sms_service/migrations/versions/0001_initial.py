@@ -92,7 +92,8 @@ CHECK_FAILURES = """
 """
 
 # The delivery ledger. It copies what a worker needs to send; the sealed number is deleted when the message is finished.
-# `notice` is what the message tells the owner of the number about their account, in addition to the code.
+# `notice` is what the message tells the owner of the number about their account, in addition to the code. `for_known`
+# says that a caller asked for it who is known to the number.
 MESSAGES = """
     create table messages (
         message_id uuid primary key,
@@ -103,6 +104,7 @@ MESSAGES = """
         language text not null check (language in ('zh', 'en')),
         client text not null,
         notice text not null check (notice in ('', 'registered', 'no_account')),
+        for_known bool not null,
         code_key_id int not null,
         dialect text not null,
         state text not null check (state in ('queued', 'sending', 'sent', 'failed', 'expired')),

@@ -7,9 +7,11 @@ from shared.postgres import Connection, Pool, connection
 
 PERIOD = timedelta(hours=1)
 
-# ``full_at`` is when all changes of an hour are allowed again; each change moves it by its share of the hour.
+# ``full_at`` is when all changes of an hour are allowed again; each change moves it by its share of the hour. An erased
+# user leaves no counter behind.
 CHARGE = """
-    insert into user_changes as c (user_id, full_at) values ($1, now() + $2::interval)
+    insert into user_changes as c (user_id, full_at)
+    select user_id, now() + $2::interval from accounts where user_id = $1
     on conflict (user_id) do update set full_at = greatest(c.full_at, now()) + $2
     where greatest(c.full_at, now()) + $2 <= now() + $3::interval
     returning true
@@ -37,11 +39,15 @@ class ChangeLimit:
         self._interval = None if allowed is None else PERIOD / allowed
 
     async def charge(self, user_id: int) -> None:
-        """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing."""
+        """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
+
+        Nothing is counted for a user without an account: what they ask for is refused anyway.
+        """
         if self._interval is None:
             return
         async with connection(self._pool) as conn:
             if await conn.fetchval(CHARGE, user_id, self._interval, PERIOD):
                 return
             wait = await conn.fetchval(WAIT, user_id, self._interval, PERIOD)
-        raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait or 0))
+        if wait is not None:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait))

@@ -60,7 +60,7 @@ policy: .venv/.installed ## what the settings promise, beside make run: guesses,
 # --- Test
 
 .PHONY: check
-check: lint types imports settings ## format, lint, types, import rules, SQL, container files: seconds, no server
+check: lint types imports migrations settings ## format, lint, types, import rules, SQL, migrations, container files: seconds, no server
 
 .PHONY: unit
 unit: .venv/.installed ## unit and architecture tests: seconds, no server
@@ -109,6 +109,10 @@ types: .venv/.installed
 imports: .venv/.installed
 	$(call timed,imports,PYTHONPATH=deploy $(BIN)/lint-imports > .local/imports.log || { cat .local/imports.log; false; })
 
+.PHONY: migrations
+migrations: .venv/.installed
+	$(call timed,migrations,$(BIN)/python tests/migrations/lint.py)
+
 .PHONY: settings
 settings: .venv/.installed
 	$(call timed,compose,$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml)
@@ -149,6 +153,10 @@ timing: .venv/.installed ## does the time of a call tell which numbers have an a
 events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 users are republished and reconciled: minutes
 	@exec env EVENTS=$${EVENTS:-10000} USERS=$${USERS:-1000000} $(PYTEST) -n 0 -s -q --timeout=3600 \
 		tests/fault/test_events_at_size.py $(PYTEST_ARGS)
+
+.PHONY: rolling-check
+rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
+	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling
 
 .PHONY: lock
 lock: .venv/.installed ## resolve the requirements again and write the hashed locks

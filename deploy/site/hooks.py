@@ -25,7 +25,6 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Decisions", "docs/decisions/*.md"),
     ("Requirements", "docs/asvs.md"),
     ("Performance", "docs/performance.md"),
-    ("Scale", "docs/scale.md"),
     ("Quality", "docs/quality.md"),
     ("Contributing", "CONTRIBUTING.md"),
     ("Security", "SECURITY.md"),

@@ -30,7 +30,7 @@ def lines_with(pattern: re.Pattern[str]) -> list[str]:
     ]
 
 
-def test_no_file_names_a_package_registry_but_the_workflow_that_publishes() -> None:
+def test_no_file_names_a_package_registry() -> None:
     assert {where.partition(":")[0] for where in lines_with(REGISTRY)} <= {".github/workflows/release.yml"}
 
 

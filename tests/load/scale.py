@@ -1,4 +1,4 @@
-"""``make scale``: what docs/scale.md computes with. It starts a private system and prints three tables.
+"""``make scale``: what a computation for more machines starts from. It starts a private system and prints three tables.
 
 1. One, two and four replicas of gateway, auth-service, sms-service and worker: what a code costs in each of our
    processes and on each server, whether the cost grows with the replicas, and how many pass in a second here.
@@ -18,14 +18,15 @@ from dataclasses import dataclass
 import uvloop
 from load import row_sizes
 from load.engines import Engines, Spent
-from load.operations import CLIENTS, Bench, say
+from load.operations import CLIENTS, PASSWORD, Bench, must, say
 from load.processes import machine
 from load.results import Result
 from stack.signals import accept_interrupts
 from stack.system import Stack
-from support.app import App
+from support.app import App, fresh_number
 
 REPLICAS = (1, 2, 4)
+NATIVE_USERS = 20
 SERVERS = ("postgres", "redis", "rabbitmq")
 ENVIRON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "DIRECTORY_CHECK_SECONDS": "0", "LOG_LEVEL": "info"}
 
@@ -106,6 +107,17 @@ async def operations(chains: Chains) -> list[Cost]:
     return costs
 
 
+async def sign_up_natively(app: App, count: int) -> None:
+    """Register users by ``/v2``, whose sessions have refresh tokens: rows that the other contract does not make."""
+    for number in (fresh_number() for _ in range(count)):
+        named = {"phone": number, "purpose": "sign_up"}
+        await app.call("POST", "/v2/verifications", json=named)
+        checked = await app.call("POST", "/v2/verifications/check", json=named | {"code": await app.code(number)})
+        account = {"ticket": checked.body["ticket"], "password": PASSWORD, "nickname": "Ada"}
+        reply = await app.call("POST", "/v2/accounts", json=account)
+        must(reply.status == 201, reply)
+
+
 async def run(stack: Stack, scale: float, rows: int) -> None:
     async with AsyncExitStack() as resources:
         engines = await Engines.of(stack)
@@ -115,6 +127,7 @@ async def run(stack: Stack, scale: float, rows: int) -> None:
         for count in REPLICAS:
             await chains.grow(count)
             costs += await operations(chains)
+        await sign_up_natively(chains.benches[0].app, NATIVE_USERS)
     report(costs)
     say(f"multiplying rows: {rows:,} in each table")
     sizes = await row_sizes.all_sizes(stack.addresses["POSTGRES_URL"], rows)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+
 from support.tools import ROOT, manifest_tools
 
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -73,7 +74,7 @@ def secret_keys(name: str) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Peer:
+class ConnectionEnd:
     """One end of a connection: pods of our namespace, of another one, or addresses outside."""
 
     name: str
@@ -86,7 +87,7 @@ class Peer:
         return self.namespace == ""
 
 
-INTERNET = Peer("internet", namespace="")
+INTERNET = ConnectionEnd("internet", namespace="")
 
 
 def matches(selector: Manifest, found: Labels) -> bool:
@@ -94,7 +95,7 @@ def matches(selector: Manifest, found: Labels) -> bool:
     return all(found.get(name) == value for name, value in selector.get("matchLabels", {}).items())
 
 
-def _is_meant(rule: Manifest, peer: Peer) -> bool:
+def _is_meant(rule: Manifest, peer: ConnectionEnd) -> bool:
     if "ipBlock" in rule:
         return peer.is_outside and rule["ipBlock"]["cidr"] in {"0.0.0.0/0", "::/0"}
     namespace = rule.get("namespaceSelector")
@@ -105,14 +106,14 @@ def _is_meant(rule: Manifest, peer: Peer) -> bool:
 _NAME = "kubernetes.io/metadata.name"
 
 
-def _rules(direction: str, peer: Peer) -> Iterator[Manifest]:
+def _rules(direction: str, peer: ConnectionEnd) -> Iterator[Manifest]:
     """The rules of all policies that choose these pods."""
     for policy in of_kind("NetworkPolicy").values():
         if matches(policy["spec"]["podSelector"], peer.labels):
             yield from policy["spec"].get(direction.lower(), ())
 
 
-def _permits(direction: str, peer: Peer, other: Peer, port: int, named: dict[str, int]) -> bool:
+def _permits(direction: str, peer: ConnectionEnd, other: ConnectionEnd, port: int, named: dict[str, int]) -> bool:
     if peer.namespace != "haoma":
         return True
     side = {"Ingress": "from", "Egress": "to"}[direction]
@@ -123,16 +124,16 @@ def _permits(direction: str, peer: Peer, other: Peer, port: int, named: dict[str
     )
 
 
-def may_connect(source: Peer, target: Peer, port: int) -> bool:
+def may_connect(source: ConnectionEnd, target: ConnectionEnd, port: int) -> bool:
     """Whether the policies let ``source`` connect to a TCP port of ``target``: both sides have to permit it."""
     named = target.named_ports
     return _permits("Egress", source, target, port, named) and _permits("Ingress", target, source, port, named)
 
 
-def process(workload: str) -> Peer:
+def process(workload: str) -> ConnectionEnd:
     """The pods of a deployment or job."""
     ports = {each["name"]: each["containerPort"] for each in container(workload).get("ports", ())}
-    return Peer(workload, labels(workload), named_ports=ports)
+    return ConnectionEnd(workload, labels(workload), named_ports=ports)
 
 
 def variables_in(text: str) -> set[str]:

@@ -4,24 +4,24 @@ import re
 from itertools import product
 
 from architecture.tree import ROOT
+from ruamel.yaml import YAML
+from stack.roles.catalogue import BY_VARIABLE
+from support.kubernetes import INTERNET, ConnectionEnd, labels, may_connect, of_kind, process, workloads
+
 from auth_service.settings import AuthSettings
 from contacts_service.settings import ContactsSettings
-from ruamel.yaml import YAML
-from sms_service.settings import SmsSettings
-from stack.roles.catalogue import BY_VARIABLE
-from support.kubernetes import INTERNET, Peer, labels, may_connect, of_kind, process, workloads
-
 from shared.process.settings import Settings
+from sms_service.settings import SmsSettings
 
 PORTS = {"gateway": 8080, "auth-service": 8081, "sms-service": 8082, "contacts-service": 8083}
 SERVERS = {
-    "POSTGRES_URL": (Peer("postgresql", {"cnpg.io/cluster": "postgres"}), 5432),
-    "AMQP_URL": (Peer("rabbitmq", {"app.kubernetes.io/name": "rabbitmq"}), 5672),
-    "REDIS_URL": (Peer("valkey", {"valkey.io/cluster": "valkey"}), 6379),
+    "POSTGRES_URL": (ConnectionEnd("postgresql", {"cnpg.io/cluster": "postgres"}), 5432),
+    "AMQP_URL": (ConnectionEnd("rabbitmq", {"app.kubernetes.io/name": "rabbitmq"}), 5672),
+    "REDIS_URL": (ConnectionEnd("valkey", {"valkey.io/cluster": "valkey"}), 6379),
 }
-PROXY = Peer("proxy", {"app.kubernetes.io/name": "ingress-nginx"}, "ingress-nginx")
-PROMETHEUS = Peer("prometheus", {"app.kubernetes.io/name": "prometheus"}, "monitoring")
-STRANGER = Peer("stranger", {"app.kubernetes.io/name": "gateway"}, "default")
+PROXY = ConnectionEnd("proxy", {"app.kubernetes.io/name": "ingress-nginx"}, "ingress-nginx")
+PROMETHEUS = ConnectionEnd("prometheus", {"app.kubernetes.io/name": "prometheus"}, "monitoring")
+STRANGER = ConnectionEnd("stranger", {"app.kubernetes.io/name": "gateway"}, "default")
 SERVICES: dict[str, type[Settings]] = {
     "auth-service": AuthSettings,
     "sms-service": SmsSettings,

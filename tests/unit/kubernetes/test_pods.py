@@ -68,9 +68,7 @@ def test_a_pod_may_wait_for_its_servers_as_long_as_the_process_does(name: str) -
 
 @PROCESSES
 def test_a_pod_is_probed_on_the_port_that_no_one_outside_reaches(name: str) -> None:
-    paths = {
-        probe: container(name)[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
-    }
+    paths = {probe: container(name)[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert paths == {
         "startupProbe": {"path": "/livez", "port": "monitoring"},
         "livenessProbe": {"path": "/livez", "port": "monitoring"},

@@ -5,15 +5,15 @@ import secrets
 from pathlib import Path
 
 import pytest
-from auth_service import settings as auth
-from contacts_service import settings as contacts
-from gateway.settings import GatewaySettings
-from sms_service import settings as sms
 from stack.keys import RINGS, SECRETS_OF
 from stack.roles.catalogue import BY_VARIABLE
 from support.kubernetes import PRODUCTION, container, of_kind, pod, secret_keys, settings_of, variables_in
 
+from auth_service import settings as auth
+from contacts_service import settings as contacts
+from gateway.settings import GatewaySettings
 from shared.process.settings import Settings
+from sms_service import settings as sms
 
 MODELS: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,
@@ -65,9 +65,7 @@ def test_no_secret_is_in_an_environment(name: str) -> None:
 
 @PODS
 def test_a_pod_mounts_the_secret_of_its_own_process_and_no_other(name: str) -> None:
-    mounted = {
-        volume["name"]: volume["secret"]["secretName"] for volume in pod(name)["volumes"] if "secret" in volume
-    }
+    mounted = {volume["name"]: volume["secret"]["secretName"] for volume in pod(name)["volumes"] if "secret" in volume}
     assert mounted.pop("secrets") == name
     assert mounted.pop("senders", "senders") == "senders"
     assert mounted in ({}, {"postgresql-authority": "postgres-ca"})

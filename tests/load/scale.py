@@ -25,6 +25,10 @@ from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App, fresh_number
 
+from contacts_service.directory import ENTRIES, Directory
+from contacts_service.store import Store
+from shared import postgres
+
 REPLICAS = (1, 2, 4)
 NATIVE_USERS = 20
 SERVERS = ("postgres", "redis", "rabbitmq")
@@ -118,6 +122,15 @@ async def sign_up_natively(app: App, count: int) -> None:
         must(reply.status == 201, reply)
 
 
+async def build_filter(postgres_url: str) -> tuple[int, float]:
+    """How long contacts-service needs for its filter: the members, and the seconds."""
+    async with postgres.pool(postgres_url, "contacts") as pool:
+        directory = Directory(Store(pool))
+        started = time.perf_counter()
+        await directory.build()
+        return int(ENTRIES._value.get()), time.perf_counter() - started
+
+
 async def run(stack: Stack, scale: float, rows: int) -> None:
     async with AsyncExitStack() as resources:
         engines = await Engines.of(stack)
@@ -131,6 +144,8 @@ async def run(stack: Stack, scale: float, rows: int) -> None:
     report(costs)
     say(f"multiplying rows: {rows:,} in each table")
     sizes = await row_sizes.all_sizes(stack.addresses["POSTGRES_URL"], rows)
+    members, seconds = await build_filter(stack.addresses["POSTGRES_URL"])
+    print(f"\nThe filter of {members:,} members: built in {seconds:.2f} s, {seconds / members * 1e6:.1f} s a million.")
     print("\n| table | heap, bytes a row | indexes | together |\n| --- | ---: | ---: | ---: |")
     for size in sizes.values():
         print(f"| `{size.table}` | {size.heap:.0f} | {size.indexes:.0f} | {size.total:.0f} |")

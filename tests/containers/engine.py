@@ -24,17 +24,29 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
 
+# As Docker does, and unlike Podman: a read-only container gets only the file systems in memory that it names.
+PODMAN_LIKE_DOCKER = """\
+#!/bin/sh
+case $1 in
+create | run) verb=$1 && shift && exec podman "$verb" --read-only-tmpfs=false "$@" ;;
+esac
+exec podman "$@"
+"""
+
 
 class Engine:
     """Runs commands of the engine. ``environ`` has the settings of the composed system."""
 
     def __init__(self, folder: Path, *, is_podman: bool) -> None:
         self.is_podman = is_podman
+        self._podman = Path("podman")
         self.program = "podman" if is_podman else "docker"
         self.environ: dict[str, str] = {**os.environ}
         if is_podman:
-            settings = folder / "containers.conf"
+            self._podman, settings = folder / "podman", folder / "containers.conf"
             settings.write_text(PODMAN_SETTINGS)
+            self._podman.write_text(PODMAN_LIKE_DOCKER)
+            self._podman.chmod(0o755)
             self.environ |= {
                 "CONTAINERS_CONF": str(settings),
                 "BUILDAH_ISOLATION": "chroot",
@@ -50,7 +62,8 @@ class Engine:
 
     def compose(self, *words: str, **options: Any) -> None:
         """Run a command of Compose on the system, without an .env file."""
-        command = [str(PODMAN_COMPOSE)] if self.is_podman else ["docker", "compose"]
+        podman = [str(PODMAN_COMPOSE), "--podman-path", str(self._podman)]
+        command = podman if self.is_podman else ["docker", "compose"]
         files = ["--env-file", os.devnull, "-p", PROJECT, "-f", str(ROOT / "docker-compose.yml")]
         subprocess.run([*command, *files, *words], env=self.environ, cwd=ROOT, check=True, **options)
 

@@ -13,6 +13,7 @@ from support.tools import LOCAL
 
 SCRIPTS = Path(__file__).parent / "stand_ins"
 PULL_SECONDS = 60
+STAND_IN = "haoma.stand-in"
 # How each of these images starts.
 SETTINGS = {
     "caddy": (
@@ -29,7 +30,7 @@ SETTINGS = {
 def provide(engine: Engine, image: str) -> bool:
     """Get an image, from a registry or by building a stand-in. Returns whether it is a stand-in."""
     if _succeeds(engine, "image", "inspect", image):
-        return "stand-in" in engine.inspect(image).get("Comment", "")
+        return STAND_IN in (engine.inspect(image)["Config"].get("Labels") or {})
     if not engine.is_podman or _succeeds(engine, "pull", "-q", image):
         return False
     _import(engine, image, _folder(image))
@@ -63,8 +64,11 @@ def _program(name: str) -> Path:
 
 
 def _import(engine: Engine, image: str, root: Path) -> None:
-    name = image.partition(":")[0]
-    changes = [word for change in SETTINGS[name] for word in ("--change", change)]
-    with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packing:
-        command = ["podman", "import", "-q", "-m", "stand-in", *changes, "-", f"localhost/{image}"]
-        subprocess.run(command, env=engine.environ, stdin=packing.stdout, check=True, stdout=subprocess.DEVNULL)
+    """Make an image of a root file system: the file system once, and a layer of settings for each image."""
+    name, base = image.partition(":")[0], f"localhost/haoma-stand-in-{root.name}"
+    if not _succeeds(engine, "image", "inspect", base):
+        with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as packing:
+            command = [engine.program, "import", "-q", "-", base]
+            subprocess.run(command, env=engine.environ, stdin=packing.stdout, check=True, stdout=subprocess.DEVNULL)
+    settings = "\n".join((f"FROM {base}", f"LABEL {STAND_IN}=yes", *SETTINGS[name]))
+    engine.run("build", "--pull=never", "-q", "-f", "-", "-t", f"localhost/{image}", str(SCRIPTS), input=settings)

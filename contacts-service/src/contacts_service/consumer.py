@@ -1,30 +1,21 @@
 """The consumer of user events: keeps each user's directory entry as the newest event describes it."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 from pydantic import AwareDatetime, ValidationError
 
-from shared.amqp import Consumer, PoisonError, Queue
-from shared.background import running
+from shared.amqp import PoisonError, Queue
 from shared.events.catalogue import UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex, ref_hex
 
 QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key, UserRetired.key))
-MONITOR_SECONDS = 5.0
-CHECK_SECONDS = 2.0
 
 EVENTS = Counter("haoma_directory_events_total", "User events received", ["outcome"])
-CONSUMING = Gauge("haoma_consuming", "1 while the broker counts a consumer on the queue", ["queue"])
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -133,34 +124,3 @@ def _ref(text: str) -> int:
     if ref is None or ref_hex(ref) != text.lower():
         raise ValueError("not a phone reference")
     return ref
-
-
-@contextlib.asynccontextmanager
-async def monitored(consumer: Consumer, queue: str) -> AsyncIterator[None]:
-    """Report in a gauge whether the broker counts a consumer on the queue, and log each change.
-
-    This is not part of readiness: without the broker, matching works on the directory as it is.
-    """
-    async with running(_monitor(consumer, queue), name="consumer-monitor"):
-        yield
-
-
-async def _monitor(consumer: Consumer, queue: str) -> None:
-    before = True
-    while True:
-        consuming = await _is_consuming(consumer)
-        CONSUMING.labels(queue).set(consuming)
-        if consuming is not before:
-            log.warning("consumer.changed", queue=queue, consuming=consuming)
-        before = consuming
-        await asyncio.sleep(MONITOR_SECONDS)
-
-
-async def _is_consuming(consumer: Consumer) -> bool:
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await consumer.check()
-    except Exception as error:  # noqa: BLE001  any error means that the check did not succeed
-        log.debug("consumer.check_failed", error=type(error).__name__)
-        return False
-    return True

@@ -1,6 +1,7 @@
 """The composition root: clients, flows, dialects, and the middleware around them."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
@@ -17,7 +18,8 @@ from gateway.pages import routes as pages
 from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
-from shared.process.health import add_checks, add_public_probe
+from shared.process.health import BACKENDS, add_checks, add_public_probe
+from shared.process.pools import showing_slots
 from shared.process.settings import Environment, OnOff
 
 
@@ -42,10 +44,14 @@ def create_app(settings: GatewaySettings) -> web.Application:
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
+            AsyncExitStack() as stack,
             internal_client(settings.auth_url, settings.gateway_to_auth_token) as auth,
             internal_client(settings.sms_url, settings.gateway_to_sms_token) as sms,
             internal_client(settings.contacts_url, settings.gateway_to_contacts_token) as contacts,
         ):
+            for name, client in (("auth-service", auth), ("sms-service", sms), ("contacts-service", contacts)):
+                app[BACKENDS][name] = client.ping
+                stack.enter_context(showing_slots(name, client.slots))
             app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
             app[FLOWS] = compose_flows(
                 auth=auth,

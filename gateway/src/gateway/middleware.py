@@ -17,7 +17,7 @@ from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
-from shared.process.metrics import REFUSALS, observe, route_of
+from shared.process.metrics import count_refusal, observe, route_of
 from shared.trace import TRACEPARENT, begin_cause
 
 TOTAL_SECONDS = 4.8
@@ -37,6 +37,7 @@ HTTPS_ONLY = "max-age=31536000"
 
 def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:
     """Build the middleware: caller, browsers, deadline, refusals, response headers, metrics, one log line."""
+    names = dialect_names(dialects)
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -45,7 +46,7 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         begin_cause(request_id, request.headers.getall(TRACEPARENT, ()))
         request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
-        refusal = ""
+        refusal, dialect = "", names.get(route_of(request), "")
         try:
             preflight = origins.admit(request)
             if app_call := callers.app_call(request):
@@ -54,17 +55,24 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
                 response = await handler(request) if preflight is None else preflight
         except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
             response, refusal = _render_error(dialects, error, request)
+            count_refusal(refusal, route_of(request), dialect)
         _add_headers(request, response, request_id)
         origins.add_headers(request, response)
-        _record(request, response.status, refusal, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        observe(request, response.status, seconds, dialect)
+        _log(request, response.status, refusal, seconds)
         return response
 
     return handle
 
 
+def dialect_names(dialects: Sequence[Dialect]) -> dict[str, str]:
+    """The contract of each route, by the template of its path."""
+    return {route.path: dialect.name for dialect in dialects for route in dialect.routes}
+
+
 def _render_error(dialects: Sequence[Dialect], error: Exception, request: web.Request) -> tuple[web.Response, str]:
     refusal = _as_refusal(error, request)
-    REFUSALS.labels(refusal.code.value).inc()
     response = _render(dialects, refusal, request)
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = ",".join(sorted(error.allowed_methods))
@@ -82,8 +90,7 @@ def _add_headers(request: web.Request, response: web.StreamResponse, request_id:
         response.headers["Strict-Transport-Security"] = HTTPS_ONLY
 
 
-def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
-    observe(request, status, seconds)
+def _log(request: web.Request, status: int, refusal: str, seconds: float) -> None:
     app = {"app": request[APP]} if request[APP] else {}
     log.log(
         logging.DEBUG if request.path == PROBE else logging.INFO,

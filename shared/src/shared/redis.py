@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from importlib.resources import files
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError
 
 from shared.errors import unavailable
+from shared.process.pools import showing_pool
 from shared.process.startup import wait_for_server
 
 DEADLINE_SECONDS = 0.15
@@ -44,10 +45,17 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
             lambda: cast("Awaitable[Any]", opened.ping()),
             on=(RedisError, OSError, TimeoutError, RuntimeError),  # RuntimeError of uvloop, after a reset
         )
-        yield opened
+        with _showing(pool, connections):
+            yield opened
     finally:
         await opened.aclose()
         await pool.disconnect()
+
+
+def _showing(pool: BlockingConnectionPool, size: int) -> AbstractContextManager[None]:
+    """Show the pool in the metrics. redis-py counts only for OpenTelemetry, so this reads its own fields."""
+    in_use, condition = pool._in_use_connections, pool._condition  # noqa: SLF001  as above
+    return showing_pool("redis", size, lambda: len(in_use), lambda: len(condition._waiters))  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class Script:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import structlog
 
+from auth_service.accounts.account_metrics import ERASED as ERASED_ACCOUNTS
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import ERASED, AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
@@ -64,4 +65,5 @@ class Erasure:
         entry = AuditEntry(ERASED, None, ClientContext(request.dialect, request.client))
         if not await self._repository.erase(account, entry):
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
+        ERASED_ACCOUNTS.labels(request.dialect).inc()
         log.info("account.erased", user_id=request.user_id)

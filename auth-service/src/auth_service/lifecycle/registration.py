@@ -7,6 +7,7 @@ from typing import Protocol
 import structlog
 
 from auth_service.accounts import events
+from auth_service.accounts.account_metrics import REGISTERED, RETIRED
 from auth_service.accounts.dormancy import Dormancy
 from auth_service.accounts.model import NewAccount, NumberOwner, StoredAccount
 from auth_service.accounts.user_ids import new_user_id
@@ -15,6 +16,7 @@ from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.events import session_opened
 from auth_service.sessions.model import NewSession
+from auth_service.sessions.session_metrics import OPENED
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, LoggedIn, LookedUp, Register
@@ -101,8 +103,14 @@ class Registration:
             session_opened(session, "register"),
         )
         account = await self._repository.add(ticket, new, session, entry, messages, retiring=state.account)
+        self._count(session.context.dialect, retired=state.account is not None)
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
+
+    def _count(self, dialect: str, *, retired: bool) -> None:
+        REGISTERED.labels(dialect).inc()
+        OPENED.labels("register", dialect).inc()
+        RETIRED.inc(retired)
 
     async def _new_account(self, request: Register, ticket: Ticket) -> NewAccount:
         password_hash = None

@@ -10,10 +10,11 @@ import structlog
 from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.internal_api.endpoint import PING, Empty, Endpoint, WireModel
 from shared.internal_api.principals import TOKEN_REFUSALS
 from shared.internal_api.upstream import Upstream, upstream
 from shared.keys import active_tokens
+from shared.process.pools import Slots
 from shared.trace import current_cause
 
 CALL_TIMEOUT_SECONDS = 4.0
@@ -57,6 +58,15 @@ class InternalClient:
         if status != 200:
             raise _refusal(content, endpoint.path, status)
         return endpoint.response.model_validate_json(content)
+
+    @property
+    def slots(self) -> Slots:
+        """The connections to the service, as a pool."""
+        return self._upstream.slots
+
+    async def ping(self) -> None:
+        """Return if the service answers. Raises as ``call`` does."""
+        await self.call(PING, Empty())
 
 
 @asynccontextmanager

@@ -13,11 +13,11 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import SecretStr, ValidationError
 
 from shared.errors import STATUS, ErrorCode, ServiceError
-from shared.internal_api.endpoint import AnyEndpoint, Endpoint, WireModel
+from shared.internal_api.endpoint import PING, AnyEndpoint, Empty, Endpoint, WireModel
 from shared.internal_api.principals import CALL_NOT_ALLOWED, UNKNOWN_TOKEN, Principal, PrincipalTokens
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.health import add_checks
-from shared.process.metrics import REFUSALS, observe, route_of
+from shared.process.metrics import count_refusal, observe, route_of
 from shared.trace import TRACEPARENT, begin_cause
 
 REQUEST_ID = "X-Request-Id"
@@ -69,12 +69,14 @@ def new_service(
 ) -> web.Application:
     """An internal application with health checks, which serves the modules ``apis`` (``add_api``).
 
-    It refuses an endpoint to every principal but the one that it allows, and a route of ``/v1/`` without an endpoint to
-    all. Whether a path of ``/v1/`` exists it tells only to those who have a token.
+    It also serves ``PING``. It refuses an endpoint to every principal but the one that it allows, and a route of
+    ``/v1/`` without an endpoint to all. Whether a path of ``/v1/`` exists it tells only to those who have a token.
     """
     app = web.Application(middlewares=[_boundary(PrincipalTokens(tokens))], client_max_size=body_bytes)
     app[ENDPOINTS] = {}
     add_checks(app)
+    app[ENDPOINTS][PING.path] = PING
+    app.router.add_post(PING.path, _answer_ping)
     for api in apis:
         add_api(app, api)
     return app
@@ -84,6 +86,11 @@ def add_api(app: web.Application, api: ModuleType) -> None:
     """Serve a module's ``routes``, and the endpoints that it names: each route that takes a token has one."""
     app[ENDPOINTS] |= {value.path: value for value in vars(api).values() if isinstance(value, Endpoint)}
     app.add_routes(api.routes)
+
+
+async def _answer_ping(request: web.Request) -> web.Response:
+    await read(request, PING)
+    return reply(Empty())
 
 
 def _boundary(tokens: PrincipalTokens) -> Middleware:
@@ -116,7 +123,7 @@ def _refuse_principal(request: web.Request, tokens: PrincipalTokens) -> web.Resp
 
 
 def _refusal(request: web.Request, status: int, code: str, principal: Principal | None) -> web.Response:
-    REFUSALS.labels(code).inc()
+    count_refusal(code, route_of(request))
     log.warning("internal_call.refused", code=code, principal=principal, route=route_of(request))
     body = orjson.dumps({"type": "about:blank", "title": code, "status": status, "code": code})
     return web.Response(body=body, status=status, content_type=PROBLEM)
@@ -126,7 +133,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except ServiceError as error:
-        REFUSALS.labels(error.code.value).inc()
+        count_refusal(error.code.value, route_of(request))
         return problem(error)
     except web.HTTPException as error:
         return problem(ServiceError(_HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID)))

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
+from shared.process.pools import Slots
 from shared.trace import TRACEPARENT, Cause
 
 MAX_CONNECTIONS = 200
@@ -129,14 +130,14 @@ class Upstream:
         fixed = {"Host": parts.netloc, "Content-Type": "application/json", **headers}
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._idle: deque[_Connection] = deque()
-        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self.slots = Slots(MAX_CONNECTIONS)
 
     async def post(self, path: str, body: bytes, cause: Cause) -> Response:
         """POST JSON; returns status and body. Raises ``OSError``. The deadline is the caller's."""
         trace = f"{TRACEPARENT}: {cause.traceparent}\r\n" if cause.traceparent else ""
         varying = f"X-Request-Id: {cause.request_id}\r\n{trace}Content-Length: {len(body)}\r\n\r\n"
         head = f"POST {path} HTTP/1.1\r\n{self._fixed}{varying}"
-        async with self._slots:
+        async with self.slots:
             connection = self._reuse() or await self._connect()
             try:
                 response = await connection.exchange(head.encode() + body)

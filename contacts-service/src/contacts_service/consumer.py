@@ -1,7 +1,7 @@
 """The consumer of user events: keeps each user's directory entry as the newest event describes it."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from shared.amqp import PoisonError, Queue
 from shared.events.catalogue import UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex, ref_hex
+from shared.trace import NO_CAUSE, Cause, begin_cause, span
 
 QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key, UserRetired.key))
 
@@ -21,6 +22,8 @@ EVENTS = Counter("haoma_directory_events_total", "User events received", ["outco
 @dataclass(frozen=True)
 class DirectoryEntry:
     """A user in the directory. ``occurred_at`` is the time of the event.
+
+    ``cause`` is the request that led to it.
 
     A user who was deleted or retired has no ``phone_ref``. ``freed_ref`` is the number that they had; it is not stored.
     """
@@ -33,6 +36,7 @@ class DirectoryEntry:
     version: int
     occurred_at: datetime
     freed_ref: int | None = None
+    cause: Cause = field(default=NO_CAUSE, compare=False)
 
 
 class DirectoryRepository(Protocol):
@@ -63,6 +67,12 @@ class DirectoryUpdater:
     async def handle(self, body: bytes) -> None:
         """Apply one event. Raises ``PoisonError`` for a message that is not a user event."""
         entry = read(body)
+        begin_cause(entry.cause.request_id, [entry.cause.traceparent])
+        with span(f"process {QUEUE.name}", "consumer") as describe:
+            describe({"messaging.system": "rabbitmq", "messaging.destination.name": QUEUE.name})
+            await self._apply(entry)
+
+    async def _apply(self, entry: DirectoryEntry) -> None:
         applied = await self._directory.apply(entry)
         EVENTS.labels("applied" if applied else "stale").inc()
         if applied and entry.visible and entry.phone_ref is not None:
@@ -87,9 +97,9 @@ def _entry(event: _UserEvent) -> DirectoryEntry:
         raise ValueError("an event type that this queue does not consume")
     if not user_id.isdecimal() or not 0 <= int(user_id) < 2**63 or not 0 <= version < 2**31:
         raise ValueError("a user id or version out of range")
-    if event.type in {UserDeleted.key, UserRetired.key}:
-        return _deleted_entry(event.data, version, event.time)
-    return _active_entry(event.data, version, event.time)
+    entry_of = _deleted_entry if event.type in {UserDeleted.key, UserRetired.key} else _active_entry
+    cause = Cause(event.requestid or "", event.traceparent or "")
+    return replace(entry_of(event.data, version, event.time), cause=cause)
 
 
 def _deleted_entry(user: UserSnapshot, version: int, occurred_at: datetime) -> DirectoryEntry:

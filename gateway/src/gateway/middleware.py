@@ -18,7 +18,7 @@ from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.metrics import count_refusal, observe, route_of
-from shared.trace import TRACEPARENT, begin_cause
+from shared.trace import TRACEPARENT, begin_cause, span
 
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
@@ -39,6 +39,13 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
     """Build the middleware: caller, browsers, deadline, refusals, response headers, metrics, one log line."""
     names = dialect_names(dialects)
 
+    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        preflight = origins.admit(request)
+        if app_call := callers.app_call(request):
+            request[APP], request[ADDRESS] = app_call
+        async with asyncio.timeout(TOTAL_SECONDS):
+            return await handler(request) if preflight is None else preflight
+
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
@@ -47,15 +54,13 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
         refusal, dialect = "", names.get(route_of(request), "")
-        try:
-            preflight = origins.admit(request)
-            if app_call := callers.app_call(request):
-                request[APP], request[ADDRESS] = app_call
-            async with asyncio.timeout(TOTAL_SECONDS):
-                response = await handler(request) if preflight is None else preflight
-        except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
-            response, refusal = _render_error(dialects, error, request)
-            count_refusal(refusal, route_of(request), dialect)
+        with span(route_of(request), "server") as describe:
+            try:
+                response = await admitted(request, handler)
+            except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
+                response, refusal = _render_error(dialects, error, request)
+                count_refusal(refusal, route_of(request), dialect)
+            describe({"haoma.dialect": dialect, "http.response.status_code": response.status})
         _add_headers(request, response, request_id)
         origins.add_headers(request, response)
         seconds = time.perf_counter() - started

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.endpoint import PING, Empty, Endpoint, WireModel
 from shared.internal_api.principals import TOKEN_REFUSALS
-from shared.internal_api.upstream import Upstream, upstream
+from shared.internal_api.upstream import Response, Upstream, upstream
 from shared.keys import active_tokens
 from shared.process.pools import Slots
-from shared.trace import current_cause
+from shared.trace import current_cause, span
 
 CALL_TIMEOUT_SECONDS = 4.0
 """The longest one call may take. It is below the 5 s in which every public contract reports an outage."""
@@ -48,16 +48,19 @@ class InternalClient:
         Raises the ``ServiceError`` that the other service raised, ``TokenRefusedError``, or
         ``ServiceError(UNAVAILABLE)`` when it does not answer. A call is never retried.
         """
-        body = request.model_dump_json().encode()
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                status, content = await self._upstream.post(endpoint.path, body, current_cause())
-        except (TimeoutError, OSError) as error:
-            log.warning("internal_call.failed", path=endpoint.path, error=type(error).__name__)
-            raise unavailable() from error
+        with span(endpoint.path, "client"):
+            status, content = await self._post(endpoint.path, request.model_dump_json().encode())
         if status != 200:
             raise _refusal(content, endpoint.path, status)
         return endpoint.response.model_validate_json(content)
+
+    async def _post(self, path: str, body: bytes) -> Response:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                return await self._upstream.post(path, body, current_cause())
+        except (TimeoutError, OSError) as error:
+            log.warning("internal_call.failed", path=path, error=type(error).__name__)
+            raise unavailable() from error
 
     @property
     def slots(self) -> Slots:

@@ -18,7 +18,7 @@ from shared.internal_api.principals import CALL_NOT_ALLOWED, UNKNOWN_TOKEN, Prin
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.health import add_checks
 from shared.process.metrics import count_refusal, observe, route_of
-from shared.trace import TRACEPARENT, begin_cause
+from shared.trace import TRACEPARENT, begin_cause, span
 
 REQUEST_ID = "X-Request-Id"
 PROBLEM = "application/problem+json"
@@ -98,7 +98,9 @@ def _boundary(tokens: PrincipalTokens) -> Middleware:
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
-        response = _refuse_principal(request, tokens) or await _answered(request, handler)
+        with span(route_of(request), "server") as describe:
+            response = _refuse_principal(request, tokens) or await _answered(request, handler)
+            describe({"http.response.status_code": response.status})
         observe(request, response.status, time.perf_counter() - started)
         return response
 

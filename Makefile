@@ -159,7 +159,7 @@ lock: .venv/.installed ## resolve the requirements again and write the hashed lo
 	@for sender in $(SENDERS); do \
 		$(LOCK) sms-service/pyproject.toml --extra $$sender -c $(LOCKS)/dev.txt -o $(LOCKS)/sms-service-$$sender.txt || exit 1; \
 	done
-	@for group in clients docs quality; do \
+	@for group in clients docs quality traces; do \
 		$(LOCK) --group pyproject.toml:$$group -c $(LOCKS)/dev.txt -o $(LOCKS)/$$group.txt || exit 1; \
 	done
 	$(LOCK) $(LOCKS)/argon2.in -o $(LOCKS)/argon2.txt

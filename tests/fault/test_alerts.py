@@ -90,7 +90,7 @@ async def tables(stack: Stack) -> AsyncIterator[Tables]:
         yield tables
 
 
-class Watch:
+class FaultWatch:
     """Observes a system before a fault, and again as soon as the fault shows."""
 
     def __init__(self, stack: Stack) -> None:
@@ -112,7 +112,7 @@ LASTING = {"HaomaCodeChecksSlowed", "HaomaBudgetNearlySpent", "HaomaPrefixBlocke
 
 
 @pytest.fixture
-async def watch(stack: Stack) -> Watch:
+async def watch(stack: Stack) -> FaultWatch:
     """A system that has recovered from the test before."""
 
     def is_well(each: Observation) -> bool:
@@ -124,7 +124,7 @@ async def watch(stack: Stack) -> Watch:
     async with asyncio.timeout(PATIENCE):
         while not is_well(await asyncio.to_thread(observe, stack)):
             await asyncio.sleep(0.2)
-    return Watch(stack)
+    return FaultWatch(stack)
 
 
 def names(process: Any, metric: str) -> list[Any]:
@@ -136,7 +136,7 @@ def value(each: Observation, process: str, name: str, **labels: str) -> float:
     return found.value(name, **labels) if found else 0.0
 
 
-def grew(watch: Watch, process: str, name: str, by: float = 1, **labels: str) -> Callable[[Observation], bool]:
+def grew(watch: FaultWatch, process: str, name: str, by: float = 1, **labels: str) -> Callable[[Observation], bool]:
     start = value(watch.before, process, name, **labels)
     return lambda during: value(during, process, name, **labels) >= start + by
 
@@ -150,7 +150,7 @@ async def paused(part: Any) -> AsyncIterator[None]:
         part.resume()
 
 
-async def test_a_process_that_died(stack: Stack, watch: Watch) -> None:
+async def test_a_process_that_died(stack: Stack, watch: FaultWatch) -> None:
     stack.services["contacts-service"].kill()
     try:
         assert "HaomaProcessDown" in await watch.until(lambda during: during.processes["contacts-service"] is None)
@@ -158,7 +158,7 @@ async def test_a_process_that_died(stack: Stack, watch: Watch) -> None:
         await asyncio.to_thread(stack.services["contacts-service"].start)
 
 
-async def test_a_server_that_does_not_answer(stack: Stack, watch: Watch) -> None:
+async def test_a_server_that_does_not_answer(stack: Stack, watch: FaultWatch) -> None:
     async with paused(stack.servers.valkey):
         fired = await watch.until(
             lambda during: value(during, "contacts-service", "haoma_backend_up", backend="redis") == 0
@@ -166,21 +166,21 @@ async def test_a_server_that_does_not_answer(stack: Stack, watch: Watch) -> None
     assert "HaomaBackendDown" in fired
 
 
-async def test_a_service_that_does_not_answer_the_gateway(stack: Stack, watch: Watch) -> None:
+async def test_a_service_that_does_not_answer_the_gateway(stack: Stack, watch: FaultWatch) -> None:
     labels = {"backend": "auth-service"}
     async with paused(stack.services["auth-service"]):
         fired = await watch.until(lambda during: value(during, "gateway", "haoma_backend_up", **labels) == 0)
     assert "HaomaBackendDown" in fired
 
 
-async def test_requests_that_end_as_busy_and_late(stack: Stack, app: App, watch: Watch) -> None:
+async def test_requests_that_end_as_busy_and_late(stack: Stack, app: App, watch: FaultWatch) -> None:
     async with paused(stack.servers.postgres):
         await asyncio.gather(*(app.log_in(fresh_number(), "a password") for _ in range(10)))
         fired = await watch.until(grew(watch, "gateway", "haoma_refusals_total", 10, code="unavailable"))
     assert {"HaomaErrors", "HaomaSlow"} <= fired
 
 
-async def test_a_pool_with_no_connection_left(stack: Stack, app: App, watch: Watch) -> None:
+async def test_a_pool_with_no_connection_left(stack: Stack, app: App, watch: FaultWatch) -> None:
     async with paused(stack.servers.postgres):
         asking = asyncio.gather(*(app.send_code(fresh_number()) for _ in range(60)))
         fired = await watch.until(lambda during: value(during, "auth-service", "haoma_pool_waiting") > 0)
@@ -188,7 +188,7 @@ async def test_a_pool_with_no_connection_left(stack: Stack, app: App, watch: Wat
     assert "HaomaPoolExhausted" in fired
 
 
-async def test_a_process_that_gets_no_cpu(stack: Stack, watch: Watch) -> None:
+async def test_a_process_that_gets_no_cpu(stack: Stack, watch: FaultWatch) -> None:
     gateway = stack.services["gateway"]
 
     def lags(during: Observation) -> bool:
@@ -210,19 +210,19 @@ def wait_a_second(stack: Stack) -> None:
         pass
 
 
-async def test_more_log_ins_than_the_threads_can_hash(app: App, watch: Watch) -> None:
+async def test_more_log_ins_than_the_threads_can_hash(app: App, watch: FaultWatch) -> None:
     await asyncio.gather(*(app.log_in(fresh_number(), "a password") for _ in range(250)))
     assert "HaomaHashingShed" in await watch.until(grew(watch, "auth-service", "haoma_hash_shed_total"))
 
 
-async def test_log_ins_that_mostly_fail(app: App, watch: Watch) -> None:
+async def test_log_ins_that_mostly_fail(app: App, watch: FaultWatch) -> None:
     for _ in range(4):
         await asyncio.gather(*(app.log_in(fresh_number(), "a password") for _ in range(10)))
     refused = {"outcome": "credentials_refused"}
     assert "HaomaLogInsGuessed" in await watch.until(grew(watch, "auth-service", "haoma_log_ins_total", 35, **refused))
 
 
-async def test_codes_that_no_worker_sends(stack: Stack, app: App, watch: Watch) -> None:
+async def test_codes_that_no_worker_sends(stack: Stack, app: App, watch: FaultWatch) -> None:
     stack.services["sms-worker"].kill()
     try:
         await app.send_code(fresh_number())
@@ -232,13 +232,13 @@ async def test_codes_that_no_worker_sends(stack: Stack, app: App, watch: Watch) 
     assert {"HaomaNoCodesSent", "HaomaProcessDown"} <= fired
 
 
-async def test_codes_that_are_not_entered(app: App, watch: Watch) -> None:
+async def test_codes_that_are_not_entered(app: App, watch: FaultWatch) -> None:
     await app.send_code(fresh_number())
     fired = await watch.until(grew(watch, "sms-service", "haoma_codes_requested_total", dialect="maitian"))
     assert "HaomaFewCodesVerified" in fired
 
 
-async def test_a_sender_that_keeps_failing(app: App, watch: Watch) -> None:
+async def test_a_sender_that_keeps_failing(app: App, watch: FaultWatch) -> None:
     for _ in range(6):
         await app.send_code(f"19911{secrets.randbelow(10**6):06d}")
     fired = await watch.until(
@@ -247,7 +247,7 @@ async def test_a_sender_that_keeps_failing(app: App, watch: Watch) -> None:
     assert "HaomaSenderDown" in fired
 
 
-async def test_codes_that_are_guessed(app: App, watch: Watch) -> None:
+async def test_codes_that_are_guessed(app: App, watch: FaultWatch) -> None:
     numbers = [fresh_number() for _ in range(12)]
     for number in numbers:
         await app.send_code(number)
@@ -256,14 +256,14 @@ async def test_codes_that_are_guessed(app: App, watch: Watch) -> None:
     assert "HaomaCodeChecksSlowed" in fired
 
 
-async def test_a_budget_that_is_nearly_spent(app: App, watch: Watch) -> None:
+async def test_a_budget_that_is_nearly_spent(app: App, watch: FaultWatch) -> None:
     for _ in range(5):
         await app.send_code(f"199222{secrets.randbelow(10**5):05d}")
     fired = await watch.until(lambda during: value(during, "sms-worker", "haoma_budget_used_ratio", span="day") > 0.8)
     assert "HaomaBudgetNearlySpent" in fired
 
 
-async def test_a_prefix_whose_codes_do_not_come_back(app: App, watch: Watch) -> None:
+async def test_a_prefix_whose_codes_do_not_come_back(app: App, watch: FaultWatch) -> None:
     number_range = f"1{secrets.randbelow(50) + 30:02d}{secrets.randbelow(10**4):04d}"
     for last in range(12):
         await app.send_code(f"{number_range}{last:04d}")
@@ -273,7 +273,7 @@ async def test_a_prefix_whose_codes_do_not_come_back(app: App, watch: Watch) -> 
     assert "HaomaPrefixBlocked" in fired
 
 
-async def test_a_broker_that_is_away(stack: Stack, app: App, tables: Tables, watch: Watch) -> None:
+async def test_a_broker_that_is_away(stack: Stack, app: App, tables: Tables, watch: FaultWatch) -> None:
     stack.servers.rabbitmq.stop()
     try:
         await app.send_code(fresh_number())
@@ -289,7 +289,7 @@ async def test_a_broker_that_is_away(stack: Stack, app: App, tables: Tables, wat
     assert {"HaomaOutboxLags", "HaomaNotConsuming"} <= fired
 
 
-async def test_a_queue_that_grows(stack: Stack, watch: Watch) -> None:
+async def test_a_queue_that_grows(stack: Stack, watch: FaultWatch) -> None:
     async with paused(stack.servers.postgres):
         await publish(stack, [json.dumps({"message_ids": [str(uuid4())]}).encode() for _ in range(3000)])
         fired = await watch.until(
@@ -301,7 +301,7 @@ async def test_a_queue_that_grows(stack: Stack, watch: Watch) -> None:
             await asyncio.sleep(0.2)
 
 
-async def test_a_message_that_cannot_be_read(stack: Stack, watch: Watch) -> None:
+async def test_a_message_that_cannot_be_read(stack: Stack, watch: FaultWatch) -> None:
     await publish(stack, [b"nonsense"])
     fired = await watch.until(
         lambda during: value(during, "sms-worker", "haoma_queue_messages_ready", queue="sms.send.parked") > 0
@@ -314,7 +314,7 @@ async def test_a_message_that_cannot_be_read(stack: Stack, watch: Watch) -> None
             await asyncio.sleep(0.2)
 
 
-async def test_a_row_that_the_broker_refuses(tables: Tables, watch: Watch) -> None:
+async def test_a_row_that_the_broker_refuses(tables: Tables, watch: FaultWatch) -> None:
     sms = tables.connections["sms"]
     row = uuid4()
     await sms.execute(
@@ -327,7 +327,7 @@ async def test_a_row_that_the_broker_refuses(tables: Tables, watch: Watch) -> No
     assert "HaomaOutboxParked" in fired
 
 
-async def test_a_directory_that_is_not_read(stack: Stack, watch: Watch) -> None:
+async def test_a_directory_that_is_not_read(stack: Stack, watch: FaultWatch) -> None:
     caught_up = "haoma_directory_caught_up_timestamp_seconds"
     seen: list[float] = []
 
@@ -351,7 +351,7 @@ async def locked(stack: Stack, database: str, table: str) -> AsyncIterator[None]
         await session.close()
 
 
-async def test_refresh_tokens_that_come_back(app: App, tables: Tables, watch: Watch) -> None:
+async def test_refresh_tokens_that_come_back(app: App, tables: Tables, watch: FaultWatch) -> None:
     for _ in range(2):
         stolen = await native.register(app, fresh_number())
         first = {"refresh_token": stolen["refresh_token"]}
@@ -363,10 +363,10 @@ async def test_refresh_tokens_that_come_back(app: App, tables: Tables, watch: Wa
     assert "HaomaRefreshTokensReused" in fired
 
 
-async def test_an_audit_log_that_is_not_sealed(stack: Stack, app: App, tables: Tables, watch: Watch) -> None:
+async def test_an_audit_log_that_is_not_sealed(stack: Stack, app: App, tables: Tables, watch: FaultWatch) -> None:
     auth = tables.connections["auth"]
     await auth.execute("update job_leases set taken_at = now() + interval '1 day'")
-    watch = Watch(stack)
+    watch = FaultWatch(stack)
     try:
         await app.log_in(fresh_number(), "a password")
         turns = "haoma_event_loop_lag_seconds_count"  # two a second: longer than a turn of the sealer

@@ -19,7 +19,6 @@ from gateway.settings import GatewaySettings
 from shared.internal_api.client import internal_client
 from shared.keys import KeyRing
 from shared.process.health import BACKENDS, add_checks, add_public_probe
-from shared.process.pools import showing_slots
 from shared.process.settings import Environment, OnOff
 
 
@@ -51,7 +50,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
         ):
             for name, client in (("auth-service", auth), ("sms-service", sms), ("contacts-service", contacts)):
                 app[BACKENDS][name] = client.ping
-                stack.enter_context(showing_slots(name, client.slots))
+                stack.enter_context(client.showing_pool(name))
             app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
             app[FLOWS] = compose_flows(
                 auth=auth,

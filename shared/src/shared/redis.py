@@ -55,7 +55,7 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
 def _showing(pool: BlockingConnectionPool, size: int) -> AbstractContextManager[None]:
     """Show the pool in the metrics. redis-py counts only for OpenTelemetry, so this reads its own fields."""
     in_use, condition = pool._in_use_connections, pool._condition  # noqa: SLF001  as above
-    return showing_pool("redis", size, lambda: len(in_use), lambda: len(condition._waiters))  # type: ignore[attr-defined]  # noqa: SLF001
+    return showing_pool("redis", size, lambda: len(in_use), lambda: len(condition._waiters))  # noqa: SLF001
 
 
 class Script:

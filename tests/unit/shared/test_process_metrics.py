@@ -53,16 +53,16 @@ async def test_a_backend_that_fails_or_hangs_is_down_until_it_answers_again(monk
     async def answer() -> None:
         return
 
-    asked = {"test": answer}
+    checks = {"test": answer}
 
     async def until(value: float) -> None:
         while REGISTRY.get_sample_value("haoma_backend_up", {"backend": "test"}) != value:
             await asyncio.sleep(0.001)
 
-    async with watching_backends(lambda: asked):
+    async with watching_backends(lambda: checks):
         await until(1)
         for check in (fail, hang):
-            asked["test"] = check
+            checks["test"] = check
             await until(0)
-            asked["test"] = answer
+            checks["test"] = answer
             await until(1)

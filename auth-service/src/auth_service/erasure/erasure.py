@@ -3,8 +3,8 @@
 from typing import Protocol
 
 import structlog
+from prometheus_client import Counter
 
-from auth_service.accounts.account_metrics import ERASED as ERASED_ACCOUNTS
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import ERASED, AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
@@ -19,6 +19,8 @@ REFUSED_ERASURES = {
     ErrorCode.CALLER_LIMIT: "erase.limited",
 }
 """The refusals of an erasure that the audit log has, by their error."""
+
+ERASED_ACCOUNTS = Counter("haoma_accounts_erased_total", "Accounts that their users erased", ["dialect"])
 
 log = structlog.get_logger()
 

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Protocol
 
 import structlog
+from prometheus_client import Counter
 
 from auth_service.accounts import events
-from auth_service.accounts.account_metrics import REGISTERED, RETIRED
 from auth_service.accounts.dormancy import Dormancy
 from auth_service.accounts.model import NewAccount, NumberOwner, StoredAccount
 from auth_service.accounts.user_ids import new_user_id
@@ -23,6 +23,9 @@ from shared.internal_api.auth import Account, LoggedIn, LookedUp, Register
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
+
+REGISTERED = Counter("haoma_accounts_registered_total", "Accounts registered, by contract", ["dialect"])
+RETIRED = Counter("haoma_accounts_retired_total", "Dormant accounts that lost their number to its new user")
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
 import orjson
@@ -14,7 +14,7 @@ from shared.internal_api.endpoint import PING, Empty, Endpoint, WireModel
 from shared.internal_api.principals import TOKEN_REFUSALS
 from shared.internal_api.upstream import Response, Upstream, upstream
 from shared.keys import active_tokens
-from shared.process.pools import Slots
+from shared.process.pools import showing_slots
 from shared.trace import current_cause, span
 
 CALL_TIMEOUT_SECONDS = 4.0
@@ -62,10 +62,9 @@ class InternalClient:
             log.warning("internal_call.failed", path=path, error=type(error).__name__)
             raise unavailable() from error
 
-    @property
-    def slots(self) -> Slots:
-        """The connections to the service, as a pool."""
-        return self._upstream.slots
+    def showing_pool(self, name: str) -> AbstractContextManager[None]:
+        """Show the connections to the service in the metrics until the block ends."""
+        return showing_slots(name, self._upstream.slots)
 
     async def ping(self) -> None:
         """Return if the service answers. Raises as ``call`` does."""

@@ -1,4 +1,4 @@
-"""The gauge ``haoma_backend_up``: whether each server or service that a process needs answers it, asked every 5 s."""
+"""The gauge ``haoma_backend_up``: whether each server or service that a process needs answers it, current every 5 s."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -27,9 +27,9 @@ async def watching_backends(checks: Callable[[], Mapping[str, Check]]) -> AsyncI
 async def _watch(checks: Callable[[], Mapping[str, Check]]) -> None:
     before: dict[str, bool] = {}
     while True:
-        asked = dict(checks())
-        states = await asyncio.gather(*(answers(check) for check in asked.values()))
-        for name, is_up in zip(asked, states, strict=True):
+        current = dict(checks())
+        states = await asyncio.gather(*(answers(check) for check in current.values()))
+        for name, is_up in zip(current, states, strict=True):
             UP.labels(name).set(is_up)
             if before.get(name, True) is not is_up:
                 log.warning("backend.changed", backend=name, up=is_up)

@@ -21,7 +21,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 
 def identify(process: str) -> None:
     """Name the process in ``haoma_build_info``, and export no ``_created`` series, which would double the others."""
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     BUILD.labels(process, VERSION).set(1)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from prometheus_client import Gauge
 
@@ -20,7 +21,7 @@ class Slots(asyncio.Semaphore):
         self.in_use = 0
         self.waiting = 0
 
-    async def acquire(self) -> bool:
+    async def acquire(self) -> Literal[True]:
         """Take a slot. Waits while all are in use."""
         self.waiting += 1
         try:

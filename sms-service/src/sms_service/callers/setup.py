@@ -1,6 +1,6 @@
 """The rate limits on callers that the settings ask for, opened."""
 
-from collections.abc import Awaitable, MutableMapping
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from sms_service.callers.rate_limits import CallerRateLimits, NoCallerLimits
 
 
 async def open_caller_limits(
-    redis_url: str, stack: AsyncExitStack, limits: CallerLimitValues | None, backends: MutableMapping[str, Check]
+    redis_url: str, stack: AsyncExitStack, limits: CallerLimitValues | None, backends: dict[str, Check]
 ) -> CallerRateLimits | NoCallerLimits:
     """The limits, with connections to Redis until ``stack`` is closed. Without ``limits`` nothing is limited.
 

@@ -50,7 +50,7 @@ def _instrument(provider: TracerProvider) -> None:
     if "asyncpg" in sys.modules:
         from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor  # noqa: PLC0415
 
-        AsyncPGInstrumentor().instrument(tracer_provider=provider)
+        AsyncPGInstrumentor().instrument(tracer_provider=provider)  # type: ignore[no-untyped-call]
     if "redis" in sys.modules:
         from opentelemetry.instrumentation.redis import RedisInstrumentor  # noqa: PLC0415
 

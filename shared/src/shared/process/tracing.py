@@ -24,7 +24,7 @@ class TraceSettings(Protocol):
 def record_spans(process: str, settings: TraceSettings, *, decides: bool = False) -> None:
     """Record spans from now on, if the settings name a collector. To be called once every library is imported.
 
-    Otherwise OpenTelemetry is not even imported. Raises ``SystemExit`` if it is missing.
+    Otherwise nothing that records spans is imported. Raises ``SystemExit`` if it is missing.
     """
     endpoint = settings.otel_exporter_otlp_endpoint
     if endpoint is None:

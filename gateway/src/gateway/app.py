@@ -23,10 +23,9 @@ from shared.process.settings import Environment, OnOff
 
 
 def create_app(settings: GatewaySettings) -> web.Application:
-    """Build the gateway. It is ready as soon as it listens.
+    """Build the gateway. It is ready as soon as it listens, with or without the services behind it.
 
-    While the services behind it are unavailable, it still refuses in the format of each contract, which a load
-    balancer could not.
+    While they are unavailable, it refuses in the format of each contract, which a load balancer could not.
     """
     dialects = choose(installed_dialects(), settings.dialects)
     callers = Callers.configured(settings.trusted_proxies, settings.app_keys)

@@ -11,9 +11,10 @@ from auth_service.policy import log_ins
 from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
 from shared.policy.table import write
 from shared.postgres import migrate
-from shared.process import logs, tracing, web
+from shared.process import logs, web
 from shared.process.settings import S, load
 from shared.process.startup import UnreachableError
+from shared.process.tracing.setup import record_spans
 
 SERVICE = "auth-service"
 KEEPALIVE_SECONDS = 75.0
@@ -26,7 +27,7 @@ def serve() -> None:
     from auth_service.app import create_app  # noqa: PLC0415  the other commands start faster without it
 
     app = create_app(settings)
-    tracing.record_spans(SERVICE, settings)
+    record_spans(SERVICE, settings)
     web.run(
         web.serve(
             app,

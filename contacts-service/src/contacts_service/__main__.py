@@ -5,7 +5,7 @@ import argparse
 from contacts_service.settings import ContactsSettings, DatabaseSettings
 from shared.process.logs import configure
 from shared.process.settings import load
-from shared.process.tracing import record_spans
+from shared.process.tracing.setup import record_spans
 
 SERVICE = "contacts-service"
 

@@ -7,8 +7,9 @@ from gateway.app import create_app
 from gateway.http.app_keys import generate
 from gateway.policy import print_policy
 from gateway.settings import GatewaySettings
-from shared.process import logs, tracing, web
+from shared.process import logs, web
 from shared.process.settings import load
+from shared.process.tracing.setup import record_spans
 
 KEEPALIVE_SECONDS = 15.0
 
@@ -50,7 +51,7 @@ def serve() -> None:
     settings = load(GatewaySettings, "gateway")
     logs.configure("gateway", settings.log_level)
     app = create_app(settings)
-    tracing.record_spans("gateway", settings, decides=True)
+    record_spans("gateway", settings, decides=True)
     web.run(
         web.serve(
             app,

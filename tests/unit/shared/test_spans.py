@@ -11,11 +11,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from shared import trace
 from shared.batching import Batcher
-from shared.process.spans import PublicExporter, SpanRecorder
+from shared.process.tracing.spans import PublicExporter, SpanRecorder
 from shared.trace import Cause, begin_cause, current_cause, span
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-PARTS = {"opentelemetry.sdk.trace", "opentelemetry.exporter", "opentelemetry.instrumentation", "shared.process.spans"}
+PARTS = {
+    "opentelemetry.sdk.trace",
+    "opentelemetry.exporter",
+    "opentelemetry.instrumentation",
+    "shared.process.tracing.spans",
+}
 """What records spans. (redis-py imports the interfaces of metrics where OpenTelemetry is installed.)"""
 PROCESSES = ("gateway.app", "auth_service.app", "sms_service.app", "sms_service.worker", "contacts_service.app")
 
@@ -41,7 +46,7 @@ def test_a_process_without_a_collector_does_not_import_opentelemetry(module: str
 def test_a_process_whose_collector_is_named_does_not_start_without_opentelemetry() -> None:
     program = (
         "import sys; sys.modules['opentelemetry'] = None\n"
-        "from shared.process.tracing import record_spans\n"
+        "from shared.process.tracing.setup import record_spans\n"
         "from gateway.settings import GatewaySettings\n"
         "collector = 'http://127.0.0.1:4318'\n"
         "settings = GatewaySettings(environment='development', otel_exporter_otlp_endpoint=collector)\n"

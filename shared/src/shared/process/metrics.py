@@ -34,7 +34,12 @@ def route_of(request: web.Request) -> str:
 def observe(request: web.Request, status: int, seconds: float, dialect: str = "") -> None:
     """Record the duration of an answered request. ``dialect`` is the contract of its route, if it has one."""
     method = request.method if request.method in _METHODS else "other"
-    _duration(method, route_of(request), dialect, status).observe(seconds)
+    observe_route(method, route_of(request), status, seconds, dialect)
+
+
+def observe_route(method: str, route: str, status: int, seconds: float, dialect: str = "") -> None:
+    """Record the duration of an answered request to this route template."""
+    _duration(method, route, dialect, status).observe(seconds)
 
 
 def count_refusal(code: str, route: str = "", dialect: str = "") -> None:

@@ -30,7 +30,7 @@ def record_spans(process: str, settings: TraceSettings, *, decides: bool = False
     if endpoint is None:
         return
     try:
-        from shared.process import spans  # noqa: PLC0415  as above
+        from shared.process.tracing import spans  # noqa: PLC0415  as above
     except ModuleNotFoundError:
         sys.stderr.write(f"{process} cannot start: {MISSING}\n")
         raise SystemExit(2) from None

@@ -12,7 +12,8 @@ from shared.amqp.queues import Queue
 from shared.background import running
 
 INTERVAL_SECONDS = 5.0
-CHECK_SECONDS = 2.0
+CHECK_SECONDS = 20.0
+"""Longer than heartbeats need to end a dead connection: a cancelled call would close the channel of the consumer."""
 
 CONSUMING = Gauge("haoma_consuming", "1 while the broker counts a consumer on the queue, else 0", ["queue"])
 READY = Gauge("haoma_queue_messages_ready", "Messages that wait in the queue, as the broker last told", ["queue"])

@@ -1,4 +1,4 @@
-"""The client of a service's internal API: one call, one response or one refusal, never a retry."""
+"""The client of a service's internal API: one call, one response or one refusal."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ import structlog
 from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.internal_api.endpoint import PING, Empty, Endpoint, WireModel
+from shared.internal_api.endpoint import PING, AnyEndpoint, Empty, Endpoint, WireModel
 from shared.internal_api.principals import TOKEN_REFUSALS
 from shared.internal_api.upstream import Response, Upstream, upstream
 from shared.keys import active_tokens
@@ -46,18 +46,19 @@ class InternalClient:
         """Send one request and return its response.
 
         Raises the ``ServiceError`` that the other service raised, ``TokenRefusedError``, or
-        ``ServiceError(UNAVAILABLE)`` when it does not answer. A call is never retried.
+        ``ServiceError(UNAVAILABLE)`` when it does not answer. A call that may have had an effect is never repeated.
         """
         with span(endpoint.path, "client"):
-            status, content = await self._post(endpoint.path, request.model_dump_json().encode())
+            status, content = await self._post(endpoint, request.model_dump_json().encode())
         if status != 200:
             raise _refusal(content, endpoint.path, status)
         return endpoint.response.model_validate_json(content)
 
-    async def _post(self, path: str, body: bytes) -> Response:
+    async def _post(self, endpoint: AnyEndpoint, body: bytes) -> Response:
+        path, repeatable = endpoint.path, endpoint.repeatable
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                return await self._upstream.post(path, body, current_cause())
+                return await self._upstream.post(path, body, current_cause(), repeatable=repeatable)
         except (TimeoutError, OSError) as error:
             log.warning("internal_call.failed", path=path, error=type(error).__name__)
             raise unavailable() from error

@@ -108,22 +108,25 @@ async def test_matched_contacts_are_counted(app: App, growth: Growth) -> None:
 
 
 @EVERY_PROCESS
-def test_a_process_tells_its_name_and_version_and_that_its_backends_answer(system: Stack, process: str) -> None:
-    found = scrape(system, process)
-    assert found.value("haoma_build_info", process=process) == 1
-    backends = {
-        dict(labels)["backend"]: up for (name, labels), up in found.samples.items() if name == "haoma_backend_up"
-    }
-    assert backends
-    assert set(backends.values()) == {1.0}
+async def test_a_process_tells_its_name_and_version_and_that_its_backends_answer(system: Stack, process: str) -> None:
+    async def all_answer() -> bool:
+        samples = scrape(system, process).samples
+        states = [value for (name, _), value in samples.items() if name == "haoma_backend_up"]
+        return len(states) > 0 and set(states) == {1.0}
+
+    await eventually(all_answer)
+    assert scrape(system, process).value("haoma_build_info", process=process) == 1
 
 
 @EVERY_PROCESS
-def test_a_process_tells_of_its_pools_and_its_event_loop(system: Stack, process: str) -> None:
+async def test_a_process_tells_of_its_pools_and_its_event_loop(system: Stack, process: str) -> None:
+    async def is_measured() -> bool:
+        return scrape(system, process).value("haoma_event_loop_lag_seconds_count") > 0
+
+    await eventually(is_measured)
     found = scrape(system, process)
     assert found.value("haoma_pool_size") > 0
     assert found.value("haoma_pool_waiting") == 0
-    assert found.value("haoma_event_loop_lag_seconds_count") > 0
 
 
 @EVERY_PROCESS

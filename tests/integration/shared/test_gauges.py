@@ -12,8 +12,9 @@ from redis.asyncio import Redis
 from shared import amqp, redis
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, queue_monitor
 from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
+from shared.migrations.upgrade import ensure_database
 from shared.outbox import Relay, put
-from shared.postgres import Pool, ensure_database, pool, transaction, url_of
+from shared.postgres import Pool, pool, transaction, url_of
 
 CREATE_OUTBOX = """
     create table outbox (

@@ -20,7 +20,9 @@ from support import alerts, native
 from support.alerts import Observation, firing, observe
 from support.app import App, fresh_number, wrong
 from support.database import Tables
-from support.metrics import read, scrape
+from support.metrics import Scrape, read, scrape
+
+from shared.background import running
 
 CONFIG = """\
 [spending]
@@ -116,10 +118,7 @@ async def watch(stack: Stack) -> FaultWatch:
     """A system that has recovered from the test before."""
 
     def is_well(each: Observation) -> bool:
-        return all(
-            process is not None and process.value("haoma_backend_up") == len(names(process, "haoma_backend_up"))
-            for process in each.processes.values()
-        )
+        return all(process is not None and has_recovered(process) for process in each.processes.values())
 
     async with asyncio.timeout(PATIENCE):
         while not is_well(await asyncio.to_thread(observe, stack)):
@@ -127,8 +126,13 @@ async def watch(stack: Stack) -> FaultWatch:
     return FaultWatch(stack)
 
 
-def names(process: Any, metric: str) -> list[Any]:
-    return [labels for name, labels in process.samples if name == metric]
+def has_recovered(process: Scrape) -> bool:
+    """Whether every backend answers, every queue is consumed, and nothing waits or is parked."""
+    healthy = {"haoma_backend_up": 1.0, "haoma_consuming": 1.0}
+    healthy |= dict.fromkeys(
+        ("haoma_outbox_lag_seconds", "haoma_outbox_parked_rows", "haoma_queue_messages_ready"), 0.0
+    )
+    return all(value == healthy.get(name, value) for (name, _), value in process.samples.items())
 
 
 def value(each: Observation, process: str, name: str, **labels: str) -> float:
@@ -159,7 +163,7 @@ async def test_a_process_that_died(stack: Stack, watch: FaultWatch) -> None:
 
 
 async def test_a_server_that_does_not_answer(stack: Stack, watch: FaultWatch) -> None:
-    async with paused(stack.servers.valkey):
+    async with paused(stack.servers.redis):
         fired = await watch.until(
             lambda during: value(during, "contacts-service", "haoma_backend_up", backend="redis") == 0
         )
@@ -181,11 +185,16 @@ async def test_requests_that_end_as_busy_and_late(stack: Stack, app: App, watch:
 
 
 async def test_a_pool_with_no_connection_left(stack: Stack, app: App, watch: FaultWatch) -> None:
-    async with paused(stack.servers.postgres):
-        asking = asyncio.gather(*(app.send_code(fresh_number()) for _ in range(60)))
+    async with paused(stack.servers.postgres), running(show_tokens(app), name="callers"):
         fired = await watch.until(lambda during: value(during, "auth-service", "haoma_pool_waiting") > 0)
-        await asking
     assert "HaomaPoolExhausted" in fired
+
+
+async def show_tokens(app: App) -> None:
+    """Many clients, each with a session that must be looked up."""
+    while True:
+        tokens = [secrets.token_urlsafe(32) for _ in range(60)]
+        await asyncio.gather(*(native.call(app, "GET", "/v2/me", token) for token in tokens))
 
 
 async def test_a_process_that_gets_no_cpu(stack: Stack, watch: FaultWatch) -> None:
@@ -216,10 +225,10 @@ async def test_more_log_ins_than_the_threads_can_hash(app: App, watch: FaultWatc
 
 
 async def test_log_ins_that_mostly_fail(app: App, watch: FaultWatch) -> None:
-    for _ in range(4):
-        await asyncio.gather(*(app.log_in(fresh_number(), "a password") for _ in range(10)))
+    for _ in range(10):  # a few at a time, so that they are compared, and not refused as too many
+        await asyncio.gather(*(app.log_in(fresh_number(), "a password") for _ in range(4)))
     refused = {"outcome": "credentials_refused"}
-    assert "HaomaLogInsGuessed" in await watch.until(grew(watch, "auth-service", "haoma_log_ins_total", 35, **refused))
+    assert "HaomaLogInsGuessed" in await watch.until(grew(watch, "auth-service", "haoma_log_ins_total", 31, **refused))
 
 
 async def test_codes_that_no_worker_sends(stack: Stack, app: App, watch: FaultWatch) -> None:
@@ -264,7 +273,7 @@ async def test_a_budget_that_is_nearly_spent(app: App, watch: FaultWatch) -> Non
 
 
 async def test_a_prefix_whose_codes_do_not_come_back(app: App, watch: FaultWatch) -> None:
-    number_range = f"1{secrets.randbelow(50) + 30:02d}{secrets.randbelow(10**4):04d}"
+    number_range = f"138{secrets.randbelow(10**4):04d}"
     for last in range(12):
         await app.send_code(f"{number_range}{last:04d}")
     fired = await watch.until(
@@ -296,9 +305,6 @@ async def test_a_queue_that_grows(stack: Stack, watch: FaultWatch) -> None:
             lambda during: value(during, "sms-worker", "haoma_queue_messages_ready", queue="sms.send") > 1000
         )
     assert "HaomaQueueLong" in fired
-    async with asyncio.timeout(PATIENCE):
-        while value(await asyncio.to_thread(observe, stack), "sms-worker", "haoma_queue_messages_ready") > 0:
-            await asyncio.sleep(0.2)
 
 
 async def test_a_message_that_cannot_be_read(stack: Stack, watch: FaultWatch) -> None:
@@ -309,9 +315,6 @@ async def test_a_message_that_cannot_be_read(stack: Stack, watch: FaultWatch) ->
     assert "HaomaMessagesParked" in fired
     async with await aio_pika.connect(stack.addresses["AMQP_URL"]) as connection:
         await (await (await connection.channel()).get_queue("sms.send.parked")).purge()
-    async with asyncio.timeout(PATIENCE):
-        while value(await asyncio.to_thread(observe, stack), "sms-worker", "haoma_queue_messages_ready") > 0:
-            await asyncio.sleep(0.2)
 
 
 async def test_a_row_that_the_broker_refuses(tables: Tables, watch: FaultWatch) -> None:
@@ -351,7 +354,7 @@ async def locked(stack: Stack, database: str, table: str) -> AsyncIterator[None]
 async def test_refresh_tokens_that_come_back(app: App, tables: Tables, watch: FaultWatch) -> None:
     for _ in range(2):
         stolen = await native.register(app, fresh_number())
-        first = {"refresh_token": stolen["refresh_token"]}
+        first = {"refresh_token": stolen["tokens"]["refresh_token"]}
         second = await native.call(app, "POST", "/v2/sessions/refresh", **first)
         await native.call(app, "POST", "/v2/sessions/refresh", refresh_token=second.body["refresh_token"])
         await tables.connections["auth"].execute("update refresh_tokens set spent_at = spent_at - interval '1 minute'")

@@ -90,7 +90,7 @@ async def test_refreshes_and_ended_sessions_are_counted(app: App, growth: Growth
     number = fresh_number()
     user = await register(app, number, password="a password")
     for _ in range(2):
-        await call(app, "POST", "/v2/sessions/refresh", refresh_token=user["refresh_token"])
+        await call(app, "POST", "/v2/sessions/refresh", refresh_token=user["tokens"]["refresh_token"])
     opened = await call(app, "POST", "/v2/sessions", phone=number, password="a password")
     await call(app, "DELETE", "/v2/sessions", opened.body["access_token"])
 
@@ -152,7 +152,7 @@ async def test_no_label_holds_a_number_an_address_or_an_id(system: Stack, app: A
     with unchanged_labels(system):
         user = await register(app, number, password="a password")
         await app.log_in(number, "wrong password")
-        await call(app, "POST", "/v2/contacts/match", user["access_token"], phones=[fresh_number()])
+        await call(app, "POST", "/v2/contacts/match", user["tokens"]["access_token"], phones=[fresh_number()])
         for path in (f"/v2/{number}", f"/v2/sessions/{number}", f"/+86{number}?phone={number}", f"/docs/{number}"):
             for method in ("GET", "DELETE", f"M{number}"):
                 await app.call(method, path, headers={"X-Forwarded-For": "203.0.113.7", "User-Agent": number})

@@ -109,7 +109,7 @@ class FaultWatch:
         return fault
 
 
-LASTING = {"HaomaCodeChecksSlowed", "HaomaBudgetNearlySpent", "HaomaPrefixBlocked", "HaomaSenderDown"}
+LASTING = {"HaomaCodeChecksSlowed", "HaomaBudgetNearlySpent", "HaomaSenderDown"}
 """Alerts whose fault of another test lasts: an hour, a day, or until the breaker closes."""
 
 
@@ -270,16 +270,6 @@ async def test_a_budget_that_is_nearly_spent(app: App, watch: FaultWatch) -> Non
         await app.send_code(f"199222{secrets.randbelow(10**5):05d}")
     fired = await watch.until(lambda during: value(during, "sms-worker", "haoma_budget_used_ratio", span="day") > 0.8)
     assert "HaomaBudgetNearlySpent" in fired
-
-
-async def test_a_prefix_whose_codes_do_not_come_back(app: App, watch: FaultWatch) -> None:
-    number_range = f"138{secrets.randbelow(10**4):04d}"
-    for last in range(12):
-        await app.send_code(f"{number_range}{last:04d}")
-    fired = await watch.until(
-        lambda during: value(during, "sms-worker", "haoma_prefix_stages", kind="range", stage="blocked") > 0
-    )
-    assert "HaomaPrefixBlocked" in fired
 
 
 async def test_a_broker_that_is_away(stack: Stack, app: App, tables: Tables, watch: FaultWatch) -> None:

@@ -26,8 +26,13 @@ SERVER_SETTINGS = {
     "sms-service": "SmsSettings",
     "contacts-service": "ContactsSettings",
 }
+COMMAND_SETTINGS = {
+    "migrate": "DatabaseSettings",
+    "worker": "WorkerSettings",
+    "operator-api": "OperatorApiSettings",
+}
 SERVER_URLS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
-PUBLISHED = {"gateway", "inbox"}
+PUBLISHED = {"gateway", "inbox", "operator-api"}
 SECRETS = (
     "GATEWAY_TO_AUTH_TOKEN",
     "GATEWAY_TO_SMS_TOKEN",
@@ -84,7 +89,7 @@ def variables(service: str) -> set[str]:
 def read_by(name: str) -> type[Settings]:
     """The settings of the process in a container."""
     command = composed()[name].get("command", [""])[0]
-    model = {"migrate": "DatabaseSettings", "worker": "WorkerSettings"}.get(command, SERVER_SETTINGS[ours()[name]])
+    model = COMMAND_SETTINGS.get(command, SERVER_SETTINGS[ours()[name]])
     return next(each for each in models(ours()[name]) if each.__name__ == model)
 
 

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from shared.parked.schema import STATEMENTS as PARKED
+
 revision = "0001"
 down_revision = None
 
@@ -56,5 +58,5 @@ STATEMENTS = (
 
 def upgrade() -> None:
     """Create the tables."""
-    for statement in STATEMENTS:
+    for statement in (*STATEMENTS, *PARKED):
         op.execute(statement)

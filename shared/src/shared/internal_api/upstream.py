@@ -6,7 +6,6 @@ It implements no more of HTTP because the other side is always our own server. D
 import asyncio
 import random
 import re
-import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
+from shared.process.host_names import HostNames
 from shared.trace import TRACEPARENT, Cause
 
 MAX_CONNECTIONS = 200
@@ -130,6 +130,7 @@ class Upstream:
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._idle: deque[_Connection] = deque()
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._names = HostNames()
 
     async def post(self, path: str, body: bytes, cause: Cause) -> Response:
         """POST JSON; returns status and body. Raises ``OSError``. The deadline is the caller's."""
@@ -163,24 +164,26 @@ class Upstream:
 
     async def _connect(self) -> _Connection:
         """Connect to a random address of the name, so that its replicas share the calls."""
-        loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        random.shuffle(addresses)
+        addresses = await self._names.addresses(self._host, self._port)
         errors: list[OSError] = []
-        for *_, address in addresses:
+        for address in random.sample(addresses, len(addresses)):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    return (await loop.create_connection(_Connection, str(address[0]), self._port))[1]
+                    return await self._connect_to(address)
             except OSError as error:  # TimeoutError is one
                 errors.append(error)
             except RuntimeError:  # of uvloop, when the other side resets the connection at once
                 errors.append(ConnectionResetError("reset while connecting"))
         raise errors[0] if errors else ConnectionError("the host name has no address")
 
-    def close(self) -> None:
+    async def _connect_to(self, address: str) -> _Connection:
+        return (await asyncio.get_running_loop().create_connection(_Connection, address, self._port))[1]
+
+    async def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+        await self._names.close()
 
 
 @asynccontextmanager
@@ -190,4 +193,4 @@ async def upstream(url: str, headers: dict[str, str]) -> AsyncIterator[Upstream]
     try:
         yield opened
     finally:
-        opened.close()
+        await opened.close()

@@ -18,8 +18,8 @@ from stack.system import Stack
 
 from shared.errors import ServiceError
 from shared.internal_api.client import internal_client
-from shared.internal_api.operators import ServiceName
-from shared.internal_api.parked import LIST_PARKED, REPLAY_PARKED, ListParked, ReplayParked, Settled
+from shared.internal_api.operators.parked import LIST_PARKED, REPLAY_PARKED, ListParked, ReplayParked, Settled
+from shared.internal_api.operators.requests import ServiceName
 from shared.phone import ref_hex
 from shared.postgres import url_of
 

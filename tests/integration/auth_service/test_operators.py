@@ -11,7 +11,7 @@ from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
 from shared.errors import ErrorCode
 from shared.internal_api.auth import CHANGE_PROFILE, ChangeProfile, LoggedIn
-from shared.internal_api.operators import (
+from shared.internal_api.operators.accounts import (
     BAN_ACCOUNT,
     END_ACCOUNT_SESSIONS,
     ERASE_ACCOUNT,

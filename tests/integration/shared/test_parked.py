@@ -19,8 +19,8 @@ from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
-from shared.internal_api.operators import ServiceName
-from shared.internal_api.parked import DropParked, ListParked, ReplayParked, ShowParked
+from shared.internal_api.operators.parked import DropParked, ListParked, ReplayParked, ShowParked
+from shared.internal_api.operators.requests import ServiceName
 from shared.outbox import Relay, put
 from shared.parked import schema
 from shared.parked.intake import ParkedIntake

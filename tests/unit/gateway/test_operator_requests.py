@@ -12,7 +12,8 @@ from gateway.operators.refusals import RefusedRequestError
 from gateway.operators.requests import OperatorRequests
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.endpoint import AnyEndpoint, Empty
-from shared.internal_api.operators import RECORD_REQUEST, OperatorRequest, ReasonedRequest, RecordRequest, ServiceName
+from shared.internal_api.operators.accounts import RECORD_REQUEST, RecordRequest
+from shared.internal_api.operators.requests import OperatorRequest, ReasonedRequest, ServiceName
 
 ADA = NamedOperator("ada", Role.OPERATOR, b"")
 SAM = NamedOperator("sam", Role.SUPPORT, b"")

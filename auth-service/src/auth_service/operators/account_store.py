@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
 from auth_service.operators.accounts import AccountView
-from auth_service.operators.audit_reader import AuditFilter, AuditReader
+from auth_service.operators.audit_reader_store import AuditFilter, AuditReader
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import END_TICKETS, LIST, end_sessions
 from shared import outbox
 from shared.internal_api.auth import LivingSession
-from shared.internal_api.operators import AccountRequest, EndAccountSessions, ExportedAccount, FoundAccount
+from shared.internal_api.operators.accounts import AccountRequest, EndAccountSessions, ExportedAccount, FoundAccount
 from shared.postgres import Connection, Pool, connection, transaction
 
 CAUSE: Final = "ended_by_operator"

@@ -12,7 +12,7 @@ from auth_service.erasure.erasure_store import ErasureStore
 from auth_service.lifecycle.bans import Bans
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LivingSession
-from shared.internal_api.operators import (
+from shared.internal_api.operators.accounts import (
     AccountChanged,
     AccountRequest,
     BanAccount,

@@ -1,6 +1,6 @@
 """The counters of log-ins of one number, for operators: the table ``login_limits``."""
 
-from shared.internal_api.operators import LiftLoginLimits, LoginLimitsLifted
+from shared.internal_api.operators.accounts import LiftLoginLimits, LoginLimitsLifted
 from shared.phone import PhoneKeys, ref_hex
 from shared.postgres import Pool, connection
 

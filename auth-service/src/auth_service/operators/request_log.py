@@ -2,7 +2,7 @@
 
 from auth_service.audit import AuditEntry, AuditLog, Operator
 from auth_service.client_context import OPERATOR
-from shared.internal_api.operators import RecordRequest
+from shared.internal_api.operators.accounts import RecordRequest
 from shared.phone import PhoneKeys
 
 

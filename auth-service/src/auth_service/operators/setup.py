@@ -8,7 +8,7 @@ from auth_service.lifecycle.bans_store import BansStore
 from auth_service.operators import api
 from auth_service.operators.account_store import AccountStore
 from auth_service.operators.accounts import OperatorAccounts
-from auth_service.operators.audit_reader import AuditReader
+from auth_service.operators.audit_reader_store import AuditReader
 from auth_service.operators.login_limits_store import NumberLoginLimits
 from auth_service.operators.request_log import RequestLog
 from auth_service.operators.trail import Trail

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from auth_service.operators.audit_reader import AuditFilter, AuditReader
-from shared.internal_api.operators import AuditRows, ListAudit
+from auth_service.operators.audit_reader_store import AuditFilter, AuditReader
+from shared.internal_api.operators.accounts import AuditRows, ListAudit
 
 MAX_ROWS = 1_000
 LAST_DAY = timedelta(days=1)

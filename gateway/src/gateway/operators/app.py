@@ -9,7 +9,7 @@ from gateway.operators import api
 from gateway.operators.requests import OperatorRequests
 from gateway.settings import OperatorApiSettings
 from shared.internal_api.client import internal_client
-from shared.internal_api.operators import ServiceName
+from shared.internal_api.operators.requests import ServiceName
 from shared.process.health import add_checks
 
 MAX_BODY_BYTES = 64 * 1024

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from gateway.named_operators import Role
-from shared.internal_api import code_support as codes
-from shared.internal_api import operators as accounts
-from shared.internal_api import parked
 from shared.internal_api.endpoint import AnyEndpoint
-from shared.internal_api.operators import ServiceName
+from shared.internal_api.operators import accounts, codes, parked
+from shared.internal_api.operators.requests import ServiceName
 
 SET_BY_US = frozenset({"operator", "sees_numbers"})
 """The fields of a request that say who asks. Operators cannot set them."""

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from gateway.named_operators import NamedOperator, Role
 from shared.errors import STATUS, ErrorCode, ServiceError
 from shared.internal_api.principals import CALL_NOT_ALLOWED, UNKNOWN_TOKEN
-from shared.internal_api.server import PROBLEM
+from shared.internal_api.replies import PROBLEM
 from shared.process.environment.plain_errors import plain_text
 
 ADVICE: Mapping[ErrorCode, str] = MappingProxyType(

@@ -11,13 +11,8 @@ from gateway.operators.calls import SET_BY_US, OperatorCall
 from gateway.operators.refusals import RefusedRequestError, invalid_request, role_required
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.endpoint import AnyEndpoint, WireModel
-from shared.internal_api.operators import (
-    RECORD_REQUEST,
-    OperatorRequest,
-    ReasonedRequest,
-    RecordRequest,
-    ServiceName,
-)
+from shared.internal_api.operators.accounts import RECORD_REQUEST, RecordRequest
+from shared.internal_api.operators.requests import OperatorRequest, ReasonedRequest, ServiceName
 
 MAX_DETAIL = 200
 SUBJECTS = ("phone", "user_id", "session_id")

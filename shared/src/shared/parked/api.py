@@ -2,33 +2,41 @@
 
 from aiohttp import web
 
-from shared.internal_api.parked import DROP_PARKED, LIST_PARKED, REPLAY_PARKED, SHOW_PARKED
-from shared.internal_api.server import read, reply
+from shared.internal_api.calls import Calls
+from shared.internal_api.operators.parked import (
+    DROP_PARKED,
+    LIST_PARKED,
+    REPLAY_PARKED,
+    SHOW_PARKED,
+    DropParked,
+    ListParked,
+    ParkedItems,
+    ReplayParked,
+    Settled,
+    ShownItem,
+    ShowParked,
+)
 from shared.parked.items import ParkedDesk
 
 PARKED: web.AppKey[ParkedDesk] = web.AppKey("parked", ParkedDesk)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(LIST_PARKED.path)
-async def list_parked(request: web.Request) -> web.Response:
-    call = await read(request, LIST_PARKED)
-    return reply(await request.app[PARKED].list(call))
+@calls.answer(LIST_PARKED)
+async def list_parked(app: web.Application, call: ListParked) -> ParkedItems:
+    return await app[PARKED].list(call)
 
 
-@routes.post(SHOW_PARKED.path)
-async def show_parked(request: web.Request) -> web.Response:
-    call = await read(request, SHOW_PARKED)
-    return reply(await request.app[PARKED].show(call))
+@calls.answer(SHOW_PARKED)
+async def show_parked(app: web.Application, call: ShowParked) -> ShownItem:
+    return await app[PARKED].show(call)
 
 
-@routes.post(REPLAY_PARKED.path)
-async def replay_parked(request: web.Request) -> web.Response:
-    call = await read(request, REPLAY_PARKED)
-    return reply(await request.app[PARKED].replay(call))
+@calls.answer(REPLAY_PARKED)
+async def replay_parked(app: web.Application, call: ReplayParked) -> Settled:
+    return await app[PARKED].replay(call)
 
 
-@routes.post(DROP_PARKED.path)
-async def drop_parked(request: web.Request) -> web.Response:
-    call = await read(request, DROP_PARKED)
-    return reply(await request.app[PARKED].drop(call))
+@calls.answer(DROP_PARKED)
+async def drop_parked(app: web.Application, call: DropParked) -> Settled:
+    return await app[PARKED].drop(call)

@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.parked import (
+from shared.internal_api.operators.parked import (
     MAX_ITEMS,
     DropParked,
     ListParked,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared import outbox
 from shared.events.envelope import OutboxMessage, new_id
-from shared.internal_api.parked import ParkedItem, ParkedKind
+from shared.internal_api.operators.parked import ParkedItem, ParkedKind
 from shared.parked.items import Content
 from shared.postgres import Pool, connection, transaction
 

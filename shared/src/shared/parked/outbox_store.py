@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from shared.internal_api.parked import ParkedItem, ParkedKind
+from shared.internal_api.operators.parked import ParkedItem, ParkedKind
 from shared.parked.items import Content
 from shared.postgres import Pool, connection
 

@@ -2,29 +2,35 @@
 
 from aiohttp import web
 
-from shared.internal_api.code_support import EXPLAIN_CODES, LIFT_CODE_LIMITS, UNBLOCK_PREFIX
-from shared.internal_api.server import read, reply
+from shared.internal_api.calls import Calls
+from shared.internal_api.operators.codes import (
+    EXPLAIN_CODES,
+    LIFT_CODE_LIMITS,
+    UNBLOCK_PREFIX,
+    ExplainCodes,
+    Explained,
+    LiftCodeLimits,
+    Lifted,
+    UnblockPrefix,
+)
 from sms_service.operators.limits import OperatorLimits
 from sms_service.operators.reports import OperatorReports
 
 REPORTS: web.AppKey[OperatorReports] = web.AppKey("operator_reports", OperatorReports)
 LIMITS: web.AppKey[OperatorLimits] = web.AppKey("operator_limits", OperatorLimits)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(EXPLAIN_CODES.path)
-async def explain_codes(request: web.Request) -> web.Response:
-    call = await read(request, EXPLAIN_CODES)
-    return reply(await request.app[REPORTS].explain(call))
+@calls.answer(EXPLAIN_CODES)
+async def explain_codes(app: web.Application, call: ExplainCodes) -> Explained:
+    return await app[REPORTS].explain(call)
 
 
-@routes.post(LIFT_CODE_LIMITS.path)
-async def lift_code_limits(request: web.Request) -> web.Response:
-    call = await read(request, LIFT_CODE_LIMITS)
-    return reply(await request.app[LIMITS].lift(call))
+@calls.answer(LIFT_CODE_LIMITS)
+async def lift_code_limits(app: web.Application, call: LiftCodeLimits) -> Lifted:
+    return await app[LIMITS].lift(call)
 
 
-@routes.post(UNBLOCK_PREFIX.path)
-async def unblock_prefix(request: web.Request) -> web.Response:
-    call = await read(request, UNBLOCK_PREFIX)
-    return reply(await request.app[LIMITS].unblock(call))
+@calls.answer(UNBLOCK_PREFIX)
+async def unblock_prefix(app: web.Application, call: UnblockPrefix) -> Lifted:
+    return await app[LIMITS].unblock(call)

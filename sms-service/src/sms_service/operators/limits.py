@@ -5,7 +5,7 @@ from typing import Protocol
 import structlog
 
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.code_support import LiftCodeLimits, Lifted, UnblockPrefix
+from shared.internal_api.operators.codes import LiftCodeLimits, Lifted, UnblockPrefix
 from shared.phone import PhoneKeys, ref_hex
 from sms_service.spending.monitor import PrefixMonitor
 

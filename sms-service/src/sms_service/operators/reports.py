@@ -1,6 +1,6 @@
 """Reports for operators, with the number in clear or masked."""
 
-from shared.internal_api.code_support import ExplainCodes, Explained
+from shared.internal_api.operators.codes import ExplainCodes, Explained
 from shared.phone import mask
 from sms_service.explain.explain import Explainer
 

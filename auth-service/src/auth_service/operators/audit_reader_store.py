@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.audit.snapshot import snapshot
-from shared.internal_api.operators import AuditRow
+from shared.internal_api.operators.accounts import AuditRow
 from shared.phone import E164, PhoneKeys, hide_numbers, mask
 from shared.postgres import Pool
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.internal_api.endpoint import Endpoint, WireModel
-from shared.internal_api.operators import AnyNumber, ReasonedRequest
+from shared.internal_api.operators.requests import AnyNumber, ReasonedRequest
 from shared.internal_api.principals import Principal
 
 

@@ -8,11 +8,13 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from shared.internal_api.endpoint import Endpoint, WireModel
-from shared.internal_api.operators import OperatorRequest, ReasonedRequest, ServiceName
+from shared.internal_api.operators.requests import OperatorRequest, ReasonedRequest, ServiceName
 from shared.internal_api.principals import Principal
 
 MAX_ITEMS = 1_000
 """The most that one request lists, replays or drops."""
+MAX_IDS = 300
+"""The most that one request names by their ids."""
 
 Service = Annotated[ServiceName, Field(description="auth-service, sms-service or contacts-service")]
 
@@ -66,7 +68,7 @@ class SettleRequest(ReasonedRequest):
     """Some of what is parked by their ids, or the oldest 1,000."""
 
     service: Service
-    ids: list[UUID] = Field(default=[], max_length=MAX_ITEMS, description="their ids, as parked lists them")
+    ids: list[UUID] = Field(default=[], max_length=MAX_IDS, description="their ids, as parked lists them")
     everything: bool = Field(default=False, description="the oldest 1,000, in place of ids")
 
     @model_validator(mode="after")

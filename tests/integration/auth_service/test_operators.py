@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal
 
 from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
@@ -17,6 +17,8 @@ from shared.internal_api.operators.accounts import (
     ERASE_ACCOUNT,
     EXPORT_ACCOUNT,
     FIND_ACCOUNT,
+    LIFT_LOGIN_LIMITS,
+    LIST_AUDIT,
     RECORD_REQUEST,
     UNBAN_ACCOUNT,
     BanAccount,
@@ -24,6 +26,8 @@ from shared.internal_api.operators.accounts import (
     EraseAccount,
     ExportAccount,
     FindAccount,
+    LiftLoginLimits,
+    ListAudit,
     RecordRequest,
     UnbanAccount,
 )
@@ -197,3 +201,34 @@ async def test_what_an_operator_asks_is_in_the_audit_log_with_who_and_why(auth: 
         "select action, actor, reason, detail, client from audit_log where phone_ref = $1", auth.phones.ref(number)
     )
     assert tuple(row) == ("operator.find", "ada", "ticket 4711", "x=1", "operator")
+
+
+async def test_a_locked_number_logs_in_at_once_after_its_limits_are_lifted(auth: Auth) -> None:
+    number, secret, _ = await registered(auth)
+    address = fresh_address()
+    for _ in range(auth.settings.caller_failed_logins_per_number):
+        assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
+    assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
+
+    lifted = [await auth.call(LIFT_LOGIN_LIMITS, LiftLoginLimits(**WHO, phone=number)) for _ in range(2)]
+
+    assert lifted[0].counters >= 2
+    assert lifted[1].counters == 0
+    assert (await auth.log_in(number, secret, address)).account.phone == number
+
+
+async def test_the_trail_is_listed_by_number_user_and_operator_without_a_clear_number(auth: Auth) -> None:
+    number, _, user = await registered(auth)
+    user_id = user.account.user_id
+    record = RecordRequest(operator="grace", reason="ticket 1", action="operator.find", user_id=user_id, phone=number)
+    await auth.call(RECORD_REQUEST, record)
+
+    by_number = await auth.call(LIST_AUDIT, ListAudit(operator="ada", sees_numbers=True, phone=number))
+    by_user = await auth.call(LIST_AUDIT, ListAudit(operator="ada", user_id=user_id))
+    by_grace = await auth.call(LIST_AUDIT, ListAudit(operator="ada", by="grace", user_id=user_id))
+
+    assert [row.action for row in by_number.rows] == ["register.succeeded", "operator.find"]
+    assert by_user.rows == by_number.rows
+    assert [(row.by, row.reason, row.number) for row in by_grace.rows] == [("grace", "ticket 1", mask(number))]
+    assert not by_number.has_more
+    assert number[3:] not in by_number.model_dump_json()

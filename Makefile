@@ -65,7 +65,7 @@ policy: .venv/.installed ## what the settings promise, beside make run: guesses,
 # --- Test
 
 .PHONY: check
-check: lint types imports settings manifests ## format, lint, types, import rules, SQL, container files, manifests: seconds, no server
+check: lint types imports migrations settings manifests ## format, lint, types, import rules, SQL, migrations, container files, manifests: seconds, no server
 
 .PHONY: unit
 unit: .venv/.installed ## unit and architecture tests: seconds, no server
@@ -113,6 +113,10 @@ types: .venv/.installed
 .PHONY: imports
 imports: .venv/.installed
 	$(call timed,imports,PYTHONPATH=deploy $(BIN)/lint-imports > .local/imports.log || { cat .local/imports.log; false; })
+
+.PHONY: migrations
+migrations: .venv/.installed
+	$(call timed,migrations,$(BIN)/python tests/migrations/lint.py)
 
 .PHONY: settings
 settings: .venv/.installed

@@ -40,8 +40,9 @@ from shared.internal_api.auth import (
 )
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
+from shared.migrations.upgrade import migrate
 from shared.phone import E164, PhoneKeys
-from shared.postgres import migrate, url_of
+from shared.postgres import url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
 from support.monitoring import with_monitoring
 from support.patience import until_accepted

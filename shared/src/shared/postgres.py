@@ -1,7 +1,6 @@
-"""PostgreSQL: one pool for each process, a deadline on every use of a connection, and migrations with alembic."""
+"""PostgreSQL: one pool for each process, and a deadline on every use of a connection."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,7 +11,14 @@ import asyncpg
 import structlog
 
 from shared.errors import ServiceError, unavailable
-from shared.process.startup import PoolerError, UnreachableError, refuse_pooler, refuse_privileges, wait_for_server
+from shared.process.schema import NotMigratedError, application_name, newest_revision, refuse_schema
+from shared.process.startup import (
+    NotReadyError,
+    PoolerError,
+    refuse_pooler,
+    refuse_privileges,
+    wait_for_server,
+)
 
 DEADLINE_SECONDS = 2.0
 """The limit of one use of a connection: waiting for it, and every statement on it."""
@@ -42,20 +48,16 @@ _UNAVAILABLE = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 
-
-class NotMigratedError(Exception):
-    """The server answers but has no database for the service: ``python -m <service> migrate`` creates it."""
-
-
-_STARTING = (
+STARTING = (
     OSError,
     TimeoutError,
     RuntimeError,  # of uvloop, whose transport was closed at once
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    NotMigratedError,
+    NotReadyError,
 )
+"""What a server that starts, or is not migrated yet, may raise: ``wait_for_server`` tries again."""
 _SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 
 
@@ -147,12 +149,16 @@ class Pool:
 
 
 @asynccontextmanager
-async def pool(server: str, database: str, *, size: int = 10, restricted: bool = False) -> AsyncIterator[Pool]:
+async def pool(
+    server: str, database: str, *, size: int = 10, restricted: bool = False, package: str = ""
+) -> AsyncIterator[Pool]:
     """Open a pool on a service's database as soon as it can be reached.
 
-    ``restricted``: raise ``PrivilegedRoleError`` if the role may do more than read and change rows.
+    ``restricted``: raise ``PrivilegedRoleError`` if the role may do more than read and change rows. ``package``: wait
+    for a schema with which the code of this service works, and raise ``NewerSchemaError`` if it is too new.
     """
-    settings = SERVER_SETTINGS | {"application_name": f"haoma-{database}"}
+    revision = newest_revision(package) if package else ""
+    settings = SERVER_SETTINGS | {"application_name": application_name(database, revision)}
 
     async def connect() -> Connection:
         try:
@@ -165,22 +171,24 @@ async def pool(server: str, database: str, *, size: int = 10, restricted: bool =
             raise
 
     opened = Pool(connect, size)
-    check = partial(_check_session, opened, restricted=restricted)
-    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=_STARTING)
+    check = partial(_check_session, opened, restricted=restricted, revision=revision)
+    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=STARTING)
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def _check_session(pool: Pool, *, restricted: bool) -> None:
-    """Raises ``PoolerError`` or ``PrivilegedRoleError``."""
+async def _check_session(pool: Pool, *, restricted: bool, revision: str) -> None:
+    """Raises ``PoolerError``, ``PrivilegedRoleError``, or what ``refuse_schema`` raises."""
     conn = await pool.acquire()
     intact = False
     try:
         await refuse_pooler(conn, SERVER_SETTINGS["statement_timeout"])
         if restricted:
             await refuse_privileges(conn)
+        if revision:
+            await refuse_schema(conn, revision)
         intact = True
     finally:
         pool.release(conn, intact=intact)
@@ -248,49 +256,3 @@ def is_rolled_back(error: BaseException) -> bool:
 async def ping(pool: Pool) -> None:
     """For readiness."""
     await pool.fetchval("select 1")
-
-
-async def ensure_database(server: str, database: str) -> None:
-    """Create a service's database unless it exists, several processes at once. Raises ``UnreachableError``."""
-
-    async def connect() -> tuple[Connection, bool]:
-        try:
-            return await open_session(url_of(server, database), {}), True
-        except asyncpg.InvalidCatalogNameError:
-            return await open_session(server, {}), False
-
-    session, exists = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
-    try:
-        if not exists:
-            await session.execute(f'create database "{database}"')
-            log.info("database.created", database=database)
-    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-        log.info("database.exists", database=database)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise UnreachableError(
-            f'no database "{database}", and POSTGRES_URL may not create it (docs/security/least-privilege.md)'
-        ) from error
-    finally:
-        await session.close()
-
-
-def migrate(server: str, database: str, package: str) -> None:
-    """Apply the revisions in ``<package>/migrations`` to a service's database."""
-    # SQLAlchemy and alembic need more memory than a whole service, so only this command loads them.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-
-    _ensure_database_or_exit(server, database, package)
-    config = Config()
-    config.set_main_option("script_location", f"{package}:migrations")
-    config.attributes["connect"] = partial(open_session, url_of(server, database), {})
-    command.upgrade(config, "head")
-    log.info("database.migrated", database=database)
-
-
-def _ensure_database_or_exit(server: str, database: str, package: str) -> None:
-    try:
-        asyncio.run(ensure_database(server, database))
-    except UnreachableError as error:
-        sys.stderr.write(f"{package} cannot migrate: {error}\n")
-        raise SystemExit(1) from None

@@ -18,7 +18,7 @@ from shared.internal_api.client import InternalClient, TokenRefusedError, intern
 from shared.internal_api.endpoint import Endpoint, WireModel
 from shared.internal_api.principals import Principal
 from shared.internal_api.server import new_service
-from shared.process.web import FRONT, Runner, _SilentHandler
+from shared.process.web import FRONT, GOODBYE, Runner, _SilentHandler
 from shared.trace import current_cause
 
 MAX_BODY = 1000
@@ -258,13 +258,15 @@ async def test_while_the_service_drains_a_call_is_answered_and_its_connection_en
     writer.close()
 
 
-async def test_the_end_waits_for_the_calls_that_run_and_closes_idle_connections(service: Service) -> None:
+async def test_the_end_waits_for_the_calls_that_run_and_closes_idle_connections_with_last_words(
+    service: Service,
+) -> None:
     idle, idle_writer = await asyncio.open_connection("127.0.0.1", service.port)
     busy, busy_writer = await asyncio.open_connection("127.0.0.1", service.port)
     busy_writer.write(service.raw('{"text":"wait"}').encode())
     await service.entered.wait()
     ending = asyncio.create_task(service.runner.cleanup())
-    assert await idle.read() == b""
+    assert await idle.read() == GOODBYE
     assert not ending.done()
     service.gate.set()
     assert b'"text":"wait"' in await busy.read()

@@ -19,6 +19,7 @@ from shared.internal_api.calls import ServedCall
 from shared.internal_api.replies import Reply, problem
 from shared.process.hang_ups import record_hang_up_at
 from shared.process.metrics import observe_route
+from shared.process.web import GOODBYE
 from shared.trace import begin_cause
 
 _CALL = re.compile(
@@ -152,8 +153,9 @@ class DirectConnection(asyncio.Protocol):
             self._timer = self._loop.call_later(max(remaining, 1), self._check_idle)
 
     def end(self) -> asyncio.Task[None] | None:
-        """Close the connection if it is idle. Otherwise return its task, after which it closes."""
+        """Close the connection with last words if it is idle. Otherwise return its task, after which it closes."""
         if self._task is None:
+            self._transport.write(GOODBYE)
             self._transport.close()
         return self._task
 

@@ -24,6 +24,8 @@ from shared.process.startup import UnreachableError
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 20.0
+GOODBYE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+"""The last words on an idle connection: the server reads no request that is on its way (RFC 9110, 15.5.9)."""
 KEEPALIVE_SECONDS = 75.0
 """How long an idle connection is kept unless the process says otherwise."""
 MALFORMED = b'{"type":"about:blank","title":"Bad Request","status":400,"code":"parameter_invalid"}'
@@ -62,6 +64,13 @@ class _SilentHandler(RequestHandler):
         if isinstance(self._manager, _SilentServer) and self._manager.draining:
             resp.force_close()
         return await super().finish_response(request, resp, start_time)
+
+    def close(self) -> None:
+        """End an idle connection with 408: its client may send again, elsewhere, what this process does not read."""
+        is_idle = self._waiter is not None and not self._waiter.done() and not self._messages
+        if is_idle and self.transport is not None and not self.transport.is_closing():
+            self.transport.write(GOODBYE)
+        super().close()
 
 
 class Front(Protocol):

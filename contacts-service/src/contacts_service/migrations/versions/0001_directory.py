@@ -6,6 +6,7 @@ from shared.parked.schema import STATEMENTS as PARKED
 
 revision = "0001"
 down_revision = None
+works_from = "0001"
 
 STATEMENTS = (
     """
@@ -58,5 +59,6 @@ STATEMENTS = (
 
 def upgrade() -> None:
     """Create the tables."""
+    op.execute("set local lock_timeout = '2s'")
     for statement in (*STATEMENTS, *PARKED):
         op.execute(statement)

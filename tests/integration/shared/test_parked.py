@@ -21,13 +21,14 @@ from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.operators.parked import DropParked, ListParked, ReplayParked, ShowParked
 from shared.internal_api.operators.requests import ServiceName
+from shared.migrations.upgrade import ensure_database
 from shared.outbox import Relay, put
 from shared.parked import schema
 from shared.parked.intake import ParkedIntake
 from shared.parked.items import ParkedDesk
 from shared.parked.message_store import ParkedMessage, ParkedMessageStore
 from shared.parked.outbox_store import ParkedOutboxStore
-from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
+from shared.postgres import Pool, connection, pool, transaction, url_of
 
 CREATE_OUTBOX = """
     create table outbox (

@@ -47,7 +47,7 @@ async def test_an_operator_finds_bans_and_frees_a_user_by_number_and_the_trail_s
     assert (status, banned["changed"], banned["sessions_ended"]) == (0, True, 1)
     _, found, _ = await operators.operate("sam", "find", *about)
     assert (found["phone"], found["banned_until"]) == (f"{number[:3]}****{number[-4:]}", "2998-12-31T16:00:00Z")
-    assert (await app.log_in(number, PASSWORD)).body["success"] == "false"
+    assert "error_code" in (await app.log_in(number, PASSWORD)).body
     assert (await operators.operate("ada", "unban", *about))[0] == 0
     assert (await app.log_in(number, PASSWORD)).body["success"] == "true"
     _, exported, _ = await operators.operate("ada", "export", *about)

@@ -169,6 +169,10 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 	@exec env EVENTS=$${EVENTS:-10000} USERS=$${USERS:-1000000} $(PYTEST) -n 0 -s -q --timeout=3600 \
 		tests/fault/test_events_at_size.py $(PYTEST_ARGS)
 
+.PHONY: rolling-check
+rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
+	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling
+
 # --- Release
 
 .PHONY: release-check

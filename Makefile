@@ -157,7 +157,7 @@ bench: .venv/.installed ## measure every operation on a separate system (BENCH_A
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
 
 .PHONY: scale
-scale: .venv/.installed ## costs of 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
+scale: .venv/.installed ## what docs/scale.md computes with: 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.scale $(SCALE_ARGS)
 
 .PHONY: timing

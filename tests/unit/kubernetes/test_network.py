@@ -6,7 +6,7 @@ from itertools import product
 from architecture.tree import ROOT
 from ruamel.yaml import YAML
 from stack.roles.catalogue import BY_VARIABLE
-from support.kubernetes import INTERNET, ConnectionEnd, labels, may_connect, of_kind, process, workloads
+from support.kubernetes import INTERNET, ConnectionEnd, labels, may_connect, of_kind, permits, process, workloads
 
 from auth_service.settings import AuthSettings
 from contacts_service.settings import ContactsSettings
@@ -50,6 +50,15 @@ def test_a_process_reaches_the_services_for_which_it_has_a_token() -> None:
         if may_connect(process(source), process(target), PORTS[target])
     }
     assert allowed == callers()
+
+
+def test_neither_side_alone_is_wider() -> None:
+    pairs = [(process(source), process(target), PORTS[target]) for source, target in product(workloads(), PORTS)]
+    assert [
+        (source.name, target.name)
+        for source, target, port in pairs
+        if permits("Egress", source, target, port, {}) != permits("Ingress", target, source, port, {})
+    ] == []
 
 
 def test_a_process_reaches_the_servers_on_which_it_has_a_role() -> None:

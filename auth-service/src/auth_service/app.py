@@ -15,7 +15,7 @@ from auth_service.settings import AuthSettings
 from auth_service.tickets.setup import add_tickets
 from auth_service.tokens.setup import add_tokens
 from shared.internal_api.server import new_service
-from shared.process.health import CHECKS
+from shared.process.health import BACKENDS, CHECKS
 
 
 def create_app(settings: AuthSettings) -> web.Application:
@@ -34,6 +34,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_accounts(app, resources.pool, resources.phones)
             add_operators(app, resources)
             app[CHECKS]["postgresql"] = resources.ping
+            app[BACKENDS]["rabbitmq"] = resources.ping_broker
             async with running_jobs(resources, settings):
                 yield
 

@@ -10,6 +10,7 @@ from gateway.named_operators import generate as generate_operator
 from gateway.settings import GatewaySettings, OperateSettings, OperatorApiSettings
 from shared.process import logs, web
 from shared.process.settings import load
+from shared.process.tracing.setup import record_spans
 
 KEEPALIVE_SECONDS = 15.0
 
@@ -23,6 +24,7 @@ def serve(_: argparse.Namespace) -> None:
     from gateway.app import create_app  # noqa: PLC0415
 
     app = create_app(settings)
+    record_spans("gateway", settings, decides=True)
     web.run(
         web.serve(
             app,

@@ -10,6 +10,7 @@ PORTS = {
     "auth-service": ("AUTH_MONITORING_PORT", 9081),
     "sms-service": ("SMS_MONITORING_PORT", 9082),
     "contacts-service": ("CONTACTS_MONITORING_PORT", 9083),
+    "operator-api": ("OPERATOR_MONITORING_PORT", 9085),
     "sms-worker": ("SMS_WORKER_MONITORING_PORT", 9084),
 }
 SECONDS = 2

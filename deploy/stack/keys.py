@@ -1,5 +1,6 @@
 """The secrets of a data folder: created once and stored beside the data that they protect."""
 
+import hashlib
 import secrets
 import shlex
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ SECRETS_OF = {
         "GATEWAY_TO_AUTH_TOKEN",
         "SMS_TO_AUTH_TOKEN",
         "CONTACTS_TO_AUTH_TOKEN",
+        "OPERATOR_TO_AUTH_TOKEN",
         "PHONE_KEY",
         "TICKET_KEYS",
         "PASSWORD_PEPPERS",
@@ -23,18 +25,27 @@ SECRETS_OF = {
         "GATEWAY_TO_SMS_TOKEN",
         "SMS_TO_AUTH_TOKEN",
         "WORKER_TO_INBOX_TOKEN",
-        "OPERATOR_TOKEN",
+        "OPERATOR_TO_SMS_TOKEN",
         "PHONE_KEY",
         "PHONE_SEAL_KEYS",
         "TICKET_KEYS",
         "CODE_KEYS",
     ),
     "sms-worker": ("WORKER_TO_INBOX_TOKEN", "PHONE_SEAL_KEYS", "CODE_KEYS", "AUDIT_KEYS"),
-    "contacts-service": ("GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN", "PHONE_KEY"),
+    "contacts-service": (
+        "GATEWAY_TO_CONTACTS_TOKEN",
+        "CONTACTS_TO_AUTH_TOKEN",
+        "OPERATOR_TO_CONTACTS_TOKEN",
+        "PHONE_KEY",
+    ),
+    "operator-api": ("OPERATOR_TO_AUTH_TOKEN", "OPERATOR_TO_SMS_TOKEN", "OPERATOR_TO_CONTACTS_TOKEN"),
 }
 """The secrets that each process reads. It gets no other."""
 
-SECRETS = tuple(dict.fromkeys(name for names in SECRETS_OF.values() for name in names))
+OPERATOR_KEY = "OPERATOR_KEY"
+"""The key of the developer, whom the operator API knows as an operator. No process reads it."""
+
+SECRETS = tuple(dict.fromkeys([*(name for names in SECRETS_OF.values() for name in names), OPERATOR_KEY]))
 RINGS = ("_KEYS", "_PEPPERS")
 """How the names of key rings end."""
 
@@ -56,6 +67,12 @@ def for_services(stored: Mapping[str, str]) -> dict[str, str]:
     return {name: stored[name] for name in SECRETS}
 
 
+def write_operators(file: Path, stored: Mapping[str, str]) -> None:
+    """Write the file with which the operator API recognises the developer."""
+    digest = hashlib.sha256(stored[OPERATOR_KEY].encode()).hexdigest()
+    file.write_text(f'[developer]\nrole = "operator"\nkey_sha256 = "{digest}"\n')
+
+
 def without_others(environ: Mapping[str, str], process: str) -> dict[str, str]:
     """An environment without the secrets that a process does not read. A migration reads none."""
     own = SECRETS_OF.get(process, ())
@@ -69,6 +86,7 @@ def _read(file: Path) -> dict[str, str]:
 def generate() -> dict[str, str]:
     """A new value for each secret and password."""
     keys = {name: _generate_ring() if name.endswith(RINGS) else secrets.token_hex(32) for name in SECRETS}
+    keys[OPERATOR_KEY] = f"haoma_op_{secrets.token_urlsafe(32)}"
     return keys | {name: secrets.token_hex(16) for name in PASSWORDS}
 
 

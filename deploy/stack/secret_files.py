@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 
-from stack.keys import PASSWORDS, generate
+from stack.keys import OPERATOR_KEY, PASSWORDS, SECRETS_OF, generate
 from stack.roles.catalogue import BY_VARIABLE, OPERATOR, Role
 
 SERVERS = {
@@ -14,7 +14,7 @@ SERVERS = {
 }
 """The URLs of the servers in the containers, by the variables that have them."""
 
-OPTIONAL = {"OPERATOR_TOKEN", "WORKER_TO_INBOX_TOKEN"}
+OPTIONAL = {OPERATOR_KEY, *SECRETS_OF["operator-api"], "WORKER_TO_INBOX_TOKEN"}
 """Secrets that turn something on, so that an operator chooses them."""
 GRAFANA = "GRAFANA_PASSWORD"
 

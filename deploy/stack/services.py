@@ -51,6 +51,15 @@ PROGRAMS = {
             "CONTACTS_URL",
             "CONTACTS_MONITORING_PORT",
         ),
+        Program(
+            "operator-api",
+            "gateway",
+            ("operator-api",),
+            "OPERATOR_PORT",
+            8085,
+            "OPERATOR_URL",
+            "OPERATOR_MONITORING_PORT",
+        ),
         Program("sms-worker", "sms_service", ("worker",), None, 8084, None, "SMS_WORKER_MONITORING_PORT"),
     )
 }

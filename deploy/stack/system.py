@@ -54,6 +54,7 @@ class Stack:
         self._ports: dict[str, int] = {}
         self._monitoring_ports: dict[str, int] = {}
         self._notify = notify
+        self._operators_file = self.folder.path / "operators.toml"
 
     @classmethod
     def private(cls, *, environ: Mapping[str, str] | None = None, notify: Notify = lambda _: None) -> Self:
@@ -79,6 +80,7 @@ class Stack:
             self._notify(f"ended {len(ended)} processes of an earlier run that was killed")
         try:
             self._secrets = keys.load_or_create(self.folder.path / "secrets.env")
+            keys.write_operators(self._operators_file, self._secrets)
             self._ports = {name: self._port(each.port_variable, each.default_port) for name, each in PROGRAMS.items()}
             self._monitoring_ports = {
                 name: self._port(each.monitoring_variable, each.default_monitoring_port)
@@ -197,6 +199,7 @@ class Stack:
             **ports_by_variable,
             "BIND_ADDRESS": ports.HOST,
             "INBOX_URL": self.url("sms-service"),
+            "OPERATORS_FILE": str(self._operators_file),
             "PYTHONUNBUFFERED": "1",
         }
 

@@ -15,6 +15,7 @@ OTHER_STORES = {
     "shared.process.schema",
     "shared.process.startup",
     "shared.audit.schema",
+    "shared.parked.schema",
 }
 """Modules with SQL whose names do not say that they are stores."""
 SQL_FILES = [path for path in files() if path.suffix == ".sql"]

@@ -46,7 +46,7 @@ from shared.postgres import url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
 from support.monitoring import with_monitoring
 from support.patience import until_accepted
-from support.principals import EveryPrincipal, every_principal
+from support.principals import EveryPrincipal, every_principal, strong_secret
 
 OPERATOR = Operator("test", "a test")
 HOME = "2001:db8::1"
@@ -285,8 +285,9 @@ async def database(postgres_url: str) -> AsyncIterator[str]:
 
 
 def settings_for(postgres_url: str, amqp_url: str, name: str, **more: Any) -> AuthSettings:
+    operator = {"operator_to_auth_token": strong_secret("operator")}
     return AuthSettings(
-        environment="development", postgres_url=postgres_url, amqp_url=amqp_url, auth_database=name, **more
+        environment="development", postgres_url=postgres_url, amqp_url=amqp_url, auth_database=name, **operator | more
     )
 
 

@@ -73,7 +73,7 @@ async def test_an_operator_can_ask_the_running_service_but_not_through_the_gatew
     number = fresh_number()
     await app.send_code(number)
     await app.code(number)
-    headers = {"Authorization": f"Bearer {system.environ['OPERATOR_TOKEN']}"}
+    headers = {"Authorization": f"Bearer {system.environ['OPERATOR_TO_SMS_TOKEN']}"}
     request = {"json": {"phone": number}, "headers": headers}
     async with app.http.post(f"{system.url('sms-service')}/v1/explain", **request) as response:
         assert (response.status, (await response.json())["number"]) == (200, f"+86{number}")

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from stack.keys import RINGS, SECRETS, SECRETS_OF
+from stack.keys import OPERATOR_KEY, RINGS, SECRETS, SECRETS_OF
 from stack.services import PROGRAMS
 from stack.system import Stack
 from support.app import App, Reply, fresh_number
@@ -18,7 +18,7 @@ from support.app import App, Reply, fresh_number
 from shared.encoding import from_base64url
 
 PASSWORD = "correct horse"
-ROTATED = [name for name in SECRETS if name != "PHONE_KEY"]
+ROTATED = [name for name in SECRETS if name not in {"PHONE_KEY", OPERATOR_KEY}]
 """The key of references stays: the directory and the limits are keyed by it (docs/security/key-rotation.md)."""
 
 LOAD = {
@@ -203,7 +203,7 @@ def stack() -> Any:
 
 
 @asynccontextmanager
-async def under_load(client: Client, number: str, other: str, operator_token: str) -> AsyncIterator[None]:
+async def under_load(client: Client, number: str, other: str, operator_to_sms_token: str) -> AsyncIterator[None]:
     """Calls of every kind in flight, until the block ends. A refusal other than "busy" fails the test."""
     stop = asyncio.Event()
     logged_in = [await client.call("POST", "/v2/sessions", phone=number, password=PASSWORD) for _ in range(2)]
@@ -212,7 +212,7 @@ async def under_load(client: Client, number: str, other: str, operator_token: st
         group.create_task(keep_logging_in(client, other, stop))
         group.create_task(keep_matching(client, logged_in[1].body["access_token"], number, stop))
         group.create_task(keep_registering(client, stop))
-        group.create_task(keep_explaining(client, number, operator_token, stop))
+        group.create_task(keep_explaining(client, number, operator_to_sms_token, stop))
         yield
         stop.set()
 
@@ -236,7 +236,7 @@ async def test_every_ring_and_token_is_replaced_under_load(stack: Stack) -> None
         user = dict((await client.call("POST", "/v2/sessions", phone=number, password=PASSWORD)).body)
         for values, operator, order in zip(replacement.steps(), tokens, orders, strict=True):
             carried = await Carried.collect(client, number, user)
-            async with under_load(client, number, other, operator["OPERATOR_TOKEN"]):
+            async with under_load(client, number, other, operator["OPERATOR_TO_SMS_TOKEN"]):
                 for name in order:
                     await restart(stack, name, values)
             await carried.use()

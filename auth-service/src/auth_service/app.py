@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from auth_service.accounts import api as accounts
 from auth_service.accounts.setup import add_accounts
 from auth_service.jobs import running_jobs
-from auth_service.lifecycle import api as lifecycle
 from auth_service.lifecycle.setup import add_lifecycle
+from auth_service.operators.setup import add_operators
 from auth_service.resources import open_resources
-from auth_service.sessions import api as sessions
+from auth_service.routes import APIS
 from auth_service.sessions.setup import add_sessions
 from auth_service.settings import AuthSettings
-from auth_service.tickets import api as tickets
 from auth_service.tickets.setup import add_tickets
-from auth_service.tokens import api as tokens
 from auth_service.tokens.setup import add_tokens
 from shared.internal_api.server import new_service
 from shared.process.health import BACKENDS, CHECKS
@@ -26,7 +23,7 @@ def create_app(settings: AuthSettings) -> web.Application:
 
     It is ready while PostgreSQL answers. Without RabbitMQ log-in works, and events wait in the outbox.
     """
-    app = new_service(settings.principal_tokens, (lifecycle, accounts, sessions, tickets, tokens))
+    app = new_service(settings.principal_tokens, APIS)
 
     async def rooms(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
@@ -35,6 +32,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_lifecycle(app, resources, session_store, refresh_tokens, settings)
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
+            add_operators(app, resources)
             app[CHECKS]["postgresql"] = resources.ping
             app[BACKENDS]["rabbitmq"] = resources.ping_broker
             async with running_jobs(resources, settings):

@@ -1,4 +1,4 @@
-"""The background jobs of every replica: deleting what has expired, sealing the audit log, events about log-ins."""
+"""The background jobs of every replica: deletions, seals of the audit log, events about log-ins, and bans that end."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,6 +6,8 @@ from functools import partial
 
 from auth_service import retention
 from auth_service.audit import AUDIT_LOG
+from auth_service.lifecycle import bans
+from auth_service.lifecycle.bans_store import BansStore
 from auth_service.login_events import publisher
 from auth_service.login_events.store import LoginEventStore
 from auth_service.resources import Resources
@@ -21,10 +23,12 @@ from shared.keys import KeyRing
 @asynccontextmanager
 async def running_jobs(resources: Resources, settings: AuthSettings) -> AsyncIterator[None]:
     """Run the jobs until the block ends."""
-    delete = partial(retention.delete_all_expired, RetentionStore(resources.pool))
-    publish = partial(publisher.publish_login_events, LoginEventStore(resources.pool, resources.wake))
+    pool, wake = resources.pool, resources.wake
+    delete = partial(retention.delete_all_expired, RetentionStore(pool))
+    publish = partial(publisher.publish_login_events, LoginEventStore(pool, wake))
     deleting = repeating("retention", retention.INTERVAL_SECONDS, delete, first_after=retention.INTERVAL_SECONDS)
     publishing = repeating("login_events", publisher.INTERVAL_SECONDS, publish, first_after=publisher.INTERVAL_SECONDS)
+    lifting = repeating("bans", bans.INTERVAL_SECONDS, bans.Bans(BansStore(pool, wake), resources.phones).lift_ended)
     chain = Chain(AUDIT_LOG, KeyRing.parse(settings.audit_keys.get_secret_value()))
-    async with deleting, publishing, keeping_chain(ChainStore(resources.pool, chain), settings.audit_days):
+    async with deleting, publishing, lifting, keeping_chain(ChainStore(pool, chain), settings.audit_days):
         yield

@@ -15,6 +15,7 @@ from shared.process.settings import (
     HexKey,
     Keys,
     Networks,
+    OperatorTokens,
     PostgresUrl,
     Settings,
     Tokens,
@@ -50,6 +51,7 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
     gateway_to_auth_token: Tokens
     sms_to_auth_token: Tokens
     contacts_to_auth_token: Tokens
+    operator_to_auth_token: OperatorTokens | None = None
     ticket_keys: Keys
     password_peppers: Keys
     jwt_keys: Keys
@@ -96,6 +98,7 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
             Principal.GATEWAY: self.gateway_to_auth_token,
             Principal.SMS_SERVICE: self.sms_to_auth_token,
             Principal.CONTACTS_SERVICE: self.contacts_to_auth_token,
+            Principal.OPERATOR: self.operator_to_auth_token,
         }
 
     @property

@@ -12,10 +12,9 @@ from contacts_service.directory import Directory
 from contacts_service.reconciliation.retention import purging
 from contacts_service.reconciliation.setup import reconciling
 from contacts_service.settings import ContactsSettings
-from contacts_service.setup import build_budget, build_matcher
+from contacts_service.setup import APIS, build_budget, build_matcher, serving_operators
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
-from shared.internal_api.principals import Principal
 from shared.internal_api.server import new_service
 from shared.outbox import Relay
 from shared.process.health import BACKENDS, CHECKS
@@ -26,7 +25,7 @@ BODY_BYTES = 512 * 1024
 
 def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.Application:
     """Build the service. It consumes user events from ``queue`` and connects to its servers when it starts."""
-    app = new_service({Principal.GATEWAY: settings.gateway_to_contacts_token}, [api], body_bytes=BODY_BYTES)
+    app = new_service(settings.principal_tokens, APIS, body_bytes=BODY_BYTES)
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -43,9 +42,12 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             budget = build_budget(settings, client)
             directory = await _directory(stack, store)
             publisher, consuming = await _broker(stack, settings)
-            await stack.enter_async_context(Relay(pool, publisher).running())
+            relay = Relay(pool, publisher)
+            await stack.enter_async_context(relay.running())
             consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add, budget.forget).handle, publisher)
             await stack.enter_async_context(consumer.running(consuming))
+            if settings.operator_to_contacts_token:
+                await stack.enter_async_context(serving_operators(app, pool, relay.wake, consuming, [queue]))
             await stack.enter_async_context(purging(store))
             await stack.enter_async_context(reconciling(settings, pool, consumer))
             app[api.MATCHER] = build_matcher(settings, budget, store, directory)

@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
+from shared.internal_api.principals import Principal
 from shared.phone import MAINLAND
 from shared.process.settings import (
     AmqpUrl,
     CallerLimitSettings,
     Count,
     HexKey,
+    OperatorTokens,
     PostgresUrl,
     RedisUrl,
     ServiceUrl,
@@ -43,6 +45,7 @@ class ContactsSettings(DatabaseSettings, CallerLimitSettings):
     auth_url: ServiceUrl = "http://127.0.0.1:8081"
     gateway_to_contacts_token: Tokens
     contacts_to_auth_token: Tokens
+    operator_to_contacts_token: OperatorTokens | None = None
     phone_key: HexKey
     served_calling_codes: Words = Field(default=(MAINLAND,), min_length=1)
     contacts_budget: Count = 5_000
@@ -55,6 +58,14 @@ class ContactsSettings(DatabaseSettings, CallerLimitSettings):
     @classmethod
     def _words(cls, value: Any) -> Any:
         return split_words(value)
+
+    @property
+    def principal_tokens(self) -> dict[Principal, SecretStr | None]:
+        """What each principal presents that may call contacts-service."""
+        return {
+            Principal.GATEWAY: self.gateway_to_contacts_token,
+            Principal.OPERATOR: self.operator_to_contacts_token,
+        }
 
     @property
     def calls_per_minute(self) -> int | None:

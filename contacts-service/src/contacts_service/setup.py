@@ -1,14 +1,22 @@
-"""Builds the budget, and the matcher from its parts."""
+"""Builds the budget, and the matcher from its parts, and says which calls the service has."""
 
 from redis.asyncio import Redis
 
+from contacts_service import api
 from contacts_service.budget import Budget
 from contacts_service.directory import Directory
 from contacts_service.matching import Matcher
 from contacts_service.numbers import NumberReader
 from contacts_service.settings import ContactsSettings
 from contacts_service.store import Store
+from shared.parked import api as parked
+from shared.parked.setup import taking_parked as serving_operators
 from shared.phone import PhoneKeys
+
+__all__ = ["APIS", "build_budget", "build_matcher", "serving_operators"]
+
+APIS = (api, parked)
+"""The internal API of this service."""
 
 
 def build_budget(settings: ContactsSettings, client: Redis) -> Budget:

@@ -1,18 +1,21 @@
 """The gateway's settings."""
 
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.flows.disclosure import AccountDisclosure
 from gateway.http.app_keys import parse_app_keys
 from gateway.http.web_origins import parse_origin
+from gateway.named_operators import NamedOperator, parse_operators
 from shared.process.settings import (
     Environment,
     Keys,
     Networks,
     OnOff,
+    OperatorTokens,
     ServiceUrl,
     Settings,
     Tokens,
@@ -100,3 +103,54 @@ class GatewaySettings(Settings):
     def serves_pages(self) -> bool:
         """Whether the forms under ``/pages`` are served."""
         return self.pages is OnOff.ON or (self.pages is None and self.environment is Environment.DEVELOPMENT)
+
+
+class OperatorApiSettings(Settings):
+    """The environment of the operator API. ``OPERATORS_FILE`` has the named operators (docs/operations/operator.md)."""
+
+    operator_port: int = Field(default=8085, ge=0, le=65535)
+    operator_monitoring_port: int = Field(default=9085, ge=0, le=65535)
+    auth_url: ServiceUrl = "http://127.0.0.1:8081"
+    sms_url: ServiceUrl = "http://127.0.0.1:8082"
+    contacts_url: ServiceUrl = "http://127.0.0.1:8083"
+    operator_to_auth_token: OperatorTokens
+    operator_to_sms_token: OperatorTokens
+    operator_to_contacts_token: OperatorTokens
+    operators_file: Path
+    _operators: tuple[NamedOperator, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="after")
+    def _read_operators(self) -> Self:
+        try:
+            self._operators = parse_operators(self.operators_file.read_text())
+        except OSError as error:
+            raise ValueError(f"OPERATORS_FILE: {error.strerror}: {self.operators_file}") from None
+        except ValueError as error:
+            raise ValueError(f"OPERATORS_FILE: {error}") from None
+        return self
+
+    @property
+    def operators(self) -> tuple[NamedOperator, ...]:
+        """The operators that the file names."""
+        return self._operators
+
+
+class OperateSettings(Settings):
+    """For ``operate``: where the operator API is, and the operator's own key."""
+
+    operator_url: ServiceUrl = "http://127.0.0.1:8085"
+    operator_key: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_a_key(self) -> Self:
+        if self.operator_key is None:
+            raise ValueError(
+                "OPERATOR_KEY is missing: set it to the key that python -m gateway operator-key printed, or "
+                "OPERATOR_KEY_FILE to a file that holds it"
+            )
+        return self
+
+    @property
+    def key(self) -> str:
+        """The operator's own key."""
+        return self.operator_key.get_secret_value() if self.operator_key else ""

@@ -34,6 +34,8 @@ _MAINLAND = re.compile(
 )
 _DIGITS = re.compile(r"\+?[0-9]+")
 _EXIT_CODE = re.compile(r"^\+?00")
+_NUMBER_IN_TEXT = re.compile(r"\d(?:[ ./()\u2010-\u2015-]*\d){6,}")
+HIDDEN = "****"
 
 
 def parse(raw: str, *, calling_code: str = MAINLAND, served: Collection[str] = (MAINLAND,)) -> E164:
@@ -112,6 +114,11 @@ def mask(number: E164) -> str:
     _, national = split(number)
     shown = 3 if len(national) > 8 else 1
     return f"{national[:shown]}****{national[-4 if len(national) > 8 else -2 :]}"
+
+
+def hide_numbers(text: str) -> str:
+    """A text that people wrote, such as a nickname, with ``****`` in place of each run of seven or more digits."""
+    return _NUMBER_IN_TEXT.sub(HIDDEN, text)
 
 
 class PhoneKeys:

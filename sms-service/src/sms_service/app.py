@@ -11,6 +11,7 @@ from shared import amqp, postgres
 from shared.internal_api.server import add_api, new_service
 from shared.process.health import BACKENDS, CHECKS
 from sms_service.delivery import consumer
+from sms_service.operators.setup import mount, serving_operators
 from sms_service.receipts import api as receipts
 from sms_service.relay import open_relay
 from sms_service.settings import SmsSettings
@@ -22,10 +23,8 @@ from sms_service.verification.setup import counting_failures, provide_codes
 def create_api(settings: SmsSettings) -> web.Application:
     """The API process. Checking a code needs only PostgreSQL, so the process is ready with PostgreSQL alone."""
     app = new_service(settings.principal_tokens, [api, receipts], body_bytes=receipts.MAX_BODY_BYTES)
-    if settings.operator_token:
-        from sms_service.explain.setup import mount  # noqa: PLC0415  few installations need it
-
-        mount(app, settings)
+    if settings.operator_to_sms_token:
+        mount(app)
     if settings.is_development:
         from sms_service.inbox import api as inbox  # noqa: PLC0415  production has no inbox
 
@@ -63,6 +62,8 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
             spending_guard=await watching(config.plan, pool, stack),
         )
         await stack.enter_async_context(counting_failures(verifications))
+        if settings.operator_to_sms_token:
+            await stack.enter_async_context(serving_operators(app, settings, pool, relay.wake, broker))
         receipts.provide_receipts(app, pool, relay.wake, senders=config.senders, callback_url=config.callback_url)
         app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
         app[BACKENDS]["rabbitmq"] = broker.ping

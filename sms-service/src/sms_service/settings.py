@@ -176,7 +176,7 @@ class SmsSettings(ExplainSettings, MessageSettings, CallerSettings):
     redis_url: RedisUrl
     ticket_keys: Keys
     gateway_to_sms_token: Tokens
-    operator_token: OperatorTokens | None = None
+    operator_to_sms_token: OperatorTokens | None = None
     reveal_codes: bool = False
     master_code: str | None = Field(default=None, pattern="^[0-9]{3,6}$")
 
@@ -185,7 +185,7 @@ class SmsSettings(ExplainSettings, MessageSettings, CallerSettings):
         """What each principal presents that may call the API."""
         return {
             Principal.GATEWAY: self.gateway_to_sms_token,
-            Principal.OPERATOR: self.operator_token,
+            Principal.OPERATOR: self.operator_to_sms_token,
             Principal.SMS_WORKER: self.inbox_tokens if self.is_development else None,
         }
 

@@ -85,7 +85,7 @@ async def operator(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIte
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(fresh_database(postgres_url))
         sms = await stack.enter_async_context(process(postgres_url, database))
-        settings = settings_of(database, postgres_url, redis_url, amqp_url, operator_token=OPERATOR)
+        settings = settings_of(database, postgres_url, redis_url, amqp_url, operator_to_sms_token=OPERATOR)
         server = await stack.enter_async_context(TestServer(create_api(settings)))
         browser = await stack.enter_async_context(aiohttp.ClientSession())
         yield Operator(sms, settings, str(server.make_url("")).rstrip("/"), browser)

@@ -35,6 +35,8 @@ def callers() -> set[tuple[str, str]]:
     for service, model in SERVICES.items():
         for name in model.model_fields:
             if token := re.fullmatch(r"(\w+)_to_(auth|sms|contacts)_token", name):
+                if token[1] == "operator":  # the operator API is not on Kubernetes yet
+                    continue
                 caller = token[1] if token[1] == "gateway" else f"{token[1]}-service"
                 if f"{token[2]}-service" == service:
                     found.add((caller, service))

@@ -21,13 +21,27 @@ from sms_service.app import create_api as create_sms
 from sms_service.settings import SmsSettings
 
 TOKENS = {principal: SecretStr(strong_secret(principal)) for principal in Principal}
+PARKED = {f"/v1/operators/{act}-parked" for act in ("list", "show", "replay", "drop")}
+CODES = {f"/v1/operators/{act}" for act in ("explain", "lift-code-limits", "unblock-prefix")}
 OTHERS = {
     "auth-service": {
         Principal.SMS_SERVICE: {"/v1/tickets/find-spent"},
         Principal.CONTACTS_SERVICE: {"/v1/accounts/compare", "/v1/accounts/find-users"},
+        Principal.OPERATOR: {
+            "/v1/operators/find-account",
+            "/v1/operators/ban-account",
+            "/v1/operators/unban-account",
+            "/v1/operators/end-account-sessions",
+            "/v1/operators/erase-account",
+            "/v1/operators/export-account",
+            "/v1/operators/lift-login-limits",
+            "/v1/operators/list-audit",
+            "/v1/operators/record",
+            *PARKED,
+        },
     },
-    "sms-service": {Principal.OPERATOR: {"/v1/explain"}, Principal.SMS_WORKER: {"/inbox/messages"}},
-    "contacts-service": {},
+    "sms-service": {Principal.OPERATOR: {"/v1/explain", *CODES, *PARKED}, Principal.SMS_WORKER: {"/inbox/messages"}},
+    "contacts-service": {Principal.OPERATOR: PARKED},
 }
 """What other principals than the gateway may call. The gateway may make every other call, and none of these."""
 
@@ -42,17 +56,21 @@ def application(service: str) -> web.Application:
             "gateway_to_auth_token": TOKENS[Principal.GATEWAY],
             "sms_to_auth_token": TOKENS[Principal.SMS_SERVICE],
             "contacts_to_auth_token": TOKENS[Principal.CONTACTS_SERVICE],
+            "operator_to_auth_token": TOKENS[Principal.OPERATOR],
         }
         app = create_auth(AuthSettings(**SERVERS, **tokens))
     elif service == "sms-service":
         tokens = {
             "gateway_to_sms_token": TOKENS[Principal.GATEWAY],
-            "operator_token": TOKENS[Principal.OPERATOR],
+            "operator_to_sms_token": TOKENS[Principal.OPERATOR],
             "worker_to_inbox_token": TOKENS[Principal.SMS_WORKER],
         }
         app = create_sms(SmsSettings(**SERVERS, **REDIS, **tokens))
     else:
-        tokens = {"gateway_to_contacts_token": TOKENS[Principal.GATEWAY]}
+        tokens = {
+            "gateway_to_contacts_token": TOKENS[Principal.GATEWAY],
+            "operator_to_contacts_token": TOKENS[Principal.OPERATOR],
+        }
         app = create_contacts(ContactsSettings(**SERVERS, **REDIS, **tokens))
     app.cleanup_ctx.clear()
     return app

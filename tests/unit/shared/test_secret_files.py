@@ -78,7 +78,7 @@ def test_every_secret_and_every_url_of_a_server_may_be_in_a_file(model: type[Set
 
 
 def test_the_optional_tokens_are_secrets_too() -> None:
-    assert {"OPERATOR_TOKEN", "WORKER_TO_INBOX_TOKEN"} <= set(SmsSettings.file_variables())
+    assert {"OPERATOR_TO_SMS_TOKEN", "WORKER_TO_INBOX_TOKEN"} <= set(SmsSettings.file_variables())
 
 
 def test_a_variable_and_its_file_at_once_are_refused(

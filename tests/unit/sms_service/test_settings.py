@@ -48,8 +48,8 @@ def test_development_needs_only_the_servers(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("token", ["short-and-secret", f"{strong_secret('operator')},short-and-secret"])
 def test_each_operator_token_is_long(refusal, token: str) -> None:
-    error = refusal(**SERVERS, **SECRETS, ENVIRONMENT="development", OPERATOR_TOKEN=token)
-    assert error == "sms-service cannot start: OPERATOR_TOKEN: a token needs at least 32 characters\n"
+    error = refusal(**SERVERS, **SECRETS, ENVIRONMENT="development", OPERATOR_TO_SMS_TOKEN=token)
+    assert error == "sms-service cannot start: OPERATOR_TO_SMS_TOKEN: a token needs at least 32 characters\n"
 
 
 @pytest.mark.parametrize(

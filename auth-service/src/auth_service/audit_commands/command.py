@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from auth_service.audit import AUDIT_LOG
-from auth_service.audit_commands.reader_store import AuditFilter, AuditReader, ShownEntry
+from auth_service.operators.audit_reader_store import AuditFilter, AuditReader, ShownEntry
 from auth_service.settings import AuditSettings
 from shared import postgres
 from shared.audit import command

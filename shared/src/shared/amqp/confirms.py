@@ -21,14 +21,13 @@ from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
 
 EVENT_EXCHANGES = frozenset({ENTRY, EXCHANGE})
 
+Headers = Mapping[str, int | str]
 Confirm = asyncio.Future[object]
 Outcome = BaseException | None
 """Why the broker refused a message: ``PublishError`` (no queue takes it) or ``DeliveryError``; None when confirmed."""
 
 
-async def publish_confirmed(
-    channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]
-) -> list[Outcome]:
+async def publish_confirmed(channel: Channel, messages: Sequence[OutboxMessage], headers: Headers) -> list[Outcome]:
     """Publish persistent messages; the outcomes are in their order. Raises ``ConnectionError`` when the channel ends.
 
     An event may have no listener. A message to a queue must reach it.
@@ -48,7 +47,7 @@ async def publish_confirmed(
         _forget_ids(channel, messages)
 
 
-async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Confirm]:
+async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: Headers) -> list[Confirm]:
     """Number the messages as the broker does and queue them for the connection's writer. Returns their confirms."""
     payload = b"".join(_frames(channel, message, headers) for message in messages)
     async with channel.lock:
@@ -82,7 +81,7 @@ def _confirm() -> Confirm:
     return asyncio.get_running_loop().create_future()
 
 
-def _frames(channel: Channel, message: OutboxMessage, headers: Mapping[str, int]) -> bytes:
+def _frames(channel: Channel, message: OutboxMessage, headers: Headers) -> bytes:
     properties = Basic.Properties(
         content_type="application/cloudevents+json"
         if message.exchange in EVENT_EXCHANGES or message.event_type

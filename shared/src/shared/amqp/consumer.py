@@ -38,6 +38,8 @@ OUTAGE_SECONDS = 1.0
 """How long a message keeps its place in the prefetch window during an outage, which slows the consumer down."""
 
 ATTEMPT = "x-haoma-attempt"
+REASON = "x-haoma-reason"
+"""Why a message was parked: a text of ours, or the class of the error."""
 REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
 RETRIED = Counter("haoma_messages_retried_total", "Messages moved to a retry queue", ["queue"])
 WAITING = Counter("haoma_messages_waiting_total", "Messages that an outage put off, without an attempt", ["queue"])
@@ -171,7 +173,7 @@ class Consumer:
             await self._handler(message.body)
         except PoisonError as error:
             log.error("message.poisoned", queue=self._queue.name, message_id=_message_id(message), reason=str(error))
-            return await self._is_moved(message, self._queue.parked, 0)
+            return await self._is_moved(message, self._queue.parked, 0, reason=str(error))
         except Exception as error:
             attempt = _attempts(message)
             if is_outage(error):
@@ -183,7 +185,7 @@ class Consumer:
                 attempt=attempt + 1,
                 exc_info=error,
             )
-            return await self._is_postponed(message, attempt)
+            return await self._is_postponed(message, attempt, _names(error))
         return True
 
     async def _is_put_off(self, message: DeliveredMessage, attempt: int) -> bool:
@@ -193,25 +195,32 @@ class Consumer:
         await asyncio.sleep(OUTAGE_SECONDS)
         return await self._is_moved(message, self._queue.retry_queue(RETRY_DELAYS[0]), attempt)
 
-    async def _is_postponed(self, message: DeliveredMessage, attempt: int) -> bool:
+    async def _is_postponed(self, message: DeliveredMessage, attempt: int, reason: str) -> bool:
         if attempt < len(RETRY_DELAYS):
             RETRIED.labels(self._queue.name).inc()
             return await self._is_moved(message, self._queue.retry_queue(RETRY_DELAYS[attempt]), attempt + 1)
         log.error("message.parked", queue=self._queue.name, message_id=_message_id(message))
-        return await self._is_moved(message, self._queue.parked, attempt)
+        return await self._is_moved(message, self._queue.parked, attempt, reason=reason)
 
-    async def _is_moved(self, message: DeliveredMessage, queue: str, attempt: int) -> bool:
+    async def _is_moved(self, message: DeliveredMessage, queue: str, attempt: int, *, reason: str = "") -> bool:
         """Publish a copy before the original is acknowledged: a crash in between leaves two copies, never none."""
         if queue == self._queue.parked:
             PARKED.labels(self._queue.name).inc()
         copy = OutboxMessage(_identity(message), self._queue.name, queue, message.body)
         try:
-            await self._publisher.publish(copy, headers={ATTEMPT: attempt})
+            await self._publisher.publish(copy, headers={ATTEMPT: attempt} | ({REASON: reason} if reason else {}))
         except (RefusedError, ConnectionError) as error:
             log.warning("message.move_failed", queue=queue, message_id=_message_id(message), error=type(error).__name__)
             await asyncio.sleep(MOVE_RETRY_SECONDS)  # the broker would deliver it again at once
             return False
         return True
+
+
+def _names(error: BaseException) -> str:
+    """The classes of an error: a text of it may quote the message."""
+    if isinstance(error, BaseExceptionGroup):
+        return ", ".join(sorted({_names(each) for each in error.exceptions}))
+    return type(error).__name__
 
 
 def _attempts(message: DeliveredMessage) -> int:

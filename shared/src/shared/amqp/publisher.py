@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import cast
 
@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AMQPError, DeliveryError, PublishError
 from aiormq import Channel
 
-from shared.amqp.confirms import Outcome, publish_confirmed
+from shared.amqp.confirms import Headers, Outcome, publish_confirmed
 from shared.amqp.connection import Connection, raise_on_broker_loss
 from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
 
@@ -20,7 +20,7 @@ BOUND_SECONDS = 23.0
 """After this, consumers have bound to an exchange again that was deleted: they do so every 20 s or more often, and try
 once a second while it is missing."""
 
-NO_HEADERS: Mapping[str, int] = MappingProxyType({})
+NO_HEADERS: Headers = MappingProxyType({})
 
 
 class RefusedError(Exception):
@@ -66,7 +66,7 @@ class Publisher:
             raise ConnectionError("the exchange was deleted")
         self._missing_since = None
 
-    async def publish(self, message: OutboxMessage, *, headers: Mapping[str, int] = NO_HEADERS) -> None:
+    async def publish(self, message: OutboxMessage, *, headers: Headers = NO_HEADERS) -> None:
         """Publish one message. Raises ``RefusedError``, or ``ConnectionError`` when the broker is unavailable.
 
         An event may have no listener. A message to a queue must reach it.
@@ -79,7 +79,7 @@ class Publisher:
         """Publish many messages within one deadline. True for each that was refused. Raises ``ConnectionError``."""
         return [outcome is not None for outcome in await self._publish(messages, NO_HEADERS)]
 
-    async def _publish(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
+    async def _publish(self, messages: Sequence[OutboxMessage], headers: Headers) -> list[Outcome]:
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 outcomes = await raise_on_broker_loss(self._send(messages, headers))
@@ -90,7 +90,7 @@ class Publisher:
                 raise ConnectionError("the broker is unavailable") from outcome
         return outcomes
 
-    async def _send(self, messages: Sequence[OutboxMessage], headers: Mapping[str, int]) -> list[Outcome]:
+    async def _send(self, messages: Sequence[OutboxMessage], headers: Headers) -> list[Outcome]:
         if self._channel is None:
             raise ConnectionError("no channel to publish on")
         underlay = cast("Channel", await self._channel.get_underlay_channel())

@@ -34,12 +34,17 @@ class Queue:
 
     @property
     def parked(self) -> str:
-        """The queue of messages that were given up. An operator inspects them and moves them back."""
+        """The queue of messages that were given up. An operator inspects and replays them (``shared.parked``)."""
         return f"{self.name}.parked"
 
     def retry_queue(self, seconds: int) -> str:
         """The queue in which a failed message rests before it returns."""
         return f"{self.name}.rest.{seconds}s"
+
+
+async def declare_parked(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    """Declare the parking queue of a queue alone: its consumer may not have started yet."""
+    return await channel.declare_queue(queue.parked, durable=True, arguments=QUORUM)
 
 
 async def declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:

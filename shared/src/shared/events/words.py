@@ -10,6 +10,7 @@ from pydantic import Field
 OpenedCause = Literal["register", "log_in_with_password", "log_in_with_code", "reset_password"]
 RevokedCause = Literal[
     "ended_by_user",
+    "ended_by_operator",
     "change_password",
     "change_phone",
     "reset_password",

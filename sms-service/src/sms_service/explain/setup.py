@@ -4,14 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from aiohttp import web
 from pydantic import SecretStr
 
 from shared import postgres
 from shared.internal_api.client import internal_client
-from shared.internal_api.server import add_api
 from shared.phone import PhoneKeys
-from sms_service.explain import api
 from sms_service.explain.explain import Explainer
 from sms_service.explain.history_store import HistoryStore
 from sms_service.explain.tickets import AuthTickets
@@ -42,15 +39,3 @@ async def explainer(settings: ExplainerSettings) -> AsyncIterator[Explainer]:
         internal_client(settings.auth_url, settings.sms_to_auth_token) as auth,
     ):
         yield Explainer(HistoryStore(pool), AuthTickets(auth), phones, seal_of(settings))
-
-
-def mount(app: web.Application, settings: ExplainerSettings) -> None:
-    """Add the explain call to the API."""
-
-    async def open_explainer(app: web.Application) -> AsyncIterator[None]:
-        async with explainer(settings) as opened:
-            app[api.EXPLAINER] = opened
-            yield
-
-    add_api(app, api)
-    app.cleanup_ctx.append(open_explainer)

@@ -17,6 +17,7 @@ works_from = "0001"
 # No other table has a phone number in clear. name_key is the username without case, and null without a username.
 # A ticket that was made before tickets_valid_from is dead. last_used_at is when a session was last used, noted once a
 # day; it is null, or before last_login_at, when the user has only logged in since. A retired account has no number.
+# A ban without banned_until has no end.
 ACCOUNTS = """
     create table accounts (
         user_id bigint primary key check (user_id >= 140737488355328 and user_id < 9007199254740992),
@@ -44,9 +45,11 @@ ACCOUNTS = """
         password_changed_at timestamptz not null default now(),
         tickets_valid_from timestamptz not null default now(),
         banned_at timestamptz,
+        banned_until timestamptz,
         retired_at timestamptz,
         constraint accounts_phone_key unique (phone),
         constraint accounts_name_key unique (name_key),
+        constraint accounts_ban_has_a_start check (banned_until is null or banned_at is not null),
         constraint accounts_without_number_are_retired check ((phone is null) = (retired_at is not null))
     )
 """
@@ -182,6 +185,7 @@ OUTBOX = """
 """
 
 INDEXES = (
+    "create index accounts_banned_until on accounts (banned_until) where banned_until is not null",
     "create index sessions_user_id on sessions (user_id)",
     "create index sessions_expires_at on sessions (expires_at)",
     "create index refresh_tokens_session_id on refresh_tokens (session_id)",

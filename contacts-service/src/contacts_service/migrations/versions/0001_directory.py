@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from shared.parked.schema import STATEMENTS as PARKED
+
 revision = "0001"
 down_revision = None
 works_from = "0001"
@@ -58,5 +60,5 @@ STATEMENTS = (
 def upgrade() -> None:
     """Create the tables."""
     op.execute("set local lock_timeout = '2s'")
-    for statement in STATEMENTS:
+    for statement in (*STATEMENTS, *PARKED):
         op.execute(statement)

@@ -3,6 +3,7 @@
 from alembic import op
 
 from shared.audit.schema import audit_chain
+from shared.parked.schema import STATEMENTS as PARKED
 
 revision = "0001"
 down_revision = None
@@ -229,6 +230,7 @@ STATEMENTS = (
     PREFIX_STAGES,
     JOB_LEASES,
     OUTBOX,
+    *PARKED,
 )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from shared.audit.snapshot import snapshot
-from shared.phone import E164, PhoneKeys, mask
+from shared.internal_api.operators.accounts import AuditRow
+from shared.phone import E164, PhoneKeys, hide_numbers, mask
 from shared.postgres import Pool
 
 # Rows about a number: those that name it, and those of the user who has it now.
@@ -18,7 +19,9 @@ FIND = """
     where ($1::bigint is null or r.phone_ref = $1 or r.user_id = (select user_id from accounts where phone = $2))
         and ($3::bigint is null or r.user_id = $3)
         and ($4::timestamptz is null or r.at >= $4)
+        and ($5::text is null or r.actor = $5)
     order by r.at, r.id
+    limit $6
 """
 
 
@@ -29,6 +32,8 @@ class AuditFilter:
     number: E164 | None = None
     user_id: int | None = None
     since: datetime | None = None
+    actor: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,24 @@ class ShownEntry:
     erased_by: UUID | None
     masked: str | None
 
+    @property
+    def row(self) -> AuditRow:
+        """The row as it leaves the service. Numbers in texts of users are hidden."""
+        return AuditRow(
+            id=self.id,
+            at=self.at,
+            action=self.action,
+            user_id=self.user_id,
+            number=self.masked,
+            session_id=self.session_id,
+            network=self.network,
+            dialect=self.dialect,
+            client=hide_numbers(self.client),
+            detail=self.detail,
+            by=self.actor,
+            reason=self.reason,
+        )
+
 
 class AuditReader:
     """Reads rows, oldest first."""
@@ -62,7 +85,9 @@ class AuditReader:
         """The rows that match."""
         ref = None if wanted.number is None else self._phones.ref(wanted.number)
         async with snapshot(self._pool) as conn:
-            rows: Sequence[Any] = await conn.fetch(FIND, ref, wanted.number, wanted.user_id, wanted.since)
+            rows: Sequence[Any] = await conn.fetch(
+                FIND, ref, wanted.number, wanted.user_id, wanted.since, wanted.actor, wanted.limit
+            )
         return [self._entry(row, wanted.number, ref) for row in rows]
 
     def _entry(self, row: Any, number: E164 | None, ref: int | None) -> ShownEntry:

@@ -1,0 +1,11 @@
+"""The internal API of auth-service: the modules of all rooms that have calls."""
+
+from auth_service.accounts import api as accounts
+from auth_service.lifecycle import api as lifecycle
+from auth_service.operators import api as operators
+from auth_service.sessions import api as sessions
+from auth_service.tickets import api as tickets
+from auth_service.tokens import api as tokens
+from shared.parked import api as parked
+
+APIS = (lifecycle, accounts, sessions, tickets, tokens, operators, parked)

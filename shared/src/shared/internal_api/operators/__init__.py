@@ -1,0 +1,1 @@
+"""The internal API of operators: who asks and why, accounts, codes, and what is parked."""

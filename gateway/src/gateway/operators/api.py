@@ -16,7 +16,7 @@ from gateway.operators.requests import OperatorRequests
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.server import REQUEST_ID, reply
 from shared.process.hang_ups import is_hang_up, record_hang_up
-from shared.process.metrics import REFUSALS, observe, route_of
+from shared.process.metrics import count_refusal, observe, route_of
 from shared.trace import TRACEPARENT, begin_cause
 
 OPERATORS: web.AppKey[NamedOperators] = web.AppKey("operators", NamedOperators)
@@ -52,7 +52,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except (ServiceError, RefusedRequestError) as error:
-        REFUSALS.labels(str(error.code)).inc()
+        count_refusal(str(error.code), route_of(request))
         return render(error)
     except web.HTTPException as error:
         return render(ServiceError(_HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID)))

@@ -32,6 +32,7 @@ def application() -> web.Application:
         (KEY, "/v1/fly", b"{}", 404, "not_found"),
         (KEY, "/v2/find", b"{}", 404, "not_found"),
     ],
+    ids=["unknown key", "not a support call", "bad number", "list", "half", "unknown call", "unknown version"],
 )
 async def test_a_refusal_says_what_to_do(key: str, path: str, body: bytes, status: int, code: str) -> None:
     headers = {"Authorization": f"Bearer {key}"}

@@ -1,7 +1,5 @@
 """Builds the budget, and the matcher from its parts."""
 
-from redis.asyncio import Redis
-
 from contacts_service.budget import Budget
 from contacts_service.directory import Directory
 from contacts_service.matching import Matcher
@@ -9,9 +7,10 @@ from contacts_service.numbers import NumberReader
 from contacts_service.settings import ContactsSettings
 from contacts_service.store import Store
 from shared.phone import PhoneKeys
+from shared.redis import AnyRedis
 
 
-def build_budget(settings: ContactsSettings, client: Redis) -> Budget:
+def build_budget(settings: ContactsSettings, client: AnyRedis) -> Budget:
     """The budget of look-ups in Redis."""
     return Budget(
         client,

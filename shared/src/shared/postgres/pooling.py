@@ -1,89 +1,30 @@
-"""PostgreSQL: one pool for each process, a deadline on every use of a connection, and migrations with alembic."""
+"""One pool of sessions for each process, and a deadline on every use of a session."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 import asyncpg
 import structlog
 
 from shared.errors import ServiceError, unavailable
-from shared.process.startup import PoolerError, UnreachableError, refuse_pooler, refuse_privileges, wait_for_server
+from shared.postgres.sessions import STARTING, UNAVAILABLE, Connection, NotMigratedError, Primary, url_of
+from shared.process.startup import PoolerError, refuse_pooler, refuse_privileges, wait_for_server
 
 DEADLINE_SECONDS = 2.0
 """The limit of one use of a connection: waiting for it, and every statement on it."""
 
-# Quoted: the stubs know the class as generic, asyncpg itself does not.
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 SERVER_SETTINGS = {
     "statement_timeout": "1900",
     "lock_timeout": "1500",
     "idle_in_transaction_session_timeout": "15000",
     "jit": "off",
 }
-
-log = structlog.get_logger()
-
-_UNAVAILABLE = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # for example a statement between PostgreSQL's last words and the end of the stream
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresSystemError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-
-
-class NotMigratedError(Exception):
-    """The server answers but has no database for the service: ``python -m <service> migrate`` creates it."""
-
-
-_STARTING = (
-    OSError,
-    TimeoutError,
-    RuntimeError,  # of uvloop, whose transport was closed at once
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    NotMigratedError,
-)
 _SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 
-
-def url_of(server: str, database: str) -> str:
-    """The URL of ``server`` with its database replaced: each service has a database of its own."""
-    return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
-
-
-def hosts_of(url: str) -> list[str]:
-    """A URL for each host of a URL with several, such as ``postgresql://user@one:5432,two:5432/auth``."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
-
-
-async def open_session(url: str, settings: dict[str, str]) -> Connection:
-    """A session on the first host that accepts it. Raises the error of the last one.
-
-    Each host has its part of the deadline. In asyncpg's own list, a host that accepts and stays silent uses all of it.
-    """
-    urls = hosts_of(url)
-    seconds = DEADLINE_SECONDS / len(urls)
-    for each in urls[:-1]:
-        try:
-            return await asyncpg.connect(each, timeout=seconds, server_settings=settings)
-        except (*_UNAVAILABLE, RuntimeError) as error:
-            log.warning("postgres.host_skipped", error=type(error).__name__)
-    return await asyncpg.connect(urls[-1], timeout=seconds, server_settings=settings)
+log = structlog.get_logger()
 
 
 class Pool:
@@ -153,10 +94,11 @@ async def pool(server: str, database: str, *, size: int = 10, restricted: bool =
     ``restricted``: raise ``PrivilegedRoleError`` if the role may do more than read and change rows.
     """
     settings = SERVER_SETTINGS | {"application_name": f"haoma-{database}"}
+    primary = Primary(url_of(server, database))
 
     async def connect() -> Connection:
         try:
-            return await open_session(url_of(server, database), settings)
+            return await primary.open_session(settings)
         except asyncpg.InvalidCatalogNameError as error:
             raise NotMigratedError(f'there is no database "{database}" yet: run the migrations') from error
         except asyncpg.ProtocolViolationError as error:
@@ -166,7 +108,7 @@ async def pool(server: str, database: str, *, size: int = 10, restricted: bool =
 
     opened = Pool(connect, size)
     check = partial(_check_session, opened, restricted=restricted)
-    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=_STARTING)
+    await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=STARTING)
     try:
         yield opened
     finally:
@@ -220,7 +162,7 @@ def _is_outage(error: Exception, conn: "Connection | None") -> bool:
         return False
     if conn is None or conn.is_closed() or getattr(error, "severity_en", None) in _SESSION_ENDS:
         return True
-    return isinstance(error, _UNAVAILABLE)
+    return isinstance(error, UNAVAILABLE)
 
 
 @asynccontextmanager
@@ -248,49 +190,3 @@ def is_rolled_back(error: BaseException) -> bool:
 async def ping(pool: Pool) -> None:
     """For readiness."""
     await pool.fetchval("select 1")
-
-
-async def ensure_database(server: str, database: str) -> None:
-    """Create a service's database unless it exists, several processes at once. Raises ``UnreachableError``."""
-
-    async def connect() -> tuple[Connection, bool]:
-        try:
-            return await open_session(url_of(server, database), {}), True
-        except asyncpg.InvalidCatalogNameError:
-            return await open_session(server, {}), False
-
-    session, exists = await wait_for_server("PostgreSQL", "POSTGRES_URL", server, connect, on=_STARTING)
-    try:
-        if not exists:
-            await session.execute(f'create database "{database}"')
-            log.info("database.created", database=database)
-    except (asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-        log.info("database.exists", database=database)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise UnreachableError(
-            f'no database "{database}", and POSTGRES_URL may not create it (docs/security/least-privilege.md)'
-        ) from error
-    finally:
-        await session.close()
-
-
-def migrate(server: str, database: str, package: str) -> None:
-    """Apply the revisions in ``<package>/migrations`` to a service's database."""
-    # SQLAlchemy and alembic need more memory than a whole service, so only this command loads them.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-
-    _ensure_database_or_exit(server, database, package)
-    config = Config()
-    config.set_main_option("script_location", f"{package}:migrations")
-    config.attributes["connect"] = partial(open_session, url_of(server, database), {})
-    command.upgrade(config, "head")
-    log.info("database.migrated", database=database)
-
-
-def _ensure_database_or_exit(server: str, database: str, package: str) -> None:
-    try:
-        asyncio.run(ensure_database(server, database))
-    except UnreachableError as error:
-        sys.stderr.write(f"{package} cannot migrate: {error}\n")
-        raise SystemExit(1) from None

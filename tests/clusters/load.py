@@ -1,0 +1,107 @@
+"""Users who register all the time, and limits that are charged: what the system acknowledged is remembered."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from clusters.timeline import NotAcknowledgedError, Timeline
+from support.app import App, Reply, fresh_number
+
+from shared.errors import ServiceError
+from shared.redis import Script
+
+PASSWORD = "a password of the load"
+MESSAGE_SECONDS = 60.0
+CHARGED_KEYS = 120
+ALLOWED, PERIOD = 100, 86_400
+"""A limit that refills one charge in a quarter of an hour: how many were charged can be read from it."""
+
+
+@dataclass
+class Acknowledged:
+    """What the system has promised: numbers that get a code, accounts by their id, and charges by their key."""
+
+    codes: dict[str, float] = field(default_factory=dict)
+    accounts: dict[str, str] = field(default_factory=dict)
+    charges: Counter[str] = field(default_factory=Counter)
+
+
+class Load:
+    """Registers ``rate`` users a second, and charges a limit fifty times a second, until it is stopped."""
+
+    def __init__(self, app: App, script: Script, rate: float) -> None:
+        self.acknowledged = Acknowledged()
+        self.timeline = Timeline()
+        self.received: set[str] = set()
+        self._app = app
+        self._script = script
+        self._rate = rate
+        self._users: set[asyncio.Task[None]] = set()
+        self._keys = itertools.cycle(f"{{callers:check-{number}}}:check" for number in range(CHARGED_KEYS))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start users and charges until ``stop`` is set, then let the users finish."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(1 / self._rate, self._start_user, stop))
+            group.create_task(self._every(0.02, self._charge, stop))
+        await asyncio.gather(*self._users)
+
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            next_at = time.monotonic() + seconds
+            await act()
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+
+    async def _start_user(self) -> None:
+        task = asyncio.create_task(self._register(fresh_number()))
+        self._users.add(task)
+        task.add_done_callback(self._users.discard)
+
+    async def _register(self, number: str) -> None:
+        """One user: each step is an operation, and a step that fails ends the user's attempt."""
+        try:
+            await self._step("code", lambda: self._app.send_code(number))
+            self.acknowledged.codes[number] = time.monotonic()
+            code = await self._code(number)
+            verified = await self._step("check", lambda: self._app.verify(number, code))
+            ticket = verified.body["data"]["tmp_token"]
+            user = await self._step("register", lambda: self._app.new_user(number, PASSWORD, ticket))
+            self.acknowledged.accounts[str(user.body["data"]["userId"])] = number
+        except NotAcknowledgedError:
+            return
+
+    async def _step(self, kind: str, call: Callable[[], Awaitable[Reply]]) -> Reply:
+        """A call that the system acknowledges. Raises ``NotAcknowledgedError`` for any other answer, and for none."""
+        async with self.timeline.operation(kind):
+            try:
+                reply = await call()
+            except (OSError, TimeoutError) as error:
+                raise NotAcknowledgedError from error
+            if reply.status != 200 or reply.body.get("success") != "true":
+                raise NotAcknowledgedError(str(reply.status))
+            return reply
+
+    async def _code(self, number: str) -> str:
+        """The code of a number, whose message arrives now or never."""
+        until = time.monotonic() + MESSAGE_SECONDS
+        while time.monotonic() < until:
+            try:
+                code = await self._app.code(number)
+            except AssertionError:  # 404: the long poll ended without a message
+                continue
+            self.received.add(number)
+            self.timeline.arrived("message")
+            return code
+        raise NotAcknowledgedError
+
+    async def _charge(self) -> None:
+        key = next(self._keys)
+        with suppress(ServiceError):  # the timeline has it
+            async with self.timeline.operation("charge"):
+                refusing, _ = await self._script([key], [ALLOWED, PERIOD])
+            assert not refusing, "the load reached the limit that it charges"
+            self.acknowledged.charges[key] += 1

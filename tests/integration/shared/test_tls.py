@@ -1,0 +1,173 @@
+"""TLS to every server: the right name is served; a wrong name, an unknown authority and plain text end the start."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from stack.services import PROGRAMS
+from stack.system import Stack
+from support.certificates import Authority
+from support.tls_servers import NAME, postgres_with_tls, rabbitmq_with_tls, tls_proxy
+
+from shared import amqp, postgres, redis
+from shared.process.startup import UnreachableError
+
+
+@dataclass(frozen=True)
+class TlsServer:
+    """A server that speaks TLS: its URL without scheme and parameters, and how a verifying URL is written."""
+
+    place: str
+    scheme: str
+    parameters: str
+
+    def url(self, authority: Path, *, host: str = NAME) -> str:
+        return f"{self.scheme}://{self.place}?{self.parameters}{authority}".replace("@HOST:", f"@{host}:")
+
+
+VERIFIED = {
+    "POSTGRES_URL": ("postgresql", "sslmode=verify-full&sslrootcert="),
+    "AMQP_URL": ("amqps", "cafile="),
+    "REDIS_URL": ("rediss", "ssl_ca_certs="),
+}
+SERVERS = pytest.mark.parametrize("variable", VERIFIED)
+PROCESSES = [
+    ("auth-service", "POSTGRES_URL"),
+    ("auth-service", "AMQP_URL"),
+    ("sms-worker", "AMQP_URL"),
+    ("sms-service", "REDIS_URL"),
+    ("contacts-service", "REDIS_URL"),
+]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def places(servers: Stack, authority: Authority) -> Iterator[dict[str, str]]:
+    """PostgreSQL and RabbitMQ with TLS: user, host, port and path of each."""
+    database = postgres_with_tls(servers.folder, authority)
+    broker, port = rabbitmq_with_tls(servers.folder, authority)
+    try:
+        database.start()
+        broker.start()
+        yield {
+            "POSTGRES_URL": f"haoma:a-password@HOST:{database.port}/postgres",
+            "AMQP_URL": f"operator:a-password@HOST:{port}/%2F",
+        }
+    finally:
+        broker.close()
+        database.close()
+
+
+@pytest.fixture
+async def tls(
+    places: Mapping[str, str], servers: Stack, authority: Authority, tmp_path: Path
+) -> AsyncIterator[dict[str, TlsServer]]:
+    """The three servers, by the variable that names them."""
+    plain = servers.addresses["REDIS_URL"]
+    user = plain.removeprefix("redis://").rpartition("@")[0]
+    async with tls_proxy(plain, authority.certify(NAME, tmp_path)) as port:
+        found = {**places, "REDIS_URL": f"{user}@HOST:{port}/0"}
+        yield {name: TlsServer(found[name], *VERIFIED[name]) for name in VERIFIED}
+
+
+def opened(variable: str, url: str) -> AbstractAsyncContextManager[object]:
+    """The client of a service for the server that a variable names."""
+    if variable == "POSTGRES_URL":
+        return postgres.pool(url, "postgres")
+    return amqp.connect(url, "test") if variable == "AMQP_URL" else redis.client(url)
+
+
+async def refusal(variable: str, url: str) -> str:
+    """The one line with which a start ends."""
+    with pytest.raises(UnreachableError) as report:
+        async with opened(variable, url):
+            pass
+    text = str(report.value)
+    assert "\n" not in text
+    assert "a-password" not in text
+    assert text.endswith(f": correct it, or {variable}")
+    return text
+
+
+async def test_the_clients_verify_the_servers_and_use_them(tls: dict[str, TlsServer], authority: Authority) -> None:
+    urls = {name: server.url(authority.file) for name, server in tls.items()}
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(postgres.pool(urls["POSTGRES_URL"], "postgres"))
+        connection = await stack.enter_async_context(amqp.connect(urls["AMQP_URL"], "test"))
+        client = await stack.enter_async_context(redis.client(urls["REDIS_URL"]))
+
+        assert await pool.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
+        assert not await connection.has_exchange("missing")
+        assert await client.ping()
+
+
+@SERVERS
+async def test_a_wrong_name_is_refused_at_once(
+    variable: str, tls: dict[str, TlsServer], authority: Authority
+) -> None:
+    text = await refusal(variable, tls[variable].url(authority.file, host="127.0.0.1"))
+    assert "its certificate is not accepted (IP address mismatch" in text
+
+
+@SERVERS
+async def test_a_certificate_of_an_unknown_authority_is_refused_at_once(
+    variable: str, tls: dict[str, TlsServer], tmp_path: Path
+) -> None:
+    text = await refusal(variable, tls[variable].url(Authority(tmp_path / "other").file))
+    assert "its certificate is not accepted (" in text
+
+
+@SERVERS
+async def test_a_server_without_tls_is_refused_at_once(variable: str, servers: Stack, authority: Authority) -> None:
+    place = servers.addresses[variable].partition("://")[2].replace("@127.0.0.1:", "@HOST:")
+    url = TlsServer(place, *VERIFIED[variable]).url(authority.file)
+    with pytest.raises(UnreachableError, match="it does not speak TLS there: correct it"):
+        async with opened(variable, url):
+            pass
+
+
+@pytest.mark.parametrize(("name", "variable"), PROCESSES)
+async def test_a_process_that_meets_a_wrong_name_ends_with_one_line_and_never_serves(
+    name: str, variable: str, servers: Stack, tls: dict[str, TlsServer], authority: Authority
+) -> None:
+    program = PROGRAMS[name]
+    wrong = {variable: tls[variable].url(authority.file, host="127.0.0.1"), "CALLER_LIMITS": "on"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", program.module, *program.arguments),
+        env=servers.environ_of(name) | wrong,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    output, errors = (text.decode() for text in await process.communicate())
+
+    assert process.returncode == 1
+    assert errors.count("\n") == 1, errors
+    assert errors.startswith(f"{name} cannot run: ")
+    assert "IP address mismatch" in errors
+    assert "service.ready" not in output
+
+
+async def test_a_migration_that_meets_a_wrong_name_ends_with_one_line(
+    servers: Stack, tls: dict[str, TlsServer], authority: Authority
+) -> None:
+    url = tls["POSTGRES_URL"].url(authority.file, host="127.0.0.1")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "auth_service", "migrate"),
+        env=servers.environ_of("auth-service-migrate") | {"POSTGRES_URL": url},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    assert errors.decode().count("\n") == 1
+    assert "IP address mismatch" in errors.decode()

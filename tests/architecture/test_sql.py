@@ -9,7 +9,13 @@ from shared.sql import parse_sql
 
 MAX_LINES_IN_PYTHON = 20
 SQL = re.compile(r"\b(insert\s+into|delete\s+from|select\b.*?\bfrom|update\b.*?\bset)\b", re.IGNORECASE | re.DOTALL)
-OTHER_STORES = {"shared.outbox", "shared.postgres.pooling", "shared.postgres.migration", "shared.process.startup", "shared.audit.schema"}
+OTHER_STORES = {
+    "shared.outbox",
+    "shared.postgres.pooling",
+    "shared.postgres.migration",
+    "shared.process.startup",
+    "shared.audit.schema",
+}
 """Modules with SQL whose names do not say that they are stores."""
 SQL_FILES = [path for path in files() if path.suffix == ".sql"]
 

@@ -51,9 +51,7 @@ async def check(
 ) -> tuple[list[Failover], list[Loss]]:
     """Run the load over the three failovers, and count the losses when all have finished."""
     async with AsyncExitStack() as opened:
-        app = await opened.enter_async_context(
-            App.connect(stack.url("gateway"), stack.url("sms-service"), spread=True)
-        )
+        app = await opened.enter_async_context(App.connect(stack.url("gateway"), stack.url("sms-service"), spread=True))
         client = await opened.enter_async_context(redis.client(nodes.url))
         load = Load(app, Script(client, "sms_service.callers", "lua/charge.lua"), rate)
         users = await opened.enter_async_context(registered_users(rabbitmq.url, load))

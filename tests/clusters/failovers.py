@@ -52,7 +52,9 @@ async def redis_fails_over(load: Load, nodes: RedisCluster) -> Failover:
     now = time.monotonic()
     back = load.timeline.back_after(killed_at, now)
     note = "until the limits on every key were charged again"
-    return Failover("Redis: one master, of three with a replica each", back, allowed, load.timeline.failures(killed_at, now), note)
+    return Failover(
+        "Redis: one master, of three with a replica each", back, allowed, load.timeline.failures(killed_at, now), note
+    )
 
 
 async def postgres_fails_over(load: Load, pair: PostgresPair) -> Failover:

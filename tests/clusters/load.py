@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from clusters.timeline import NotAcknowledgedError, Timeline
+from clusters.operations import NotAcknowledgedError, Timeline
 from support.app import App, Reply, fresh_number
 
 from shared.errors import ServiceError

@@ -58,10 +58,20 @@ async def losses(stack: Stack, load: Load, told_users: set[str]) -> list[Loss]:
         async def missing() -> list[Loss]:
             return [
                 Loss("codes: promised, and received by their number", len(codes), len(codes - load.received)),
-                Loss("accounts: registered, and in the table", len(accounts), _lost(accounts, await rows("auth", ACCOUNTS))),
-                Loss("sessions: opened, and in the table", len(accounts), _lost(accounts, await rows("auth", SESSIONS))),
+                Loss(
+                    "accounts: registered, and in the table",
+                    len(accounts),
+                    _lost(accounts, await rows("auth", ACCOUNTS)),
+                ),
+                Loss(
+                    "sessions: opened, and in the table", len(accounts), _lost(accounts, await rows("auth", SESSIONS))
+                ),
                 Loss("events: due, and received by a consumer", len(accounts), _lost(accounts, told_users)),
-                Loss("members: registered, and found by contacts", len(accounts), _lost(accounts, await rows("contacts", MEMBERS))),
+                Loss(
+                    "members: registered, and found by contacts",
+                    len(accounts),
+                    _lost(accounts, await rows("contacts", MEMBERS)),
+                ),
             ]
 
         found = await missing()

@@ -1,30 +1,24 @@
-"""Servers that speak TLS: PostgreSQL and RabbitMQ themselves, and a proxy that ends TLS in front of Valkey.
+"""Servers that speak TLS: RabbitMQ itself, and a proxy that ends TLS in front of PostgreSQL and Valkey.
 
-The wheel's Valkey is built without TLS, so clients of Redis meet OpenSSL in the proxy.
+The wheels of these two are built without TLS, so their clients meet OpenSSL in the proxy, and the real server behind it.
 """
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
 from stack import ports
 from stack.folder import Folder
-from stack.servers.postgres import Postgres
 from stack.servers.private_server import Variation
 from stack.servers.rabbitmq import RabbitMQ
+
 from support.certificates import Authority, Certificate
 
+SSL_REQUEST = bytes.fromhex("00000008 04d2162f")
 NAME = "localhost"
 """The name in the certificates. By its address, 127.0.0.1, the same server has the wrong name."""
-
-
-def postgres_with_tls(folder: Folder, authority: Authority) -> Postgres:
-    """PostgreSQL, not started, that offers TLS."""
-    made = _certificate(folder, "postgres-tls", authority)
-    settings = {"ssl": "on", "ssl_cert_file": str(made.certificate), "ssl_key_file": str(made.key)}
-    return Postgres(folder, "a-password", variation=Variation("postgres-tls", settings))
 
 
 def rabbitmq_with_tls(folder: Folder, authority: Authority) -> tuple[RabbitMQ, int]:
@@ -47,19 +41,26 @@ async def tls_proxy(url: str, made: Certificate) -> AsyncIterator[int]:
     server = urlsplit(url)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(made.certificate, made.key)
+    asks_first = server.scheme == "postgresql"
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if asks_first:
+            await _start_tls(reader, writer, context)
         upstream_reader, upstream_writer = await asyncio.open_connection(server.hostname, server.port)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, upstream_writer))
-                both.create_task(_copy(upstream_reader, writer))
-        finally:
-            writer.close()
-            upstream_writer.close()
+        await asyncio.gather(_copy(reader, upstream_writer), _copy(upstream_reader, writer))
 
-    async with await asyncio.start_server(forward, ports.HOST, 0, ssl=context) as proxy:
+    encryption = None if asks_first else context
+    async with await asyncio.start_server(forward, ports.HOST, 0, ssl=encryption) as proxy:
         yield proxy.sockets[0].getsockname()[1]
+
+
+async def _start_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext) -> None:
+    """Answer the request of a client of PostgreSQL for TLS, and begin with it."""
+    assert await reader.readexactly(len(SSL_REQUEST)) == SSL_REQUEST
+    writer.write(b"S")
+    await writer.drain()
+    with suppress(ssl.SSLError, ConnectionError):  # the client does not accept the certificate
+        await writer.start_tls(context)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

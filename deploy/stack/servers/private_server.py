@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from stack.folder import Folder
@@ -11,7 +11,6 @@ from stack.roles.catalogue import Passwords
 
 INHERITED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 NO_PASSWORDS: Mapping[str, str] = MappingProxyType({})
-NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 START_TIMEOUT_SECONDS = 180.0
 """A broker on a machine with a load of 8 a core was seen to need more than a minute."""
 STOP_GRACE_SECONDS = 15.0
@@ -22,7 +21,7 @@ class Variation:
     """How a server differs from the one of a stack: its name, and settings in the words of its configuration file."""
 
     name: str = ""
-    settings: Mapping[str, str] = NO_SETTINGS
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 PLAIN = Variation()

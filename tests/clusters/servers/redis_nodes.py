@@ -34,7 +34,9 @@ class RedisCluster(ServerGroup[Valkey]):
         self._password = passwords["REDIS_PASSWORD"]
         self._bus_ports = [ports.free_port() for _ in range(2 * MASTERS)]
         nodes = [
-            Valkey(folder, self._password, role_passwords=passwords, variation=Variation(f"redis-{port}", self._of(port)))
+            Valkey(
+                folder, self._password, role_passwords=passwords, variation=Variation(f"redis-{port}", self._of(port))
+            )
             for port in self._bus_ports
         ]
         super().__init__(nodes, passwords)

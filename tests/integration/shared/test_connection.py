@@ -310,7 +310,7 @@ async def test_a_node_that_refuses_and_one_that_stays_silent_are_passed_over(
     amqp_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "NODE_SECONDS", 1.0)
-    monkeypatch.setattr(connection.random, "sample", lambda nodes, _: [nodes[-1], *nodes[:-1]])
+    monkeypatch.setattr(connection.time, "monotonic_ns", lambda: 1)
 
     async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -29,7 +29,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (RedisUrl, "rediss+sentinel://app:secret@one,two/haoma/3?ssl_ca_certs=FILE"),
         (RedisUrl, "redis+cluster://app:secret@one:6379,two:6379/0"),
         (RedisUrl, "rediss+cluster://app:secret@one:6379?ssl_ca_certs=FILE"),
-        (AmqpUrl, "amqp://app:secret@one,two:5673,[::1]:5672/%2F"),
+        (AmqpUrl, "amqp://app:secret@one,two:5673,10.0.0.1/%2F"),
         (AmqpUrl, "amqps://app:a,b@broker/%2F?cafile=FILE"),
     ],
 )
@@ -60,6 +60,7 @@ def test_a_url_of_a_server_is_kept_as_it_is(kind: type[str], url: str, authority
         (RedisUrl, "redis+cluster://:secret@one/0?ssl_ca_certs=FILE", "needs rediss+cluster://"),
         (RedisUrl, "rediss://:secret@cache/0?ssl_cert_reqs=none", "has no parameter 'ssl_cert_reqs'"),
         (RedisUrl, "rediss://:secret@cache/0?ssl_ca_certs=/none", "missing or unreadable"),
+        (AmqpUrl, "amqp://app:secret@[broker/", "expected amqp://host:port"),
         (AmqpUrl, "amqp://app:secret@broker:port/", "expected amqp://host:port"),
         (AmqpUrl, "amqp://app:secret@broker/?cafile=FILE", "needs amqps://"),
         (AmqpUrl, "amqps://app:secret@broker/?ca_certs=FILE", "has no parameter 'ca_certs': known are"),

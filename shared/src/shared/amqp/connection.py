@@ -1,7 +1,7 @@
 """A connection to RabbitMQ that is replaced when it breaks, together with everything that was set up on it."""
 
 import asyncio
-import random
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -47,8 +47,8 @@ class Connection:
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
-        nodes = hosts_of(url)
-        self._nodes = deque(random.sample(nodes, len(nodes)))
+        self._nodes = deque(hosts_of(url))
+        self._nodes.rotate(time.monotonic_ns() % len(self._nodes))
         self._steps: list[Step] = []
         self._connection: AbstractConnection | None = None
         self._broken = asyncio.Event()
@@ -153,10 +153,11 @@ class Connection:
         raise clearest(errors)
 
     async def _open(self, url: str) -> AbstractConnection:
-        seconds = CONNECT_SECONDS if len(self._nodes) == 1 else NODE_SECONDS
-        properties = {"connection_name": self._name}
         return await aio_pika.connect(
-            url, heartbeat=HEARTBEAT_SECONDS, timeout=seconds, client_properties=properties
+            url,
+            heartbeat=HEARTBEAT_SECONDS,
+            timeout=CONNECT_SECONDS if len(self._nodes) == 1 else NODE_SECONDS,
+            client_properties={"connection_name": self._name},
         )
 
     async def _disconnect(self) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import structlog
+from asyncpg.connect_utils import SessionAttribute
 
 from shared.process.server_urls import hosts_of
 from shared.process.tls import NoTlsError, clearest
@@ -99,7 +100,7 @@ async def _open(url: str, seconds: float, settings: dict[str, str]) -> Connectio
     """A session on one host. Raises ``StandbyError``, ``NoTlsError`` and what asyncpg does."""
     try:
         return await asyncpg.connect(
-            url, timeout=seconds, server_settings=settings, target_session_attrs=asyncpg.SessionAttribute.read_write
+            url, timeout=seconds, server_settings=settings, target_session_attrs=SessionAttribute.read_write
         )
     except asyncpg.TargetServerAttributeNotMatched as error:
         raise StandbyError from error

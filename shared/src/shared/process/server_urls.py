@@ -1,4 +1,4 @@
-"""URLs of servers: one host or several, with or without TLS. A wrong URL is refused in a line that does not quote it."""
+"""URLs of servers: one host or several, with TLS or without. A wrong URL is refused in a line without its password."""
 
 import os
 import ssl
@@ -102,9 +102,7 @@ _REDIS_KINDS: Mapping[str, Callable[[SplitResult], None]] = {"sentinel": _check_
 
 def _checked(url: str, form: UrlForm) -> dict[str, str]:
     """The parameters of a URL whose scheme, hosts, parameters and files are right. Raises ``ValueError``."""
-    parts = urlsplit(url)
-    has_place = parts.hostname or "host=" in parts.query or parts.scheme == "unix"
-    if parts.scheme not in form.schemes or not has_place or not all(map(_is_host, hosts_of(url))):
+    if not _has_form(url, form):
         raise ValueError(f"expected {form.schemes[0]}://host:port")
     parameters = parameters_of(url)
     if form.others is not None:
@@ -119,14 +117,16 @@ def _refuse_unknown(parameters: Mapping[str, str], known: frozenset[str]) -> Non
         raise ValueError(f"has no parameter {unknown[0]!r}: known are {', '.join(sorted(known))}")
 
 
-def _is_host(url: str) -> bool:
-    """Whether the URL of one host has a name, if its port is a number; a socket has neither."""
-    parts = urlsplit(url)
+def _has_form(url: str, form: UrlForm) -> bool:
+    """Whether the scheme is known, and each host has a name and a port that is a number. A socket has neither."""
     try:
-        _ = parts.port
-    except ValueError:
+        parts = urlsplit(url)
+        hosts = [urlsplit(each) for each in hosts_of(url)]
+        names = [(host.hostname, host.port) for host in hosts]
+    except ValueError:  # its text quotes the URL
         return False
-    return bool(parts.hostname or not parts.netloc.rpartition("@")[2])
+    is_socket = "host=" in parts.query or parts.scheme == "unix"
+    return parts.scheme in form.schemes and (is_socket or all(name for name, _ in names))
 
 
 def _check_file(name: str, path: str, *, are_authorities: bool) -> None:

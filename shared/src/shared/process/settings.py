@@ -68,7 +68,13 @@ def _is_key_ring(secret: SecretStr) -> SecretStr:
 
 def _is_service_url(url: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or "," in parts.netloc or parts.path not in {"", "/"} or parts.query:
+    if (
+        parts.scheme != "http"
+        or not parts.hostname
+        or "," in parts.netloc
+        or parts.path not in {"", "/"}
+        or parts.query
+    ):
         raise ValueError("expected http://host:port")
     try:
         _ = parts.port

@@ -65,7 +65,7 @@ async def _watched_by_sentinels(url: str) -> AsyncIterator[AnyRedis]:
     nodes, options = _nodes_and_options(url)
     user, password = options.pop("sentinel_username", None), options.pop("sentinel_password", None)
     encryption = {name: value for name, value in options.items() if name.startswith("ssl")}
-    sentinel = Sentinel(
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
         nodes,
         sentinel_kwargs={"username": user, "password": password, **encryption, **_no_waiting()},
         **options,
@@ -109,7 +109,9 @@ def _nodes_and_options(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]
     scheme, _, kind = parts.scheme.partition("+")
     default_port = 26379 if kind == "sentinel" else 6379
     hosts = [urlsplit(each) for each in hosts_of(url)]
-    options: dict[str, Any] = dict(parse_url(urlunsplit(parts._replace(scheme=scheme, netloc=hosts[0].netloc, path=""))))
+    options: dict[str, Any] = dict(
+        parse_url(urlunsplit(parts._replace(scheme=scheme, netloc=hosts[0].netloc, path="")))
+    )
     if options.pop("connection_class", None) is SSLConnection:
         options["ssl"] = True
     options = {name: value for name, value in options.items() if name not in {"host", "port", "db"}}

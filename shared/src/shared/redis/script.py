@@ -24,7 +24,7 @@ log = structlog.get_logger()
 class Script:
     """A Lua script from a package's ``.lua`` file, called by its hash.
 
-    Its keys have one hash tag, ``{…}``, so that they are on one node of a Cluster. It begins with ``#!lua``, so a server
+    Its keys have one hash tag, ``{…}``, so that one node of a Cluster has them. It begins with ``#!lua``, so a server
     that is no longer the master refuses all of it: otherwise a replica would run it up to its first write.
     """
 

@@ -1,5 +1,6 @@
 """When each operation of the load began and ended, and what that says about an outage."""
 
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,4 +71,4 @@ class Timeline:
 
 
 def _pairs(moments: list[float]) -> list[tuple[float, float]]:
-    return list(zip(moments, moments[1:], strict=False))
+    return list(itertools.pairwise(moments))

@@ -36,8 +36,8 @@ async def rabbitmq_fails_over(load: Load, nodes: RabbitCluster) -> Failover:
     await asyncio.to_thread(leader.kill)
     await asyncio.sleep(allowed + 10)
     now = time.monotonic()
-    silence = load.timeline.longest_silence(killed_at, now)
-    refused = load.timeline.failures(killed_at, now)
+    silence = load.operations.longest_silence(killed_at, now)
+    refused = load.operations.failures(killed_at, now)
     note = "the longest time in which no message or no event arrived"
     return Failover(f"RabbitMQ: the leader of {SEND_QUEUE}, of three nodes", silence, allowed, refused, note)
 
@@ -50,10 +50,10 @@ async def redis_fails_over(load: Load, nodes: RedisCluster) -> Failover:
     await asyncio.to_thread(master.kill)
     await asyncio.sleep(allowed + 10)
     now = time.monotonic()
-    back = load.timeline.back_after(killed_at, now)
+    back = load.operations.back_after(killed_at, now)
     note = "until the limits on every key were charged again"
     return Failover(
-        "Redis: one master, of three with a replica each", back, allowed, load.timeline.failures(killed_at, now), note
+        "Redis: one master, of three with a replica each", back, allowed, load.operations.failures(killed_at, now), note
     )
 
 
@@ -66,7 +66,7 @@ async def postgres_fails_over(load: Load, pair: PostgresPair) -> Failover:
     promoted_at = time.monotonic()
     await asyncio.sleep(allowed + 10)
     now = time.monotonic()
-    back = load.timeline.back_after(promoted_at, now)
-    refused = load.timeline.failures(killed_at, now)
+    back = load.operations.back_after(promoted_at, now)
+    refused = load.operations.failures(killed_at, now)
     note = f"from the end of the promotion, which took {promoted_at - killed_at:.1f} s with the kill"
     return Failover("PostgreSQL: the primary, with a synchronous standby", back, allowed, refused, note)

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from clusters.operations import NotAcknowledgedError, Timeline
+import aiohttp
+from clusters.operations import NotAcknowledgedError, Operations
 from support.app import App, Reply, fresh_number
 
 from shared.errors import ServiceError
@@ -35,7 +36,7 @@ class Load:
 
     def __init__(self, app: App, script: Script, rate: float) -> None:
         self.acknowledged = Acknowledged()
-        self.timeline = Timeline()
+        self.operations = Operations()
         self.received: set[str] = set()
         self._app = app
         self._script = script
@@ -76,10 +77,10 @@ class Load:
 
     async def _step(self, kind: str, call: Callable[[], Awaitable[Reply]]) -> Reply:
         """A call that the system acknowledges. Raises ``NotAcknowledgedError`` for any other answer, and for none."""
-        async with self.timeline.operation(kind):
+        async with self.operations.record(kind):
             try:
                 reply = await call()
-            except (OSError, TimeoutError) as error:
+            except (OSError, aiohttp.ClientError) as error:
                 raise NotAcknowledgedError from error
             if reply.status != 200 or reply.body.get("success") != "true":
                 raise NotAcknowledgedError(str(reply.status))
@@ -94,14 +95,14 @@ class Load:
             except AssertionError:  # 404: the long poll ended without a message
                 continue
             self.received.add(number)
-            self.timeline.arrived("message")
+            self.operations.arrived("message")
             return code
         raise NotAcknowledgedError
 
     async def _charge(self) -> None:
         key = next(self._keys)
-        with suppress(ServiceError):  # the timeline has it
-            async with self.timeline.operation("charge"):
+        with suppress(ServiceError):  # the operations have it
+            async with self.operations.record("charge"):
                 refusing, _ = await self._script([key], [ALLOWED, PERIOD])
             assert not refusing, "the load reached the limit that it charges"
             self.acknowledged.charges[key] += 1

@@ -37,7 +37,7 @@ async def registered_users(url: str, load: Load) -> AsyncIterator[set[str]]:
 
     async def receive(body: bytes) -> None:
         told_users.add(str(json.loads(body)["data"]["user_id"]))
-        load.timeline.arrived("event")
+        load.operations.arrived("event")
 
     async with amqp.connect(url, "cluster-check") as connection:
         queue = amqp.Queue("check.registered", [REGISTERED])

@@ -22,14 +22,14 @@ class NotAcknowledgedError(Exception):
 
 
 @dataclass
-class Timeline:
+class Operations:
     """The operations so far, in the order of their ends, and the moments at which messages and events arrived."""
 
     operations: list[Operation] = field(default_factory=list)
     arrivals: dict[str, list[float]] = field(default_factory=dict)
 
     @asynccontextmanager
-    async def operation(self, kind: str) -> AsyncIterator[None]:
+    async def record(self, kind: str) -> AsyncIterator[None]:
         """Record one operation; one that raises anything has failed."""
         began, succeeded = time.monotonic(), False
         try:

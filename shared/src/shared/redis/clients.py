@@ -1,7 +1,9 @@
 """One client of Redis for each process, with a short deadline and no retries: the callers of a limit cannot wait."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,10 +13,11 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from shared.process.server_urls import hosts_of
 from shared.process.startup import wait_for_server
+from shared.process.tls import clearest
 
 CALL_SECONDS = 0.15
 """The limit of connecting, and of each call."""
@@ -24,6 +27,10 @@ MAX_NODE_CONNECTIONS = 256
 """Of a pool that cannot wait for a free connection. Scripts bound their calls, so it is never reached."""
 
 AnyRedis: TypeAlias = Redis | RedisCluster
+Check: TypeAlias = Callable[[], Awaitable[object]]
+Opened: TypeAlias = AbstractAsyncContextManager[tuple[AnyRedis, Check]]
+
+_STARTING = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)  # RuntimeError of uvloop: a reset
 
 
 @asynccontextmanager
@@ -32,34 +39,29 @@ async def client(url: str) -> AsyncIterator[AnyRedis]:
 
     Retries are off: by default redis-py waits a minute for a silent server, and repeats a script whose answer was lost.
     """
-    async with _opened(url) as opened:
-        await wait_for_server(
-            "Redis",
-            "REDIS_URL",
-            url,
-            lambda: cast("Awaitable[Any]", opened.ping()),
-            on=(RedisError, OSError, TimeoutError, RuntimeError),  # RuntimeError of uvloop, after a reset
-        )
+    async with _opened(url) as (opened, check):
+        await wait_for_server("Redis", "REDIS_URL", url, check, on=_STARTING)
         yield opened
 
 
-def _opened(url: str) -> AbstractAsyncContextManager[AnyRedis]:
+def _opened(url: str) -> Opened:
+    """A client, not connected yet, and what raises until it can be used."""
     return _KINDS.get(urlsplit(url).scheme.partition("+")[2], _one_server)(url)
 
 
 @asynccontextmanager
-async def _one_server(url: str) -> AsyncIterator[AnyRedis]:
+async def _one_server(url: str) -> AsyncIterator[tuple[AnyRedis, Check]]:
     pool = BlockingConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS, timeout=CALL_SECONDS, **_no_waiting())
     opened = Redis(connection_pool=pool)
     try:
-        yield opened
+        yield opened, partial(_ping, opened)
     finally:
         await opened.aclose()
         await pool.disconnect()
 
 
 @asynccontextmanager
-async def _watched_by_sentinels(url: str) -> AsyncIterator[AnyRedis]:
+async def _watched_by_sentinels(url: str) -> AsyncIterator[tuple[AnyRedis, Check]]:
     """The server that the Sentinels call the master. They are asked again for every new connection."""
     service, _, database = urlsplit(url).path.strip("/").partition("/")
     nodes, options = _nodes_and_options(url)
@@ -73,14 +75,14 @@ async def _watched_by_sentinels(url: str) -> AsyncIterator[AnyRedis]:
     )
     opened: Redis = sentinel.master_for(service, db=int(database or 0), max_connections=MAX_NODE_CONNECTIONS)
     try:
-        yield opened
+        yield opened, partial(_find_master, sentinel, opened)
     finally:
         await opened.aclose()
         await sentinel.aclose()
 
 
 @asynccontextmanager
-async def _cluster(url: str) -> AsyncIterator[AnyRedis]:
+async def _cluster(url: str) -> AsyncIterator[tuple[AnyRedis, Check]]:
     """The masters of a Cluster. Its nodes are looked up by the names in the URL, so their addresses may all change."""
     nodes, options = _nodes_and_options(url)
     opened = RedisCluster(
@@ -92,15 +94,32 @@ async def _cluster(url: str) -> AsyncIterator[AnyRedis]:
         **_no_waiting(),
     )
     try:
-        yield opened
+        yield opened, partial(_ping, opened)
     finally:
         await opened.aclose()
 
 
-_KINDS: Mapping[str, Callable[[str], AbstractAsyncContextManager[AnyRedis]]] = {
+_KINDS: Mapping[str, Callable[[str], Opened]] = {
     "sentinel": _watched_by_sentinels,
     "cluster": _cluster,
 }
+
+
+async def _ping(client: AnyRedis) -> None:
+    await cast("Awaitable[Any]", client.ping())
+
+
+async def _find_master(sentinel: Sentinel, client: AnyRedis) -> None:
+    """Raises the clearest error of the Sentinels if none of them answers, else what the master raises.
+
+    By itself redis-py says that there is no master, without the reason.
+    """
+    questions = (each.sentinel_masters() for each in sentinel.sentinels)
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    errors = [answer for answer in answers if isinstance(answer, Exception)]
+    if len(errors) == len(answers):
+        raise clearest(errors)
+    await _ping(client)
 
 
 def _nodes_and_options(url: str) -> tuple[list[tuple[str, int]], dict[str, Any]]:

@@ -12,7 +12,7 @@ SQL = re.compile(r"\b(insert\s+into|delete\s+from|select\b.*?\bfrom|update\b.*?\
 OTHER_STORES = {
     "shared.outbox",
     "shared.postgres.pooling",
-    "shared.postgres.migration",
+    "shared.process.schema",
     "shared.process.startup",
     "shared.audit.schema",
 }

@@ -16,9 +16,10 @@ from shared.errors import ServiceError
 from shared.events.envelope import new_id
 from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.keys import KeyRing, development_secret
+from shared.migrations.upgrade import migrate
 from shared.networks import NetworkKey, RequestSource
 from shared.phone import E164, PhoneKeys
-from shared.postgres import Pool, connection, migrate, pool
+from shared.postgres import Pool, connection, pool
 from shared.tickets import TicketCodec
 from sms_service.callers.failure_budget import FailureBudget
 from sms_service.callers.rate_limits import NoCallerLimits

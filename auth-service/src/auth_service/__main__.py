@@ -9,11 +9,10 @@ from auth_service.audit_commands import command as audit_command
 from auth_service.commands import accounts, republish, users
 from auth_service.policy import log_ins
 from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
+from shared.migrations.upgrade import migrate
 from shared.policy.table import write
-from shared.postgres import migrate
 from shared.process import logs, web
 from shared.process.settings import S, load
-from shared.process.startup import UnreachableError
 
 SERVICE = "auth-service"
 KEEPALIVE_SECONDS = 75.0
@@ -42,11 +41,7 @@ def serve() -> None:
 def apply_migrations() -> None:
     """Create the database if it is missing, and bring its schema up to date."""
     settings = _settings(DatabaseSettings, "migrate")
-    try:
-        migrate(settings.postgres_url, settings.auth_database, "auth_service")
-    except UnreachableError as error:
-        sys.stderr.write(f"{SERVICE} cannot migrate: {error}\n")
-        raise SystemExit(1) from None
+    migrate(settings.postgres_url, settings.auth_database, "auth_service")
 
 
 def print_policy(*, as_json: bool) -> None:

@@ -54,6 +54,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
                 settings.auth_database,
                 size=settings.postgres_connections,
                 restricted=settings.is_production,
+                package="auth_service",
             )
         )
         bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service publisher"))

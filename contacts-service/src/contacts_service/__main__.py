@@ -31,7 +31,7 @@ def main() -> None:
 def _migrate() -> None:
     settings = load(DatabaseSettings, f"{SERVICE} migrate")
     configure(SERVICE, settings.log_level)
-    from shared.postgres import migrate  # noqa: PLC0415  each command imports only what it needs
+    from shared.migrations.upgrade import migrate  # noqa: PLC0415  each command imports only what it needs
 
     migrate(settings.postgres_url, settings.contacts_database, "contacts_service")
 

@@ -31,12 +31,17 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(
-                postgres.pool(settings.postgres_url, settings.contacts_database, restricted=settings.is_production)
+                postgres.pool(
+                    settings.postgres_url,
+                    settings.contacts_database,
+                    restricted=settings.is_production,
+                    package="contacts_service",
+                )
             )
             client = await stack.enter_async_context(redis.client(settings.redis_url))
             store = Store(pool)
             budget = build_budget(settings, client)
-            directory = await _directory(stack, settings, store)
+            directory = await _directory(stack, store)
             publisher, consuming = await _broker(stack, settings)
             await stack.enter_async_context(Relay(pool, publisher).running())
             consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add, budget.forget).handle, publisher)
@@ -55,9 +60,8 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
     return app
 
 
-async def _directory(stack: AsyncExitStack, settings: ContactsSettings, store: Store) -> Directory:
-    """Load the filter. The migration may still be running, so this waits for the tables."""
-    await store.wait_for_tables(settings.postgres_url)
+async def _directory(stack: AsyncExitStack, store: Store) -> Directory:
+    """Load the filter."""
     directory = Directory(store)
     await stack.enter_async_context(directory.running())
     return directory

@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import asyncpg
-
 from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
-from shared.errors import ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.outbox import put
 from shared.postgres import Pool, connection
-from shared.process.startup import wait_for_server
 
 APPLY = """
     insert into directory as stored (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
@@ -65,11 +61,6 @@ class Store:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-
-    async def wait_for_tables(self, url: str) -> None:
-        """Wait for the migration. Raises ``UnreachableError`` after a minute. ``url`` is for its text."""
-        on = (ServiceError, asyncpg.PostgresError)
-        await wait_for_server("the contacts tables in PostgreSQL", "POSTGRES_URL", url, lambda: self.page(-1, 1), on=on)
 
     async def apply(self, entry: DirectoryEntry) -> bool:
         """Store the entry if it is newer than the stored one. Returns whether it was."""

@@ -1,4 +1,4 @@
-"""``python -m sms_service [worker | migrate | explain | preview | spending | audit | policy]``. Alone it serves."""
+"""``python -m sms_service``: serve, worker, migrate, explain, preview, spending, audit, policy."""
 
 import argparse
 import re
@@ -74,9 +74,9 @@ def migrate(_: argparse.Namespace) -> None:
     """Create the database if it is missing, and update its schema. Several processes may run this at once."""
     settings = load(DatabaseSettings, f"{API} migrate")
     logs.configure(API, settings.log_level)
-    from shared import postgres  # noqa: PLC0415
+    from shared.migrations import upgrade  # noqa: PLC0415
 
-    postgres.migrate(settings.postgres_url, settings.sms_database, "sms_service")
+    upgrade.migrate(settings.postgres_url, settings.sms_database, "sms_service")
 
 
 def explain(arguments: argparse.Namespace) -> None:
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsers = {}
     for command in (serve, worker, migrate, explain, preview, spending, policy):
         about = command.__doc__
-        parsers[command] = commands.add_parser(command.__name__, help=about, description=about)
+        parsers[command] = commands.add_parser(command.__name__.replace("_", "-"), help=about, description=about)
         parsers[command].set_defaults(run=command)
     _add_explain(parsers[explain])
     _add_preview(parsers[preview])

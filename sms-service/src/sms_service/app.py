@@ -41,7 +41,12 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
     config = settings.sms_config
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(
-            postgres.pool(settings.postgres_url, settings.sms_database, restricted=settings.is_production)
+            postgres.pool(
+                settings.postgres_url,
+                settings.sms_database,
+                restricted=settings.is_production,
+                package="sms_service",
+            )
         )
         broker = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-service publish"))
         await broker.on_connect(partial(_declare_commands, broker))

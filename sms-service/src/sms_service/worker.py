@@ -33,7 +33,12 @@ def create_worker(settings: WorkerSettings) -> web.Application:
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(
-                postgres.pool(settings.postgres_url, settings.sms_database, restricted=settings.is_production)
+                postgres.pool(
+                    settings.postgres_url,
+                    settings.sms_database,
+                    restricted=settings.is_production,
+                    package="sms_service",
+                )
             )
             publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker publish"))
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from shared.postgres import migrate
+from shared.migrations.upgrade import migrate
 
 
 @pytest.fixture(scope="module")

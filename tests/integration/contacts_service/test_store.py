@@ -11,7 +11,8 @@ import pytest
 from contacts_service.consumer import DirectoryEntry
 from contacts_service.reconciliation.retention import purge
 from contacts_service.store import Store
-from shared.postgres import Pool, migrate, pool, url_of
+from shared.migrations.upgrade import migrate
+from shared.postgres import Pool, pool, url_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 REF, OTHER_REF = -(2**63), 2**63 - 1

@@ -13,8 +13,9 @@ from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, c
 from shared.amqp import publisher as publisher_module
 from shared.errors import unavailable
 from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
+from shared.migrations.upgrade import ensure_database
 from shared.outbox import MAX_JOINED, Relay, put
-from shared.postgres import Pool, connection, ensure_database, pool, transaction, url_of
+from shared.postgres import Pool, connection, pool, transaction, url_of
 
 CREATE_OUTBOX = """
     create table outbox (

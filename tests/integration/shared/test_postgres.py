@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import Pool, ensure_database, migrate, pool, transaction
+from shared.migrations.upgrade import ensure_database, migrate
+from shared.postgres import Pool, pool, transaction
 
 END_ALL = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1"
 

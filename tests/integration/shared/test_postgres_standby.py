@@ -10,7 +10,8 @@ from stack import keys
 from stack.system import Stack
 
 from shared.errors import ServiceError
-from shared.postgres import ensure_database, migrate, open_session, pool
+from shared.migrations.upgrade import ensure_database, migrate
+from shared.postgres import open_session, pool
 from shared.postgres.sessions import StandbyError
 from shared.process import startup
 from shared.process.startup import UnreachableError
@@ -51,7 +52,7 @@ async def test_a_standby_alone_ends_the_start_with_one_line(
     monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 0.05)
     with pytest.raises(StandbyError):
         await open_session(pair.standby.url, {})
-    with pytest.raises(UnreachableError, match="it is a standby or read-only, and no decision is read from one"):
+    with pytest.raises(UnreachableError, match="PostgreSQL is a standby, and no decision is read from one"):
         async with pool(pair.standby.url, "postgres"):
             pass
 

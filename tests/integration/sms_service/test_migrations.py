@@ -20,7 +20,8 @@ import pytest
 from support.sms import asking, fresh_number, process
 
 import sms_service
-from shared.postgres import migrate, url_of
+from shared.migrations.upgrade import migrate
+from shared.postgres import url_of
 
 INITIAL = "0001"
 """The revision before the one that builds an index on a table that requests write to."""
@@ -31,18 +32,21 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+works_from = "0001"
 
 
 def upgrade() -> None:
     # First, and outside of the transaction: if anything fails from here on, the revision can run again from its start.
     with op.get_context().autocommit_block():
+        # It waits for open transactions, and no request waits for it.
+        op.execute("set lock_timeout = 0")
         # An interrupted build leaves an index that no query reads and every request writes to.
         op.execute("drop index concurrently if exists messages_by_client")
         op.execute("create index concurrently messages_by_client on messages (client)")
     op.execute("set local lock_timeout = '2s'")
     op.execute("alter table messages add column carrier text not null default ''")
 '''
-MIGRATE = "import sys; from shared.postgres import migrate; migrate(*sys.argv[1:])"
+MIGRATE = "import sys; from shared.migrations.upgrade import migrate; migrate(*sys.argv[1:])"
 INDEX = "select indisvalid from pg_index where indexrelid = to_regclass('messages_by_client')"
 SESSIONS = "select count(*) from pg_stat_activity where datname = current_database() and "
 BUILDING = SESSIONS + "query ~ '^\\s*create index concurrently' and wait_event_type = 'Lock'"

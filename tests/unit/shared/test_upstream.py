@@ -1,4 +1,4 @@
-"""The HTTP client between our processes: it reuses connections and never sends a request twice."""
+"""The HTTP client between our processes: it reuses connections, and repeats only what the other side did not read."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,7 +10,7 @@ from aiohttp import web
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.client import InternalClient
 from shared.internal_api.endpoint import Empty
-from shared.internal_api.server import problem
+from shared.internal_api.replies import problem
 from shared.internal_api.sms import LIST_RECEIPT_SENDERS
 from shared.internal_api.upstream import Upstream, upstream
 from shared.trace import Cause
@@ -54,9 +54,9 @@ class Refusing:
     def __init__(self, error: ServiceError) -> None:
         self._error = error
 
-    async def post(self, path: str, body: bytes, cause: Cause) -> tuple[int, bytes]:  # noqa: ARG002  the port names them
-        response = problem(self._error)
-        return response.status, bytes(response.body)
+    async def post(self, path: str, body: bytes, cause: Cause, *, repeatable: bool) -> tuple[int, bytes]:  # noqa: ARG002  the port names them
+        refusal = problem(self._error)
+        return refusal.status, refusal.body
 
 
 @pytest.mark.parametrize(
@@ -174,3 +174,77 @@ async def test_a_late_response_is_never_given_to_the_next_request() -> None:
 async def test_a_closed_port_is_an_error_at_once() -> None:
     with pytest.raises(ConnectionRefusedError):
         await Upstream("http://127.0.0.1:1", {}).post("/", b"", Cause())
+
+
+NOT_READ = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+async def test_a_request_that_a_leaving_server_did_not_read_is_sent_again() -> None:
+    requests = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        requests.append(await request_of(reader))
+        writer.write(NOT_READ if len(requests) == 1 else response(b"done"))
+        await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        assert await service.post("/", b"once", Cause()) == (200, b"done")
+    assert requests[0] == requests[1]
+
+
+async def test_last_words_on_an_idle_connection_end_it_and_the_next_request_takes_another() -> None:
+    left = asyncio.Event()
+    connections = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        connections.append(1)
+        await request_of(reader)
+        writer.write(response(b"one"))
+        await left.wait()
+        writer.write(NOT_READ)
+        await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        assert await service.post("/", b"", Cause()) == (200, b"one")
+        left.set()
+        assert await service.post("/", b"", Cause()) == (200, b"one")
+    assert len(connections) == 2
+
+
+@pytest.mark.parametrize(("repeatable", "sends"), [(False, 1), (True, 2)])
+async def test_only_a_call_without_effect_is_repeated_when_its_connection_is_lost(repeatable: bool, sends: int) -> None:
+    requests = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        requests.append(await request_of(reader))
+        if len(requests) == 2:
+            writer.write(response(b"done"))
+            await writer.drain()
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        if repeatable:
+            assert await service.post("/", b"", Cause(), repeatable=True) == (200, b"done")
+        else:
+            with pytest.raises(ConnectionError):
+                await service.post("/", b"", Cause())
+    assert len(requests) == sends
+
+
+async def test_a_server_that_always_loses_the_connection_is_an_error_after_three_requests() -> None:
+    requests = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:  # noqa: ARG001  it closes
+        requests.append(await request_of(reader))
+
+    async with raw_server(serve) as url, upstream(url, {}) as service:
+        with pytest.raises(ConnectionError):
+            await service.post("/", b"", Cause(), repeatable=True)
+    assert len(requests) == 3
+
+
+def test_a_replica_that_ends_its_connections_is_tried_after_the_others() -> None:
+    service = Upstream("http://service:1", {})
+    service._avoid("10.0.0.1")
+    orders = {tuple(service._order(["10.0.0.1", "10.0.0.2", "10.0.0.3"])) for _ in range(100)}
+    assert {order[-1] for order in orders} == {"10.0.0.1"}
+    assert len(orders) == 2

@@ -94,6 +94,31 @@ async def test_a_draining_process_is_not_ready_and_closes_each_connection_with_i
             assert await response.text() == "finished"
 
 
+async def test_at_the_end_an_idle_connection_gets_last_words_that_say_nothing_more_is_read() -> None:
+    process = Process()
+    serving = asyncio.create_task(
+        serve_until(
+            process.stop,
+            process.app(),
+            host="127.0.0.1",
+            port=process.port,
+            monitoring_port=process.monitoring_port,
+            keepalive_seconds=30,
+            withdraw_seconds=0,
+        )
+    )
+    await process.listening()
+    reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert b"200 OK" in await reader.readuntil(b"ok\n")
+    process.stop.set()
+    async with asyncio.timeout(10):
+        last_words = await reader.read()
+    writer.close()
+    await serving
+    assert last_words == b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
 @pytest.mark.parametrize("path", ["/readyz", "/metrics"])
 async def test_health_and_metrics_are_on_the_monitoring_port_alone(process: Process, path: str) -> None:
     async with aiohttp.ClientSession() as client:

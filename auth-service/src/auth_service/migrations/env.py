@@ -1,6 +1,6 @@
 # ruff: noqa: INP001  alembic runs it as a script
-"""Alembic's entry: everything is in ``shared.process.migrations``."""
+"""Alembic's entry: everything is in ``shared.migrations.environment``."""
 
-from shared.process.migrations import run
+from shared.migrations.environment import run
 
 run()

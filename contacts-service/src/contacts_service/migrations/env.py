@@ -1,5 +1,5 @@
 """Runs the revisions in ``versions``."""
 
-from shared.process.migrations import run
+from shared.migrations.environment import run
 
 run()

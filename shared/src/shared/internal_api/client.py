@@ -1,4 +1,4 @@
-"""The client of a service's internal API: one call, one response or one refusal, never a retry."""
+"""The client of a service's internal API: one call, one response or one refusal."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,12 +45,14 @@ class InternalClient:
         """Send one request and return its response.
 
         Raises the ``ServiceError`` that the other service raised, ``TokenRefusedError``, or
-        ``ServiceError(UNAVAILABLE)`` when it does not answer. A call is never retried.
+        ``ServiceError(UNAVAILABLE)`` when it does not answer. A call that may have had an effect is never repeated.
         """
         body = request.model_dump_json().encode()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                status, content = await self._upstream.post(endpoint.path, body, current_cause())
+                status, content = await self._upstream.post(
+                    endpoint.path, body, current_cause(), repeatable=endpoint.repeatable
+                )
         except (TimeoutError, OSError) as error:
             log.warning("internal_call.failed", path=endpoint.path, error=type(error).__name__)
             raise unavailable() from error

@@ -67,8 +67,10 @@ class FoundUsers(WireModel):
     users: list[VersionedUser]
 
 
-COMPARE_USERS = Endpoint("/v1/accounts/compare", CompareUsers, ComparedUsers, Principal.CONTACTS_SERVICE)
-FIND_USERS = Endpoint("/v1/accounts/find-users", FindUsers, FoundUsers, Principal.CONTACTS_SERVICE)
+COMPARE_USERS = Endpoint(
+    "/v1/accounts/compare", CompareUsers, ComparedUsers, Principal.CONTACTS_SERVICE, repeatable=True
+)
+FIND_USERS = Endpoint("/v1/accounts/find-users", FindUsers, FoundUsers, Principal.CONTACTS_SERVICE, repeatable=True)
 
 
 def digest_of(users: Iterable[DirectoryUser]) -> str:

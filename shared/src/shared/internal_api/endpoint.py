@@ -29,13 +29,15 @@ ResponseT = TypeVar("ResponseT", bound=WireModel)
 class Endpoint(Generic[RequestT, ResponseT]):
     """``POST path`` takes ``request`` as JSON and returns ``response`` as JSON or problem details (RFC 9457).
 
-    Only the principal ``allowed`` may make the call, as the token that it presents tells.
+    Only the principal ``allowed`` may make the call, as the token that it presents tells. A ``repeatable`` call changes
+    nothing when it is made twice, so it is made again when its connection is lost.
     """
 
     path: str
     request: type[RequestT]
     response: type[ResponseT]
     allowed: Principal = Principal.GATEWAY
+    repeatable: bool = False
 
 
 AnyEndpoint = Endpoint[Any, Any]

@@ -39,4 +39,4 @@ class IssuerKeys(PublicKeys):
     issuer: str
 
 
-READ_KEYS = Endpoint("/v1/keys/read", Empty, IssuerKeys)
+READ_KEYS = Endpoint("/v1/keys/read", Empty, IssuerKeys, repeatable=True)

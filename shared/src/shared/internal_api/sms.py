@@ -152,6 +152,6 @@ class ReceiptSenders(WireModel):
 
 ISSUE_CODE = Endpoint("/v1/codes/issue", IssueCode, CodeIssued)
 CHECK_CODE = Endpoint("/v1/codes/check", CheckCode, CodeChecked)
-ASK_STATUS = Endpoint("/v1/codes/status", AskStatus, Status)
-TAKE_RECEIPT = Endpoint("/v1/receipts", TakeReceipt, ReceiptTaken)
-LIST_RECEIPT_SENDERS = Endpoint("/v1/receipts/senders", Empty, ReceiptSenders)
+ASK_STATUS = Endpoint("/v1/codes/status", AskStatus, Status, repeatable=True)
+TAKE_RECEIPT = Endpoint("/v1/receipts", TakeReceipt, ReceiptTaken, repeatable=True)
+LIST_RECEIPT_SENDERS = Endpoint("/v1/receipts/senders", Empty, ReceiptSenders, repeatable=True)

@@ -1,19 +1,21 @@
 """A small HTTP/1.1 client for calls between our own processes: POST, a response with a length, reused connections.
 
-It implements no more of HTTP because the other side is always our own server. Decision 13 has what that saves.
+It implements no more of HTTP because the other side is always our own server. Decision 13 has what that saves, and
+decision 69 what it sends again.
 """
 
 import asyncio
 import random
 import re
-import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
+from shared.process.host_names import HostNames
 from shared.trace import TRACEPARENT, Cause
 
 MAX_CONNECTIONS = 200
@@ -24,6 +26,12 @@ IDLE_SECONDS = 15.0
 """Shorter than our servers keep an idle connection, so that no call uses one that is being closed."""
 MAX_AGE_SECONDS = 60.0
 """Older connections are replaced, so that new replicas behind one name get their share of the calls."""
+AVOID_SECONDS = 5.0
+"""How long an address that ends its connections, or refuses them, is tried after the others."""
+MAX_SENDS = 3
+"""How often a request is sent at most. Each but the last was not read by the other side, or may be repeated."""
+NOT_READ = 408
+"""Our servers' last words on an idle connection: a request that was on its way was not read (RFC 9110, 15.5.9)."""
 MAX_HEAD = 16 * 1024
 MAX_BODY = 8 * 1024 * 1024
 
@@ -36,10 +44,15 @@ Response = tuple[int, bytes]
 """Status and body."""
 
 
-class _Connection(asyncio.Protocol):
-    """One connection, one exchange at a time."""
+class NotSentError(ConnectionError):
+    """The connection was closed before the request was written to it."""
 
-    def __init__(self) -> None:
+
+class _Connection(asyncio.Protocol):
+    """One connection to an address, one exchange at a time."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
         self._transport: asyncio.Transport | None = None
         self._response: asyncio.Future[Response] | None = None
         self._received = bytearray()
@@ -53,9 +66,9 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
 
     async def exchange(self, request: bytes) -> Response:
-        """Send a request once and wait for its response. Raises ``ConnectionError``."""
+        """Send a request once and wait for its response. Raises ``NotSentError`` or another ``ConnectionError``."""
         if self._transport is None or self._transport.is_closing():
-            raise ConnectionError("closed before the request was sent")
+            raise NotSentError("closed before the request was sent")
         self._response = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -130,19 +143,40 @@ class Upstream:
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._idle: deque[_Connection] = deque()
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._avoided_until: dict[str, float] = {}
+        self._names = HostNames()
 
-    async def post(self, path: str, body: bytes, cause: Cause) -> Response:
-        """POST JSON; returns status and body. Raises ``OSError``. The deadline is the caller's."""
+    async def post(self, path: str, body: bytes, cause: Cause, *, repeatable: bool = False) -> Response:
+        """POST JSON; returns status and body. Raises ``OSError``. The deadline is the caller's.
+
+        A request that the other side did not read is sent again, and a ``repeatable`` one also if its connection is
+        lost.
+        """
         trace = f"{TRACEPARENT}: {cause.traceparent}\r\n" if cause.traceparent else ""
         varying = f"X-Request-Id: {cause.request_id}\r\n{trace}Content-Length: {len(body)}\r\n\r\n"
         head = f"POST {path} HTTP/1.1\r\n{self._fixed}{varying}"
         async with self._slots:
-            connection = self._reuse() or await self._connect()
+            return await self._send(head.encode() + body, (ConnectionError if repeatable else NotSentError))
+
+    async def _send(self, request: bytes, repeat_on: type[ConnectionError]) -> Response:
+        connection = self._reuse() or await self._connect()
+        for _ in range(MAX_SENDS - 1):
             try:
-                response = await connection.exchange(head.encode() + body)
-            except BaseException:
-                connection.close()
-                raise
+                response = await self._exchange(connection, request)
+            except repeat_on:
+                pass
+            else:
+                if response[0] != NOT_READ:
+                    return response
+            connection = await self._connect()
+        return await self._exchange(connection, request)
+
+    async def _exchange(self, connection: _Connection, request: bytes) -> Response:
+        try:
+            response = await connection.exchange(request)
+        except BaseException:
+            connection.close()
+            raise
         self._release(connection)
         return response
 
@@ -160,27 +194,42 @@ class Upstream:
             self._idle.append(connection)
         else:
             connection.close()
+            self._avoid(connection.address)
+
+    def _avoid(self, address: str) -> None:
+        """Try the other addresses first for a while: this replica is about to end, or has."""
+        self._avoided_until[address] = time.monotonic() + AVOID_SECONDS
+
+    def _order(self, addresses: list[str]) -> list[str]:
+        """Random, so that replicas share the calls, but those to avoid last."""
+        now = time.monotonic()
+        self._avoided_until = {address: until for address, until in self._avoided_until.items() if until > now}
+        return sorted(random.sample(addresses, len(addresses)), key=self._avoided_until.__contains__)
 
     async def _connect(self) -> _Connection:
-        """Connect to a random address of the name, so that its replicas share the calls."""
-        loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        random.shuffle(addresses)
+        """Connect to one of the addresses of the name."""
+        addresses = await self._names.addresses(self._host, self._port)
         errors: list[OSError] = []
-        for *_, address in addresses:
+        for address in self._order(addresses):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    return (await loop.create_connection(_Connection, str(address[0]), self._port))[1]
+                    return await self._connect_to(address)
             except OSError as error:  # TimeoutError is one
                 errors.append(error)
             except RuntimeError:  # of uvloop, when the other side resets the connection at once
                 errors.append(ConnectionResetError("reset while connecting"))
+            self._avoid(address)
         raise errors[0] if errors else ConnectionError("the host name has no address")
 
-    def close(self) -> None:
+    async def _connect_to(self, address: str) -> _Connection:
+        connection = partial(_Connection, address)
+        return (await asyncio.get_running_loop().create_connection(connection, address, self._port))[1]
+
+    async def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+        await self._names.close()
 
 
 @asynccontextmanager
@@ -190,4 +239,4 @@ async def upstream(url: str, headers: dict[str, str]) -> AsyncIterator[Upstream]
     try:
         yield opened
     finally:
-        opened.close()
+        await opened.close()

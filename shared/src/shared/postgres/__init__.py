@@ -1,6 +1,5 @@
-"""PostgreSQL: sessions on the primary alone, one pool for each process, a deadline on every use, and migrations."""
+"""PostgreSQL: sessions on the primary alone, one pool for each process, and a deadline on every use."""
 
-from shared.postgres.migration import ensure_database, migrate
 from shared.postgres.pooling import (
     DEADLINE_SECONDS,
     SERVER_SETTINGS,
@@ -11,21 +10,21 @@ from shared.postgres.pooling import (
     pool,
     transaction,
 )
-from shared.postgres.sessions import Connection, NotMigratedError, open_session, url_of
+from shared.postgres.sessions import STARTING, Connection, open_session, url_of
+from shared.process.schema import NotMigratedError
 from shared.process.startup import PoolerError, PrivilegedRoleError
 
 __all__ = [
     "DEADLINE_SECONDS",
     "SERVER_SETTINGS",
+    "STARTING",
     "Connection",
     "NotMigratedError",
     "Pool",
     "PoolerError",
     "PrivilegedRoleError",
     "connection",
-    "ensure_database",
     "is_rolled_back",
-    "migrate",
     "open_session",
     "ping",
     "pool",

@@ -10,7 +10,8 @@ import asyncpg
 import structlog
 
 from shared.errors import ServiceError, unavailable
-from shared.postgres.sessions import STARTING, UNAVAILABLE, Connection, NotMigratedError, Primary, url_of
+from shared.postgres.sessions import STARTING, UNAVAILABLE, Connection, Primary, url_of
+from shared.process.schema import NotMigratedError, application_name, newest_revision, refuse_schema
 from shared.process.startup import PoolerError, refuse_pooler, refuse_privileges, wait_for_server
 
 DEADLINE_SECONDS = 2.0
@@ -88,12 +89,16 @@ class Pool:
 
 
 @asynccontextmanager
-async def pool(server: str, database: str, *, size: int = 10, restricted: bool = False) -> AsyncIterator[Pool]:
+async def pool(
+    server: str, database: str, *, size: int = 10, restricted: bool = False, package: str = ""
+) -> AsyncIterator[Pool]:
     """Open a pool on a service's database as soon as it can be reached.
 
-    ``restricted``: raise ``PrivilegedRoleError`` if the role may do more than read and change rows.
+    ``restricted``: raise ``PrivilegedRoleError`` if the role may do more than read and change rows. ``package``: wait
+    for a schema with which the code of this service works, and raise ``NewerSchemaError`` if it is too new.
     """
-    settings = SERVER_SETTINGS | {"application_name": f"haoma-{database}"}
+    revision = newest_revision(package) if package else ""
+    settings = SERVER_SETTINGS | {"application_name": application_name(database, revision)}
     primary = Primary(url_of(server, database))
 
     async def connect() -> Connection:
@@ -107,7 +112,7 @@ async def pool(server: str, database: str, *, size: int = 10, restricted: bool =
             raise
 
     opened = Pool(connect, size)
-    check = partial(_check_session, opened, restricted=restricted)
+    check = partial(_check_session, opened, restricted=restricted, revision=revision)
     await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=STARTING)
     try:
         yield opened
@@ -115,14 +120,16 @@ async def pool(server: str, database: str, *, size: int = 10, restricted: bool =
         await opened.close()
 
 
-async def _check_session(pool: Pool, *, restricted: bool) -> None:
-    """Raises ``PoolerError`` or ``PrivilegedRoleError``."""
+async def _check_session(pool: Pool, *, restricted: bool, revision: str) -> None:
+    """Raises ``PoolerError``, ``PrivilegedRoleError``, or what ``refuse_schema`` raises."""
     conn = await pool.acquire()
     intact = False
     try:
         await refuse_pooler(conn, SERVER_SETTINGS["statement_timeout"])
         if restricted:
             await refuse_privileges(conn)
+        if revision:
+            await refuse_schema(conn, revision)
         intact = True
     finally:
         pool.release(conn, intact=intact)

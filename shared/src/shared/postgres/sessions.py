@@ -8,6 +8,7 @@ import structlog
 from asyncpg.connect_utils import SessionAttribute
 
 from shared.process.server_urls import hosts_of
+from shared.process.startup import NotReadyError
 from shared.process.tls import NoTlsError, clearest
 
 CONNECT_SECONDS = 2.0
@@ -34,15 +35,13 @@ UNAVAILABLE = (
 log = structlog.get_logger()
 
 
-class NotMigratedError(Exception):
-    """The server answers but has no database for the service: ``python -m <service> migrate`` creates it."""
-
-
-class StandbyError(Exception):
+class StandbyError(NotReadyError):
     """The server answers but accepts no writes."""
 
     def __init__(self) -> None:
-        super().__init__("it is a standby or read-only, and no decision is read from one")
+        super().__init__(
+            "PostgreSQL is a standby or read-only, and no decision is read from one: name the primary in POSTGRES_URL"
+        )
 
 
 _PASSED_OVER = (*UNAVAILABLE, RuntimeError, StandbyError, NoTlsError)  # RuntimeError of uvloop: closed at once
@@ -54,8 +53,7 @@ STARTING = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    NotMigratedError,
-    StandbyError,
+    NotReadyError,
     NoTlsError,
 )
 """What opening a session raises while a server starts or fails over."""

@@ -23,6 +23,10 @@ class UnreachableError(Exception):
     """A server that the process needs did not answer in time."""
 
 
+class NotReadyError(Exception):
+    """The server answers, but is not ready for this process yet. The text says what to do."""
+
+
 async def wait_for_server(
     server: str, variable: str, url: str, connect: Callable[[], Awaitable[T]], *, on: tuple[type[Exception], ...]
 ) -> T:
@@ -43,13 +47,17 @@ async def wait_for_server(
                 raise UnreachableError(f"{server} at {address}: {problem}: correct it, or {variable}") from error
             elapsed = time.monotonic() - started
             if elapsed + delay > STARTUP_TIMEOUT_SECONDS:
-                raise UnreachableError(
-                    f"cannot reach {server} at {address} after {elapsed:.0f} s ({_reason(error)}): "
-                    f"start it, or set {variable}"
-                ) from error
+                raise UnreachableError(_report(error, server, variable, address, elapsed)) from error
             log.warning("server.waiting", server=server, address=address, error=type(error).__name__)
         await asyncio.sleep(delay)
         delay = min(delay * 2, MAX_DELAY_SECONDS)
+
+
+def _report(error: Exception, server: str, variable: str, address: str, elapsed: float) -> str:
+    if isinstance(error, NotReadyError):
+        return f"{error} (waited for {elapsed:.0f} s)"
+    reason = f"cannot reach {server} at {address} after {elapsed:.0f} s ({_reason(error)})"
+    return f"{reason}: start it, or set {variable}"
 
 
 def _address(url: str) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
@@ -15,9 +15,11 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
+from shared.process.host_names import HostNames
 from shared.process.server_urls import hosts_of
 from shared.process.startup import wait_for_server
 from shared.process.tls import clearest
+from shared.redis.connections import one_server_pool
 
 CALL_SECONDS = 0.15
 """The limit of connecting, and of each call."""
@@ -51,13 +53,15 @@ def _opened(url: str) -> Opened:
 
 @asynccontextmanager
 async def _one_server(url: str) -> AsyncIterator[tuple[AnyRedis, Check]]:
-    pool = BlockingConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS, timeout=CALL_SECONDS, **_no_waiting())
+    names = HostNames()
+    pool = one_server_pool(url, names, MAX_CONNECTIONS)
     opened = Redis(connection_pool=pool)
     try:
         yield opened, partial(_ping, opened)
     finally:
         await opened.aclose()
         await pool.disconnect()
+        await names.close()
 
 
 @asynccontextmanager

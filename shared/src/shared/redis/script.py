@@ -1,4 +1,4 @@
-"""A Lua script in Redis, run at most once a call and within a deadline."""
+"""Lua scripts, each called at most once and within a deadline."""
 
 import asyncio
 import contextlib
@@ -10,10 +10,12 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
 
+from shared.deadline import Deadline
 from shared.errors import unavailable
-from shared.redis.clients import CALL_SECONDS, AnyRedis
+from shared.redis.clients import AnyRedis
 
-DEADLINE_SECONDS = CALL_SECONDS * 2
+DEADLINE_SECONDS = 0.3
+DISCONNECT_SECONDS = 0.15
 MAX_CALLS = 32
 """The calls of a script that run at once. More of them wait, within their deadline."""
 
@@ -37,7 +39,7 @@ class Script:
     async def __call__(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
         """Run the script at most once. Raises ``ServiceError(UNAVAILABLE)`` if Redis does not answer."""
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS), self._slots:
+            async with Deadline(DEADLINE_SECONDS), self._slots:
                 return await self._run(keys, arguments)
         except Exception as error:  # during a failover redis-py also raises errors that are not RedisError
             log.warning("redis.unavailable", error=type(error).__name__)
@@ -47,10 +49,11 @@ class Script:
 
     async def _reconnect(self) -> None:
         """Drop the idle connections: after a failover the name of the server leads to another one."""
-        if isinstance(self._redis, Redis):
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(CALL_SECONDS):
-                    await self._redis.connection_pool.disconnect(inuse_connections=False)
+        if not isinstance(self._redis, Redis):
+            return  # the client of a Cluster follows its masters by itself
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(DISCONNECT_SECONDS):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
         if not self._digest:

@@ -1,5 +1,5 @@
 """Alembic runs this module to apply the revisions."""
 
-from shared.process.migrations import run
+from shared.migrations.environment import run
 
 run()

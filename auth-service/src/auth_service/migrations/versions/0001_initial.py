@@ -11,6 +11,7 @@ from shared.audit.schema import audit_chain
 
 revision = "0001"
 down_revision = None
+works_from = "0001"
 
 # A user id is random in [2^47, 2^53): exact in JavaScript, and it does not tell how many users there are.
 # No other table has a phone number in clear. name_key is the username without case, and null without a username.

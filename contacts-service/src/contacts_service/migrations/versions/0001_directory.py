@@ -4,6 +4,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+works_from = "0001"
 
 STATEMENTS = (
     """
@@ -56,5 +57,6 @@ STATEMENTS = (
 
 def upgrade() -> None:
     """Create the tables."""
+    op.execute("set local lock_timeout = '2s'")
     for statement in STATEMENTS:
         op.execute(statement)

@@ -6,6 +6,7 @@ from shared.audit.schema import audit_chain
 
 revision = "0001"
 down_revision = None
+works_from = "0001"
 
 # The last 24 hours of a number. `version` changes with every change of the number or of its verifications, so that a
 # decision is written only if the state it was made from is still true. `send_networks` and `send_dialects` have one
@@ -230,5 +231,6 @@ STATEMENTS = (
 
 
 def upgrade() -> None:
+    op.execute("set local lock_timeout = '2s'")
     for statement in STATEMENTS:
         op.execute(statement)

@@ -118,7 +118,9 @@ async def watch(stack: Stack) -> FaultWatch:
     """A system that has recovered from the test before."""
 
     def is_well(each: Observation) -> bool:
-        return all(process is not None and has_recovered(process) for process in each.processes.values())
+        return is_caught_up(each) and all(
+            process is not None and has_recovered(process) for process in each.processes.values()
+        )
 
     async with asyncio.timeout(PATIENCE):
         while not is_well(await asyncio.to_thread(observe, stack)):
@@ -133,6 +135,12 @@ def has_recovered(process: Scrape) -> bool:
         ("haoma_outbox_lag_seconds", "haoma_outbox_parked_rows", "haoma_queue_messages_ready"), 0.0
     )
     return all(value == healthy.get(name, value) for (name, _), value in process.samples.items())
+
+
+def is_caught_up(each: Observation) -> bool:
+    """Whether the directory of contacts-service has been read since it last stood still."""
+    caught_up = value(each, "contacts-service", "haoma_directory_caught_up_timestamp_seconds")
+    return each.at - caught_up < alerts.STANDS_STILL_SECONDS / 2
 
 
 def value(each: Observation, process: str, name: str, **labels: str) -> float:

@@ -41,7 +41,8 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
 port, monitoring = {port!r}, {port!r}.replace("_PORT", "_MONITORING_PORT")
-names = ("SMS_WORKER_MONITORING_PORT",) if word else (port, monitoring)
+words = {{"worker": ("SMS_WORKER_MONITORING_PORT",), "operator-api": ("OPERATOR_PORT", "OPERATOR_MONITORING_PORT")}}
+names = words.get(word, (port, monitoring))
 servers = [http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ[name])), Ready) for name in names]
 print("serving", flush=True)
 for server in servers[1:]:
@@ -58,6 +59,8 @@ PORTS = (
     *MODULES.values(),
     *(port.replace("_PORT", "_MONITORING_PORT") for port in MODULES.values()),
     "SMS_WORKER_MONITORING_PORT",
+    "OPERATOR_PORT",
+    "OPERATOR_MONITORING_PORT",
 )
 TIMEOUT_SECONDS = 60
 """For a start, a stop or a response on a busy machine; on a quiet one most take a second."""

@@ -69,13 +69,13 @@ def requested_port(variable: str, default: int, environ: Mapping[str, str], noti
     return int(text)
 
 
-def connect(port: int, timeout_seconds: float, host: str = HOST) -> socket.socket:
+def connect(port: int, timeout_seconds: float) -> socket.socket:
     """A connection to the server on a port. Raises ``OSError`` if there is none.
 
     A port in the kernel's range for outgoing connections may be the one that the kernel gives to this very connection,
     which is then connected to itself. It is reset: a normal close would keep the port from its server for a minute.
     """
-    connection = socket.create_connection((host, port), timeout=timeout_seconds)
+    connection = socket.create_connection((HOST, port), timeout=timeout_seconds)
     if connection.getsockname() == connection.getpeername():
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()

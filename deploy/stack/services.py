@@ -69,16 +69,13 @@ class Service(Process):
         *,
         port: int,
         monitoring_port: int,
-        host: str = ports.HOST,
     ) -> None:
         self.program = program
         self.port = port if program.port_variable else monitoring_port
         self.monitoring_port = monitoring_port
-        self.host = host
-        authority = f"[{host}]" if ":" in host else host
-        self.url = f"http://{authority}:{self.port}"
-        self.monitoring_url = f"http://{authority}:{monitoring_port}"
-        own_ports = {program.monitoring_variable: str(monitoring_port), "BIND_ADDRESS": host}
+        self.url = f"http://{ports.HOST}:{self.port}"
+        self.monitoring_url = f"http://{ports.HOST}:{monitoring_port}"
+        own_ports = {program.monitoring_variable: str(monitoring_port)}
         if program.port_variable:
             own_ports[program.port_variable] = str(port)
         super().__init__(
@@ -106,9 +103,9 @@ class Service(Process):
 
     def status(self, path: str) -> int | None:
         """The HTTP status of a GET of its monitoring port, ``None`` if the process does not respond."""
-        connection = http.client.HTTPConnection(self.host, self.monitoring_port)
+        connection = http.client.HTTPConnection(ports.HOST, self.monitoring_port)
         try:
-            connection.sock = ports.connect(self.monitoring_port, 3, self.host)
+            connection.sock = ports.connect(self.monitoring_port, 3)
             connection.request("GET", path)
             return connection.getresponse().status
         except (OSError, http.client.HTTPException):

@@ -121,13 +121,10 @@ class Stack:
         *,
         label: str | None = None,
         port: int | None = None,
-        host: str = ports.HOST,
         env: Mapping[str, str] | None = None,
         wait: bool = True,
     ) -> Service:
         """Start a process by its name in ``PROGRAMS``. A ``label`` starts another copy, on a free port.
-
-        With a ``host`` it listens on another address of this machine, for example on the same ``port``.
 
         The result is also ``services[label or name]``. ``env`` extends its environment.
         """
@@ -140,7 +137,6 @@ class Stack:
             label,
             port=port or default,
             monitoring_port=monitoring_port,
-            host=host,
         )
         self.services[service.name] = service
         service.spawn()

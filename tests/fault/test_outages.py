@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis.asyncio
+from aio_pika.exceptions import AMQPError
 from aiohttp import web
 from stack import ports
 from stack.system import Stack
@@ -95,6 +96,16 @@ async def test_without_rabbitmq_users_register_and_log_in_and_every_event_arrive
             await asyncio.sleep(0.2)
 
 
+async def declare_when_ready(connection: amqp.Connection, queue: amqp.Queue) -> None:
+    """Declare a queue. A broker that has just started may still refuse queues for some seconds."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await amqp.declare(await connection.channel(), queue)
+            except (AMQPError, OSError, RuntimeError):
+                await asyncio.sleep(0.5)
+
+
 async def test_messages_that_rest_while_rabbitmq_restarts_all_return(stack: Stack) -> None:
     queue = amqp.Queue("test.resting", prefetch=200)
     bodies = [str(number).encode() for number in range(200)]
@@ -105,7 +116,7 @@ async def test_messages_that_rest_while_rabbitmq_restarts_all_return(stack: Stac
 
     async with amqp.connect(stack.addresses["AMQP_URL"], "test.resting") as connection:
         publisher = await amqp.Publisher.open(connection)
-        await amqp.declare(await connection.channel(), queue)
+        await declare_when_ready(connection, queue)
         for number, body in enumerate(bodies):  # half of them expire while the broker starts, half soon after
             rung = queue.retry_queue((1, 10)[number % 2])
             await publisher.publish(OutboxMessage(new_id(), "", rung, body))

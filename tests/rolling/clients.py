@@ -1,6 +1,7 @@
 """Clients that never stop, and count what fails: no call is repeated for them, except by the load balancer."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -63,16 +64,19 @@ class Clients:
             yield
             stop.set()
 
+    async def _registered(self) -> tuple[str, dict[str, Any]]:
+        """A user. A failure on the way is counted, and the next number tried."""
+        while True:
+            with contextlib.suppress(CallFailedError):
+                return await self.register()
+
     async def _keep_registering(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            try:
-                await self.register()
-            except CallFailedError:
-                continue
+            await self._registered()
 
     async def _keep_session(self, stop: asyncio.Event) -> None:
         """A user who looks at their account, finds friends, and refreshes."""
-        number, user = await self.register()
+        number, user = await self._registered()
         while not stop.is_set():
             try:
                 await self.call("GET", "/v2/me", user["access_token"])
@@ -82,7 +86,7 @@ class Clients:
                 continue
 
     async def _keep_logging_in(self, stop: asyncio.Event) -> None:
-        number, _ = await self.register()
+        number, _ = await self._registered()
         while not stop.is_set():
             try:
                 await self.call("POST", "/v2/sessions", phone=number, password=PASSWORD)

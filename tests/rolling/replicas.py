@@ -1,23 +1,20 @@
-"""Two replicas of every process, and one restart after another.
-
-The replicas of a service share a name and a port, as in Compose and Kubernetes: ``localhost`` is 127.0.0.1 and ::1.
-"""
+"""Two replicas of every process, those of a service behind one address, and one restart after another."""
 
 import asyncio
-import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rolling.virtual_address import VirtualAddress
 from stack import ports
 from stack.services import Service
 from stack.system import Stack
 
-HOSTS = ("127.0.0.1", "::1")
-BEHIND_A_NAME = {"auth-service": "AUTH_URL", "sms-service": "SMS_URL", "contacts-service": "CONTACTS_URL"}
-KINDS = (*BEHIND_A_NAME, "sms-worker", "gateway")
+BEHIND_AN_ADDRESS = {"auth-service": "AUTH_URL", "sms-service": "SMS_URL", "contacts-service": "CONTACTS_URL"}
+KINDS = (*BEHIND_AN_ADDRESS, "sms-worker", "gateway")
 """In the order of a new release (docs/operations/containers.md)."""
 
 EXPAND = '''
@@ -42,10 +39,11 @@ MIGRATE = "import sys; from shared.migrations.upgrade import migrate; migrate(*s
 
 @dataclass(frozen=True)
 class Replicas:
-    """The running replicas, by kind, and the inbox that stays."""
+    """The running replicas, by kind, the port of each service's address, and the inbox that stays."""
 
     stack: Stack
     by_kind: dict[str, list[Service]]
+    addresses: dict[str, int]
     inbox: str
 
     @property
@@ -58,27 +56,23 @@ class Replicas:
             yield from self.by_kind[kind]
 
 
-def has_two_addresses() -> bool:
-    """Whether ``localhost`` is both of ``HOSTS``, and a server can listen on both."""
-    found = {address[0] for *_, address in socket.getaddrinfo("localhost", 80, type=socket.SOCK_STREAM)}
-    return found >= set(HOSTS)
-
-
 def start(stack: Stack) -> Replicas:
-    """Start two of everything on the servers of a stack, which run."""
+    """Start two of everything on the servers of a stack, which run. Calls go to ``Replicas.addresses``."""
     inbox = stack.launch("sms-service", label="inbox")
-    shared = {"INBOX_URL": inbox.url}
-    by_kind = {}
-    for kind, variable in BEHIND_A_NAME.items():
-        port = ports.free_port()
-        shared[variable] = f"http://localhost:{port}"
-        by_kind[kind] = [
-            stack.launch(kind, label=f"{kind}-{number}", port=port, host=host, env=shared)
-            for number, host in enumerate(HOSTS)
-        ]
-    for kind in ("sms-worker", "gateway"):
-        by_kind[kind] = [stack.launch(kind, label=f"{kind}-{number}", env=shared) for number in range(2)]
-    return Replicas(stack, by_kind, inbox.url)
+    addresses = {kind: ports.free_port() for kind in BEHIND_AN_ADDRESS}
+    shared = {BEHIND_AN_ADDRESS[kind]: f"http://{ports.HOST}:{port}" for kind, port in addresses.items()}
+    shared["INBOX_URL"] = inbox.url
+    by_kind = {kind: [stack.launch(kind, label=f"{kind}-{number}", env=shared) for number in (1, 2)] for kind in KINDS}
+    return Replicas(stack, by_kind, addresses, inbox.url)
+
+
+@asynccontextmanager
+async def reachable(found: Replicas) -> AsyncIterator[None]:
+    """Serve the addresses of the services until the block ends."""
+    async with AsyncExitStack() as stack:
+        for kind, port in found.addresses.items():
+            await stack.enter_async_context(VirtualAddress(found.by_kind[kind]).listening(port))
+        yield
 
 
 async def restart(service: Service) -> None:

@@ -45,6 +45,7 @@ from shared.phone import E164, PhoneKeys
 from shared.postgres import url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
 from support.monitoring import with_monitoring
+from support.patience import until_accepted
 from support.principals import EveryPrincipal, every_principal
 
 OPERATOR = Operator("test", "a test")
@@ -189,9 +190,15 @@ class Auth:
         await self.database.execute(statement, number, days * 86_400)
 
     async def register(self, number: E164, secret: str) -> LoggedIn:
-        return await self.client.call(REGISTER, registration(self.ticket(number), secret))
+        request = registration(self.ticket(number), secret)
+        return await until_accepted(lambda: self.client.call(REGISTER, request))
 
     async def log_in(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
+        """Log in, again when the machine is busy."""
+        address = address or fresh_address()
+        return await until_accepted(lambda: self.log_in_once(number, secret, address))
+
+    async def log_in_once(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
         request = LogInWithPassword(
             phone=number, secret=secret, address=address or fresh_address(), dialect="maitian", client="test"
         )
@@ -200,7 +207,7 @@ class Auth:
     async def reset_password(self, number: E164, secret: str, address: str | None = None) -> LoggedIn:
         ticket = self.ticket(number, Purpose.RESET_PASSWORD)
         request = password_reset(ticket, secret, address=address or fresh_address())
-        return await self.client.call(RESET_PASSWORD, request)
+        return await until_accepted(lambda: self.client.call(RESET_PASSWORD, request))
 
     async def session_of(self, token: str) -> UUID:
         """The session of a token. Raises ``UNAUTHENTICATED`` when it has ended."""

@@ -18,7 +18,6 @@ CALLS = {
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(not replicas.has_two_addresses(), reason="two replicas need 127.0.0.1 and ::1 behind localhost")
 async def test_no_call_fails_while_every_process_restarts_in_turn() -> None:
     with Stack.private(environ=ENVIRON) as stack:
         stack.start_servers(then=stack.migrate)

@@ -3,16 +3,15 @@
 from aiohttp import web
 
 from contacts_service.matching import Matcher
-from shared.internal_api.contacts import MATCH
-from shared.internal_api.server import read, reply
+from shared.internal_api.calls import Calls
+from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.phone import E164
 
 MATCHER: web.AppKey[Matcher] = web.AppKey("matcher", Matcher)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(MATCH.path)
-async def match(request: web.Request) -> web.Response:
-    """Match an address book."""
-    book = await read(request, MATCH)
-    return reply(await request.app[MATCHER].match(book.user_id, E164(book.own_phone), book.phones))
+@calls.answer(MATCH)
+async def match(app: web.Application, call: Match) -> Matched:
+    """Match an address call."""
+    return await app[MATCHER].match(call.user_id, E164(call.own_phone), call.phones)

@@ -206,7 +206,7 @@ async def test_a_correct_password_is_not_a_failure_when_opening_the_session_fail
 
     with monkeypatch.context() as patch:
         patch.setattr(SessionStore, "open", fail)
-        assert await refusal(auth.log_in(number, secret)) is ErrorCode.UNAVAILABLE
+        assert await refusal(auth.log_in_once(number, secret)) is ErrorCode.UNAVAILABLE
 
     assert await counted(auth, number) == 0
 
@@ -263,7 +263,7 @@ async def test_an_attempt_that_is_shed_does_not_count_as_a_failure(auth: Auth, m
     with monkeypatch.context() as patch:
         patch.setattr(PasswordHasher, "verify", shed)
         for _ in range(LIMITS.failures_per_number + 1):
-            assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
+            assert await refusal(auth.log_in_once(number, fresh_secret(), address)) is ErrorCode.UNAVAILABLE
 
     assert await refusal(auth.log_in(number, fresh_secret(), address)) is ErrorCode.CREDENTIALS_REFUSED
     assert await auth.actions(number) == ["log_in_with_password.refused"]

@@ -6,7 +6,7 @@ import pytest
 from support.sms import Sms, asking, fresh_number, refusal, running
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.internal_api.server import problem
+from shared.internal_api.replies import problem
 from shared.phone import E164
 from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.spending.gate import NoSpendingLimits
@@ -81,4 +81,4 @@ async def test_a_refusal_that_waiting_resolves_says_for_how_long(
     assert (error.code, answer.status) == (code, status)
     assert error.retry_after is not None
     assert error.retry_after >= 1
-    assert answer.headers["Retry-After"] == str(error.retry_after)
+    assert answer.response().headers["Retry-After"] == str(error.retry_after)

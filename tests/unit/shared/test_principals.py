@@ -16,7 +16,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import ERASE, Erase
 from shared.internal_api.client import TokenRefusedError, internal_client
 from shared.internal_api.principals import Principal, PrincipalTokens
-from shared.internal_api.server import ENDPOINTS, new_service
+from shared.internal_api.server import CALLS, new_service
 from sms_service.app import create_api as create_sms
 from sms_service.settings import SmsSettings
 
@@ -82,7 +82,7 @@ async def test_every_endpoint_opens_to_one_principal_only(
     service: tuple[str, TestClient[web.Request, web.Application]],
 ) -> None:
     name, client = service
-    paths = client.app[ENDPOINTS]
+    paths = client.app[CALLS]
     got, expected = {}, {}
     for path in paths:
         for principal, token in TOKENS.items():
@@ -107,7 +107,7 @@ async def test_no_call_opens_without_a_token_or_with_a_part_of_one(
         bearer(whole + "0"),
         bearer(f"{whole},{whole}"),
     ]
-    for path in [*client.app[ENDPOINTS], "/v1/unknown"]:
+    for path in [*client.app[CALLS], "/v1/unknown"]:
         for headers in wrong:
             async with client.post(path, headers=headers) as response:
                 assert (response.status, (await response.json())["code"]) == (401, "unknown_token"), (
@@ -121,7 +121,7 @@ async def test_no_call_opens_without_a_token_or_with_a_part_of_one(
 def test_every_route_that_takes_a_body_is_a_declared_endpoint(name: str) -> None:
     app = application(name)
     posted = {route.resource.canonical for route in app.router.routes() if route.method == "POST" and route.resource}
-    assert posted == app[ENDPOINTS].keys()
+    assert posted == app[CALLS].keys()
 
 
 async def test_a_route_without_an_endpoint_opens_to_no_principal_and_an_unknown_path_is_not_found() -> None:

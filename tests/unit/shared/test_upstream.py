@@ -10,7 +10,7 @@ from aiohttp import web
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.client import InternalClient
 from shared.internal_api.endpoint import Empty
-from shared.internal_api.server import problem
+from shared.internal_api.replies import problem
 from shared.internal_api.sms import LIST_RECEIPT_SENDERS
 from shared.internal_api.upstream import Upstream, upstream
 from shared.trace import Cause
@@ -55,8 +55,8 @@ class Refusing:
         self._error = error
 
     async def post(self, path: str, body: bytes, cause: Cause, *, repeatable: bool) -> tuple[int, bytes]:  # noqa: ARG002  the port names them
-        response = problem(self._error)
-        return response.status, bytes(response.body)
+        refusal = problem(self._error)
+        return refusal.status, refusal.body
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,18 @@
 from aiohttp import web
 
 from auth_service.accounts.comparison import UserComparison
-from shared.internal_api.directory import COMPARE_USERS, FIND_USERS, FoundUsers
-from shared.internal_api.server import read, reply
+from shared.internal_api.calls import Calls
+from shared.internal_api.directory import COMPARE_USERS, FIND_USERS, ComparedUsers, CompareUsers, FindUsers, FoundUsers
 
 USER_COMPARISON: web.AppKey[UserComparison] = web.AppKey("user_comparison", UserComparison)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(COMPARE_USERS.path)
-async def compare_users(request: web.Request) -> web.Response:
-    call = await read(request, COMPARE_USERS)
-    return reply(await request.app[USER_COMPARISON].compare(call))
+@calls.answer(COMPARE_USERS)
+async def compare_users(app: web.Application, call: CompareUsers) -> ComparedUsers:
+    return await app[USER_COMPARISON].compare(call)
 
 
-@routes.post(FIND_USERS.path)
-async def find_users(request: web.Request) -> web.Response:
-    call = await read(request, FIND_USERS)
-    return reply(FoundUsers(users=list(await request.app[USER_COMPARISON].find(call.user_ids))))
+@calls.answer(FIND_USERS)
+async def find_users(app: web.Application, call: FindUsers) -> FoundUsers:
+    return FoundUsers(users=list(await app[USER_COMPARISON].find(call.user_ids)))

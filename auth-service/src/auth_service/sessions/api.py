@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from auth_service.changes.api import read_change
+from auth_service.changes.api import CHANGE_LIMIT
 from auth_service.sessions.code_login import CodeLogin
 from auth_service.sessions.password_login import PasswordLogin
 from auth_service.sessions.user_sessions import UserSessions
@@ -12,44 +12,47 @@ from shared.internal_api.auth import (
     LIST_SESSIONS,
     LOG_IN_WITH_CODE,
     LOG_IN_WITH_PASSWORD,
+    EndOthers,
+    EndSession,
+    ListSessions,
     LivingSessions,
+    LoggedIn,
+    LogInWithCode,
+    LogInWithPassword,
 )
+from shared.internal_api.calls import Calls
 from shared.internal_api.endpoint import Empty
-from shared.internal_api.server import read, reply
 
 PASSWORD_LOGIN: web.AppKey[PasswordLogin] = web.AppKey("password_login", PasswordLogin)
 CODE_LOGIN: web.AppKey[CodeLogin] = web.AppKey("code_login", CodeLogin)
 USER_SESSIONS: web.AppKey[UserSessions] = web.AppKey("user_sessions", UserSessions)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(LOG_IN_WITH_PASSWORD.path)
-async def log_in_with_password(request: web.Request) -> web.Response:
-    call = await read(request, LOG_IN_WITH_PASSWORD)
-    return reply(await request.app[PASSWORD_LOGIN].log_in(call))
+@calls.answer(LOG_IN_WITH_PASSWORD)
+async def log_in_with_password(app: web.Application, call: LogInWithPassword) -> LoggedIn:
+    return await app[PASSWORD_LOGIN].log_in(call)
 
 
-@routes.post(LOG_IN_WITH_CODE.path)
-async def log_in_with_code(request: web.Request) -> web.Response:
-    call = await read(request, LOG_IN_WITH_CODE)
-    return reply(await request.app[CODE_LOGIN].log_in(call))
+@calls.answer(LOG_IN_WITH_CODE)
+async def log_in_with_code(app: web.Application, call: LogInWithCode) -> LoggedIn:
+    return await app[CODE_LOGIN].log_in(call)
 
 
-@routes.post(LIST_SESSIONS.path)
-async def list_sessions(request: web.Request) -> web.Response:
-    call = await read(request, LIST_SESSIONS)
-    return reply(LivingSessions(sessions=list(await request.app[USER_SESSIONS].list(call.user_id))))
+@calls.answer(LIST_SESSIONS)
+async def list_sessions(app: web.Application, call: ListSessions) -> LivingSessions:
+    return LivingSessions(sessions=list(await app[USER_SESSIONS].list(call.user_id)))
 
 
-@routes.post(END_SESSION.path)
-async def end_session(request: web.Request) -> web.Response:
-    call = await read_change(request, END_SESSION)
-    await request.app[USER_SESSIONS].end(call.user_id, call.session_id)
-    return reply(Empty())
+@calls.answer(END_SESSION)
+async def end_session(app: web.Application, call: EndSession) -> Empty:
+    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[USER_SESSIONS].end(call.user_id, call.session_id)
+    return Empty()
 
 
-@routes.post(END_OTHERS.path)
-async def end_others(request: web.Request) -> web.Response:
-    call = await read_change(request, END_OTHERS)
-    await request.app[USER_SESSIONS].end_others(call.user_id, call.session_id)
-    return reply(Empty())
+@calls.answer(END_OTHERS)
+async def end_others(app: web.Application, call: EndOthers) -> Empty:
+    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[USER_SESSIONS].end_others(call.user_id, call.session_id)
+    return Empty()

@@ -3,14 +3,13 @@
 from aiohttp import web
 
 from auth_service.tickets.spent_ticket_store import SpentTicketStore
-from shared.internal_api.auth import FIND_SPENT
-from shared.internal_api.server import read, reply
+from shared.internal_api.auth import FIND_SPENT, FindSpent, SpentTickets
+from shared.internal_api.calls import Calls
 
 SPENT_TICKETS: web.AppKey[SpentTicketStore] = web.AppKey("spent_tickets", SpentTicketStore)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(FIND_SPENT.path)
-async def find_spent(request: web.Request) -> web.Response:
-    call = await read(request, FIND_SPENT)
-    return reply(await request.app[SPENT_TICKETS].find(call.verification_ids))
+@calls.answer(FIND_SPENT)
+async def find_spent(app: web.Application, call: FindSpent) -> SpentTickets:
+    return await app[SPENT_TICKETS].find(call.verification_ids)

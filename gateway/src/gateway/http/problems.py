@@ -9,7 +9,7 @@ from gateway.http.body.errors import BodyError, BodyFault
 from gateway.http.operations import ResponseBody
 from gateway.passwords import CommonPasswordError
 from shared.errors import STATUS, ErrorCode, ServiceError
-from shared.internal_api.server import PROBLEM
+from shared.internal_api.replies import PROBLEM
 from shared.languages import language_for
 
 ACCEPT_LANGUAGE: ContextVar[str] = ContextVar("accept_language", default="")

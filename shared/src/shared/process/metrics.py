@@ -23,7 +23,12 @@ def route_of(request: web.Request) -> str:
 def observe(request: web.Request, status: int, seconds: float) -> None:
     """Record the duration of an answered request."""
     method = request.method if request.method in _METHODS else "other"
-    _child(method, route_of(request), status).observe(seconds)
+    observe_route(method, route_of(request), status, seconds)
+
+
+def observe_route(method: str, route: str, status: int, seconds: float) -> None:
+    """Record the duration of an answered request to this route template."""
+    _child(method, route, status).observe(seconds)
 
 
 @lru_cache(maxsize=1024)

@@ -8,7 +8,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import uvloop
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 DRAIN_SECONDS = 20.0
 GOODBYE = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 """The last words on an idle connection: the server reads no request that is on its way (RFC 9110, 15.5.9)."""
+KEEPALIVE_SECONDS = 75.0
+"""How long an idle connection is kept unless the process says otherwise."""
 MALFORMED = b'{"type":"about:blank","title":"Bad Request","status":400,"code":"parameter_invalid"}'
 
 
@@ -71,11 +73,38 @@ class _SilentHandler(RequestHandler):
         super().close()
 
 
+class Front(Protocol):
+    """Reads the connections of an application before aiohttp does, and hands over those that it does not serve."""
+
+    def connection(self, http: Callable[[], asyncio.Protocol], idle_seconds: float) -> asyncio.Protocol: ...
+    def withdraw(self) -> None: ...
+    async def shutdown(self, seconds: float | None) -> None: ...
+
+
+FRONT: web.AppKey[Front] = web.AppKey("front", Front)
+
+
 class _SilentServer(web.Server):
     draining = False
+    front: Front | None = None
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override]  # any protocol will do
+        if self.front is None:
+            return self._http()
+        return self.front.connection(self._http, self._kwargs.get("keepalive_timeout", KEEPALIVE_SECONDS))
+
+    def _http(self) -> RequestHandler:
         return _SilentHandler(self, loop=self._loop, **self._kwargs)
+
+    def withdraw(self) -> None:
+        """End each connection with its next response."""
+        self.draining = True
+        if self.front is not None:
+            self.front.withdraw()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  aiohttp's name
+        ended = [] if self.front is None else [self.front.shutdown(timeout)]
+        await asyncio.gather(super().shutdown(timeout), *ended)
 
 
 class Runner(web.AppRunner):
@@ -85,12 +114,14 @@ class Runner(web.AppRunner):
         """Fail readiness, and end each connection with its next response. New connections are still accepted."""
         withdraw_readiness(self.app)
         if isinstance(self.server, _SilentServer):
-            self.server.draining = True
+            self.server.withdraw()
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         kwargs = made._kwargs  # noqa: SLF001  no other access to what AppRunner was given
-        return _SilentServer(made.request_handler, request_factory=_without_expect(made.request_factory), **kwargs)
+        server = _SilentServer(made.request_handler, request_factory=_without_expect(made.request_factory), **kwargs)
+        server.front = self.app.get(FRONT)
+        return server
 
 
 def _without_expect(make: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

@@ -2,19 +2,18 @@
 
 from aiohttp import web
 
+from shared.internal_api.calls import Calls
 from shared.internal_api.endpoint import Endpoint
 from shared.internal_api.principals import Principal
-from shared.internal_api.server import read, reply
 from sms_service.explain.explain import Explainer
 from sms_service.explain.report import Report
 from sms_service.explain.request import EXPLAIN_PATH, ExplainRequest
 
 EXPLAIN = Endpoint(EXPLAIN_PATH, ExplainRequest, Report, Principal.OPERATOR)
 EXPLAINER: web.AppKey[Explainer] = web.AppKey("explainer", Explainer)
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(EXPLAIN.path)
-async def explain(http_request: web.Request) -> web.Response:
-    request = await read(http_request, EXPLAIN)
-    return reply(await http_request.app[EXPLAINER].respond(request))
+@calls.answer(EXPLAIN)
+async def explain(app: web.Application, call: ExplainRequest) -> Report:
+    return await app[EXPLAINER].respond(call)

@@ -7,10 +7,11 @@ from uuid import UUID
 from aiohttp import web
 
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.calls import Calls
 from shared.internal_api.endpoint import Empty
-from shared.internal_api.server import read, reply
+from shared.internal_api.server import reply
 from shared.phone import E164, parse_any
-from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages
+from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages, NewMessages
 from sms_service.inbox.page import InboxPage
 
 INBOX: web.AppKey[Inbox] = web.AppKey("inbox", Inbox)
@@ -20,6 +21,7 @@ MAX_LIMIT = 1000
 MAX_WAIT_SECONDS = 30.0
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
+calls = Calls()
 routes = web.RouteTableDef()
 
 
@@ -54,11 +56,11 @@ async def empty_inbox(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-@routes.post(PUT_MESSAGES.path)
-async def put_messages(request: web.Request) -> web.Response:
-    for message in (await read(request, PUT_MESSAGES)).messages:
-        request.app[INBOX].put(message)
-    return reply(Empty())
+@calls.answer(PUT_MESSAGES)
+async def put_messages(app: web.Application, call: NewMessages) -> Empty:
+    for message in call.messages:
+        app[INBOX].put(message)
+    return Empty()
 
 
 def _to(request: web.Request) -> E164 | None:

@@ -1,11 +1,12 @@
-"""The internal API of receipts: read, call, reply."""
+"""The internal API of receipts: take one, and list the senders that report any."""
 
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from shared.internal_api.server import read, reply
-from shared.internal_api.sms import LIST_RECEIPT_SENDERS, TAKE_RECEIPT, ReceiptSenders, ReceiptTaken
+from shared.internal_api.calls import Calls
+from shared.internal_api.endpoint import Empty
+from shared.internal_api.sms import LIST_RECEIPT_SENDERS, TAKE_RECEIPT, ReceiptSenders, ReceiptTaken, TakeReceipt
 from shared.postgres import Pool
 from sms_service.receipts.readers import callback, readers
 from sms_service.receipts.receipts import Receipts
@@ -18,20 +19,18 @@ CALLBACK_URL: web.AppKey[str] = web.AppKey("callback_url", str)
 MAX_BODY_BYTES = 128 * 1024
 """A provider may report many messages in one callback. Every other request is far shorter."""
 
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(TAKE_RECEIPT.path)
-async def take_receipt(request: web.Request) -> web.Response:
-    call = await read(request, TAKE_RECEIPT)
-    text = await request.app[RECEIPTS].take(call.sender, callback(call, request.app[CALLBACK_URL]))
-    return reply(ReceiptTaken(reply=text))
+@calls.answer(TAKE_RECEIPT)
+async def take_receipt(app: web.Application, call: TakeReceipt) -> ReceiptTaken:
+    text = await app[RECEIPTS].take(call.sender, callback(call, app[CALLBACK_URL]))
+    return ReceiptTaken(reply=text)
 
 
-@routes.post(LIST_RECEIPT_SENDERS.path)
-async def list_receipt_senders(request: web.Request) -> web.Response:
-    await read(request, LIST_RECEIPT_SENDERS)
-    return reply(ReceiptSenders(names=request.app[RECEIPTS].senders))
+@calls.answer(LIST_RECEIPT_SENDERS)
+async def list_receipt_senders(app: web.Application, _: Empty) -> ReceiptSenders:
+    return ReceiptSenders(names=app[RECEIPTS].senders)
 
 
 def provide_receipts(

@@ -1,31 +1,38 @@
-"""The internal API of codes: read, call, reply."""
+"""The internal API of codes: issue one, check one, ask for the cooldown."""
 
 from aiohttp import web
 
-from shared.internal_api.server import read, reply
-from shared.internal_api.sms import ASK_STATUS, CHECK_CODE, ISSUE_CODE
+from shared.internal_api.calls import Calls
+from shared.internal_api.sms import (
+    ASK_STATUS,
+    CHECK_CODE,
+    ISSUE_CODE,
+    AskStatus,
+    CheckCode,
+    CodeChecked,
+    CodeIssued,
+    IssueCode,
+    Status,
+)
 from sms_service.verification.code_checker import CodeChecker
 from sms_service.verification.code_issuer import CodeIssuer
 
 ISSUER: web.AppKey[CodeIssuer] = web.AppKey("code_issuer", CodeIssuer)
 CHECKER: web.AppKey[CodeChecker] = web.AppKey("code_checker", CodeChecker)
 
-routes = web.RouteTableDef()
+calls = Calls()
 
 
-@routes.post(ISSUE_CODE.path)
-async def issue_code(request: web.Request) -> web.Response:
-    call = await read(request, ISSUE_CODE)
-    return reply(await request.app[ISSUER].issue(call))
+@calls.answer(ISSUE_CODE)
+async def issue_code(app: web.Application, call: IssueCode) -> CodeIssued:
+    return await app[ISSUER].issue(call)
 
 
-@routes.post(CHECK_CODE.path)
-async def check_code(request: web.Request) -> web.Response:
-    call = await read(request, CHECK_CODE)
-    return reply(await request.app[CHECKER].check(call))
+@calls.answer(CHECK_CODE)
+async def check_code(app: web.Application, call: CheckCode) -> CodeChecked:
+    return await app[CHECKER].check(call)
 
 
-@routes.post(ASK_STATUS.path)
-async def ask_status(request: web.Request) -> web.Response:
-    call = await read(request, ASK_STATUS)
-    return reply(await request.app[ISSUER].status(call))
+@calls.answer(ASK_STATUS)
+async def ask_status(app: web.Application, call: AskStatus) -> Status:
+    return await app[ISSUER].status(call)

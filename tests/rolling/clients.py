@@ -42,7 +42,7 @@ class Clients:
         return reply.body
 
     async def register(self) -> tuple[str, dict[str, Any]]:
-        """A new number and its user."""
+        """A new number and the tokens of its user."""
         number = fresh_number()
         sent = await self.call("POST", "/v2/verifications", phone=number, purpose="sign_up")
         try:
@@ -52,7 +52,7 @@ class Clients:
         self.served["message"] += 1
         checked = await self.call("POST", "/v2/verifications/check", challenge=sent["challenge"], code=code)
         user = await self.call("POST", "/v2/accounts", ticket=checked["ticket"], password=PASSWORD)
-        return number, user
+        return number, user["tokens"]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -65,7 +65,7 @@ class Clients:
             stop.set()
 
     async def _registered(self) -> tuple[str, dict[str, Any]]:
-        """A user. A failure on the way is counted, and the next number tried."""
+        """A number and the tokens of its user. A failure on the way is counted, and the next number tried."""
         while True:
             with contextlib.suppress(CallFailedError):
                 return await self.register()
@@ -76,12 +76,12 @@ class Clients:
 
     async def _keep_session(self, stop: asyncio.Event) -> None:
         """A user who looks at their account, finds friends, and refreshes."""
-        number, user = await self._registered()
+        number, tokens = await self._registered()
         while not stop.is_set():
             try:
-                await self.call("GET", "/v2/me", user["access_token"])
-                await self.call("POST", "/v2/contacts/match", user["access_token"], phones=[number])
-                user |= await self.call("POST", "/v2/sessions/refresh", refresh_token=user["refresh_token"])
+                await self.call("GET", "/v2/me", tokens["access_token"])
+                await self.call("POST", "/v2/contacts/match", tokens["access_token"], phones=[number])
+                tokens |= await self.call("POST", "/v2/sessions/refresh", refresh_token=tokens["refresh_token"])
             except CallFailedError:
                 continue
 

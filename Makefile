@@ -16,6 +16,10 @@ SAMPLES ?= 20000
 TIMING_ARGS ?=
 MUTATION_ARGS ?=
 CASE ?=
+SCALE_ARGS ?=
+TAG ?=
+SERVICE ?=
+IMAGE ?=
 RECORD_ARGS ?=
 BIN := .venv/bin
 SENDERS := aliyun aws smpp tencent twilio
@@ -23,6 +27,7 @@ SERVICES := gateway auth-service sms-service contacts-service
 PYPROJECTS := pyproject.toml shared/pyproject.toml $(SERVICES:%=%/pyproject.toml)
 SOURCES := shared $(SERVICES)
 LOCKS := deploy/requirements
+OVERLAY := deploy/kubernetes/overlays/production
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-package haoma-shared
 
@@ -60,7 +65,7 @@ policy: .venv/.installed ## what the settings promise, beside make run: guesses,
 # --- Test
 
 .PHONY: check
-check: lint types imports migrations settings ## format, lint, types, import rules, SQL, migrations, container files: seconds, no server
+check: lint types imports migrations settings manifests ## format, lint, types, import rules, SQL, migrations, container files, manifests: seconds, no server
 
 .PHONY: unit
 unit: .venv/.installed ## unit and architecture tests: seconds, no server
@@ -119,6 +124,12 @@ settings: .venv/.installed
 	$(call timed,dockerfile,$(BIN)/hadolint deploy/Dockerfile)
 	$(call timed,renovate,$(BIN)/check-jsonschema --quiet --builtin-schema vendor.renovate renovate.json)
 
+.PHONY: manifests
+manifests: .venv/.manifests
+	$(call timed,workflows,$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml \
+		&& $(BIN)/zizmor --quiet --offline --no-progress .github)
+	$(call timed,kubernetes,$(BIN)/kubectl kustomize $(OVERLAY) > .local/manifests.yaml && $(BIN)/python tests/support/schemas.py .local/manifests.yaml)
+
 # --- Write
 
 .PHONY: fmt
@@ -145,6 +156,10 @@ drill: .venv/.installed ## attack a separate system, and print what is measured 
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
 
+.PHONY: scale
+scale: .venv/.installed ## costs of 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.scale $(SCALE_ARGS)
+
 .PHONY: timing
 timing: .venv/.installed ## does the time of a call tell which numbers have an account? (SAMPLES=20000 of each call; TIMING_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.timing --samples $(SAMPLES) $(TIMING_ARGS)
@@ -157,6 +172,27 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 .PHONY: rolling-check
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
 	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling
+
+# --- Release
+
+.PHONY: release-check
+release-check: ## the tag is the version, and the changelog has a part about it: make release-check TAG=v0.2.0
+	@version=$$(sed -n 's/^VERSION = "\(.*\)"/\1/p' shared/src/shared/process/version.py); \
+	[ "$(TAG)" = "v$$version" ] || { echo "the tag $(TAG) is not v$$version, the version in shared/process/version.py" >&2; exit 1; }
+	@$(MAKE) release-notes TAG=$(TAG) > /dev/null
+
+.PHONY: release-notes
+release-notes: ## what the changelog says about a release: make release-notes TAG=v0.2.0
+	@awk -v version="$(TAG:v%=%)" '/^## / { found = $$2 == version; next } found { print; any = 1 } \
+		END { if (!any) { print "CHANGELOG.md says nothing about " version > "/dev/stderr"; exit 1 } }' CHANGELOG.md
+
+.PHONY: publish-image
+publish-image: ## build one image and push it, with bill of materials and provenance: SERVICE=gateway IMAGE=registry/haoma-gateway TAG=v0.2.0
+	@mkdir -p .local
+	docker buildx build --push --file deploy/Dockerfile --platform linux/amd64 --sbom=true --provenance=mode=max \
+		--build-arg SERVICE=$(SERVICE) $(if $(filter sms-service,$(SERVICE)),--build-arg SENDERS="$(SENDERS)") \
+		--build-arg VERSION=$(TAG:v%=%) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--tag $(IMAGE):$(TAG:v%=%) --metadata-file .local/image-$(SERVICE).json .
 
 .PHONY: restore-check
 restore-check: .venv/.installed ## lose databases, Redis, the broker and a key for real, restore them, and print the seconds: minutes
@@ -171,7 +207,7 @@ lock: .venv/.installed ## resolve the requirements again and write the hashed lo
 	@for sender in $(SENDERS); do \
 		$(LOCK) sms-service/pyproject.toml --extra $$sender -c $(LOCKS)/dev.txt -o $(LOCKS)/sms-service-$$sender.txt || exit 1; \
 	done
-	@for group in clients docs quality; do \
+	@for group in clients docs manifests quality; do \
 		$(LOCK) --group pyproject.toml:$$group -c $(LOCKS)/dev.txt -o $(LOCKS)/$$group.txt || exit 1; \
 	done
 	$(LOCK) $(LOCKS)/argon2.in -o $(LOCKS)/argon2.txt
@@ -187,8 +223,8 @@ clean: ## remove the virtual environment, .local (data, secrets, logs) and cache
 	@PYTHON="$(PYTHON)" bash deploy/stack/venv.sh
 	@touch $@
 
-# The tools of one group: .venv/.clients, .venv/.docs, .venv/.quality
-.venv/.clients .venv/.docs .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
+# The tools of one group: .venv/.clients, .venv/.docs, .venv/.manifests, .venv/.quality
+.venv/.clients .venv/.docs .venv/.manifests .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
 	@echo "installing $(LOCKS)/$*.txt"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -31,7 +31,7 @@ def lines_with(pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_no_file_names_a_package_registry() -> None:
-    assert lines_with(REGISTRY) == []
+    assert {where.partition(":")[0] for where in lines_with(REGISTRY)} <= {".github/workflows/release.yml"}
 
 
 def test_no_file_names_a_path_of_a_developers_machine() -> None:

@@ -1,14 +1,18 @@
 """``make timing``: measures whether the time of a call tells if a number has an account, and fails if it does.
 
 It starts a private system in which accounts are disclosed only after proof, gives half of the numbers an account, and
-makes each call for a number with and one without, in random order, one at a time, from ever new networks. Limits on
-callers are on. Then it compares the two sets of times. Messages stay in the queue: no worker runs.
+makes each call for a number with one and a number without, in random order, from ever new networks. Limits on callers
+are on. Then it compares the two sets of times. Messages stay in the queue: no worker runs.
+
+By default one call is made at a time, which shows the smallest differences and takes hours. With ``--clients`` several
+numbers are tried at once, in a fraction of the CPU, and their times vary more.
 
 ``SAMPLES`` is how many calls of each kind are made for numbers with an account, and as many for others. A flow that has
 taken ``--seconds`` is cut short, and says so. Nothing else should run on the machine.
 """
 
 import argparse
+import asyncio
 import re
 import secrets
 import sys
@@ -52,6 +56,14 @@ ADD_NETWORKS = """
     where a.phone = $2
 """
 SMS_TABLES = "number_activity, verifications, verification_events, messages, outbox"
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many numbers are tried at once, and the longest time of one flow in seconds."""
+
+    clients: int
+    seconds: float
 
 
 @dataclass
@@ -123,39 +135,46 @@ def numbers_of(position: int) -> dict[bool, str]:
     return {True: f"151{position:08d}", False: f"152{position:08d}"}
 
 
-async def measure(http: aiohttp.ClientSession, gateway: str, flow: Flow, samples: int, seconds: float) -> Times:
-    """Make the calls of a flow for each number in turn."""
+async def measure(http: aiohttp.ClientSession, gateway: str, flow: Flow, samples: int, load: Load) -> Times:
+    """Make the calls of a flow for each number, by several clients."""
     times, started, reported = Times(flow), time.monotonic(), time.monotonic()
-    for position in range(-min(WARM_UP, samples), samples):
-        numbers = numbers_of(position if position >= 0 else samples - position)
-        for registered in secrets.SystemRandom().sample((True, False), 2):
-            took = await times.sample(NumberCalls(http, gateway, numbers[registered]))
-            if position >= 0:
-                times.add(took, registered=registered)
-        if time.monotonic() - reported > PROGRESS_SECONDS:
-            reported = time.monotonic()
-            say(f"{flow.name}: {position + 1:,} of {samples:,}, {reported - started:.0f} s")
-        if time.monotonic() - started > seconds:
-            say(f"{flow.name}: cut short after {position + 1:,} of {samples:,} samples, {seconds:.0f} s")
-            break
+    positions = iter(range(-min(WARM_UP, samples), samples))
+
+    async def client() -> None:
+        nonlocal reported
+        for position in positions:
+            numbers = numbers_of(position if position >= 0 else samples - position)
+            for registered in secrets.SystemRandom().sample((True, False), 2):
+                took = await times.sample(NumberCalls(http, gateway, numbers[registered]))
+                if position >= 0:
+                    times.add(took, registered=registered)
+            now = time.monotonic()
+            if now - reported > PROGRESS_SECONDS:
+                reported = now
+                say(f"{flow.name}: {position + 1:,} of {samples:,}, {now - started:.0f} s")
+            if now - started > load.seconds:
+                say(f"{flow.name}: cut short after {position + 1:,} of {samples:,} samples, {load.seconds:.0f} s")
+                return
+
+    await asyncio.gather(*(client() for _ in range(load.clients)))
     return times
 
 
-async def run(stack: Stack, flows: Sequence[Flow], samples: int, seconds: float) -> list[Comparison]:
+async def run(stack: Stack, flows: Sequence[Flow], samples: int, load: Load) -> list[Comparison]:
     say("starting servers and services")
     stack.start_servers(then=stack.migrate)
     for name in ("auth-service", "sms-service", "gateway"):
         stack.launch(name)
     gateway = stack.url("gateway")
     await add_accounts(stack, gateway, samples + WARM_UP + 1)
-    print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}\n\n{HEADER}", flush=True)
+    print(f"\n{machine()}; {load.clients} at once; {time.strftime('%Y-%m-%d')}\n\n{HEADER}", flush=True)
     compared: list[Comparison] = []
-    connector = aiohttp.TCPConnector(limit=1)
+    connector = aiohttp.TCPConnector(limit=load.clients)
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
         for flow in flows:
             await forget_codes(stack)
             say(f"{flow.name}: {samples:,} numbers with an account and as many without")
-            times = await measure(http, gateway, flow, samples, seconds)
+            times = await measure(http, gateway, flow, samples, load)
             for comparison in times.comparisons():
                 print(comparison.row(), flush=True)
                 compared.append(comparison)
@@ -167,12 +186,14 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000, help="calls of each kind for each set (default 20,000)")
     parser.add_argument("--seconds", type=float, default=3600, help="the longest time of one flow (default 3,600)")
     parser.add_argument("--only", default="", help="measure the flows whose name matches this expression")
+    parser.add_argument("--clients", type=int, default=1, help="how many numbers are tried at once (default 1)")
     options = parser.parse_args()
+    load = Load(options.clients, options.seconds)
     flows = [flow for flow in FLOWS if re.search(options.only, flow.name)]
     must(bool(flows), f"no flow matches {options.only!r}")
     accept_interrupts()
     with Stack.private(environ=ENVIRON, notify=say) as stack:
-        compared = uvloop.run(run(stack, flows, options.samples, options.seconds))
+        compared = uvloop.run(run(stack, flows, options.samples, load))
     separable = [comparison.call for comparison in compared if comparison.is_separable]
     if separable:
         sys.exit(f"\nTimes tell which numbers have an account (|t| >= {MAX_T}): {'; '.join(separable)}")

@@ -1,4 +1,4 @@
-"""Tools that tests install when they first need them, pinned and verified: packages of npm, and generators of clients."""
+"""Tools that tests install when they first need them, pinned and verified: packages of npm and of groups."""
 
 import fcntl
 import hashlib
@@ -44,6 +44,14 @@ def client_generators() -> None:
     """Install the Python packages of ``deploy/requirements/clients.txt``. Skips the test if that fails."""
     with alone(LOCAL / "clients.lock"):
         install("make", "--silent", ".venv/.clients")
+
+
+@cache
+def manifest_tools() -> Path:
+    """The folder with ``kubectl`` and the tools of ``deploy/requirements/manifests.txt``. Skips the test without them."""
+    with alone(LOCAL / "manifests.lock"):
+        install("make", "--silent", ".venv/.manifests")
+    return ROOT / ".venv" / "bin"
 
 
 def need(*programs: str) -> None:

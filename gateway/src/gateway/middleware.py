@@ -1,7 +1,6 @@
 """The middleware around every route: it bounds and identifies a request, and renders every refusal in its dialect."""
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Sequence
@@ -85,8 +84,8 @@ def _add_headers(request: web.Request, response: web.StreamResponse, request_id:
 def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
     observe(request, status, seconds)
     app = {"app": request[APP]} if request[APP] else {}
-    log.log(
-        logging.DEBUG if request.path == PROBE else logging.INFO,
+    write = log.debug if request.path == PROBE else log.info
+    write(
         "request.answered",
         method=request.method,
         route=route_of(request),

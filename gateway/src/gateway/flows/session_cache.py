@@ -35,8 +35,11 @@ class SessionCache:
 
     def get(self, token: str) -> Resolved | None:
         """The session, if it was resolved within the last four seconds and its user was not forgotten since."""
-        mark, session = self._sessions.get(_key(token), (None, None))
-        if mark is None or session is None or self._clock() - mark.at >= LIFETIME_SECONDS:
+        try:
+            mark, session = self._sessions[_key(token)]  # half the cost of get()
+        except KeyError:
+            return None
+        if self._clock() - mark.at >= LIFETIME_SECONDS:
             return None
         return session if mark.position > self._forgotten.get(session.account.user_id, -1) else None
 

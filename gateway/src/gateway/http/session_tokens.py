@@ -25,7 +25,10 @@ def cookies(request: web.Request) -> list[str]:
 
     HTTP/2 may split cookies over several headers (RFC 9113, 8.2.3), and some proxies do not join them again.
     """
-    pairs = ";".join(request.headers.getall("Cookie", [])).split(";")
+    headers = request.headers.getall("Cookie", ())
+    if not headers:
+        return []
+    pairs = ";".join(headers).split(";")
     tokens = [match[1] for match in map(_COOKIE.fullmatch, pairs) if match]
     return list(dict.fromkeys(tokens))[:MAX_COOKIES]
 

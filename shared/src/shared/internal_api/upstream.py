@@ -7,7 +7,6 @@ decision 69 what it sends again.
 import asyncio
 import random
 import re
-import socket
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
+from shared.process.host_names import HostNames
 from shared.trace import TRACEPARENT, Cause
 
 MAX_CONNECTIONS = 200
@@ -144,6 +144,7 @@ class Upstream:
         self._idle: deque[_Connection] = deque()
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._avoided_until: dict[str, float] = {}
+        self._names = HostNames()
 
     async def post(self, path: str, body: bytes, cause: Cause, *, repeatable: bool = False) -> Response:
         """POST JSON; returns status and body. Raises ``OSError``. The deadline is the caller's.
@@ -207,13 +208,12 @@ class Upstream:
 
     async def _connect(self) -> _Connection:
         """Connect to one of the addresses of the name."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        addresses = await self._names.addresses(self._host, self._port)
         errors: list[OSError] = []
-        for address in self._order([str(each[0]) for *_, each in found]):
+        for address in self._order(addresses):
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    return (await loop.create_connection(partial(_Connection, address), address, self._port))[1]
+                    return await self._connect_to(address)
             except OSError as error:  # TimeoutError is one
                 errors.append(error)
             except RuntimeError:  # of uvloop, when the other side resets the connection at once
@@ -221,10 +221,15 @@ class Upstream:
             self._avoid(address)
         raise errors[0] if errors else ConnectionError("the host name has no address")
 
-    def close(self) -> None:
+    async def _connect_to(self, address: str) -> _Connection:
+        connection = partial(_Connection, address)
+        return (await asyncio.get_running_loop().create_connection(connection, address, self._port))[1]
+
+    async def close(self) -> None:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
+        await self._names.close()
 
 
 @asynccontextmanager
@@ -234,4 +239,4 @@ async def upstream(url: str, headers: dict[str, str]) -> AsyncIterator[Upstream]
     try:
         yield opened
     finally:
-        opened.close()
+        await opened.close()

@@ -25,8 +25,10 @@ PRIVATE = frozenset(
 )  # fmt: skip
 """Names whose values never reach a log line."""
 
-SAFE = frozenset({"exception", "request_id", "trace_id"})
-"""Names whose values are not searched for numbers: hex ids, in which eleven digits mean nothing."""
+SAFE = frozenset({"exception", "request_id", "trace_id", "service", "level", "timestamp", "route"})
+"""Names whose values are not searched for numbers: hex ids, in which eleven digits mean nothing, and our own words."""
+
+_PLAIN = (int, float, bool, type(None))
 
 _LONG_DIGITS = re.compile(r"\+?[0-9]{6,}")
 _NUMBER = re.compile(r"\+[0-9]{7,15}|1(?<![0-9]1)[3-9][0-9]{9}(?![0-9])")
@@ -36,7 +38,7 @@ _NUMBER = re.compile(r"\+[0-9]{7,15}|1(?<![0-9]1)[3-9][0-9]{9}(?![0-9])")
 def drop_private(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Replace the values of private names at any depth, and phone numbers inside text."""
     for name, value in event.items():
-        if name not in SAFE:
+        if name in PRIVATE or (name not in SAFE and type(value) not in _PLAIN):
             event[name] = _public(name, value)
     return event
 

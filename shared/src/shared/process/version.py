@@ -1,3 +1,3 @@
 """The version of this release: the only place that states it. Every package and document reads it from here."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -1,53 +1,22 @@
-"""Redis (or Valkey): one client for each process with a short deadline and no retries; scripts in ``.lua`` files."""
+"""Lua scripts, each called at most once and within a deadline."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError
+from redis.asyncio import Redis
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
 
+from shared.deadline import Deadline
 from shared.errors import unavailable
-from shared.process.startup import wait_for_server
 
-DEADLINE_SECONDS = 0.15
+DEADLINE_SECONDS = 0.3
+DISCONNECT_SECONDS = 0.15
 _DEMOTED = (ReadOnlyError, MasterDownError)
 log = structlog.get_logger()
-
-
-@asynccontextmanager
-async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
-    """Open a client as soon as the server can be reached.
-
-    Retries are off: by default redis-py waits a minute for a silent server, and repeats a script whose answer was lost.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=DEADLINE_SECONDS,
-        socket_timeout=DEADLINE_SECONDS,
-        socket_connect_timeout=DEADLINE_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
-    opened = Redis(connection_pool=pool)
-    try:
-        await wait_for_server(
-            "Redis",
-            "REDIS_URL",
-            url,
-            lambda: cast("Awaitable[Any]", opened.ping()),
-            on=(RedisError, OSError, TimeoutError, RuntimeError),  # RuntimeError of uvloop, after a reset
-        )
-        yield opened
-    finally:
-        await opened.aclose()
-        await pool.disconnect()
 
 
 class Script:
@@ -61,7 +30,7 @@ class Script:
     async def __call__(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
         """Run the script at most once. Raises ``ServiceError(UNAVAILABLE)`` if Redis does not answer."""
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS * 2):
+            async with Deadline(DEADLINE_SECONDS):
                 return await self._run(keys, arguments)
         except Exception as error:  # during a failover redis-py also raises errors that are not RedisError
             log.warning("redis.unavailable", error=type(error).__name__)
@@ -72,7 +41,7 @@ class Script:
     async def _reconnect(self) -> None:
         """Drop the idle connections: after a failover the name of the server leads to another one."""
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(DISCONNECT_SECONDS):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:

@@ -1,0 +1,97 @@
+"""Connections to Redis that open outside of the deadline of any call, by addresses that outlive a stalled look-up.
+
+Decision 71 has the outage that this prevents.
+"""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.exceptions import RedisError
+
+from shared.process.host_names import HostNames
+
+OPEN_SECONDS = 2.0
+"""The limit of opening a connection: the look-up of the name, connecting, and the log-in."""
+
+
+class NamedConnection(Connection):
+    """Connects to the addresses of its host name, one after the other."""
+
+    def __init__(self, *, names: HostNames, **options: Any) -> None:
+        super().__init__(**options)
+        self._names = names
+        self._address = self.host
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "host": self._address}
+
+    async def _connect(self) -> None:
+        failure: Exception = OSError("the host name has no address")
+        for address in await self._names.addresses(self.host, self.port):
+            self._address = address
+            try:
+                await super()._connect()  # type: ignore[no-untyped-call]
+            except (OSError, RuntimeError) as error:  # RuntimeError of uvloop, after a reset
+                failure = error
+            else:
+                return
+        raise failure
+
+
+class NamedTlsConnection(NamedConnection, SSLConnection):
+    """As above, over TLS: the certificate must be for the name."""
+
+    def _connection_arguments(self) -> dict[str, Any]:
+        return {**super()._connection_arguments(), "server_hostname": self.host}
+
+
+class PatientPool(BlockingConnectionPool):
+    """Opens each connection in a task of its own: a call that gives up leaves the opening to the next call.
+
+    If the opening ended with the call, as in redis-py's pools, a connection that takes longer to open than a call may
+    take would never be opened, however often it is tried.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(timeout=None, **options)  # the deadline is the call's
+        self._openings: dict[AbstractConnection, asyncio.Task[None]] = {}
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        """Wait until the connection is open. Raises ``RedisError`` or ``OSError``."""
+        if connection in self._openings or not await _is_usable(connection):
+            await asyncio.shield(self._opening(connection))
+
+    def _opening(self, connection: AbstractConnection) -> asyncio.Task[None]:
+        if connection not in self._openings:
+            self._openings[connection] = asyncio.create_task(self._open(connection), name="opening Redis")
+        return self._openings[connection]
+
+    async def _open(self, connection: AbstractConnection) -> None:
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                await connection.disconnect()
+                await connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            await connection.disconnect(nowait=True)  # it may be connected, but not logged in
+            raise
+        finally:
+            del self._openings[connection]
+
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the idle connections, or all of them."""
+        if inuse_connections:
+            openings = list(self._openings.values())
+            for opening in openings:
+                opening.cancel()
+            await asyncio.gather(*openings, return_exceptions=True)
+        await super().disconnect(inuse_connections)
+
+
+async def _is_usable(connection: AbstractConnection) -> bool:
+    """Whether the connection is open, without an unread answer of a command that was interrupted."""
+    with contextlib.suppress(RedisError, OSError):
+        return connection.is_connected and not await connection.can_read()
+    return False

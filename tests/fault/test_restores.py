@@ -67,8 +67,11 @@ class Stopwatch:
 
 
 async def command(stack: Stack, module: str, *arguments: str) -> str:
-    """Run an operator's command. Returns what it printed."""
-    return await backups.output_of(sys.executable, "-m", module, *arguments, env=stack.environ)
+    """Run an operator's command with the roles of its service, as in its container. Returns what it printed."""
+    environ = stack.environ_of(module.replace("_", "-"))
+    if arguments[0] == "republish":
+        environ |= {"AMQP_URL": stack.addresses["AMQP_URL"]}
+    return await backups.output_of(sys.executable, "-m", module, *arguments, env=environ)
 
 
 async def status(app: App, method: str, path: str, token: str | None = None, **fields: Any) -> int:

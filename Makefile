@@ -16,6 +16,10 @@ SAMPLES ?= 20000
 TIMING_ARGS ?=
 MUTATION_ARGS ?=
 CASE ?=
+ENGINE ?= docker
+IMAGE_TAG ?= dev
+IMAGE_SENDERS ?=
+SOURCE ?=
 SCALE_ARGS ?=
 TAG ?=
 SERVICE ?=
@@ -28,6 +32,7 @@ PYPROJECTS := pyproject.toml shared/pyproject.toml $(SERVICES:%=%/pyproject.toml
 SOURCES := shared $(SERVICES)
 LOCKS := deploy/requirements
 OVERLAY := deploy/kubernetes/overlays/production
+VERSION := $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' shared/src/shared/process/version.py)
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-package haoma-shared
 
@@ -61,6 +66,25 @@ audit: .venv/.installed ## was a row of the audit trail changed? verifies both c
 .PHONY: policy
 policy: .venv/.installed ## what the settings promise, beside make run: guesses, the worst bill, look-ups, lock-outs
 	@exec env PYTHONPATH=deploy $(BIN)/python -m stack policy $(POLICY_ARGS)
+
+# --- Containers
+
+.PHONY: secrets
+secrets: ## write the secrets of docker-compose.yml into ./secrets: those that are missing
+	@PYTHONPATH=deploy $(or $(PYTHON),$(wildcard $(BIN)/python),python3) -B -m stack secrets
+
+.PHONY: images
+images: ## build the image of each service with the labels of this commit (ENGINE=docker, IMAGE_TAG=dev, IMAGE_SENDERS, SOURCE)
+	@for service in $(SERVICES); do \
+		$(ENGINE) build -f deploy/Dockerfile -t haoma-$$service:$(IMAGE_TAG) --build-arg SERVICE=$$service \
+			--build-arg SENDERS="$$([ $$service != sms-service ] || echo "$(IMAGE_SENDERS)")" \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE="$(SOURCE)" \
+			--build-arg CREATED=$$(git log -1 --format=%cI) . || exit 1; \
+	done
+
+.PHONY: containers-check
+containers-check: .venv/.containers ## build the images and run the whole system from them, two replicas each, one of them killed: minutes
+	@exec env CONTAINERS=1 $(PYTEST) -n 0 -s -q --timeout=3600 tests/containers $(PYTEST_ARGS)
 
 # --- Test
 
@@ -157,7 +181,7 @@ bench: .venv/.installed ## measure every operation on a separate system (BENCH_A
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
 
 .PHONY: scale
-scale: .venv/.installed ## costs of 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
+scale: .venv/.installed ## what docs/scale.md computes with: 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.scale $(SCALE_ARGS)
 
 .PHONY: timing
@@ -191,8 +215,8 @@ publish-image: ## build one image and push it, with bill of materials and proven
 	@mkdir -p .local
 	docker buildx build --push --file deploy/Dockerfile --platform linux/amd64 --sbom=true --provenance=mode=max \
 		--build-arg SERVICE=$(SERVICE) $(if $(filter sms-service,$(SERVICE)),--build-arg SENDERS="$(SENDERS)") \
-		--build-arg VERSION=$(TAG:v%=%) --build-arg REVISION=$$(git rev-parse HEAD) \
-		--tag $(IMAGE):$(TAG:v%=%) --metadata-file .local/image-$(SERVICE).json .
+		--build-arg VERSION=$(TAG:v%=%) --build-arg REVISION=$$(git rev-parse HEAD) --build-arg SOURCE="$(SOURCE)" \
+		--build-arg CREATED=$$(git log -1 --format=%cI) --tag $(IMAGE):$(TAG:v%=%) --metadata-file .local/image-$(SERVICE).json .
 
 .PHONY: restore-check
 restore-check: .venv/.installed ## lose databases, Redis, the broker and a key for real, restore them, and print the seconds: minutes
@@ -207,10 +231,10 @@ lock: .venv/.installed ## resolve the requirements again and write the hashed lo
 	@for sender in $(SENDERS); do \
 		$(LOCK) sms-service/pyproject.toml --extra $$sender -c $(LOCKS)/dev.txt -o $(LOCKS)/sms-service-$$sender.txt || exit 1; \
 	done
-	@for group in clients docs manifests quality; do \
+	@for group in clients containers docs manifests quality; do \
 		$(LOCK) --group pyproject.toml:$$group -c $(LOCKS)/dev.txt -o $(LOCKS)/$$group.txt || exit 1; \
 	done
-	$(LOCK) $(LOCKS)/argon2.in -o $(LOCKS)/argon2.txt
+	@for tools in argon2 sbom; do $(LOCK) $(LOCKS)/$$tools.in -o $(LOCKS)/$$tools.txt || exit 1; done
 	cd tests/node && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund
 
 .PHONY: clean
@@ -223,8 +247,8 @@ clean: ## remove the virtual environment, .local (data, secrets, logs) and cache
 	@PYTHON="$(PYTHON)" bash deploy/stack/venv.sh
 	@touch $@
 
-# The tools of one group: .venv/.clients, .venv/.docs, .venv/.manifests, .venv/.quality
-.venv/.clients .venv/.docs .venv/.manifests .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
+# The tools of one group: .venv/.clients and so on
+.venv/.clients .venv/.containers .venv/.docs .venv/.manifests .venv/.quality: .venv/.%: $(LOCKS)/%.txt .venv/.installed
 	@echo "installing $(LOCKS)/$*.txt"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

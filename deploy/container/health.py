@@ -1,8 +1,9 @@
-"""``python health.py [process]``: exits with 0 if the process of this container responds to ``/livez``."""
+"""``python health.py``: exits with 0 if the process of this container responds to ``/livez``."""
 
 import http.client
 import os
 import sys
+from pathlib import Path
 
 PORTS = {
     "gateway": ("GATEWAY_MONITORING_PORT", 9080),
@@ -12,11 +13,18 @@ PORTS = {
     "sms-worker": ("SMS_WORKER_MONITORING_PORT", 9084),
 }
 SECONDS = 2
+FIRST_PROCESS = Path("/proc/1/cmdline")
+
+
+def process(service: str, command: bytes) -> str:
+    """The process of a container: its service, or the worker, as the command line of its first process says."""
+    words = command.split(b"\0")
+    return "sms-worker" if service == "sms-service" and b"worker" in words else service
 
 
 def main() -> int:
     """Send one request. ``http.client`` ignores the proxies that ``urllib`` would take from the environment."""
-    variable, default = PORTS[sys.argv[1] if len(sys.argv) > 1 else os.environ["SERVICE"]]
+    variable, default = PORTS[process(os.environ["SERVICE"], FIRST_PROCESS.read_bytes())]
     port = int(os.environ.get(variable) or default)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:

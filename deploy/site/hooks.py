@@ -25,6 +25,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Decisions", "docs/decisions/*.md"),
     ("Requirements", "docs/asvs.md"),
     ("Performance", "docs/performance.md"),
+    ("Scale", "docs/scale.md"),
     ("Quality", "docs/quality.md"),
     ("Contributing", "CONTRIBUTING.md"),
     ("Security", "SECURITY.md"),

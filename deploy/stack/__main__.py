@@ -1,7 +1,8 @@
-"""``python -m stack run|exec|policy|clean``."""
+"""``python -m stack run|exec|policy|secrets|clean``."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from stack.signals import StopRequest
 
@@ -15,6 +16,8 @@ def main() -> int:
     executing.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     promising = commands.add_parser("policy", help="print what the settings of the running stack promise")
     promising.add_argument("--json", action="store_true", help="print JSON, for programs")
+    making = commands.add_parser("secrets", help="write the secret files of docker-compose.yml that are missing")
+    making.add_argument("folder", type=Path, nargs="?", default=Path("secrets"), help="default: %(default)s")
     arguments = parser.parse_args()
     if arguments.command == "run":
         stop = StopRequest()  # before the other imports: they take most of the first second
@@ -29,6 +32,10 @@ def main() -> int:
         from stack.commands.policy import policy  # noqa: PLC0415
 
         return policy(as_json=arguments.json)
+    if arguments.command == "secrets":
+        from stack.commands.secrets import secrets  # noqa: PLC0415
+
+        return secrets(arguments.folder)
     from stack.commands.clean import clean  # noqa: PLC0415
 
     return clean()

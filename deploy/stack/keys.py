@@ -44,7 +44,7 @@ PASSWORDS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD", *catalogue.
 def load_or_create(file: Path) -> dict[str, str]:
     """Read the secrets of a data folder, create those that are missing, and store all of them (mode 0600)."""
     stored = _read(file) if file.exists() else {}
-    complete = {**_generate(), **stored}
+    complete = {**generate(), **stored}
     if complete != stored:
         file.touch(mode=0o600)
         file.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in complete.items()))
@@ -66,7 +66,8 @@ def _read(file: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in shlex.split(file.read_text()))
 
 
-def _generate() -> dict[str, str]:
+def generate() -> dict[str, str]:
+    """A new value for each secret and password."""
     keys = {name: _generate_ring() if name.endswith(RINGS) else secrets.token_hex(32) for name in SECRETS}
     return keys | {name: secrets.token_hex(16) for name in PASSWORDS}
 

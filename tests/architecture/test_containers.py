@@ -5,15 +5,16 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from architecture.tree import PACKAGES, ROOT, SERVICES
 from container import health, launch
 from ruamel.yaml import YAML
-from stack.keys import SECRETS_OF
-from stack.roles.catalogue import BY_VARIABLE, FOLDER, OPERATOR, password_variables
+from stack.keys import PASSWORDS, SECRETS_OF
+from stack.roles.catalogue import BY_VARIABLE, FOLDER, OPERATOR, Role
+from stack.secret_files import GRAFANA, urls, write_missing
 
-from shared.keys import development_secret
 from shared.process.environment.secret_strength import weaknesses
 from shared.process.settings import Settings
 
@@ -27,22 +28,9 @@ SERVER_SETTINGS = {
     "contacts-service": "ContactsSettings",
 }
 SERVER_URLS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
-PUBLISHED = {"gateway", "inbox"}
-SECRETS = (
-    "GATEWAY_TO_AUTH_TOKEN",
-    "GATEWAY_TO_SMS_TOKEN",
-    "GATEWAY_TO_CONTACTS_TOKEN",
-    "SMS_TO_AUTH_TOKEN",
-    "CONTACTS_TO_AUTH_TOKEN",
-    "PHONE_KEY",
-    "PHONE_SEAL_KEYS",
-    "TICKET_KEYS",
-    "CODE_KEYS",
-    "PASSWORD_PEPPERS",
-    "SEALED_NUMBER_KEYS",
-    "JWT_KEYS",
-    "AUDIT_KEYS",
-)
+PUBLISHED = {"edge", "inbox", "prometheus", "grafana"}
+ON_THIS_MACHINE = ("127.0.0.1:", "${EDGE_ADDRESS:-127.0.0.1}:")
+FILES = "/run/secrets/"
 
 
 @cache
@@ -52,21 +40,31 @@ def composed() -> dict[str, dict[str, Any]]:
 
 
 @cache
+def compose_secrets() -> dict[str, dict[str, str]]:
+    """The files with secrets, by name."""
+    return YAML(typ="safe").load(COMPOSE)["secrets"]
+
+
+@cache
 def ours() -> dict[str, str]:
     """Our own containers by name, with the service whose image they run."""
     return {name: spec["build"]["args"]["SERVICE"] for name, spec in composed().items() if "build" in spec}
 
 
-@cache
-def example() -> dict[str, str]:
-    """The variables that example.env sets."""
-    lines = [line for line in EXAMPLE.read_text().splitlines() if re.match(r"[A-Z_]+=", line)]
-    return dict(line.split("=", 1) for line in lines)
+def secret_files(name: str) -> dict[str, str]:
+    """The secrets of a container: its variables, and the files that they name."""
+    environment = composed()[name].get("environment", {})
+    return {
+        variable.removesuffix("_FILE").rstrip("_"): file.removeprefix(FILES)
+        for variable, file in environment.items()
+        if str(file).startswith(FILES)
+    }
 
 
-def filled(text: str) -> str:
-    """A value of docker-compose.yml with the variables of example.env."""
-    return re.sub(r"\$\{([A-Z_]+)[^}]*\}", lambda found: example().get(found[1], ""), text)
+def given(name: str) -> set[str]:
+    """The variables that a container gets, by value or by file."""
+    named = {f"{variable}_FILE" for variable in secret_files(name)}
+    return set(composed()[name]["environment"]) - named | set(secret_files(name))
 
 
 def models(service: str) -> list[type[Settings]]:
@@ -96,7 +94,7 @@ def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
 
 def test_a_migration_gets_no_key() -> None:
     for name in ("auth-migrate", "sms-migrate", "contacts-migrate"):
-        assert set(composed()[name]["environment"]) == {"ENVIRONMENT", "LOG_LEVEL", "POSTGRES_URL"}
+        assert given(name) == {"ENVIRONMENT", "LOG_LEVEL", "POSTGRES_URL"}
 
 
 def test_a_service_with_a_database_starts_after_its_migration() -> None:
@@ -110,13 +108,13 @@ def test_a_service_with_a_database_starts_after_its_migration() -> None:
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_gets_only_variables_that_its_process_reads(name: str) -> None:
-    assert set(composed()[name]["environment"]) - {field.upper() for field in read_by(name).model_fields} == set()
+    assert given(name) - {field.upper() for field in read_by(name).model_fields} == set()
 
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_gets_every_variable_that_its_process_requires(name: str) -> None:
     required = {field.upper() for field, of in read_by(name).model_fields.items() if of.is_required()}
-    assert required - composed()[name]["environment"].keys() == set()
+    assert required - given(name) == set()
 
 
 @pytest.mark.parametrize("name", SECRETS_OF)
@@ -126,8 +124,9 @@ def test_a_process_of_the_local_stack_gets_the_secrets_that_it_reads_and_no_othe
 
 
 def test_contacts_service_has_no_key_that_opens_anything() -> None:
-    secrets = {name for name in SECRETS if name in composed()["contacts-service"]["environment"]}
-    assert secrets == {"PHONE_KEY", "GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN"}
+    urls = {"POSTGRES_URL", "AMQP_URL", "REDIS_URL"}
+    keys = {"PHONE_KEY", "GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN"}
+    assert secret_files("contacts-service").keys() == keys | urls
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -136,21 +135,41 @@ def test_the_example_explains_every_variable(service: str) -> None:
     assert variables(service) - explained == set()
 
 
-def test_the_example_sets_every_variable_that_compose_requires() -> None:
-    required = set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE.read_text()))
-    assert required == {name for name in required if example().get(name)}
+def test_the_example_explains_every_variable_of_compose() -> None:
+    used = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE.read_text()))
+    explained = set(re.findall(r"^(?:# )?([A-Z_]+)=", EXAMPLE.read_text(), re.MULTILINE))
+    assert used - explained == set()
 
 
-@pytest.mark.parametrize("name", SECRETS)
-def test_the_example_has_the_secrets_that_production_refuses(name: str) -> None:
-    assert example()[name].removeprefix("1:") == development_secret(name.lower())
+def test_the_example_sets_no_secret() -> None:
+    assert re.findall(r"^[A-Z_]*(?:PASSWORD|TOKEN|KEY|KEYS|PEPPERS|URL)=.*", EXAMPLE.read_text(), re.MULTILINE) == []
 
 
-@pytest.mark.parametrize("name", [name for name in ours() if "POSTGRES_URL" in composed()[name]["environment"]])
-def test_production_refuses_every_password_of_the_example(name: str) -> None:
-    environment = composed()[name]["environment"]
-    urls = {variable: filled(environment[variable]) for variable in SERVER_URLS if variable in environment}
-    assert len(weaknesses({}, urls)) >= len(urls)
+@pytest.mark.parametrize("name", composed())
+def test_a_secret_comes_from_a_file_and_no_container_can_read_another_one(name: str) -> None:
+    environment = composed()[name].get("environment", {})
+    private = re.compile(r"(PASSWORD|TOKEN|KEYS?|PEPPERS|_URL)(__?FILE)?$")
+    values = {variable for variable, value in environment.items() if private.search(variable) and value is not None}
+
+    assert {
+        each for each in values if not each.endswith(("_FILE", "AUTH_URL", "SMS_URL", "CONTACTS_URL", "INBOX_URL"))
+    } == set()
+    assert set(composed()[name].get("secrets", [])) == set(secret_files(name).values())
+    assert set(secret_files(name).values()) <= compose_secrets().keys()
+
+
+def test_the_secret_files_are_those_that_make_secrets_writes(tmp_path: Path) -> None:
+    made = set(write_missing(tmp_path / "secrets"))
+    assert compose_secrets() == {name: {"file": f"${{SECRETS_FOLDER:-./secrets}}/{name}"} for name in made}
+
+
+def test_production_starts_with_the_secrets_that_make_secrets_writes(tmp_path: Path) -> None:
+    write_missing(tmp_path)
+    for name in ours():
+        read = {variable: (tmp_path / file).read_text() for variable, file in secret_files(name).items()}
+        secrets = {variable: read[variable] for variable in read if not variable.endswith("_URL")}
+        urls = {variable: read[variable] for variable in read if variable.endswith("_URL")}
+        assert weaknesses(secrets, urls) == []
 
 
 @pytest.mark.parametrize("name", composed())
@@ -158,9 +177,11 @@ def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     spec = composed()[name]
     assert "container_name" not in spec
     assert name in PUBLISHED or "ports" not in spec
-    assert all(port.startswith("127.0.0.1:") for port in spec.get("ports", []))
+    assert all(port.startswith(ON_THIS_MACHINE) for port in spec.get("ports", []))
     assert spec["read_only"] is True
     assert spec["cap_drop"] == ["ALL"]
+    assert "cap_add" not in spec or (name, spec["cap_add"]) == ("edge", ["NET_BIND_SERVICE"])
+    assert {"cpus", "memory", "pids"} == spec["deploy"]["resources"]["limits"].keys()
     assert spec["security_opt"] == ["no-new-privileges:true"]
     assert not spec["image"].endswith(":latest")
 
@@ -179,28 +200,32 @@ def test_no_monitoring_port_is_published() -> None:
 
 OPERATORS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "AMQP_PASSWORD"}
 """The passwords of roles that may do everything on a server."""
-URL = re.compile(r"[a-z]+://([a-z_]*):\$\{([A-Z_]+):\?[^}]*\}@[a-z]+/(.*)")
 
 
 def used_passwords(name: str) -> set[str]:
-    """The passwords that a container gets, in its environment or elsewhere."""
-    return set(re.findall(r"[A-Z_]*PASSWORD", str(composed()[name])))
+    """The passwords that a container gets, by themselves or as a part of a URL."""
+    files = set(secret_files(name).values())
+    from_urls = {password for url, (_, password) in urls(dict.fromkeys(PASSWORDS, "x")).items() if url.lower() in files}
+    return {file.upper() for file in files if file.endswith("_password")} - {GRAFANA} | from_urls
 
 
 @pytest.mark.parametrize("name", ours())
 def test_a_container_of_ours_has_the_role_of_its_process_on_each_server(name: str) -> None:
     process = name.replace("-migrate", "-service-migrate").replace("inbox", "sms-service")
     roles = {variable: roles[process] for variable, roles in BY_VARIABLE.items() if process in roles}
-    urls = {variable: composed()[name]["environment"].get(variable) for variable in BY_VARIABLE}
     if name == "republish":  # an operator's command: the database as auth-service, RabbitMQ as the operator
-        roles = {"POSTGRES_URL": BY_VARIABLE["POSTGRES_URL"]["auth-service"]}
-        assert urls.pop("AMQP_URL").startswith(f"amqp://{OPERATOR}:${{AMQP_PASSWORD:?")
+        roles = {
+            "POSTGRES_URL": BY_VARIABLE["POSTGRES_URL"]["auth-service"],
+            "AMQP_URL": Role(OPERATOR, "AMQP_PASSWORD"),
+        }
+    given_urls = {variable: file for variable, file in secret_files(name).items() if variable in SERVER_URLS}
+    passwords = dict.fromkeys(PASSWORDS, "secret")
 
-    assert {variable for variable, url in urls.items() if url} == roles.keys()
+    assert given_urls.keys() == roles.keys()
     for variable, role in roles.items():
-        user, password, database = URL.fullmatch(urls[variable]).groups()
-        assert (user, password) == (role.user, role.password_variable)
-        assert database == (role.database or {"AMQP_URL": "%2F", "REDIS_URL": "0"}[variable])
+        parts = urlsplit(urls(passwords)[given_urls[variable].upper()][0])
+        assert (parts.username, parts.password) == (role.user, "secret")
+        assert parts.path.strip("/") == (role.database or {"AMQP_URL": "%2F", "REDIS_URL": "0"}[variable])
 
 
 def test_the_operators_passwords_are_on_their_servers_only() -> None:
@@ -221,7 +246,7 @@ def test_each_server_gets_the_passwords_of_its_roles() -> None:
         wanted = {role.password_variable for role in BY_VARIABLE[servers[name]].values()}
         text = (FOLDER / file).read_text()
         assert wanted == set(re.findall(r"@?([A-Z_]+_PASSWORD)@?", text)) - {own[name]}
-        assert used_passwords(name) - {"PGPASSWORD"} == wanted | {own[name]}
+        assert used_passwords(name) == wanted | {own[name]}
         users = {role.user for role in BY_VARIABLE[servers[name]].values()}
         assert users == {user for user in users if user in text}
 
@@ -231,10 +256,6 @@ def test_no_password_is_part_of_a_command_line(name: str) -> None:
     spec = composed()[name]
     words = [spec.get("command"), spec.get("entrypoint"), spec.get("healthcheck", {}).get("test")]
     assert re.findall(r"\$\{?[A-Z_]*(?:PASSWORD|URL|KEY|TOKEN)", str(words)) == []
-
-
-def test_the_example_has_a_password_for_every_role() -> None:
-    assert {name for name in example() if name.endswith("_PASSWORD")} == {*password_variables(), *OPERATORS}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -289,3 +310,17 @@ def test_the_role_of_a_service_in_valkey_has_the_commands_of_its_scripts(service
     assert bool(used) is (service in BY_VARIABLE["REDIS_URL"])
     assert granted - used == ({"ping", "client|setinfo", "script|load", "evalsha"} if used else set())
     assert used <= granted
+
+
+@pytest.mark.parametrize(
+    ("service", "command", "process"),
+    [
+        ("sms-service", b"/init\0--\0python\0/app/launch.py\0worker\0", "sms-worker"),
+        ("sms-service", b"python\0/app/launch.py\0", "sms-service"),
+        ("gateway", b"python\0/app/launch.py\0", "gateway"),
+    ],
+)
+def test_the_health_check_of_an_image_finds_out_which_process_the_container_runs(
+    service: str, command: bytes, process: str
+) -> None:
+    assert health.process(service, command) == process

@@ -59,5 +59,5 @@ def test_an_image_is_built_from_a_list_of_files() -> None:
     let_in = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
 
     assert rules[0] == "*"
-    assert let_in == {"deploy/requirements", "deploy/container", *(f"{folder}/src" for folder in PACKAGES)}
+    assert let_in == {"deploy/requirements", "deploy/container", "LICENSE", *(f"{folder}/src" for folder in PACKAGES)}
     assert [source for source in sources if "${SERVICE}" not in source and not source.startswith(tuple(let_in))] == []

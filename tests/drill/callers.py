@@ -7,6 +7,7 @@ from typing import Any
 
 from drill.target import COOLDOWN, Target
 from support.app import App, Reply, fresh_number
+from support.patience import until_answered
 
 PASSWORD = "an honest password"
 NETWORKS = 10
@@ -31,7 +32,9 @@ class Caller:
         return Caller(self.app, f"{self.address.rpartition('.')[0]}.{8 + secrets.randbelow(240)}")
 
     async def call(self, method: str, path: str, body: dict[str, Any]) -> Reply:
-        return await self.app.call(method, path, json=body, headers={"X-Forwarded-For": self.address})
+        """Call the gateway, again when the machine is busy: a 503 says nothing about a limit."""
+        headers = {"X-Forwarded-For": self.address}
+        return await until_answered(lambda: self.app.call(method, path, json=body, headers=headers))
 
     async def ask(self, number: str, purpose: str) -> Reply:
         return await self.call("POST", "/v2/verifications", {"phone": number, "purpose": purpose})

@@ -104,6 +104,7 @@ class Bench:
     async def register(self, i: int) -> None:
         number = self.numbers[i]
         reply = await self.app.new_user(number, PASSWORD, self.tickets[number])
+        must("data" in reply.body, reply)
         self.users[number] = reply.body["data"]
 
     async def log_in(self, i: int) -> None:

@@ -29,6 +29,11 @@ FRESH = {
     "timestamp with time zone": "{column} - random() * interval '1 day'",
 }
 """What an indexed column gets instead: an index of equal values would be too small."""
+FRESH_BY_NAME = {
+    "phone": "'+861' || lpad((random() * 1e10)::bigint::text, 10, '0')",
+    "phone_ref": "('x' || left(md5(random()::text), 16))::bit(64)::bigint",
+}
+"""What these columns get, because their values are of a form: references are uniform over all 64 bits."""
 SIZES = "select pg_table_size($1::text::regclass), pg_indexes_size($1::text::regclass)"
 
 
@@ -46,12 +51,7 @@ class RowSize:
 
 
 def _fresh(column: str, kind: str, *, indexed: bool) -> str:
-    if column == "phone":
-        expression = "'+861' || lpad((random() * 1e10)::bigint::text, 10, '0')"
-    elif indexed and kind in FRESH:
-        expression = FRESH[kind].format(column=column)
-    else:
-        return column
+    expression = FRESH_BY_NAME.get(column) or (FRESH.get(kind, column).format(column=column) if indexed else column)
     return f"case when {column} is not null then {expression} end"
 
 

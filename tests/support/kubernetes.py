@@ -113,7 +113,8 @@ def _rules(direction: str, peer: ConnectionEnd) -> Iterator[Manifest]:
             yield from policy["spec"].get(direction.lower(), ())
 
 
-def _permits(direction: str, peer: ConnectionEnd, other: ConnectionEnd, port: int, named: dict[str, int]) -> bool:
+def permits(direction: str, peer: ConnectionEnd, other: ConnectionEnd, port: int, named: dict[str, int]) -> bool:
+    """Whether one side permits it: ``Egress`` of the pods that connect, or ``Ingress`` of those with the port."""
     if peer.namespace != "haoma":
         return True
     side = {"Ingress": "from", "Egress": "to"}[direction]
@@ -127,7 +128,7 @@ def _permits(direction: str, peer: ConnectionEnd, other: ConnectionEnd, port: in
 def may_connect(source: ConnectionEnd, target: ConnectionEnd, port: int) -> bool:
     """Whether the policies let ``source`` connect to a TCP port of ``target``: both sides have to permit it."""
     named = target.named_ports
-    return _permits("Egress", source, target, port, named) and _permits("Ingress", target, source, port, named)
+    return permits("Egress", source, target, port, named) and permits("Ingress", target, source, port, named)
 
 
 def process(workload: str) -> ConnectionEnd:

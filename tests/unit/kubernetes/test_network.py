@@ -6,7 +6,7 @@ from itertools import product
 from architecture.tree import ROOT
 from ruamel.yaml import YAML
 from stack.roles.catalogue import BY_VARIABLE
-from support.kubernetes import INTERNET, ConnectionEnd, labels, may_connect, of_kind, process, workloads
+from support.kubernetes import INTERNET, ConnectionEnd, labels, may_connect, of_kind, permits, process, workloads
 
 from auth_service.settings import AuthSettings
 from contacts_service.settings import ContactsSettings
@@ -50,6 +50,15 @@ def test_a_process_reaches_the_services_for_which_it_has_a_token() -> None:
     assert allowed == callers()
 
 
+def test_neither_side_alone_is_wider() -> None:
+    pairs = [(process(source), process(target), PORTS[target]) for source, target in product(workloads(), PORTS)]
+    assert [
+        (source.name, target.name)
+        for source, target, port in pairs
+        if permits("Egress", source, target, port, {}) != permits("Ingress", target, source, port, {})
+    ] == []
+
+
 def test_a_process_reaches_the_servers_on_which_it_has_a_role() -> None:
     roles = {
         (name.replace("-service-migrate", "-migrate"), variable)
@@ -78,7 +87,7 @@ def test_only_the_gateway_is_reached_from_outside_and_by_its_proxy_alone() -> No
 
 def test_the_networks_of_compose_open_the_same_ways() -> None:
     services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
-    outside = {name for name, spec in services.items() if "edge" in spec.get("networks", ()) and "image" in spec}
+    outside = {name for name, spec in services.items() if {"front", "outside"} & set(spec.get("networks", ()))}
     assert {"gateway", "sms-worker"} <= outside
     assert not outside & {"auth-service", "sms-service", "contacts-service", "postgres", "rabbitmq", "valkey"}
 

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.kubernetes import FOLDER, rendered
+from support.kubernetes import FOLDER, rendered, workloads
 
 SCRIPT = FOLDER / "roll-out.sh"
 KUBECTL = """#!/usr/bin/env bash
@@ -48,6 +48,12 @@ def test_a_release_is_rolled_out_in_the_order_in_which_old_and_new_work_together
         *[(action, "schemas") for action in ("delete", "apply", "wait", "wait")],
         *[(action, step) for step in ("worker", "services", "gateway") for action in ("apply", "rollout")],
     ]
+
+
+def test_every_workload_is_in_a_step_of_the_script(kubectl: Path) -> None:
+    assert roll_out("production").returncode == 0
+    named = {step for _, step in steps(kubectl)}
+    assert {each["metadata"]["labels"]["rollout-step"] for each in workloads().values()} == named - {"!rollout-step"}
 
 
 def test_nothing_is_updated_after_a_migration_that_failed(kubectl: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import re
 import secrets
 from pathlib import Path
 
+import certifi
 import pytest
 from stack.keys import RINGS, SECRETS_OF
 from stack.roles.catalogue import BY_VARIABLE
@@ -29,6 +30,8 @@ PODS = pytest.mark.parametrize("name", MODELS)
 MOUNTED = "/run/secrets/haoma/"
 SENDERS = "/run/secrets/senders/"
 FILE = "_FILE"
+AUTHORITY = "/run/secrets/postgresql/ca.crt"
+"""Mounted beside the secrets; here any certificate authorities take its place."""
 
 
 def in_files(name: str, folder: str = MOUNTED) -> set[str]:
@@ -114,7 +117,7 @@ def test_a_process_starts_with_the_settings_of_the_overlay(
     environ = settings_of(name)
     for variable in in_files(name) | in_files(name, SENDERS):
         text = re.sub(r"\{\{ \.\w+ \}\}", lambda _: secrets.token_hex(16), template.get(variable, value_of(variable)))
-        (tmp_path / variable).write_text(text)
+        (tmp_path / variable).write_text(text.replace(AUTHORITY, certifi.where()))
         environ = environ | {variable + FILE: str(tmp_path / variable)}
     if "SMS_CONFIG_FILE" in environ:
         environ = environ | {"SMS_CONFIG_FILE": str(PRODUCTION / "routes.toml")}

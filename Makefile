@@ -231,7 +231,7 @@ lock: .venv/.installed ## resolve the requirements again and write the hashed lo
 	@for sender in $(SENDERS); do \
 		$(LOCK) sms-service/pyproject.toml --extra $$sender -c $(LOCKS)/dev.txt -o $(LOCKS)/sms-service-$$sender.txt || exit 1; \
 	done
-	@for group in clients containers docs manifests quality; do \
+	@for group in clients containers docs manifests quality traces; do \
 		$(LOCK) --group pyproject.toml:$$group -c $(LOCKS)/dev.txt -o $(LOCKS)/$$group.txt || exit 1; \
 	done
 	@for tools in argon2 sbom; do $(LOCK) $(LOCKS)/$$tools.in -o $(LOCKS)/$$tools.txt || exit 1; done

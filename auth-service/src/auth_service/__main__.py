@@ -13,6 +13,7 @@ from shared.migrations.upgrade import migrate
 from shared.policy.table import write
 from shared.process import logs, web
 from shared.process.settings import S, load
+from shared.process.tracing.setup import record_spans
 
 SERVICE = "auth-service"
 KEEPALIVE_SECONDS = 75.0
@@ -25,6 +26,7 @@ def serve() -> None:
     from auth_service.app import create_app  # noqa: PLC0415  the other commands start faster without it
 
     app = create_app(settings)
+    record_spans(SERVICE, settings)
     web.run(
         web.serve(
             app,

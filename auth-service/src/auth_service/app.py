@@ -18,7 +18,7 @@ from auth_service.tickets.setup import add_tickets
 from auth_service.tokens import api as tokens
 from auth_service.tokens.setup import add_tokens
 from shared.internal_api.server import new_service
-from shared.process.health import CHECKS
+from shared.process.health import BACKENDS, CHECKS
 
 
 def create_app(settings: AuthSettings) -> web.Application:
@@ -36,6 +36,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
             app[CHECKS]["postgresql"] = resources.ping
+            app[BACKENDS]["rabbitmq"] = resources.ping_broker
             async with running_jobs(resources, settings):
                 yield
 

@@ -1,6 +1,6 @@
 """The resources that the rooms share: the database, the outbox relay, the hashing threads, and the keys."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -38,6 +38,7 @@ class Resources:
     password_check: RateLimitedCheck
     change_limit: ChangeLimit
     dormancy: Dormancy
+    ping_broker: Callable[[], Awaitable[None]]
 
     async def ping(self) -> None:
         """For readiness: the service works while PostgreSQL answers."""
@@ -76,6 +77,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             password_check=RateLimitedCheck(LoginLimitStore(pool), passwords, _login_limits(settings)),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
             dormancy=Dormancy(settings.dormant_after, utc_now),
+            ping_broker=bus.ping,
         )
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from contacts_service.settings import ContactsSettings, DatabaseSettings
 from shared.process.logs import configure
 from shared.process.settings import load
+from shared.process.tracing.setup import record_spans
 
 SERVICE = "contacts-service"
 
@@ -72,6 +73,7 @@ def _serve() -> None:
     from shared.process.web import run, serve  # noqa: PLC0415
 
     app = create_app(settings)
+    record_spans(SERVICE, settings)
     serving = serve(
         app,
         host=settings.bind_address,

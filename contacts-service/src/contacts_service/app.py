@@ -7,7 +7,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from contacts_service import api
-from contacts_service.consumer import QUEUE, DirectoryUpdater, monitored
+from contacts_service.consumer import QUEUE, DirectoryUpdater
 from contacts_service.directory import Directory
 from contacts_service.reconciliation.retention import purging
 from contacts_service.reconciliation.setup import reconciling
@@ -18,7 +18,7 @@ from shared import amqp, postgres, redis
 from shared.internal_api.principals import Principal
 from shared.internal_api.server import new_service
 from shared.outbox import Relay
-from shared.process.health import CHECKS
+from shared.process.health import BACKENDS, CHECKS
 
 BODY_BYTES = 512 * 1024
 """Larger than a list of 2,000 numbers, so that a list that is too long gets its own error code."""
@@ -46,11 +46,10 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             await stack.enter_async_context(Relay(pool, publisher).running())
             consumer = amqp.Consumer(queue, DirectoryUpdater(store, directory.add, budget.forget).handle, publisher)
             await stack.enter_async_context(consumer.running(consuming))
-            await stack.enter_async_context(monitored(consumer, queue.name))
             await stack.enter_async_context(purging(store))
             await stack.enter_async_context(reconciling(settings, pool, consumer))
             app[api.MATCHER] = build_matcher(settings, budget, store, directory)
-            # An unavailable broker does not count: matching works without it. Its state is the gauge haoma_consuming.
+            app[BACKENDS]["rabbitmq"] = consuming.ping  # not part of readiness: matching works without it
             app[CHECKS]["bindings"] = consumer.check_bindings
             app[CHECKS]["postgresql"] = lambda: postgres.ping(pool)
             app[CHECKS]["redis"] = lambda: cast("Awaitable[Any]", client.ping())

@@ -1,35 +1,29 @@
 """The consumer of user events: keeps each user's directory entry as the newest event describes it."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 from pydantic import AwareDatetime, ValidationError
 
-from shared.amqp import Consumer, PoisonError, Queue
-from shared.background import running
+from shared.amqp import PoisonError, Queue
 from shared.events.catalogue import UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex, ref_hex
+from shared.trace import NO_CAUSE, Cause, begin_cause, span
 
 QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key, UserRetired.key))
-MONITOR_SECONDS = 5.0
-CHECK_SECONDS = 2.0
 
 EVENTS = Counter("haoma_directory_events_total", "User events received", ["outcome"])
-CONSUMING = Gauge("haoma_consuming", "1 while the broker counts a consumer on the queue", ["queue"])
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class DirectoryEntry:
     """A user in the directory. ``occurred_at`` is the time of the event.
+
+    ``cause`` is the request that led to it.
 
     A user who was deleted or retired has no ``phone_ref``. ``freed_ref`` is the number that they had; it is not stored.
     """
@@ -42,6 +36,7 @@ class DirectoryEntry:
     version: int
     occurred_at: datetime
     freed_ref: int | None = None
+    cause: Cause = field(default=NO_CAUSE, compare=False)
 
 
 class DirectoryRepository(Protocol):
@@ -72,6 +67,12 @@ class DirectoryUpdater:
     async def handle(self, body: bytes) -> None:
         """Apply one event. Raises ``PoisonError`` for a message that is not a user event."""
         entry = read(body)
+        begin_cause(entry.cause.request_id, [entry.cause.traceparent])
+        with span(f"process {QUEUE.name}", "consumer") as describe:
+            describe({"messaging.system": "rabbitmq", "messaging.destination.name": QUEUE.name})
+            await self._apply(entry)
+
+    async def _apply(self, entry: DirectoryEntry) -> None:
         applied = await self._directory.apply(entry)
         EVENTS.labels("applied" if applied else "stale").inc()
         if applied and entry.visible and entry.phone_ref is not None:
@@ -96,9 +97,9 @@ def _entry(event: _UserEvent) -> DirectoryEntry:
         raise ValueError("an event type that this queue does not consume")
     if not user_id.isdecimal() or not 0 <= int(user_id) < 2**63 or not 0 <= version < 2**31:
         raise ValueError("a user id or version out of range")
-    if event.type in {UserDeleted.key, UserRetired.key}:
-        return _deleted_entry(event.data, version, event.time)
-    return _active_entry(event.data, version, event.time)
+    entry_of = _deleted_entry if event.type in {UserDeleted.key, UserRetired.key} else _active_entry
+    cause = Cause(event.requestid or "", event.traceparent or "")
+    return replace(entry_of(event.data, version, event.time), cause=cause)
 
 
 def _deleted_entry(user: UserSnapshot, version: int, occurred_at: datetime) -> DirectoryEntry:
@@ -133,34 +134,3 @@ def _ref(text: str) -> int:
     if ref is None or ref_hex(ref) != text.lower():
         raise ValueError("not a phone reference")
     return ref
-
-
-@contextlib.asynccontextmanager
-async def monitored(consumer: Consumer, queue: str) -> AsyncIterator[None]:
-    """Report in a gauge whether the broker counts a consumer on the queue, and log each change.
-
-    This is not part of readiness: without the broker, matching works on the directory as it is.
-    """
-    async with running(_monitor(consumer, queue), name="consumer-monitor"):
-        yield
-
-
-async def _monitor(consumer: Consumer, queue: str) -> None:
-    before = True
-    while True:
-        consuming = await _is_consuming(consumer)
-        CONSUMING.labels(queue).set(consuming)
-        if consuming is not before:
-            log.warning("consumer.changed", queue=queue, consuming=consuming)
-        before = consuming
-        await asyncio.sleep(MONITOR_SECONDS)
-
-
-async def _is_consuming(consumer: Consumer) -> bool:
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await consumer.check()
-    except Exception as error:  # noqa: BLE001  any error means that the check did not succeed
-        log.debug("consumer.check_failed", error=type(error).__name__)
-        return False
-    return True

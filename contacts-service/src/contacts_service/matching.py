@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from prometheus_client import Counter
+
 from shared.errors import ErrorCode, ServiceError
 from shared.events.catalogue import ContactsMatched
 from shared.events.envelope import Publish, new_event
@@ -11,6 +13,9 @@ from shared.internal_api.contacts import MAX_NUMBERS, Contact, Matched
 from shared.phone import E164, split
 
 SOURCE = "contacts-service"
+SUBMITTED = Counter("haoma_contacts_submitted_total", "Entries of the address books that were matched")
+CHARGED = Counter("haoma_contacts_charged_total", "Numbers in them that were new for their user: the use of the budget")
+MATCHED = Counter("haoma_contacts_matched_total", "Members that were found in them")
 
 
 class Member(NamedTuple):
@@ -102,5 +107,8 @@ class Matcher:
         ]
 
     async def _publish_counts(self, user_id: int, submitted: int, charge: BudgetCharge, matched: int) -> None:
+        SUBMITTED.inc(submitted)
+        CHARGED.inc(charge.charged)
+        MATCHED.inc(matched)
         counts = ContactsMatched(user_id=str(user_id), submitted=submitted, charged=charge.charged, matched=matched)
         await self._publish([new_event(counts, source=SOURCE, subject=str(user_id), version=1)])

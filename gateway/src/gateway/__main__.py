@@ -9,6 +9,7 @@ from gateway.policy import print_policy
 from gateway.settings import GatewaySettings
 from shared.process import logs, web
 from shared.process.settings import load
+from shared.process.tracing.setup import record_spans
 
 KEEPALIVE_SECONDS = 15.0
 
@@ -50,6 +51,7 @@ def serve() -> None:
     settings = load(GatewaySettings, "gateway")
     logs.configure("gateway", settings.log_level)
     app = create_app(settings)
+    record_spans("gateway", settings, decides=True)
     web.run(
         web.serve(
             app,

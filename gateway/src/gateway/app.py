@@ -1,6 +1,7 @@
 """The composition root: clients, flows, dialects, and the middleware around them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
@@ -15,17 +16,16 @@ from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from gateway.pages import routes as pages
 from gateway.settings import GatewaySettings
-from shared.internal_api.client import internal_client
+from shared.internal_api.client import InternalClient, internal_client
 from shared.keys import KeyRing
-from shared.process.health import add_checks, add_public_probe
+from shared.process.health import BACKENDS, add_checks, add_public_probe
 from shared.process.settings import Environment, OnOff
 
 
 def create_app(settings: GatewaySettings) -> web.Application:
-    """Build the gateway. It is ready as soon as it listens.
+    """Build the gateway. It is ready as soon as it listens, with or without the services behind it.
 
-    While the services behind it are unavailable, it still refuses in the format of each contract, which a load
-    balancer could not.
+    While they are unavailable, it refuses in the format of each contract, which a load balancer could not.
     """
     dialects = choose(installed_dialects(), settings.dialects)
     callers = Callers.configured(settings.trusted_proxies, settings.app_keys)
@@ -42,10 +42,12 @@ def create_app(settings: GatewaySettings) -> web.Application:
 
     async def resources(app: web.Application) -> AsyncIterator[None]:
         async with (
+            AsyncExitStack() as stack,
             internal_client(settings.auth_url, settings.gateway_to_auth_token) as auth,
             internal_client(settings.sms_url, settings.gateway_to_sms_token) as sms,
             internal_client(settings.contacts_url, settings.gateway_to_contacts_token) as contacts,
         ):
+            _show(app, stack, {"auth-service": auth, "sms-service": sms, "contacts-service": contacts})
             app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
             app[FLOWS] = compose_flows(
                 auth=auth,
@@ -60,3 +62,10 @@ def create_app(settings: GatewaySettings) -> web.Application:
 
     app.cleanup_ctx.append(resources)
     return app
+
+
+def _show(app: web.Application, stack: AsyncExitStack, services: Mapping[str, InternalClient]) -> None:
+    """Show in the metrics which services answer, and the connections to them until ``stack`` is closed."""
+    for name, client in services.items():
+        app[BACKENDS][name] = client.ping
+        stack.enter_context(client.showing_pool(name))

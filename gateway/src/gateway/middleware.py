@@ -16,8 +16,8 @@ from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
-from shared.process.metrics import REFUSALS, observe, route_of
-from shared.trace import TRACEPARENT, begin_cause
+from shared.process.metrics import count_refusal, observe, route_of
+from shared.trace import TRACEPARENT, begin_cause, span
 
 TOTAL_SECONDS = 4.8
 """Deadline from the head of a request to its response: clients learn of an outage within 5 s."""
@@ -36,6 +36,14 @@ HTTPS_ONLY = "max-age=31536000"
 
 def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:
     """Build the middleware: caller, browsers, deadline, refusals, response headers, metrics, one log line."""
+    names = dialect_names(dialects)
+
+    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        preflight = origins.admit(request)
+        if app_call := callers.app_call(request):
+            request[APP], request[ADDRESS] = app_call
+        async with asyncio.timeout(TOTAL_SECONDS):
+            return await handler(request) if preflight is None else preflight
 
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -44,26 +52,31 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         begin_cause(request_id, request.headers.getall(TRACEPARENT, ()))
         request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
-        refusal = ""
-        try:
-            preflight = origins.admit(request)
-            if app_call := callers.app_call(request):
-                request[APP], request[ADDRESS] = app_call
-            async with asyncio.timeout(TOTAL_SECONDS):
-                response = await handler(request) if preflight is None else preflight
-        except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
-            response, refusal = _render_error(dialects, error, request)
+        refusal, dialect = "", names.get(route_of(request), "")
+        with span(route_of(request), "server") as describe:
+            try:
+                response = await admitted(request, handler)
+            except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
+                response, refusal = _render_error(dialects, error, request)
+                count_refusal(refusal, route_of(request), dialect)
+            describe({"haoma.dialect": dialect, "http.response.status_code": response.status})
         _add_headers(request, response, request_id)
         origins.add_headers(request, response)
-        _record(request, response.status, refusal, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        observe(request, response.status, seconds, dialect)
+        _log(request, response.status, refusal, seconds)
         return response
 
     return handle
 
 
+def dialect_names(dialects: Sequence[Dialect]) -> dict[str, str]:
+    """The contract of each route, by the template of its path."""
+    return {route.path: dialect.name for dialect in dialects for route in dialect.routes}
+
+
 def _render_error(dialects: Sequence[Dialect], error: Exception, request: web.Request) -> tuple[web.Response, str]:
     refusal = _as_refusal(error, request)
-    REFUSALS.labels(refusal.code.value).inc()
     response = _render(dialects, refusal, request)
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = ",".join(sorted(error.allowed_methods))
@@ -81,8 +94,7 @@ def _add_headers(request: web.Request, response: web.StreamResponse, request_id:
         response.headers["Strict-Transport-Security"] = HTTPS_ONLY
 
 
-def _record(request: web.Request, status: int, refusal: str, seconds: float) -> None:
-    observe(request, status, seconds)
+def _log(request: web.Request, status: int, refusal: str, seconds: float) -> None:
     app = {"app": request[APP]} if request[APP] else {}
     write = log.debug if request.path == PROBE else log.info
     write(

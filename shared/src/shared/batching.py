@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Generic, TypeVar
+
+from shared.trace import TRACING
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
@@ -22,13 +24,13 @@ class Batcher(Generic[RequestT, ResultT]):
 
     def __init__(self, process: Callable[[Sequence[RequestT]], Awaitable[Sequence[ResultT]]]) -> None:
         self._process = process
-        self._waiting: list[tuple[RequestT, asyncio.Future[ResultT]]] = []
+        self._waiting: list[tuple[RequestT, asyncio.Future[ResultT], Context | None]] = []
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self, request: RequestT) -> ResultT:
         """The result of one request."""
         result: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
-        self._waiting.append((request, result))
+        self._waiting.append((request, result, copy_context() if TRACING.tracer else None))
         if self._running is None:
             self._running = asyncio.create_task(self._run(), context=Context())  # the batch belongs to many callers
         return await result
@@ -37,8 +39,10 @@ class Batcher(Generic[RequestT, ResultT]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-                pending = [(request, result) for request, result in batch if not result.done()]
-                if pending:
+                pending = [(request, result) for request, result, _ in batch if not result.done()]
+                if pending and (context := batch[0][2]) is not None:  # it is in the trace of its first caller
+                    await asyncio.create_task(self._process_batch(pending), context=context)
+                elif pending:
                     await self._process_batch(pending)
         finally:
             self._running = None

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from types import MappingProxyType
 
 import asyncpg
@@ -13,7 +12,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from shared.amqp import Publisher, raise_on_broker_loss
-from shared.background import running
+from shared.background import repeating, running
 from shared.events.envelope import OutboxMessage
 from shared.postgres import Connection, Pool, transaction
 
@@ -22,6 +21,7 @@ POLL_SECONDS = 1.0
 COLLECT_SECONDS = 0.01
 """The pause after the first wake-up, so that commits close together are published in one batch."""
 BATCH_SECONDS = 10.0
+MEASURE_SECONDS = 5.0
 PARK_AFTER = 5
 MAX_JOINED = 8
 """How many messages may be joined into one: few enough that a burst is spread over several consumers."""
@@ -36,7 +36,9 @@ NO_JOINS: Mapping[str, Join] = MappingProxyType({})
 
 PUBLISHED = Counter("haoma_outbox_published_total", "Messages confirmed by the broker")
 PARKED = Counter("haoma_outbox_parked_total", "Messages parked after repeated refusals")
-LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message of the last batch")
+WAITING = Gauge("haoma_outbox_backlog", "Committed messages that wait for the broker, counted up to 10,000")
+LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message that waits for the broker; 0 if none waits")
+PARKED_ROWS = Gauge("haoma_outbox_parked_rows", "Rows that are parked, counted up to 10,000")
 
 log = structlog.get_logger()
 
@@ -56,6 +58,13 @@ TAKE = """
 PUT_BACK = """
     insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
     values ($1, $2, $3, $4, $5, $6, case when $6::int >= $7::int then now() end)
+"""
+
+# Bounded, because a long outage leaves millions of rows.
+MEASURE = """
+    select count(*) filter (where parked_at is null), count(*) filter (where parked_at is not null),
+        coalesce(extract(epoch from now() - min(created_at) filter (where parked_at is null)), 0)::float
+    from (select created_at, parked_at from outbox order by id limit 10000) as oldest
 """
 
 
@@ -96,9 +105,17 @@ class Relay:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Relay in the background until the block ends."""
-        async with running(self._run(), name="outbox-relay"):
+        """Relay in the background until the block ends, and measure what waits."""
+        measuring = repeating("measure outbox", MEASURE_SECONDS, self.measure)
+        async with running(self._run(), name="outbox-relay"), measuring:
             yield
+
+    async def measure(self) -> None:
+        """Set the gauges of the rows that wait, as another session sees them. Raises ``UNAVAILABLE``."""
+        ((waiting, parked, lag),) = await self._pool.fetch(MEASURE)
+        WAITING.set(waiting)
+        PARKED_ROWS.set(parked)
+        LAG.set(lag)
 
     async def _run(self) -> None:
         while True:
@@ -120,7 +137,6 @@ class Relay:
             rows = await connection.fetch(TAKE, BATCH)
             if not rows:
                 return 0
-            LAG.set((datetime.now(UTC) - min(row["created_at"] for row in rows)).total_seconds())
             refused = await self._publish_all(rows)
             for row in refused:
                 await self._put_back(connection, row)

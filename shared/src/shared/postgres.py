@@ -11,6 +11,7 @@ import asyncpg
 import structlog
 
 from shared.errors import ServiceError, unavailable
+from shared.process.pools import Slots, showing_slots
 from shared.process.schema import NotMigratedError, application_name, newest_revision, refuse_schema
 from shared.process.startup import (
     NotReadyError,
@@ -97,12 +98,12 @@ class Pool:
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
         self._connect = connect
-        self._slots = asyncio.Semaphore(size)
+        self.slots = Slots(size)
         self._idle: list[Connection] = []
 
     async def acquire(self) -> Connection:
         """A connection for exclusive use until it is released. Waits while all are in use."""
-        await self._slots.acquire()
+        await self.slots.acquire()
         try:
             while self._idle:
                 connection = self._idle.pop()
@@ -110,7 +111,7 @@ class Pool:
                     return connection
             return await self._connect()
         except BaseException:
-            self._slots.release()
+            self.slots.release()
             raise
 
     def release(self, connection: Connection, *, intact: bool) -> None:
@@ -119,7 +120,7 @@ class Pool:
             connection.terminate()
         elif not connection.is_closed():
             self._idle.append(connection)
-        self._slots.release()
+        self.slots.release()
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """The rows of one statement, within the deadline and with the errors of ``connection``."""
@@ -174,7 +175,8 @@ async def pool(
     check = partial(_check_session, opened, restricted=restricted, revision=revision)
     await wait_for_server("PostgreSQL", "POSTGRES_URL", server, check, on=STARTING)
     try:
-        yield opened
+        with showing_slots("postgresql", opened.slots):
+            yield opened
     finally:
         await opened.close()
 

@@ -1,12 +1,15 @@
 """The request that caused what happens: its id, and the W3C trace that it belongs to, if the client names one.
 
-Haoma records no spans of its own, so it passes the parent that the client names on (https://www.w3.org/TR/trace-context/).
+A process records spans if ``OTEL_EXPORTER_OTLP_ENDPOINT`` names a collector. Otherwise it passes on the parent that the
+client names (https://www.w3.org/TR/trace-context/).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
 
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
@@ -32,6 +35,25 @@ class Cause:
     traceparent: str = ""
 
 
+SpanKind = Literal["server", "client", "consumer"]
+Describe = Callable[[Mapping[str, str | int]], None]
+"""Adds attributes to a span, by the names of OpenTelemetry's conventions. None may have a private value."""
+
+
+class Tracer(Protocol):
+    """Records spans."""
+
+    def span(self, name: str, kind: SpanKind, parent: str) -> AbstractContextManager[tuple[str, Describe]]:
+        """Record the block as a child of the traceparent ``parent``, or as a new trace. Gives its own traceparent."""
+
+
+class Tracing:
+    """Where this process records spans, if it does."""
+
+    tracer: Tracer | None = None
+
+
+TRACING = Tracing()
 NO_CAUSE = Cause()
 _cause: ContextVar[Cause] = ContextVar("cause", default=NO_CAUSE)
 
@@ -50,9 +72,33 @@ def begin_cause(request_id: str, traceparents: Sequence[str] = ()) -> None:
     traceparent = parse_traceparent(traceparents[0]) if len(traceparents) == 1 else None
     if traceparent:
         bind_contextvars(trace_id=traceparent[TRACE_ID])
-    elif _cause.get().traceparent:  # of an earlier request on the same connection
+    elif _cause.get().traceparent or TRACING.tracer:  # of an earlier request on the same connection
         unbind_contextvars("trace_id")
     _cause.set(Cause(request_id, traceparent or ""))
+
+
+def span(name: str, kind: SpanKind) -> AbstractContextManager[Describe]:
+    """Record what the block does, if this process records spans. What it causes is a child of the span, anywhere."""
+    return _NOT_RECORDED if TRACING.tracer is None else _recorded(TRACING.tracer, name, kind)
+
+
+@contextmanager
+def _recorded(tracer: Tracer, name: str, kind: SpanKind) -> Iterator[Describe]:
+    cause = _cause.get()
+    with tracer.span(name, kind, cause.traceparent) as (traceparent, describe):
+        token = _cause.set(replace(cause, traceparent=traceparent))
+        bind_contextvars(trace_id=traceparent[TRACE_ID])
+        try:
+            yield describe
+        finally:
+            _cause.reset(token)
+
+
+def _ignore(attributes: Mapping[str, str | int]) -> None:
+    """Describe a span that is not recorded."""
+
+
+_NOT_RECORDED = nullcontext(_ignore)
 
 
 def parse_traceparent(text: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shared.internal_api.sms import Language
 from shared.process import logs
 from shared.process.settings import load
+from shared.process.tracing.setup import record_spans
 from sms_service.retention import MESSAGE_DAYS
 from sms_service.settings import (
     AuditShowSettings,
@@ -59,6 +60,7 @@ def worker(_: argparse.Namespace) -> None:
 def _run(app: "Application", settings: MessageSettings, port: int | None, monitoring_port: int, name: str) -> None:
     from shared.process import web  # noqa: PLC0415
 
+    record_spans(name, settings)
     serving = web.serve(
         app,
         host=settings.bind_address,

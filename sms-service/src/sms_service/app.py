@@ -9,7 +9,7 @@ from aiohttp import web
 
 from shared import amqp, postgres
 from shared.internal_api.server import add_api, new_service
-from shared.process.health import CHECKS
+from shared.process.health import BACKENDS, CHECKS
 from sms_service.delivery import consumer
 from sms_service.receipts import api as receipts
 from sms_service.relay import open_relay
@@ -51,19 +51,21 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
         broker = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-service publish"))
         await broker.on_connect(partial(_declare_commands, broker))
         relay = await open_relay(pool, await amqp.Publisher.open(broker), stack)
+        callers = await open_caller_limits(settings.redis_url, stack, settings.caller_limit_values, app[BACKENDS])
         config.test_number_lookup.log_configured(datetime.now(UTC))
         verifications = provide_codes(
             app,
             settings,
             pool,
             relay.wake,
-            callers=await open_caller_limits(settings.redis_url, stack, settings.caller_limit_values),
+            callers=callers,
             test_numbers=config.test_number_lookup,
             spending_guard=await watching(config.plan, pool, stack),
         )
         await stack.enter_async_context(counting_failures(verifications))
         receipts.provide_receipts(app, pool, relay.wake, senders=config.senders, callback_url=config.callback_url)
         app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
+        app[BACKENDS]["rabbitmq"] = broker.ping
         yield
 
 

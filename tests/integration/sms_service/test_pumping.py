@@ -155,7 +155,8 @@ async def test_a_request_for_a_blocked_prefix_is_refused_with_retry_after_and_wr
     await harness.review()
     before = await rows(sms)
 
-    counted = REGISTRY.get_sample_value("haoma_codes_refused_total", {"limiter": "spending"}) or 0
+    labels = {"limiter": "spending", "purpose": "sign_up", "dialect": "maitian"}
+    counted = REGISTRY.get_sample_value("haoma_codes_refused_total", labels) or 0
     refused = [
         await refusal(harness.codes().issue(asking(E164(f"{number_range}{last}")))) for last in (7001, 7002, 7003)
     ]
@@ -165,7 +166,7 @@ async def test_a_request_for_a_blocked_prefix_is_refused_with_retry_after_and_wr
     assert await rows(sms) == before
     refusals = [event for event in await sms.events("spending") if event["type"] == "sms.verification.refused.v1"]
     assert len(refusals) == 3
-    assert REGISTRY.get_sample_value("haoma_codes_refused_total", {"limiter": "spending"}) == counted + 3
+    assert REGISTRY.get_sample_value("haoma_codes_refused_total", labels) == counted + 3
     await send(harness, random_number(random_range("+86139")), verify=True)
 
 

@@ -9,6 +9,8 @@ from support.kubernetes import Manifest, container, of_kind, secret_keys
 
 CONNECTIONS = 10
 """Of one process to PostgreSQL at most."""
+OF_CLUSTERS = {"+cluster|slots", "+command"}
+"""What a client of a Valkey Cluster asks before its first script."""
 ROLES = json.loads((FOLDER / "rabbitmq.json").read_text())
 
 
@@ -43,11 +45,12 @@ def test_rabbitmq_has_the_users_and_rights_of_least_privilege() -> None:
 
 def test_valkey_has_the_users_and_rights_of_least_privilege() -> None:
     lines = [line.split() for line in (FOLDER / "valkey.acl").read_text().splitlines()]
-    wanted = {line[1]: [word for word in line[2:] if word != "on" and word[0] != ">"] for line in lines}
+    wanted = {line[1]: {word for word in line[2:] if word != "on" and word[0] != ">"} for line in lines}
     cluster = of_kind("ValkeyCluster")["valkey"]["spec"]
-    found = {user["name"]: user["permissions"].split() for user in cluster["users"]}
+    found = {user["name"]: set(user["permissions"].split()) for user in cluster["users"]}
 
-    assert found == {name: wanted[name] for name in (OPERATOR, *{r.user for r in BY_VARIABLE["REDIS_URL"].values()})}
+    assert found.pop(OPERATOR) == wanted[OPERATOR]
+    assert found == {role.user: wanted[role.user] | OF_CLUSTERS for role in BY_VARIABLE["REDIS_URL"].values()}
     assert all(user["enabled"] and user["passwordSecret"]["keys"] for user in cluster["users"])
     assert cluster["config"]["maxmemory-policy"] == "noeviction"
 

@@ -93,7 +93,7 @@ def test_a_url_has_the_role_of_the_process(name: str) -> None:
 
     assert template.keys() == roles.keys()
     for variable, role in roles.items():
-        assert re.match(rf"[a-z]+://{role.user}:", template[variable])
+        assert re.match(rf"[a-z+]+://{role.user}:", template[variable])
         assert variables_in(template[variable]) == {role.password_variable}
         assert role.database in template[variable]
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 import structlog
+from prometheus_client import Counter
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import ERASED, AuditEntry, AuditLog
@@ -18,6 +19,8 @@ REFUSED_ERASURES = {
     ErrorCode.CALLER_LIMIT: "erase.limited",
 }
 """The refusals of an erasure that the audit log has, by their error."""
+
+ERASED_ACCOUNTS = Counter("haoma_accounts_erased_total", "Accounts that their users erased", ["dialect"])
 
 log = structlog.get_logger()
 
@@ -64,4 +67,5 @@ class Erasure:
         entry = AuditEntry(ERASED, None, ClientContext(request.dialect, request.client))
         if not await self._repository.erase(account, entry):
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
+        ERASED_ACCOUNTS.labels(request.dialect).inc()
         log.info("account.erased", user_id=request.user_id)

@@ -11,6 +11,7 @@ from auth_service.audit import AuditEntry
 from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.model import NewSession
+from auth_service.sessions.session_metrics import OPENED
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoggedIn, ResetPassword
 from shared.internal_api.sms import Purpose
@@ -60,5 +61,6 @@ class PasswordReset:
         entry = self._redemption.entry(ticket, "succeeded", session.context, session.user_id)
         entry = replace(entry, session_id=session.session_id)
         account = await self._repository.reset(ticket, password_hash, session, entry)
+        OPENED.labels("reset_password", session.context.dialect).inc()
         log.info("password.reset", user_id=session.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Protocol
 
 import structlog
+from prometheus_client import Counter
 
 from auth_service.accounts import events
 from auth_service.accounts.dormancy import Dormancy
@@ -15,12 +16,16 @@ from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.sessions.events import session_opened
 from auth_service.sessions.model import NewSession
+from auth_service.sessions.session_metrics import OPENED
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, LoggedIn, LookedUp, Register
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
+
+REGISTERED = Counter("haoma_accounts_registered_total", "Accounts registered, by contract", ["dialect"])
+RETIRED = Counter("haoma_accounts_retired_total", "Dormant accounts that lost their number to its new user")
 
 log = structlog.get_logger()
 
@@ -101,8 +106,14 @@ class Registration:
             session_opened(session, "register"),
         )
         account = await self._repository.add(ticket, new, session, entry, messages, retiring=state.account)
+        self._count(session.context.dialect, retired=state.account is not None)
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token)
+
+    def _count(self, dialect: str, *, retired: bool) -> None:
+        REGISTERED.labels(dialect).inc()
+        OPENED.labels("register", dialect).inc()
+        RETIRED.inc(retired)
 
     async def _new_account(self, request: Register, ticket: Ticket) -> NewAccount:
         password_hash = None

@@ -7,6 +7,7 @@ from auth_service.accounts.dormancy import Dormancy
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
+from auth_service.sessions.session_metrics import counted_log_in
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.verifier import TicketVerifier
 from shared.errors import ErrorCode, ServiceError
@@ -59,6 +60,10 @@ class CodeLogin:
 
         A number whose account is dormant has none for those who only have the number.
         """
+        with counted_log_in("code", request.dialect):
+            return await self._log_in(request)
+
+    async def _log_in(self, request: LogInWithCode) -> LoggedIn:
         context = self._contexts.of(request)
         ticket = await self._verified(request.ticket, context)
         phone_ref = self._phones.ref(ticket.number)

@@ -6,6 +6,7 @@ from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.sessions.session_metrics import counted_log_in
 from auth_service.sessions.session_opener import SessionOpener
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import LoggedIn, LogInWithPassword
@@ -43,6 +44,10 @@ class PasswordLogin:
 
         A number without an account is refused as a wrong password is, after the same work.
         """
+        with counted_log_in("password", request.dialect):
+            return await self._log_in(request)
+
+    async def _log_in(self, request: LogInWithPassword) -> LoggedIn:
         phone = E164(request.phone)
         phone_ref = self._phones.ref(phone)
         context = self._contexts.of(request)

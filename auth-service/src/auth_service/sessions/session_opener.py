@@ -10,6 +10,7 @@ from auth_service.audit import AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import NewSession
+from auth_service.sessions.session_metrics import OPENED
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.events.words import OpenedCause
@@ -85,5 +86,6 @@ class SessionOpener:
 def _logged_in(session: NewSession, opened: Account | None, cause: OpenedCause, refuse_with: ErrorCode) -> LoggedIn:
     if opened is None:
         raise ServiceError(refuse_with)
+    OPENED.labels(cause, session.context.dialect).inc()
     log.info("session.opened", user_id=session.user_id, session_id=str(session.session_id), cause=cause)
     return LoggedIn(account=opened, session_id=session.session_id, token=session.token)

@@ -10,6 +10,7 @@ from auth_service.audit import SESSION_ENDED, AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import EndedSession, NewSession
+from auth_service.sessions.session_metrics import ENDED
 from shared import outbox
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
@@ -246,13 +247,14 @@ async def _end_oldest(conn: Connection, opened: NewSession) -> None:
         await outbox.put(conn, [events.session_revoked(session, "crowded_out") for session in ended])
 
 
-async def _end(conn: Connection, statement: str, *arguments: object) -> list[EndedSession]:
+async def _end(conn: Connection, statement: str, cause: RevokedCause, *arguments: object) -> list[EndedSession]:
     """Run one deletion of sessions, then delete the refresh tokens of the deleted sessions.
 
     The second statement starts after the first one has locked the sessions, so it also deletes tokens that a
     concurrent grant or refresh added while the first one waited.
     """
-    ended = [EndedSession(*row) for row in await conn.fetch(statement, *arguments)]
+    ended = [EndedSession(*row) for row in await conn.fetch(statement, cause, *arguments)]
+    ENDED.labels(cause).inc(len(ended))
     if ended:
         await conn.execute(DELETE_REFRESH_TOKENS, [session.session_id for session in ended])
     return ended

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
+from prometheus_client import Counter
 
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext
@@ -30,6 +31,7 @@ from shared.internal_api.auth import Granted
 ACTION: Final = "refresh_token"
 """What refresh tokens do, as the audit log names it: granted, used, repeated, reused, refused."""
 NO_CONTEXT = ClientContext(dialect="", client="")
+REFRESHES = Counter("haoma_refreshes_total", "Uses of refresh tokens, by outcome", ["outcome"])
 log = structlog.get_logger()
 
 
@@ -117,6 +119,7 @@ class RefreshTokens:
         async with self._repository.locked_family(hash_token(token), network) as family:
             usable = await self._usable_token(family, token) if family else None
         if family is None:
+            REFRESHES.labels("refused").inc()
             context = ClientContext(dialect="", client="", network=network)
             await self._audit.record_unproven(AuditEntry(f"{ACTION}.refused", None, context))
         if family is None or usable is None:  # raised after the block, so that the end of the session is committed
@@ -127,13 +130,14 @@ class RefreshTokens:
         """A new successor of the usable token, or the usable token that follows a used one."""
         record = await family.find(hash_token(token))
         if record is None:
-            await family.record("refused")
+            await self._refuse(family)
             return None
         if record.salt is not None:
             return await self._token_after(family, _successor(token, record.salt))
         salt = secrets.token_bytes(32)
         successor = _successor(token, salt)
         await family.replace(hash_token(token), salt, hash_token(successor))
+        REFRESHES.labels("succeeded").inc()
         return successor
 
     async def _token_after(self, family: LockedFamily, successor: str) -> str | None:
@@ -143,6 +147,7 @@ class RefreshTokens:
             return await self._last_of_chain(family, successor, record)
         await family.end_session()
         ids = {"user_id": family.user_id, "session_id": str(family.session_id)}
+        REFRESHES.labels("reused").inc()
         log.warning("session.revoked", **ids, cause="refresh_reuse")
         return None
 
@@ -152,10 +157,15 @@ class RefreshTokens:
             token = _successor(token, record.salt)
             record = await family.find(hash_token(token))
         if record is None:
-            await family.record("refused")
+            await self._refuse(family)
             return None
         await family.record("repeated")
+        REFRESHES.labels("repeated").inc()
         return token
+
+    async def _refuse(self, family: LockedFamily) -> None:
+        await family.record("refused")
+        REFRESHES.labels("refused").inc()
 
     def _pair(self, user_id: int, session_id: UUID, refresh_token: str) -> Granted:
         access_token = self._access_tokens.sign(user_id, session_id, now=self._clock())

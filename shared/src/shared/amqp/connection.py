@@ -76,6 +76,12 @@ class Connection:
             await close_quietly(channel.close())
         return True
 
+    async def ping(self) -> None:
+        """Return if the broker answers on this connection. Raises ``ConnectionError``, ``AMQPError``."""
+        channel = self._current().channel()
+        await raise_on_broker_loss(channel.initialize())
+        await close_quietly(channel.close())
+
     def reconnect(self) -> None:
         """Replace the connection: something on this one has failed."""
         self._broken.set()

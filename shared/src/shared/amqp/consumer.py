@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from shared.amqp.acks import Acks
 from shared.amqp.connection import Connection, close_quietly, raise_on_broker_loss
 from shared.amqp.publisher import Publisher, RefusedError
+from shared.amqp.queue_monitor import QueueState, monitoring
 from shared.amqp.queues import RETRY_DELAYS, Queue, declare
 from shared.background import repeating
 from shared.errors import is_outage
@@ -78,7 +79,8 @@ class Consumer:
         self._stopped = False
         await connection.on_connect(begin)
         try:
-            async with repeating("declare", DECLARE_SECONDS, self.declare, first_after=DECLARE_SECONDS):
+            declaring = repeating("declare", DECLARE_SECONDS, self.declare, first_after=DECLARE_SECONDS)
+            async with declaring, monitoring(self._queue, self.state):
                 yield
         finally:
             connection.remove_on_connect(begin)
@@ -130,17 +132,22 @@ class Consumer:
 
     async def check(self) -> None:
         """For readiness. Raises unless the broker has the queue and the queue has a consumer."""
-        if not (await self._state()).consumer_count:
+        if not (await self._declared(self._queue.name)).consumer_count:
             raise ConnectionError("no consumer on the queue")
 
     async def has_backlog(self) -> bool:
         """Whether more messages wait than the consumer takes at once. Raises as ``check`` does without a broker."""
-        return ((await self._state()).message_count or 0) > self._queue.prefetch
+        return ((await self._declared(self._queue.name)).message_count or 0) > self._queue.prefetch
 
-    async def _state(self) -> spec.Queue.DeclareOk:
+    async def state(self) -> QueueState:
+        """What the broker tells of the queue. Raises as ``check`` does without a broker."""
+        own, parked = await self._declared(self._queue.name), await self._declared(self._queue.parked)
+        return QueueState(own.message_count or 0, own.consumer_count or 0, parked.message_count or 0)
+
+    async def _declared(self, name: str) -> spec.Queue.DeclareOk:
         if self._channel is None:
             raise ConnectionError("not consuming")
-        return await raise_on_broker_loss(self._channel.queue_declare(self._queue.name, passive=True))
+        return await raise_on_broker_loss(self._channel.queue_declare(name, passive=True))
 
     async def _receive(self, acks: Acks, message: DeliveredMessage) -> None:
         """Handle a delivery in a task of our own: aiormq cancels its tasks when it loses the channel."""

@@ -44,7 +44,7 @@ class CloudEvent(BaseModel, Generic[DataT]):
     """The envelope (CloudEvents 1.0), with three extensions.
 
     ``version`` is the version of the subject after this event. ``requestid`` is the ``X-Request-Id`` of the request
-    that caused the event, and ``traceparent`` the W3C trace context that its client sent; each is absent without one.
+    that caused the event, and ``traceparent`` the W3C trace context of that request; each is absent without one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from shared.internal_api.principals import CALL_NOT_ALLOWED, UNKNOWN_TOKEN, Principal, PrincipalTokens
 from shared.internal_api.replies import Reply
-from shared.process.metrics import REFUSALS
+from shared.process.metrics import count_refusal
 
 log = structlog.get_logger()
 
@@ -31,6 +31,6 @@ class Access:
 
 
 def _refusal(status: int, code: str, principal: Principal | None, route: str) -> Reply:
-    REFUSALS.labels(code).inc()
+    count_refusal(code, route)
     log.warning("internal_call.refused", code=code, principal=principal, route=route)
     return Reply(status, orjson.dumps({"type": "about:blank", "title": code, "status": status, "code": code}))

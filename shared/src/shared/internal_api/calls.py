@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.endpoint import AnyEndpoint, Endpoint, WireModel
 from shared.internal_api.replies import JSON, Reply, problem
-from shared.process.metrics import REFUSALS
+from shared.process.metrics import count_refusal
 
 RequestT = TypeVar("RequestT", bound=WireModel)
 ResponseT = TypeVar("ResponseT", bound=WireModel)
@@ -33,7 +33,7 @@ class ServedCall:
         try:
             response = await self.answer(app, self._read(body))
         except ServiceError as error:
-            REFUSALS.labels(error.code.value).inc()
+            count_refusal(error.code.value, self.endpoint.path)
             return problem(error)
         return Reply(200, response.model_dump_json().encode(), JSON)
 

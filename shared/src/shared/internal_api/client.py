@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
 
 import orjson
@@ -10,11 +10,12 @@ import structlog
 from pydantic import SecretStr
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.internal_api.endpoint import PING, AnyEndpoint, Empty, Endpoint, WireModel
 from shared.internal_api.principals import TOKEN_REFUSALS
-from shared.internal_api.upstream import Upstream, upstream
+from shared.internal_api.upstream import Response, Upstream, upstream
 from shared.keys import active_tokens
-from shared.trace import current_cause
+from shared.process.pools import showing_slots
+from shared.trace import current_cause, span
 
 CALL_TIMEOUT_SECONDS = 4.0
 """The longest one call may take. It is below the 5 s in which every public contract reports an outage."""
@@ -47,18 +48,28 @@ class InternalClient:
         Raises the ``ServiceError`` that the other service raised, ``TokenRefusedError``, or
         ``ServiceError(UNAVAILABLE)`` when it does not answer. A call that may have had an effect is never repeated.
         """
-        body = request.model_dump_json().encode()
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
-                status, content = await self._upstream.post(
-                    endpoint.path, body, current_cause(), repeatable=endpoint.repeatable
-                )
-        except (TimeoutError, OSError) as error:
-            log.warning("internal_call.failed", path=endpoint.path, error=type(error).__name__)
-            raise unavailable() from error
+        with span(endpoint.path, "client"):
+            status, content = await self._post(endpoint, request.model_dump_json().encode())
         if status != 200:
             raise _refusal(content, endpoint.path, status)
         return endpoint.response.model_validate_json(content)
+
+    async def _post(self, endpoint: AnyEndpoint, body: bytes) -> Response:
+        path, repeatable = endpoint.path, endpoint.repeatable
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+                return await self._upstream.post(path, body, current_cause(), repeatable=repeatable)
+        except (TimeoutError, OSError) as error:
+            log.warning("internal_call.failed", path=path, error=type(error).__name__)
+            raise unavailable() from error
+
+    def showing_pool(self, name: str) -> AbstractContextManager[None]:
+        """Show the connections to the service in the metrics until the block ends."""
+        return showing_slots(name, self._upstream.slots)
+
+    async def ping(self) -> None:
+        """Return if the service answers. Raises as ``call`` does."""
+        await self.call(PING, Empty())
 
 
 @asynccontextmanager

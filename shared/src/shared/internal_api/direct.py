@@ -20,7 +20,7 @@ from shared.internal_api.replies import Reply, problem
 from shared.process.hang_ups import record_hang_up_at
 from shared.process.metrics import observe_route
 from shared.process.web import GOODBYE
-from shared.trace import begin_cause
+from shared.trace import begin_cause, span
 
 _CALL = re.compile(
     rb"POST (?P<path>/v1/[a-z0-9/-]+) HTTP/1\.1\r\n"
@@ -72,9 +72,11 @@ class DirectCalls:
         traceparent = head["traceparent"]
         begin_cause(head["request_id"].decode(), [traceparent.decode()] if traceparent else [])
         endpoint = call.endpoint
-        reply = self._access.refuse(head["authorization"].decode(), (endpoint.allowed,), endpoint.path)
-        if reply is None:
-            reply = await self._reply(call, body)
+        with span(endpoint.path, "server") as describe:
+            reply = self._access.refuse(head["authorization"].decode(), (endpoint.allowed,), endpoint.path)
+            if reply is None:
+                reply = await self._reply(call, body)
+            describe({"http.response.status_code": reply.status})
         observe_route("POST", endpoint.path, reply.status, time.perf_counter() - started)
         return reply
 

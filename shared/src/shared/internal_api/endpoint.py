@@ -41,6 +41,8 @@ class Endpoint(Generic[RequestT, ResponseT]):
 
 
 AnyEndpoint = Endpoint[Any, Any]
+PING = Endpoint("/v1/ping", Empty, Empty)
+"""Every service answers it: it has our token, and its event loop runs."""
 
 
 Client = Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00-\x1f\x7f]*$")]

@@ -14,14 +14,14 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.access import Access
 from shared.internal_api.calls import ServedCall
 from shared.internal_api.direct import DirectCalls
-from shared.internal_api.endpoint import WireModel
+from shared.internal_api.endpoint import PING, Empty, WireModel
 from shared.internal_api.principals import Principal
 from shared.internal_api.replies import JSON, problem
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.health import add_checks
-from shared.process.metrics import REFUSALS, observe, route_of
+from shared.process.metrics import count_refusal, observe, route_of
 from shared.process.web import FRONT
-from shared.trace import TRACEPARENT, begin_cause
+from shared.trace import TRACEPARENT, begin_cause, span
 
 REQUEST_ID = "X-Request-Id"
 CALLS: web.AppKey[dict[str, ServedCall]] = web.AppKey("calls", dict[str, ServedCall])
@@ -41,14 +41,15 @@ def new_service(
 ) -> web.Application:
     """An internal application with health checks, which serves the modules ``apis`` (``add_api``).
 
-    It refuses an endpoint to every principal but the one that it allows, and a route of ``/v1/`` without an endpoint to
-    all. Whether a path of ``/v1/`` exists it tells only to those who have a token.
+    It also serves ``PING``. It refuses an endpoint to every principal but the one that it allows, and a route of
+    ``/v1/`` without an endpoint to all. Whether a path of ``/v1/`` exists it tells only to those who have a token.
     """
     access = Access(tokens)
     app = web.Application(middlewares=[_boundary(access)], client_max_size=body_bytes)
     calls = app[CALLS] = dict[str, ServedCall]()
     app[FRONT] = DirectCalls(app, calls, access, body_bytes)
     add_checks(app)
+    _add_call(app, ServedCall(PING, _answer_ping))
     for api in apis:
         add_api(app, api)
     return app
@@ -56,10 +57,18 @@ def new_service(
 
 def add_api(app: web.Application, api: ModuleType) -> None:
     """Serve a module's ``calls``, and its ``routes`` if it has any that are not calls."""
-    for path, call in api.calls.by_path.items():
-        app[CALLS][path] = call
-        app.router.add_post(path, _handler(call))
+    for call in api.calls.by_path.values():
+        _add_call(app, call)
     app.add_routes(getattr(api, "routes", ()))
+
+
+def _add_call(app: web.Application, call: ServedCall) -> None:
+    app[CALLS][call.endpoint.path] = call
+    app.router.add_post(call.endpoint.path, _handler(call))
+
+
+async def _answer_ping(_: web.Application, __: Empty) -> Empty:
+    return Empty()
 
 
 def _handler(call: ServedCall) -> Handler:
@@ -74,7 +83,9 @@ def _boundary(access: Access) -> Middleware:
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
-        response = _refuse_principal(request, access) or await _answered(request, handler)
+        with span(route_of(request), "server") as describe:
+            response = _refuse_principal(request, access) or await _answered(request, handler)
+            describe({"http.response.status_code": response.status})
         observe(request, response.status, time.perf_counter() - started)
         return response
 
@@ -96,7 +107,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except ServiceError as error:
-        REFUSALS.labels(error.code.value).inc()
+        count_refusal(error.code.value, route_of(request))
         return problem(error).response()
     except web.HTTPException as error:
         return problem(ServiceError(_HTTP_CODES.get(error.status, ErrorCode.PARAMETER_INVALID))).response()

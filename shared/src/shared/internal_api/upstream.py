@@ -16,6 +16,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from shared.process.host_names import HostNames
+from shared.process.pools import Slots
 from shared.trace import TRACEPARENT, Cause
 
 MAX_CONNECTIONS = 200
@@ -142,7 +143,7 @@ class Upstream:
         fixed = {"Host": parts.netloc, "Content-Type": "application/json", **headers}
         self._fixed = "".join(f"{name}: {value}\r\n" for name, value in fixed.items())
         self._idle: deque[_Connection] = deque()
-        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self.slots = Slots(MAX_CONNECTIONS)
         self._avoided_until: dict[str, float] = {}
         self._names = HostNames()
 
@@ -155,7 +156,7 @@ class Upstream:
         trace = f"{TRACEPARENT}: {cause.traceparent}\r\n" if cause.traceparent else ""
         varying = f"X-Request-Id: {cause.request_id}\r\n{trace}Content-Length: {len(body)}\r\n\r\n"
         head = f"POST {path} HTTP/1.1\r\n{self._fixed}{varying}"
-        async with self._slots:
+        async with self.slots:
             return await self._send(head.encode() + body, (ConnectionError if repeatable else NotSentError))
 
     async def _send(self, request: bytes, repeat_on: type[ConnectionError]) -> Response:

@@ -1,16 +1,19 @@
 """Health and metrics on a port of their own: ``/livez`` checks nothing else, ``/readyz`` each dependency by name."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Mapping
 
 import orjson
 import structlog
 from aiohttp import web
 
+from shared.process.backends import Check, watching_backends
+from shared.process.loop_lag import measuring_loop_lag
 from shared.process.metrics import show_metrics
 
-Check = Callable[[], Awaitable[object]]
 CHECKS: web.AppKey[dict[str, Check]] = web.AppKey("checks", dict[str, Check])
+BACKENDS: web.AppKey[dict[str, Check]] = web.AppKey("backends", dict[str, Check])
+"""What the process uses and is ready without. ``haoma_backend_up`` shows these and the checks of readiness."""
 CHECK_SECONDS = 1.0
 ACCEPTING = "accepting"
 """The check that fails while a process drains; before, there is none."""
@@ -19,8 +22,8 @@ log = structlog.get_logger()
 
 
 def add_checks(app: web.Application) -> None:
-    """Let an application have checks: a resource adds its own to ``app[CHECKS]`` when it is ready."""
-    app[CHECKS] = {}
+    """Let an application have checks: a resource adds its own to ``app[CHECKS]`` or ``app[BACKENDS]``."""
+    app[CHECKS], app[BACKENDS] = {}, {}
 
 
 def monitoring(app: web.Application) -> web.Application:
@@ -33,6 +36,16 @@ def monitoring(app: web.Application) -> web.Application:
     monitored.router.add_get("/livez", _livez)
     monitored.router.add_get("/readyz", _readyz)
     monitored.router.add_get("/metrics", show_metrics)
+
+    def backends() -> Mapping[str, Check]:
+        checks = {name: check for name, check in app[CHECKS].items() if name != ACCEPTING}
+        return checks | app[BACKENDS]
+
+    async def measuring(_: web.Application) -> AsyncIterator[None]:
+        async with measuring_loop_lag(), watching_backends(backends):
+            yield
+
+    monitored.cleanup_ctx.append(measuring)
     return monitored
 
 

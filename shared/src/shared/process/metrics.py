@@ -1,17 +1,28 @@
-"""Prometheus metrics: the duration of every HTTP request by route template, and ``GET /metrics``."""
+"""Prometheus metrics: the duration and the refusals of HTTP requests by route and contract, and ``GET /metrics``."""
 
 from functools import lru_cache
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from shared.process.version import VERSION
 
 REQUESTS = Histogram(
     "haoma_http_request_duration_seconds",
     "Time from the first byte of a request to its response",
-    ["method", "route", "status"],
+    ["method", "route", "dialect", "status"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
-REFUSALS = Counter("haoma_refusals_total", "Expected refusals by code", ["code"])
+REFUSALS = Counter("haoma_refusals_total", "Expected refusals by code", ["route", "dialect", "code"])
+BUILD = Gauge("haoma_build_info", "1; which process this is, and its version", ["process", "version"])
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+
+def identify(process: str) -> None:
+    """Name the process in ``haoma_build_info``, and export no ``_created`` series, which would double the others."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    BUILD.labels(process, VERSION).set(1)
 
 
 def route_of(request: web.Request) -> str:
@@ -20,23 +31,30 @@ def route_of(request: web.Request) -> str:
     return resource.canonical if resource else "unmatched"
 
 
-def observe(request: web.Request, status: int, seconds: float) -> None:
-    """Record the duration of an answered request."""
+def observe(request: web.Request, status: int, seconds: float, dialect: str = "") -> None:
+    """Record the duration of an answered request. ``dialect`` is the contract of its route, if it has one."""
     method = request.method if request.method in _METHODS else "other"
-    observe_route(method, route_of(request), status, seconds)
+    observe_route(method, route_of(request), status, seconds, dialect)
 
 
-def observe_route(method: str, route: str, status: int, seconds: float) -> None:
+def observe_route(method: str, route: str, status: int, seconds: float, dialect: str = "") -> None:
     """Record the duration of an answered request to this route template."""
-    _child(method, route, status).observe(seconds)
+    _duration(method, route, dialect, status).observe(seconds)
+
+
+def count_refusal(code: str, route: str = "", dialect: str = "") -> None:
+    """Count a refusal. A request that could not be parsed has no route."""
+    _refusal(route, dialect, code).inc()
 
 
 @lru_cache(maxsize=1024)
-def _child(method: str, route: str, status: int) -> Histogram:
-    return REQUESTS.labels(method, route, status)
+def _duration(method: str, route: str, dialect: str, status: int) -> Histogram:
+    return REQUESTS.labels(method, route, dialect, status)
 
 
-_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+@lru_cache(maxsize=1024)
+def _refusal(route: str, dialect: str, code: str) -> Counter:
+    return REFUSALS.labels(route, dialect, code)
 
 
 async def show_metrics(_: web.Request) -> web.Response:

@@ -97,6 +97,9 @@ AmqpUrl = Annotated[str, Field(repr=False), _address_of("amqp", "amqps")]
 ServiceUrl = Annotated[str, _address_of("http")]
 """The address of one of our own services: plain HTTP on a private network, without a path."""
 
+CollectorUrl = Annotated[str, _address_of("http", "https")]
+"""The address of a collector of OpenTelemetry: OTLP over HTTP."""
+
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
 _KEY_RING = AfterValidator(_is_key_ring)
 Keys = Annotated[SecretStr, _KEY_RING]
@@ -130,6 +133,8 @@ class Settings(BaseModel):
     bind_address: str = "127.0.0.1"
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     withdraw_seconds: float = Field(default=0.5, ge=0, le=60)
+    otel_exporter_otlp_endpoint: CollectorUrl | None = None
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:

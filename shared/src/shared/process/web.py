@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from shared.process.health import monitoring, withdraw_readiness
-from shared.process.metrics import REFUSALS
+from shared.process.metrics import count_refusal, identify
 from shared.process.startup import UnreachableError
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class _SilentHandler(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002  it quotes the request
     ) -> web.StreamResponse:
-        REFUSALS.labels("malformed_http" if status < 500 else "unhandled").inc()
+        count_refusal("malformed_http" if status < 500 else "unhandled")
         if status >= 500:
             log.error("request.unhandled", exc_info=exc)
         if request.writer.output_size > 0:
@@ -241,7 +241,8 @@ async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 def run(main: Coroutine[Any, Any, None], service: str) -> None:
-    """Run a process to its end. An unreachable server or an occupied port ends it with one line on stderr."""
+    """Run the process ``service``. An unreachable server or an occupied port ends it with one line on stderr."""
+    identify(service)
     try:
         uvloop.run(main)
     except (UnreachableError, OSError) as error:

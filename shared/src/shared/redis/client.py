@@ -1,7 +1,7 @@
 """The client of a process: it waits for the server at start, and never repeats a command."""
 
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.process.host_names import HostNames
+from shared.process.pools import showing_pool
 from shared.process.startup import wait_for_server
 from shared.redis.connections import OPEN_SECONDS, NamedConnection, NamedTlsConnection, PatientPool
 
@@ -35,11 +36,23 @@ async def client(url: str, *, connections: int = 32) -> AsyncIterator[Redis]:
             lambda: cast("Awaitable[Any]", opened.ping()),
             on=(RedisError, OSError, TimeoutError, RuntimeError),  # RuntimeError of uvloop, after a reset
         )
-        yield opened
+        with _showing(pool):
+            yield opened
     finally:
         await opened.aclose()
         await pool.disconnect()
         await names.close()
+
+
+def _showing(pool: PatientPool) -> AbstractContextManager[None]:
+    """Show the pool in the metrics. redis-py counts only for OpenTelemetry, so this reads its own fields."""
+    in_use, condition = pool._in_use_connections, pool._condition  # noqa: SLF001  as above
+    return showing_pool(
+        "redis",
+        pool.max_connections,
+        lambda: len(in_use),
+        lambda: len(condition._waiters),  # noqa: SLF001  as above
+    )
 
 
 def _pool(url: str, connections: int, names: HostNames) -> PatientPool:

@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from shared.amqp import Handler, PoisonError, Queue
-from shared.trace import Cause, begin_cause
+from shared.trace import Cause, begin_cause, span
 from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
@@ -20,7 +20,9 @@ def handler(delivery: Delivery) -> Handler:
 
     async def deliver(message_id: UUID, cause: Cause) -> None:
         begin_cause(cause.request_id, [cause.traceparent])  # gather runs each delivery in a context of its own
-        await delivery.deliver(message_id)
+        with span(f"process {SEND_QUEUE}", "consumer") as describe:
+            describe({"messaging.system": "rabbitmq", "messaging.destination.name": SEND_QUEUE})
+            await delivery.deliver(message_id)
 
     async def handle(body: bytes) -> None:
         try:

@@ -42,6 +42,7 @@ LATENCY = Histogram(
     ["sender"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
+SENT = Counter("haoma_codes_sent_total", "Codes that a sender accepted", ["purpose", "dialect"])
 SEGMENTS = Counter("haoma_message_segments_total", "SMS segments of accepted messages", ["sender"])
 
 _NO_FAILOVER = frozenset({Outcome.ACCEPTED, Outcome.INVALID_NUMBER})
@@ -213,6 +214,7 @@ class Delivery:
 def _count(message: LedgerMessage, final_state: FinalState, took: timedelta) -> None:
     FINISHED.labels(message.sender, final_state.failure or final_state.state.value).inc()
     if final_state.state is MessageState.SENT:
+        SENT.labels(message.purpose.value, message.dialect).inc()
         LATENCY.labels(message.sender).observe(took.total_seconds())
         SEGMENTS.labels(message.sender).inc(message.segments)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from shared.trace import span
 from sms_service.delivery.circuit_breakers import CircuitBreakers
 from sms_service.delivery.routing import EXHAUSTED, PreviousAttempt, Route, Router, SenderChoice
 from sms_service.senders.limits import SenderLimits
@@ -83,7 +84,8 @@ class SenderPool:
 
         The result contains neither the code nor the number, even if the provider quotes them.
         """
-        unredacted = await self._send(name, outgoing, remaining)
+        with span(f"send by {name}", "client"):
+            unredacted = await self._send(name, outgoing, remaining)
         result = redact(unredacted, outgoing)
         if unredacted.provider_id and not result.provider_id:
             self._report_withheld_id(name)

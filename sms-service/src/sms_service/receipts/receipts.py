@@ -19,6 +19,10 @@ UNDELIVERED = "undelivered"
 """The failure in the event of a message that its sender accepted and did not deliver."""
 
 RECEIPTS = Counter("haoma_receipts_total", "Receipts by their effect", ["sender", "effect"])
+DELIVERED = Counter("haoma_codes_delivered_total", "Codes that a receipt reported as delivered", ["purpose", "dialect"])
+
+NOTHING = "nothing"
+"""The effect of a receipt that repeats what is known, or comes too late."""
 
 log = structlog.get_logger()
 
@@ -59,6 +63,8 @@ class ReportedAttempt:
     verification_id: UUID
     age: timedelta
     receipt: str
+    purpose: str
+    dialect: str
 
 
 class ReceiptRepository(Protocol):
@@ -66,10 +72,10 @@ class ReceiptRepository(Protocol):
 
     async def apply(
         self, sender: str, receipt: Receipt, decide: Callable[[ReportedAttempt], OutboxMessage | None]
-    ) -> bool | None:
+    ) -> ReportedAttempt | None:
         """Lock the receipt's attempt, let ``decide`` make the event, and write both together.
 
-        Returns False if there is no event to publish, and None if there is no such attempt.
+        Returns the attempt as it was before, or None if there is no such attempt.
         """
 
 
@@ -109,14 +115,24 @@ class Receipts:
 
     async def apply(self, sender: str, receipt: Receipt) -> bool:
         """Record one receipt and publish its event, unless it changes nothing. False if its message is unknown."""
-        applied = await self._repository.apply(sender, receipt, lambda attempt: _event(sender, receipt, attempt))
-        effect = {None: "unknown", False: "nothing", True: receipt.status.value}[applied]
+        attempt = await self._repository.apply(sender, receipt, lambda attempt: _event(sender, receipt, attempt))
+        effect = _effect(attempt, receipt)
         RECEIPTS.labels(sender, effect).inc()
-        if applied is not None:
-            log.info("receipt.applied", sender=sender, effect=effect, detail=receipt.detail)
-        if applied:
+        if attempt is None:
+            return False
+        log.info("receipt.applied", sender=sender, effect=effect, detail=receipt.detail)
+        if effect == DeliveryStatus.DELIVERED:
+            DELIVERED.labels(attempt.purpose, attempt.dialect).inc()
+        if effect != NOTHING:
             self._wake()
-        return applied is not None
+        return True
+
+
+def _effect(attempt: ReportedAttempt | None, receipt: Receipt) -> str:
+    """The status that a receipt gave its attempt, ``nothing`` if it changed nothing, or ``unknown``."""
+    if attempt is None:
+        return "unknown"
+    return receipt.status.value if changes(attempt.receipt, receipt.status) else NOTHING
 
 
 def changes(recorded: str, status: DeliveryStatus) -> bool:

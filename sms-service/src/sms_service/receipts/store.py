@@ -11,7 +11,7 @@ from sms_service.senders.port import Receipt
 # The attempt may still be open, because a receipt can arrive before the sender's response. Finishing an attempt
 # updates other columns.
 _LOCK_ATTEMPT = """
-    select a.message_id, a.verification_id, now() - m.created_at as age, a.receipt
+    select a.message_id, a.verification_id, now() - m.created_at as age, a.receipt, m.purpose, m.dialect
     from attempts a join messages m using (message_id)
     where a.sender = $1 and a.{key} = $2
     limit 2 for update of a
@@ -32,18 +32,17 @@ class ReceiptStore:
 
     async def apply(
         self, sender: str, receipt: Receipt, decide: Callable[[ReportedAttempt], OutboxMessage | None]
-    ) -> bool | None:
+    ) -> ReportedAttempt | None:
         """Lock the attempt, let ``decide`` make the event, and write receipt and event in one transaction."""
         async with transaction(self._pool) as conn:
             attempt = await _lock_attempt(conn, sender, receipt)
             if attempt is None:
                 return None
             event = decide(attempt)
-            if event is None:
-                return False
-            await conn.execute(RECORD_RECEIPT, attempt.message_id, sender, receipt.status.value, receipt.detail)
-            await put(conn, [event])
-        return True
+            if event is not None:
+                await conn.execute(RECORD_RECEIPT, attempt.message_id, sender, receipt.status.value, receipt.detail)
+                await put(conn, [event])
+        return attempt
 
 
 async def _lock_attempt(conn: Connection, sender: str, receipt: Receipt) -> ReportedAttempt | None:

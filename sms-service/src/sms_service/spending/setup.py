@@ -8,6 +8,7 @@ from functools import partial
 from shared.background import repeating
 from shared.postgres import Pool
 from sms_service.retention import PURGE_SECONDS
+from sms_service.spending.budget_gauge import showing_budgets
 from sms_service.spending.gate import INTERVAL_REFRESH_SECONDS, NO_SPENDING_LIMITS, NoSpendingLimits, SpendingGate
 from sms_service.spending.monitor import INTERVAL_ALARM_SECONDS, INTERVAL_REVIEW_SECONDS, PrefixMonitor
 from sms_service.spending.plan import Plan
@@ -31,6 +32,7 @@ async def monitoring(
     store, alarm = SpendingStore(pool), asyncio.Event()
     await store.open_budgets(plan.budgets)
     await stack.enter_async_context(reviewing(PrefixMonitor(store, plan, wake), gate, alarm))
+    await stack.enter_async_context(showing_budgets(plan.limits, store.windows))
     await stack.enter_async_context(repeating("purge traffic", PURGE_SECONDS, store.purge))
     return alarm.set
 

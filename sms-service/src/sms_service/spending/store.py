@@ -111,6 +111,10 @@ class SpendingStore:
             windows=[BudgetWindow(**row) for row in windows],
         )
 
+    async def windows(self) -> list[BudgetWindow]:
+        """The windows of all budgets."""
+        return [BudgetWindow(**row) for row in await self._pool.fetch(BUDGET_WINDOWS)]
+
     async def traffic(self, min_sent: int, percent: int) -> Mapping[str, PrefixTraffic]:
         """The last hour, by scope, of the prefixes in a stage and of the suspects.
 

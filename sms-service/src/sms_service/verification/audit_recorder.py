@@ -23,7 +23,9 @@ UNUSABLE_CHECKS_PER_MINUTE = 600
 BLOCKED_PER_MINUTE = 600
 """For how many numbers with a blocked prefix one process records a refusal: traffic pumping requests all of them."""
 
-REFUSED = Counter("haoma_codes_refused_total", "Requests for a code that were refused", ["limiter"])
+REFUSED = Counter(
+    "haoma_codes_refused_total", "Requests for a code that were refused", ["limiter", "purpose", "dialect"]
+)
 
 LIMITERS: Mapping[ErrorCode, Limiter] = {
     ErrorCode.CALLER_LIMIT: CALLER,
@@ -81,7 +83,7 @@ class AuditRecorder:
             )
             await self._repository.record_event(event, [events.refused(data, limiter, wait)])
             self._wake()
-        REFUSED.labels(limiter).inc()
+        REFUSED.labels(limiter, request.purpose.value, request.dialect).inc()
         log.info("code.refused", limiter=limiter, purpose=request.purpose.value, dialect=request.dialect)
 
     def _is_sampled(self, limiter: str, request: IssueCode, ref: int) -> bool:

@@ -24,7 +24,7 @@ from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.models import AppFailure, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
-CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["outcome"])
+CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["outcome", "purpose", "dialect"])
 
 log = structlog.get_logger()
 
@@ -234,14 +234,15 @@ class CodeChecker:
         is_limited: bool = False,
         error: type[CodeRefusedError] = CodeRefusedError,
     ) -> NoReturn:
-        CHECKED.labels(outcome).inc()
+        CHECKED.labels(outcome, request.purpose.value, request.dialect).inc()
         log.info("code.rejected", outcome=outcome, purpose=request.purpose.value, dialect=request.dialect)
         if request.phone is not None:
             raise error(None, is_limited=False)
         raise error(None if is_limited else tries_left, is_limited=is_limited)
 
     def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
-        CHECKED.labels("correct").inc()
+        outcome = "repeated" if verified.verified_at < verified.now else "correct"
+        CHECKED.labels(outcome, request.purpose.value, request.dialect).inc()
         log.info("code.verified", verification_id=str(attempt.verification_id), purpose=request.purpose.value)
         # Issued at the first success, so that each later check in the same network returns the very same ticket.
         ticket = Ticket(attempt.verification_id, number, request.purpose, verified.verified_at, verified.repeats_only)

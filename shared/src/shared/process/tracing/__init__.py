@@ -1,0 +1,1 @@
+"""Recording spans: whether a process does, and how they reach a collector."""

@@ -4,6 +4,8 @@ import argparse
 import sys
 from typing import NoReturn
 
+from aiohttp.web import Application
+
 from gateway.http import app_keys
 from gateway.named_operators import Role
 from gateway.named_operators import generate as generate_operator
@@ -25,17 +27,7 @@ def serve(_: argparse.Namespace) -> None:
 
     app = create_app(settings)
     record_spans("gateway", settings, decides=True)
-    web.run(
-        web.serve(
-            app,
-            host=settings.bind_address,
-            port=settings.gateway_port,
-            monitoring_port=settings.gateway_monitoring_port,
-            keepalive_seconds=KEEPALIVE_SECONDS,
-            withdraw_seconds=settings.withdraw_seconds,
-        ),
-        "gateway",
-    )
+    _run(app, settings, "gateway", settings.gateway_port, settings.gateway_monitoring_port)
 
 
 def serve_operators(_: argparse.Namespace) -> None:
@@ -45,17 +37,21 @@ def serve_operators(_: argparse.Namespace) -> None:
     from gateway.operators.app import create_operator_api  # noqa: PLC0415
 
     app = create_operator_api(settings)
-    web.run(
-        web.serve(
-            app,
-            host=settings.bind_address,
-            port=settings.operator_port,
-            monitoring_port=settings.operator_monitoring_port,
-            keepalive_seconds=KEEPALIVE_SECONDS,
-            withdraw_seconds=settings.withdraw_seconds,
-        ),
-        "operator-api",
+    _run(app, settings, "operator-api", settings.operator_port, settings.operator_monitoring_port)
+
+
+def _run(
+    app: Application, settings: GatewaySettings | OperatorApiSettings, process: str, port: int, monitoring_port: int
+) -> None:
+    serving = web.serve(
+        app,
+        host=settings.bind_address,
+        port=port,
+        monitoring_port=monitoring_port,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        withdraw_seconds=settings.withdraw_seconds,
     )
+    web.run(serving, process)
 
 
 def operate(options: argparse.Namespace) -> None:

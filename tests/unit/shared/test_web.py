@@ -43,21 +43,24 @@ class Process:
                 else:
                     return
 
+    def serve(self, *, withdraw_seconds: float) -> asyncio.Task[None]:
+        return asyncio.create_task(
+            serve_until(
+                self.stop,
+                self.app(),
+                host="127.0.0.1",
+                port=self.port,
+                monitoring_port=self.monitoring_port,
+                keepalive_seconds=30,
+                withdraw_seconds=withdraw_seconds,
+            )
+        )
+
 
 @pytest.fixture
 async def process() -> AsyncIterator[Process]:
     process = Process()
-    serving = asyncio.create_task(
-        serve_until(
-            process.stop,
-            process.app(),
-            host="127.0.0.1",
-            port=process.port,
-            monitoring_port=process.monitoring_port,
-            keepalive_seconds=30,
-            withdraw_seconds=60,
-        )
-    )
+    serving = process.serve(withdraw_seconds=60)
     await process.listening()
     yield process
     process.release.set()
@@ -96,17 +99,7 @@ async def test_a_draining_process_is_not_ready_and_closes_each_connection_with_i
 
 async def test_at_the_end_an_idle_connection_gets_last_words_that_say_nothing_more_is_read() -> None:
     process = Process()
-    serving = asyncio.create_task(
-        serve_until(
-            process.stop,
-            process.app(),
-            host="127.0.0.1",
-            port=process.port,
-            monitoring_port=process.monitoring_port,
-            keepalive_seconds=30,
-            withdraw_seconds=0,
-        )
-    )
+    serving = process.serve(withdraw_seconds=0)
     await process.listening()
     reader, writer = await asyncio.open_connection("127.0.0.1", process.port)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -110,4 +110,4 @@ async def attacked(stack: Stack, size: Size, progress: Callable[[str], None]) ->
         redis = Redis.from_url(stack.addresses["REDIS_URL"], decode_responses=True)
         exits.push_async_callback(redis.aclose)
         secret = bytes.fromhex(environ["PHONE_KEY"])
-        yield Target(app, tables, redis, size, collect({**os.environ, **environ}), Fingerprints(secret, 3), progress)
+        yield Target(app, tables, redis, size, collect({**os.environ, **environ}), Fingerprints(secret, 26), progress)

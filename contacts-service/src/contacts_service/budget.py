@@ -1,6 +1,7 @@
 """The budgets of a user's look-ups, kept in Redis: new numbers, and calls. They belong to the user's number."""
 
 from collections.abc import Collection
+from math import ceil, log2
 
 from redis.asyncio import Redis
 
@@ -12,8 +13,11 @@ from shared.redis import Script
 
 UNUSED_SECONDS = 30 * 86_400
 """A budget that was not used for so long is deleted, unless it takes longer to be whole again."""
-MAX_FREE_SHARE = 0.001
-"""How many of the numbers that were never looked up may count as known, and so be free, at most."""
+MAX_FREE_SHARE = 0.00025
+"""How many of the numbers that were never looked up may count as known, and so be free, at most.
+
+A quarter of what is promised (one in a thousand), so that chance does not break the promise in any list of 10,000.
+"""
 PACKAGE = "contacts_service"
 
 
@@ -30,9 +34,9 @@ class Budget:
     ) -> None:
         self._charge_script = Script(redis, PACKAGE, "lua/budget.lua")
         self._forget_script = Script(redis, PACKAGE, "lua/forget.lua")
-        self._fingerprints = Fingerprints(secret, fingerprint_width(numbers))
+        self._fingerprints = Fingerprints(secret, fingerprint_bits(numbers))
         most, calls = max(numbers, MAX_NUMBERS), calls_per_minute or 0
-        self._limits = (numbers, most, per_hour, calls, numbers, UNUSED_SECONDS, self._fingerprints.width)
+        self._limits = (numbers, most, per_hour, calls, numbers, UNUSED_SECONDS, self._fingerprints.bits)
 
     async def charge(self, own_ref: int, refs: Collection[int]) -> BudgetCharge:
         """Count a call of the user with the number ``own_ref``, and the new numbers among ``refs``, atomically.
@@ -61,10 +65,10 @@ class Budget:
 _REFUSALS = {-1: ErrorCode.CONTACT_BUDGET, -2: ErrorCode.CALLER_LIMIT}
 
 
-def fingerprint_width(numbers: int) -> int:
-    """How many bytes a fingerprint needs: as few as keep ``MAX_FREE_SHARE``, so that many numbers share each.
+def fingerprint_bits(numbers: int) -> int:
+    """How many bits a fingerprint needs: as few as keep ``MAX_FREE_SHARE``, so that many numbers share each.
 
     Two generations are remembered; the call that fills one may still add ``MAX_NUMBERS`` to it.
     """
     remembered = 2 * (numbers + MAX_NUMBERS)
-    return 3 if remembered <= MAX_FREE_SHARE * 2**24 else 4
+    return ceil(log2(remembered / MAX_FREE_SHARE))

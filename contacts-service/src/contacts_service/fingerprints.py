@@ -12,14 +12,17 @@ BLOCK = 16
 
 
 class Fingerprints:
-    """Fingerprints of ``width`` bytes, under a secret key.
+    """Fingerprints of ``bits`` bits, under a secret key, in as many whole bytes as these need.
 
     The fingerprint of a number is the beginning of AES over the pair of its reference and its user's, so those of two
-    users cannot be compared. Many numbers share one: with three bytes, 400 of the 7 billion mainland numbers.
+    users cannot be compared. Many numbers share one: with 26 bits, 100 of the 7 billion mainland numbers.
     """
 
-    def __init__(self, secret: bytes, width: int) -> None:
-        self.width = width
+    def __init__(self, secret: bytes, bits: int) -> None:
+        self.bits = bits
+        self._width = (bits + 7) // 8
+        unused = 8 * self._width - bits
+        self._cut_byte = bytes(byte >> unused << unused for byte in range(256))
         self._owner_key = hmac.digest(secret, b"contact budget owner", "sha256")
         pair_key = hmac.digest(secret, b"contact budget fingerprint", "sha256")[:BLOCK]
         # ECB of a single block is AES itself: a keyed permutation, not a mode for longer texts.
@@ -34,7 +37,9 @@ class Fingerprints:
         pairs = array("q", (own_ref,)) * (2 * len(refs))
         pairs[::2] = array("q", refs)
         blocks = self._pairs.update(pairs.tobytes())
-        fingerprints = bytearray(self.width * len(refs))
-        for position in range(self.width):
-            fingerprints[position :: self.width] = blocks[position::BLOCK]
+        width, last = self._width, self._width - 1
+        fingerprints = bytearray(width * len(refs))
+        for position in range(last):
+            fingerprints[position::width] = blocks[position::BLOCK]
+        fingerprints[last::width] = blocks[last::BLOCK].translate(self._cut_byte)
         return bytes(fingerprints)

@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from support.patience import until_accepted
 
-from contacts_service.budget import UNUSED_SECONDS, Budget, fingerprint_width
+from contacts_service.budget import MAX_FREE_SHARE, UNUSED_SECONDS, Budget, fingerprint_bits
 from contacts_service.fingerprints import Fingerprints
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.contacts import MAX_NUMBERS
@@ -50,7 +50,7 @@ def small(redis: Redis) -> Budget:
 
 
 def key_of(own_ref: int) -> str:
-    return f"contacts:{Fingerprints(SECRET, 3).owner(own_ref)}"
+    return f"contacts:{Fingerprints(SECRET, 26).owner(own_ref)}"
 
 
 def refs(count: int, seed: int = 1) -> list[int]:
@@ -323,10 +323,17 @@ async def test_a_key_ends_by_itself_also_after_a_call_that_only_counts_as_a_call
     assert 0 < await redis.ttl(key_of(own_ref)) <= UNUSED_SECONDS
 
 
-@pytest.mark.parametrize(("numbers", "width"), [(1, 3), (5_000, 3), (6_300, 3), (7_000, 4), (1_000_000, 4)])
-def test_fingerprints_are_as_short_as_the_free_share_allows(numbers: int, width: int) -> None:
-    assert fingerprint_width(numbers) == width
-    assert 2 * (numbers + MAX_NUMBERS) / 2 ** (8 * width) <= 0.001
+@pytest.mark.parametrize("numbers", [1, 1_000, 5_000, 7_000, 100_000, 1_000_000])
+def test_fingerprints_are_as_short_as_the_free_share_allows(numbers: int) -> None:
+    remembered, bits = 2 * (numbers + MAX_NUMBERS), fingerprint_bits(numbers)
+
+    assert remembered / 2**bits <= MAX_FREE_SHARE < remembered / 2 ** (bits - 1)
+
+
+def test_a_fingerprint_has_no_more_bits_than_it_needs() -> None:
+    whole, cut = Fingerprints(SECRET, 32).of(1, refs(100)), Fingerprints(SECRET, 26).of(1, refs(100))
+
+    assert [byte & 0b1100_0000 if index % 4 == 3 else byte for index, byte in enumerate(whole)] == list(cut)
 
 
 async def test_a_large_budget_counts_exactly(redis: Redis, own_ref: int) -> None:
@@ -345,15 +352,15 @@ async def test_five_thousand_numbers_take_eleven_kilobytes(budget: Budget, redis
 
 
 def test_fingerprints_of_two_users_have_nothing_in_common() -> None:
-    fingerprints, book = Fingerprints(SECRET, 3), refs(2_000)
+    fingerprints, book = Fingerprints(SECRET, 26), refs(2_000)
     sets = [
-        {packed[at : at + 3] for at in range(0, len(packed), 3)}
+        {packed[at : at + 4] for at in range(0, len(packed), 4)}
         for packed in (fingerprints.of(1, book), fingerprints.of(2, book))
     ]
 
     assert len(sets[0] & sets[1]) <= 5
     assert fingerprints.owner(1) != fingerprints.owner(2)
-    assert Fingerprints(bytes(32), 3).of(1, book) != fingerprints.of(1, book)
+    assert Fingerprints(bytes(32), 26).of(1, book) != fingerprints.of(1, book)
 
 
 @asynccontextmanager

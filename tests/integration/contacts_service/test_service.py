@@ -97,7 +97,7 @@ def own_phone_of(user_id: int) -> str:
 
 def budget_key(keys: PhoneKeys, settings: ContactsSettings, phone: str) -> str:
     """The key in Redis of the budget of a user's number."""
-    fingerprints = Fingerprints(bytes.fromhex(settings.phone_key.get_secret_value()), width=3)
+    fingerprints = Fingerprints(bytes.fromhex(settings.phone_key.get_secret_value()), bits=26)
     return f"contacts:{fingerprints.owner(keys.ref(E164('+86' + phone)))}"
 
 
@@ -356,7 +356,7 @@ async def test_no_clear_number_is_stored(service: Service, settings: ContactsSet
         key = budget_key(service.keys, settings, own_phone_of(caller))
         budget = str([key, *(await redis.hgetall(key)).items()])
 
-    assert "seen3" in budget
+    assert "seen26" in budget
     for phone in (member, stranger, own_phone_of(caller)):
         assert not [text for text in [*stored, budget] if phone in text]
         ref = service.keys.ref(E164("+86" + phone)).to_bytes(8, "big", signed=True)
@@ -377,7 +377,7 @@ async def test_a_number_that_is_registered_again_keeps_what_is_left_of_its_budge
     await service.publish(UserDeleted, first, own, 2)
     async with client(redis_url) as redis, asyncio.timeout(FOUND_SECONDS):
         key = budget_key(service.keys, settings, own)
-        while await redis.hexists(key, "seen3"):
+        while await redis.hexists(key, "seen26"):
             await asyncio.sleep(0.02)
         assert sorted(await redis.hkeys(key)) == [b"at", b"spent"]
     await service.publish(UserRegistered, again, own)

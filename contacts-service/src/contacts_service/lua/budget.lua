@@ -1,6 +1,6 @@
 -- Charge one call to the budgets of a user's number: one call, and each number that is new. Change nothing else.
 --
--- The numbers that were looked up are known by fingerprints of 3 or 4 bytes, in two generations: "seen" and, once that
+-- The numbers that were looked up are known by fingerprints of whole bytes, in two generations: "seen" and, once that
 -- is full, the one before it, "older". A generation is 256 sections in MessagePack: the first byte of a fingerprint is
 -- the section, which holds the other bytes.
 --
@@ -8,15 +8,16 @@
 -- ARGV[1]   numbers allowed at once      ARGV[2]   the most that idle time saves up
 -- ARGV[3]   numbers more an hour         ARGV[4]   calls a minute; 0: any
 -- ARGV[5]   numbers in a generation      ARGV[6]   seconds after which an unused budget is deleted
--- ARGV[7]   bytes of a fingerprint       ARGV[8]   the fingerprints of the call
+-- ARGV[7]   bits of a fingerprint        ARGV[8]   the fingerprints of the call
 -- Returns {new numbers, left, 0}; {-1, left, seconds} if the numbers do not suffice; {-2, 0, seconds} if the calls do not.
 local allowed, most, hourly = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local calls, generation, unused = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local width, asked = tonumber(ARGV[7]), ARGV[8]
+local bits, asked = tonumber(ARGV[7]), ARGV[8]
+local width = math.ceil(bits / 8)
 local rest_width = width - 1
 local byte, sub, find = string.byte, string.sub, string.find
 
-local seen_field, older_field = "seen" .. width, "older" .. width
+local seen_field, older_field = "seen" .. bits, "older" .. bits
 local stored = redis.call("HMGET", KEYS[1], "full_at", "spent", "at", seen_field, older_field)
 local clock = redis.call("TIME")
 local now = clock[1] + clock[2] / 1000000

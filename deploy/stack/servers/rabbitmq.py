@@ -12,7 +12,7 @@ from stack.packages import apt
 from stack.process import Process
 from stack.roles import files
 from stack.roles.catalogue import OPERATOR
-from stack.servers.private_server import NO_PASSWORDS, PrivateServer, minimal_environment
+from stack.servers.private_server import NO_PASSWORDS, PLAIN, PrivateServer, Variation, minimal_environment
 
 # The script of RabbitMQ itself. The wrapper in /usr/sbin insists on the account of the system's broker.
 SCRIPTS = (
@@ -47,10 +47,11 @@ class RabbitMQ(PrivateServer):
         port: int | None = None,
         *,
         role_passwords: Mapping[str, str] = NO_PASSWORDS,
+        variation: Variation = PLAIN,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         """``notify`` gets a line if RabbitMQ has to be installed first."""
-        super().__init__(folder, role_passwords)
+        super().__init__(folder, role_passwords, variation)
         self._notify = notify
         self.port = port or ports.free_port()
         self.url = self._url(OPERATOR, password)
@@ -58,7 +59,7 @@ class RabbitMQ(PrivateServer):
         self._epmd_port = ports.free_port()
         self._initialized = self.home / "initialized"  # exists once the broker has responded: its data is complete
         env = self._environment(ports.free_port())
-        self._epmd = Process("epmd", folder, (), env=env, cwd=self.home)
+        self._epmd = Process(f"{self.name}-epmd", folder, (), env=env, cwd=self.home)
         self.process = Process(self.name, folder, (), env=env, cwd=self.home)
 
     def close(self) -> None:
@@ -81,7 +82,8 @@ class RabbitMQ(PrivateServer):
             shutil.rmtree(self.home / "mnesia", ignore_errors=True)
         for name in ("mnesia", "schema", "logs"):
             (self.home / name).mkdir(exist_ok=True)
-        self._write("rabbitmq.conf", SETTINGS.format(home=self.home))
+        more = "".join(f"{name} = {value}\n" for name, value in self.settings.items())
+        self._write("rabbitmq.conf", SETTINGS.format(home=self.home) + more)
         passwords = {**self.passwords.by_variable, "AMQP_PASSWORD": self._password}
         files.fill("rabbitmq.json", self.home / "definitions.json", passwords)
         self._write("enabled_plugins", "[].\n")

@@ -1,3 +1,4 @@
+#!lua
 -- Charge one call to several limits by GCRA, the generic cell rate algorithm: to all of them, or to none.
 -- The time is the server's, so that the clock of a client cannot refill a limit early.
 --

@@ -1,3 +1,4 @@
+#!lua
 -- Refund one charge of a GCRA limit (see charge.lua).
 --
 -- KEYS[1]   when the limit is full again, in microseconds of the server's clock; absent: it is full

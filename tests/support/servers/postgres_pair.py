@@ -1,6 +1,7 @@
 """PostgreSQL with a synchronous standby: what the primary has acknowledged, the standby has on its disk."""
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,19 +21,22 @@ REPLICATION = {"wal_level": "replica", "max_wal_senders": "10", "hot_standby": "
 IN_STEP = "select count(*) from pg_stat_replication where sync_state = 'sync' and state = 'streaming'"
 
 
-class Standby(Postgres):
-    """A copy of a primary that follows it. It has the roles of the primary, so it creates none."""
+class PairedPostgres(Postgres):
+    """A server that is alone, or a copy of another one, which it follows."""
 
-    def __init__(
-        self, folder: Folder, name: str, primary: Postgres, password: str, passwords: Mapping[str, str]
-    ) -> None:
-        variation = Variation(name, REPLICATION)
-        super().__init__(folder, password, role_passwords=passwords, variation=variation)
-        self._primary = primary
-        self._primary_password = password
+    _source: "PairedPostgres | None" = None
+
+    def follow(self, source: "PairedPostgres") -> None:
+        """Become a copy of ``source`` at the next start, with its roles. Its own data is deleted."""
+        shutil.rmtree(self._data, ignore_errors=True)
+        self._source = source
+        self._has_roles = True
 
     def _create_cluster(self, user: PostgresUser) -> None:
-        source = f"host={ports.HOST} port={self._primary.port} user={ROLE} password={self._primary_password}"
+        if self._source is None:
+            super()._create_cluster(user)
+            return
+        source = f"host={ports.HOST} port={self._source.port} user={ROLE} password={self._password}"
         command: tuple[str | Path, ...] = (
             *(*user.prefix, self._programs / "pg_basebackup", "-D", self._data),
             *("--dbname", source, "--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
@@ -42,11 +46,8 @@ class Standby(Postgres):
         if copy.wait(120) != 0:
             raise StackError(copy.exit_report())
 
-    def _started(self) -> None:
-        """The roles came with the copy."""
 
-
-class PostgresPair(ServerGroup[Postgres]):
+class PostgresPair(ServerGroup[PairedPostgres]):
     """A primary and its synchronous standby. ``promote`` does what an operator's tool does when the primary is gone."""
 
     name = "postgres"
@@ -55,22 +56,36 @@ class PostgresPair(ServerGroup[Postgres]):
 
     def __init__(self, folder: Folder, passwords: Mapping[str, str], names: tuple[str, str] = NAMES) -> None:
         password = passwords["POSTGRES_PASSWORD"]
-        variation = Variation(names[0], REPLICATION)
-        self.primary = Postgres(folder, password, role_passwords=passwords, variation=variation)
-        self.standby = Standby(folder, names[1], self.primary, password, passwords)
+        self.primary, self.standby = (
+            PairedPostgres(folder, password, role_passwords=passwords, variation=Variation(name, REPLICATION))
+            for name in names
+        )
         super().__init__([self.primary, self.standby], passwords)
 
     def start(self) -> None:
         """Start the primary, copy it, and let each commit wait for the copy from then on."""
         self.primary.start()
-        self.standby.start()
-        run(self.primary.url, "alter system set synchronous_standby_names = '*'")
-        run(self.primary.url, "select pg_reload_conf()")
-        until(lambda: bool(run(self.primary.url, IN_STEP)))
+        self._copy()
 
     async def promote(self) -> None:
         """Let the standby accept writes. Returns when it does."""
         assert await fetchval(self.standby.url, "select pg_promote(true, 60)")
+
+    def rejoin(self) -> None:
+        """Let the primary that was killed follow the standby that was promoted: they have changed places."""
+        self.primary, self.standby = self.standby, self.primary
+        self._copy()
+
+    def _copy(self) -> None:
+        """Start the standby as a copy of the primary.
+
+        The order matters: a copy that asked for a standby of its own would acknowledge nothing when it is promoted.
+        """
+        self.standby.follow(self.primary)
+        self.standby.start()
+        run(self.primary.url, "alter system set synchronous_standby_names = '*'")
+        run(self.primary.url, "select pg_reload_conf()")
+        until(lambda: bool(run(self.primary.url, IN_STEP)))
 
 
 def run(url: str, statement: str) -> object:

@@ -56,6 +56,12 @@ class RedisCluster(ServerGroup[Valkey]):
         """A node that has slots now."""
         return next(node for node in self.nodes if node.is_alive and self.admin(node).role()[0] == "master")
 
+    def rejoin(self) -> None:
+        """Start the node that was killed, and wait until every master has a replica again."""
+        for node in self.nodes:
+            node.start()
+        until(lambda: sum(follows(self.admin(node)) for node in self.nodes) == MASTERS)
+
     def _of(self, bus_port: int) -> dict[str, str]:
         return {
             "cluster-enabled": "yes",

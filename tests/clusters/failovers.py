@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from clusters.operations import Operations
 from support.servers.postgres_pair import PostgresPair
@@ -18,9 +19,13 @@ WATCHED_SECONDS = 10.0
 """How long the cluster stays without the killed server: more than the time in which all is back."""
 
 
+Outage = Callable[[float, float], float]
+"""How many seconds an outage took that fell between two moments."""
+
+
 @dataclass(frozen=True)
 class Leader:
-    """What is killed, and what is allowed: within how many seconds ``outage``, of an interval, must have ended.
+    """What is killed, how its outages are measured, and how many seconds of them are allowed.
 
     ``rejoin`` starts the killed server again, and returns when the cluster is whole.
     """
@@ -30,7 +35,8 @@ class Leader:
     note: str
     kill: Callable[[], Awaitable[None]]
     rejoin: Callable[[], None]
-    outage: Callable[[float, float], float]
+    after_kill: Outage
+    while_rejoining: Outage
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,9 @@ def redis_master(nodes: RedisCluster, load: Operations) -> Leader:
     async def kill() -> None:
         await asyncio.to_thread((await asyncio.to_thread(nodes.master)).kill)
 
-    note = "until limits on every key were charged again"
-    return Leader("Redis: one master, of three with a replica each", 5.0, note, kill, nodes.rejoin, load.back_after)
+    name = "Redis: one master, of three with a replica each"
+    note = "until limits on every key were charged again, and codes sent"
+    return Leader(name, 5.0, note, kill, nodes.rejoin, *_outages(load, ["charge", "code"]))
 
 
 def rabbitmq_leader(nodes: RabbitCluster, load: Operations) -> Leader:
@@ -68,7 +75,7 @@ def rabbitmq_leader(nodes: RabbitCluster, load: Operations) -> Leader:
 
     name = f"RabbitMQ: the leader of `{SEND_QUEUE}`, of three nodes"
     note = "the longest time without a message or without an event"
-    return Leader(name, 2.0, note, kill, nodes.rejoin, load.longest_silence)
+    return Leader(name, 2.0, note, kill, nodes.rejoin, load.longest_silence, load.longest_silence)
 
 
 def postgres_primary(pair: PostgresPair, load: Operations) -> Leader:
@@ -79,8 +86,12 @@ def postgres_primary(pair: PostgresPair, load: Operations) -> Leader:
         await pair.promote()
 
     name = "PostgreSQL: the primary, with a synchronous standby"
-    note = "until every call succeeded again, with the promotion"
-    return Leader(name, 2.0, note, kill, pair.rejoin, load.back_after)
+    note = "until each call to the gateway succeeded again, with the promotion"
+    return Leader(name, 2.0, note, kill, pair.rejoin, *_outages(load, ["code", "check", "register"]))
+
+
+def _outages(load: Operations, kinds: Sequence[str]) -> tuple[Outage, Outage]:
+    return partial(load.back_after, kinds=kinds), partial(load.outage, kinds=kinds)
 
 
 async def fail_over(leader: Leader, load: Operations, rounds: int) -> Failover:
@@ -94,7 +105,7 @@ async def fail_over(leader: Leader, load: Operations, rounds: int) -> Failover:
         restarted_at = time.monotonic()
         await asyncio.to_thread(leader.rejoin)
         await asyncio.sleep(STEADY_SECONDS)
-        killed.append(leader.outage(killed_at, restarted_at))
-        rejoined.append(leader.outage(restarted_at, time.monotonic()))
+        killed.append(leader.after_kill(killed_at, restarted_at))
+        rejoined.append(leader.while_rejoining(restarted_at, time.monotonic()))
         refused += load.failures(killed_at, time.monotonic())
     return Failover(leader, killed, rejoined, refused)

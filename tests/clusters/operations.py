@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -45,12 +45,18 @@ class Operations:
     def failures(self, since: float, until: float) -> int:
         return sum(not each.succeeded for each in self.operations if since <= each.ended <= until)
 
-    def back_after(self, since: float, until: float) -> float:
+    def back_after(self, since: float, until: float, kinds: Collection[str]) -> float:
         """The seconds from ``since`` until every kind of operation that had failed succeeded again.
 
         That is the end of the first one that began after the last failure. Infinite if none did.
         """
-        return max((self._kind_back_after(kind, since, until) for kind in self._failed(since, until)), default=0.0)
+        outages = self._outages(since, until, kinds)
+        return max((back - since for _, back in outages), default=0.0)
+
+    def outage(self, since: float, until: float, kinds: Collection[str]) -> float:
+        """The same, in seconds from the begin of the first operation of the kind that failed."""
+        outages = self._outages(since, until, kinds)
+        return max((back - began for began, back in outages), default=0.0)
 
     def longest_silence(self, since: float, until: float) -> float:
         """The longest time without an arrival of one kind, in seconds."""
@@ -60,14 +66,17 @@ class Operations:
             for before, after in _pairs([since, *(at for at in moments if since <= at <= until), until])
         )
 
-    def _failed(self, since: float, until: float) -> set[str]:
-        return {each.kind for each in self.operations if not each.succeeded and since <= each.ended <= until}
+    def _outages(self, since: float, until: float, kinds: Collection[str]) -> list[tuple[float, float]]:
+        """For each kind that failed: when its first failure began, and when it succeeded again."""
+        found = [each for each in self.operations if since <= each.ended <= until]
+        by_kind = [[each for each in found if each.kind == kind] for kind in kinds]
+        return [_outage_of(same) for same in by_kind if not all(each.succeeded for each in same)]
 
-    def _kind_back_after(self, kind: str, since: float, until: float) -> float:
-        same = [each for each in self.operations if each.kind == kind and since <= each.ended <= until]
-        last = max(each.began for each in same if not each.succeeded)
-        ends = [each.ended for each in same if each.succeeded and each.began > last]
-        return min(ends, default=float("inf")) - since
+
+def _outage_of(operations: list[Operation]) -> tuple[float, float]:
+    failures = [each.began for each in operations if not each.succeeded]
+    ends = [each.ended for each in operations if each.succeeded and each.began > max(failures)]
+    return min(failures), min(ends, default=float("inf"))
 
 
 def _pairs(moments: list[float]) -> list[tuple[float, float]]:

@@ -11,7 +11,8 @@ async def nothing() -> None:
     """Kill no server."""
 
 
-LEADER = Leader("Redis", 5.0, "until charged", nothing, lambda: None, Operations().back_after)
+SILENCE = Operations().longest_silence
+LEADER = Leader("Redis", 5.0, "until charged", nothing, lambda: None, SILENCE, SILENCE)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from shared.networks import RequestSource
 from shared.phone import E164
 from shared.tickets import MAX_REPEATS
 from sms_service.callers.failure_budget import FailureBudget
+from sms_service.callers.rate_limits import NoCallerLimits
 
 RESET = Purpose.RESET_PASSWORD
 HOME = "203.0.113.7"
@@ -125,6 +126,38 @@ async def test_the_owner_has_five_tries_at_a_code_and_ten_a_day(sms: Sms, codes:
 
     assert await refusal(codes.check(entering(number, issued.code, RESET, address=HOME)))
     assert await codes.check(entering(number, issued.code, RESET, address=somewhere())), "strangers have their own"
+
+
+@pytest.mark.parametrize("limited", [True, False], ids=["networks are counted", "CALLER_LIMITS=off"])
+async def test_a_contract_with_a_cap_of_three_refuses_the_fourth_code_of_a_caller_who_registered_meanwhile(
+    sms: Sms, *, limited: bool
+) -> None:
+    number, codes = fresh_number(), sms.codes(OnlySourceNetworks() if limited else NoCallerLimits())
+    tel: dict[str, Any] = {"dialect": "tel", "daily_cap": 3}
+    await codes.issue(asking(number, Purpose.SIGN_UP, address=HOME, **tel))
+    for _ in range(2):
+        await sms.age(number, seconds=61)
+        await codes.issue(owned(number, **tel))
+    await sms.age(number, seconds=61)
+
+    assert (await refusal(codes.issue(owned(number, **tel)))).code is ErrorCode.DAILY_CAP
+    assert await codes.issue(owned(number)), "another contract has no such cap"
+
+
+async def test_what_strangers_asked_for_in_a_contract_with_a_cap_leaves_the_owner_all_of_it(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number = fresh_number()
+    tel: dict[str, Any] = {"dialect": "tel", "daily_cap": 3}
+    for _ in range(3):
+        await codes.issue(owned(number, somewhere(), **tel))
+        await sms.age(number, seconds=61)
+    assert (await refusal(codes.issue(owned(number, somewhere(), **tel)))).code is ErrorCode.DAILY_CAP
+
+    for _ in range(3):
+        await codes.issue(owned(number, **tel))
+        await sms.age(number, seconds=61)
+    assert (await refusal(codes.issue(owned(number, **tel)))).code is ErrorCode.DAILY_CAP
 
 
 async def test_the_owner_does_not_count_on_a_network_that_strangers_have_used_up(sms: Sms) -> None:

@@ -46,7 +46,10 @@ class UserUpdated(UserSnapshot):
 
 
 class UserDeleted(UserSnapshot):
-    """The account was deleted and its number is free. An older event must not restore it."""
+    """The account was deleted and its number is free. An older event must not restore it.
+
+    ``phone_ref``, ``phone_masked`` and ``country`` are empty if the account was retired: the number is not its own.
+    """
 
     key = "auth.user.deleted.v1"
 

@@ -24,6 +24,7 @@ from sms_service.verification.send_limits import (
     KNOWN,
     Requester,
     Send,
+    cooling_sends,
     is_within_share,
     refuse_cooldown,
     refuse_daily_cap,
@@ -136,11 +137,13 @@ class CodeIssuer:
             raise
 
     def _requester(self, request: IssueCode) -> Requester:
-        is_known = request.registered and (
-            request.session_phone == request.phone or self._networks.ref(request.source) in request.known_networks
-        )
-        network = KNOWN if is_known else self._callers.source_network(request.source) or ""
-        return Requester(request.dialect, request.daily_cap, request.registered, network)
+        network = self._callers.source_network(request.source) or ""
+        is_proven = request.registered and self._networks.ref(request.source) in request.known_networks
+        if not is_proven and not (request.registered and request.session_phone == request.phone):
+            return Requester(request.dialect, request.daily_cap, request.registered, network)
+        # The site of an IPv6 address has strangers in it, too.
+        proven_network = network if is_proven and network in ("", request.source.network) else None
+        return Requester(request.dialect, request.daily_cap, request.registered, KNOWN, proven_network)
 
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         if recipient.requester.is_known:  # strangers in their network cannot use up what it may send to this number
@@ -265,5 +268,5 @@ def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState
     if recipient.test is not None:
         refuse_test_cap(state.sends, state.now)
     else:
-        refuse_cooldown(state.sends, request.cooldown, state.now)
+        refuse_cooldown(cooling_sends(state.sends, recipient.requester, state.now), request.cooldown, state.now)
         refuse_daily_cap(state.sends, recipient.requester, state.now)

@@ -7,12 +7,14 @@ from collections import Counter
 from drill.callers import NETWORKS, PASSWORD, Caller, registered, strangers, tel
 from drill.measures import Measured
 from drill.target import COOLDOWN, HOUR, Target
-from support.app import md5
+from support.app import fresh_number, md5
 
 AT_ONCE = 4
 """How many owners are attacked at once."""
 ROUNDS = 4
 """In 24 hours, so that an owner needs four codes a day: what strangers leave of ten."""
+OWNERS = 5
+"""Who share an address."""
 DAY = 24 * HOUR
 
 
@@ -136,6 +138,17 @@ async def keep_out_as_neighbour(target: Target) -> Measured:
         await target.age(number, DAY - 2 * COOLDOWN)  # the rest of a day since the attack began
         seconds += DAY
     return Measured(seconds, "12 requests within 60 s from the owner's network")
+
+
+async def keep_everybody_out(target: Target) -> Measured:
+    """A stranger behind the address of some owners requests codes until it is told to wait. The owners want codes."""
+    shared = Caller(target.app)
+    owners = [(await registered(target, shared))[0] for _ in range(OWNERS)]
+    requests = 0
+    while (await shared.ask(fresh_number(), "sign_up")).status == 202:
+        requests += 1
+    refused = [number for number in owners if not await _logs_in(target, number, shared)]
+    return Measured(len(refused), f"{requests} requests from the address of {OWNERS} owners, who then log in with a code")
 
 
 async def _logs_in(target: Target, number: str, owner: Caller) -> bool:

@@ -209,13 +209,19 @@ async def test_of_six_sends_strangers_use_two_from_one_network_and_the_owner_has
 
 
 class RecordingCallers(OnlySourceNetworks):
-    """Remembers which sends were charged to their number."""
+    """Remembers which sends were charged to their number, and which were refunded."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.is_full = is_full
         self.charged: list[int | None] = []
+        self.refunded: list[int | None] = []
 
-    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:  # noqa: ARG002  the port names it
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:  # noqa: ARG002  the port names it
         self.charged.append(phone_ref)
+        return self.is_full and phone_ref is None
+
+    async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None:  # noqa: ARG002  as above
+        self.refunded.append(phone_ref)
 
 
 async def test_only_strangers_are_charged_for_sends_from_their_site_to_a_number(sms: Sms) -> None:
@@ -225,6 +231,21 @@ async def test_only_strangers_are_charged_for_sends_from_their_site_to_a_number(
         await sms.age(number, seconds=61)
 
     assert callers.charged == [None, PHONES.ref(number), None]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_refusal_gives_back_what_was_kept_for_known_callers_and_nothing_else_of_theirs(
+    sms: Sms, *, is_full: bool
+) -> None:
+    number, callers = fresh_number(), RecordingCallers(is_full=is_full)
+    codes = sms.codes(callers)
+    await codes.issue(owned(number))
+    assert callers.refunded == []
+
+    assert (await refusal(codes.issue(owned(number)))).code is ErrorCode.COOLDOWN
+    assert (await refusal(codes.issue(owned(number, somewhere())))).code is ErrorCode.COOLDOWN
+
+    assert callers.refunded == [*([None] if is_full else []), PHONES.ref(number)]
 
 
 async def test_the_cap_of_a_dialect_counts_its_own_sends(sms: Sms, codes: CodeCalls) -> None:

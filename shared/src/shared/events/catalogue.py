@@ -237,6 +237,15 @@ class BudgetWarned(BudgetData):
     key = "sms.budget.warned.v1"
 
 
+class BudgetReserved(BudgetData):
+    """What is left of a budget is kept for callers who are known to their numbers: others get no message.
+
+    That lasts for ``seconds``, when the window ends.
+    """
+
+    key = "sms.budget.reserved.v1"
+
+
 class BudgetExhausted(BudgetData):
     """A budget cannot pay for the cheapest message: its prefix gets none for ``seconds``, when the window ends."""
 
@@ -244,7 +253,7 @@ class BudgetExhausted(BudgetData):
 
 
 class BudgetRenewed(BudgetData):
-    """A warned or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
+    """A warned, reserved or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
 
     key = "sms.budget.renewed.v1"
 
@@ -286,6 +295,7 @@ EVENTS: tuple[type[EventData], ...] = (
     PrefixBlocked,
     PrefixCleared,
     BudgetWarned,
+    BudgetReserved,
     BudgetExhausted,
     BudgetRenewed,
     ContactsMatched,

@@ -85,7 +85,8 @@ def _budgeted(budget: Budget, currency: str) -> PolicyLine:
         who=f"messages to {_numbers(budget)}, requested from any number of networks",
         at_most=min(limit for _, limit in budget.spans) / MICROS,
         unit=f"{currency} in an hour",
-        note="a message that its budgets cannot pay is not sent",
+        note="a message that its budgets cannot pay is not sent; "
+        f"{budget.known_percent} % of it pay only for callers who are known to their numbers",
     )
 
 

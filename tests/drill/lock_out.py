@@ -192,7 +192,9 @@ async def keep_everybody_out(target: Target) -> Measured:
     while (await shared.ask(fresh_number(), "sign_up")).status == 202:
         requests += 1
     refused = [number for number in owners if not await _logs_in(target, number, shared)]
-    return Measured(len(refused), f"{requests} requests from the address of {OWNERS} owners, who then log in with a code")
+    return Measured(
+        len(refused), f"{requests} requests from the address of {OWNERS} owners, who then log in with a code"
+    )
 
 
 async def _logs_in(target: Target, number: str, owner: Caller) -> bool:

@@ -159,7 +159,9 @@ async def test_racing_workers_spend_on_strangers_no_more_than_their_part(sms: Sm
 async def test_a_second_attempt_is_paid_from_what_is_kept_for_known_callers_only(
     sms: Sms, *, is_known: bool, attempts: int
 ) -> None:
-    plan = make_plan(("+86", "0.02", None), known_percent=50, prices={name: {"+": CENT} for name in ("first", "second")})
+    plan = make_plan(
+        ("+86", "0.02", None), known_percent=50, prices={name: {"+": CENT} for name in ("first", "second")}
+    )
     harness = await SpendingHarness(sms, plan).open()
     number = fresh_number()
     message_id = await (queue_for_owner if is_known else queue)(sms, number)

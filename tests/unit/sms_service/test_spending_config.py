@@ -59,7 +59,11 @@ def test_a_valid_file_makes_a_plan(file: Path) -> None:
     assert plan is not None
     assert (plan.currency, plan.enforced, plan.warn_percent, plan.block_seconds) == ("CNY", True, 90, 3600)
     assert plan.budgets == (Budget("+86", 50_000_000, 500_000_000, 30), Budget("+", None, 600_000_000, 30))
-    assert plan.limits_of_strangers == {("+86", "hour"): 35_000_000, ("+86", "day"): 350_000_000, ("+", "day"): 42 * 10**7}
+    assert plan.limits_of_strangers == {
+        ("+86", "hour"): 35_000_000,
+        ("+86", "day"): 350_000_000,
+        ("+", "day"): 42 * 10**7,
+    }
     assert plan.rules["range"] == Rule(10, 20, 30, 6, 25)
     assert plan.rules["network"] == Rule(200, 400, 0, 60, 25)
     assert (plan.tariff.price("main", "+8613800138000"), plan.tariff.price("main", "+1")) == (45_000, 400_000)

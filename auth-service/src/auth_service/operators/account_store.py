@@ -50,7 +50,10 @@ class AccountStore:
             return AccountView(FoundAccount(**dict(row), sessions=[]), await _sessions(conn, row["user_id"]))
 
     async def end_sessions(self, user_id: int, request: EndAccountSessions) -> int:
-        """End the user's sessions, and then every ticket too and no network stays known, or the one session that is named."""
+        """End the user's sessions, or the one that the request names.
+
+        With all of them, every ticket ends and no network stays known.
+        """
         async with transaction(self._pool) as conn:
             if request.session_id is None:
                 await conn.execute(END_TICKETS, user_id)

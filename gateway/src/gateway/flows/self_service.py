@@ -138,7 +138,10 @@ class SelfServiceFlows:
         self._services.sessions.forget_user(user_id)
 
     async def end_other_sessions(self, caller: Caller, session: Resolved) -> None:
-        """End all of the user's sessions except the current one. If the caller's network is known, no other stays so."""
+        """End all of the user's sessions except the current one.
+
+        If the caller's network is known to the number, no other stays so.
+        """
         user_id = session.account.user_id
         request = EndOthers(user_id=user_id, session_id=session.session_id, address=caller.address, app=caller.app)
         await self._services.auth.call(END_OTHERS, request)

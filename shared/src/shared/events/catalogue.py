@@ -253,7 +253,7 @@ class BudgetExhausted(BudgetData):
 
 
 class BudgetRenewed(BudgetData):
-    """A warned, reserved or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
+    """A budget can pay again for everyone: a new window began, or its limit or its spending changed."""
 
     key = "sms.budget.renewed.v1"
 

@@ -122,14 +122,16 @@ async def _hold_by_registrations(target: Target) -> Measured:
     """They register the number. A gateway that discloses accounts only after proof answers as if it had no account."""
     number, owner = await registered(target)
     await target.age(number, DAY)
-    accepted = held = 0
+    accepted = cooldowns = 0
     for stranger in [Caller(target.discreet_app) for _ in range(2 * NETWORKS)]:
         if (await stranger.ask(number, "sign_up")).status == 202:
             accepted += 1
             reply = await owner.ask(number, "sign_in")
-            held += reply.status == 429 and reply.body["code"] == "cooldown"
+            cooldowns += reply.status == 429 and reply.body["code"] == "cooldown"
             await target.age(number, EXTRA_SEND)
-    return Measured((COOLDOWN - 1) * held, f"{accepted} registrations accepted, {held} cooldowns of the owner")
+    return Measured(
+        (COOLDOWN - 1) * cooldowns, f"{accepted} registrations accepted, {cooldowns} cooldowns of the owner"
+    )
 
 
 async def _hold_by_resets(target: Target) -> Measured:

@@ -137,15 +137,15 @@ async def test_strangers_who_register_the_number_leave_its_owner_four_codes_a_da
 async def test_strangers_who_register_the_number_start_six_cooldowns_a_day_for_its_owner_and_show_it_to_no_other(
     sms: Sms, codes: CodeCalls
 ) -> None:
-    number, held = fresh_number(), list[bool]()
+    number, cooldowns = fresh_number(), list[bool]()
     for _ in range(10):
         await codes.issue(request(number, SIGN_UP, registered=True, address=somewhere()))
         error = await refusal(codes.issue(request(number, SIGN_UP, registered=True, address=somewhere())))
         assert error.code is ErrorCode.COOLDOWN
-        held.append(await in_cooldown(sms, codes, number))
+        cooldowns.append(await in_cooldown(sms, codes, number))
         await sms.age(number, seconds=61)
 
-    assert held == [True] * 6 + [False] * 4
+    assert cooldowns == [True] * 6 + [False] * 4
 
 
 async def in_cooldown(sms: Sms, codes: CodeCalls, number: E164) -> bool:

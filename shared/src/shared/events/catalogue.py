@@ -238,10 +238,7 @@ class BudgetWarned(BudgetData):
 
 
 class BudgetReserved(BudgetData):
-    """What is left of a budget is kept for callers who are known to their numbers: others get no message.
-
-    That lasts for ``seconds``, when the window ends.
-    """
+    """What is left of a budget is kept for known callers: strangers get no message for ``seconds``."""
 
     key = "sms.budget.reserved.v1"
 

@@ -45,7 +45,7 @@ with requested_claims as (
     select message_id from (
         select m.message_id, m.micros,
             sum(m.cost) over (
-                partition by m.prefix, m.span order by m.for_known desc, m.message_id
+                partition by m.prefix, m.span order by m.for_known desc, m.message_id asc
             ) as running_cost
         from message_room m left join never_fitting_messages n using (message_id) where n.message_id is null
     ) running_costs where running_cost > micros

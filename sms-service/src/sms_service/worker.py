@@ -11,6 +11,7 @@ from shared import amqp, postgres
 from shared.process.health import CHECKS, add_checks
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
+from sms_service.delivery.sender_pool import SenderPool
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.erasure.setup import consume_erasures
 from sms_service.jobs import running_jobs
@@ -18,6 +19,7 @@ from sms_service.keys import deriver_of, seal_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.relay import open_relay
+from sms_service.sender_checks.setup import checking_senders
 from sms_service.senders.opening import SenderResources
 from sms_service.settings import WorkerSettings
 
@@ -44,7 +46,8 @@ def create_worker(settings: WorkerSettings) -> web.Application:
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)
             relay = await open_relay(pool, publisher, stack)
-            delivery = await _open_delivery(settings, pool, relay.wake, stack)
+            senders = await _open_senders(settings, pool, relay.wake, stack)
+            delivery = await _open_delivery(settings, pool, senders, relay.wake, stack)
             await stack.enter_async_context(sweeping(delivery))
             await stack.enter_async_context(running_jobs(settings, pool))
             commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
@@ -57,20 +60,34 @@ def create_worker(settings: WorkerSettings) -> web.Application:
     return app
 
 
-async def _open_delivery(
+async def _open_senders(
     settings: WorkerSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
-) -> Delivery:
+) -> SenderPool:
     config = settings.sms_config
-    ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     sender_resources = SenderResources(
         inbox_url=settings.inbox_url,
         inbox_tokens=settings.inbox_tokens,
         receipts_url=config.callback_url,
         apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
     )
+    senders = await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack)
+    texts = config.message_tables.composer
+    await stack.enter_async_context(checking_senders(pool, senders, config.senders, seal_of(settings), texts))
+    return senders
+
+
+async def _open_delivery(
+    settings: WorkerSettings,
+    pool: postgres.Pool,
+    senders: SenderPool,
+    wake: Callable[[], None],
+    stack: AsyncExitStack,
+) -> Delivery:
+    config = settings.sms_config
+    ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     return Delivery(
         ledger,
-        await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack),
+        senders,
         deriver_of(settings),
         seal_of(settings),
         wake,

@@ -12,7 +12,9 @@ from stack import ports
 from support.principals import strong_secret
 from support.sms import SEAL, Sms, asking, fresh_database, fresh_number, process, refusal
 
+from shared.background import repeating
 from shared.errors import ErrorCode
+from shared.events.envelope import new_id
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.operators.codes import (
     EXPLAIN_CODES,
@@ -22,8 +24,6 @@ from shared.internal_api.operators.codes import (
     LiftCodeLimits,
     UnblockPrefix,
 )
-from shared.background import repeating
-from shared.events.envelope import new_id
 from shared.internal_api.operators.senders import SEND_TEST_MESSAGE, SendTestMessage
 from shared.internal_api.sms import Language
 from shared.phone import mask

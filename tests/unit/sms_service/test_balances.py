@@ -21,7 +21,7 @@ class Prepaid:
     answer: Balance | Exception
 
     async def send(self, outgoing: OutgoingMessage) -> SendResult:
-        raise AssertionError
+        raise AssertionError(outgoing.message_id)
 
     async def balance(self) -> Balance:
         if isinstance(self.answer, Exception):

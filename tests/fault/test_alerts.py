@@ -148,7 +148,13 @@ class FaultWatch:
         return fault
 
 
-LASTING = {"HaomaCodeChecksSlowed", "HaomaBudgetNearlySpent", "HaomaSenderDown", "HaomaSenderBalanceLow"}
+LASTING = {
+    "HaomaCodeChecksSlowed",
+    "HaomaBudgetNearlySpent",
+    "HaomaSenderDown",
+    "HaomaSenderBalanceLow",
+    "HaomaPrefixBlocked",
+}
 """Alerts whose fault of another test lasts: an hour, a day, or until the breaker closes or a balance is read."""
 
 
@@ -322,6 +328,15 @@ async def test_codes_that_are_guessed(app: App, watch: FaultWatch) -> None:
         await app.verify(number, wrong(await app.code(number)))
     fired = await watch.until(lambda during: value(during, "sms-service", "haoma_code_checks_slowed") == 1)
     assert "HaomaCodeChecksSlowed" in fired
+
+
+async def test_a_prefix_that_is_blocked(app: App, watch: FaultWatch) -> None:
+    for _ in range(6):
+        await app.send_code(f"1993311{secrets.randbelow(10**4):04d}")
+    fired = await watch.until(
+        lambda during: value(during, "sms-service", "haoma_prefix_stages", kind="range", stage="blocked") > 0
+    )
+    assert "HaomaPrefixBlocked" in fired
 
 
 async def test_a_budget_that_is_nearly_spent(app: App, watch: FaultWatch) -> None:

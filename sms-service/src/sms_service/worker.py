@@ -11,7 +11,6 @@ from shared import amqp, postgres
 from shared.process.health import CHECKS, add_checks
 from sms_service.delivery import consumer
 from sms_service.delivery.delivery import Delivery
-from sms_service.delivery.sender_pool import SenderPool
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.erasure.setup import consume_erasures
 from sms_service.jobs import running_jobs
@@ -46,8 +45,7 @@ def create_worker(settings: WorkerSettings) -> web.Application:
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)
             relay = await open_relay(pool, publisher, stack)
-            senders = await _open_senders(settings, pool, relay.wake, stack)
-            delivery = await _open_delivery(settings, pool, senders, relay.wake, stack)
+            delivery = await _open_delivery(settings, pool, relay.wake, stack)
             await stack.enter_async_context(sweeping(delivery))
             await stack.enter_async_context(running_jobs(settings, pool))
             commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
@@ -60,10 +58,12 @@ def create_worker(settings: WorkerSettings) -> web.Application:
     return app
 
 
-async def _open_senders(
+async def _open_delivery(
     settings: WorkerSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
-) -> SenderPool:
-    config = settings.sms_config
+) -> Delivery:
+    config, seal = settings.sms_config, seal_of(settings)
+    texts = config.message_tables.composer
+    ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     sender_resources = SenderResources(
         inbox_url=settings.inbox_url,
         inbox_tokens=settings.inbox_tokens,
@@ -71,29 +71,8 @@ async def _open_senders(
         apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
     )
     senders = await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack)
-    texts = config.message_tables.composer
-    await stack.enter_async_context(checking_senders(pool, senders, config.senders, seal_of(settings), texts))
-    return senders
-
-
-async def _open_delivery(
-    settings: WorkerSettings,
-    pool: postgres.Pool,
-    senders: SenderPool,
-    wake: Callable[[], None],
-    stack: AsyncExitStack,
-) -> Delivery:
-    config = settings.sms_config
-    ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
-    return Delivery(
-        ledger,
-        senders,
-        deriver_of(settings),
-        seal_of(settings),
-        wake,
-        texts=config.message_tables.composer,
-        spending_guard=spending_guard,
-    )
+    await stack.enter_async_context(checking_senders(pool, senders, config.senders, seal, texts))
+    return Delivery(ledger, senders, deriver_of(settings), seal, wake, texts=texts, spending_guard=spending_guard)
 
 
 def _warn_of_multi_segment_texts(settings: WorkerSettings) -> None:

@@ -132,9 +132,9 @@ async def test_the_balance_is_what_is_left_in_packages_that_have_not_expired(
     assert await sender.balance() == Balance(600, "messages")
     (request,) = service.requests
     assert request.headers["X-TC-Action"] == "SmsPackagesStatistics"
-    asked = json.loads(request.body)
-    assert asked["SmsSdkAppId"] == "1400006666"
-    assert asked["BeginTime"] < asked["EndTime"]
+    fields = json.loads(request.body)
+    assert fields["SmsSdkAppId"] == "1400006666"
+    assert fields["BeginTime"] < fields["EndTime"]
 
 
 async def test_a_balance_that_is_refused_is_an_error(service: Provider, sender: TencentSender) -> None:

@@ -21,7 +21,7 @@ NUMBER = "+8613800138000"
 class Checks:
     """Test messages that no worker takes, or that one takes and never finishes."""
 
-    taken: bool = False
+    has_worker: bool = False
     full: bool = False
     added: list[TestMessage] = field(default_factory=list)
     withdrawn: list[UUID] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Checks:
 
     async def withdraw(self, message_id: UUID) -> bool:
         self.withdrawn.append(message_id)
-        return not self.taken
+        return not self.has_worker
 
     async def balances(self) -> dict[str, ReadBalance]:
         return {}
@@ -66,7 +66,7 @@ async def test_a_message_that_no_worker_takes_is_withdrawn() -> None:
 
 
 async def test_a_message_without_a_result_has_an_unknown_outcome() -> None:
-    result = await senders(Checks(taken=True)).test(asking())
+    result = await senders(Checks(has_worker=True)).test(asking())
 
     assert (result.outcome, result.detail) == ("unknown", "no_result")
 

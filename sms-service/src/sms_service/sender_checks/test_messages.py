@@ -30,6 +30,8 @@ log = structlog.get_logger()
 class TestMessage:
     """A test message that this worker took."""
 
+    __test__ = False
+
     message_id: UUID
     sender: str
     phone_sealed: bytes = field(repr=False)
@@ -38,6 +40,8 @@ class TestMessage:
 
 class TestMessageRepository(Protocol):
     """The test messages of all workers. One worker takes each."""
+
+    __test__ = False
 
     async def take(self) -> TestMessage | None:
         """The oldest one that waits, or None."""
@@ -54,6 +58,8 @@ class SendOnce(Protocol):
 
 class TestMessageDelivery:
     """Sends the test messages that wait."""
+
+    __test__ = False
 
     def __init__(self, repository: TestMessageRepository, senders: SendOnce, seal: NumberSeal, texts: Texts) -> None:
         self._repository = repository

@@ -110,8 +110,8 @@ class AliyunSender:
 
     async def balance(self) -> Balance:
         """What is available in the account. The key needs the permission ``bss:DescribeAcccount``."""
-        told = await self._accounts.call_api_async(_QUERY_BALANCE, OpenApiRequest(), self._runtime)
-        data = told["body"]["Data"]
+        response = await self._accounts.call_api_async(_QUERY_BALANCE, OpenApiRequest(), self._runtime)
+        data = response["body"]["Data"]
         return Balance(float(data["AvailableAmount"].replace(",", "")), data["Currency"])
 
 

@@ -112,8 +112,8 @@ class TwilioSender:
 
     async def balance(self) -> Balance:
         """What is left of the account, in its currency."""
-        told = await self._client.balance.fetch_async()
-        return Balance(float(told.balance or "nan"), told.currency or "")
+        account = await self._client.balance.fetch_async()
+        return Balance(float(account.balance or "nan"), account.currency or "")
 
 
 class _BasicCredentials:

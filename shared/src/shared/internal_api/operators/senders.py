@@ -52,6 +52,8 @@ class TestMessageResult(WireModel):
     ``unknown`` if a worker took the message and there was no answer in time.
     """
 
+    __test__ = False
+
     message_id: UUID
     outcome: str
     detail: str

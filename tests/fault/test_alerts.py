@@ -330,9 +330,18 @@ async def test_codes_that_are_guessed(app: App, watch: FaultWatch) -> None:
     assert "HaomaCodeChecksSlowed" in fired
 
 
-async def test_a_prefix_that_is_blocked(app: App, watch: FaultWatch) -> None:
-    for _ in range(6):
-        await app.send_code(f"1993311{secrets.randbelow(10**4):04d}")
+TIME_TO_ENTER_THEM_PASSES = """
+    update prefix_traffic set starts_at = starts_at - interval '20 minutes'
+    where range = '+861993311' and sent >= 6 returning true
+"""
+
+
+async def test_a_prefix_that_is_blocked(app: App, tables: Tables, watch: FaultWatch) -> None:
+    for last in range(6):
+        await app.send_code(f"1993311000{last}")
+    async with asyncio.timeout(PATIENCE):
+        while await tables.connections["sms"].fetchval(TIME_TO_ENTER_THEM_PASSES) is None:
+            await asyncio.sleep(0.1)
     fired = await watch.until(
         lambda during: value(during, "sms-service", "haoma_prefix_stages", kind="range", stage="blocked") > 0
     )

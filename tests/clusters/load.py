@@ -106,6 +106,6 @@ class Load:
     async def _charge(self, key: str) -> None:
         with suppress(ServiceError):  # the operations have it
             async with self.operations.record("charge"):
-                refusing, _ = await self._script([key], [ALLOWED, PERIOD])
-            assert not refusing, "the load reached the limit that it charges"
+                lane, _ = await self._script([key], [ALLOWED, PERIOD, 1])
+            assert lane, "the load reached the limit that it charges"
             self.acknowledged.charges[key] += 1

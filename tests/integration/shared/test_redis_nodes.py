@@ -73,7 +73,7 @@ async def until_charged(script: Script, key: str) -> list[int]:
     async with asyncio.timeout(FAILOVER_SECONDS):
         while True:
             try:
-                return list(await script([key], [1, PERIOD]))
+                return list(await script([key], [1, PERIOD, 1]))
             except ServiceError:
                 await asyncio.sleep(0.05)
 
@@ -81,20 +81,20 @@ async def until_charged(script: Script, key: str) -> list[int]:
 async def test_scripts_run_on_the_node_that_has_their_keys(client: AnyRedis) -> None:
     charge = Script(client, *CHARGE)
     places = [limit_keys() for _ in range(20)]
-    assert [await charge(place, [1, PERIOD, 1, PERIOD]) for place in places] == [[0, 0]] * 20
-    refused = [await charge(place, [1, PERIOD, 1, PERIOD]) for place in places]
-    assert all(refusing for refusing, _ in refused)
+    assert [await charge(place, [1, PERIOD, 1, PERIOD, 2]) for place in places] == [[1, 0]] * 20
+    refused = [await charge(place, [1, PERIOD, 1, PERIOD, 2]) for place in places]
+    assert all(lane == 0 and seconds > 0 for lane, seconds in refused)
     assert await client.ping()
 
 
 async def test_more_calls_than_connections_wait_for_each_other(client: AnyRedis) -> None:
     charge = Script(client, *CHARGE)
-    await charge(limit_keys()[:1], [1, PERIOD])
+    await charge(limit_keys()[:1], [1, PERIOD, 1])
     calls = asyncio.gather(*(until_charged(charge, limit_keys()[0]) for _ in range(300)))
     while not shown("waiting"):
         await asyncio.sleep(0)
     assert shown("in_use") == shown("size") == 32
-    assert await calls == [[0, 0]] * 300
+    assert await calls == [[1, 0]] * 300
     assert (shown("in_use"), shown("waiting")) == (0, 0)
 
 
@@ -118,15 +118,15 @@ async def test_after_the_death_of_a_master_its_limits_are_charged_again(
 ) -> None:
     charge = Script(client, *CHARGE)
     names = [limit_keys()[0] for _ in range(30)]
-    assert [await until_charged(charge, name) for name in names] == [[0, 0]] * 30
+    assert [await until_charged(charge, name) for name in names] == [[1, 0]] * 30
     master = next(node for node in nodes.nodes if nodes.admin(node).role()[0] == "master")
     until(lambda: is_copied(nodes.admin(master)))
     master.kill()
     try:
         counted = [await until_charged(charge, name) for name in names]
 
-        assert all(refusing for refusing, _ in counted), "the new master has what the old one acknowledged"
-        assert await until_charged(charge, limit_keys()[0]) == [0, 0]
+        assert not any(lane for lane, _ in counted), "the new master has what the old one acknowledged"
+        assert await until_charged(charge, limit_keys()[0]) == [1, 0]
     finally:
         master.start()
         until(lambda: follows(nodes.admin(master)))

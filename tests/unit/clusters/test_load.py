@@ -45,7 +45,7 @@ class FakeScript:
         self.calls += 1
         if self.error or self.calls % 2:
             raise self.error or ServiceError(ErrorCode.UNAVAILABLE)
-        return [0, 0]
+        return [1, 0]
 
 
 def load_of(app: FakeApp, script: FakeScript) -> Load:

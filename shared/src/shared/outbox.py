@@ -23,6 +23,8 @@ COLLECT_SECONDS = 0.01
 BATCH_SECONDS = 10.0
 MEASURE_SECONDS = 5.0
 PARK_AFTER = 5
+PARK_SECONDS = 60.0
+"""A row is parked after so many refusals if it is this old: a broker also refuses while a queue has no leader."""
 MAX_JOINED = 8
 """How many messages may be joined into one: few enough that a burst is spread over several consumers."""
 
@@ -57,7 +59,10 @@ TAKE = """
 
 PUT_BACK = """
     insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
-    values ($1, $2, $3, $4, $5, $6, case when $6::int >= $7::int then now() end)
+    values ($1, $2, $3, $4, $5, $6, case
+        when $6::int >= $7::int and $5::timestamptz <= now() - make_interval(secs => $8) then now()
+    end)
+    returning parked_at is not null
 """
 
 # Bounded, because a long outage leaves millions of rows.
@@ -132,7 +137,7 @@ class Relay:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def relay_batch(self) -> int:
-        """Publish one batch and delete what the broker confirmed. Returns the number of rows in the batch."""
+        """Publish one batch and delete what the broker confirmed. Returns the number of rows that it confirmed."""
         async with transaction(self._pool, BATCH_SECONDS) as connection:
             rows = await connection.fetch(TAKE, BATCH)
             if not rows:
@@ -141,7 +146,7 @@ class Relay:
             for row in refused:
                 await self._put_back(connection, row)
             PUBLISHED.inc(len(rows) - len(refused))
-        return len(rows)
+        return len(rows) - len(refused)
 
     async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
         """Publish the rows; returns those that the broker refused. Raises ``BrokerUnavailableError``."""
@@ -176,10 +181,9 @@ class Relay:
     async def _put_back(self, connection: Connection, row: asyncpg.Record) -> None:
         """Keep a refused row, and park it after too many refusals."""
         attempts = row["attempts"] + 1
-        if attempts >= PARK_AFTER:
+        if await connection.fetchval(PUT_BACK, *tuple(row)[:5], attempts, PARK_AFTER, PARK_SECONDS):
             PARKED.inc()
             log.error("outbox.parked", message_id=str(row["id"]), routing_key=row["routing_key"])
-        await connection.execute(PUT_BACK, *tuple(row)[:5], attempts, PARK_AFTER)
 
 
 def _message(row: asyncpg.Record) -> OutboxMessage:

@@ -19,6 +19,7 @@ from shared.redis import AnyRedis, Script
 CHARGE = ("sms_service.callers", "lua/charge.lua")
 FAILOVER_SECONDS = 60
 PERIOD = 86_400
+REPEATS = 1000
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +69,12 @@ def shown(name: str) -> float | None:
     return REGISTRY.get_sample_value(f"haoma_pool_{name}", {"pool": "redis"})
 
 
-async def until_charged(script: Script, key: str) -> list[int]:
-    """Charge a limit, and repeat it while Redis is unavailable."""
+async def until_charged(script: Script, key: str, allowed: int = 1) -> list[int]:
+    """Charge a limit, and repeat it while Redis is unavailable. A call without an answer may have been charged too."""
     async with asyncio.timeout(FAILOVER_SECONDS):
         while True:
             try:
-                return list(await script([key], [1, PERIOD, 1]))
+                return list(await script([key], [allowed, PERIOD, 1]))
             except ServiceError:
                 await asyncio.sleep(0.05)
 
@@ -90,7 +91,7 @@ async def test_scripts_run_on_the_node_that_has_their_keys(client: AnyRedis) -> 
 async def test_more_calls_than_connections_wait_for_each_other(client: AnyRedis) -> None:
     charge = Script(client, *CHARGE)
     await charge(limit_keys()[:1], [1, PERIOD, 1])
-    calls = asyncio.gather(*(until_charged(charge, limit_keys()[0]) for _ in range(300)))
+    calls = asyncio.gather(*(until_charged(charge, limit_keys()[0], REPEATS) for _ in range(300)))
     while not shown("waiting"):
         await asyncio.sleep(0)
     assert shown("in_use") == shown("size") == 32
@@ -118,7 +119,8 @@ async def test_after_the_death_of_a_master_its_limits_are_charged_again(
 ) -> None:
     charge = Script(client, *CHARGE)
     names = [limit_keys()[0] for _ in range(30)]
-    assert [await until_charged(charge, name) for name in names] == [[1, 0]] * 30
+    for name in names:
+        await until_charged(charge, name)
     master = next(node for node in nodes.nodes if nodes.admin(node).role()[0] == "master")
     until(lambda: is_copied(nodes.admin(master)))
     master.kill()
@@ -126,7 +128,7 @@ async def test_after_the_death_of_a_master_its_limits_are_charged_again(
         counted = [await until_charged(charge, name) for name in names]
 
         assert not any(lane for lane, _ in counted), "the new master has what the old one acknowledged"
-        assert await until_charged(charge, limit_keys()[0]) == [1, 0]
+        assert await until_charged(charge, limit_keys()[0], REPEATS) == [1, 0]
     finally:
         master.start()
         until(lambda: follows(nodes.admin(master)))

@@ -72,6 +72,7 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
     nickname_prefix: str = Field(default="用户", max_length=16)
     password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
     password_hash_queue: int = Field(default=256, ge=1)
+    password_refusal_seconds: float = Field(default=0.0, ge=0, le=1)
     audit_days: int = Field(default=190, ge=30)
     recycled_after_days: int = Field(default=60, ge=0)
 

@@ -30,6 +30,9 @@ ERASE = f"""
 ERASE_ANY = f"delete from accounts as a where user_id = $1 and phone is not null returning {STORED_ACCOUNT}"  # noqa: S608  as above
 
 
+FORGET_IMPORT = "update imported_accounts set user_id = null where user_id = $1"
+
+
 class ErasureStore:
     """``erasure.ErasureRepository`` and ``fresh_proof.AccountRepository`` over PostgreSQL.
 
@@ -65,6 +68,7 @@ class ErasureStore:
             number = E164(stored.account.phone)
             await forget_networks(conn, user_id)
             await forget_changes(conn, user_id)
+            await conn.execute(FORGET_IMPORT, user_id)
             await free_number(conn, self._phones, number)
             erasure_id = new_id()
             emptied = await audit_store.erase_entries(conn, user_id, self._phones.ref(number), erasure_id)

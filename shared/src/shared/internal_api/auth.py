@@ -15,6 +15,10 @@ SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
 """A password as the lower-case md5 hex of its UTF-8 bytes. That is its encoding on the wire; argon2id is stored."""
 
+MAX_PLAIN_LENGTH = 1_024
+PlainText = Annotated[str, StringConstraints(max_length=MAX_PLAIN_LENGTH)]
+"""The same password in plain text, if the client sent it so: most imported digests cannot be compared with an md5."""
+
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
 
@@ -93,6 +97,7 @@ class LogInWithPassword(SourcedRequest):
 
     phone: Number = Field(repr=False)
     secret: Secret
+    plain: PlainText | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
 
@@ -224,6 +229,7 @@ class ChangePassword(SourcedRequest):
     session_id: UUID
     phone: Number = Field(repr=False)
     current: Secret
+    current_plain: PlainText | None = Field(default=None, repr=False)
     secret: Secret
     dialect: Client
     client: Client = ""
@@ -249,6 +255,7 @@ class Erase(SourcedRequest):
     user_id: int
     phone: Number = Field(repr=False)
     secret: SecretText | None = Field(default=None, repr=False)
+    plain: PlainText | None = Field(default=None, repr=False)
     ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""

@@ -138,9 +138,7 @@ def test_a_password_of_better_auth_is_read_in_its_unicode_form() -> None:
 
 
 def test_a_bcrypt_password_is_read_up_to_72_bytes() -> None:
-    recipe = read_digest(
-        SpelledDigest("bcrypt", "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu")
-    ).recipe
+    recipe = read_digest(SpelledDigest("bcrypt", "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu")).recipe
     assert recipe.compute(PresentedPassword.from_plain("a" * 100)) == recipe.compute(
         PresentedPassword.from_plain("a" * 72)
     )

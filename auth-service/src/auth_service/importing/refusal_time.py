@@ -34,10 +34,14 @@ class RefusalTimes:
     def _needed_for(self, recipe: Recipe) -> float:
         if recipe.cost not in self._needed:
             fastest = min(self._measure(recipe) for _ in range(RUNS))
-            self._needed[recipe.cost] = math.ceil(MARGIN * (fastest + self._hash_seconds) / STEP_SECONDS) * STEP_SECONDS
+            self._needed[recipe.cost] = _rounded_up(MARGIN * (fastest + self._hash_seconds))
         return self._needed[recipe.cost]
 
     def _measure(self, recipe: Recipe) -> float:
         started = self._clock()
         recipe.compute(PROBE)
         return self._clock() - started
+
+
+def _rounded_up(seconds: float) -> float:
+    return round(math.ceil(round(seconds / STEP_SECONDS, 6)) * STEP_SECONDS, 2)

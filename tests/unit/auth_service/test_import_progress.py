@@ -78,8 +78,11 @@ def test_a_file_of_errors_is_written_anew(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_an_error_at_once() -> None:
-    output = OutputFiles(Path("/dev/full"))
-    output.__enter__()
-    output.refused(7, LineRefusedError(Reason.NUMBER_TAKEN))
+    def write() -> None:
+        with OutputFiles(Path("/dev/full")) as output:
+            output.refused(7, LineRefusedError(Reason.NUMBER_TAKEN))
+            output.flush()
+            raise AssertionError("nothing was wrong")
+
     with pytest.raises(OSError, match="No space left"):
-        output.flush()
+        write()

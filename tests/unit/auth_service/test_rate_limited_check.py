@@ -255,7 +255,8 @@ async def test_a_refusal_is_held_after_its_slot_was_given_back() -> None:
 
     class Slots(Passwords):
         @asynccontextmanager
-        async def slot(self, source: RequestSource, phone_ref: int) -> AsyncIterator[HashingSlot]:
+        async def slot(self, *of: object) -> AsyncIterator[HashingSlot]:
+            assert of == (SOURCE, 7)
             try:
                 yield SLOT
             finally:

@@ -153,7 +153,8 @@ def test_a_mark_is_of_the_id_and_the_key_and_does_not_show_them() -> None:
     [
         {"id": 0}, {"id": -1}, {"id": 2**53}, {"id": 1.5}, {"id": True}, {"id": ""}, {"id": None}, {"phone": None},
         {"name": "x" * 33}, {"nickname": "a\nb"}, {"gender": "x"}, {"avatar": "javascript:alert(1)"}, {"level": 2**31},
-        {"created_at": "0000-00-00 00:00:00"}, {"banned": "maybe"}, {"email": "x" * 255}, {"discoverable": 7},
+        {"created_at": "0000-00-00 00:00:00"}, {"banned": "maybe"}, {"created_at": "0001-01-01T00:00:00+08:00"}, {"created_at": "1900-01-01"}, {"created_at": "9999-12-31T23:59:59-08:00"},
+        {"nickname": "a\0b"}, {"email": "x" * 255}, {"discoverable": 7},
     ],
     ids=str,
 )  # fmt: skip

@@ -12,6 +12,8 @@ from auth_service.importing.refusals import LineRefusedError, Reason
 from shared.internal_api.auth import Gender, LoginName
 
 MAX_LINE_BYTES = 65_536
+EARLIEST_YEAR = 1970
+"""Earlier times are how other systems write that there is none."""
 BOM = b"\xef\xbb\xbf"
 _FIELD = re.compile(r"[a-z_]{1,32}")
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
@@ -22,7 +24,13 @@ def _empty_is_none(value: Any) -> Any:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        in_utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the calendar") from None
+    if in_utc.year < EARLIEST_YEAR:
+        raise ValueError("before there were apps")
+    return in_utc
 
 
 LegacyId = (

@@ -7,7 +7,7 @@ import asyncpg
 
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of, with_columns
 from auth_service.accounts.events import user_updated
-from auth_service.audit import Operator
+from auth_service.audit import IMPORTED, Operator
 from auth_service.client_context import OPERATOR
 from auth_service.importing.candidates import Candidate
 from auth_service.importing.importer import ClaimsChangedError, NewUser
@@ -20,8 +20,6 @@ from shared.sql import load_sql
 
 DIALECT: Final = "import"
 """The contract that an imported account was registered with: none of ours."""
-IMPORTED: Final = "account.imported"
-"""The action of the audit entry of an imported account."""
 BATCH_SECONDS = 10.0
 
 MARKS = "select legacy_mark, user_id from imported_accounts where legacy_mark = any ($1::bytea[])"

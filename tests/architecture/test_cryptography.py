@@ -44,6 +44,7 @@ def test_weak_algorithms_are_where_the_inventory_says() -> None:
     assert found == {
         ("gateway.passwords", "md5"),
         ("auth_service.lifecycle.redemption", "md5"),
+        ("auth_service.digests.layouts", "md5"),
         ("auth_service.digests.model", "md5"),
         ("auth_service.digests.derivations", "CTR"),
         ("shared.phone", "ECB"),

@@ -245,12 +245,12 @@ async def test_a_refusal_is_held_after_its_slot_was_given_back() -> None:
     class Hold(RefusalHold):
         @asynccontextmanager
         async def holding(self) -> AsyncIterator[HeldCheck]:
-            held = HeldCheck()
+            held_check = HeldCheck()
             try:
-                yield held
+                yield held_check
             except ServiceError:
                 order.append("held")
-                assert held.slot is SLOT
+                assert held_check.slot is SLOT
                 raise
 
     class Slots(Passwords):

@@ -27,8 +27,8 @@ def slot(began_ago: float | None) -> HashingSlot:
 
 async def refused(hold: RefusalHold, code: ErrorCode, began_ago: float | None) -> None:
     async def check() -> None:
-        async with hold.holding() as held:
-            held.slot = slot(began_ago)
+        async with hold.holding() as held_check:
+            held_check.slot = slot(began_ago)
             raise ServiceError(code)
 
     with pytest.raises(ServiceError) as refusal:

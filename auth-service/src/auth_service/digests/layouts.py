@@ -17,6 +17,8 @@ from auth_service.digests.model import DigestRefusedError, PresentedPassword
 UNKNOWN_LAYOUT = "password_format_unknown"
 SIZES = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64}
 """The hash functions of a layout, with the bytes of their digests."""
+WIRE_LAYOUT = "md5(p)"
+"""The layout of what the contract sends, so its digest is the secret of our own hashes."""
 MAX_LENGTH = 100
 MAX_DEPTH = 6
 _WORD = re.compile(r"[a-z0-9]+|[()+]")
@@ -60,9 +62,9 @@ class _Parser:
             raise DigestRefusedError(UNKNOWN_LAYOUT)
         return Layout(self._text, function, self._needs_plain, compute)
 
-    def _next(self, expected: str = "") -> str:
+    def _next(self, wanted: str = "") -> str:
         word = self._word
-        if (expected and word != expected) or not word:
+        if (wanted and word != wanted) or not word:
             raise DigestRefusedError(UNKNOWN_LAYOUT)
         self._word = next(self._words)
         return word
@@ -87,8 +89,8 @@ class _Parser:
         return _hashed(name, terms)
 
     def _nfkc(self) -> Term:
-        for expected in ("(", "p", ")"):
-            self._next(expected)
+        for wanted in ("(", "p", ")"):
+            self._next(wanted)
         self._needs_plain = self._has_password = True
         return lambda password, _: unicodedata.normalize("NFKC", password.plain_text).encode()
 

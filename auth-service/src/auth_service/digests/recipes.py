@@ -5,15 +5,17 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from auth_service.digests.derivations import DERIVATIONS
-from auth_service.digests.layouts import Layout, parse_layout
+from auth_service.digests.layouts import WIRE_LAYOUT, Layout, parse_layout
 from auth_service.digests.model import PresentedPassword, Recipe
 
 SEPARATOR = ";"
+WIRE_RECIPE = f"layout;{WIRE_LAYOUT};"
+"""The recipe whose digest is the secret itself, so that wrapping it makes a hash of our own."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashedLayout:
-    """Hash functions over a password and a salt, such as ``md5(md5(p)+salt)``."""
+    """Hash functions over a password and a salt."""
 
     name: ClassVar[str] = "layout"
     cost: ClassVar[str] = ""

@@ -13,7 +13,7 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2})*")
 
 @dataclass(frozen=True, slots=True)
 class SpelledDigest:
-    """A digest in a file. ``of`` is the layout that a slow function was applied to: ``p``, or such as ``md5(p)``."""
+    """A digest in a file. ``of`` is the layout that a slow function was applied to, most often ``p``."""
 
     format: str
     digest: str = field(repr=False)

@@ -1,6 +1,7 @@
 """One line of the file: a user of the other system. ``docs/moving-in.md`` describes each field."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,9 @@ Moment = Annotated[datetime, AfterValidator(_in_utc)]
 Small = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**31)]
 
 
+DECODE: dict[str, Callable[[str], bytes]] = {"text": str.encode, "hex": hex_bytes, "base64": base64_bytes}
+
+
 class Password(BaseModel):
     """A digest with its format. ``salt_encoding`` is how ``salt`` is written, ``of`` what a slow function was given."""
 
@@ -57,8 +61,7 @@ class Password(BaseModel):
 
     def spelled(self) -> SpelledDigest:
         """The digest for its reader. Raises ``DigestRefusedError`` for a salt that is not in its encoding."""
-        decode = {"text": str.encode, "hex": hex_bytes, "base64": base64_bytes}[self.salt_encoding]
-        return SpelledDigest(self.format, self.digest, decode(self.salt), self.of)
+        return SpelledDigest(self.format, self.digest, DECODE[self.salt_encoding](self.salt), self.of)
 
 
 class ImportedUser(BaseModel):

@@ -43,10 +43,11 @@ class ImportStore:
         refs = {str(each.phone): each.phone_ref for each in candidates}
         names = [each.name_key for each in candidates if each.name_key is not None]
         async with connection(self._pool, BATCH_SECONDS) as conn:
-            marks = await conn.fetch(MARKS, [each.mark for each in candidates])
             phones = await conn.fetch(PHONES, list(refs))
             taken_names = await conn.fetch(NAMES, names)
             user_ids = await conn.fetch(USER_IDS, [each.user_id for each in candidates])
+            # Last: of a user whom another import has added meanwhile, the number is not seen without the mark.
+            marks = await conn.fetch(MARKS, [each.mark for each in candidates])
         return Claims(
             {row["legacy_mark"]: row["user_id"] for row in marks},
             {refs[row["phone"]] for row in phones},

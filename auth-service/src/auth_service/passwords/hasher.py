@@ -15,15 +15,13 @@ from argon2.exceptions import VerifyMismatchError
 from argon2.low_level import ARGON2_VERSION, hash_secret, verify_secret
 
 from auth_service.digests.model import ForeignDigest, PlainTextNeededError, PresentedPassword
-from auth_service.digests.recipes import recipe_of
+from auth_service.digests.recipes import WIRE_RECIPE, recipe_of
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot, share_of
 from shared.keys import KeyRing
 from shared.networks import RequestSource
 
 RECIPE_MARK = "|"
-WIRE_RECIPE = "layout;md5(p);"
-"""The recipe whose digest is the secret itself, so that wrapping it makes a hash of our own."""
 
 log = structlog.get_logger()
 

@@ -50,8 +50,8 @@ class RateLimitedCheck:
         ``known_network`` is the reference of the request's network, if it has one. Raises ``UNAVAILABLE`` when hashing
         is busy, before the database is asked: shedding load must cost little. A refusal in the block is held.
         """
-        async with self._hold.holding() as held, self._passwords.slot(source, phone_ref) as slot:
-            held.slot = slot
+        async with self._hold.holding() as held_check, self._passwords.slot(source, phone_ref) as slot:
+            held_check.slot = slot
             limits = self._limits
             buckets = limits.failure_buckets(phone_ref, source) if limits else ()
             started = await self._repository.start(phone, buckets, known_network)

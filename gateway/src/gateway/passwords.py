@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.passwords import MAX_PLAIN_LENGTH
+from shared.internal_api.auth import MAX_PLAIN_LENGTH
 from shared.phone import E164, parse, split
 
 MIN_LENGTH = 6

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.passwords import CommonPasswordError, Password, load_common_secrets
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.passwords import MAX_PLAIN_LENGTH
+from shared.internal_api.auth import MAX_PLAIN_LENGTH
 from shared.phone import E164
 
 NUMBER = E164("+8613800138000")

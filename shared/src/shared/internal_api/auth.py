@@ -8,10 +8,16 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from shared.internal_api.endpoint import Address, AppName, Client, Empty, Endpoint, Number, SourcedRequest, WireModel
-from shared.internal_api.passwords import PlainText, Secret, SecretText
 from shared.internal_api.principals import Principal
 from shared.internal_api.sms import Purpose
 
+SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Secret = Annotated[SecretText, Field(repr=False)]
+"""A password as the lower-case md5 hex of its UTF-8 bytes. That is its encoding on the wire; argon2id is stored."""
+
+MAX_PLAIN_LENGTH = 1_024
+PlainText = Annotated[str, StringConstraints(max_length=MAX_PLAIN_LENGTH)]
+"""The same in plain text, if the client sent it so: most imported digests cannot be compared with an md5."""
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
 
@@ -154,10 +160,7 @@ class ChangeFound(WireModel):
 
 
 class LogInWithCode(SourcedRequest):
-    """Open a session with a ticket for ``SIGN_IN`` and no password.
-
-    Within 60 seconds, a client in the network of ``address`` may repeat it five times.
-    """
+    """Open a session with a ticket for ``SIGN_IN``. The network of ``address`` may repeat it: five times, for 60 s."""
 
     ticket: Sealed
     dialect: Client

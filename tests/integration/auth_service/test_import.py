@@ -113,7 +113,7 @@ async def test_an_imported_user_keeps_id_profile_and_times_and_has_one_snapshot(
         user["id"], "2019-03-05T02:20:30+00:00", 1,
     )  # fmt: skip
     assert await auth.actions(E164(user["phone"])) == ["account.imported", "log_in_with_password.succeeded"]
-    updated, _ = await auth.listener.of_user(user["id"], 2)
+    (updated,) = await auth.listener.of_user(user["id"], 1, "auth.user.")
     assert (updated["type"], updated["version"], updated["data"]["dialect"]) == ("auth.user.updated.v1", 1, "import")
     assert (updated["data"]["nickname"], updated["data"]["discoverable"]) == ("Ada", False)
     row = await auth.database.fetchrow(
@@ -238,7 +238,7 @@ async def test_a_banned_user_is_imported_as_banned(auth: Auth, file: Path) -> No
     user = person(password=UCENTER, banned=True)
     await run(auth, file, user)
     assert await refusal(log_in(auth, user["phone"], HASHCAT)) is ErrorCode.ACCOUNT_BANNED
-    (event,) = await auth.listener.of_user(user["id"], 1)
+    (event,) = await auth.listener.of_user(user["id"], 1, "auth.user.")
     assert event["data"]["disabled"] is True
 
 

@@ -1,6 +1,6 @@
 -- The log-ins with a client or from a network that is not among the last 1,000 log-ins of their user. A network is new
--- only to a user with known networks, and nothing is new at the first log-in of an imported user. A session has the time
--- of its audit entry: one transaction writes both.
+-- only to a user with known networks, and nothing is new at the first log-in of an imported user. A session has the
+-- time of its audit entry: one transaction writes both.
 with log_ins as (
     select * from audit_log
     where at >= :since and at < :until and action = any (:log_ins::text[]) and user_id is not null
@@ -18,7 +18,8 @@ with log_ins as (
             coalesce(bool_or(e.network <> ''), false) as has_networks
         from (
             select action, client, dialect, network from audit_log
-            where user_id = l.user_id and at < l.at and (action = any (:log_ins::text[]) or action in (:registered, :imported))
+            where user_id = l.user_id and at < l.at
+                and (action = any (:log_ins::text[]) or action in (:registered, :imported))
             order by at desc limit 1000
         ) as e
     ) as earlier

@@ -1,9 +1,11 @@
-"""``make moving-check``: how fast users are imported, and that no kill loses or doubles one.
+"""``make moving-check``: how fast users are imported, that no kill loses or doubles one, and that refusals take as long.
 
 It starts a private PostgreSQL and compares the import of ``--users`` users, whose digests are those of UCenter, with the
 pure rate of argon2id in as many threads on the same machine, before and after. Then it imports as many others while the
-command is killed ``--kills`` times at random moments, and compares the tables with the file. It fails below
-``MIN_SHARE``, and if a user is missing or is there twice. Nothing else should run on the machine.
+command is killed ``--kills`` times at random moments, and compares the tables with the file. At last it compares the
+time of a wrong password of imported users with that of a number without an account: digests of UCenter without a hold,
+and bcrypt with one. It fails below ``MIN_SHARE``, if a user is missing or is there twice, and if the medians of two times
+differ by more than ``MAX_DIFFERENCE``. Nothing else should run on the machine.
 """
 
 import argparse
@@ -13,26 +15,36 @@ import json
 import os
 import random
 import secrets
+import statistics
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import bcrypt
 import uvloop
 from argon2.low_level import Type, hash_secret_raw
 from load.operations import must, say
 from load.processes import machine
 from stack.signals import accept_interrupts
 from stack.system import Stack
+from support.app import App
 
 from shared.postgres import url_of
 
 MIN_SHARE = 0.9
 """The least share of the pure rate."""
+MAX_DIFFERENCE = 0.05
+"""How much the median times of two refusals may differ."""
+HOLD = "0.4"
+"""``PASSWORD_REFUSAL_SECONDS`` for a bcrypt of cost 10 on a machine that is not slow."""
+BCRYPT = bcrypt.hashpw(b"password", bcrypt.gensalt(10)).decode()
 MIN_LONGEST = 8.0
 """Seconds in which a batch is done, or a kill would never find one."""
+WARM_UP = 30
 PURE_HASHES = 200
 """Hashes of a measurement of the pure rate, for each thread."""
 COUNTS = """
@@ -144,11 +156,52 @@ async def kill_at_random(run: Import, connection: asyncpg.Connection, users: int
     must(await connection.fetchval(DIGESTS) == 0, "a digest is at rest that is not argon2id")
 
 
+async def median_refusals(app: App, numbers: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """The median seconds of a wrong password of each kind of number, which take turns in random order."""
+    times: dict[str, list[float]] = {kind: [] for kind in numbers}
+    for place in range(len(next(iter(numbers.values())))):
+        for kind in random.sample(list(numbers), len(numbers)):
+            tel = {"dialCode": 86, "number": int(numbers[kind][place])}
+            started = time.perf_counter()
+            reply = await app.call("POST", "/users/signin", json={"tel": tel, "password": "a wrong one"})
+            times[kind].append(time.perf_counter() - started)
+            must(reply.status == 403, reply.body)
+    return {kind: statistics.median(seconds) for kind, seconds in times.items()}
+
+
+async def compare_refusals(stack: Stack, run: Import, samples: int, *, hold: str) -> None:
+    """Compare the refusals of imported users with those of numbers without an account."""
+    label, password = ("bcrypt", {"format": "bcrypt", "digest": BCRYPT}) if float(hold) else ("ucenter", None)
+    numbers = {kind: [f"{prefix}{n:08d}" for n in range(samples)] for kind, prefix in ((label, 136), ("none", 137))}
+    first = 10**9 if password else 1
+    if password:
+        users = [{"id": first + n, "phone": phone, "password": password} for n, phone in enumerate(numbers[label])]
+        run.file.write_text("\n".join(map(json.dumps, users)))
+        await run.run()
+    else:
+        numbers[label] = [f"139{n:08d}" for n in range(1, samples + 1)]
+    auth = stack.launch("auth-service", label=f"auth-{label}", env={"PASSWORD_REFUSAL_SECONDS": hold})
+    gateway = stack.launch("gateway", label=f"gateway-{label}", env={"AUTH_URL": auth.url})
+    async with App.connect(gateway.url, stack.url("sms-service")) as app:
+        await median_refusals(app, {"none": numbers["none"][:WARM_UP]})
+        medians = await median_refusals(app, numbers)
+    imported, unknown = medians[label], medians["none"]
+    say(
+        f"a wrong password, {samples} of each: {label} {imported * 1e3:.1f} ms, no account {unknown * 1e3:.1f} ms (hold {hold} s)"
+    )
+    must(abs(imported - unknown) <= MAX_DIFFERENCE * unknown, "the time of a refusal tells who was imported")
+    for service in (gateway, auth):
+        service.stop()
+
+
 async def main_async(options: argparse.Namespace) -> None:
     with Stack.private(environ={"LOG_LEVEL": "error"}) as stack:
         stack.start_servers(then=stack.migrate)
         threads = len(os.sched_getaffinity(0))
-        environ = stack.environ_of("auth-service") | {"PASSWORD_HASH_THREADS": str(threads)}
+        environ = stack.environ_of("auth-service") | {
+            "PASSWORD_HASH_THREADS": str(threads),
+            "PASSWORD_REFUSAL_SECONDS": HOLD,
+        }
         run = Import(environ, stack.folder.path / "users.ndjson")
         connection = await asyncpg.connect(url_of(stack.addresses["POSTGRES_URL"], "auth"))
         say(machine())
@@ -156,12 +209,15 @@ async def main_async(options: argparse.Namespace) -> None:
         kills = Kills(options.kills, max(MIN_LONGEST, 2 * seconds / options.kills), options.seed)
         await kill_at_random(run, connection, options.users, kills)
         await connection.close()
+        for hold in ("0", HOLD):
+            await compare_refusals(stack, run, options.samples, hold=hold)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=100_000, help="users of each of the two imports")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--samples", type=int, default=300, help="wrong passwords of each kind of number")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     accept_interrupts()
     uvloop.run(main_async(parser.parse_args()))

@@ -77,6 +77,12 @@ def test_a_file_of_errors_is_written_anew(tmp_path: Path) -> None:
     assert errors.read_text() == ""
 
 
+def test_errors_may_go_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with OutputFiles(Path("-")) as output:
+        output.refused(7, LineRefusedError(Reason.NUMBER_TAKEN))
+    assert capfd.readouterr().err == '{"line":7,"reason":"number_taken"}\n'
+
+
 def test_a_full_disk_is_an_error_at_once() -> None:
     def write() -> None:
         with OutputFiles(Path("/dev/full")) as output:

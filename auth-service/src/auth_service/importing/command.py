@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a JSON object for each user, one a line; - for standard input")
     parser.add_argument("--dry-run", action="store_true", help="read all of it, report, and import nothing")
     parser.add_argument("--known-passwords", metavar="FILE", type=Path, help="passwords to try in a dry run")
-    parser.add_argument("--errors", metavar="FILE", type=Path, help="where refused lines go (default: FILE.errors)")
+    parser.add_argument(
+        "--errors", metavar="FILE", type=Path, help="where refused lines go, or - (default: FILE.errors)"
+    )
     parser.add_argument("--ids", metavar="FILE", type=Path, help="where the user ids of users with other ids go")
     parser.add_argument("--served", metavar="CODES", type=_codes, default=("86",), help="calling codes, such as 86,852")
     parser.add_argument("--calling-code", metavar="CODE", default="86", help="of numbers without one (default: 86)")

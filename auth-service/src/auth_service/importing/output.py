@@ -1,5 +1,6 @@
 """The files that an import writes: refused lines with their reason, and the user ids of users with another id."""
 
+import os
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
@@ -9,10 +10,13 @@ import orjson
 from auth_service.importing.refusals import LineRefusedError
 
 
+STANDARD_ERROR = Path("-")
+
+
 class OutputFiles(AbstractContextManager["OutputFiles"]):
     """``report.Output`` over files of JSON lines, which each run writes anew. Every method raises ``OSError``.
 
-    A line of ``errors`` has ``line``, ``reason`` and perhaps ``detail``; one of ``ids`` has ``id`` and ``user_id``.
+    The path ``-`` is standard error. A line of ``errors`` has ``line``, ``reason`` and perhaps ``detail``; one of ``ids`` has ``id`` and ``user_id``.
     """
 
     def __init__(self, errors: Path, ids: Path | None = None) -> None:
@@ -21,8 +25,8 @@ class OutputFiles(AbstractContextManager["OutputFiles"]):
 
     def __enter__(self) -> Self:
         errors, ids = self._paths
-        self._errors = self._stack.enter_context(errors.open("wb"))
-        self._ids: IO[bytes] | None = self._stack.enter_context(ids.open("wb")) if ids else None
+        self._errors = self._stack.enter_context(_opened(errors))
+        self._ids: IO[bytes] | None = self._stack.enter_context(_opened(ids)) if ids else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -46,3 +50,7 @@ class OutputFiles(AbstractContextManager["OutputFiles"]):
 
     def _write(self, file: IO[bytes], record: dict[str, Any]) -> None:
         file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _opened(path: Path) -> IO[bytes]:
+    return os.fdopen(os.dup(2), "wb") if path == STANDARD_ERROR else path.open("wb")

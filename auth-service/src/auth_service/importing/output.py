@@ -15,8 +15,8 @@ STANDARD_ERROR = Path("-")
 class OutputFiles(AbstractContextManager["OutputFiles"]):
     """``report.Output`` over files of JSON lines, which each run writes anew. Every method raises ``OSError``.
 
-    The path ``-`` is standard error. A line of ``errors`` has ``line``, ``reason`` and perhaps ``detail``; one of ``ids``
-    has ``id`` and ``user_id``.
+    The path ``-`` is standard error. A line of ``errors`` has ``line``, ``reason`` and perhaps ``detail``; a line of
+    ``ids`` has ``id`` and ``user_id``.
     """
 
     def __init__(self, errors: Path, ids: Path | None = None) -> None:

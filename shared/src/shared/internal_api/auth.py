@@ -133,10 +133,7 @@ class Resolved(WireModel):
 
 
 class ChangePhone(SourcedRequest):
-    """Change a user's number with two tickets for ``CHANGE_PHONE``: of the present number and of the new one.
-
-    The session of ``session_id`` stays; the user's other sessions end.
-    """
+    """Change a user's number with a ticket for ``CHANGE_PHONE`` of each number. Sessions but ``session_id`` end."""
 
     user_id: int
     session_id: UUID
@@ -211,11 +208,12 @@ class EndSession(WireModel):
     session_id: UUID
 
 
-class EndOthers(WireModel):
+class EndOthers(SourcedRequest):
     """End every session of the user but this one."""
 
     user_id: int
     session_id: UUID
+    address: Address | None = None
 
 
 class ChangePassword(SourcedRequest):

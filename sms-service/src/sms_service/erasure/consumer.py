@@ -10,6 +10,7 @@ from shared.amqp import Handler, PoisonError, Queue
 from shared.events.catalogue import UserDeleted
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex
+from shared.trace import Cause, consuming
 
 QUEUE = Queue("sms.erasure", (UserDeleted.key,))
 
@@ -33,12 +34,15 @@ def handler(repository: ErasureRepository) -> Handler:
     async def handle(body: bytes) -> None:
         try:
             event = _UserDeleted.model_validate_json(body)
+            if not event.data.phone_ref:  # a retired account: its former number may be someone else's
+                return
             phone_ref = ref_from_hex(event.data.phone_ref)
         except ValidationError as error:
             raise PoisonError(f"not an erasure: {error.error_count()} invalid fields") from None
         except ValueError:
             raise PoisonError("not a phone reference") from None
-        forgotten = await repository.forget(phone_ref, event.time)
-        log.info("number.forgotten", verifications=forgotten)
+        with consuming(QUEUE.name, Cause(event.requestid or "", event.traceparent or "")):
+            forgotten = await repository.forget(phone_ref, event.time)
+            log.info("number.forgotten", verifications=forgotten)
 
     return handle

@@ -4,7 +4,7 @@ It starts a private PostgreSQL and compares the import of ``--users`` users, who
 pure rate of argon2id in as many threads on the same machine, before and after. Then it imports as many others while the
 command is killed ``--kills`` times at random moments, and compares the tables with the file. At last it compares the
 time of a wrong password of imported users with that of a number without an account: digests of UCenter without a hold,
-and bcrypt with one. It fails below ``MIN_SHARE``, if a user is missing or is there twice, and if the medians of two times
+and bcrypt with one. It fails below ``--min-share``, if a user is missing or is there twice, and if the medians of two times
 differ by more than ``MAX_DIFFERENCE``. Nothing else should run on the machine.
 """
 
@@ -28,7 +28,6 @@ import asyncpg
 import bcrypt
 import uvloop
 from argon2.low_level import Type, hash_secret_raw
-from load.baselines import argon2_ms
 from load.operations import must, say
 from load.processes import machine
 from stack.signals import accept_interrupts
@@ -48,6 +47,7 @@ BCRYPT = bcrypt.hashpw(b"password", bcrypt.gensalt(8)).decode()
 MIN_LONGEST = 8.0
 """Seconds in which a batch is done, or a kill would never find one."""
 WARM_UP = 30
+HASHES_ALONE = 50
 PURE_HASHES = 200
 """Hashes of a measurement of the pure rate, for each thread."""
 COUNTS = """
@@ -83,6 +83,14 @@ def pure_rate(threads: int) -> float:
     return threads * PURE_HASHES / (time.perf_counter() - started)
 
 
+def hash_cpu_ms() -> float:
+    """CPU milliseconds of one argon2id with our cost, in this process alone."""
+    started = time.process_time()
+    for _ in range(HASHES_ALONE):
+        hash_secret_raw(b"x" * 32, b"0123456789abcdef", 2, 19_456, 1, 32, Type.ID)
+    return (time.process_time() - started) * 1000 / HASHES_ALONE
+
+
 def cpu_of_children() -> float:
     """CPU seconds of all commands that have ended."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -113,7 +121,7 @@ class Import:
         self.file.write_text("\n".join(map(user_line, range(first, first + count))) + "\n")
 
 
-async def measure_rate(run: Import, users: int, threads: int) -> float:
+async def measure_rate(run: Import, users: int, threads: int, min_share: float) -> float:
     """Import users and compare the rate with the pure one, as the mean of before and after. Returns the seconds."""
     run.write(1, users)
     before = pure_rate(threads)
@@ -123,11 +131,11 @@ async def measure_rate(run: Import, users: int, threads: int) -> float:
     pure, rate = (before + pure_rate(threads)) / 2, users / seconds
     say(f"{users} users in {seconds:.1f} s: {rate:.1f} a second, with {threads} threads")
     say(f"pure argon2id: {pure:.1f} a second before and after; share {rate / pure:.1%}")
-    say(f"CPU of the command for a user: {cpu_ms:.1f} ms; of argon2id alone {argon2_ms():.1f} ms")
+    say(f"CPU of the command for a user: {cpu_ms:.1f} ms; of argon2id alone {hash_cpu_ms():.1f} ms")
     started = time.perf_counter()
     await run.run()
     say(f"the same file again: {users / (time.perf_counter() - started):.0f} lines a second")
-    must(rate >= MIN_SHARE * pure, f"less than {MIN_SHARE:.0%} of the pure rate")
+    must(rate >= min_share * pure, f"less than {min_share:.0%} of the pure rate")
     return seconds
 
 
@@ -215,7 +223,7 @@ async def main_async(options: argparse.Namespace) -> None:
         run = Import(environ, stack.folder.path / "users.ndjson")
         connection = await asyncpg.connect(url_of(stack.addresses["POSTGRES_URL"], "auth"))
         say(machine())
-        seconds = await measure_rate(run, options.users, threads)
+        seconds = await measure_rate(run, options.users, threads, options.min_share)
         kills = Kills(options.kills, max(MIN_LONGEST, 2 * seconds / options.kills), options.seed)
         await kill_at_random(run, connection, options.users, kills)
         await connection.close()
@@ -228,6 +236,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100_000, help="users of each of the two imports")
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--samples", type=int, default=300, help="wrong passwords of each kind of number")
+    parser.add_argument("--min-share", type=float, default=MIN_SHARE, help="lower where other work runs")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     accept_interrupts()
     uvloop.run(main_async(parser.parse_args()))

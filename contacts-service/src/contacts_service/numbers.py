@@ -1,13 +1,15 @@
 """Reads whole address books: one regular expression for plain mainland numbers, ``read_entry`` for all others."""
 
 import asyncio
+import operator
 import re
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any
 
 from contacts_service.address_book import read_entry
 from shared.numbers.spelling import ASCII_DROPPED, MAX_SPELLING
-from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys
+from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys, block
 
 YIELD_EVERY = 25
 """How many entries ``read_entry`` reads (3 µs to 0.3 ms each) before other requests may run."""
@@ -15,6 +17,9 @@ YIELD_EVERY = 25
 _DROPPED = ASCII_DROPPED.replace(b"\n", b"")
 """What ``shared.numbers.spelling.clean`` drops, except the end of the line."""
 _NO_MATCH = "(?!)"
+_MAY_BE_NUMBER = re.compile(r"[0-9]|[^\x00-\x7f]")
+_BEFORE, _BETWEEN, _BEHIND = b"+86", b"\0\0+86", b"\0\0"
+"""What makes the national digits of mainland numbers blocks: ``block`` of each, one after the other."""
 
 
 class NumberReader:
@@ -36,34 +41,61 @@ class NumberReader:
         National spellings belong to the country of ``calling_code``. Entries that are not mobile numbers, and entries
         that are not text, are skipped. Other tasks may run between entries that are not plain.
         """
-        spellings: dict[E164, str] = {}
-        parsed = 0
+        if not entries:
+            return {}
         line = self._line_at_home if calling_code == MAINLAND else self._line_abroad
-        for entry, (plain, unclear) in zip(entries, line.findall(_lines(entries)), strict=True):
-            if plain:
-                spellings.setdefault(E164("+86" + plain), entry)
-            elif unclear:
-                parsed += 1
-                if parsed % YIELD_EVERY == 0:
-                    await asyncio.sleep(0)
-                if number := read_entry(entry, calling_code, self._served):
-                    spellings.setdefault(number, entry)
-        return dict(zip(self._keys.refs(spellings), spellings.values(), strict=True))
+        plain = line.findall(_lines(entries))
+        if b"" not in plain:
+            return _first_spellings(self._keys.refs_of_blocks(_blocks(plain)), entries)
+        numbers = await self._read_others(entries, plain, calling_code)
+        blocks = [_BEFORE + digits + _BEHIND if digits else numbers.get(at) for at, digits in enumerate(plain)]
+        refs = self._keys.refs_of_blocks(b"".join(filter(None, blocks)))
+        return _first_spellings(refs, list(compress(entries, blocks)))
+
+    async def _read_others(self, entries: Sequence[Any], plain: Sequence[bytes], calling_code: str) -> dict[int, bytes]:
+        """The blocks of the numbers that are not plain, by their positions in the list."""
+        blocks: dict[int, bytes] = {}
+        parsed = 0
+        for at in compress(range(len(plain)), map(operator.not_, plain)):
+            entry = entries[at]
+            if not isinstance(entry, str) or not _MAY_BE_NUMBER.search(entry):
+                continue
+            parsed += 1
+            if parsed % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            if number := read_entry(entry, calling_code, self._served):
+                blocks[at] = block(number)
+        return blocks
 
 
-def _line(prefix: str) -> re.Pattern[str]:
-    """Matches any line. The first group is a plain mainland number, the second an entry for ``read_entry``."""
-    return re.compile(rf"{prefix}({MAINLAND_MOBILE})\n|(.*[0-9?].*)\n|.*\n")
+def _line(prefix: str) -> re.Pattern[bytes]:
+    """Matches any line. The group is the digits of a plain mainland number, without its calling code."""
+    return re.compile(rf"{prefix}({MAINLAND_MOBILE})\n|.*\n".encode())
 
 
-def _lines(entries: Sequence[Any]) -> str:
-    """One cleaned line of ASCII for each entry: ``?`` for what ``read_entry`` must read, empty for what is no text."""
-    lines = [
-        entry if isinstance(entry, str) and len(entry) <= MAX_SPELLING and "\n" not in entry else _mark(entry)
-        for entry in entries
-    ]
-    return "\n".join([*lines, ""]).encode("ascii", "replace").translate(None, _DROPPED).decode()
+def _lines(entries: Sequence[Any]) -> bytes:
+    """One cleaned line of ASCII for each entry, empty for what is not text, too long, or has an end of a line."""
+    try:
+        text = "\n".join(entries)
+        is_clear = text.count("\n") == len(entries) - 1 and max(map(len, entries)) <= MAX_SPELLING
+    except TypeError:
+        is_clear = False
+    if not is_clear:
+        text = "\n".join([entry if _is_line(entry) else "" for entry in entries])
+    return f"{text}\n".encode("ascii", "replace").translate(None, _DROPPED)
 
 
-def _mark(entry: Any) -> str:
-    return "?" if isinstance(entry, str) else ""
+def _is_line(entry: Any) -> bool:
+    return isinstance(entry, str) and len(entry) <= MAX_SPELLING and "\n" not in entry
+
+
+def _blocks(plain: Sequence[bytes]) -> bytes:
+    return b"".join((_BEFORE, _BETWEEN.join(plain), _BEHIND))
+
+
+def _first_spellings(refs: Sequence[int], entries: Sequence[str]) -> dict[int, str]:
+    """Each reference with the first of its entries, in the order of these."""
+    spellings = dict(zip(refs, entries, strict=True))
+    if len(spellings) < len(refs):
+        spellings.update(zip(reversed(refs), reversed(entries), strict=True))
+    return spellings

@@ -6,8 +6,8 @@ from datetime import datetime
 from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
 from shared.events.envelope import OutboxMessage
-from shared.outbox import put
 from shared.postgres import Pool, connection
+from shared.sql import load_sql
 
 APPLY = """
     insert into directory as stored (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
@@ -20,23 +20,15 @@ APPLY = """
     returning true
 """
 
-# A number that moved from one user to another belongs to both until both events are applied. The later event decides,
-# also when its user is hidden.
-FIND = """
-    select phone_ref, user_id, nickname, avatar
-    from (
-        select distinct on (phone_ref) phone_ref, user_id, nickname, avatar, visible
-        from directory
-        where phone_ref = any($1::bigint[])
-        order by phone_ref, occurred_at desc, user_id
-    ) as latest
-    where visible
-"""
+MATCH = load_sql("contacts_service", "match.sql")
 
 NOW = "select now()"
 
+# -1 until the table is analysed for the first time.
+ESTIMATED_ROWS = "select greatest(reltuples, 0)::bigint from pg_class where oid = 'directory'::regclass"
+
 PAGE = """
-    select max(user_id), array_agg(phone_ref)
+    select max(user_id), string_agg(int8send(phone_ref), ''::bytea)
     from (
         select user_id, phone_ref from directory where user_id > $1 and visible order by user_id limit $2
     ) as page
@@ -57,7 +49,7 @@ DELETE_ERASED = """
 
 
 class Store:
-    """The directory and the outbox in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` if PostgreSQL is down."""
+    """The directory in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` if PostgreSQL is down."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -77,11 +69,22 @@ class Store:
             )
         return applied is not None
 
-    async def find(self, refs: Sequence[int]) -> list[Member]:
-        """The visible users with these references, in any order."""
+    async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
+        """The visible users with these references, by their references, without ``user_id``.
+
+        The same statement puts the event into the outbox, and how many were found into its field ``matched``.
+        """
+        arguments = MATCH.arguments(
+            refs=refs,
+            user_id=user_id,
+            event_id=event.id,
+            exchange=event.exchange,
+            routing_key=event.routing_key,
+            event=event.body.decode(),
+        )
         async with connection(self._pool) as conn:
-            rows = await conn.fetch(FIND, refs)
-        return [Member(*row) for row in rows]
+            found, *members = await conn.fetchrow(MATCH.text, *arguments) or (None,)
+        return dict(zip(found, zip(*members, strict=True), strict=True)) if found else {}
 
     async def now(self) -> datetime:
         """The database's clock."""
@@ -89,11 +92,17 @@ class Store:
             clock: datetime = await conn.fetchval(NOW)
         return clock
 
-    async def page(self, after: int, size: int) -> tuple[int, Sequence[int]]:
-        """The last id and the references of the next ``size`` visible users; ``(0, ())`` at the end."""
+    async def estimated_rows(self) -> int:
+        """About how many rows the directory has, as far as PostgreSQL knows without counting them."""
+        async with connection(self._pool) as conn:
+            rows: int = await conn.fetchval(ESTIMATED_ROWS)
+        return rows
+
+    async def page(self, after: int, size: int) -> tuple[int, bytes]:
+        """The last id and the references, 8 bytes each, of the next ``size`` visible users; ``(0, b"")`` at the end."""
         async with connection(self._pool) as conn:
             last, refs = await conn.fetchrow(PAGE, after, size) or (None, None)
-        return last or 0, refs or ()
+        return last or 0, refs or b""
 
     async def changed(self, since: datetime) -> tuple[datetime, Sequence[int]]:
         """The database's clock, and the references of visible users whose rows changed after ``since``."""
@@ -106,8 +115,3 @@ class Store:
         async with connection(self._pool) as conn:
             status = await conn.execute(DELETE_ERASED, days, limit)
         return int(status.removeprefix("DELETE "))
-
-    async def publish(self, messages: Sequence[OutboxMessage]) -> None:
-        """Add messages to the outbox. It is a single statement and so a transaction of its own."""
-        async with connection(self._pool) as conn:
-            await put(conn, messages)

@@ -149,7 +149,7 @@ class SelfServiceFlows:
         A JSON number is matched, and sent back, as its decimal digits.
         """
         account = session.account
-        entries = [entry if isinstance(entry, str) else text_of(entry) for entry in phones]
+        entries = phones if set(map(type, phones)) == {str} else list(map(text_of, phones))
         request = Match(user_id=account.user_id, own_phone=account.phone, phones=entries)
         return await self._services.contacts.call(MATCH, request)
 

@@ -49,10 +49,10 @@ class InternalClient:
         ``ServiceError(UNAVAILABLE)`` when it does not answer. A call that may have had an effect is never repeated.
         """
         with span(endpoint.path, "client"):
-            status, content = await self._post(endpoint, request.model_dump_json().encode())
+            status, content = await self._post(endpoint, request.to_json())
         if status != 200:
             raise _refusal(content, endpoint.path, status)
-        return endpoint.response.model_validate_json(content)
+        return endpoint.response.from_json(content)
 
     async def _post(self, endpoint: AnyEndpoint, body: bytes) -> Response:
         path, repeatable = endpoint.path, endpoint.repeatable

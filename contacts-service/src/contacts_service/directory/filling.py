@@ -1,0 +1,73 @@
+"""Fills a filter in a process of its own, so that five million references do not delay a single answer."""
+
+import asyncio
+import contextlib
+import mmap
+import os
+import sys
+from array import array
+from collections.abc import AsyncIterator
+
+from contacts_service.directory.ref_filter import RefFilter, bytes_for
+
+REF_BYTES = 8
+CHUNK_BYTES = 64 * 1024
+NICENESS = 5
+"""A fill that shares a core with the answers waits for them."""
+
+
+class FillingError(Exception):
+    """The process ended before it had filled the filter."""
+
+
+async def fill(pages: AsyncIterator[bytes], expected: int) -> RefFilter:
+    """A filter of all references in ``pages``, each 8 bytes, big-endian, with room for ``expected`` of them.
+
+    Raises ``FillingError``, ``OSError`` and what ``pages`` raises.
+    """
+    memory = os.memfd_create("filter")
+    try:
+        os.ftruncate(memory, bytes_for(expected))
+        entries = await _fill(pages, memory)
+        return RefFilter(mmap.mmap(memory, 0), entries)
+    finally:
+        os.close(memory)
+
+
+async def _fill(pages: AsyncIterator[bytes], memory: int) -> int:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", __name__, str(memory), stdin=pipe, stdout=pipe, pass_fds=[memory]
+    )
+    try:
+        assert process.stdin and process.stdout
+        with contextlib.suppress(ConnectionError):  # it has ended: its status says so
+            async for page in pages:
+                process.stdin.write(page)
+                await process.stdin.drain()
+        process.stdin.close()
+        report = await process.stdout.read()
+        if await process.wait() != 0:
+            raise FillingError(f"the process ended with {process.returncode}")
+        return int(report)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def main() -> None:
+    """Read references from the standard input, add them to the filter in shared memory, and print how many there are."""
+    os.nice(NICENESS)
+    with mmap.mmap(int(sys.argv[1]), 0) as bits:
+        ref_filter = RefFilter(bits)
+        while chunk := sys.stdin.buffer.read(CHUNK_BYTES):
+            refs = array("q", chunk)
+            if sys.byteorder == "little":
+                refs.byteswap()
+            ref_filter.add(refs)
+    sys.stdout.write(str(ref_filter.entries))
+
+
+if __name__ == "__main__":
+    main()

@@ -154,7 +154,9 @@ async def seed_directory(stack: Stack, count: int = REGISTERED) -> list[str]:
         for start in range(0, count, SEED_ROWS):
             page = members[start : start + SEED_ROWS]
             refs = keys.refs(E164("+86" + number) for number in page)
-            rows = [(start + j + 1, ref, f"用户{start + j}", "", True, 1, LONG_AGO, LONG_AGO) for j, ref in enumerate(refs)]
+            rows = [
+                (start + j + 1, ref, f"用户{start + j}", "", True, 1, LONG_AGO, LONG_AGO) for j, ref in enumerate(refs)
+            ]
             await connection.copy_records_to_table("directory", records=rows, columns=COLUMNS)
         await connection.execute("vacuum analyze directory")
     finally:

@@ -75,14 +75,17 @@ def _line(prefix: str) -> re.Pattern[bytes]:
 
 def _lines(entries: Sequence[Any]) -> bytes:
     """One cleaned line of ASCII for each entry, empty for what is not text, too long, or has an end of a line."""
+    text = _joined(entries) or "\n".join([entry if _is_line(entry) else "" for entry in entries])
+    return f"{text}\n".encode("ascii", "replace").translate(None, _DROPPED)
+
+
+def _joined(entries: Sequence[Any]) -> str | None:
+    """The entries as lines, in half of the time that ``_is_line`` takes. None if one of them is none."""
     try:
         text = "\n".join(entries)
-        is_clear = text.count("\n") == len(entries) - 1 and max(map(len, entries)) <= MAX_SPELLING
     except TypeError:
-        is_clear = False
-    if not is_clear:
-        text = "\n".join([entry if _is_line(entry) else "" for entry in entries])
-    return f"{text}\n".encode("ascii", "replace").translate(None, _DROPPED)
+        return None
+    return text if text.count("\n") == len(entries) - 1 and max(map(len, entries)) <= MAX_SPELLING else None
 
 
 def _is_line(entry: Any) -> bool:

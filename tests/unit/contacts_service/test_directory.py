@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.patience import MAX_SECONDS
 
 from contacts_service.directory.directory import PAGE_ROWS, Directory
-from contacts_service.directory.filling import FillingError, fill
+from contacts_service.directory.filling import FillingError
 from contacts_service.directory.ref_filter import MIN_SLOTS_LOG2, SLOTS_PER_ENTRY, RefFilter, bytes_for
 from shared.errors import ServiceError, unavailable
-from support.patience import MAX_SECONDS
 
 BIGINTS = st.integers(-(2**63), 2**63 - 1)
 START = datetime(2026, 1, 1, tzinfo=UTC)

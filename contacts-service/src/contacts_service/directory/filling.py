@@ -7,6 +7,7 @@ import os
 import sys
 from array import array
 from collections.abc import AsyncIterator
+from typing import cast
 
 from contacts_service.directory.ref_filter import RefFilter, bytes_for
 
@@ -40,24 +41,28 @@ async def _fill(pages: AsyncIterator[bytes], memory: int) -> int:
         sys.executable, "-m", __name__, str(memory), stdin=pipe, stdout=pipe, pass_fds=[memory]
     )
     try:
-        assert process.stdin and process.stdout
+        references, report = _pipes(process)
         with contextlib.suppress(ConnectionError):  # it has ended: its status says so
             async for page in pages:
-                process.stdin.write(page)
-                await process.stdin.drain()
-        process.stdin.close()
-        report = await process.stdout.read()
+                references.write(page)
+                await references.drain()
+        references.close()
+        entries = await report.read()
         if await process.wait() != 0:
             raise FillingError(f"the process ended with {process.returncode}")
-        return int(report)
+        return int(entries)
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
 
 
+def _pipes(process: asyncio.subprocess.Process) -> tuple[asyncio.StreamWriter, asyncio.StreamReader]:
+    return cast("asyncio.StreamWriter", process.stdin), cast("asyncio.StreamReader", process.stdout)
+
+
 def main() -> None:
-    """Read references from the standard input, add them to the filter in shared memory, and print how many there are."""
+    """Add the references of the standard input to the filter in shared memory, and print how many it has."""
     os.nice(NICENESS)
     with mmap.mmap(int(sys.argv[1]), 0) as bits:
         ref_filter = RefFilter(bits)

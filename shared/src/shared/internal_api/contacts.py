@@ -1,6 +1,6 @@
 """The internal API of contacts-service: which of these numbers are members."""
 
-from typing import Any, Self
+from typing import Any
 
 import orjson
 from pydantic import Field
@@ -47,10 +47,12 @@ class Matched(WireModel):
         return orjson.dumps(self.__dict__)
 
     @classmethod
-    def from_json(cls, body: bytes) -> Self:
+    def from_json(cls, body: bytes) -> "Matched":
         """The message as contacts-service wrote it. Raises ``ValueError`` for what is no JSON or has other fields."""
         fields = orjson.loads(body)
-        return cls.model_construct(matches=fields["matches"], budget_left=fields["budget_left"])
+        if fields.keys() != cls.model_fields.keys():
+            raise ValueError("other fields")
+        return cls.model_construct(**fields)
 
 
 MATCH = Endpoint("/v1/contacts/match", Match, Matched)

@@ -39,10 +39,9 @@ def _parse_flat(text: str) -> dict[str, Any] | None:
         return None
     if not isinstance(value, dict) or len(value) != text.count(":"):
         return None
-    lists = [item for item in value.values() if isinstance(item, list)]
-    kinds = {type(item) for item in value.values() if not isinstance(item, list)}.union(
-        *(map(type, each) for each in lists)
-    )
+    kinds: set[type] = set()
+    for item in value.values():
+        kinds.update(map(type, item) if isinstance(item, list) else [type(item)])
     return value if kinds <= _SIMPLE else None
 
 

@@ -98,7 +98,7 @@ class Matcher:
         candidates = self._filter.candidates(spellings)
         members = await self._members.find(candidates, user_id=user_id, event=event)
         return [
-            {"phone": spellings[ref], "user_id": member[0], "nickname": member[1], "avatar": member[2]}
-            for ref in candidates
-            if (member := members.get(ref)) is not None
+            {"phone": spellings[ref], "user_id": found, "nickname": nickname, "avatar": avatar}
+            for ref in filter(members.__contains__, candidates)
+            for found, nickname, avatar in (members[ref],)
         ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from contacts_service.address_book import read_entry
 from shared.numbers.spelling import ASCII_DROPPED, MAX_SPELLING
-from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys, block
+from shared.phone import BLOCK, E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys, block
 
 YIELD_EVERY = 25
 """How many entries ``read_entry`` reads (3 µs to 0.3 ms each) before other requests may run."""
@@ -18,8 +18,10 @@ _DROPPED = ASCII_DROPPED.replace(b"\n", b"")
 """What ``shared.numbers.spelling.clean`` drops, except the end of the line."""
 _NO_MATCH = "(?!)"
 _MAY_BE_NUMBER = re.compile(r"[0-9]|[^\x00-\x7f]")
-_BEFORE, _BETWEEN, _BEHIND = b"+86", b"\0\0+86", b"\0\0"
-"""What makes the national digits of mainland numbers blocks: ``block`` of each, one after the other."""
+DIGITS = 11
+"""Digits of a mainland number."""
+ROW = DIGITS + 1
+"""Such a number and the end of its line."""
 
 
 class NumberReader:
@@ -43,12 +45,12 @@ class NumberReader:
         """
         if not entries:
             return {}
-        line = self._line_at_home if calling_code == MAINLAND else self._line_abroad
-        plain = line.findall(_lines(entries))
-        if b"" not in plain:
-            return _first_spellings(self._keys.refs_of_blocks(_blocks(plain)), entries)
+        lines, at_home = _lines(entries), calling_code == MAINLAND
+        if at_home and MAINLAND in self._served and (bare := _bare_blocks(lines, len(entries))):
+            return _first_spellings(self._keys.refs_of_blocks(bare), entries)
+        plain = (self._line_at_home if at_home else self._line_abroad).findall(lines)
         numbers = await self._read_others(entries, plain, calling_code)
-        blocks = [_BEFORE + digits + _BEHIND if digits else numbers.get(at) for at, digits in enumerate(plain)]
+        blocks = [b"+86%b\0\0" % digits if digits else numbers.get(at) for at, digits in enumerate(plain)]
         refs = self._keys.refs_of_blocks(b"".join(filter(None, blocks)))
         return _first_spellings(refs, list(compress(entries, blocks)))
 
@@ -92,8 +94,20 @@ def _is_line(entry: Any) -> bool:
     return isinstance(entry, str) and len(entry) <= MAX_SPELLING and "\n" not in entry
 
 
-def _blocks(plain: Sequence[bytes]) -> bytes:
-    return b"".join((_BEFORE, _BETWEEN.join(plain), _BEHIND))
+def _bare_blocks(lines: bytes, count: int) -> bytes | None:
+    """The blocks of a list in which every line is a mainland number, with ``+86`` or bare; None for any other list.
+
+    Columns of bytes are compared and copied as a whole, in a third of the time that an expression takes for the lines.
+    """
+    rows = lines.removeprefix(b"+86").replace(b"\n+86", b"\n")
+    if len(rows) != ROW * count or rows[DIGITS::ROW] != b"\n" * count or rows.translate(None, b"0123456789\n"):
+        return None
+    if rows[::ROW] != b"1" * count or rows[1::ROW].translate(None, b"3456789"):
+        return None
+    blocks = bytearray(b"+86".ljust(BLOCK, b"\0")) * count
+    for column in range(DIGITS):
+        blocks[3 + column :: BLOCK] = rows[column::ROW]
+    return bytes(blocks)
 
 
 def _first_spellings(refs: Sequence[int], entries: Sequence[str]) -> dict[int, str]:

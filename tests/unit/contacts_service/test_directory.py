@@ -134,6 +134,22 @@ async def test_until_the_filter_is_built_every_number_is_a_candidate() -> None:
     assert directory.candidates([ANNA, BORIS]) == [ANNA, BORIS]
 
 
+async def test_a_row_written_by_another_replica_during_the_first_build_is_in_the_filter() -> None:
+    table = Table(refs=[ANNA])
+    directory = Directory(table)
+    read_page = table.page
+
+    async def read_page_and_write(after: int, size: int) -> tuple[int, bytes]:
+        page = await read_page(after, size)
+        table.changes.append((table.clock, CLARA))
+        return page
+
+    table.page = read_page_and_write  # type: ignore[method-assign]
+    await directory.build()
+
+    assert directory.candidates([ANNA, BORIS, CLARA]) == [ANNA, CLARA]
+
+
 async def test_a_filter_of_the_size_that_the_table_estimates_is_built_in_one_pass() -> None:
     refs = random_refs(2**MIN_SLOTS_LOG2 // SLOTS_PER_ENTRY + 5_000, seed=4)
     table = Table(refs, estimate=len(refs))

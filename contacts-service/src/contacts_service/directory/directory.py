@@ -86,6 +86,7 @@ class Directory:
             built = await fill(self._pages(), expected)
             while built.outgrown:
                 built = await fill(self._pages(), built.entries)
+            await self.catch_up()  # so that users who were found a moment ago, without a filter, stay found
             built.add(self._added_meanwhile)
         finally:
             self._added_meanwhile = None

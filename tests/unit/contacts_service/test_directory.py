@@ -2,11 +2,13 @@
 
 import asyncio
 import random
+import signal
 import struct
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -169,6 +171,28 @@ async def test_a_process_that_ends_before_the_filter_is_filled_is_an_error(monke
         await directory.build()
 
     assert directory.candidates([ANNA, BORIS]) == [ANNA, BORIS]
+
+
+async def test_the_end_of_the_service_ends_the_process_that_fills_a_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[asyncio.subprocess.Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def record(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
+        started.append(await start(*arguments, **options))
+        return started[-1]
+
+    async def never_ending_page(after: int, size: int) -> tuple[int, bytes]:  # noqa: ARG001  the signature of the protocol
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", record)
+    table = Table(refs=[ANNA])
+    table.page = never_ending_page  # type: ignore[method-assign]
+    async with asyncio.timeout(MAX_SECONDS), Directory(table).running():
+        while not started:
+            await asyncio.sleep(0.01)
+
+    (process,) = started
+    assert process.returncode == -signal.SIGKILL
 
 
 async def test_filters_of_the_directory_are_built_and_followed_in_the_background() -> None:

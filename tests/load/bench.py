@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 import uvloop
-from load.baselines import argon2_ms, bare_aiohttp
+from load.baselines import argon2_ms, bare_aiohttp, raw_match
 from load.delivery import deliver
 from load.operations import HIT_SHARE, REGISTERED, Bench, all_operations, say, seed_directory, storm
 from load.processes import ALL_CORES, machine, pin, resident_mib
@@ -42,6 +42,7 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         await bench.quiet()
         idle = {name: resident_mib(pid) for name, pid in bench.pids.items()}
         rows = [await bare_aiohttp(bench, pinned=pinned), *await all_operations(bench, members)]
+        matched, raw = await raw_match(bench, members)
         hash_ms = argon2_ms()
         log_in = next(row for row in rows if row.name == "log in")
         drained, waited = await deliver(bench, pinned=pinned)
@@ -52,6 +53,10 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
     report(rows, idle, ready_after, count)
     share = log_in.hashing / sum(log_in.cpu.values())
     print(f"\nargon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
+    match_p50, raw_p50 = percentile(matched.times, 50), percentile(raw.times, 50)
+    print(
+        f"Match of 1,000, one client: p50 {match_p50:.2f} ms, {match_p50 / raw_p50:.2f} x of one statement's {raw_p50:.2f} ms."
+    )
     quiet_p99, busy_p99 = percentile(quiet.times, 99), percentile(busy.times, 99)
     print(f"One worker, instant sender: {drained.line()}; {waited.line()}.")
     ratio = busy_p99 / quiet_p99

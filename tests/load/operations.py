@@ -130,9 +130,7 @@ class Bench:
     def match(self, size: int, members: Sequence[str]) -> Job:
         """Match an address book of ``size`` numbers, one in five of them a member, in calls of up to 2,000."""
         user = next(iter(self.users.values()))
-        hits = [members[j] for j in range(int(size * HIT_SHARE))]
-        book = hits + [f"152{j:08d}" for j in range(size - len(hits))]
-        secrets.SystemRandom().shuffle(book)
+        book, hits = address_book(size, members)
         pages = [book[j : j + 2000] for j in range(0, size, 2000)]
 
         async def match(_: int) -> None:
@@ -140,9 +138,18 @@ class Bench:
             for page in pages:
                 reply = await self.app.check_contact(user["userId"], user["token"], page)
                 matches += len(reply.body["data"])
-            must(matches == len(hits), f"{matches} of {len(hits)} members found")
+            must(matches == hits, f"{matches} of {hits} members found")
 
         return match
+
+
+def address_book(size: int, members: Sequence[str]) -> tuple[list[str], int]:
+    """Numbers of which one in five is a member's, picked from all of the directory, and how many these are."""
+    random = secrets.SystemRandom()
+    hits = random.sample(members, int(size * HIT_SHARE))
+    book = hits + [f"152{j:08d}" for j in range(size - len(hits))]
+    random.shuffle(book)
+    return book, len(hits)
 
 
 async def seed_directory(stack: Stack, count: int = REGISTERED) -> list[str]:

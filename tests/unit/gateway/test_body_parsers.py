@@ -18,11 +18,6 @@ from shared.errors import ErrorCode, ServiceError
 TRICKY = st.text(st.sampled_from('[]{}"\\,:/ n字'), max_size=12)
 
 
-def in_object(tokens: list[str]) -> str:
-    """An object with these tokens as its members, which may be valid."""
-    return "{" + ",".join(f'"{position % 7}":{token}' for position, token in enumerate(tokens)) + "}"
-
-
 @pytest.fixture
 def unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parsing fails the test."""
@@ -31,7 +26,6 @@ def unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("the text was parsed")
 
     monkeypatch.setattr(json_text.json, "loads", loads)
-    monkeypatch.setattr(json_text.orjson, "loads", loads)
 
 
 @pytest.mark.usefixtures("unparsed")
@@ -77,27 +71,6 @@ def test_the_scan_sees_the_structure_that_the_parser_sees(value: object) -> None
     else:
         with pytest.raises(ServiceError):
             parse_json(text)
-
-
-NUMBERS = ["1", "-0", "1.0", "1e2", "-1e400", "9007199254740993", "18446744073709551616", "-9223372036854775809", "NaN"]
-TOKENS = [*NUMBERS, *'[]{},:"', '"a"', '"b"', '"a:b"', '"\\ud800"', '"\\u003a"', "true", "null", " ", "字"]
-
-
-@given(st.lists(st.sampled_from(TOKENS), max_size=12).map("".join) | st.lists(st.sampled_from(TOKENS)).map(in_object))
-def test_the_fast_parser_reads_what_it_reads_as_the_other_one(text: str) -> None:
-    value = json_text._parse_flat(text)
-
-    assert value is None or repr(value) == repr(json_text._parse_any(text))
-
-
-@pytest.mark.parametrize("repeated", ['{"a": 1, "a": 2}', '{"a": "x:y", "b": 1, "b": 2}', '{"a": [{"b": 1, "b": 2}]}'])
-def test_the_fast_parser_leaves_repeated_names_to_the_other_one(repeated: str) -> None:
-    assert json_text._parse_flat(repeated) is None
-
-
-def test_the_fast_parser_reads_an_address_book() -> None:
-    body = {"userId": 1, "token": "abc", "phoneNumbers": ["13800138000", None, 13800138001], "more": None}
-    assert json_text._parse_flat(json.dumps(body)) == body
 
 
 def depth(value: object) -> int:

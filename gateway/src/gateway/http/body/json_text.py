@@ -4,8 +4,6 @@ import json
 import re
 from typing import Any, NoReturn
 
-import orjson
-
 from gateway.http.body.errors import refuse, without_repeats
 
 MAX_DEPTH = 32
@@ -13,8 +11,6 @@ MAX_CONTAINERS = 512
 """Arrays and objects in one body. The calls need five at most; a list may have some among its items."""
 
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
-_SIMPLE = frozenset({str, int, bool, type(None)})
-"""What both parsers read alike. A number that is no small integer they do not."""
 _STRING = re.compile(rb'"[^"]*"?')
 
 
@@ -25,27 +21,6 @@ def parse_json(text: str) -> dict[str, Any]:
     more than ``MAX_CONTAINERS`` arrays and objects, or a value that is not an object.
     """
     _refuse_nested(text)
-    return _parse_flat(text) or _parse_any(text)
-
-
-def _parse_flat(text: str) -> dict[str, Any] | None:
-    """An object of simple values and lists of them, in half of the time. None for all that ``json`` is to decide.
-
-    With a colon for each name and none to spare, no name is repeated and no object is within.
-    """
-    try:
-        value = orjson.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(value, dict) or len(value) != text.count(":"):
-        return None
-    kinds: set[type] = set()
-    for item in value.values():
-        kinds.update(map(type, item) if isinstance(item, list) else [type(item)])
-    return value if kinds <= _SIMPLE else None
-
-
-def _parse_any(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, object_pairs_hook=without_repeats, parse_constant=_refuse_constant)
         if "\\u" in text:

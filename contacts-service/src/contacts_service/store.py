@@ -75,7 +75,7 @@ class Store:
         The same statement puts the event into the outbox, and how many were found into its field ``matched``.
         """
         arguments = MATCH.arguments(
-            refs="{" + ",".join(map(str, refs)) + "}",  # asyncpg writes an array three times as slowly
+            refs="{" + ",".join(map(str, refs)) + "}",  # asyncpg asks of each element of an array whether it is a list
             user_id=user_id,
             event_id=event.id,
             exchange=event.exchange,

@@ -5,7 +5,7 @@ with latest as (
     select distinct on (phone_ref) phone_ref, user_id, nickname, avatar, visible
     from directory
     where phone_ref = any(:refs::text::bigint[])
-    order by phone_ref, occurred_at desc, user_id
+    order by phone_ref asc, occurred_at desc, user_id asc
 ), found as (
     select count(*) as members, array_agg(phone_ref) as refs, array_agg(user_id) as user_ids,
         array_agg(nickname) as nicknames, array_agg(avatar) as avatars

@@ -36,9 +36,10 @@ async def fill(pages: AsyncIterator[bytes], expected: int) -> RefFilter:
 
 
 async def _fill(pages: AsyncIterator[bytes], memory: int) -> int:
-    pipe = asyncio.subprocess.PIPE
+    command, pipe = (sys.executable, "-m", __name__, str(memory)), asyncio.subprocess.PIPE
+    without_settings = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, str(memory), stdin=pipe, stdout=pipe, pass_fds=[memory]
+        *command, stdin=pipe, stdout=pipe, pass_fds=[memory], env=without_settings
     )
     try:
         references, report = _pipes(process)

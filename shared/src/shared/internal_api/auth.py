@@ -188,6 +188,14 @@ class Granted(WireModel):
     refresh_token: Token
 
 
+class Registered(WireModel):
+    """A new account, with its first session and the first tokens of it."""
+
+    account: Account
+    session_id: UUID
+    tokens: Granted
+
+
 class ListSessions(WireModel):
     user_id: int
 
@@ -280,6 +288,7 @@ class SpentTickets(WireModel):
 
 LOOK_UP = Endpoint("/v1/accounts/look-up", LookUp, LookedUp, repeatable=True)
 REGISTER = Endpoint("/v1/accounts/register", Register, LoggedIn)
+REGISTER_WITH_TOKENS = Endpoint("/v1/accounts/register-with-tokens", Register, Registered)
 CHANGE_PHONE = Endpoint("/v1/accounts/change-phone", ChangePhone, Account)
 FIND_CHANGE = Endpoint("/v1/accounts/find-change", FindChange, ChangeFound, repeatable=True)
 RESET_PASSWORD = Endpoint("/v1/accounts/reset-password", ResetPassword, LoggedIn)

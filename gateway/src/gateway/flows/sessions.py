@@ -43,7 +43,6 @@ class SessionFlows:
         if cached := self._services.sessions.get(token):
             return cached
         mark = self._services.sessions.mark()
-        resolved = await self._services.auth.call(RESOLVE, Resolve(token=token))
-        session = Session.of(resolved)
+        session = Session.of(await self._services.auth.call(RESOLVE, Resolve(token=token)))
         self._services.sessions.put(token, session, mark)
         return session

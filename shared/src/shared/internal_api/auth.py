@@ -107,14 +107,6 @@ class ResetPassword(SourcedRequest):
     client: Client = ""
 
 
-class LoggedIn(WireModel):
-    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
-
-    account: Account
-    session_id: UUID
-    token: Token
-
-
 class Resolve(WireModel):
     """Find the session of an opaque token or an access token."""
 
@@ -126,6 +118,12 @@ class Resolved(WireModel):
 
     session_id: UUID
     account: Account
+
+
+class LoggedIn(Resolved):
+    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
+
+    token: Token
 
 
 class ChangePhone(SourcedRequest):
@@ -188,11 +186,9 @@ class Granted(WireModel):
     refresh_token: Token
 
 
-class Registered(WireModel):
+class Registered(Resolved):
     """A new account, with its first session and the first tokens of it."""
 
-    account: Account
-    session_id: UUID
     tokens: Granted
 
 
@@ -218,11 +214,8 @@ class EndSession(WireModel):
     session_id: UUID
 
 
-class EndOthers(WireModel):
+class EndOthers(EndSession):
     """End every session of the user but this one."""
-
-    user_id: int
-    session_id: UUID
 
 
 class ChangePassword(SourcedRequest):

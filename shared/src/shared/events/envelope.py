@@ -10,7 +10,7 @@ import orjson
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
 
-from shared.trace import current_cause
+from shared.trace import current_cause, producing
 
 EXCHANGE = "events"
 """The durable topic exchange that consumers bind to. The routing key is the event's type."""
@@ -93,7 +93,8 @@ def to_queue(event: OutboxMessage, queue: str) -> OutboxMessage:
 
 def new_event(data: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
     """An event in its envelope, ready for the outbox. ``source`` is the service's name."""
-    identity, cause = new_id(), current_cause()
+    with producing(data.key):
+        identity, cause = new_id(), current_cause()
     envelope: dict[str, object] = {
         "specversion": "1.0",
         "id": str(identity),

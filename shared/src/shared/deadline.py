@@ -41,8 +41,8 @@ class Deadline:
 class TimeLimit:
     """``asyncio.timeout`` for the many blocks of a server that have one limit: ``with limit(): ...``.
 
-    The blocks share a timer, so one that ends in time costs a quarter of one with its own. Raises ``TimeoutError`` after
-    ``seconds``. Use an instance in one event loop.
+    The blocks share a timer, so one that ends in time costs a quarter of one with its own timer. Raises
+    ``TimeoutError`` after ``seconds``. Use an instance in one event loop.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -175,7 +175,7 @@ class Relay:
         parcels = list(self._parcels([_row(message) for message in messages]))
         try:
             refused = await raise_on_broker_loss(self._publisher.publish_all([message for message, _ in parcels]))
-        except ConnectionError as error:
+        except Exception as error:  # noqa: BLE001  the rows are still there
             log.warning("outbox.delayed", error=type(error).__name__)
             return
         published = [rows for (_, rows), is_refused in zip(parcels, refused, strict=True) if not is_refused]

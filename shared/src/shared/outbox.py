@@ -121,7 +121,7 @@ class Relay:
         self._woken = asyncio.Event()
         self._handed: list[OutboxMessage] = []
         self._is_handed = asyncio.Event()
-        self._own: dict[UUID, bool] = {}
+        self._own: dict[UUID, bool] = {}  # what was handed over: whether the broker has confirmed it
 
     def wake(self) -> None:
         """Publish soon: something was committed. Without a call the next poll finds it."""
@@ -171,15 +171,14 @@ class Relay:
     async def publish_handed(self) -> None:
         """Publish what was handed over. What the broker does not confirm, the next batch reads and publishes."""
         messages, self._handed = self._handed, []
-        self._own.update((message.id, False) for message in messages)
         parcels = list(self._parcels([_row(message) for message in messages]))
         try:
             refused = await raise_on_broker_loss(self._publisher.publish_all([message for message, _ in parcels]))
         except Exception as error:  # noqa: BLE001  the rows are still there
             log.warning("outbox.delayed", error=type(error).__name__)
-            return
-        published = [rows for (_, rows), is_refused in zip(parcels, refused, strict=True) if not is_refused]
-        self._own.update((row["id"], True) for rows in published for row in rows)
+            refused = [True] * len(parcels)
+        for (_, rows), is_refused in zip(parcels, refused, strict=True):
+            self._own.update((row["id"], not is_refused) for row in rows)
         self.wake()
 
     async def relay_batch(self) -> int:

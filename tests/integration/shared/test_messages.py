@@ -490,3 +490,24 @@ async def test_a_running_relay_publishes_what_is_handed_over_without_a_wake_up(
         async with asyncio.timeout(30):
             while await database.fetchval("select count(*) from outbox"):
                 await asyncio.sleep(0.01)
+
+
+async def test_a_batch_leaves_what_is_being_published_alone(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, handed_keys=[queue.name])
+    command = message("command", exchange="", key=queue.name)
+    await written(database, [command])
+    publish_all = publisher.publish_all
+
+    async def with_a_batch_meanwhile(messages: Sequence[OutboxMessage]) -> list[bool]:
+        assert await relay.relay_batch() == 0
+        return await publish_all(messages)
+
+    monkeypatch.setattr(publisher, "publish_all", with_a_batch_meanwhile)
+    relay.hand_over(command)
+    await relay.publish_handed()
+    assert await drain(declared, 1) == [b"command"]
+    assert await relay.relay_batch() == 1
+    assert await database.fetchval("select count(*) from outbox") == 0

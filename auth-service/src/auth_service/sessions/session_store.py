@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
-from auth_service.accounts.known_network_store import MAX_NETWORKS
+from auth_service.accounts.known_network_store import MAX_NETWORKS, forget_other_networks
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import SESSION_ENDED, AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
@@ -177,16 +177,26 @@ class SessionStore:
             rows = await conn.fetch(LIST, user_id)
         return [LivingSession(**dict(row)) for row in rows]
 
-    async def end(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one of them, or all but one, and then every ticket too. Returns how many ended."""
+    async def end(self, user_id: int, session_id: UUID) -> bool:
+        """End one session of the user. False if there is none."""
         async with transaction(self._pool) as conn:
-            if only is None:
-                await conn.execute(END_TICKETS, user_id)
-            ended = await end_sessions(conn, user_id, "ended_by_user", only=only, but=but)
-            await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
+            ended = await _end_by_user(conn, user_id, only=session_id)
         if ended:
             self._wake()
-        return len(ended)
+        return ended > 0
+
+    async def end_others(self, user_id: int, kept: UUID, network: int | None) -> int:
+        """End all sessions of the user but one, and every ticket. Returns how many sessions ended.
+
+        If this network is known, every other one is forgotten.
+        """
+        async with transaction(self._pool) as conn:
+            await conn.execute(END_TICKETS, user_id)
+            await forget_other_networks(conn, user_id, network)
+            ended = await _end_by_user(conn, user_id, but=kept)
+        if ended:
+            self._wake()
+        return ended
 
 
 def _resolved(row: asyncpg.Record | None) -> Resolved | None:
@@ -237,6 +247,13 @@ async def end_sessions(
     ends them, if one does.
     """
     return await _end(conn, END, cause, operator, user_id, only, but)
+
+
+async def _end_by_user(conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
+    """End sessions as their user asks, and publish that. Returns how many."""
+    ended = await end_sessions(conn, user_id, "ended_by_user", only=only, but=but)
+    await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
+    return len(ended)
 
 
 async def _end_oldest(conn: Connection, opened: NewSession) -> None:

@@ -17,7 +17,6 @@ Secret = Annotated[SecretText, Field(repr=False)]
 
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
-
 LoginName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,32}$")]
 """A username: 1 to 32 characters without control characters, unique ignoring case."""
 
@@ -214,8 +213,10 @@ class EndSession(WireModel):
     session_id: UUID
 
 
-class EndOthers(EndSession):
+class EndOthers(EndSession, SourcedRequest):
     """End every session of the user but this one."""
+
+    address: Address | None = None
 
 
 class ChangePassword(SourcedRequest):

@@ -5,19 +5,23 @@ from datetime import datetime
 
 from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
+from shared.batching import KeyedBatcher
 from shared.events.envelope import OutboxMessage
-from shared.postgres import Pool, connection
+from shared.postgres import Pool, connection, is_rolled_back
 from shared.sql import load_sql
 
 APPLY = """
     insert into directory as stored (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
-    values ($1, $2, $3, $4, $5, $6, $7)
+    select * from unnest(
+        $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::timestamptz[]
+    ) as entry (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
+    order by user_id
     on conflict (user_id) do update set
         phone_ref = excluded.phone_ref, nickname = excluded.nickname, avatar = excluded.avatar,
         visible = excluded.visible, version = excluded.version, occurred_at = excluded.occurred_at,
         updated_at = now()
     where stored.version < excluded.version
-    returning true
+    returning user_id
 """
 
 MATCH = load_sql("contacts_service", "match.sql")
@@ -53,21 +57,23 @@ class Store:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._apply = KeyedBatcher(self._apply_all, lambda entry: {entry.user_id}, is_rolled_back)
 
     async def apply(self, entry: DirectoryEntry) -> bool:
         """Store the entry if it is newer than the stored one. Returns whether it was."""
+        return await self._apply(entry)
+
+    async def _apply_all(self, entries: Sequence[DirectoryEntry]) -> list[bool]:
+        columns = zip(
+            *(
+                (each.user_id, each.phone_ref, each.nickname, each.avatar, each.visible, each.version, each.occurred_at)
+                for each in entries
+            ),
+            strict=True,
+        )
         async with connection(self._pool) as conn:
-            applied = await conn.fetchval(
-                APPLY,
-                entry.user_id,
-                entry.phone_ref,
-                entry.nickname,
-                entry.avatar,
-                entry.visible,
-                entry.version,
-                entry.occurred_at,
-            )
-        return applied is not None
+            applied = {row["user_id"] for row in await conn.fetch(APPLY, *columns)}
+        return [entry.user_id in applied for entry in entries]
 
     async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
         """The visible users with these references, by their references, without ``user_id``.

@@ -85,6 +85,15 @@ async def test_of_simultaneous_events_the_newest_is_stored(store: Store, connect
         assert [row[5] for row in await rows(connections)] == [3]
 
 
+async def test_simultaneous_events_of_many_users_are_each_applied_or_not(store: Store, connections: Pool) -> None:
+    await asyncio.gather(*(store.apply(entry(2, user_id=user_id)) for user_id in range(1, 300, 2)))
+
+    applied = await asyncio.gather(*(store.apply(entry(2, user_id=user_id)) for user_id in range(300)))
+
+    assert applied == [user_id % 2 == 0 for user_id in range(300)]
+    assert len(await rows(connections)) == 300
+
+
 async def test_an_event_is_applied_once(store: Store) -> None:
     assert await store.apply(entry(2))
     assert not await store.apply(entry(2))

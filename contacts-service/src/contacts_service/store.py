@@ -46,6 +46,12 @@ CHANGED = """
     select now(), array_agg(phone_ref) filter (where visible) from directory where updated_at > $1
 """
 
+GONE = """
+    select user_id from directory
+    where phone_ref is null and occurred_at >= $1 and user_id > $2
+    order by user_id limit $3
+"""
+
 # "skip locked" passes over a row that another process deletes.
 DELETE_ERASED = """
     delete from directory where user_id in (
@@ -76,6 +82,11 @@ class Store:
                 entry.occurred_at,
             )
         return applied is not None
+
+    async def gone(self, since: datetime, after: int, limit: int) -> list[int]:
+        """The users above ``after`` who were erased, or lost their number, since then, by user id."""
+        async with connection(self._pool) as conn:
+            return [row["user_id"] for row in await conn.fetch(GONE, since, after, limit)]
 
     async def find(self, refs: Sequence[int]) -> list[Member]:
         """The visible users with these references, in any order."""

@@ -13,11 +13,10 @@ from shared.redis import Script
 
 UNUSED_SECONDS = 30 * 86_400
 """A budget that was not used for so long is deleted, unless it takes longer to be whole again."""
-MAX_FREE_SHARE = 0.00025
-"""How many of the numbers that were never looked up may count as known, and so be free, at most.
-
-A quarter of what is promised (one in a thousand), so that chance does not break the promise in any list of 10,000.
-"""
+MAX_FREE_SHARE = 0.001
+"""How many of the numbers that were never looked up may count as known, and so be free, at most."""
+MARGIN = 4
+"""How many times fewer are expected, so that chance does not break the promise in any list of 10,000."""
 PACKAGE = "contacts_service"
 
 
@@ -66,9 +65,9 @@ _REFUSALS = {-1: ErrorCode.CONTACT_BUDGET, -2: ErrorCode.CALLER_LIMIT}
 
 
 def fingerprint_bits(numbers: int) -> int:
-    """How many bits a fingerprint needs: as few as keep ``MAX_FREE_SHARE``, so that many numbers share each.
+    """How many bits a fingerprint needs: as few as keep the share with its margin, so that many numbers share each.
 
     Two generations are remembered; the call that fills one may still add ``MAX_NUMBERS`` to it.
     """
     remembered = 2 * (numbers + MAX_NUMBERS)
-    return ceil(log2(remembered / MAX_FREE_SHARE))
+    return ceil(log2(remembered * MARGIN / MAX_FREE_SHARE))

@@ -199,7 +199,7 @@ rolling-check: .venv/.installed ## restart every process 20 times under load: no
 
 .PHONY: restore-check
 restore-check: .venv/.installed ## lose databases, Redis, the broker and a key for real, restore them, and print the seconds: minutes
-	@exec env $(PYTEST) -n 0 -s -q -p no:randomly tests/fault/test_restores.py $(PYTEST_ARGS)
+	@exec env RESTORES=1 $(PYTEST) -n 0 -s -q -p no:randomly tests/fault/test_restores.py $(PYTEST_ARGS)
 
 # --- Release
 

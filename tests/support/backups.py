@@ -2,8 +2,8 @@
 
 import asyncio
 import importlib.util
+import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -84,4 +84,5 @@ async def command(stack: Stack, module: str, *arguments: str) -> str:
 
 def erased_in(logs: str) -> list[str]:
     """The ids of the users whose erasure the log lines of auth-service name."""
-    return re.findall(r"account\.erased\W.*?\buser_id\W+(\d+)", logs)
+    lines = [json.loads(line) for line in logs.splitlines() if '"account.erased"' in line]
+    return [str(line["user_id"]) for line in lines]

@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -177,3 +180,15 @@ async def test_users_who_left_the_directory_since_a_moment_are_listed_page_by_pa
 
     assert (first, await store.gone(moment, first[-1], 5)) == ([8], [9])
     assert await store.gone(moment + timedelta(hours=2), 0, 5) == []
+
+
+async def test_the_command_prints_an_id_a_line(store: Store, postgres_url: str, database: str) -> None:
+    for user_id in (8, 7):
+        await store.apply(deleted(2, user_id=user_id))
+    environ = {"ENVIRONMENT": "development", "POSTGRES_URL": postgres_url, "CONTACTS_DATABASE": database}
+    words = ("-m", "contacts_service", "gone", "--since", START.isoformat())
+
+    process = await create_subprocess_exec(sys.executable, *words, env=os.environ | environ, stdout=PIPE, stderr=STDOUT)
+    output, _ = await process.communicate()
+
+    assert (process.returncode, output.decode()) == (0, "7\n8\n")

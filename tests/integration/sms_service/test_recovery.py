@@ -1,5 +1,8 @@
 """What ``after-restore`` does to the tables of sms-service: no code of before works, and no message of before is sent."""
 
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
 from collections.abc import AsyncIterator
 
 import pytest
@@ -64,3 +67,15 @@ async def test_it_goes_on_until_no_batch_is_left(sms: Sms, monkeypatch: pytest.M
 
     assert (await recovery.end_codes(), await recovery.expire_messages()) == (5, 5)
     assert (await recovery.end_codes(), await recovery.expire_messages()) == (0, 0)
+
+
+async def test_the_command_does_both_and_says_how_many(sms: Sms, postgres_url: str) -> None:
+    await sms.codes().issue(asking(fresh_number()))
+    environ = {"ENVIRONMENT": "development", "POSTGRES_URL": postgres_url, "SMS_DATABASE": sms.database}
+
+    process = await create_subprocess_exec(
+        sys.executable, "-m", "sms_service", "after-restore", env=os.environ | environ, stdout=PIPE, stderr=STDOUT
+    )
+    output, _ = await process.communicate()
+
+    assert (process.returncode, output.decode()) == (0, "ended 1 codes, and 1 messages that waited\n")

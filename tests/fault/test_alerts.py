@@ -6,8 +6,10 @@
 import asyncio
 import json
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -47,6 +49,17 @@ secret_env = "BROKEN_SMS_SECRET"
 [senders.broken.prices]
 "+" = "0.01"
 
+[senders.prepaid]
+type = "twilio"
+account_sid = "AC1"
+auth_token_env = "BROKEN_SMS_SECRET"
+from_number = "+15005550006"
+base_url = "BALANCE_URL"
+warn_below_balance = 10
+
+[senders.prepaid.prices]
+"+" = "0.01"
+
 [[routes]]
 prefix = "+8619911"
 senders = ["broken"]
@@ -69,12 +82,38 @@ SETTINGS = {
 PATIENCE = 60.0
 
 
+class Account(BaseHTTPRequestHandler):
+    """A provider's account with a balance."""
+
+    balance = "100.0"
+
+    def do_GET(self) -> None:
+        body = json.dumps({"account_sid": "AC1", "balance": self.balance, "currency": "USD"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def account_url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Account) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, account_url: str) -> Iterator[Stack]:
     """A private system: these tests stop its processes and its servers."""
     alerts.promtool()
     file: Path = tmp_path_factory.mktemp("alerts") / "senders.toml"
-    file.write_text(CONFIG)
+    file.write_text(CONFIG.replace("BALANCE_URL", account_url))
     with Stack.private(environ={**SETTINGS, "SMS_CONFIG_FILE": str(file)}) as stack:
         stack.start()
         yield stack
@@ -109,8 +148,14 @@ class FaultWatch:
         return fault
 
 
-LASTING = {"HaomaCodeChecksSlowed", "HaomaBudgetNearlySpent", "HaomaSenderDown"}
-"""Alerts whose fault of another test lasts: an hour, a day, or until the breaker closes."""
+LASTING = {
+    "HaomaCodeChecksSlowed",
+    "HaomaBudgetNearlySpent",
+    "HaomaSenderDown",
+    "HaomaSenderBalanceLow",
+    "HaomaPrefixBlocked",
+}
+"""Alerts whose fault of another test lasts: an hour, a day, or until the breaker closes or a balance is read."""
 
 
 @pytest.fixture
@@ -264,6 +309,18 @@ async def test_a_sender_that_keeps_failing(app: App, watch: FaultWatch) -> None:
     assert "HaomaSenderDown" in fired
 
 
+async def test_a_prepaid_account_that_is_nearly_empty(
+    stack: Stack, watch: FaultWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Account, "balance", "3.5")
+    stack.services["sms-worker"].kill()
+    await asyncio.to_thread(stack.services["sms-worker"].start)  # it reads balances at once
+    fired = await watch.until(
+        lambda during: value(during, "sms-worker", "haoma_sender_balance", sender="prepaid") == 3.5
+    )
+    assert "HaomaSenderBalanceLow" in fired
+
+
 async def test_codes_that_are_guessed(app: App, watch: FaultWatch) -> None:
     numbers = [fresh_number() for _ in range(12)]
     for number in numbers:
@@ -271,6 +328,24 @@ async def test_codes_that_are_guessed(app: App, watch: FaultWatch) -> None:
         await app.verify(number, wrong(await app.code(number)))
     fired = await watch.until(lambda during: value(during, "sms-service", "haoma_code_checks_slowed") == 1)
     assert "HaomaCodeChecksSlowed" in fired
+
+
+TIME_TO_ENTER_THEM_PASSES = """
+    update prefix_traffic set starts_at = starts_at - interval '20 minutes'
+    where range = '+861993311' and sent >= 6 returning true
+"""
+
+
+async def test_a_prefix_that_is_blocked(app: App, tables: Tables, watch: FaultWatch) -> None:
+    for last in range(6):
+        await app.send_code(f"1993311000{last}")
+    async with asyncio.timeout(PATIENCE):
+        while await tables.connections["sms"].fetchval(TIME_TO_ENTER_THEM_PASSES) is None:
+            await asyncio.sleep(0.1)
+    fired = await watch.until(
+        lambda during: value(during, "sms-service", "haoma_prefix_stages", kind="range", stage="blocked") > 0
+    )
+    assert "HaomaPrefixBlocked" in fired
 
 
 async def test_a_budget_that_is_nearly_spent(app: App, watch: FaultWatch) -> None:

@@ -60,9 +60,13 @@ class Replacement:
         ]
 
 
+NOT_DONE = {408, 503}
+"""The statuses of a call that did nothing: its connection was closed as idle, or a process was away."""
+
+
 @dataclass
 class Client:
-    """A client that repeats a call while a process is away, and takes any other answer for what it is."""
+    """A client that repeats a call that did nothing, and takes any other answer for what it is."""
 
     app: App
     served: dict[str, int] = field(default_factory=dict)
@@ -82,7 +86,7 @@ class Client:
                 except aiohttp.ClientError:
                     await asyncio.sleep(0.05)
                     continue
-                if reply.status != 503:
+                if reply.status not in NOT_DONE:
                     self.served[kind] = self.served.get(kind, 0) + 1
                     return reply
                 await asyncio.sleep(0.05)

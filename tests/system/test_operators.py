@@ -172,3 +172,16 @@ def question(chance: random.Random, people: list[dict[str, Any]]) -> tuple[str, 
     service = {"service": chance.choice(["auth-service", "sms-service", "contacts-service", who["phone"]])}
     fields = service | {"id": chance.choice([str(uuid4()), who["phone"]])} if "parked" in call else subject
     return call, {"reason": "a crawl"} | fields | wrong if "parked" not in call else fields | wrong
+
+
+async def test_a_test_message_arrives_and_the_senders_are_listed(operators: OperatorApi, app: App) -> None:
+    number = fresh_number()
+    words = ("test-message", "--sender", "inbox", "--phone", number, "--language", "en", *WHO)
+
+    status, sent, _ = await operators.operate("ada", *words)
+    assert (status, sent["outcome"]) == (0, "accepted")
+    assert await app.code(number) == "000000"
+    _, listed, _ = await operators.operate("sam", "senders")
+    assert listed["senders"] == [{"name": "inbox", "type": "inbox", "balance": None, "warn_below_balance": None}]
+    status, _, error = await operators.operate("ada", "test-message", "--sender", "none", "--phone", number, *WHO)
+    assert (status, "not_found" in error) == (1, True)

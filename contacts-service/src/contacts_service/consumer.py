@@ -12,7 +12,7 @@ from shared.amqp import PoisonError, Queue
 from shared.events.catalogue import UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex, ref_hex
-from shared.trace import NO_CAUSE, Cause, begin_cause, span
+from shared.trace import NO_CAUSE, Cause, consuming
 
 QUEUE = Queue("contacts.directory", (UserRegistered.key, UserUpdated.key, UserDeleted.key, UserRetired.key))
 
@@ -67,9 +67,7 @@ class DirectoryUpdater:
     async def handle(self, body: bytes) -> None:
         """Apply one event. Raises ``PoisonError`` for a message that is not a user event."""
         entry = read(body)
-        begin_cause(entry.cause.request_id, [entry.cause.traceparent])
-        with span(f"process {QUEUE.name}", "consumer") as describe:
-            describe({"messaging.system": "rabbitmq", "messaging.destination.name": QUEUE.name})
+        with consuming(QUEUE.name, entry.cause):
             await self._apply(entry)
 
     async def _apply(self, entry: DirectoryEntry) -> None:

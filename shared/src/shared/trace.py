@@ -35,7 +35,7 @@ class Cause:
     traceparent: str = ""
 
 
-SpanKind = Literal["server", "client", "consumer"]
+SpanKind = Literal["server", "client", "producer", "consumer"]
 Describe = Callable[[Mapping[str, str | int]], None]
 """Adds attributes to a span, by the names of OpenTelemetry's conventions. None may have a private value."""
 
@@ -80,6 +80,26 @@ def begin_cause(request_id: str, traceparents: Sequence[str] = ()) -> None:
 def span(name: str, kind: SpanKind) -> AbstractContextManager[Describe]:
     """Record what the block does, if this process records spans. What it causes is a child of the span, anywhere."""
     return _NOT_RECORDED if TRACING.tracer is None else _recorded(TRACING.tracer, name, kind)
+
+
+def producing(queue: str) -> AbstractContextManager[object]:
+    """Record that the block makes a message for a queue or with a routing key. What it leads to is a child."""
+    return _NOT_RECORDED if TRACING.tracer is None else _described("create", queue, "producer")
+
+
+@contextmanager
+def consuming(queue: str, cause: Cause) -> Iterator[None]:
+    """Work in the block for the request that caused a message of this queue, and record it."""
+    begin_cause(cause.request_id, [cause.traceparent])
+    with _described("process", queue, "consumer"):
+        yield
+
+
+@contextmanager
+def _described(verb: str, queue: str, kind: SpanKind) -> Iterator[None]:
+    with span(f"{verb} {queue}", kind) as describe:
+        describe({"messaging.system": "rabbitmq", "messaging.destination.name": queue})
+        yield
 
 
 @contextmanager

@@ -28,6 +28,7 @@ class RetentionRepository(Protocol):
     async def purge_verifications(self, before: UUID, days: int, limit: int) -> int: ...
     async def purge_number_activity(self, after: int, limit: int) -> int | None: ...
     async def purge_check_failures(self, limit: int) -> int: ...
+    async def purge_test_messages(self, limit: int) -> int: ...
 
 
 def purging(repository: RetentionRepository) -> AbstractAsyncContextManager[None]:
@@ -48,6 +49,7 @@ async def purge(repository: RetentionRepository, *, now: float | None = None) ->
         "verifications": await _repeat(partial(repository.purge_verifications, old, VERIFICATION_DAYS)),
     }
     await _repeat(repository.purge_check_failures)
+    await _repeat(repository.purge_test_messages)
     last_ref: int | None = -(2**63)
     while last_ref is not None:
         last_ref = await repository.purge_number_activity(last_ref, PURGE_BATCH)

@@ -58,6 +58,17 @@ PURGE_CHECK_FAILURES = """
     select count(*) from purged_failures
 """
 
+PURGE_TEST_MESSAGES = """
+    with purged_messages as (
+        delete from test_messages where message_id in (
+            select message_id from test_messages where requested_at < now() - interval '1 day'
+            limit $1 for update skip locked
+        )
+        returning 1
+    )
+    select count(*) from purged_messages
+"""
+
 
 class RetentionStore:
     """Each call deletes at most ``limit`` rows, together with the rows that belong to them."""
@@ -82,6 +93,10 @@ class RetentionStore:
     async def purge_check_failures(self, limit: int) -> int:
         """Delete counts of failed checks that no longer limit their network. Returns how many."""
         return await self._count(PURGE_CHECK_FAILURES, limit)
+
+    async def purge_test_messages(self, limit: int) -> int:
+        """Delete test messages of more than a day ago. Returns how many."""
+        return await self._count(PURGE_TEST_MESSAGES, limit)
 
     async def _count(self, statement: str, *arguments: object) -> int:
         async with connection(self._pool) as conn:

@@ -6,14 +6,15 @@ from uuid import UUID
 import orjson
 
 from shared.events.envelope import OutboxMessage, new_id
-from shared.trace import NO_CAUSE, Cause, current_cause
+from shared.trace import NO_CAUSE, Cause, current_cause, producing
 
 SEND_QUEUE = "sms.send"
 
 
 def send_command(message_id: UUID) -> OutboxMessage:
     """The command to send one message of the ledger, for the exchange of its queue."""
-    return OutboxMessage(new_id(), SEND_QUEUE, SEND_QUEUE, _body({message_id: current_cause()}))
+    with producing(SEND_QUEUE):
+        return OutboxMessage(new_id(), SEND_QUEUE, SEND_QUEUE, _body({message_id: current_cause()}))
 
 
 def join_commands(bodies: Sequence[bytes]) -> bytes:

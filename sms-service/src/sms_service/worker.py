@@ -18,6 +18,7 @@ from sms_service.keys import deriver_of, seal_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.relay import open_relay
+from sms_service.sender_checks.setup import checking_senders
 from sms_service.senders.opening import SenderResources
 from sms_service.settings import WorkerSettings
 
@@ -60,7 +61,8 @@ def create_worker(settings: WorkerSettings) -> web.Application:
 async def _open_delivery(
     settings: WorkerSettings, pool: postgres.Pool, wake: Callable[[], None], stack: AsyncExitStack
 ) -> Delivery:
-    config = settings.sms_config
+    config, seal = settings.sms_config, seal_of(settings)
+    texts = config.message_tables.composer
     ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     sender_resources = SenderResources(
         inbox_url=settings.inbox_url,
@@ -68,15 +70,9 @@ async def _open_delivery(
         receipts_url=config.callback_url,
         apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
     )
-    return Delivery(
-        ledger,
-        await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack),
-        deriver_of(settings),
-        seal_of(settings),
-        wake,
-        texts=config.message_tables.composer,
-        spending_guard=spending_guard,
-    )
+    senders = await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack)
+    await stack.enter_async_context(checking_senders(pool, senders, config.senders, seal, texts))
+    return Delivery(ledger, senders, deriver_of(settings), seal, wake, texts=texts, spending_guard=spending_guard)
 
 
 def _warn_of_multi_segment_texts(settings: WorkerSettings) -> None:

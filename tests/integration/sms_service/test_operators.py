@@ -1,5 +1,6 @@
 """What operators do about codes: explain a number, lift its limits, and unblock a prefix."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,9 +10,11 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 from stack import ports
 from support.principals import strong_secret
-from support.sms import Sms, asking, fresh_database, fresh_number, process, refusal
+from support.sms import SEAL, Sms, asking, fresh_database, fresh_number, process, refusal
 
+from shared.background import repeating
 from shared.errors import ErrorCode
+from shared.events.envelope import new_id
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.operators.codes import (
     EXPLAIN_CODES,
@@ -21,8 +24,17 @@ from shared.internal_api.operators.codes import (
     LiftCodeLimits,
     UnblockPrefix,
 )
+from shared.internal_api.operators.senders import SEND_TEST_MESSAGE, SendTestMessage
+from shared.internal_api.sms import Language
 from shared.phone import mask
+from shared.postgres import connection
 from sms_service.app import create_api
+from sms_service.delivery.sender_pool import SenderPool
+from sms_service.messages.templates import BUILT_IN
+from sms_service.retention_store import RetentionStore
+from sms_service.sender_checks.store import SenderCheckStore
+from sms_service.sender_checks.test_messages import TestMessage, TestMessageDelivery
+from sms_service.senders.port import Balance, Outcome, OutgoingMessage, SendResult
 from sms_service.settings import SmsSettings
 
 WHO = {"operator": "ada", "reason": "ticket 4711"}
@@ -79,3 +91,77 @@ async def test_without_spending_there_is_no_prefix_to_unblock(served: tuple[Sms,
     _, client = served
     call = client.call(UNBLOCK_PREFIX, UnblockPrefix(**WHO, scope="range:+861380013"))
     assert (await refusal(call)).code is ErrorCode.NOT_FOUND
+
+
+class Provider:
+    """A sender that remembers what it was given."""
+
+    name = "inbox"
+
+    def __init__(self) -> None:
+        self.given: list[OutgoingMessage] = []
+
+    async def send(self, outgoing: OutgoingMessage) -> SendResult:
+        self.given.append(outgoing)
+        return SendResult(Outcome.REFUSED, "signature")
+
+
+async def test_a_test_message_goes_once_through_the_named_sender_and_leaves_no_number(
+    served: tuple[Sms, InternalClient],
+) -> None:
+    sms, client = served
+    number, provider = fresh_number(), Provider()
+    delivery = TestMessageDelivery(SenderCheckStore(sms.pool), SenderPool.of_one(provider), SEAL, BUILT_IN)
+    async with repeating("test_messages", 0.05, delivery.send_waiting):
+        result = await client.call(
+            SEND_TEST_MESSAGE, SendTestMessage(**WHO, sender="inbox", phone=number, language=Language.ENGLISH)
+        )
+
+    assert (result.outcome, result.detail) == ("refused", "signature")
+    assert [(each.to, each.code, each.message_id) for each in provider.given] == [(number, "000000", result.message_id)]
+    assert "000000" in provider.given[0].text
+    async with connection(sms.pool) as conn:
+        row = await conn.fetchrow("select * from test_messages where message_id = $1", result.message_id)
+    assert (row["phone_sealed"], row["outcome"]) == (None, "refused")
+
+
+async def test_two_workers_never_take_the_same_test_message(served: tuple[Sms, InternalClient]) -> None:
+    sms, _ = served
+    store, provider = SenderCheckStore(sms.pool), Provider()
+    async with connection(sms.pool) as conn:
+        await conn.execute("delete from test_messages")
+    messages = [TestMessage(new_id(), "inbox", SEAL.seal(fresh_number()), Language.CHINESE) for _ in range(25)]
+    added = [await store.add(message, per_hour=20) for message in messages]
+    workers = [TestMessageDelivery(store, SenderPool.of_one(provider), SEAL, BUILT_IN) for _ in range(4)]
+
+    await asyncio.gather(*(worker.send_waiting() for worker in workers))
+
+    assert added == [True] * 20 + [False] * 5
+    assert sorted(each.message_id for each in provider.given) == [each.message_id for each in messages[:20]]
+    async with connection(sms.pool) as conn:
+        await conn.execute("delete from test_messages")
+
+
+async def test_what_no_worker_took_can_be_withdrawn_and_is_purged_after_a_day(
+    served: tuple[Sms, InternalClient],
+) -> None:
+    sms, _ = served
+    store = SenderCheckStore(sms.pool)
+    message, old = (TestMessage(new_id(), "inbox", b"sealed", Language.CHINESE) for _ in range(2))
+    assert await store.add(message, per_hour=20)
+    assert [await store.withdraw(message.message_id) for _ in range(2)] == [True, False]
+    assert await store.add(old, per_hour=20)
+    async with connection(sms.pool) as conn:
+        await conn.execute("update test_messages set requested_at = now() - interval '25 hours'")
+        (rows,) = await conn.fetchrow("select count(*) from test_messages")
+
+    assert [await RetentionStore(sms.pool).purge_test_messages(100) for _ in range(2)] == [rows, 0]
+
+
+async def test_the_last_balance_of_a_sender_is_kept(served: tuple[Sms, InternalClient]) -> None:
+    store = SenderCheckStore(served[0].pool)
+    for amount in (120.0, 80.5):
+        await store.keep("world", Balance(amount, "USD"))
+
+    kept = await store.balances()
+    assert (kept["world"].amount, kept["world"].unit) == (80.5, "USD")

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from darabonba.exceptions import DaraException
 from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
@@ -13,7 +14,7 @@ from shared.phone import E164
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.aliyun import AliyunSender
 from sms_service.senders.config import AliyunConfig, Templates
-from sms_service.senders.port import Outcome
+from sms_service.senders.port import Balance, Outcome
 
 OK = {
     "Message": "OK",
@@ -38,6 +39,7 @@ async def sender(service: Provider) -> AsyncIterator[AliyunSender]:
         templates=Templates(default="SMS_1", en="SMS_2"),
         code_parameter="code",
         endpoint=service.host,
+        balance_endpoint=service.host,
         scheme="http",
     )
     service.requests.clear()
@@ -122,3 +124,20 @@ async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service.cut, service.silent = False, True
     assert (await sender_pool.send("aliyun", message, message.remaining)).detail == "timeout"
     service.silent = False
+
+
+async def test_the_balance_is_what_is_available_in_the_account(service: Provider, sender: AliyunSender) -> None:
+    data = {"AvailableAmount": "10,000.50", "AvailableCashAmount": "1.00", "Currency": "CNY"}
+    service.responds(200, json.dumps({"Code": "200", "Success": True, "RequestId": "1", "Data": data}))
+
+    assert await sender.balance() == Balance(10_000.5, "CNY")
+    (request,) = service.requests
+    assert request.headers["x-acs-action"] == "QueryAccountBalance"
+    assert request.headers["x-acs-version"] == "2017-12-14"
+    assert request.headers["Authorization"].startswith("ACS3-HMAC-SHA256 Credential=key-id,")
+
+
+async def test_a_balance_that_is_refused_is_an_error(service: Provider, sender: AliyunSender) -> None:
+    service.responds(*outside(403, "NotAuthorized"))
+    with pytest.raises(DaraException):
+        await sender.balance()

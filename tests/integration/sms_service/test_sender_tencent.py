@@ -7,10 +7,11 @@ import pytest
 from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
+from tencentcloud.common.exception import TencentCloudSDKException
 
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import Templates, TencentConfig
-from sms_service.senders.port import Outcome
+from sms_service.senders.port import Balance, Outcome
 from sms_service.senders.tencent import TencentSender
 
 
@@ -117,3 +118,26 @@ async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service.cut, service.silent = False, True
     assert (await sender_pool.send("tencent", message, message.remaining)).detail == "timeout"
     service.silent = False
+
+
+async def test_the_balance_is_what_is_left_in_packages_that_have_not_expired(
+    service: Provider, sender: TencentSender
+) -> None:
+    left = [(1000, 400, 4_000_000_000), (500, 500, 4_000_000_000), (1000, 0, 1_600_000_000)]
+    packages = [
+        {"PackageAmount": amount, "CurrentUsage": used, "PackageExpiredTime": until} for amount, used, until in left
+    ]
+    service.responds(200, json.dumps({"Response": {"SmsPackagesStatisticsSet": packages, "RequestId": "a0aabda6"}}))
+
+    assert await sender.balance() == Balance(600, "messages")
+    (request,) = service.requests
+    assert request.headers["X-TC-Action"] == "SmsPackagesStatistics"
+    fields = json.loads(request.body)
+    assert fields["SmsSdkAppId"] == "1400006666"
+    assert fields["BeginTime"] < fields["EndTime"]
+
+
+async def test_a_balance_that_is_refused_is_an_error(service: Provider, sender: TencentSender) -> None:
+    service.responds(*error("UnauthorizedOperation"))
+    with pytest.raises(TencentCloudSDKException):
+        await sender.balance()

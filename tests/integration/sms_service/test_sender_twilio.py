@@ -10,7 +10,7 @@ from support.sms import a_message
 
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import TwilioConfig
-from sms_service.senders.port import Outcome
+from sms_service.senders.port import Balance, Outcome
 from sms_service.senders.twilio import TwilioSender
 
 CREATED = {"sid": "SM90c6fc909d8504d45ecdb3a3d5b3556e", "status": "queued", "error_code": None, "num_segments": "1"}
@@ -98,3 +98,10 @@ async def test_a_provider_that_hangs_up_or_does_not_respond_is_an_outcome(
     service.cut, service.silent = False, True
     assert (await sender_pool.send("twilio", message, message.remaining)).detail == "timeout"
     service.silent = False
+
+
+async def test_the_balance_is_that_of_the_account(service: Provider, sender: TwilioSender) -> None:
+    service.responds(200, json.dumps({"account_sid": "AC1", "balance": "12.34", "currency": "USD"}))
+
+    assert await sender.balance() == Balance(12.34, "USD")
+    assert [(each.method, each.path) for each in service.requests] == [("GET", "/2010-04-01/Accounts/AC1/Balance.json")]

@@ -25,6 +25,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "audit": {"by": "ada"},
     "explain": SUBJECT,
     "unblock": {"scope": "range:+861380013", "reason": "a campaign"},
+    "senders": {},
+    "test-message": SUBJECT | {"sender": "mainland"},
     "parked": SERVICE,
     "show-parked": SERVICE | {"id": str(ONE)},
     "replay": SERVICE | {"everything": True, "reason": "mended"},

@@ -22,7 +22,10 @@ from sms_service.settings import SmsSettings
 
 TOKENS = {principal: SecretStr(strong_secret(principal)) for principal in Principal}
 PARKED = {f"/v1/operators/{act}-parked" for act in ("list", "show", "replay", "drop")}
-CODES = {f"/v1/operators/{act}" for act in ("explain", "lift-code-limits", "unblock-prefix")}
+CODES = {
+    f"/v1/operators/{act}"
+    for act in ("explain", "lift-code-limits", "unblock-prefix", "list-senders", "send-test-message")
+}
 OTHERS = {
     "auth-service": {
         Principal.SMS_SERVICE: {"/v1/tickets/find-spent"},

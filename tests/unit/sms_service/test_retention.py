@@ -15,6 +15,7 @@ class Repository:
     def __init__(self) -> None:
         self.messages, self.verifications = [PURGE_BATCH, 3], [5]
         self.check_failures = [PURGE_BATCH, 1]
+        self.test_messages = [PURGE_BATCH, 1]
         self.bounds: list[UUID] = []
         self.pages: list[int] = []
 
@@ -32,6 +33,9 @@ class Repository:
     async def purge_check_failures(self, *_: object) -> int:
         return self.check_failures.pop(0) if self.check_failures else 0
 
+    async def purge_test_messages(self, *_: object) -> int:
+        return self.test_messages.pop(0) if self.test_messages else 0
+
 
 async def test_a_purge_continues_until_nothing_is_left() -> None:
     repository = Repository()
@@ -40,7 +44,7 @@ async def test_a_purge_continues_until_nothing_is_left() -> None:
         "verifications": 5,
     }
     assert repository.pages == [-(2**63), 10, 20]
-    assert repository.check_failures == []
+    assert repository.check_failures == repository.test_messages == []
 
 
 async def test_a_purge_examines_only_ids_older_than_the_retention() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.named_operators import Role
 from shared.internal_api.endpoint import AnyEndpoint
-from shared.internal_api.operators import accounts, codes, parked
+from shared.internal_api.operators import accounts, codes, parked, senders
 from shared.internal_api.operators.requests import ServiceName
 
 SET_BY_US = frozenset({"operator", "sees_numbers"})
@@ -43,6 +43,8 @@ CALLS = {
         OperatorCall("lift-code-limits", codes.LIFT_CODE_LIMITS, service=ServiceName.SMS),
         OperatorCall("lift-login-limits", accounts.LIFT_LOGIN_LIMITS),
         OperatorCall("unblock", codes.UNBLOCK_PREFIX, service=ServiceName.SMS),
+        OperatorCall("senders", senders.LIST_SENDERS, Role.SUPPORT, ServiceName.SMS),
+        OperatorCall("test-message", senders.SEND_TEST_MESSAGE, service=ServiceName.SMS),
         OperatorCall("parked", parked.LIST_PARKED, Role.SUPPORT, service=None),
         OperatorCall("show-parked", parked.SHOW_PARKED, Role.SUPPORT, service=None),
         OperatorCall("replay", parked.REPLAY_PARKED, service=None),

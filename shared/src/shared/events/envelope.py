@@ -9,7 +9,7 @@ from uuid import UUID
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
 
-from shared.trace import current_cause
+from shared.trace import current_cause, producing
 
 EXCHANGE = "events"
 """The durable topic exchange that consumers bind to. The routing key is the event's type."""
@@ -96,7 +96,8 @@ def to_queue(event: OutboxMessage, queue: str) -> OutboxMessage:
 
 def new_event(data: EventData, *, source: str, subject: str, version: int) -> OutboxMessage:
     """An event in its envelope, ready for the outbox. ``source`` is the service's name."""
-    identity, cause = new_id(), current_cause()
+    with producing(data.key):
+        identity, cause = new_id(), current_cause()
     envelope = _ENVELOPE(
         id=str(identity),
         source=f"/{source}",

@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 from shared.amqp import Handler, PoisonError, Queue
-from shared.trace import Cause, begin_cause, span
+from shared.trace import Cause, consuming
 from sms_service.delivery.delivery import Delivery
 from sms_service.send_command import SEND_QUEUE, parse_send_command
 
@@ -19,9 +19,7 @@ def handler(delivery: Delivery) -> Handler:
     """
 
     async def deliver(message_id: UUID, cause: Cause) -> None:
-        begin_cause(cause.request_id, [cause.traceparent])  # gather runs each delivery in a context of its own
-        with span(f"process {SEND_QUEUE}", "consumer") as describe:
-            describe({"messaging.system": "rabbitmq", "messaging.destination.name": SEND_QUEUE})
+        with consuming(SEND_QUEUE, cause):  # gather runs each delivery in a context of its own
             await delivery.deliver(message_id)
 
     async def handle(body: bytes) -> None:

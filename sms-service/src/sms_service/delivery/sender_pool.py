@@ -13,7 +13,15 @@ from shared.trace import span
 from sms_service.delivery.circuit_breakers import CircuitBreakers
 from sms_service.delivery.routing import EXHAUSTED, PreviousAttempt, Route, Router, SenderChoice
 from sms_service.senders.limits import SenderLimits
-from sms_service.senders.port import SEND_SECONDS, Outcome, OutgoingMessage, Sender, SendResult, redact
+from sms_service.senders.port import (
+    SEND_SECONDS,
+    Outcome,
+    OutgoingMessage,
+    PrepaidSender,
+    Sender,
+    SendResult,
+    redact,
+)
 from sms_service.spending.money import Tariff
 from sms_service.spending.refusals import BUDGET_EXHAUSTED, CHEAPER_UNAVAILABLE
 
@@ -43,6 +51,10 @@ class SenderPool:
     def of_one(cls, sender: Sender) -> "SenderPool":
         """A pool with one sender, which serves all numbers."""
         return cls([sender], [Route("+", (sender.name,))], {})
+
+    def prepaid(self, names: Container[str]) -> list[PrepaidSender]:
+        """Those of the named senders that tell a balance."""
+        return [sender for name, sender in self._senders.items() if name in names and isinstance(sender, PrepaidSender)]
 
     def choose(
         self,

@@ -10,6 +10,7 @@ from shared.amqp import Handler, PoisonError, Queue
 from shared.events.catalogue import UserDeleted
 from shared.events.envelope import CloudEvent
 from shared.phone import ref_from_hex
+from shared.trace import Cause, consuming
 
 QUEUE = Queue("sms.erasure", (UserDeleted.key,))
 
@@ -38,7 +39,8 @@ def handler(repository: ErasureRepository) -> Handler:
             raise PoisonError(f"not an erasure: {error.error_count()} invalid fields") from None
         except ValueError:
             raise PoisonError("not a phone reference") from None
-        forgotten = await repository.forget(phone_ref, event.time)
-        log.info("number.forgotten", verifications=forgotten)
+        with consuming(QUEUE.name, Cause(event.requestid or "", event.traceparent or "")):
+            forgotten = await repository.forget(phone_ref, event.time)
+            log.info("number.forgotten", verifications=forgotten)
 
     return handle

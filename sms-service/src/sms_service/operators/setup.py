@@ -15,10 +15,13 @@ from sms_service.delivery.consumer import SEND_COMMANDS
 from sms_service.erasure.consumer import QUEUE as ERASURES
 from sms_service.explain import api as explain
 from sms_service.explain.setup import explainer
+from sms_service.keys import seal_of
 from sms_service.operators import api
 from sms_service.operators.activity_store import NumberActivityStore
 from sms_service.operators.limits import OperatorLimits
 from sms_service.operators.reports import OperatorReports
+from sms_service.operators.senders import OperatorSenders
+from sms_service.sender_checks.store import SenderCheckStore
 from sms_service.settings import SmsSettings
 from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.store import SpendingStore
@@ -38,6 +41,7 @@ async def serving_operators(
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     plan = settings.sms_config.plan
     monitor = PrefixMonitor(SpendingStore(pool), plan, wake) if plan else None
+    app[api.SENDERS] = OperatorSenders(SenderCheckStore(pool), settings.sms_config.senders, seal_of(settings))
     app[api.LIMITS] = OperatorLimits(NumberActivityStore(pool), phones, monitor)
     async with explainer(settings) as reports, taking_parked(app, pool, wake, broker, [SEND_COMMANDS, ERASURES]):
         app[explain.EXPLAINER] = reports

@@ -7,13 +7,15 @@ from contextlib import asynccontextmanager
 import orjson
 from alibabacloud_dysmsapi20170525.client import Client
 from alibabacloud_dysmsapi20170525.models import SendSmsRequest
-from alibabacloud_tea_openapi.utils_models import Config
+from alibabacloud_tea_openapi.client import Client as OpenApiClient
+from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
 from darabonba.exceptions import DaraException
 from darabonba.runtime import RuntimeOptions
 
 from sms_service.senders.config import AliyunConfig
 from sms_service.senders.port import (
     SEND_SECONDS,
+    Balance,
     Outcome,
     OutgoingMessage,
     SendResult,
@@ -52,6 +54,18 @@ _BY_PREFIX = (
     ("Invalid", Outcome.MISCONFIGURED),
 )
 
+_QUERY_BALANCE = Params(
+    action="QueryAccountBalance",
+    version="2017-12-14",
+    pathname="/",
+    method="POST",
+    auth_type="AK",
+    style="RPC",
+    req_body_type="formData",
+    body_type="json",
+)
+"""Of the account, because the API of messages tells no balance (BssOpenApi)."""
+
 for _name in ("alibabacloud-tea", "darabonba-core"):  # at level "debug" they log whole requests
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -59,10 +73,11 @@ for _name in ("alibabacloud-tea", "darabonba-core"):  # at level "debug" they lo
 class AliyunSender:
     """Fills an approved template with the code. Our id is the ``OutId``, which the receipt returns."""
 
-    def __init__(self, name: str, config: AliyunConfig, client: Client) -> None:
+    def __init__(self, name: str, config: AliyunConfig, client: Client, accounts: OpenApiClient) -> None:
         self.name = name
         self._config = config
         self._client = client
+        self._accounts = accounts
         milliseconds = int(SEND_SECONDS * 1000)
         self._runtime = RuntimeOptions(read_timeout=milliseconds, connect_timeout=milliseconds, autoretry=False)
 
@@ -70,15 +85,8 @@ class AliyunSender:
     @asynccontextmanager
     async def open(cls, name: str, config: AliyunConfig) -> AsyncIterator["AliyunSender"]:
         """A sender. The library opens a connection for each message."""
-        client = Client(
-            Config(
-                access_key_id=config.access_key_id.get_secret_value(),
-                access_key_secret=config.access_key_secret.get_secret_value(),
-                endpoint=config.endpoint,
-                protocol=config.scheme.upper(),
-            )
-        )
-        yield cls(name, config, client)
+        client = Client(_client_config(config, config.endpoint))
+        yield cls(name, config, client, OpenApiClient(_client_config(config, config.balance_endpoint)))
 
     async def send(self, outgoing: OutgoingMessage) -> SendResult:
         """Send the message once; the library's errors become results."""
@@ -99,6 +107,21 @@ class AliyunSender:
         if body.code == "OK":
             return SendResult(Outcome.ACCEPTED, provider_id=safe_provider_id(body.biz_id))
         return parse_error_code(body.code)
+
+    async def balance(self) -> Balance:
+        """What is available in the account. The key needs the permission ``bss:DescribeAcccount``."""
+        response = await self._accounts.call_api_async(_QUERY_BALANCE, OpenApiRequest(), self._runtime)
+        data = response["body"]["Data"]
+        return Balance(float(data["AvailableAmount"].replace(",", "")), data["Currency"])
+
+
+def _client_config(config: AliyunConfig, endpoint: str) -> Config:
+    return Config(
+        access_key_id=config.access_key_id.get_secret_value(),
+        access_key_secret=config.access_key_secret.get_secret_value(),
+        endpoint=endpoint,
+        protocol=config.scheme.upper(),
+    )
 
 
 def parse_error_code(code: object, status: object = None) -> SendResult:

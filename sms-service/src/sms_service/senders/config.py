@@ -33,6 +33,12 @@ class SenderTable(ConfigTable):
         return SenderLimits(self.limits.per_minute, self.limits.per_hour, self.limits.per_day)
 
 
+class PrepaidTable(SenderTable):
+    """The keys of types whose provider tells the balance. It is read only if ``warn_below_balance`` is set."""
+
+    warn_below_balance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
 class InboxConfig(SenderTable):
     """The SMS inbox, in development only."""
 
@@ -47,7 +53,7 @@ class WebhookConfig(SenderTable):
     secret: ReplaceableFromEnv = Field(alias="secret_env")
 
 
-class TwilioConfig(SenderTable):
+class TwilioConfig(PrepaidTable):
     """Twilio's Messages API, with either ``from_number`` or ``messaging_service_sid``."""
 
     type: Literal["twilio"]
@@ -96,7 +102,7 @@ GATEWAY_LIMITS = LimitsPart(per_minute=1, per_hour=5, per_day=10)
 """What mainland Chinese gateways allow per number and signature. They refuse more, and the account loses trust."""
 
 
-class AliyunConfig(SenderTable):
+class AliyunConfig(PrepaidTable):
     """Aliyun (Alibaba Cloud) SMS. ``endpoint`` is a host: another region's, or a test server's."""
 
     type: Literal["aliyun"]
@@ -106,6 +112,7 @@ class AliyunConfig(SenderTable):
     templates: Templates
     code_parameter: Word = "code"
     endpoint: HostAndPort = "dysmsapi.aliyuncs.com"
+    balance_endpoint: HostAndPort = "business.aliyuncs.com"
     scheme: Literal["https", "http"] = "https"
     receipt_key: ReplaceableFromEnv | None = Field(default=None, alias="receipt_key_env")
     limits: LimitsPart = GATEWAY_LIMITS
@@ -117,7 +124,7 @@ def _contains_code(parameters: tuple[str, ...]) -> tuple[str, ...]:
     return parameters
 
 
-class TencentConfig(SenderTable):
+class TencentConfig(PrepaidTable):
     """Tencent Cloud SMS. ``parameters`` are those of the templates, in their order."""
 
     type: Literal["tencent"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from shared.internal_api.sms import AccountNotice, Language, Purpose
@@ -83,6 +83,24 @@ class Sender(Protocol):
     @property
     def name(self) -> str: ...
     async def send(self, outgoing: OutgoingMessage) -> SendResult: ...
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What is left of a prepaid account. ``unit`` is a currency such as ``USD``, or ``messages``."""
+
+    amount: float
+    unit: str
+
+
+@runtime_checkable
+class PrepaidSender(Sender, Protocol):
+    """A sender whose provider tells what is left of its account.
+
+    ``balance`` has ``SEND_SECONDS`` and may raise: after every exception the balance is unknown.
+    """
+
+    async def balance(self) -> Balance: ...
 
 
 class DeliveryStatus(StrEnum):

@@ -2,20 +2,23 @@
 
 import logging
 import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
 
 import httpx
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
-from tencentcloud.sms.v20210111.models import SendSmsRequest
+from tencentcloud.sms.v20210111.models import SendSmsRequest, SmsPackagesStatistics, SmsPackagesStatisticsRequest
 from tencentcloud.sms.v20210111.sms_client_async import SmsClient
 
 from sms_service.senders.config import TencentConfig
 from sms_service.senders.port import (
     SEND_SECONDS,
+    Balance,
     Outcome,
     OutgoingMessage,
     SendResult,
@@ -49,6 +52,11 @@ _BY_PREFIX = (
     ("MissingParameter", Outcome.MISCONFIGURED),
     ("InvalidParameter", Outcome.MISCONFIGURED),
 )
+
+_BEIJING = timezone(timedelta(hours=8))
+_LONGEST_PACKAGE = timedelta(days=3 * 365)
+_MAX_PACKAGES = 500
+"""As many as one call returns."""
 
 for _name in ("tencentcloud_sdk_common", "httpx", "httpcore"):  # at level "debug" they log whole requests
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -92,6 +100,23 @@ class TencentSender:
         except (ValueError, KeyError, TypeError, AttributeError):  # an HTML page, or JSON of another shape
             return SendResult(Outcome.TRANSIENT, "malformed_response")
         return _status_result(response.SendStatusSet)
+
+    async def balance(self) -> Balance:
+        """The messages that are left in all packages of the application that have not expired."""
+        now = datetime.now(_BEIJING)
+        request = SmsPackagesStatisticsRequest()
+        request.SmsSdkAppId = self._config.app_id
+        request.Limit, request.Offset = _MAX_PACKAGES, 0
+        request.BeginTime = (now - _LONGEST_PACKAGE).strftime("%Y%m%d%H")
+        request.EndTime = now.strftime("%Y%m%d%H")
+        response = await self._client.SmsPackagesStatistics(request)
+        packages: list[SmsPackagesStatistics] = response.SmsPackagesStatisticsSet
+        left = sum(
+            package.PackageAmount - package.CurrentUsage
+            for package in packages
+            if package.PackageExpiredTime > time.time()
+        )
+        return Balance(float(left), "messages")
 
 
 def _status_result(statuses: object) -> SendResult:

@@ -13,6 +13,7 @@ from twilio.rest import Client
 from sms_service.senders.config import TwilioConfig
 from sms_service.senders.port import (
     SEND_SECONDS,
+    Balance,
     Outcome,
     OutgoingMessage,
     SendResult,
@@ -108,6 +109,11 @@ class TwilioSender:
             outcome = _BY_CODE.get(_as_int(created.error_code), Outcome.PERMANENT)
             return SendResult(outcome, safe_error_code(created.error_code or ""))
         return SendResult(Outcome.ACCEPTED, provider_id=safe_provider_id(created.sid))
+
+    async def balance(self) -> Balance:
+        """What is left of the account, in its currency."""
+        account = await self._client.balance.fetch_async()
+        return Balance(float(account.balance or "nan"), account.currency or "")
 
 
 class _BasicCredentials:

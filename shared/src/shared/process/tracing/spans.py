@@ -17,7 +17,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from shared import trace
 from shared.process.version import VERSION
 
-KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "consumer": SpanKind.CONSUMER}
+KINDS = {
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "producer": SpanKind.PRODUCER,
+    "consumer": SpanKind.CONSUMER,
+}
 PUBLIC = frozenset(
     {
         "http.request.method", "http.route", "http.response.status_code", "haoma.dialect", "error.type", "db.system",

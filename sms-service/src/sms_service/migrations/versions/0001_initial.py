@@ -195,6 +195,32 @@ PREFIX_STAGES = """
     )
 """
 
+# Messages by which an operator tests a sender. The sealed number is deleted when the message is finished, and the row
+# after a day.
+TEST_MESSAGES = """
+    create table test_messages (
+        message_id uuid primary key,
+        sender text not null,
+        phone_sealed bytea,
+        language text not null check (language in ('zh', 'en')),
+        requested_at timestamptz not null default now(),
+        taken_at timestamptz,
+        finished_at timestamptz,
+        outcome text not null default '',
+        detail text not null default ''
+    )
+"""
+
+# What is left of the prepaid account of each sender that tells it, when it was last read.
+SENDER_BALANCES = """
+    create table sender_balances (
+        sender text primary key,
+        amount double precision not null,
+        unit text not null,
+        read_at timestamptz not null default now()
+    )
+"""
+
 # Jobs that only one process does at a time, and when one last took each.
 JOB_LEASES = "create table job_leases (job text primary key, taken_at timestamptz not null)"
 
@@ -228,6 +254,8 @@ STATEMENTS = (
     BUDGETS,
     PREFIX_TRAFFIC,
     PREFIX_STAGES,
+    TEST_MESSAGES,
+    SENDER_BALANCES,
     JOB_LEASES,
     OUTBOX,
     *PARKED,

@@ -19,6 +19,8 @@ ROWS = (
     Row("keep-out.code.live", lock_out.end_a_code),
     Row("keep-out.code.cooldown", lock_out.hold_in_cooldown),
     Row("keep-out.code.neighbour", lock_out.keep_out_as_neighbour),
+    Row("keep-out.code.intruder", lock_out.keep_out_as_intruder),
+    Row("keep-out.code.everybody", lock_out.keep_everybody_out),
     Row("keep-out.code.unowned", registrations.delay_a_registration),
     Row("keep-out.log-in.neighbour", log_ins.keep_out_as_neighbour),
     Row("keep-out.log-in.everybody", log_ins.keep_everybody_out),

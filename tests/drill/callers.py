@@ -65,9 +65,9 @@ def strangers(target: Target, count: int = NETWORKS) -> list[Caller]:
     return [Caller(target.app) for _ in range(count)]
 
 
-async def registered(target: Target) -> tuple[str, Caller]:
-    """A number with an account, whose cooldown is over, and its owner."""
-    number, owner = fresh_number(), Caller(target.app)
+async def registered(target: Target, owner: Caller | None = None) -> tuple[str, Caller]:
+    """A number with an account, whose cooldown is over, and its owner, who has a network of their own unless named."""
+    number, owner = fresh_number(), owner or Caller(target.app)
     assert (await owner.ask(number, "sign_up")).status == 202
     checked = await owner.check(number, "sign_up", await target.app.code(number))
     reply = await owner.call("POST", "/v2/accounts", {"ticket": checked.body["ticket"], "password": PASSWORD})

@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from drill.callers import Caller, fresh_place
+from drill.callers import Caller, fresh_place, registered
 from drill.measures import Measured
 from drill.target import HOUR, Target
 from support.app import Reply, fresh_number
@@ -114,17 +114,21 @@ async def look_up_from_a_network(target: Target) -> Measured:
 
 
 async def bill_of_a_network(target: Target) -> Measured:
-    """All addresses of a /24 request codes for an hour, each for another number."""
-    answered, hours = await _answered_in_an_hour(target, (_requests,))
+    """All addresses of a /24 request codes for an hour, each for another number, of strangers and of known callers."""
+    place = fresh_place()
+    known = await _KnownNumbers.at(target, place)
+    answered, hours = await _answered_in_an_hour(target, (_requests, known.request), place)
     return Measured(sum(answered), _shown("messages", answered), (1 + hours) / 2)
 
 
-async def _answered_in_an_hour(target: Target, questions: Sequence["Ask"]) -> tuple[list[int], float]:
+async def _answered_in_an_hour(
+    target: Target, questions: Sequence["Ask"], place: str | None = None
+) -> tuple[list[int], float]:
     """How many calls of a /24 are answered at once, and again an hour later; and the hours that passed in all.
 
     Limits refill while the drill counts, so a few seconds pass beside the hour.
     """
-    place, started, answered = fresh_place(), time.monotonic(), []
+    place, started, answered = place or fresh_place(), time.monotonic(), []
     addresses = itertools.cycle([f"{place}.{last}" for last in range(256)])
     for passes in (0, HOUR):
         await target.age_place(f"{place}.0/24", passes)
@@ -151,6 +155,31 @@ async def _requests(caller: Caller) -> bool:
     reply = await caller.ask(fresh_number(), "sign_up")
     assert reply.status in {202, 429}, reply.body
     return reply.status == 202
+
+
+class _KnownNumbers:
+    """Numbers whose owners have logged in at a /24. They stand for as many as it takes: no limit of theirs is reached."""
+
+    def __init__(self, target: Target, numbers: Sequence[str]) -> None:
+        self._target = target
+        self._numbers = itertools.cycle(numbers)
+
+    @classmethod
+    async def at(cls, target: Target, place: str) -> "_KnownNumbers":
+        """Numbers that were registered elsewhere: that would use up codes of the /24."""
+        numbers = []
+        for last in range(IN_FLIGHT):
+            number, _ = await registered(target)
+            assert (await Caller(target.app, f"{place}.{last}").log_in(number)).status == 200
+            numbers.append(number)
+        return cls(target, numbers)
+
+    async def request(self, caller: Caller) -> bool:
+        number = next(self._numbers)
+        await self._target.age(number, HOURS * HOUR)
+        reply = await caller.ask(number, "sign_in")
+        assert reply.status == 202 or reply.body["code"] == "caller_limit", reply.body
+        return reply.status == 202
 
 
 async def _count(target: Target, addresses: Iterable[str], ask: Ask) -> int:

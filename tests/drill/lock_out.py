@@ -7,12 +7,17 @@ from collections import Counter
 from drill.callers import NETWORKS, PASSWORD, Caller, registered, strangers, tel
 from drill.measures import Measured
 from drill.target import COOLDOWN, HOUR, Target
-from support.app import md5
+from support.app import fresh_number, md5
 
 AT_ONCE = 4
 """How many owners are attacked at once."""
 ROUNDS = 4
 """In 24 hours, so that an owner needs four codes a day: what strangers leave of ten."""
+EXTRA_SEND = 12 * 60 + 1
+"""Seconds after which a number that seems to have no account gets a code for one more network."""
+SENDS_A_DAY = 10
+OWNERS = 5
+"""Who share an address."""
 DAY = 24 * HOUR
 
 
@@ -108,6 +113,28 @@ async def end_a_code(target: Target) -> Measured:
 
 async def hold_in_cooldown(target: Target) -> Measured:
     """Ten networks request codes for a day, so that the owner is in the cooldown as often as possible."""
+    by_resets, by_registrations = await _hold_by_resets(target), await _hold_by_registrations(target)
+    tries = f"{by_resets.tries}; disclosed after proof: {by_registrations.tries}"
+    return Measured(max(by_resets.figure, by_registrations.figure), tries)
+
+
+async def _hold_by_registrations(target: Target) -> Measured:
+    """They register the number. A gateway that discloses accounts only after proof answers as if it had no account."""
+    number, owner = await registered(target)
+    await target.age(number, DAY)
+    accepted = cooldowns = 0
+    for stranger in [Caller(target.discreet_app) for _ in range(2 * NETWORKS)]:
+        if (await stranger.ask(number, "sign_up")).status == 202:
+            accepted += 1
+            reply = await owner.ask(number, "sign_in")
+            cooldowns += reply.status == 429 and reply.body["code"] == "cooldown"
+            await target.age(number, EXTRA_SEND)
+    return Measured(
+        (COOLDOWN - 1) * cooldowns, f"{accepted} registrations accepted, {cooldowns} cooldowns of the owner"
+    )
+
+
+async def _hold_by_resets(target: Target) -> Measured:
     number, _ = await registered(target)
     await target.age(number, DAY)
     hostile, sends, requests = strangers(target), 0, 0
@@ -119,6 +146,27 @@ async def hold_in_cooldown(target: Target) -> Measured:
         if requests % NETWORKS == 0:
             await target.age(number, DAY // target.size.steps - NETWORKS * COOLDOWN)
     return Measured((COOLDOWN - 1) * sends, f"{requests} requests of {NETWORKS} networks in a day, {sends} sent")
+
+
+async def keep_out_as_intruder(target: Target) -> Measured:
+    """Someone logs in with a stolen password. The owner sets a new one. The other uses up what known callers have."""
+    number, owner = await registered(target)
+    intruder = Caller(target.app)
+    assert (await intruder.log_in(number)).status == 200
+    assert (await owner.ask(number, "reset_password")).status == 202
+    checked = await owner.check(number, "reset_password", await target.app.code(number))
+    reset = await owner.call("PUT", "/v2/password", {"ticket": checked.body["ticket"], "password": "a new password"})
+    assert reset.status == 200, reset.body
+    await target.age(number, DAY)
+    sent = 0
+    for _ in range(SENDS_A_DAY):
+        if (await intruder.ask(number, "sign_in")).status == 202:
+            sent += 1
+            await target.app.code(number)
+            await intruder.guess(number, "sign_in", tries=5)
+        await target.age(number, COOLDOWN)
+    is_refused = not await _logs_in(target, number, owner)
+    return Measured(is_refused, f"{SENDS_A_DAY} requests from the intruder's network, {sent} sent")
 
 
 async def keep_out_as_neighbour(target: Target) -> Measured:
@@ -136,6 +184,19 @@ async def keep_out_as_neighbour(target: Target) -> Measured:
         await target.age(number, DAY - 2 * COOLDOWN)  # the rest of a day since the attack began
         seconds += DAY
     return Measured(seconds, "12 requests within 60 s from the owner's network")
+
+
+async def keep_everybody_out(target: Target) -> Measured:
+    """A stranger behind the address of some owners requests codes until it is told to wait. The owners want codes."""
+    shared = Caller(target.app)
+    owners = [(await registered(target, shared))[0] for _ in range(OWNERS)]
+    requests = 0
+    while (await shared.ask(fresh_number(), "sign_up")).status == 202:
+        requests += 1
+    refused = [number for number in owners if not await _logs_in(target, number, shared)]
+    return Measured(
+        len(refused), f"{requests} requests from the address of {OWNERS} owners, who then log in with a code"
+    )
 
 
 async def _logs_in(target: Target, number: str, owner: Caller) -> bool:

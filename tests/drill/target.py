@@ -61,9 +61,13 @@ FULL = Size(victims=84, registrations=10, codes=100, thieves=1000, unseen=10_000
 
 @dataclass(frozen=True)
 class Target:
-    """The running system, and what moves its time: the rows and keys of a caller or a number go into the past."""
+    """The running system, and what moves its time: the rows and keys of a caller or a number go into the past.
+
+    ``discreet_app`` is a gateway beside it that discloses accounts only after proof.
+    """
 
     app: App
+    discreet_app: App
     tables: Tables
     redis: Redis
     size: Size
@@ -102,12 +106,14 @@ async def attacked(stack: Stack, size: Size, progress: Callable[[str], None]) ->
             service = stack.launch(name, label=f"attacked-{name}", env=settings)
             exits.callback(service.stop)
             urls[f"{variable}_URL"] = service.url
-        gateway = stack.launch("gateway", label="attacked-gateway", env={**settings, **urls})
-        exits.callback(gateway.stop)
+        apps = list[App]()
+        for label, more in (("attacked-gateway", {}), ("discreet-gateway", {"ACCOUNT_DISCLOSURE": "after_proof"})):
+            gateway = stack.launch("gateway", label=label, env={**settings, **urls, **more})
+            exits.callback(gateway.stop)
+            apps.append(await exits.enter_async_context(App.connect(gateway.url, stack.url("sms-service"))))
         environ = {**stack.environ, **settings}
-        app = await exits.enter_async_context(App.connect(gateway.url, stack.url("sms-service")))
         tables = await exits.enter_async_context(Tables.connect(stack.addresses["POSTGRES_URL"], environ["PHONE_KEY"]))
         redis = Redis.from_url(stack.addresses["REDIS_URL"], decode_responses=True)
         exits.push_async_callback(redis.aclose)
         secret = bytes.fromhex(environ["PHONE_KEY"])
-        yield Target(app, tables, redis, size, collect({**os.environ, **environ}), Fingerprints(secret, 26), progress)
+        yield Target(*apps, tables, redis, size, collect({**os.environ, **environ}), Fingerprints(secret, 26), progress)

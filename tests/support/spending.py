@@ -67,9 +67,12 @@ def make_plan(
     prices: Mapping[str, Mapping[str, int]] | None = None,
     **spending: Any,
 ) -> Plan:
-    """A plan with budgets of (prefix, hour, day). By default the sender ``recorder`` costs a cent everywhere."""
+    """A plan with budgets of (prefix, hour, day), of which nothing is kept for known callers unless ``spending`` says so.
+
+    By default the sender ``recorder`` costs a cent everywhere.
+    """
     plan = plan_of(
-        SpendingPart.model_validate({"currency": "CNY"} | spending),
+        SpendingPart.model_validate({"currency": "CNY", "known_percent": 0, "warn_percent": 80} | spending),
         [BudgetPart.model_validate({"prefix": prefix, "hour": hour, "day": day}) for prefix, hour, day in budgets],
         prices or {"recorder": {"+": CENT}},
     )
@@ -167,9 +170,9 @@ def make_sender(name: str = "recorder", **more: Any) -> Recorder:
     return Recorder(name=name, **more)
 
 
-async def send(harness: SpendingHarness, number: E164, *, verify: bool = False) -> None:
-    """Request a code, deliver it, and enter it if ``verify``."""
-    issued = await harness.codes().issue(asking(number))
+async def send(harness: SpendingHarness, number: E164, *, verify: bool = False, **more: Any) -> None:
+    """Request a code, deliver it, and enter it if ``verify``. ``more`` is said in the request."""
+    issued = await harness.codes().issue(asking(number, **more))
     await harness.delivery(make_sender()).deliver((await harness.sms.sends(number))[-1]["message_id"])
     if verify:
         await harness.codes().check(entering(number, issued.code))

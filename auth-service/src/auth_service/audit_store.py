@@ -66,9 +66,9 @@ async def add_entry(conn: Connection, entry: AuditEntry, entry_id: UUID | None =
     )
 
 
-async def erase_entries(conn: Connection, user_id: int, phone_ref: int, erasure_id: UUID) -> int:
-    """Empty the rows about an erased account, inside the caller's transaction. Returns how many.
+async def erase_entries(conn: Connection, user_id: int, phone_ref: int | None, erasure_id: UUID) -> int:
+    """Empty the rows about an erased account and its number, if it has one, inside the caller's transaction.
 
-    They then name the row with ``erasure_id``, which the caller adds.
+    They then name the row with ``erasure_id``, which the caller adds. Returns how many there are.
     """
     return int(await conn.fetchval(ERASE, user_id, phone_ref, erasure_id))

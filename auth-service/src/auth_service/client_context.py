@@ -52,3 +52,7 @@ class ClientContexts:
         ref = self._network_key.ref(source)
         known = None if source.address is None else ref
         return ClientContext(request.dialect, request.client, source.network, ref, known)
+
+    def user_network(self, source: RequestSource) -> int | None:
+        """The reference of a source's network, or None if it is no network of the user's."""
+        return None if source.address is None else self._network_key.ref(source)

@@ -1,7 +1,9 @@
 """What ends tickets, on a real PostgreSQL: none that was made before opens, sets or repeats anything."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 import pytest
 from support.auth import (
@@ -38,7 +40,7 @@ from shared.internal_api.auth import (
     LookUp,
 )
 from shared.internal_api.sms import Purpose
-from shared.networks import NetworkKey
+from shared.networks import NetworkKey, RequestSource
 from shared.phone import E164
 
 
@@ -67,9 +69,9 @@ async def reset_password(auth: Auth, user: User) -> None:
     await auth.call(RESET_PASSWORD, password_reset(auth.ticket(user.number, Purpose.RESET_PASSWORD), user.secret))
 
 
-async def end_other_sessions(auth: Auth, user: User) -> None:
-    account = user.session.account
-    await auth.call(END_OTHERS, EndOthers(user_id=account.user_id, session_id=user.session.session_id))
+async def end_other_sessions(auth: Auth, user: User, address: str = HOME) -> None:
+    user_id, session_id = user.session.account.user_id, user.session.session_id
+    await auth.call(END_OTHERS, EndOthers(user_id=user_id, session_id=session_id, address=address))
 
 
 async def ban_and_unban(auth: Auth, user: User) -> None:
@@ -178,21 +180,80 @@ async def known_networks(auth: Auth, number: E164) -> list[int]:
     return networks
 
 
+def network_refs(auth: Auth, *addresses: str) -> list[int]:
+    """The references of these addresses' networks, sorted."""
+    key = NetworkKey(bytes.fromhex(auth.settings.phone_key.get_secret_value()))
+    return sorted(key.ref(RequestSource(ip_address(address))) for address in addresses)
+
+
 async def test_every_proof_of_a_number_makes_its_network_known_and_a_wrong_password_does_not(auth: Auth) -> None:
     number, secret = fresh_number(), fresh_secret()
-    homes = {way: fresh_address() for way in ("register", "password", "code", "reset", "change", "wrong")}
-    user = await auth.call(REGISTER, registration(auth.ticket(number), secret, address=homes["register"]))
+    homes = {way: fresh_address() for way in ("register", "password", "code", "wrong")}
+    await auth.call(REGISTER, registration(auth.ticket(number), secret, address=homes["register"]))
     await auth.log_in(number, secret, homes["password"])
     code = code_login(auth.ticket(number, Purpose.SIGN_IN), address=homes["code"])
     await auth.call(LOG_IN_WITH_CODE, code)
-    await auth.call(CHANGE_PASSWORD, password_change(user, secret, secret, homes["change"]))
-    reset = password_reset(auth.ticket(number, Purpose.RESET_PASSWORD), secret, address=homes["reset"])
-    await auth.call(RESET_PASSWORD, reset)
     assert await refusal(auth.log_in(number, fresh_secret(), homes.pop("wrong"))) is ErrorCode.CREDENTIALS_REFUSED
 
-    key = NetworkKey(bytes.fromhex(auth.settings.phone_key.get_secret_value()))
-    addresses = [LogInWithPassword(phone=number, secret=secret, address=home, dialect="") for home in homes.values()]
-    assert sorted(await known_networks(auth, number)) == sorted(key.ref(each.source) for each in addresses)
+    assert sorted(await known_networks(auth, number)) == network_refs(auth, *homes.values())
+
+
+@pytest.mark.parametrize("way", ["reset", "change"])
+async def test_a_new_password_leaves_only_the_network_known_where_it_was_set(auth: Auth, way: str) -> None:
+    user, here = await new_user(auth), fresh_address()
+    for _ in range(3):
+        await auth.log_in(user.number, user.secret)
+
+    if way == "reset":
+        ticket = auth.ticket(user.number, Purpose.RESET_PASSWORD)
+        await auth.call(RESET_PASSWORD, password_reset(ticket, fresh_secret(), address=here))
+    else:
+        await auth.call(CHANGE_PASSWORD, password_change(user.session, user.secret, fresh_secret(), here))
+
+    assert await known_networks(auth, user.number) == network_refs(auth, here)
+
+
+async def test_a_reset_by_way_of_an_app_that_tells_no_address_leaves_no_network_known(auth: Auth) -> None:
+    user = await new_user(auth)
+    ticket = auth.ticket(user.number, Purpose.RESET_PASSWORD)
+
+    await auth.call(RESET_PASSWORD, password_reset(ticket, fresh_secret(), address=None, app="shop"))
+
+    assert await known_networks(auth, user.number) == []
+
+
+async def test_ending_all_sessions_forgets_all_networks_but_the_callers(auth: Auth) -> None:
+    user, here = await new_user(auth), fresh_address()
+    for address in (here, fresh_address()):
+        await auth.log_in(user.number, user.secret, address)
+
+    await end_other_sessions(auth, user, here)
+
+    assert await known_networks(auth, user.number) == network_refs(auth, here)
+
+
+async def test_a_stolen_session_cannot_make_the_networks_of_its_owner_unknown(auth: Auth) -> None:
+    user = await new_user(auth)
+    await auth.log_in(user.number, user.secret)
+    before = await known_networks(auth, user.number)
+
+    await end_other_sessions(auth, user, fresh_address())
+
+    assert sorted(await known_networks(auth, user.number)) == sorted(before)
+    assert len(before) == 2
+
+
+async def test_a_log_in_that_is_being_written_leaves_no_network_known_after_a_reset(auth: Auth) -> None:
+    user, thief, here = await new_user(auth), fresh_address(), fresh_address()
+    reset = password_reset(auth.ticket(user.number, Purpose.RESET_PASSWORD), fresh_secret(), address=here)
+
+    await asyncio.gather(
+        *(auth.log_in(user.number, user.secret, thief) for _ in range(3)),
+        auth.call(RESET_PASSWORD, reset),
+        return_exceptions=True,
+    )
+
+    assert await known_networks(auth, user.number) == network_refs(auth, here)
 
 
 async def test_a_user_has_the_eight_newest_known_networks_of_the_last_90_days(auth: Auth) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal
+from support.auth import Auth, command, fresh_address, fresh_number, fresh_secret, refusal
 
 from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
@@ -157,6 +157,8 @@ async def test_an_operator_ends_one_session_or_all_and_the_trail_says_who(auth: 
     assert rest.sessions_ended == 2
     assert await living(auth, user) == set()
     assert [await auth.has_ended(each.token) for each in (user, third)] == [True, True]
+    known = "select count(*) from known_networks where user_id = $1"
+    assert await auth.database.fetchval(known, user.account.user_id) == 0
     revoked = await auth.listener.of_user(user.account.user_id, 3, "auth.session.revoked")
     assert {event["data"]["cause"] for event in revoked} == {"ended_by_operator"}
     ended = [row for row in await rows(auth, user.account.user_id) if row[0] == "session.ended"]
@@ -177,6 +179,36 @@ async def test_an_operator_erases_an_account_and_only_who_and_why_stays(auth: Au
         "select count(*) from audit_log where action = 'erase.succeeded' and actor = 'ada' and reason = 'ticket 4711'"
     )
     assert kept >= 1
+
+
+async def test_an_operator_finds_and_erases_an_account_whose_number_someone_else_has_now(auth: Auth) -> None:
+    number, _, old = await registered(auth)
+    await auth.unseen(number, 60)
+    new = await auth.register(number, fresh_secret())
+    user_id = old.account.user_id
+
+    found = await auth.call(FIND_ACCOUNT, FindAccount(**WHO, user_id=user_id))
+    erased = await auth.call(ERASE_ACCOUNT, EraseAccount(**WHO, user_id=user_id))
+
+    assert (found.user_id, found.phone, found.retired_at is None) == (user_id, None, False)
+    assert (erased.user_id, erased.changed, erased.sessions_ended) == (user_id, True, 0)
+    assert await refusal(auth.call(FIND_ACCOUNT, FindAccount(**WHO, user_id=user_id))) is ErrorCode.NOT_FOUND
+    assert await rows(auth, user_id) == []
+    assert await auth.session_of(new.token)
+    assert await auth.actions(number) == ["register.succeeded"]
+    (event,) = await auth.listener.of_user(user_id, 1, "auth.user.deleted.v1")
+    assert (event["version"], event["data"]["phone_ref"], event["data"]["phone_masked"]) == (3, "", "")
+
+
+async def test_the_command_erases_a_retired_account_once(auth: Auth) -> None:
+    number, _, user = await registered(auth)
+    who = ("--by", "ada", "--reason", "ticket 4711")
+    await command(auth, "accounts", "release", number, *who)
+
+    outcomes = [await command(auth, "erase", str(user.account.user_id), *who) for _ in range(2)]
+
+    assert [status for status, _ in outcomes] == [0, 1]
+    assert f"there is no user {user.account.user_id}" in outcomes[1][1]
 
 
 async def test_an_export_has_the_account_its_sessions_and_its_trail_but_no_secret(auth: Auth) -> None:

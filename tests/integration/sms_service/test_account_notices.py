@@ -134,6 +134,34 @@ async def test_strangers_who_register_the_number_leave_its_owner_four_codes_a_da
     assert refused.code is ErrorCode.DAILY_CAP
 
 
+async def test_strangers_who_register_the_number_start_six_cooldowns_a_day_for_its_owner_and_show_it_to_no_other(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number, cooldowns = fresh_number(), list[bool]()
+    for _ in range(10):
+        await codes.issue(request(number, SIGN_UP, registered=True, address=somewhere()))
+        error = await refusal(codes.issue(request(number, SIGN_UP, registered=True, address=somewhere())))
+        assert error.code is ErrorCode.COOLDOWN
+        cooldowns.append(await in_cooldown(sms, codes, number))
+        await sms.age(number, seconds=61)
+
+    assert cooldowns == [True] * 6 + [False] * 4
+
+
+async def in_cooldown(sms: Sms, codes: CodeCalls, number: E164) -> bool:
+    """Whether the owner, at home, is kept from a code. If not, the code that they got is taken back."""
+    columns = "sends, send_networks, send_dialects"
+    before = await sms.pool.fetchrow(f"select {columns} from number_activity where phone_ref = $1", PHONES.ref(number))
+    try:
+        await codes.issue(request(number, RESET, registered=True, address=HOME))
+    except ServiceError as error:
+        assert error.code is ErrorCode.COOLDOWN
+        return True
+    restore = f"update number_activity set ({columns}) = ($2, $3, $4) where phone_ref = $1"
+    await sms.pool.execute(restore, PHONES.ref(number), *before)
+    return False
+
+
 Seen = tuple[Any, ...]
 
 

@@ -20,6 +20,7 @@ from support.spending import (
     random_range,
 )
 
+from shared.internal_api.sms import Purpose
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery.delivery import Delivery
@@ -99,6 +100,77 @@ async def test_every_budget_of_a_number_is_charged_and_the_tightest_decides(sms:
     assert await endings(sms, outside) == ["sent", BUDGET_EXHAUSTED]
     assert (await harness.spent(number_range), await harness.spent(number_range, "day")) == (2 * CENT, 2 * CENT)
     assert (await harness.spent("+86"), await harness.spent("+1")) == (3 * CENT, 0)
+
+
+async def queue_for_owner(sms: Sms, number: E164) -> UUID:
+    """As ``queue``, by a caller who is known to the number."""
+    await sms.codes().issue(asking(number, Purpose.SIGN_IN, registered=True, session_phone=number))
+    return (await sms.sends(number))[-1]["message_id"]
+
+
+async def test_a_part_of_a_budget_is_kept_for_callers_who_are_known_to_their_numbers(sms: Sms) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+86", "0.10", None), known_percent=20)).open()
+    delivery = harness.delivery(make_sender())
+    strangers, owners = [[fresh_number() for _ in range(count)] for count in (10, 4)]
+
+    for number in strangers:
+        await delivery.deliver(await queue(sms, number))
+    for number in owners:
+        await delivery.deliver(await queue_for_owner(sms, number))
+
+    assert await endings(sms, strangers) == ["sent"] * 8 + [BUDGET_EXHAUSTED] * 2
+    assert await endings(sms, owners) == ["sent"] * 2 + [BUDGET_EXHAUSTED] * 2
+    assert await harness.spent("+86") == 10 * CENT
+
+
+async def test_messages_of_strangers_are_paid_while_known_callers_leave_them_their_part(sms: Sms) -> None:
+    harness = await SpendingHarness(sms, make_plan(("+86", None, "0.10"), known_percent=20)).open()
+    delivery = harness.delivery(make_sender())
+    strangers, owners = [[fresh_number() for _ in range(count)] for count in (3, 7)]
+
+    for number in owners:
+        await delivery.deliver(await queue_for_owner(sms, number))
+    for number in strangers:
+        await delivery.deliver(await queue(sms, number))
+
+    assert await endings(sms, owners) == ["sent"] * 7
+    assert await endings(sms, strangers) == ["sent", BUDGET_EXHAUSTED, BUDGET_EXHAUSTED]
+
+
+async def test_racing_workers_spend_on_strangers_no_more_than_their_part(sms: Sms, postgres_url: str) -> None:
+    plan = make_plan(("+86", "0.40", None), ("+", None, "9.00"), known_percent=25)
+    numbers, owners = [[fresh_number() for _ in range(count)] for count in (60, 30)]
+    ids = [await queue(sms, number) for number in numbers] + [await queue_for_owner(sms, each) for each in owners]
+    sender = make_sender()
+
+    async with process(postgres_url, sms.database) as other:
+        workers = [(await SpendingHarness(each, plan).open()).delivery(sender) for each in (sms, sms, other, other)]
+        await asyncio.gather(*(workers[place % 4].deliver(message_id) for place, message_id in enumerate(ids)))
+
+    ended, of_owners = await endings(sms, numbers), await endings(sms, owners)
+    assert ended.count("sent") <= 30
+    paid = ended.count("sent") + of_owners.count("sent")
+    assert paid == len(sender.messages) <= 40
+    assert paid == 40 or of_owners.count("sent") == 30, "nothing is kept from owners"
+    assert await SpendingHarness(sms, plan).spent("+86") == paid * CENT
+
+
+@pytest.mark.parametrize(("is_known", "attempts"), [(True, 2), (False, 1)])
+async def test_a_second_attempt_is_paid_from_what_is_kept_for_known_callers_only(
+    sms: Sms, *, is_known: bool, attempts: int
+) -> None:
+    plan = make_plan(
+        ("+86", "0.02", None), known_percent=50, prices={name: {"+": CENT} for name in ("first", "second")}
+    )
+    harness = await SpendingHarness(sms, plan).open()
+    number = fresh_number()
+    message_id = await (queue_for_owner if is_known else queue)(sms, number)
+
+    senders = [make_sender("first", outcome=Outcome.TRANSIENT), make_sender("second", outcome=Outcome.TRANSIENT)]
+    await harness.delivery(*senders).deliver(message_id)
+
+    assert len(await sms.attempts(number)) == attempts
+    assert await harness.spent("+86") == attempts * CENT
 
 
 async def test_a_message_costs_its_segments_at_the_price_of_the_longest_prefix(sms: Sms) -> None:

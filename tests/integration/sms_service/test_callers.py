@@ -10,9 +10,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running
+from support.sms import NETWORKS, PHONES, Sms, asking, entering, fresh_number, refusal, running
 
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.sms import Purpose
 from shared.networks import CallerNetworks, IPv4OrIPv6, RequestSource
 from shared.phone import E164, ref_hex
 from shared.redis import Script, client
@@ -207,10 +208,21 @@ async def test_many_people_behind_one_address_of_a_carrier_get_their_codes(redis
 async def test_the_longest_wait_is_returned(redis: Redis, network: str) -> None:
     decide = Script(redis, "sms_service.callers", "lua/charge.lua")
     keys = [f"{{callers:{network}.0/24}}:short", f"{{callers:{network}.0/24}}:long"]
-    assert await decide(keys, [1, 10, 1, 1000]) == [0, 0]
-    refusing, wait = await decide(keys, [1, 10, 1, 1000])
-    assert refusing == 2
+    assert await decide(keys, [1, 10, 1, 1000, 2]) == [1, 0]
+    lane, wait = await decide(keys, [1, 10, 1, 1000, 2])
+    assert lane == 0
     assert 990 <= wait <= 1000
+
+
+async def test_a_second_lane_is_charged_after_the_first_and_the_shorter_wait_is_returned(
+    redis: Redis, network: str
+) -> None:
+    decide = Script(redis, "sms_service.callers", "lua/charge.lua")
+    keys = [f"{{callers:{network}.0/24}}:{name}" for name in ("long", "short")]
+    assert [await decide(keys, [1, 1000, 2, 100, 1]) for _ in range(3)] == [[1, 0], [2, 0], [2, 0]]
+    lane, wait = await decide(keys, [1, 1000, 2, 100, 1])
+    assert lane == 0
+    assert 45 <= wait <= 50
 
 
 async def test_keys_expire_when_their_limit_is_full_again(
@@ -236,7 +248,7 @@ async def test_all_keys_of_one_call_share_a_hash_tag_as_redis_cluster_requires(
 async def test_a_server_that_lost_the_script_gets_it_again(redis: Redis, network: str) -> None:
     decide = Script(redis, "sms_service.callers", "lua/charge.lua")
     decide._digest = "0" * 40
-    assert await decide([f"{{callers:{network}.0/24}}:any"], [1, 10]) == [0, 0]
+    assert await decide([f"{{callers:{network}.0/24}}:any"], [1, 10, 1]) == [1, 0]
 
 
 @pytest.fixture
@@ -294,6 +306,18 @@ async def sends(callers: CallerRateLimits, source: RequestSource, count: int, nu
     return [await allowed(charge) for charge in charges]
 
 
+async def known_sends(callers: CallerRateLimits, source: RequestSource, count: int) -> list[bool | None]:
+    """Whether each of so many sends of known callers is charged to what is kept for them; None if it is refused."""
+    charged = list[bool | None]()
+    for _ in range(count):
+        try:
+            charged.append(await callers.charge_send(source, None))
+        except ServiceError as error:
+            assert error.code is ErrorCode.CALLER_LIMIT
+            charged.append(None)
+    return charged
+
+
 async def test_an_app_that_tells_no_address_has_its_own_limit_and_no_other(callers: CallerRateLimits, app: str) -> None:
     source = RequestSource(None, app)
 
@@ -308,6 +332,51 @@ async def test_callers_who_are_known_to_the_number_do_not_count_on_their_app(
 
     assert not await allowed(callers.charge_send(RequestSource(at(network), app), 7))
     assert await allowed(callers.charge_send(RequestSource(at(network), app), None))
+
+
+async def test_callers_who_are_known_to_the_number_have_half_as_many_sends_kept_on_a_full_address_and_network(
+    callers: CallerRateLimits, network: str
+) -> None:
+    here, elsewhere = RequestSource(at(network)), RequestSource(at(network, 2))
+    assert await sends(callers, here, 21) == [True] * 20 + [False]
+    assert await known_sends(callers, here, 11) == [True] * 10 + [None]
+    assert await known_sends(callers, elsewhere, 1) == [False], "strangers have left something there"
+
+    for host in range(3, 6):
+        await sends(callers, RequestSource(at(network, host)), 20)
+    kept = [await known_sends(callers, RequestSource(at(network, host)), 10) for host in (6, 7, 8)]
+    assert kept == [[True] * 10, [True] * 10, [None] * 10], "30 in the network"
+    assert (await sends(callers, elsewhere, 1)) == [False]
+
+
+async def test_what_was_kept_is_given_back_for_a_send_that_did_not_happen(
+    callers: CallerRateLimits, network: str
+) -> None:
+    source = RequestSource(at(network))
+    await sends(callers, source, 20)
+    for _ in range(30):
+        assert await known_sends(callers, source, 1) == [True]
+        await callers.refund_send(source, None)
+
+    assert await known_sends(callers, source, 11) == [True] * 10 + [None]
+
+
+async def test_one_number_cannot_use_up_what_is_kept_for_known_callers_of_others(
+    sms: Sms, callers: CallerRateLimits, network: str
+) -> None:
+    codes, address = sms.codes(callers), str(at(network))
+    known = {"registered": True, "known_networks": [NETWORKS.ref(RequestSource(at(network)))], "address": address}
+    await sends(callers, RequestSource(at(network)), 20)
+    first = fresh_number()
+    await codes.issue(asking(first, Purpose.RESET_PASSWORD, **known))
+    for _ in range(30):
+        error = await refusal(codes.issue(asking(first, Purpose.RESET_PASSWORD, **known)))
+        assert error.code is ErrorCode.COOLDOWN
+
+    for _ in range(9):
+        await codes.issue(asking(fresh_number(), Purpose.RESET_PASSWORD, **known))
+    error = await refusal(codes.issue(asking(fresh_number(), Purpose.RESET_PASSWORD, **known)))
+    assert error.code is ErrorCode.CALLER_LIMIT
 
 
 async def test_a_user_of_an_app_cannot_use_up_what_belongs_to_all_its_users(

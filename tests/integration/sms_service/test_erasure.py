@@ -79,6 +79,16 @@ async def test_an_erasure_that_arrives_late_spares_the_code_of_whoever_registers
     assert await codes.check(entering(number, issued.code))
 
 
+async def test_the_erasure_of_an_account_without_a_number_forgets_nothing_of_any_number(sms: Sms) -> None:
+    number, codes = fresh_number(), sms.codes()
+    issued = await codes.issue(asking(number))
+    body = erasure(number).replace(ref_hex(PHONES.ref(number)).encode(), b"")
+
+    await handler(ErasureStore(sms.pool))(body)
+
+    assert await codes.check(entering(number, issued.code))
+
+
 async def test_a_message_that_waits_at_an_erasure_is_not_sent_and_loses_its_sealed_number(sms: Sms) -> None:
     number, other, codes, sender = fresh_number(), fresh_number(), sms.codes(), Recorder()
     delivery = sms.delivery(sender)

@@ -365,7 +365,7 @@ async def test_a_flood_of_refusals_and_of_guesses_leaves_a_bounded_number_of_row
 
 async def test_a_note_says_that_refusals_by_the_caller_limit_are_sampled(sms: Sms) -> None:
     class Strict:
-        async def charge_send(self, *_: object) -> None:
+        async def charge_send(self, *_: object) -> bool:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
 
         async def refund_send(self, *_: object) -> None: ...
@@ -384,7 +384,7 @@ async def test_a_note_says_that_refusals_by_the_caller_limit_are_sampled(sms: Sm
 
 async def test_a_refused_number_without_rows_is_not_said_to_have_missed_sms_service(sms: Sms) -> None:
     class Full(NoCallerLimits):
-        async def charge_send(self, *_: object) -> None:
+        async def charge_send(self, *_: object) -> bool:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
 
     codes, unlucky = sms.codes(Full()), fresh_number()

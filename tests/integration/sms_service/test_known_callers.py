@@ -33,6 +33,7 @@ from shared.networks import RequestSource
 from shared.phone import E164
 from shared.tickets import MAX_REPEATS
 from sms_service.callers.failure_budget import FailureBudget
+from sms_service.callers.rate_limits import NoCallerLimits
 
 RESET = Purpose.RESET_PASSWORD
 HOME = "203.0.113.7"
@@ -127,6 +128,38 @@ async def test_the_owner_has_five_tries_at_a_code_and_ten_a_day(sms: Sms, codes:
     assert await codes.check(entering(number, issued.code, RESET, address=somewhere())), "strangers have their own"
 
 
+@pytest.mark.parametrize("limited", [True, False], ids=["networks are counted", "CALLER_LIMITS=off"])
+async def test_a_contract_with_a_cap_of_three_refuses_the_fourth_code_of_a_caller_who_registered_meanwhile(
+    sms: Sms, *, limited: bool
+) -> None:
+    number, codes = fresh_number(), sms.codes(OnlySourceNetworks() if limited else NoCallerLimits())
+    tel: dict[str, Any] = {"dialect": "tel", "daily_cap": 3}
+    await codes.issue(asking(number, Purpose.SIGN_UP, address=HOME, **tel))
+    for _ in range(2):
+        await sms.age(number, seconds=61)
+        await codes.issue(owned(number, **tel))
+    await sms.age(number, seconds=61)
+
+    assert (await refusal(codes.issue(owned(number, **tel)))).code is ErrorCode.DAILY_CAP
+    assert await codes.issue(owned(number)), "another contract has no such cap"
+
+
+async def test_what_strangers_asked_for_in_a_contract_with_a_cap_leaves_the_owner_all_of_it(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number = fresh_number()
+    tel: dict[str, Any] = {"dialect": "tel", "daily_cap": 3}
+    for _ in range(3):
+        await codes.issue(owned(number, somewhere(), **tel))
+        await sms.age(number, seconds=61)
+    assert (await refusal(codes.issue(owned(number, somewhere(), **tel)))).code is ErrorCode.DAILY_CAP
+
+    for _ in range(3):
+        await codes.issue(owned(number, **tel))
+        await sms.age(number, seconds=61)
+    assert (await refusal(codes.issue(owned(number, **tel)))).code is ErrorCode.DAILY_CAP
+
+
 async def test_the_owner_does_not_count_on_a_network_that_strangers_have_used_up(sms: Sms) -> None:
     codes, number = sms.codes(OnlySourceNetworks(), failure_budget=FailureBudget(5)), fresh_number()
     home = somewhere()
@@ -176,13 +209,19 @@ async def test_of_six_sends_strangers_use_two_from_one_network_and_the_owner_has
 
 
 class RecordingCallers(OnlySourceNetworks):
-    """Remembers which sends were charged to their number."""
+    """Remembers which sends were charged to their number, and which were refunded."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.is_full = is_full
         self.charged: list[int | None] = []
+        self.refunded: list[int | None] = []
 
-    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:  # noqa: ARG002  the port names it
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:  # noqa: ARG002  the port names it
         self.charged.append(phone_ref)
+        return self.is_full and phone_ref is None
+
+    async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None:  # noqa: ARG002  as above
+        self.refunded.append(phone_ref)
 
 
 async def test_only_strangers_are_charged_for_sends_from_their_site_to_a_number(sms: Sms) -> None:
@@ -192,6 +231,21 @@ async def test_only_strangers_are_charged_for_sends_from_their_site_to_a_number(
         await sms.age(number, seconds=61)
 
     assert callers.charged == [None, PHONES.ref(number), None]
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_refusal_gives_back_what_was_kept_for_known_callers_and_nothing_else_of_theirs(
+    sms: Sms, *, is_full: bool
+) -> None:
+    number, callers = fresh_number(), RecordingCallers(is_full=is_full)
+    codes = sms.codes(callers)
+    await codes.issue(owned(number))
+    assert callers.refunded == []
+
+    assert (await refusal(codes.issue(owned(number)))).code is ErrorCode.COOLDOWN
+    assert (await refusal(codes.issue(owned(number, somewhere())))).code is ErrorCode.COOLDOWN
+
+    assert callers.refunded == [*([None] if is_full else []), PHONES.ref(number)]
 
 
 async def test_the_cap_of_a_dialect_counts_its_own_sends(sms: Sms, codes: CodeCalls) -> None:

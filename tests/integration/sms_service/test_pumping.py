@@ -378,6 +378,29 @@ async def test_an_exhausted_budget_has_an_event_and_is_renewed_with_the_next_win
     assert await harness.stages("hour:+86") == ["warned", "exhausted", "renewed"]
 
 
+async def test_a_budget_that_strangers_used_up_refuses_strangers_and_pays_for_owners(sms: Sms) -> None:
+    harness = await SpendingHarness(
+        sms, make_plan(("+86", "0.10", None), known_percent=20, range={"flag": 0, "throttle": 0, "block": 0})
+    ).open()
+    for _ in range(8):
+        await send(harness, fresh_number())
+    await harness.review()
+    assert await harness.stages("hour:+86") == ["warned", "reserved"]
+    refused = await refusal(harness.codes().issue(asking(fresh_number())))
+    assert isinstance(refused, BlockedError)
+    assert 1 <= (refused.retry_after or 0) <= 3600
+
+    owners = [fresh_number() for _ in range(3)]
+    for number in owners[:2]:
+        await send(harness, number, registered=True, session_phone=number)
+    await harness.review()
+
+    assert [(await sms.sends(number))[0]["state"] for number in owners[:2]] == ["sent", "sent"]
+    assert await harness.stages("hour:+86") == ["warned", "reserved", "exhausted"]
+    known = asking(owners[2], registered=True, session_phone=owners[2])
+    assert isinstance(await refusal(harness.codes().issue(known)), BlockedError)
+
+
 async def test_a_budget_that_cannot_pay_an_expensive_message_still_pays_cheaper_ones(sms: Sms) -> None:
     plan = make_plan(("+", "0.10", None), prices={"recorder": {"+1": 5 * CENT, "+": CENT}})
     harness = await SpendingHarness(sms, plan).open()

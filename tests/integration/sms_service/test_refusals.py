@@ -25,7 +25,7 @@ class Refusing(NoCallerLimits):
     def __init__(self, error: ServiceError) -> None:
         self._error = error
 
-    async def charge_send(self, *_: object) -> None:
+    async def charge_send(self, *_: object) -> bool:
         raise self._error
 
 

@@ -33,6 +33,7 @@ from sms_service.worker import create_worker
 FILE = """\
 [spending]
 currency = "CNY"
+known_percent = 0
 
 [senders.inbox]
 type = "inbox"

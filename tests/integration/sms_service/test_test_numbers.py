@@ -8,7 +8,7 @@ from support.sms import PHONES, Recorder, Sms, asking, entering, fresh_number, l
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import Purpose
-from shared.networks import IPv4OrIPv6
+from shared.networks import RequestSource
 from shared.phone import E164
 from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.verification.send_limits import TEST_SENDS_PER_WINDOW
@@ -35,7 +35,7 @@ def with_test(number: E164, until: date = NEXT_MONTH) -> TestNumbers:
 class RefuseAllSends(NoCallerLimits):
     """Caller limits that refuse each send."""
 
-    async def charge_send(self, address: IPv4OrIPv6, phone_ref: int) -> None:  # noqa: ARG002  the port names them
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:  # noqa: ARG002  the port names them
         raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
 
 

@@ -26,6 +26,7 @@ def test_the_promises_follow_from_the_settings() -> None:
     assert found["keep-out.log-in.neighbour"].cost == "9 failed log-ins from that network"
     assert "after 99 failed log-ins" in found["keep-out.log-in.everybody"].note
     assert found["keep-out.log-in.owner"].at_most == 0
+    assert found["keep-out.code.intruder"].at_most == 0
 
 
 def test_without_limits_on_callers_guesses_are_free_and_no_one_is_shut_out() -> None:

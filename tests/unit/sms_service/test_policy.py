@@ -66,7 +66,7 @@ def test_strangers_guess_as_often_as_a_number_accepts_incorrect_codes() -> None:
 def test_a_setting_changes_the_promise_that_follows_from_it() -> None:
     raised = {"CALLER_SENDS_PER_NETWORK_HOUR": "1000", "CALLER_WRONG_CODES_PER_NETWORK_HOUR": "10"}
     found = promises(raised)
-    assert found["spend.network"].at_most == 2000
+    assert found["spend.network"].at_most == 2000 + 1000
     assert found["learn.look-ups.network"].at_most == 25 * (1000 + 3000)
     assert found["guess.code.spread"].at_most == 25 * 10
 
@@ -92,14 +92,21 @@ def test_a_contract_has_the_cooldown_and_the_cap_of_its_own() -> None:
 
 def test_without_prices_the_bill_is_a_number_of_messages_and_has_no_end() -> None:
     found = promises()
-    assert (found["spend.network"].at_most, found["spend.site"].at_most) == (1200, 3600)
+    assert (found["spend.network"].at_most, found["spend.site"].at_most) == (1200 + 600, 3600 + 1800)
     assert found["spend.all"].at_most is None
 
 
 def test_the_worst_bill_counts_both_attempts_and_every_segment(with_spending: dict[str, str]) -> None:
     note = promises(with_spending)["spend.network"].note
-    # 1,200 messages of one segment, by both senders of the route: 0.05 + 0.10, and 0.40 + 0.10.
-    assert note == "at most +: CNY 600.00, +86: CNY 180.00"
+    # 1,800 messages of one segment, by both senders of the route: 0.05 + 0.10, and 0.40 + 0.10.
+    assert note == "600 of them by callers who are known to the number; at most +: CNY 900.00, +86: CNY 270.00"
+
+
+def test_what_is_kept_behind_an_address_for_known_callers_follows_from_its_limit() -> None:
+    assert "then 60 codes an hour are left" in promises()["keep-out.code.everybody"].cost
+    few = promises({"CALLER_SENDS_PER_ADDRESS_HOUR": "1"})["keep-out.code.everybody"]
+    assert (few.at_most, "then 1 codes an hour" in few.cost) == (0, True)
+    assert promises({"CALLER_LIMITS": "off"})["keep-out.code.everybody"].cost == "CALLER_LIMITS=off"
 
 
 def test_a_budget_is_promised_and_what_has_none_is_not(with_spending: dict[str, str]) -> None:

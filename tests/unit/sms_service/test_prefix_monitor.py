@@ -118,6 +118,17 @@ async def test_budgets_enter_their_stages_even_if_the_count_fails(
     assert repository.entered == [("hour:+86", Stage.FLAGGED)]
 
 
+async def test_a_budget_of_which_a_part_is_kept_for_known_callers_is_reserved_before_it_is_exhausted(
+    repository: FakeRepository,
+) -> None:
+    plan = make_plan(("+86", "0.10", None), known_percent=20)
+    monitor = PrefixMonitor(repository, plan, lambda: None, clock=repository.clock)
+    repository.spent = 8 * CENT
+    await monitor.review()
+    assert [event.routing_key for event in repository.events] == ["sms.budget.warned.v1", "sms.budget.reserved.v1"]
+    assert repository.entered[-1] == ("hour:+86", Stage.THROTTLED)
+
+
 async def test_a_budget_has_an_event_for_each_stage_with_its_limit_and_the_seconds_of_its_window(
     monitor: PrefixMonitor, repository: FakeRepository
 ) -> None:

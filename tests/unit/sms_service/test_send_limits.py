@@ -13,6 +13,7 @@ from sms_service.verification.send_limits import (
     WINDOW,
     Requester,
     Send,
+    cooling_sends,
     is_within_share,
     recent,
     refuse_cooldown,
@@ -33,8 +34,10 @@ def known(**past: float) -> Send:
     return sent(network=KNOWN, **past)
 
 
-def asking(network: str = "", *, registered: bool = False, dialect: str = "native", cap: int = 10) -> Requester:
-    return Requester(dialect, cap, registered, network)
+def asking(
+    network: str = "", *, registered: bool = False, dialect: str = "native", cap: int = 10, proven: str | None = None
+) -> Requester:
+    return Requester(dialect, cap, registered, network, proven)
 
 
 OWNER = asking(KNOWN, registered=True)
@@ -75,6 +78,31 @@ def test_the_cooldown_counts_from_the_last_send_in_any_order_for_anyone() -> Non
     assert cooling([sent(seconds=10), known(hours=3), sent(seconds=50, dialect="tel")]) == 50
 
 
+def test_what_strangers_ask_for_beyond_their_share_starts_no_cooldown_for_known_callers() -> None:
+    of_one = [sent(minutes=9), sent(minutes=6), sent(seconds=5)]
+    of_many = [sent(network=f"n{n}", minutes=9 - n) for n in range(6)]
+    for sends in (of_one, [*of_many, sent(network="n7", seconds=5)]):
+        assert cooling(cooling_sends(sends, OWNER, NOW)) is None
+        for each in (stranger(), stranger("another"), asking("another"), asking()):
+            assert cooling(cooling_sends(sends, each, NOW)) == 55
+    for within in ([*of_one[:1], of_one[2]], [*of_many[1:], of_one[2]], [*of_one, known(seconds=5)]):
+        assert cooling(cooling_sends(within, OWNER, NOW)) == 55
+
+
+def test_strangers_hold_a_known_caller_in_the_cooldown_for_six_codes_a_day_however_often_they_ask() -> None:
+    """Each of 20 networks asks as soon as its turn comes, for two days."""
+    sends, cooling_minutes = list[Send](), [0, 0]
+    for minute in range(2 * 24 * 60):
+        now = NOW + timedelta(minutes=minute)
+        if refused(sends, asking(f"n{minute % 20}"), now=now) is None:
+            sends.append(Send(now, f"n{minute % 20}", "native"))
+        started = [send for send in cooling_sends(sends, OWNER, now) if send.at > now - timedelta(seconds=60)]
+        cooling_minutes[minute // (24 * 60)] += bool(started)
+    assert len(sends) > 30
+    assert cooling_minutes[0] == 6
+    assert cooling_minutes[1] <= 6
+
+
 def test_a_number_without_sends_is_not_refused() -> None:
     assert cooling([]) is None
     for requester in (OWNER, stranger(), asking(), asking("a stranger")):
@@ -112,6 +140,19 @@ def test_strangers_cannot_use_up_the_cap_of_a_dialect_for_the_owner_of_a_number(
     assert refused(by_strangers + by_owner[:2], owner) is None
     assert refused(by_strangers + by_owner, owner) == 20 * HOUR
     assert refused(by_strangers, asking("another", registered=True, dialect="tel", cap=3)) == 13 * HOUR
+
+
+@pytest.mark.parametrize("own", ["home", ""])
+def test_one_caller_is_refused_from_the_fourth_code_of_a_dialect_on_whether_known_by_then_or_not(own: str) -> None:
+    before = sent(hours=9, network=own, dialect="tel")
+    after = [sent(hours=hours, network=KNOWN, dialect="tel") for hours in (4, 3, 2)]
+    owner = asking(KNOWN, registered=True, dialect="tel", cap=3, proven=own)
+    by_session = asking(KNOWN, registered=True, dialect="tel", cap=3)
+    assert refused([before, *after[:1]], owner) is None
+    assert refused([before, *after[:2]], owner) == 15 * HOUR
+    assert refused([before, *after[:2]], by_session) is None, "elsewhere those are strangers"
+    assert refused([before, *after], by_session) == 20 * HOUR
+    assert refused([before, *after[:2]], asking("elsewhere", registered=True, dialect="tel", cap=3)) == 15 * HOUR
 
 
 def test_strangers_cannot_use_up_the_cap_of_a_dialect_at_a_number_without_an_account() -> None:

@@ -13,6 +13,7 @@ GOOD = """\
 [spending]
 currency = "CNY"
 warn_percent = 90
+known_percent = 30
 
 [spending.range]
 flag = 10
@@ -57,7 +58,12 @@ def test_a_valid_file_makes_a_plan(file: Path) -> None:
     plan = read(file, {"HOOK": "secret"}, inbox_allowed=True).plan
     assert plan is not None
     assert (plan.currency, plan.enforced, plan.warn_percent, plan.block_seconds) == ("CNY", True, 90, 3600)
-    assert plan.budgets == (Budget("+86", 50_000_000, 500_000_000), Budget("+", None, 600_000_000))
+    assert plan.budgets == (Budget("+86", 50_000_000, 500_000_000, 30), Budget("+", None, 600_000_000, 30))
+    assert plan.limits_of_strangers == {
+        ("+86", "hour"): 35_000_000,
+        ("+86", "day"): 350_000_000,
+        ("+", "day"): 42 * 10**7,
+    }
     assert plan.rules["range"] == Rule(10, 20, 30, 6, 25)
     assert plan.rules["network"] == Rule(200, 400, 0, 60, 25)
     assert (plan.tariff.price("main", "+8613800138000"), plan.tariff.price("main", "+1")) == (45_000, 400_000)
@@ -89,29 +95,31 @@ def test_no_other_word_decides_about_spending(file: Path, value: str) -> None:
         ('currency = "CNY"', 'currency = "yuan"', "line 2: spending.currency: "),
         ('currency = "CNY"\n', "", "line 1: spending.currency: Field required"),
         ("warn_percent = 90", "warn_percent = 0", "line 3: spending.warn_percent: "),
+        ("known_percent = 30", "known_percent = 100", "line 4: spending.known_percent: "),
+        ("known_percent = 30", "known_percent = -1", "line 4: spending.known_percent: "),
         ("warn_percent = 90", 'mode = "record"', "line 3: spending.mode: "),
         ("warn_percent = 90", "budget = 3", "line 3: spending.budget: "),
         (
             "throttle = 20",
             "throttle = 40",
-            "line 5: spending.range: throttle must not be below flag, nor block below throttle",
+            "line 6: spending.range: throttle must not be below flag, nor block below throttle",
         ),
-        ("throttle = 20", "throttle = -1", "line 7: spending.range.throttle: "),
-        ("throttle = 20", "throttle = true", "line 7: spending.range.throttle: "),
-        ("throttle = 20", "throttle = 20\nper_minute = 99999999999", "line 8: spending.range.per_minute: "),
-        ('"+86" = "0.045"', '"+86" = 0.045', 'line 16: senders.main.prices.+86: expected an amount such as "0.045"'),
-        ('"+86" = "0.045"', '"+86" = "0,045"', "line 16: senders.main.prices.+86: expected an amount"),
-        ('"+86" = "0.045"', '"86" = "0.045"', "line 16: senders.main.prices.86: "),
+        ("throttle = 20", "throttle = -1", "line 8: spending.range.throttle: "),
+        ("throttle = 20", "throttle = true", "line 8: spending.range.throttle: "),
+        ("throttle = 20", "throttle = 20\nper_minute = 99999999999", "line 9: spending.range.per_minute: "),
+        ('"+86" = "0.045"', '"+86" = 0.045', 'line 17: senders.main.prices.+86: expected an amount such as "0.045"'),
+        ('"+86" = "0.045"', '"+86" = "0,045"', "line 17: senders.main.prices.+86: expected an amount"),
+        ('"+86" = "0.045"', '"86" = "0.045"', "line 17: senders.main.prices.86: "),
         ('"+86" = "0.045"\n"+" = "0.4"', '"+1" = "0.4"', 'routes[0].senders: sender "main" has no price for +86'),
-        ('hour = "50.00"', 'hour = "501"', "line 28: budgets[0].hour: must not exceed day"),
-        ('hour = "50.00"', "hour = 50.0", 'line 28: budgets[0].hour: expected an amount such as "0.045"'),
-        ('day = "600"\n', "", "line 31: budgets[1]: needs hour, day, or both"),
+        ('hour = "50.00"', 'hour = "501"', "line 29: budgets[0].hour: must not exceed day"),
+        ('hour = "50.00"', "hour = 50.0", 'line 29: budgets[0].hour: expected an amount such as "0.045"'),
+        ('day = "600"\n', "", "line 32: budgets[1]: needs hour, day, or both"),
         (
             'prefix = "+"\n',
             'prefix = "+86"\n',
-            "line 32: budgets[1].prefix: is already the prefix of an earlier budget",
+            "line 33: budgets[1].prefix: is already the prefix of an earlier budget",
         ),
-        ('prefix = "+"\n', 'prefix = "world"\n', "line 32: budgets[1].prefix: "),
+        ('prefix = "+"\n', 'prefix = "world"\n', "line 33: budgets[1].prefix: "),
     ],
 )
 def test_an_invalid_file_is_refused_with_its_line(file: Path, old: str, new: str, error: str) -> None:

@@ -94,6 +94,24 @@ async def test_an_exhausted_budget_refuses_all_its_numbers_with_the_longest_wait
     assert [refused(gate, number) for number in (NUMBER, NEIGHBOUR, ELSEWHERE)] == [9000, 9000, None]
 
 
+async def test_what_is_kept_of_a_budget_is_refused_to_strangers_only(repository: FakeRepository, clock: Clock) -> None:
+    gate = SpendingGate(repository, make_plan(), clock)
+    repository.stages = [PrefixState("hour:+86", Stage.THROTTLED, 0, 90), PrefixState("day:+1", Stage.BLOCKED, 0, 900)]
+    await gate.refresh()
+
+    assert [refused(gate, number) for number in (NUMBER, ELSEWHERE)] == [90, 900]
+    gate.refuse_blocked(NUMBER, is_known=True)
+    await gate.admit_queued(NUMBER, timedelta(), is_known=True)
+    with pytest.raises(BlockedError) as refusal:
+        await gate.admit_queued(NUMBER, timedelta())
+    assert refusal.value.reason == BUDGET_EXHAUSTED
+    with pytest.raises(BlockedError):
+        gate.refuse_blocked(ELSEWHERE, is_known=True)
+    assert await gate.admit(NUMBER) == []
+    clock.now += 91
+    assert refused(gate, NUMBER) is None
+
+
 async def test_a_full_minute_is_remembered_and_costs_no_further_query(repository: FakeRepository, clock: Clock) -> None:
     gate = SpendingGate(repository, make_plan(), clock)
     repository.stages = [PrefixState("range:+861380013", Stage.THROTTLED, 5, 600)]
@@ -215,9 +233,9 @@ async def test_metrics_count_stages_by_kind_and_have_no_series_for_each_prefix(
     repository.stages += [PrefixState("hour:+86", Stage.BLOCKED, 0, 60)]
     await gate.refresh()
     assert stages("range") == {"flagged": 0, "throttled": 500, "blocked": 0}
-    assert budget_stages("hour") == {"warned": 0, "exhausted": 1}
+    assert budget_stages("hour") == {"warned": 0, "reserved": 0, "exhausted": 1}
     assert sum(len(family.samples) for family in PREFIX_STAGES.collect()) == 3 * 3
-    assert sum(len(family.samples) for family in BUDGET_STAGES.collect()) == 2 * 2
+    assert sum(len(family.samples) for family in BUDGET_STAGES.collect()) == 2 * 3
     repository.stages = []
     await gate.refresh()
     assert stages("range") == {"flagged": 0, "throttled": 0, "blocked": 0}
@@ -232,7 +250,7 @@ def stages(kind: str) -> dict[str, float | None]:
 
 def budget_stages(span: str) -> dict[str, float | None]:
     """The metric of the budgets of one span, by stage."""
-    names = ("warned", "exhausted")
+    names = ("warned", "reserved", "exhausted")
     return {name: REGISTRY.get_sample_value("haoma_budget_stages", {"span": span, "stage": name}) for name in names}
 
 

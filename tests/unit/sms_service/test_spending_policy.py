@@ -9,6 +9,7 @@ from sms_service.spending.policy import (
     STAGE_NAMES,
     THROTTLE_SECONDS,
     WINDOW_SECONDS,
+    BudgetUse,
     CurrentStage,
     PrefixTraffic,
     Rule,
@@ -34,7 +35,7 @@ def young(sent: int, verified: int = 0) -> PrefixTraffic:
 def test_stages_rise_from_none_to_blocked() -> None:
     assert list(Stage) == [0, 1, 2, 3]
     assert list(STAGE_NAMES.items()) == [(FLAG, "flagged"), (THROTTLE, "throttled"), (BLOCK, "blocked")]
-    assert list(BUDGET_STAGE_NAMES.items()) == [(FLAG, "warned"), (BLOCK, "exhausted")]
+    assert list(BUDGET_STAGE_NAMES.items()) == [(FLAG, "warned"), (THROTTLE, "reserved"), (BLOCK, "exhausted")]
 
 
 def test_the_times_of_the_policy_fit_together() -> None:
@@ -210,7 +211,7 @@ def test_each_block_lasts_twice_as_long_as_the_one_before_up_to_a_day() -> None:
     ],
 )
 def test_the_spending_of_a_budget_calls_for_a_stage(spent: int, stage: Stage, expected: Stage) -> None:
-    assert budget_stage(spent, 100, 3, 80, CurrentStage(stage, expired=False)) is expected
+    assert budget_stage(BudgetUse(spent, 100, 3), 80, CurrentStage(stage, expired=False)) is expected
 
 
 @pytest.mark.parametrize(
@@ -223,20 +224,42 @@ def test_the_spending_of_a_budget_calls_for_a_stage(spent: int, stage: Stage, ex
     ],
 )
 def test_the_thresholds_of_a_large_budget_are_exact(spent: int, stage: Stage, expected: Stage) -> None:
-    assert budget_stage(spent, 10_000, 3, 80, CurrentStage(stage, expired=False)) is expected
+    assert budget_stage(BudgetUse(spent, 10_000, 3), 80, CurrentStage(stage, expired=False)) is expected
 
 
 def test_an_expired_exhaustion_does_not_need_a_twentieth_of_the_budget_to_end() -> None:
-    assert budget_stage(96, 100, 3, 80, CurrentStage(BLOCK, expired=True)) is FLAG
+    assert budget_stage(BudgetUse(96, 100, 3), 80, CurrentStage(BLOCK, expired=True)) is FLAG
 
 
 @pytest.mark.parametrize(("spent", "expected"), [(99, FLAG), (100, BLOCK), (101, BLOCK)])
 def test_without_prices_a_budget_is_exhausted_when_nothing_of_it_is_left(spent: int, expected: Stage) -> None:
-    assert budget_stage(spent, 100, 0, 80, CurrentStage()) is expected
+    assert budget_stage(BudgetUse(spent, 100, 0), 80, CurrentStage()) is expected
 
 
 def test_a_budget_of_zero_is_exhausted_even_if_messages_cost_nothing() -> None:
-    assert budget_stage(0, 0, 0, 80, CurrentStage()) is BLOCK
+    assert budget_stage(BudgetUse(0, 0, 0), 80, CurrentStage()) is BLOCK
+
+
+@pytest.mark.parametrize(
+    ("spent", "stage", "expected"),
+    [
+        (59, NONE, NONE),
+        (60, NONE, FLAG),
+        (77, NONE, FLAG),
+        (78, NONE, THROTTLE),  # strangers have 80, and the cheapest message costs three
+        (97, NONE, THROTTLE),
+        (98, NONE, BLOCK),
+        (76, THROTTLE, THROTTLE),  # a message or two was refunded
+        (75, THROTTLE, FLAG),
+        (76, BLOCK, THROTTLE),
+        (75, BLOCK, FLAG),
+        (95, BLOCK, THROTTLE),
+    ],
+)
+def test_what_is_kept_of_a_budget_for_known_callers_is_a_stage_before_it_is_exhausted(
+    spent: int, stage: Stage, expected: Stage
+) -> None:
+    assert budget_stage(BudgetUse(spent, 100, 3, kept=20), 60, CurrentStage(stage, expired=False)) is expected
 
 
 @pytest.mark.parametrize(
@@ -244,7 +267,12 @@ def test_a_budget_of_zero_is_exhausted_even_if_messages_cost_nothing() -> None:
     [
         (CurrentStage(), NONE, []),
         (CurrentStage(), FLAG, [FLAG]),
+        (CurrentStage(), THROTTLE, [FLAG, THROTTLE]),
         (CurrentStage(), BLOCK, [FLAG, BLOCK]),
+        (CurrentStage(FLAG, expired=False), THROTTLE, [THROTTLE]),
+        (CurrentStage(THROTTLE, expired=False), BLOCK, [BLOCK]),
+        (CurrentStage(THROTTLE, expired=False), FLAG, [FLAG]),
+        (CurrentStage(THROTTLE, expired=True), FLAG, [NONE]),
         (CurrentStage(FLAG, expired=False), FLAG, []),
         (CurrentStage(FLAG, expired=False), BLOCK, [BLOCK]),
         (CurrentStage(FLAG, expired=False), NONE, [NONE]),
@@ -256,7 +284,7 @@ def test_a_budget_of_zero_is_exhausted_even_if_messages_cost_nothing() -> None:
         (CurrentStage(NONE, expired=False), BLOCK, [FLAG, BLOCK]),
     ],
 )
-def test_a_budget_is_warned_about_exhausted_and_renewed_but_never_throttled(
+def test_a_budget_is_warned_about_reserved_exhausted_and_renewed(
     current: CurrentStage, wanted: Stage, expected: list[Stage]
 ) -> None:
     assert list(next_budget_stages(current, wanted)) == expected

@@ -74,6 +74,13 @@ def test_every_budget_of_a_number_pays_for_its_message() -> None:
     assert [budget.spans for budget in cost.budgets] == [[("day", 9)], [("hour", 5)], [("day", 2), ("hour", 1)]]
 
 
+@pytest.mark.parametrize(("percent", "limit"), [(0, 100), (20, 80), (99, 1)])
+def test_a_part_of_a_budget_is_kept_for_known_callers(percent: int, limit: int) -> None:
+    budget = Budget("+86", 100, known_percent=percent)
+    assert (budget.limit_for(100, is_known=False), budget.limit_for(100, is_known=True)) == (limit, 100)
+    assert budget.limit_for(3, is_known=False) == 3 - 3 * percent // 100
+
+
 def test_the_cheapest_message_of_a_budget_has_the_lowest_price_of_any_of_its_numbers() -> None:
     tariff = Tariff({"one": {"+": 9, "+86": 5}, "two": {"+86138": 3, "+1": 1}, "free": {"+": 0}})
     assert {prefix: tariff.cheapest(prefix) for prefix in ("+", "+86", "+861380013", "+861390000", "+44")} == {

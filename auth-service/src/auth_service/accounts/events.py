@@ -1,6 +1,7 @@
 """The events about a user: ``auth.user.*`` and ``auth.password.changed``."""
 
 from auth_service.accounts.model import NewAccount, StoredAccount
+from auth_service.client_context import ClientContext
 from shared.events.catalogue import PasswordChanged, UserDeleted, UserRegistered, UserRetired, UserSnapshot, UserUpdated
 from shared.events.envelope import OutboxMessage, new_event
 from shared.events.logins import BanImposed, BanLifted
@@ -50,6 +51,23 @@ def user_deleted(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:
     return _snapshot(
         UserDeleted, stored, phones, version=version, nickname="", avatar="", discoverable=False, disabled=True
     )
+
+
+def retired_user_deleted(user_id: int, version: int, registered_with: ClientContext) -> OutboxMessage:
+    """An erased account that had lost its number before: the event names none, because it is someone else's by now."""
+    data = UserDeleted(
+        user_id=str(user_id),
+        phone_ref="",
+        phone_masked="",
+        country="",
+        nickname="",
+        avatar="",
+        discoverable=False,
+        disabled=True,
+        dialect=registered_with.dialect,
+        client=registered_with.client,
+    )
+    return new_event(data, source=SOURCE, subject=data.user_id, version=version + 1)
 
 
 def user_retired(stored: StoredAccount, phones: PhoneKeys) -> OutboxMessage:

@@ -13,22 +13,20 @@ from shared.postgres import Connection
 MAX_NETWORKS = 8
 RETENTION_DAYS = 90
 
-# A network that was proven today is found by an index and changes nothing.
-REMEMBER = """
-    with forgotten_networks as (
-        delete from known_networks where user_id = $1 and network in (
-            select network from known_networks where user_id = $1 and network <> $2
-            order by proven_on desc, network asc offset $3
-        )
-    )
-    insert into known_networks (user_id, network)
-    select $1, $2 where not exists (
-        select from known_networks where user_id = $1 and network = $2 and proven_on = current_date
-    )
-    on conflict (user_id, network) do update set proven_on = current_date
+FORGET = "delete from known_networks where user_id = $1"
+
+FORGET_OTHERS = """
+    delete from known_networks where user_id = $1 and network <> $2
+        and exists (select from known_networks where user_id = $1 and network = $2)
 """
 
-FORGET = "delete from known_networks where user_id = $1"
+REMEMBER_ONLY = """
+    with forgotten_networks as (
+        delete from known_networks where user_id = $1 and network is distinct from $2
+    )
+    insert into known_networks (user_id, network) select $1, $2::bigint where $2::bigint is not null
+    on conflict (user_id, network) do update set proven_on = current_date
+"""
 
 FIND_OWNERS = """
     select a.phone, greatest(a.last_login_at, a.last_used_at) as seen_at, a.banned_at is not null as is_banned, array(
@@ -40,15 +38,27 @@ FIND_OWNERS = """
 """
 
 
-async def remember_network(conn: Connection, user_id: int, network: int | None) -> None:
-    """Note that the user proved their number from this network today, if any, inside the caller's transaction."""
-    if network is not None:
-        await conn.execute(REMEMBER, user_id, network, MAX_NETWORKS - 1)
-
-
 async def forget_networks(conn: Connection, user_id: int) -> None:
     """Forget all networks of a user, inside the caller's transaction."""
     await conn.execute(FORGET, user_id)
+
+
+async def forget_other_networks(conn: Connection, user_id: int, network: int | None) -> None:
+    """Forget all networks of a user but this one, if it is known; otherwise none is forgotten.
+
+    For what takes a session only, which may be stolen: who has never proved the number where they are must not make its
+    owner a stranger. Inside the caller's transaction, which has locked the account.
+    """
+    await conn.execute(FORGET_OTHERS, user_id, network)
+
+
+async def remember_only(conn: Connection, user_id: int, network: int | None) -> None:
+    """Forget all networks of a user but this one, if any, from which they proved their number now.
+
+    For what an owner does who fears that someone else was let in: that one's network must not stay known. Inside the
+    caller's transaction, which has locked the account.
+    """
+    await conn.execute(REMEMBER_ONLY, user_id, network)
 
 
 async def find_owners(conn: Connection, phones: Sequence[E164]) -> dict[E164, NumberOwner]:

@@ -5,18 +5,19 @@ from dataclasses import replace
 
 from auth_service import audit_store
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
-from auth_service.accounts.events import user_deleted
+from auth_service.accounts.events import retired_user_deleted, user_deleted
 from auth_service.accounts.known_network_store import forget_networks
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
 from auth_service.changes.limit_store import forget_changes
+from auth_service.client_context import ClientContext
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import end_sessions
 from auth_service.tickets.freed_number_store import free_number
 from shared import outbox
-from shared.events.envelope import new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.phone import E164, PhoneKeys
-from shared.postgres import Pool, connection, transaction
+from shared.postgres import Connection, Pool, connection, transaction
 
 FIND_STORED = f"select {STORED_ACCOUNT} from accounts a where a.user_id = $1"  # noqa: S608  our own columns
 
@@ -27,7 +28,8 @@ ERASE = f"""
     returning {STORED_ACCOUNT}
 """  # noqa: S608  our own list of columns
 
-ERASE_ANY = f"delete from accounts as a where user_id = $1 and phone is not null returning {STORED_ACCOUNT}"  # noqa: S608  as above
+ERASE_NUMBERED = f"delete from accounts as a where user_id = $1 and phone is not null returning {STORED_ACCOUNT}"  # noqa: S608  as above
+ERASE_RETIRED = "delete from accounts where user_id = $1 and phone is null returning version, dialect, client"
 
 
 class ErasureStore:
@@ -52,24 +54,42 @@ class ErasureStore:
         return await self._erase(account.user_id, entry, ERASE, *verified)
 
     async def erase_any(self, user_id: int, entry: AuditEntry) -> bool:
-        """Delete the account, banned or not, as an operator decides; False when there is none with a number."""
-        return await self._erase(user_id, entry, ERASE_ANY)
+        """Delete the account, banned, retired or neither, as an operator decides; False when there is none."""
+        return await self._erase(user_id, entry, ERASE_NUMBERED) or await self._erase_retired(user_id, entry)
 
     async def _erase(self, user_id: int, entry: AuditEntry, statement: str, *verified: object) -> bool:
         async with transaction(self._pool) as conn:
             stored = stored_account_of(await conn.fetchrow(statement, user_id, *verified))
             if stored is None:
                 return False
-            operator = entry.operator.name if entry.operator else ""
-            ended = await end_sessions(conn, user_id, "erased", operator=operator)
             number = E164(stored.account.phone)
-            await forget_networks(conn, user_id)
-            await forget_changes(conn, user_id)
             await free_number(conn, self._phones, number)
-            erasure_id = new_id()
-            emptied = await audit_store.erase_entries(conn, user_id, self._phones.ref(number), erasure_id)
-            await audit_store.add_entry(conn, replace(entry, detail=str(emptied)), erasure_id)
-            revoked = (session_revoked(session, "erased") for session in ended)
-            await outbox.put(conn, [user_deleted(stored, self._phones), *revoked])
+            message = user_deleted(stored, self._phones)
+            await _erase_traces(conn, user_id, self._phones.ref(number), entry, message)
         self._wake()
         return True
+
+    async def _erase_retired(self, user_id: int, entry: AuditEntry) -> bool:
+        """As above, for an account without a number: that of before is someone else's, and nothing there changes."""
+        async with transaction(self._pool) as conn:
+            row = await conn.fetchrow(ERASE_RETIRED, user_id)
+            if row is None:
+                return False
+            message = retired_user_deleted(user_id, row["version"], ClientContext(row["dialect"], row["client"]))
+            await _erase_traces(conn, user_id, None, entry, message)
+        self._wake()
+        return True
+
+
+async def _erase_traces(
+    conn: Connection, user_id: int, phone_ref: int | None, entry: AuditEntry, message: OutboxMessage
+) -> None:
+    """Delete what belongs to an account that has just been deleted, and publish that."""
+    operator = entry.operator.name if entry.operator else ""
+    ended = await end_sessions(conn, user_id, "erased", operator=operator)
+    await forget_networks(conn, user_id)
+    await forget_changes(conn, user_id)
+    erasure_id = new_id()
+    emptied = await audit_store.erase_entries(conn, user_id, phone_ref, erasure_id)
+    await audit_store.add_entry(conn, replace(entry, detail=str(emptied)), erasure_id)
+    await outbox.put(conn, [message, *(session_revoked(session, "erased") for session in ended)])

@@ -24,7 +24,10 @@ class PasswordResetRepository(Protocol):
     """Where passwords are reset."""
 
     async def reset(self, ticket: Ticket, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
-        """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``."""
+        """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``.
+
+        Of the known networks only the present one stays.
+        """
 
 
 class PasswordReset:

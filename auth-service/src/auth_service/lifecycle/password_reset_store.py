@@ -8,7 +8,7 @@ import asyncpg
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, account_of
 from auth_service.accounts.events import password_changed
-from auth_service.accounts.known_network_store import remember_network
+from auth_service.accounts.known_network_store import remember_only
 from auth_service.audit import AuditEntry
 from auth_service.retirement.model import ConflictError
 from auth_service.sessions.events import session_opened, session_revoked
@@ -48,7 +48,10 @@ class PasswordResetStore:
         self._wake = wake
 
     async def reset(self, ticket: Ticket, password_hash: str, session: NewSession, entry: AuditEntry) -> Account:
-        """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``."""
+        """Spend the ticket, set the hash, end every session and open this one. Raises ``ConflictError``.
+
+        Of the known networks only the present one stays.
+        """
         user_id, purpose = session.user_id, Purpose.RESET_PASSWORD
         try:
             async with transaction(self._pool) as conn:
@@ -56,7 +59,7 @@ class PasswordResetStore:
                 row = await conn.fetchrow(SET_PASSWORD, ticket.verification_id, purpose, user_id, *values)
                 if row is None:  # banned, erased, given another number, or its tickets ended, since its state was read
                     raise ConflictError
-                await remember_network(conn, user_id, session.context.known_network)
+                await remember_only(conn, user_id, session.context.known_network)
                 ended = await end_sessions(conn, user_id, CAUSE)
                 await add_session(conn, session)
                 await audit_store.add_entry(conn, entry)

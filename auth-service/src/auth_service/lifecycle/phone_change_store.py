@@ -7,7 +7,7 @@ import asyncpg
 
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, STORED_ACCOUNT, account_of, stored_account_of
-from auth_service.accounts.known_network_store import forget_networks, remember_network
+from auth_service.accounts.known_network_store import remember_only
 from auth_service.accounts.phone_reservation_store import reserve_phone
 from auth_service.audit import AuditEntry
 from auth_service.lifecycle.phone_change import CAUSE, NewPhone, PhoneChangeState
@@ -98,8 +98,7 @@ class PhoneChangeStore:
                 row = await conn.fetchrow(CHANGE_PHONE, user_id, before.account.version, *values)
                 if row is None:
                     raise ConflictError
-                await forget_networks(conn, user_id)
-                await remember_network(conn, user_id, change.context.known_network)
+                await remember_only(conn, user_id, change.context.known_network)
                 await free_number(conn, self._phones, E164(before.account.phone))
                 ended = await end_sessions(conn, user_id, CAUSE, but=change.kept_session_id)
                 await audit_store.add_entry(conn, entry)

@@ -49,7 +49,7 @@ class SelfServiceRepository(Protocol):
     ) -> bool:
         """Set the hash and end every session but one; False when the password or the ban changed meanwhile.
 
-        The network of the entry is known to the number from then on.
+        The network of the entry is known to the number from then on, and no other is.
         """
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from auth_service import audit_store
 from auth_service.accounts.columns import ACCOUNT, PROFILE_FIELDS, STORED_ACCOUNT, account_of, stored_account_of
 from auth_service.accounts.events import password_changed, user_updated
-from auth_service.accounts.known_network_store import remember_network
+from auth_service.accounts.known_network_store import remember_only
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
 from auth_service.lifecycle.self_service import KeptSession
@@ -83,7 +83,7 @@ class SelfServiceStore:
             version = await conn.fetchval(REPLACE_HASH, user_id, account.password_changed_at, password_hash)
             if version is None:
                 return False
-            await remember_network(conn, user_id, entry.context.known_network)
+            await remember_only(conn, user_id, entry.context.known_network)
             ended = await end_sessions(conn, user_id, "change_password", but=kept.session_id)
             await add_chain(conn, kept.session_id, kept.refresh_token_hash)
             await audit_store.add_entry(conn, entry)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
+from auth_service.accounts.known_network_store import forget_networks
 from auth_service.operators.accounts import AccountView
 from auth_service.operators.audit_reader_store import AuditFilter, AuditReader
 from auth_service.sessions.events import session_revoked
@@ -49,10 +50,14 @@ class AccountStore:
             return AccountView(FoundAccount(**dict(row), sessions=[]), await _sessions(conn, row["user_id"]))
 
     async def end_sessions(self, user_id: int, request: EndAccountSessions) -> int:
-        """End the user's sessions, and then every ticket too, or the one session that the request names."""
+        """End the user's sessions, or the one that the request names.
+
+        With all of them, every ticket ends and no network stays known.
+        """
         async with transaction(self._pool) as conn:
             if request.session_id is None:
                 await conn.execute(END_TICKETS, user_id)
+                await forget_networks(conn, user_id)
             ended = await end_sessions(conn, user_id, CAUSE, only=request.session_id, operator=request.operator)
             await outbox.put(conn, [session_revoked(session, CAUSE) for session in ended])
         self._wake()

@@ -17,6 +17,7 @@ def lines(settings: AuthSettings) -> list[PolicyLine]:
         _guesses_of_neighbours(settings.caller_failed_logins_per_number, is_limited=is_limited),
         _guesses_of_strangers(settings.caller_failed_logins_per_number_day, is_limited=is_limited),
         KEEPING_OWNERS_OUT,
+        BEING_KNOWN_AFTER_A_RESET,
         _keeping_a_neighbour_out(settings.caller_failed_logins_per_number, is_limited=is_limited),
         _keeping_neighbours_out(settings.caller_failed_logins_per_network, is_limited=is_limited),
     ]
@@ -30,6 +31,16 @@ KEEPING_OWNERS_OUT = PolicyLine(
     unit="refused",
     note="a right password from a known network passes every limit that strangers can use up",
     call="log_in",
+)
+
+
+BEING_KNOWN_AFTER_A_RESET = PolicyLine(
+    topic="keep-out",
+    name="keep-out.code.intruder",
+    who="an owner from codes, by someone who had logged in before the owner set a new password, from where they were",
+    at_most=0,
+    unit="refused",
+    note="a new password, a new number and the end of all sessions leave only the network known where they were done",
 )
 
 

@@ -54,5 +54,5 @@ async def end_session(app: web.Application, call: EndSession) -> Empty:
 @calls.answer(END_OTHERS)
 async def end_others(app: web.Application, call: EndOthers) -> Empty:
     await app[CHANGE_LIMIT].charge(call.user_id)
-    await app[USER_SESSIONS].end_others(call.user_id, call.session_id)
+    await app[USER_SESSIONS].end_others(call)
     return Empty()

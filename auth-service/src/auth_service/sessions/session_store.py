@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
-from auth_service.accounts.known_network_store import MAX_NETWORKS
+from auth_service.accounts.known_network_store import MAX_NETWORKS, forget_other_networks
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import SESSION_ENDED, AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
@@ -177,16 +177,26 @@ class SessionStore:
             rows = await conn.fetch(LIST, user_id)
         return [LivingSession(**dict(row)) for row in rows]
 
-    async def end(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one of them, or all but one, and then every ticket too. Returns how many ended."""
+    async def end(self, user_id: int, session_id: UUID) -> bool:
+        """End one session of the user. False if there is none."""
         async with transaction(self._pool) as conn:
-            if only is None:
-                await conn.execute(END_TICKETS, user_id)
-            ended = await end_sessions(conn, user_id, "ended_by_user", only=only, but=but)
-            await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
+            ended = await _end_by_user(conn, user_id, only=session_id)
         if ended:
             self._wake()
-        return len(ended)
+        return ended > 0
+
+    async def end_others(self, user_id: int, kept: UUID, network: int | None) -> int:
+        """End all sessions of the user but one, and every ticket. Returns how many sessions ended.
+
+        If this network is known, every other one is forgotten.
+        """
+        async with transaction(self._pool) as conn:
+            await conn.execute(END_TICKETS, user_id)
+            await forget_other_networks(conn, user_id, network)
+            ended = await _end_by_user(conn, user_id, but=kept)
+        if ended:
+            self._wake()
+        return ended
 
 
 def session_arguments(session: NewSession, entry: AuditEntry, messages: Sequence[OutboxMessage]) -> dict[str, object]:
@@ -238,6 +248,13 @@ async def end_sessions(
 async def end_any_sessions(conn: Connection, limit: int, *, operator: str) -> list[EndedSession]:
     """End so many sessions of any users, as ``end_sessions`` does, after a backup was restored."""
     return await _end(conn, END_ANY, "restored", operator, limit)
+
+
+async def _end_by_user(conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
+    """End sessions as their user asks, and publish that. Returns how many."""
+    ended = await end_sessions(conn, user_id, "ended_by_user", only=only, but=but)
+    await outbox.put(conn, [events.session_revoked(session, "ended_by_user") for session in ended])
+    return len(ended)
 
 
 async def _end_oldest(conn: Connection, opened: NewSession) -> None:

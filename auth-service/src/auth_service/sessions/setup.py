@@ -34,6 +34,6 @@ def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
         contexts=contexts,
         dormancy=resources.dormancy,
     )
-    app[api.USER_SESSIONS] = UserSessions(store)
+    app[api.USER_SESSIONS] = UserSessions(store, contexts)
     app[CHANGE_LIMIT] = resources.change_limit
     return store

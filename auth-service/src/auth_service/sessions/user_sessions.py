@@ -6,8 +6,9 @@ from uuid import UUID
 
 import structlog
 
+from auth_service.client_context import ClientContexts
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import LivingSession
+from shared.internal_api.auth import EndOthers, LivingSession
 
 log = structlog.get_logger()
 
@@ -18,15 +19,22 @@ class UserSessionRepository(Protocol):
     async def list(self, user_id: int) -> Sequence[LivingSession]:
         """The sessions of the user that have not expired, newest first."""
 
-    async def end(self, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:
-        """End the user's sessions: one of them, or all but one, and then every ticket too. Returns how many ended."""
+    async def end(self, user_id: int, session_id: UUID) -> bool:
+        """End one session of the user. False if there is none."""
+
+    async def end_others(self, user_id: int, kept: UUID, network: int | None) -> int:
+        """End all sessions of the user but one, and every ticket. Returns how many sessions ended.
+
+        If this network is known, every other one is forgotten: that of an intruder would stay known for months.
+        """
 
 
 class UserSessions:
     """The rules. The gateway has resolved the caller's session, so ``user_id`` is the caller."""
 
-    def __init__(self, repository: UserSessionRepository) -> None:
+    def __init__(self, repository: UserSessionRepository, contexts: ClientContexts) -> None:
         self._repository = repository
+        self._contexts = contexts
 
     async def list(self, user_id: int) -> Sequence[LivingSession]:
         """The user's sessions, newest first."""
@@ -34,11 +42,16 @@ class UserSessions:
 
     async def end(self, user_id: int, session_id: UUID) -> None:
         """End one session. Raises ``NOT_FOUND`` when there is none, or it belongs to another user."""
-        if not await self._repository.end(user_id, only=session_id):
+        if not await self._repository.end(user_id, session_id):
             raise ServiceError(ErrorCode.NOT_FOUND)
         log.info("session.revoked", user_id=user_id, session_id=str(session_id), cause="ended_by_user")
 
-    async def end_others(self, user_id: int, session_id: UUID) -> None:
-        """End every session of the user but one, and every ticket."""
-        ended = await self._repository.end(user_id, but=session_id)
-        log.info("sessions.revoked", user_id=user_id, kept=str(session_id), ended=ended, cause="ended_by_user")
+    async def end_others(self, request: EndOthers) -> None:
+        """End every session of the user but one, and every ticket.
+
+        From a network that is known to the number, every other one is forgotten. From elsewhere none is: a session may
+        be stolen, and the owner of the number must not become a stranger to it.
+        """
+        user_id, kept = request.user_id, request.session_id
+        ended = await self._repository.end_others(user_id, kept, self._contexts.user_network(request.source))
+        log.info("sessions.revoked", user_id=user_id, kept=str(kept), ended=ended, cause="ended_by_user")

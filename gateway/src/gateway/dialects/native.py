@@ -138,7 +138,8 @@ async def end_session(request: web.Request) -> web.Response:
 @routes.on("DELETE", "/v2/sessions", returns=None, refuses=refusals.CHANGE, login="required")
 async def end_other_sessions(request: web.Request) -> web.Response:
     """End all sessions except the current one."""
-    await flows(request).self_service.end_other_sessions(await session_of(request))
+    session = await session_of(request)
+    await flows(request).self_service.end_other_sessions(DIALECT.caller(request), session)
     return web.Response(status=204)
 
 

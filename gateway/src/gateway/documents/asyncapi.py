@@ -90,7 +90,7 @@ EXAMPLES = {
     "version": 3,
 } | {
     f"{budget_event}.{field}": example
-    for budget_event in ("BudgetWarned", "BudgetExhausted", "BudgetRenewed")
+    for budget_event in ("BudgetWarned", "BudgetReserved", "BudgetExhausted", "BudgetRenewed")
     for field, example in {"scope": "hour:+86", "prefix": "+86", "spent_micros": 42_500_000, "seconds": 840}.items()
 }
 

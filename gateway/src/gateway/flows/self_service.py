@@ -137,10 +137,14 @@ class SelfServiceFlows:
         await self._services.auth.call(END_SESSION, EndSession(user_id=user_id, session_id=session_id))
         self._services.sessions.forget_user(user_id)
 
-    async def end_other_sessions(self, session: Resolved) -> None:
-        """End all of the user's sessions except the current one."""
+    async def end_other_sessions(self, caller: Caller, session: Resolved) -> None:
+        """End all of the user's sessions except the current one.
+
+        If the caller's network is known to the number, no other stays so.
+        """
         user_id = session.account.user_id
-        await self._services.auth.call(END_OTHERS, EndOthers(user_id=user_id, session_id=session.session_id))
+        request = EndOthers(user_id=user_id, session_id=session.session_id, address=caller.address, app=caller.app)
+        await self._services.auth.call(END_OTHERS, request)
         self._services.sessions.forget_user(user_id)
 
     async def match_contacts(self, session: Resolved, phones: Sequence[Any]) -> Matched:

@@ -46,7 +46,10 @@ class UserUpdated(UserSnapshot):
 
 
 class UserDeleted(UserSnapshot):
-    """The account was deleted and its number is free. An older event must not restore it."""
+    """The account was deleted and its number is free. An older event must not restore it.
+
+    ``phone_ref``, ``phone_masked`` and ``country`` are empty if the account was retired: the number is not its own.
+    """
 
     key = "auth.user.deleted.v1"
 
@@ -234,6 +237,12 @@ class BudgetWarned(BudgetData):
     key = "sms.budget.warned.v1"
 
 
+class BudgetReserved(BudgetData):
+    """What is left of a budget is kept for known callers: strangers get no message for ``seconds``."""
+
+    key = "sms.budget.reserved.v1"
+
+
 class BudgetExhausted(BudgetData):
     """A budget cannot pay for the cheapest message: its prefix gets none for ``seconds``, when the window ends."""
 
@@ -241,7 +250,7 @@ class BudgetExhausted(BudgetData):
 
 
 class BudgetRenewed(BudgetData):
-    """A warned or exhausted budget can pay again: a new window began, or its limit or its spending changed."""
+    """A budget can pay again for everyone: a new window began, or its limit or its spending changed."""
 
     key = "sms.budget.renewed.v1"
 
@@ -283,6 +292,7 @@ EVENTS: tuple[type[EventData], ...] = (
     PrefixBlocked,
     PrefixCleared,
     BudgetWarned,
+    BudgetReserved,
     BudgetExhausted,
     BudgetRenewed,
     ContactsMatched,

@@ -210,11 +210,12 @@ class EndSession(WireModel):
     session_id: UUID
 
 
-class EndOthers(WireModel):
+class EndOthers(SourcedRequest):
     """End every session of the user but this one."""
 
     user_id: int
     session_id: UUID
+    address: Address | None = None
 
 
 class ChangePassword(SourcedRequest):

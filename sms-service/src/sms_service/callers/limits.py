@@ -41,4 +41,13 @@ class CallerLimitValues:
     allow_list: Networks = ()
 
 
+KEPT_SHARE = 2
+"""Callers who are known to the number they ask for have half as much again as an address, a network and a site."""
+
+
+def kept_for_known(limit: Limit) -> Limit:
+    """What is left for callers who are known to the number when strangers have used a limit on their place up."""
+    return Limit(f"known-{limit.name}", max(1, limit.allowed // KEPT_SHARE), limit.period)
+
+
 DEFAULT_LIMITS = CallerLimitValues()

@@ -1,5 +1,6 @@
 """Rate limits on callers, decided in Redis. They fail closed: without Redis, no code is sent."""
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from prometheus_client import Gauge
@@ -9,7 +10,13 @@ from shared.errors import ErrorCode, ServiceError
 from shared.networks import CallerNetworks, RequestSource, is_within
 from shared.phone import ref_hex
 from shared.redis import Script
-from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues, Limit
+from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues, Limit, kept_for_known
+
+Counted = tuple[Limit, str]
+"""A limit, and what it counts, as text: an address, a network, a user, a number."""
+NO_LIMITS: Mapping[str, Limit] = {}
+KEPT_LANE = 2
+"""What ``charge.lua`` returns if it charged what is kept for known callers."""
 
 LIMITER_UP = Gauge("haoma_caller_limiter_up", "1 while Redis answers for the limits on callers, else 0")
 
@@ -31,36 +38,36 @@ class CallerRateLimits:
         self._charge_script = Script(redis, "sms_service.callers", "lua/charge.lua")
         self._refund_script = Script(redis, "sms_service.callers", "lua/refund.lua")
 
-    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:
         """Charge one send to this number from one place, and to all that the source counts on; or nothing.
 
         A caller in the allow-list is charged for the number only. A caller who is known to the number, which is None
-        then, is charged neither for it nor to the app: strangers can use up both.
+        then, is charged neither for it nor to the app: strangers can use up both. Where strangers have used up address,
+        network or site, such a caller is charged to what is kept there for known callers. Returns whether it was.
         """
-        allowed, place = self._limits, source.place
-        limits = {}
-        if phone_ref is not None:
-            limits[key_of(place, allowed.number_sends, ref_hex(phone_ref))] = allowed.number_sends
-        if source.user_id is not None:
-            limits[key_of(place, allowed.user_sends, place)] = allowed.user_sends
-        elif source.address is not None and not is_within(source.address, allowed.allow_list):
-            limits |= self._address_sends(CallerNetworks.of(source.address))
-        if limits:
-            await self._charge(limits)
+        place, counted = source.place, self._counted_sends(source)
         if phone_ref is None:
-            return
+            return await self._charge(_keyed(place, counted), _keyed(place, _kept(source, counted)))
+        await self._charge(_keyed(place, [(self._limits.number_sends, ref_hex(phone_ref)), *counted]))
         try:
-            await self._charge_app(source, allowed.app_sends)
+            await self._charge_app(source, self._limits.app_sends)
         except ServiceError:
             await self.refund_send(source, phone_ref)
             raise
+        return False
 
-    async def refund_send(self, source: RequestSource, phone_ref: int) -> None:
-        """Refund the charge on this number for a send that did not happen; the request stays charged. Never raises."""
-        limit = self._limits.number_sends
-        key = key_of(source.place, limit, ref_hex(phone_ref))
+    async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None:
+        """Refund the charge on this number for a send that did not happen; the request stays charged. Never raises.
+
+        Without a number, refund what was kept for known callers: one of them alone could use it up with requests that
+        the limits of their own number refuse.
+        """
+        charged = _kept(source, self._counted_sends(source))
+        if phone_ref is not None:
+            charged = [(self._limits.number_sends, ref_hex(phone_ref))]
+        limits = _keyed(source.place, charged)
         with suppress(ServiceError):  # logged by the script; the caller must get the reason of the refusal instead
-            await self._refund_script([key], [limit.allowed, limit.period])
+            await self._refund_script(list(limits), _arguments(limits.values()))
 
     async def charge_lookup(self, source: RequestSource) -> None:
         """Charge one lookup to the address and its networks, unless it is in the allow-list, and to the app."""
@@ -81,15 +88,16 @@ class CallerRateLimits:
         """The app to count incorrect codes on, in addition; None without one."""
         return source.app_name if source.app and source.user_id is None else None
 
-    def _address_sends(self, networks: CallerNetworks) -> dict[str, Limit]:
-        allowed, site = self._limits, networks.site
-        limits = {
-            key_of(site, allowed.address_sends, networks.address): allowed.address_sends,
-            key_of(site, allowed.network_sends, networks.network): allowed.network_sends,
-        }
-        if site != networks.network:
-            limits[key_of(site, allowed.site_sends, site)] = allowed.site_sends
-        return limits
+    def _counted_sends(self, source: RequestSource) -> list[Counted]:
+        """What a request for a code counts on beside the number and the app: the user, or the address."""
+        allowed = self._limits
+        if source.user_id is not None:
+            return [(allowed.user_sends, source.place)]
+        if source.address is None or is_within(source.address, allowed.allow_list):
+            return []
+        networks = CallerNetworks.of(source.address)
+        counted = [(allowed.address_sends, networks.address), (allowed.network_sends, networks.network)]
+        return counted if networks.site == networks.network else [*counted, (allowed.site_sends, networks.site)]
 
     def _address_lookups(self, networks: CallerNetworks) -> dict[str, Limit]:
         allowed, site = self._limits, networks.site
@@ -107,25 +115,44 @@ class CallerRateLimits:
         if app is not None:
             await self._charge({key_of(app, limit, app): limit})
 
-    async def _charge(self, limits: dict[str, Limit]) -> None:
-        arguments = [value for limit in limits.values() for value in (limit.allowed, limit.period)]
+    async def _charge(self, limits: Mapping[str, Limit], kept: Mapping[str, Limit] = NO_LIMITS) -> bool:
+        """Charge the limits, or if one of them refuses, those that are ``kept``. Returns whether these were charged."""
+        if not limits:
+            return False
+        arguments = [*_arguments([*limits.values(), *kept.values()]), len(limits)]
         try:
-            refusing, retry_after = await self._charge_script(list(limits), arguments)
+            lane, retry_after = await self._charge_script([*limits, *kept], arguments)
         except ServiceError:
             LIMITER_UP.set(0)
             raise
         LIMITER_UP.set(1)
-        if refusing:
+        if not lane:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=retry_after)
+        return bool(lane == KEPT_LANE)
+
+
+def _kept(source: RequestSource, counted: Iterable[Counted]) -> list[Counted]:
+    """What is kept for known callers beside what a send counts on. A user's limit is their own already."""
+    return [] if source.user_id is not None else [(kept_for_known(limit), who) for limit, who in counted]
+
+
+def _keyed(place: str, counted: Iterable[Counted]) -> dict[str, Limit]:
+    return {key_of(place, limit, who): limit for limit, who in counted}
+
+
+def _arguments(limits: Iterable[Limit]) -> list[int]:
+    """Limits as the scripts read them."""
+    return [value for limit in limits for value in (limit.allowed, limit.period)]
 
 
 class NoCallerLimits:
     """``CALLER_LIMITS=off``, for development: only the limits on a number apply."""
 
-    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None:
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:  # noqa: ARG002  as below
         """Charge nothing."""
+        return False
 
-    async def refund_send(self, source: RequestSource, phone_ref: int) -> None:
+    async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None:
         """Refund nothing."""
 
     async def charge_lookup(self, source: RequestSource) -> None:

@@ -94,6 +94,7 @@ class BudgetedLedger:
             countries=[cost.prefixes.country for cost in costs],
             bucket_seconds=BUCKET_SECONDS,
             **_charged_budgets(messages),
+            **_limits(messages),
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(CLAIM_WITHIN_BUDGETS.text, *arguments)
@@ -163,6 +164,7 @@ class BudgetedLedger:
 
 def _fail_over_arguments(message: LedgerMessage, sender: str, first: FinalState, refund: int) -> list[object]:
     cost = _cost(message)
+    windows = _windows([message])
     return FAIL_OVER_WITHIN_BUDGETS.arguments(
         message_id=message.message_id,
         version=message.version,
@@ -175,7 +177,9 @@ def _fail_over_arguments(message: LedgerMessage, sender: str, first: FinalState,
         refund=refund,
         range=cost.prefixes.range,
         bucket_seconds=BUCKET_SECONDS,
-        **_budget_windows(set(cost.budgets)),
+        prefixes=[budget.prefix for budget, _, _ in windows],
+        spans=[span for _, span, _ in windows],
+        max_spent=[budget.limit_for(limit, is_known=message.for_known) for budget, _, limit in windows],
     )
 
 
@@ -191,17 +195,25 @@ def _cost(message: LedgerMessage) -> MessageCost:
 def _charged_budgets(messages: Sequence[LedgerMessage]) -> dict[str, list[object]]:
     """The budgets of each message, as pairs of message and prefix, and the windows of all these budgets."""
     pairs = [(message.message_id, budget) for message in messages for budget in _cost(message).budgets]
+    windows = _windows(messages)
     return {
         "charged_message_ids": [message_id for message_id, _ in pairs],
         "charged_prefixes": [budget.prefix for _, budget in pairs],
-        **_budget_windows({budget for _, budget in pairs}),
-    }
-
-
-def _budget_windows(budgets: set[Budget]) -> dict[str, list[object]]:
-    windows = [(budget.prefix, span, max_spent) for budget in budgets for span, max_spent in budget.spans]
-    return {
-        "prefixes": [prefix for prefix, _, _ in windows],
+        "prefixes": [budget.prefix for budget, _, _ in windows],
         "spans": [span for _, span, _ in windows],
-        "max_spent": [max_spent for _, _, max_spent in windows],
     }
+
+
+def _limits(messages: Sequence[LedgerMessage]) -> dict[str, list[object]]:
+    """Up to where the windows of all budgets may be spent, in the order of ``_charged_budgets``."""
+    windows = _windows(messages)
+    return {
+        "max_spent": [limit for _, _, limit in windows],
+        "max_spent_by_strangers": [budget.limit_for(limit, is_known=False) for budget, _, limit in windows],
+    }
+
+
+def _windows(messages: Sequence[LedgerMessage]) -> list[tuple[Budget, str, int]]:
+    """The windows of the budgets of all messages, each with its limit."""
+    budgets = dict.fromkeys(budget for message in messages for budget in _cost(message).budgets)
+    return [(budget, span, limit) for budget in budgets for span, limit in budget.spans]

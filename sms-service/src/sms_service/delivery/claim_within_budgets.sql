@@ -7,33 +7,36 @@
 -- clock was first) is used as it is.
 --
 -- A message is affordable if each of its budgets has room for it and for the messages before it in the batch. Messages
--- that do not even fit alone use up no room.
+-- that do not even fit alone use up no room. A message of strangers has less room: a part of each budget is kept for
+-- those that known callers ask for, which come first in a batch.
 with requested_claims as (
     select * from unnest(
         :message_ids::uuid[], :versions::int[], :senders::text[], :segments::int[], :costs::bigint[],
         :ranges::text[], :networks::text[], :countries::text[]
     ) as requested_claims (message_id, version, sender, segments, cost, range, network, country)
 ), locked_messages as (
-    select m.message_id, r.sender, r.segments, r.cost, r.range, r.network, r.country
+    select m.message_id, m.for_known, r.sender, r.segments, r.cost, r.range, r.network, r.country
     from messages m join requested_claims r using (message_id)
     where m.version = r.version and m.state = 'queued' and now() < m.expires_at
     order by m.message_id for update of m
 ), message_budgets as (
-    select l.message_id, l.cost, w.prefix, w.span, w.max_spent
+    select l.message_id, l.for_known, l.cost, w.prefix, w.span,
+        case when l.for_known then w.max_spent else w.max_spent_by_strangers end as max_spent
     from locked_messages l
     join unnest(:charged_message_ids::uuid[], :charged_prefixes::text[]) as c (message_id, prefix) using (message_id)
-    join unnest(:prefixes::text[], :spans::text[], :max_spent::bigint[]) as w (prefix, span, max_spent) using (prefix)
+    join unnest(:prefixes::text[], :spans::text[], :max_spent::bigint[], :max_spent_by_strangers::bigint[])
+        as w (prefix, span, max_spent, max_spent_by_strangers) using (prefix)
     where l.cost > 0
 ), budget_windows as (
-    select distinct prefix, span, max_spent from message_budgets
-), budget_room as (
+    select distinct prefix, span from message_budgets
+), locked_budgets as (
     select b.prefix, b.span,
-        w.max_spent - case when b.starts_at >= date_trunc(b.span, now(), 'UTC') then b.spent else 0 end as micros
+        case when b.starts_at >= date_trunc(b.span, now(), 'UTC') then b.spent else 0 end as spent
     from budgets b join budget_windows w using (prefix, span)
     order by b.prefix, b.span for update of b
 ), message_room as (
-    select m.message_id, m.prefix, m.span, m.cost, r.micros
-    from message_budgets m left join budget_room r using (prefix, span)
+    select m.message_id, m.for_known, m.prefix, m.span, m.cost, m.max_spent - l.spent as micros
+    from message_budgets m left join locked_budgets l using (prefix, span)
 ), never_fitting_messages as (
     select distinct message_id from message_room where micros is null or cost > micros
 ), unaffordable_messages as (
@@ -41,7 +44,9 @@ with requested_claims as (
     union
     select message_id from (
         select m.message_id, m.micros,
-            sum(m.cost) over (partition by m.prefix, m.span order by m.message_id) as running_cost
+            sum(m.cost) over (
+                partition by m.prefix, m.span order by m.for_known desc, m.message_id asc
+            ) as running_cost
         from message_room m left join never_fitting_messages n using (message_id) where n.message_id is null
     ) running_costs where running_cost > micros
 ), affordable_messages as (

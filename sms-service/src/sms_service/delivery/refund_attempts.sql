@@ -16,7 +16,7 @@ with failed_attempts as (
     select f.started_at, f.micros, w.prefix, w.span
     from failed_attempts f
     join unnest(:charged_message_ids::uuid[], :charged_prefixes::text[]) as c (message_id, prefix) using (message_id)
-    join unnest(:prefixes::text[], :spans::text[], :max_spent::bigint[]) as w (prefix, span, max_spent) using (prefix)
+    join unnest(:prefixes::text[], :spans::text[]) as w (prefix, span) using (prefix)
     where f.micros > 0
 ), budget_windows as (
     select distinct prefix, span from attempt_refunds

@@ -34,6 +34,8 @@ def handler(repository: ErasureRepository) -> Handler:
     async def handle(body: bytes) -> None:
         try:
             event = _UserDeleted.model_validate_json(body)
+            if not event.data.phone_ref:  # a retired account: its former number may be someone else's
+                return
             phone_ref = ref_from_hex(event.data.phone_ref)
         except ValidationError as error:
             raise PoisonError(f"not an erasure: {error.error_count()} invalid fields") from None

@@ -5,7 +5,7 @@ from itertools import product
 
 from shared.internal_api.sms import Language, Purpose
 from shared.policy.lines import PolicyLine
-from sms_service.callers.limits import CallerLimitValues, Limit
+from sms_service.callers.limits import CallerLimitValues, Limit, kept_for_known
 from sms_service.config_loader import SmsConfig
 from sms_service.delivery.routing import Route
 from sms_service.messages.segments import segments
@@ -22,14 +22,14 @@ SAMPLE_CODE = "012345"
 def bills(limits: CallerLimitValues | None, config: SmsConfig) -> Iterator[PolicyLine]:
     """What one network and all networks together can make us pay in their worst hour."""
     for name, who in (("network", "a /24 of IPv4 or a /56 of IPv6"), ("site", "a /48 of IPv6")):
-        messages = None if limits is None else _in_worst_hour(getattr(limits, f"{name}_sends"))
+        sends: Limit | None = None if limits is None else getattr(limits, f"{name}_sends")
         yield PolicyLine(
             topic="spend",
             name=f"spend.{name}",
             who=f"requests for codes from {who}",
-            at_most=messages,
+            at_most=None if sends is None else _in_worst_hour(sends) + _in_worst_hour(kept_for_known(sends)),
             unit="messages in an hour",
-            note="CALLER_LIMITS=off" if messages is None else _priced(messages, config),
+            note="CALLER_LIMITS=off" if sends is None else _bill(sends, config),
         )
     yield from _budgets(config.plan)
 
@@ -85,7 +85,8 @@ def _budgeted(budget: Budget, currency: str) -> PolicyLine:
         who=f"messages to {_numbers(budget)}, requested from any number of networks",
         at_most=min(limit for _, limit in budget.spans) / MICROS,
         unit=f"{currency} in an hour",
-        note="a message that its budgets cannot pay is not sent",
+        note="a message that its budgets cannot pay is not sent; "
+        f"{budget.known_percent} % of it pay only for callers who are known to their numbers",
     )
 
 
@@ -96,6 +97,11 @@ def _numbers(budget: Budget) -> str:
 def _in_worst_hour(limit: Limit) -> int:
     """A limit that allows so many at once fills again within its period."""
     return limit.allowed + limit.allowed * 3600 // limit.period
+
+
+def _bill(sends: Limit, config: SmsConfig) -> str:
+    kept = _in_worst_hour(kept_for_known(sends))
+    return f"{kept:,} of them by callers who are known to the number; {_priced(_in_worst_hour(sends) + kept, config)}"
 
 
 def _priced(messages: int, config: SmsConfig) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from shared.policy.lines import DAY_HOURS, PolicyLine, in_first_day, windows_in_a_day
-from sms_service.callers.limits import CallerLimitValues, Limit
+from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues, Limit, kept_for_known
 from sms_service.otp import DIGITS
 from sms_service.policy.dialects import DialectRules
 from sms_service.settings import CallerSettings
@@ -90,6 +90,7 @@ def keeping_out(settings: CallerSettings, dialects: Sequence[DialectRules]) -> I
         yield _cooldown(dialect)
     yield LIVE_CODE
     yield _neighbour(dialects)
+    yield _everybody(settings.caller_limit_values)
     yield _unowned(settings)
     yield USED_CODE
 
@@ -151,6 +152,22 @@ def _neighbour(dialects: Sequence[DialectRules]) -> PolicyLine:
         cost=f"{codes + FAILURES_PER_WINDOW} requests from that network within {seconds} s: {codes} codes, "
         f"{FAILURES_PER_WINDOW} incorrect tries",
         note="nothing tells these people and the owner apart; a password still logs in",
+    )
+
+
+def _everybody(limits: CallerLimitValues | None) -> PolicyLine:
+    """Owners behind one address, as in a carrier's NAT, and the people there who ask for codes of other numbers."""
+    kept = kept_for_known((limits or DEFAULT_LIMITS).address_sends)
+    return PolicyLine(
+        topic="keep-out",
+        name="keep-out.code.everybody",
+        who="owners from codes behind an address that is known to their numbers, by requests of strangers there",
+        at_most=0,
+        unit="refused",
+        cost="CALLER_LIMITS=off"
+        if limits is None
+        else f"as many requests as an address may make; then {kept.allowed} codes an hour are left for known callers",
+        note=f"people there with accounts can use these up: {SENDS_PER_WINDOW} a day with each number of theirs",
     )
 
 

@@ -41,8 +41,6 @@ class TestMessage:
 class TestMessageRepository(Protocol):
     """The test messages of all workers. One worker takes each."""
 
-    __test__ = False
-
     async def take(self) -> TestMessage | None:
         """The oldest one that waits, or None."""
 

@@ -35,11 +35,15 @@ class StagesPart(ConfigTable):
 
 
 class SpendingPart(ConfigTable):
-    """The currency of all amounts, and what to do about prefixes whose users verify too few codes."""
+    """The currency of all amounts, and what to do about prefixes whose users verify too few codes.
+
+    ``known_percent`` of each budget is kept for callers who are known to their numbers.
+    """
 
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     mode: Literal["enforce", "observe"] = "enforce"
-    warn_percent: Percent = 80
+    warn_percent: Percent = 60
+    known_percent: Whole = Field(default=20, ge=0, le=99)
     verified_percent: Percent = 25
     block_minutes: Whole = Field(default=60, ge=1, le=1440)
     range: StagesPart = StagesPart(flag=20, throttle=40, block=80)
@@ -68,7 +72,7 @@ def plan_of(spending: SpendingPart | None, budgets: Sequence[BudgetPart], prices
     """The plan that the tables describe; None if the file has no ``[spending]``."""
     if spending is None:
         return None
-    all_budgets = tuple(Budget(part.prefix, part.hour, part.day) for part in budgets)
+    all_budgets = tuple(Budget(part.prefix, part.hour, part.day, spending.known_percent) for part in budgets)
     return Plan(
         currency=spending.currency,
         enforced=spending.mode == "enforce",

@@ -66,6 +66,7 @@ class SpendingGate:
         self._clock = clock
         self._blocked: dict[str, _Period] = {}
         self._exhausted: dict[str, _Period] = {}
+        self._reserved: dict[str, _Period] = {}
         self._throttled: dict[str, _Period] = {}
         self._full_until: dict[str, float] = {}
 
@@ -77,7 +78,7 @@ class SpendingGate:
         """Read the stages. If that fails, those of the last refresh stay."""
         states = await self._repository.state()
         now = self._clock()
-        self._blocked, self._exhausted, self._throttled = {}, {}, {}
+        self._blocked, self._exhausted, self._reserved, self._throttled = {}, {}, {}, {}
         for state in states:
             period = _Period(now - state.lasted, now + state.left)
             if state.kind not in KINDS:
@@ -90,16 +91,18 @@ class SpendingGate:
         _set_gauges(states)
 
     def _refresh_budget(self, state: PrefixState, period: _Period) -> None:
-        if state.stage is Stage.BLOCKED:
-            prefix = state.scope.partition(":")[2]
-            self._exhausted[prefix] = max(period, self._exhausted.get(prefix, period), key=lambda each: each.ends)
+        prefix = state.scope.partition(":")[2]
+        periods = {Stage.BLOCKED: self._exhausted, Stage.THROTTLED: self._reserved}.get(state.stage)
+        if periods is not None:
+            periods[prefix] = max(period, periods.get(prefix, period), key=lambda each: each.ends)
 
     def refuse_blocked(self, number: E164, *, is_known: bool = False) -> None:
         """Raise ``BlockedError`` if a prefix of the number is blocked or a budget of it is exhausted.
 
-        A caller who ``is_known`` to the number is refused for a budget only: strangers can have a prefix blocked.
+        A caller who ``is_known`` to the number is refused for a whole budget only: strangers can have a prefix blocked,
+        and use up what is not kept of a budget.
         """
-        if self._blocked or self._exhausted:
+        if self._blocked or self._exhausted or self._reserved:
             now = self._clock()
             until, reason = max(self._refusals(number, is_known=is_known), default=(now, ""))
             if until > now:
@@ -145,9 +148,8 @@ class SpendingGate:
 
     def _refusals(self, number: E164, *, is_known: bool) -> list[tuple[float, str]]:
         """Until when a number is refused, and why: one pair for each reason."""
-        refusals = [
-            (period.ends, BUDGET_EXHAUSTED) for prefix, period in self._exhausted.items() if number.startswith(prefix)
-        ]
+        budgets = [*self._exhausted.items(), *(() if is_known else self._reserved.items())]
+        refusals = [(period.ends, BUDGET_EXHAUSTED) for prefix, period in budgets if number.startswith(prefix)]
         if self._blocked and not is_known:
             scopes = [scope for scope in _scopes(number) if scope in self._blocked]
             refusals += [(self._blocked[scope].ends, PREFIX_BLOCKED) for scope in scopes]

@@ -27,16 +27,24 @@ def format_micros(amount: int) -> str:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be spent on numbers with a prefix, in micros, in each hour and each day of the clock (UTC)."""
+    """How much may be spent on numbers with a prefix, in micros, in each hour and each day of the clock (UTC).
+
+    ``known_percent`` of each is kept for messages that callers ask for who are known to their numbers.
+    """
 
     prefix: str
     hour: int | None = None
     day: int | None = None
+    known_percent: int = 0
 
     @property
     def spans(self) -> list[tuple[str, int]]:
         """The limited windows, each with its limit."""
         return [(span, limit) for span, limit in (("day", self.day), ("hour", self.hour)) if limit is not None]
+
+    def limit_for(self, limit: int, *, is_known: bool) -> int:
+        """Up to where a message may be paid from a window with this limit, for a caller who may be known."""
+        return limit if is_known else limit - limit * self.known_percent // 100
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sms_service.spending.plan import Plan
 from sms_service.spending.policy import (
     THROTTLE_SECONDS,
     WINDOW_SECONDS,
+    BudgetUse,
     CurrentStage,
     PrefixTraffic,
     Stage,
@@ -150,12 +151,13 @@ class PrefixMonitor:
                 yield _change(window.scope, stage, before, seconds, event)
 
     def _budget_stages(self, window: BudgetWindow, current: CurrentStage) -> Sequence[Stage]:
-        limit = self._plan.limits.get((window.prefix, window.span))
+        key = (window.prefix, window.span)
+        limit = self._plan.limits.get(key)
         if limit is None:  # the budget has left the settings file, and its stage ends with it
             return [Stage.NONE] if current.stage else []
-        cheapest = self._plan.tariff.cheapest(window.prefix)
-        wanted = budget_stage(window.spent, limit, cheapest, self._plan.warn_percent, current)
-        return next_budget_stages(current, wanted)
+        kept = limit - self._plan.limits_of_strangers[key]
+        use = BudgetUse(window.spent, limit, self._plan.tariff.cheapest(window.prefix), kept)
+        return next_budget_stages(current, budget_stage(use, self._plan.warn_percent, current))
 
     def _prefix_changes(
         self, stages: Mapping[str, CurrentStage], suspects: Mapping[str, PrefixTraffic]

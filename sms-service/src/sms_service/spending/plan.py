@@ -29,3 +29,12 @@ class Plan:
     def limits(self) -> dict[tuple[str, str], int]:
         """The limit in micros of each budget window, by prefix and span."""
         return {(budget.prefix, span): limit for budget in self.budgets for span, limit in budget.spans}
+
+    @cached_property
+    def limits_of_strangers(self) -> dict[tuple[str, str], int]:
+        """As above, what strangers can spend: all but what is kept for callers who are known to their numbers."""
+        return {
+            (budget.prefix, span): budget.limit_for(limit, is_known=False)
+            for budget in self.budgets
+            for span, limit in budget.spans
+        }

@@ -24,8 +24,8 @@ class Stage(IntEnum):
 
 STAGE_NAMES = {Stage.FLAGGED: "flagged", Stage.THROTTLED: "throttled", Stage.BLOCKED: "blocked"}
 """The stages of a prefix, as events, metrics and the command line name them."""
-BUDGET_STAGE_NAMES = {Stage.FLAGGED: "warned", Stage.BLOCKED: "exhausted"}
-"""The stages of a budget. A budget is never throttled."""
+BUDGET_STAGE_NAMES = {Stage.FLAGGED: "warned", Stage.THROTTLED: "reserved", Stage.BLOCKED: "exhausted"}
+"""The stages of a budget. One that is reserved pays only for callers who are known to their numbers."""
 
 
 @dataclass(frozen=True)
@@ -125,17 +125,36 @@ def block_seconds(first: int, blocks: int) -> int:
     return min(first << blocks, MAX_BLOCK_SECONDS)
 
 
-def budget_stage(spent: int, limit: int, cheapest: int, warn_percent: int, current: CurrentStage) -> Stage:
-    """The stage that a budget calls for; amounts in micros. It is exhausted when it cannot pay the cheapest message.
+@dataclass(frozen=True)
+class BudgetUse:
+    """A window of a budget, in micros: what was spent, its limit, and what of that is ``kept`` for known callers.
 
-    Refunds within a window reopen an exhausted budget only once a twentieth of it is free, so that the stage does not
-    change with every message.
+    ``cheapest`` is the price of the cheapest message.
     """
-    free = limit - spent
-    exhausted = current.stage is Stage.BLOCKED and not current.expired
-    if free < max(1, cheapest) or (exhausted and free * 20 < limit):
+
+    spent: int
+    limit: int
+    cheapest: int
+    kept: int = 0
+
+    def is_used_up(self, kept: int, *, was_used_up: bool) -> bool:
+        """Whether all but what is kept is spent: the rest cannot pay the cheapest message.
+
+        Refunds within a window reopen a budget only once a twentieth of it is free, so that its stage does not change
+        with every message.
+        """
+        free = self.limit - kept - self.spent
+        return free < max(1, self.cheapest) or (was_used_up and free * 20 < self.limit)
+
+
+def budget_stage(use: BudgetUse, warn_percent: int, current: CurrentStage) -> Stage:
+    """The stage that a budget calls for."""
+    lasting = Stage.NONE if current.expired else current.stage
+    if use.is_used_up(0, was_used_up=lasting is Stage.BLOCKED):
         return Stage.BLOCKED
-    return Stage.FLAGGED if spent * 100 >= limit * warn_percent else Stage.NONE
+    if use.kept and use.is_used_up(use.kept, was_used_up=lasting >= Stage.THROTTLED):
+        return Stage.THROTTLED
+    return Stage.FLAGGED if use.spent * 100 >= use.limit * warn_percent else Stage.NONE
 
 
 def next_budget_stages(current: CurrentStage, wanted: Stage) -> Sequence[Stage]:
@@ -147,5 +166,5 @@ def next_budget_stages(current: CurrentStage, wanted: Stage) -> Sequence[Stage]:
     if current.expired and current.stage is not Stage.NONE:
         return [Stage.NONE]
     if wanted > current.stage:
-        return [stage for stage in (Stage.FLAGGED, Stage.BLOCKED) if current.stage < stage <= wanted]
+        return [stage for stage in sorted({Stage.FLAGGED, wanted}) if current.stage < stage]
     return [wanted] if wanted < current.stage else []

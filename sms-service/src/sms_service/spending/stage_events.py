@@ -6,6 +6,7 @@ from shared.events.catalogue import (
     BudgetData,
     BudgetExhausted,
     BudgetRenewed,
+    BudgetReserved,
     BudgetWarned,
     PrefixBlocked,
     PrefixCleared,
@@ -27,6 +28,7 @@ _PREFIX_EVENTS: Mapping[Stage, type[PrefixData]] = {
 _BUDGET_EVENTS: Mapping[Stage, type[BudgetData]] = {
     Stage.NONE: BudgetRenewed,
     Stage.FLAGGED: BudgetWarned,
+    Stage.THROTTLED: BudgetReserved,
     Stage.BLOCKED: BudgetExhausted,
 }
 

@@ -24,6 +24,7 @@ from sms_service.verification.send_limits import (
     KNOWN,
     Requester,
     Send,
+    cooling_sends,
     is_within_share,
     refuse_cooldown,
     refuse_daily_cap,
@@ -50,13 +51,14 @@ class RequestRepository(Protocol):
 class CallerLimits(Protocol):
     """Limits on callers. ``charge_…`` raise ``CALLER_LIMIT``, or ``UNAVAILABLE`` if they cannot decide.
 
-    ``charge_send`` also counts on the number, unless it gets none, and ``refund_send`` takes that back.
+    ``charge_send`` also counts on the number, unless it gets none: for a caller who is known to it. It returns whether
+    it charged what is kept for these. ``refund_send`` takes back what counts on the number, or what was kept.
     ``source_network`` is the network of a stranger that the limits on a number count; None if they count none.
     """
 
     def source_network(self, source: RequestSource) -> str | None: ...
-    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> None: ...
-    async def refund_send(self, source: RequestSource, phone_ref: int) -> None: ...
+    async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool: ...
+    async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None: ...
     async def charge_lookup(self, source: RequestSource) -> None: ...
 
 
@@ -136,21 +138,23 @@ class CodeIssuer:
             raise
 
     def _requester(self, request: IssueCode) -> Requester:
-        is_known = request.registered and (
-            request.session_phone == request.phone or self._networks.ref(request.source) in request.known_networks
-        )
-        network = KNOWN if is_known else self._callers.source_network(request.source) or ""
-        return Requester(request.dialect, request.daily_cap, request.registered, network)
+        network = self._callers.source_network(request.source) or ""
+        is_proven = request.registered and self._networks.ref(request.source) in request.known_networks
+        if not is_proven and not (request.registered and request.session_phone == request.phone):
+            return Requester(request.dialect, request.daily_cap, request.registered, network)
+        # The site of an IPv6 address has strangers in it, too.
+        proven_network = network if is_proven and network in ("", request.source.network) else None
+        return Requester(request.dialect, request.daily_cap, request.registered, KNOWN, proven_network)
 
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
-        if recipient.requester.is_known:  # strangers in their network cannot use up what it may send to this number
-            await self._callers.charge_send(request.source, None)
-            return await self._issue(request, recipient)
-        await self._callers.charge_send(request.source, recipient.ref)
+        # Strangers in the network of known callers cannot use up what it may send to this number.
+        counted_ref = None if recipient.requester.is_known else recipient.ref
+        is_kept = await self._callers.charge_send(request.source, counted_ref)
         try:
             return await self._issue(request, recipient)
         except ServiceError:
-            await self._callers.refund_send(request.source, recipient.ref)
+            if is_kept or counted_ref is not None:
+                await self._callers.refund_send(request.source, counted_ref)
             raise
 
     async def _issue(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
@@ -265,5 +269,5 @@ def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState
     if recipient.test is not None:
         refuse_test_cap(state.sends, state.now)
     else:
-        refuse_cooldown(state.sends, request.cooldown, state.now)
+        refuse_cooldown(cooling_sends(state.sends, recipient.requester, state.now), request.cooldown, state.now)
         refuse_daily_cap(state.sends, recipient.requester, state.now)

@@ -6,11 +6,13 @@ Strangers can neither use up the sends of a number's owner nor keep anyone from 
   known to the number can use what these leave.
 - A number without an account gets ten codes too. Then a network that asked for none of them gets one, every twelve
   minutes: ten hostile networks delay an honest one by less than two hours.
-- A dialect's own cap counts what that dialect asked for, in the same lanes: for a known caller only what known callers
-  asked for, and at a number without an account only what the caller's network asked for.
+- A dialect's own cap counts what that dialect asked for, in the same lanes: for a known caller what known callers
+  asked for, and what the caller's own network asked for before it was known; at a number without an account only what
+  the caller's network asked for.
 
 Where accounts are disclosed only after proof, a request to register a number is limited as if it had no account. If it
-has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them.
+has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them. So
+they start no cooldown for known callers.
 """
 
 import math
@@ -54,12 +56,15 @@ class Requester:
     """Who requests a code, as the limits of the number count them. ``network`` is as in ``Send``.
 
     ``dialect_cap`` counts what this dialect asked for. ``registered`` says whether the number has an account.
+    ``proven_network`` is the source network of a known caller, if strangers cannot be in it: it was proven to be the
+    owner's. None for a caller who is known by a session only.
     """
 
     dialect: str
     dialect_cap: int
     registered: bool
     network: str
+    proven_network: str | None = None
 
     @property
     def is_known(self) -> bool:
@@ -78,6 +83,14 @@ def refuse_cooldown(sends: Sequence[Send], cooldown: int, now: datetime) -> None
         left = _last(sends) + timedelta(seconds=cooldown) - now
         if left > NO_WAIT:
             raise ServiceError(ErrorCode.COOLDOWN, retry_after=_seconds(left))
+
+
+def cooling_sends(sends: Sequence[Send], requester: Requester, now: datetime) -> Sequence[Send]:
+    """The sends whose cooldown holds for a requester: for a known caller none of strangers beyond their share.
+
+    Strangers are shown the same for all of them, whether a message was sent or not.
+    """
+    return _without_excess(recent(sends, now)) if requester.is_known else sends
 
 
 def refuse_daily_cap(sends: Sequence[Send], requester: Requester, now: datetime) -> None:
@@ -110,7 +123,9 @@ def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime
     if requester.dialect_cap >= SENDS_PER_WINDOW:
         return NO_WAIT
     counted = [send for send in sends if send.dialect == requester.dialect]
-    if requester.is_known or (requester.network and not requester.registered):
+    if requester.is_known:
+        counted = [send for send in counted if send.network in (KNOWN, requester.proven_network)]
+    elif requester.network and not requester.registered:
         counted = [send for send in counted if send.network == requester.network]
     return _wait_for_room(counted, requester.dialect_cap, now)
 

@@ -197,6 +197,10 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
 	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling
 
+.PHONY: restore-check
+restore-check: .venv/.installed ## lose databases, Redis, the broker and a key for real, restore them, and print the seconds: minutes
+	@exec env RESTORES=1 $(PYTEST) -n 0 -s -q -p no:randomly tests/fault/test_restores.py $(PYTEST_ARGS)
+
 # --- Release
 
 .PHONY: release-check

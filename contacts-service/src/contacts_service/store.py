@@ -42,6 +42,12 @@ CHANGED = """
     select now(), array_agg(phone_ref) filter (where visible) from directory where updated_at > $1
 """
 
+GONE = """
+    select user_id from directory
+    where phone_ref is null and occurred_at >= $1 and user_id > $2
+    order by user_id limit $3
+"""
+
 # "skip locked" passes over a row that another process deletes.
 DELETE_ERASED = """
     delete from directory where user_id in (
@@ -74,6 +80,11 @@ class Store:
         async with connection(self._pool) as conn:
             applied = {row["user_id"] for row in await conn.fetch(APPLY, *columns)}
         return [entry.user_id in applied for entry in entries]
+
+    async def gone(self, since: datetime, after: int, limit: int) -> list[int]:
+        """The users above ``after`` who were erased, or lost their number, since then, by user id."""
+        async with connection(self._pool) as conn:
+            return [row["user_id"] for row in await conn.fetch(GONE, since, after, limit)]
 
     async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
         """The visible users with these references, by their references, without ``user_id``.

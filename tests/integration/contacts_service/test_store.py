@@ -3,6 +3,9 @@
 import asyncio
 import itertools
 import json
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -216,3 +219,28 @@ async def test_an_erased_user_leaves_the_directory_after_thirty_days(store: Stor
     await purge(store)
 
     assert [row[0] for row in await connections.fetch("select user_id from directory order by user_id")] == [8, 9]
+
+
+async def test_users_who_left_the_directory_since_a_moment_are_listed_page_by_page(store: Store) -> None:
+    for user_id, left_at in ((7, 2), (8, 9), (9, 10), (10, None)):
+        await store.apply(entry(1, user_id=user_id))
+        if left_at is not None:
+            await store.apply(deleted(left_at, user_id=user_id))
+    moment = START + timedelta(hours=9)
+
+    first = await store.gone(moment, 0, 1)
+
+    assert (first, await store.gone(moment, first[-1], 5)) == ([8], [9])
+    assert await store.gone(moment + timedelta(hours=2), 0, 5) == []
+
+
+async def test_the_command_prints_an_id_a_line(store: Store, postgres_url: str, database: str) -> None:
+    for user_id in (8, 7):
+        await store.apply(deleted(2, user_id=user_id))
+    environ = {"ENVIRONMENT": "development", "POSTGRES_URL": postgres_url, "CONTACTS_DATABASE": database}
+    words = ("-m", "contacts_service", "gone", "--since", START.isoformat())
+
+    process = await create_subprocess_exec(sys.executable, *words, env=os.environ | environ, stdout=PIPE, stderr=STDOUT)
+    output, _ = await process.communicate()
+
+    assert (process.returncode, output.decode()) == (0, "7\n8\n")

@@ -29,7 +29,7 @@ TICKET_STATE = f"""
     from (select 1) as always
     left join spent_tickets t on t.verification_id = $1
     left join accounts a on a.phone = $2
-    left join freed_numbers f on f.mark = $3
+    left join lateral (select max(freed_at) as freed_at from freed_numbers where mark in ($3, '')) as f on true
 """  # noqa: S608  our own list of columns
 
 COUNT_REPEAT = """

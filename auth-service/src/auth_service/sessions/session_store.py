@@ -80,6 +80,13 @@ END = f"""
     ), {RECORD_ENDED}
 """  # noqa: S608  our own word
 
+END_ANY = f"""
+    with ended as (
+        delete from sessions where token_hash in (select token_hash from sessions limit $3 for update)
+        returning session_id, user_id, client, dialect
+    ), {RECORD_ENDED}
+"""  # noqa: S608  our own word
+
 END_TICKETS = "update accounts set tickets_valid_from = now() where user_id = $1"
 
 # Not part of open_session.sql: only a statement that starts under the lock of the account sees the sessions that others
@@ -247,6 +254,11 @@ async def end_sessions(
     ends them, if one does.
     """
     return await _end(conn, END, cause, operator, user_id, only, but)
+
+
+async def end_any_sessions(conn: Connection, limit: int, *, operator: str) -> list[EndedSession]:
+    """End so many sessions of any users, as ``end_sessions`` does, after a backup was restored."""
+    return await _end(conn, END_ANY, "restored", operator, limit)
 
 
 async def _end_by_user(conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:

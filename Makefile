@@ -201,6 +201,10 @@ moving-check: .venv/.installed ## the rate of an import beside that of argon2id,
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
 	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling
 
+.PHONY: restore-check
+restore-check: .venv/.installed ## lose databases, Redis, the broker and a key for real, restore them, and print the seconds: minutes
+	@exec env RESTORES=1 $(PYTEST) -n 0 -s -q -p no:randomly tests/fault/test_restores.py $(PYTEST_ARGS)
+
 # --- Release
 
 .PHONY: release-check

@@ -9,6 +9,7 @@ from auth_service.audit_store import AuditStore
 from auth_service.changes.limit_store import ChangeLimit
 from auth_service.client_context import ClientContexts
 from auth_service.clock import utc_now
+from auth_service.passwords.cpus import available_cpus
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.login_limit_store import LoginLimitStore
@@ -62,7 +63,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
         relay = Relay(pool, await amqp.Publisher.open(bus))
         await stack.enter_async_context(relay.running())
         hashing = stack.enter_context(
-            closing(HashingPool(settings.password_hash_threads, settings.password_hash_queue))
+            closing(HashingPool(settings.password_hash_threads or available_cpus(), settings.password_hash_queue))
         )
         passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)
         phone_key = bytes.fromhex(settings.phone_key.get_secret_value())

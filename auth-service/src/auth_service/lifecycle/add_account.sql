@@ -23,6 +23,13 @@ with new_account as (
 ), new_entry as (
     insert into audit_log (id, action, phone_ref, user_id, session_id, network, client, dialect)
     select :entry_id, :action, :phone_ref, user_id, :session_id, :network, :client, :dialect from new_account
+), first_token as (
+    insert into refresh_tokens (token_hash, session_id, begins_chain)
+    select :first_token_hash, :session_id, true from new_account where :first_token_hash::bytea is not null
+), grant_entry as (
+    insert into audit_log (id, action, user_id, session_id, client, dialect)
+    select :grant_entry_id, 'refresh_token.granted', user_id, :session_id, :client, :dialect
+    from new_account where :first_token_hash::bytea is not null
 ), new_messages as (
     insert into outbox (id, exchange, routing_key, body)
     select message.*

@@ -17,7 +17,6 @@ Secret = Annotated[SecretText, Field(repr=False)]
 
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
-
 LoginName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,32}$")]
 """A username: 1 to 32 characters without control characters, unique ignoring case."""
 
@@ -107,14 +106,6 @@ class ResetPassword(SourcedRequest):
     client: Client = ""
 
 
-class LoggedIn(WireModel):
-    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
-
-    account: Account
-    session_id: UUID
-    token: Token
-
-
 class Resolve(WireModel):
     """Find the session of an opaque token or an access token."""
 
@@ -126,6 +117,12 @@ class Resolved(WireModel):
 
     session_id: UUID
     account: Account
+
+
+class LoggedIn(Resolved):
+    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
+
+    token: Token
 
 
 class ChangePhone(SourcedRequest):
@@ -188,6 +185,12 @@ class Granted(WireModel):
     refresh_token: Token
 
 
+class Registered(Resolved):
+    """A new account, with its first session and the first tokens of it."""
+
+    tokens: Granted
+
+
 class ListSessions(WireModel):
     user_id: int
 
@@ -210,11 +213,9 @@ class EndSession(WireModel):
     session_id: UUID
 
 
-class EndOthers(SourcedRequest):
+class EndOthers(EndSession, SourcedRequest):
     """End every session of the user but this one."""
 
-    user_id: int
-    session_id: UUID
     address: Address | None = None
 
 
@@ -281,6 +282,7 @@ class SpentTickets(WireModel):
 
 LOOK_UP = Endpoint("/v1/accounts/look-up", LookUp, LookedUp, repeatable=True)
 REGISTER = Endpoint("/v1/accounts/register", Register, LoggedIn)
+REGISTER_WITH_TOKENS = Endpoint("/v1/accounts/register-with-tokens", Register, Registered)
 CHANGE_PHONE = Endpoint("/v1/accounts/change-phone", ChangePhone, Account)
 FIND_CHANGE = Endpoint("/v1/accounts/find-change", FindChange, ChangeFound, repeatable=True)
 RESET_PASSWORD = Endpoint("/v1/accounts/reset-password", ResetPassword, LoggedIn)

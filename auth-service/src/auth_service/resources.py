@@ -15,6 +15,7 @@ from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.login_limit_store import LoginLimitStore
 from auth_service.passwords.login_limits import LimitsAround, LoginLimits
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.passwords.refusal_hold import RefusalHold
 from auth_service.settings import AuthSettings
 from auth_service.tickets.verifier import TicketVerifier
 from shared import amqp, postgres
@@ -75,7 +76,12 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             contexts=ClientContexts(NetworkKey(phone_key)),
             tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
             passwords=passwords,
-            password_check=RateLimitedCheck(LoginLimitStore(pool), passwords, _login_limits(settings)),
+            password_check=RateLimitedCheck(
+                LoginLimitStore(pool),
+                passwords,
+                _login_limits(settings),
+                RefusalHold(settings.password_refusal_seconds),
+            ),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
             dormancy=Dormancy(settings.dormant_after, utc_now),
             ping_broker=bus.ping,

@@ -72,6 +72,7 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
     password_hash_threads: int | None = Field(default=None, ge=1, le=256)
     """None: as many as the process may use CPUs."""
     password_hash_queue: int = Field(default=256, ge=1)
+    password_refusal_seconds: float = Field(default=0.0, ge=0, le=1)
     audit_days: int = Field(default=190, ge=30)
     recycled_after_days: int = Field(default=60, ge=0)
 

@@ -69,11 +69,6 @@ class Store:
         """Store the entry if it is newer than the stored one. Returns whether it was."""
         return await self._apply(entry)
 
-    async def gone(self, since: datetime, after: int, limit: int) -> list[int]:
-        """The users above ``after`` who were erased, or lost their number, since then, by user id."""
-        async with connection(self._pool) as conn:
-            return [row["user_id"] for row in await conn.fetch(GONE, since, after, limit)]
-
     async def _apply_all(self, entries: Sequence[DirectoryEntry]) -> list[bool]:
         columns = zip(
             *(
@@ -85,6 +80,11 @@ class Store:
         async with connection(self._pool) as conn:
             applied = {row["user_id"] for row in await conn.fetch(APPLY, *columns)}
         return [entry.user_id in applied for entry in entries]
+
+    async def gone(self, since: datetime, after: int, limit: int) -> list[int]:
+        """The users above ``after`` who were erased, or lost their number, since then, by user id."""
+        async with connection(self._pool) as conn:
+            return [row["user_id"] for row in await conn.fetch(GONE, since, after, limit)]
 
     async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
         """The visible users with these references, by their references, without ``user_id``.

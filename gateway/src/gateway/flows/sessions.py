@@ -21,6 +21,7 @@ class SessionFlows:
             LogInWithPassword(
                 phone=number,
                 secret=password.secret,
+                plain=password.plain_to_send,
                 address=caller.address,
                 app=caller.app,
                 dialect=caller.dialect,

@@ -15,6 +15,9 @@ SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
 """A password as the lower-case md5 hex of its UTF-8 bytes. That is its encoding on the wire; argon2id is stored."""
 
+MAX_PLAIN_LENGTH = 1_024
+PlainText = Annotated[str, StringConstraints(max_length=MAX_PLAIN_LENGTH)]
+"""The same in plain text, if the client sent it so: most imported digests cannot be compared with an md5."""
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
 LoginName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,32}$")]
@@ -92,6 +95,7 @@ class LogInWithPassword(SourcedRequest):
 
     phone: Number = Field(repr=False)
     secret: Secret
+    plain: PlainText | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
 
@@ -126,10 +130,7 @@ class LoggedIn(Resolved):
 
 
 class ChangePhone(SourcedRequest):
-    """Change a user's number with two tickets for ``CHANGE_PHONE``: of the present number and of the new one.
-
-    The session of ``session_id`` stays; the user's other sessions end.
-    """
+    """Change a user's number with a ticket for ``CHANGE_PHONE`` of each number. Sessions but ``session_id`` end."""
 
     user_id: int
     session_id: UUID
@@ -153,10 +154,7 @@ class ChangeFound(WireModel):
 
 
 class LogInWithCode(SourcedRequest):
-    """Open a session with a ticket for ``SIGN_IN`` and no password.
-
-    Within 60 seconds, a client in the network of ``address`` may repeat it five times.
-    """
+    """Open a session with a ticket for ``SIGN_IN``. The network of ``address`` may repeat it: five times, for 60 s."""
 
     ticket: Sealed
     dialect: Client
@@ -226,6 +224,7 @@ class ChangePassword(SourcedRequest):
     session_id: UUID
     phone: Number = Field(repr=False)
     current: Secret
+    current_plain: PlainText | None = Field(default=None, repr=False)
     secret: Secret
     dialect: Client
     client: Client = ""
@@ -251,6 +250,7 @@ class Erase(SourcedRequest):
     user_id: int
     phone: Number = Field(repr=False)
     secret: SecretText | None = Field(default=None, repr=False)
+    plain: PlainText | None = Field(default=None, repr=False)
     ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""

@@ -198,9 +198,17 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 	@exec env EVENTS=$${EVENTS:-10000} USERS=$${USERS:-1000000} $(PYTEST) -n 0 -s -q --timeout=3600 \
 		tests/fault/test_events_at_size.py $(PYTEST_ARGS)
 
+.PHONY: moving-check
+moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user (USERS=100000: an hour)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
+
 .PHONY: rolling-check
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
 	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling
+
+.PHONY: restore-check
+restore-check: .venv/.installed ## lose databases, Redis, the broker and a key for real, restore them, and print the seconds: minutes
+	@exec env RESTORES=1 $(PYTEST) -n 0 -s -q -p no:randomly tests/fault/test_restores.py $(PYTEST_ARGS)
 
 # --- Release
 

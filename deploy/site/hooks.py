@@ -14,6 +14,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Start", "README.md"),
     ("Concepts", "docs/concepts.md"),
     ("Guides", "docs/guides/*.md"),
+    ("Moving in", "docs/moving-in.md"),
     ("Errors", "docs/errors.md"),
     ("Contracts", "docs/contracts/*.md"),
     ("Events", "docs/events.md"),

@@ -8,6 +8,7 @@ from architecture.tree import PACKAGES, ROOT, Module, files, modules
 EVALUATED = {"eval", "exec", "compile", "__import__"}
 DANGEROUS = {"subprocess", "pickle", "marshal", "shelve", "yaml", "xml", "lxml", "smtplib", "ftplib", "code"}
 STARTS = {"os.system", "os.popen", "os.execv", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
+STARTS_ITSELF = {"contacts-service/src/contacts_service/directory/filling.py": {"asyncio.create_subprocess_exec"}}
 CONNECTS = re.compile(
     r"\b(ClientSession|AsyncClient|create_connection|open_connection|create_unix_connection|urlopen|urlretrieve|getaddrinfo)\("
 )
@@ -27,13 +28,14 @@ def called(module: Module) -> set[str]:
     return {ast.unparse(node.func) for node in ast.walk(module.syntax) if isinstance(node, ast.Call)}
 
 
-def test_no_service_evaluates_text_starts_programs_or_unpickles() -> None:
+def test_no_service_evaluates_text_starts_other_programs_or_unpickles() -> None:
+    """contacts-service starts one of its own modules, whose arguments are a constant and the number of a descriptor."""
     found = {
         module.where: {name for name in module.imports if name.partition(".")[0] in DANGEROUS}
         | (called(module) & (EVALUATED | STARTS))
         for module in services()
     }
-    assert {where: names for where, names in found.items() if names} == {}
+    assert {where: names for where, names in found.items() if names} == STARTS_ITSELF
 
 
 def test_only_senders_and_the_internal_client_open_connections() -> None:

@@ -17,7 +17,7 @@ from stack.system import Stack
 from support.printed_consumer import DEAD, QUEUE, PrintedConsumer
 from support.tools import node_modules
 
-from auth_service.accounts.user_ids import USER_IDS
+from auth_service.accounts.user_ids import NEW_USER_IDS
 from shared import outbox
 from shared.events.catalogue import UserUpdated
 from shared.events.envelope import EXCHANGE, OutboxMessage, new_event
@@ -35,7 +35,7 @@ ADD_ACCOUNTS = """
 DIRECTORY = "select count(*) from directory where phone_ref is not null"
 
 Channel = aio_pika.abc.AbstractChannel
-_numbers = itertools.count(USER_IDS.start)
+_numbers = itertools.count(NEW_USER_IDS.start)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ async def test_no_event_is_lost_over_exceptions_a_crash_a_restart_and_a_deleted_
 @AT_SIZE
 @pytest.mark.skipif(not USERS, reason="make events-check runs it: it takes minutes")
 async def test_many_users_are_republished_into_one_queue_and_fill_an_empty_directory(stack: Stack) -> None:
-    first = USER_IDS.start + 2**45
+    first = NEW_USER_IDS.start + 2**45
     auth, contacts = [await connect(stack, name) for name in ("auth", "contacts")]
     await auth.execute(ADD_ACCOUNTS, first, USERS, timeout=900)
     await auth.execute("analyze accounts")

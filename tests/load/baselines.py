@@ -3,12 +3,17 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 
+import asyncpg
 from argon2.low_level import Type, hash_secret_raw
-from load.operations import CLIENTS, Bench
+from load.operations import CLIENTS, Bench, address_book, must
 from load.processes import CpuMeter, cpu_seconds, pin
 from load.results import Result
 from stack import ports
+
+from shared.phone import E164, PhoneKeys
+from shared.postgres import url_of
 
 BARE = """
 import uvloop
@@ -20,6 +25,10 @@ app.router.add_get("/", answer)
 uvloop.install()
 web.run_app(app, host="127.0.0.1", port=%d, access_log=None, print=None)
 """
+
+
+RAW_MATCH = "select phone_ref, user_id, nickname, avatar from directory where phone_ref = any($1::bigint[])"
+RAW_CALLS = 300
 
 
 async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
@@ -43,6 +52,28 @@ async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
     finally:
         process.terminate()
         await process.wait()
+
+
+async def raw_match(bench: Bench, members: Sequence[str], size: int = 1000) -> tuple[Result, Result]:
+    """One client's match of an address book, and the same look-up as one prepared statement on the directory."""
+    job = bench.match(size, members)
+    await job(0)
+    matched = await bench.measure(f"match {size:,} numbers, one client", RAW_CALLS, 1, job)
+    book, hits = address_book(size, members)
+    keys = PhoneKeys(bytes.fromhex(bench.stack.environ["PHONE_KEY"]))
+    refs = keys.refs(E164("+86" + number) for number in book)
+    connection = await asyncpg.connect(url_of(bench.stack.addresses["POSTGRES_URL"], "contacts"))
+    try:
+        statement = await connection.prepare(RAW_MATCH)
+
+        async def look_up(_: int) -> None:
+            found = len(await statement.fetch(refs))
+            must(found == hits, f"{found} of {hits} members found")
+
+        await look_up(0)
+        return matched, await bench.measure(f"raw look-up of {size:,} numbers", RAW_CALLS, 1, look_up)
+    finally:
+        await connection.close()
 
 
 def argon2_ms() -> float:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 import uvloop
-from load.baselines import argon2_ms, bare_aiohttp
+from load.baselines import argon2_ms, bare_aiohttp, raw_match
 from load.delivery import deliver
 from load.operations import HIT_SHARE, REGISTERED, Bench, all_operations, say, seed_directory, storm
 from load.processes import ALL_CORES, machine, pin, resident_mib
@@ -26,10 +26,10 @@ from stack.system import Stack
 from support.app import App
 
 
-async def run(stack: Stack, scale: float, *, pinned: bool) -> None:
+async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
     say("starting servers and services")
     stack.start_servers(then=stack.migrate)
-    members = await seed_directory(stack)
+    members = await seed_directory(stack, count)
     ready_after = {}
     for name in ("auth-service", "sms-service", "contacts-service", "sms-worker", "gateway"):
         before = time.perf_counter()
@@ -42,6 +42,7 @@ async def run(stack: Stack, scale: float, *, pinned: bool) -> None:
         await bench.quiet()
         idle = {name: resident_mib(pid) for name, pid in bench.pids.items()}
         rows = [await bare_aiohttp(bench, pinned=pinned), *await all_operations(bench, members)]
+        matched, raw = await raw_match(bench, members)
         hash_ms = argon2_ms()
         log_in = next(row for row in rows if row.name == "log in")
         drained, waited = await deliver(bench, pinned=pinned)
@@ -49,17 +50,21 @@ async def run(stack: Stack, scale: float, *, pinned: bool) -> None:
             for pid in bench.pids.values():
                 pin(pid, ALL_CORES)
         quiet, busy = await storm(bench)
-    report(rows, idle, ready_after)
+    report(rows, idle, ready_after, count)
     share = log_in.hashing / sum(log_in.cpu.values())
     print(f"\nargon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
+    match_p50, raw_p50 = percentile(matched.times, 50), percentile(raw.times, 50)
+    print(
+        f"Match of 1,000, one client: p50 {match_p50:.2f} ms, {match_p50 / raw_p50:.2f} x of one statement's {raw_p50:.2f} ms."
+    )
     quiet_p99, busy_p99 = percentile(quiet.times, 99), percentile(busy.times, 99)
     print(f"One worker, instant sender: {drained.line()}; {waited.line()}.")
     ratio = busy_p99 / quiet_p99
     print(f"Session check p99: quiet {quiet_p99:.2f} ms, during 16 log-ins {busy_p99:.2f} ms ({ratio:.1f} x).")
 
 
-def report(rows: Sequence[Result], idle: dict[str, float], ready_after: dict[str, float]) -> None:
-    print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}; {REGISTERED:,} registered, {HIT_SHARE:.0%} hits\n")
+def report(rows: Sequence[Result], idle: dict[str, float], ready_after: dict[str, float], members: int) -> None:
+    print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}; {members:,} registered, {HIT_SHARE:.0%} hits\n")
     print("| operation | requests | a second | p50 ms | p99 ms | CPU ms a request | x bare aiohttp | of which |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
     for row in rows:
@@ -72,6 +77,7 @@ def report(rows: Sequence[Result], idle: dict[str, float], ready_after: dict[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the number of requests (default 1)")
+    parser.add_argument("--members", type=int, default=REGISTERED, help="members in the directory (default 100,000)")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel place processes")
     options = parser.parse_args()
     accept_interrupts()
@@ -87,7 +93,7 @@ def main() -> None:
         "LOG_LEVEL": "info",
     }
     with Stack.private(environ=environ, notify=say) as stack:
-        uvloop.run(run(stack, options.scale, pinned=pinned))
+        uvloop.run(run(stack, options.scale, options.members, pinned=pinned))
 
 
 if __name__ == "__main__":

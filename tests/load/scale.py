@@ -25,7 +25,7 @@ from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App, fresh_number
 
-from contacts_service.directory import Directory
+from contacts_service.directory.directory import Directory
 from contacts_service.store import Store
 from shared import postgres
 

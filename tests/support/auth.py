@@ -251,9 +251,9 @@ async def refusal(call: Awaitable[Any]) -> ErrorCode:
     raise AssertionError("the call was not refused")
 
 
-async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
-    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
-    environ = {
+def command_environment(auth: Auth, **more: str) -> dict[str, str]:
+    """The environment of a command, with RabbitMQ out of reach."""
+    return {
         **os.environ,
         "ENVIRONMENT": "development",
         "LOG_LEVEL": "error",
@@ -264,6 +264,11 @@ async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str
         "AUDIT_KEYS": auth.settings.audit_keys.get_secret_value(),
         **more,
     }
+
+
+async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
+    """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
+    environ = command_environment(auth, **more)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

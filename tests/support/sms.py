@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 
 from shared.errors import ServiceError
-from shared.events.envelope import new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.sms import AskStatus, CheckCode, CodeChecked, CodeIssued, IssueCode, Language, Purpose, Status
 from shared.keys import KeyRing, development_secret
 from shared.migrations.upgrade import migrate
@@ -174,6 +174,16 @@ class CodeCalls:
         return await self.checker.check(request)
 
 
+class SilentRelay:
+    """Leaves everything in the outbox."""
+
+    def wake(self) -> None:
+        """Publish nothing."""
+
+    def hand_over(self, message: OutboxMessage) -> None:
+        """Publish nothing."""
+
+
 @dataclass(frozen=True)
 class Sms:
     """The rules of one process, over a database of the test's own."""
@@ -202,7 +212,7 @@ class Sms:
                 limits,
                 secrets,
                 audit,
-                lambda: None,
+                SilentRelay(),
                 test_numbers=test_numbers,
                 spending_guard=spending_guard,
                 reveal_codes=reveal_codes,

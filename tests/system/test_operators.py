@@ -54,7 +54,7 @@ async def test_an_operator_finds_bans_and_frees_a_user_by_number_and_the_trail_s
     assert exported["account"]["phone"] == f"+86{number}"
     assert (await operators.operate("ada", "erase", *about))[0] == 0
     status, _, error = await operators.operate("ada", "find", *about)
-    assert (status, error) == (1, "operate: there is none of this name (not_found)\n")
+    assert (status, error) == (1, "operate: there is no such user, message, sender, prefix or call (not_found)\n")
 
     trail = await tables.connections["auth"].fetch(
         "select action, actor, reason from audit_log where actor in ('ada', 'sam') and action like 'operator.%'"

@@ -1,4 +1,4 @@
-"""``python -m auth_service``: serve, migrate, ban, unban, erase, accounts, audit, republish, policy."""
+"""``python -m auth_service``: serve, migrate, import, after-restore, ban, unban, erase, accounts, audit, and more."""
 
 import argparse
 import sys
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from auth_service.audit import Operator
 from auth_service.audit_commands import command as audit_command
-from auth_service.commands import accounts, republish, users
+from auth_service.commands import accounts, after_restore, republish, users
+from auth_service.importing import command as import_command
 from auth_service.policy import log_ins
 from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
 from shared.migrations.upgrade import migrate
@@ -70,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     audit_command.add_commands(parsers)
     about = accounts.accounts.__doc__
     accounts.add_arguments(parsers.add_parser("accounts", help=about, description=about))
+    about = after_restore.after_restore.__doc__
+    after_restore.add_arguments(parsers.add_parser("after-restore", help=about, description=about))
+    about = import_command.import_users.__doc__
+    import_command.add_arguments(parsers.add_parser("import", help=about, description=about))
     about = republish.republish.__doc__
     republish.add_arguments(parsers.add_parser("republish", help=about, description=about))
     about = print_policy.__doc__
@@ -82,10 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(options: argparse.Namespace) -> None:
     if options.command == "republish":
         republish.republish(_settings(AuthSettings, options.command), options)
+    elif options.command == "after-restore":
+        after_restore.after_restore(_settings(DatabaseSettings, options.command), options)
     elif options.command == "policy":
         print_policy(as_json=options.json)
     elif options.command == "accounts":
         accounts.accounts(_settings(AuthSettings, options.command), options)
+    elif options.command == "import":
+        import_command.import_users(_settings(AuthSettings, options.command), options)
     elif options.command in USER_COMMANDS:
         settings, operator = _settings(AuthSettings, options.command), Operator(options.by, options.reason)
         USER_COMMANDS[options.command](settings, options.user_id, operator)

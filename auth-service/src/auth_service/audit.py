@@ -9,6 +9,8 @@ from shared.audit.chain import AuditTable
 
 ERASED: Final = "erase.succeeded"
 """The action of the row that an erasure adds. Its detail is how many rows of the account were emptied."""
+IMPORTED: Final = "account.imported"
+"""The action of the row of an account that was imported from another system."""
 SESSION_ENDED: Final = "session.ended"
 """The action of the row of each session that ended before it expired. Its detail is the cause."""
 

@@ -9,11 +9,13 @@ from auth_service.audit_store import AuditStore
 from auth_service.changes.limit_store import ChangeLimit
 from auth_service.client_context import ClientContexts
 from auth_service.clock import utc_now
+from auth_service.passwords.cpus import available_cpus
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.login_limit_store import LoginLimitStore
 from auth_service.passwords.login_limits import LimitsAround, LoginLimits
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.passwords.refusal_hold import RefusalHold
 from auth_service.settings import AuthSettings
 from auth_service.tickets.verifier import TicketVerifier
 from shared import amqp, postgres
@@ -62,7 +64,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
         relay = Relay(pool, await amqp.Publisher.open(bus))
         await stack.enter_async_context(relay.running())
         hashing = stack.enter_context(
-            closing(HashingPool(settings.password_hash_threads, settings.password_hash_queue))
+            closing(HashingPool(settings.password_hash_threads or available_cpus(), settings.password_hash_queue))
         )
         passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)
         phone_key = bytes.fromhex(settings.phone_key.get_secret_value())
@@ -74,7 +76,12 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             contexts=ClientContexts(NetworkKey(phone_key)),
             tickets=TicketVerifier(TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())), utc_now),
             passwords=passwords,
-            password_check=RateLimitedCheck(LoginLimitStore(pool), passwords, _login_limits(settings)),
+            password_check=RateLimitedCheck(
+                LoginLimitStore(pool),
+                passwords,
+                _login_limits(settings),
+                RefusalHold(settings.password_refusal_seconds),
+            ),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
             dormancy=Dormancy(settings.dormant_after, utc_now),
             ping_broker=bus.ping,

@@ -1,6 +1,5 @@
 """The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
-import os
 from datetime import timedelta
 
 from pydantic import Field, SecretStr, field_validator
@@ -70,8 +69,10 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
     caller_logins_per_app_hour: Count = 6_000
     caller_changes_per_user_hour: Count = 120
     nickname_prefix: str = Field(default="用户", max_length=16)
-    password_hash_threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
+    password_hash_threads: int | None = Field(default=None, ge=1, le=256)
+    """None: as many as the process may use CPUs."""
     password_hash_queue: int = Field(default=256, ge=1)
+    password_refusal_seconds: float = Field(default=0.0, ge=0, le=1)
     audit_days: int = Field(default=190, ge=30)
     recycled_after_days: int = Field(default=60, ge=0)
 

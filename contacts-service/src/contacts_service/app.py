@@ -8,7 +8,7 @@ from aiohttp import web
 
 from contacts_service import api
 from contacts_service.consumer import QUEUE, DirectoryUpdater
-from contacts_service.directory import Directory
+from contacts_service.directory.directory import Directory
 from contacts_service.reconciliation.retention import purging
 from contacts_service.reconciliation.setup import reconciling
 from contacts_service.settings import ContactsSettings
@@ -62,7 +62,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
 
 
 async def _directory(stack: AsyncExitStack, store: Store) -> Directory:
-    """Load the filter."""
+    """The filter, which is built in the background."""
     directory = Directory(store)
     await stack.enter_async_context(directory.running())
     return directory

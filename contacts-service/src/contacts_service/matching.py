@@ -2,13 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
 from shared.events.catalogue import ContactsMatched
-from shared.events.envelope import Publish, new_event
+from shared.events.envelope import OutboxMessage, new_event
 from shared.internal_api.contacts import MAX_NUMBERS, Contact, Matched
 from shared.phone import E164, split
 
@@ -17,14 +17,8 @@ SUBMITTED = Counter("haoma_contacts_submitted_total", "Entries of the address bo
 CHARGED = Counter("haoma_contacts_charged_total", "Numbers in them that were new for their user: the use of the budget")
 MATCHED = Counter("haoma_contacts_matched_total", "Members that were found in them")
 
-
-class Member(NamedTuple):
-    """A user whom others may find, with the reference of their number."""
-
-    ref: int
-    user_id: int
-    nickname: str
-    avatar: str
+Member = tuple[int, str, str]
+"""A user whom others may find: id, nickname and avatar. A list has hundreds, so it is no class."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +50,11 @@ class MemberFilter(Protocol):
 
 
 class MemberRepository(Protocol):
-    async def find(self, refs: Sequence[int]) -> list[Member]:
-        """The visible users with these references, in any order."""
+    async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> Mapping[int, Member]:
+        """The visible users with these references, by their references, without ``user_id``.
+
+        Publishes the event in the same transaction, and how many were found in its field ``matched``.
+        """
 
 
 class Matcher:
@@ -69,13 +66,11 @@ class Matcher:
         budget: ContactBudget,
         members_filter: MemberFilter,
         members: MemberRepository,
-        publish: Publish,
     ) -> None:
         self._reader = reader
         self._budget = budget
         self._filter = members_filter
         self._members = members
-        self._publish = publish
 
     async def match(self, user_id: int, own_phone: E164, phones: Sequence[Any]) -> Matched:
         """The members among ``phones``, in the list's order, each once, with the spelling that comes first.
@@ -91,24 +86,19 @@ class Matcher:
         spellings = await self._reader.read(phones, split(own_phone)[0])
         spellings.pop(own_ref, None)
         charge = await self._budget.charge(own_ref, spellings)
-        matches = await self._find(user_id, spellings)
-        await self._publish_counts(user_id, len(phones), charge, len(matches))
-        return Matched(matches=matches, budget_left=charge.left)
-
-    async def _find(self, user_id: int, spellings: Mapping[int, str]) -> list[Contact]:
-        candidates = self._filter.candidates(spellings)
-        if not candidates:
-            return []
-        members = {member.ref: member for member in await self._members.find(candidates)}
-        return [
-            Contact(phone=spellings[ref], user_id=member.user_id, nickname=member.nickname, avatar=member.avatar)
-            for ref in candidates
-            if (member := members.get(ref)) is not None and member.user_id != user_id
-        ]
-
-    async def _publish_counts(self, user_id: int, submitted: int, charge: BudgetCharge, matched: int) -> None:
-        SUBMITTED.inc(submitted)
+        counts = ContactsMatched(user_id=str(user_id), submitted=len(phones), charged=charge.charged, matched=0)
+        matches = await self._find(spellings, user_id, counts)
+        SUBMITTED.inc(len(phones))
         CHARGED.inc(charge.charged)
-        MATCHED.inc(matched)
-        counts = ContactsMatched(user_id=str(user_id), submitted=submitted, charged=charge.charged, matched=matched)
-        await self._publish([new_event(counts, source=SOURCE, subject=str(user_id), version=1)])
+        MATCHED.inc(len(matches))
+        return Matched.model_construct(matches=matches, budget_left=charge.left)
+
+    async def _find(self, spellings: Mapping[int, str], user_id: int, counts: ContactsMatched) -> list[Contact]:
+        event = new_event(counts, source=SOURCE, subject=counts.user_id, version=1)
+        candidates = self._filter.candidates(spellings)
+        members = await self._members.find(candidates, user_id=user_id, event=event)
+        return [
+            {"phone": spellings[ref], "user_id": found, "nickname": nickname, "avatar": avatar}
+            for ref in filter(members.__contains__, candidates)
+            for found, nickname, avatar in (members[ref],)
+        ]

@@ -2,7 +2,7 @@
 
 from contacts_service import api
 from contacts_service.budget import Budget
-from contacts_service.directory import Directory
+from contacts_service.directory.directory import Directory
 from contacts_service.matching import Matcher
 from contacts_service.numbers import NumberReader
 from contacts_service.settings import ContactsSettings
@@ -33,4 +33,4 @@ def build_matcher(settings: ContactsSettings, budget: Budget, store: Store, dire
     """The matcher over its stores."""
     keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     # Nothing wakes the relay for contacts.matched: its poll publishes them a second later, many in one batch.
-    return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store, store.publish)
+    return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store)

@@ -5,38 +5,34 @@ from datetime import datetime
 
 from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
+from shared.batching import KeyedBatcher
 from shared.events.envelope import OutboxMessage
-from shared.outbox import put
-from shared.postgres import Pool, connection
+from shared.postgres import Pool, connection, is_rolled_back
+from shared.sql import load_sql
 
 APPLY = """
     insert into directory as stored (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
-    values ($1, $2, $3, $4, $5, $6, $7)
+    select * from unnest(
+        $1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bool[], $6::int[], $7::timestamptz[]
+    ) as entry (user_id, phone_ref, nickname, avatar, visible, version, occurred_at)
+    order by user_id
     on conflict (user_id) do update set
         phone_ref = excluded.phone_ref, nickname = excluded.nickname, avatar = excluded.avatar,
         visible = excluded.visible, version = excluded.version, occurred_at = excluded.occurred_at,
         updated_at = now()
     where stored.version < excluded.version
-    returning true
+    returning user_id
 """
 
-# A number that moved from one user to another belongs to both until both events are applied. The later event decides,
-# also when its user is hidden.
-FIND = """
-    select phone_ref, user_id, nickname, avatar
-    from (
-        select distinct on (phone_ref) phone_ref, user_id, nickname, avatar, visible
-        from directory
-        where phone_ref = any($1::bigint[])
-        order by phone_ref, occurred_at desc, user_id
-    ) as latest
-    where visible
-"""
+MATCH = load_sql("contacts_service", "match.sql")
 
 NOW = "select now()"
 
+# -1 until the table is analysed for the first time.
+ESTIMATED_ROWS = "select greatest(reltuples, 0)::bigint from pg_class where oid = 'directory'::regclass"
+
 PAGE = """
-    select max(user_id), array_agg(phone_ref)
+    select max(user_id), string_agg(int8send(phone_ref), ''::bytea)
     from (
         select user_id, phone_ref from directory where user_id > $1 and visible order by user_id limit $2
     ) as page
@@ -44,6 +40,12 @@ PAGE = """
 
 CHANGED = """
     select now(), array_agg(phone_ref) filter (where visible) from directory where updated_at > $1
+"""
+
+GONE = """
+    select user_id from directory
+    where phone_ref is null and occurred_at >= $1 and user_id > $2
+    order by user_id limit $3
 """
 
 # "skip locked" passes over a row that another process deletes.
@@ -57,31 +59,49 @@ DELETE_ERASED = """
 
 
 class Store:
-    """The directory and the outbox in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` if PostgreSQL is down."""
+    """The directory in PostgreSQL. Raises ``ServiceError(UNAVAILABLE)`` if PostgreSQL is down."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._apply = KeyedBatcher(self._apply_all, lambda entry: {entry.user_id}, is_rolled_back)
 
     async def apply(self, entry: DirectoryEntry) -> bool:
         """Store the entry if it is newer than the stored one. Returns whether it was."""
-        async with connection(self._pool) as conn:
-            applied = await conn.fetchval(
-                APPLY,
-                entry.user_id,
-                entry.phone_ref,
-                entry.nickname,
-                entry.avatar,
-                entry.visible,
-                entry.version,
-                entry.occurred_at,
-            )
-        return applied is not None
+        return await self._apply(entry)
 
-    async def find(self, refs: Sequence[int]) -> list[Member]:
-        """The visible users with these references, in any order."""
+    async def _apply_all(self, entries: Sequence[DirectoryEntry]) -> list[bool]:
+        columns = zip(
+            *(
+                (each.user_id, each.phone_ref, each.nickname, each.avatar, each.visible, each.version, each.occurred_at)
+                for each in entries
+            ),
+            strict=True,
+        )
         async with connection(self._pool) as conn:
-            rows = await conn.fetch(FIND, refs)
-        return [Member(*row) for row in rows]
+            applied = {row["user_id"] for row in await conn.fetch(APPLY, *columns)}
+        return [entry.user_id in applied for entry in entries]
+
+    async def gone(self, since: datetime, after: int, limit: int) -> list[int]:
+        """The users above ``after`` who were erased, or lost their number, since then, by user id."""
+        async with connection(self._pool) as conn:
+            return [row["user_id"] for row in await conn.fetch(GONE, since, after, limit)]
+
+    async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
+        """The visible users with these references, by their references, without ``user_id``.
+
+        The same statement puts the event into the outbox, and how many were found into its field ``matched``.
+        """
+        arguments = MATCH.arguments(
+            refs="{" + ",".join(map(str, refs)) + "}",  # asyncpg asks of each element of an array whether it is a list
+            user_id=user_id,
+            event_id=event.id,
+            exchange=event.exchange,
+            routing_key=event.routing_key,
+            event=event.body.decode(),
+        )
+        async with connection(self._pool) as conn:
+            found, *members = await conn.fetchrow(MATCH.text, *arguments) or (None,)
+        return dict(zip(found, zip(*members, strict=True), strict=True)) if found else {}
 
     async def now(self) -> datetime:
         """The database's clock."""
@@ -89,11 +109,17 @@ class Store:
             clock: datetime = await conn.fetchval(NOW)
         return clock
 
-    async def page(self, after: int, size: int) -> tuple[int, Sequence[int]]:
-        """The last id and the references of the next ``size`` visible users; ``(0, ())`` at the end."""
+    async def estimated_rows(self) -> int:
+        """About how many rows the directory has, as far as PostgreSQL knows without counting them."""
+        async with connection(self._pool) as conn:
+            rows: int = await conn.fetchval(ESTIMATED_ROWS)
+        return rows
+
+    async def page(self, after: int, size: int) -> tuple[int, bytes]:
+        """The last id and the references, 8 bytes each, of the next ``size`` visible users; ``(0, b"")`` at the end."""
         async with connection(self._pool) as conn:
             last, refs = await conn.fetchrow(PAGE, after, size) or (None, None)
-        return last or 0, refs or ()
+        return last or 0, refs or b""
 
     async def changed(self, since: datetime) -> tuple[datetime, Sequence[int]]:
         """The database's clock, and the references of visible users whose rows changed after ``since``."""
@@ -106,8 +132,3 @@ class Store:
         async with connection(self._pool) as conn:
             status = await conn.execute(DELETE_ERASED, days, limit)
         return int(status.removeprefix("DELETE "))
-
-    async def publish(self, messages: Sequence[OutboxMessage]) -> None:
-        """Add messages to the outbox. It is a single statement and so a transaction of its own."""
-        async with connection(self._pool) as conn:
-            await put(conn, messages)

@@ -9,11 +9,11 @@ from aiohttp import web
 
 from gateway.flows.composition import Flows
 from gateway.flows.services import Caller
+from gateway.flows.session_cache import Session
 from gateway.http.body.token import token_in
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.session_tokens import bearer, cookies
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Resolved
 from shared.internal_api.sms import Language
 from shared.languages import language_named
 
@@ -97,14 +97,14 @@ async def admit_body(request: web.Request, field: str, body: bytes) -> None:
     await session_of_token(request, bearer(request) or token_in(body, request.content_type, field), field)
 
 
-async def session_of_token(request: web.Request, token: str | None, field: str) -> Resolved:
+async def session_of_token(request: web.Request, token: str | None, field: str) -> Session:
     """The session of a token in a field. Raises ``PARAMETER_MISSING`` without a token, and ``UNAUTHENTICATED``."""
     if token is None:
         raise ServiceError(ErrorCode.PARAMETER_MISSING, field=field)
     return await flows(request).sessions.resolve(token)
 
 
-async def session_of(request: web.Request) -> Resolved:
+async def session_of(request: web.Request) -> Session:
     """The session whose bearer token the request carries. Raises ``UNAUTHENTICATED``."""
     token = bearer(request)
     if token is None:

@@ -1,6 +1,5 @@
 """The middleware around every route: it bounds and identifies a request, and renders every refusal in its dialect."""
 
-import asyncio
 import secrets
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from gateway.http.callers import Callers
 from gateway.http.problems import ACCEPT_LANGUAGE, problem
 from gateway.http.session_tokens import SECURE_COOKIES
 from gateway.http.web_origins import WebOrigins
+from shared.deadline import TimeLimit
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.process.hang_ups import is_hang_up, record_hang_up
 from shared.process.metrics import count_refusal, observe, route_of
@@ -37,12 +37,13 @@ HTTPS_ONLY = "max-age=31536000"
 def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) -> Middleware:
     """Build the middleware: caller, browsers, deadline, refusals, response headers, metrics, one log line."""
     names = dialect_names(dialects)
+    limit = TimeLimit(TOTAL_SECONDS)
 
     async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
         preflight = origins.admit(request)
         if app_call := callers.app_call(request):
             request[APP], request[ADDRESS] = app_call
-        async with asyncio.timeout(TOTAL_SECONDS):
+        with limit():
             return await handler(request) if preflight is None else preflight
 
     @web.middleware
@@ -52,19 +53,20 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
         begin_cause(request_id, request.headers.getall(TRACEPARENT, ()))
         request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))
-        refusal, dialect = "", names.get(route_of(request), "")
-        with span(route_of(request), "server") as describe:
+        route = route_of(request)
+        refusal, dialect = "", names.get(route, "")
+        with span(route, "server") as describe:
             try:
                 response = await admitted(request, handler)
             except Exception as error:  # noqa: BLE001  the last resort: every outcome must be a response of the contract
                 response, refusal = _render_error(dialects, error, request)
-                count_refusal(refusal, route_of(request), dialect)
+                count_refusal(refusal, route, dialect)
             describe({"haoma.dialect": dialect, "http.response.status_code": response.status})
         _add_headers(request, response, request_id)
         origins.add_headers(request, response)
         seconds = time.perf_counter() - started
-        observe(request, response.status, seconds, dialect)
-        _log(request, response.status, refusal, seconds)
+        observe(request, route, response.status, seconds, dialect)
+        _log(request, route, response.status, refusal, seconds)
         return response
 
     return handle
@@ -84,23 +86,24 @@ def _render_error(dialects: Sequence[Dialect], error: Exception, request: web.Re
 
 
 def _add_headers(request: web.Request, response: web.StreamResponse, request_id: str) -> None:
-    response.headers["X-Request-Id"] = request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Server"] = "haoma"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("Content-Security-Policy", NOTHING_TO_RENDER)
+    headers = response.headers
+    headers["X-Request-Id"] = request_id
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Server"] = "haoma"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", NOTHING_TO_RENDER)
     if request.app.get(SECURE_COOKIES, False):
-        response.headers["Strict-Transport-Security"] = HTTPS_ONLY
+        headers["Strict-Transport-Security"] = HTTPS_ONLY
 
 
-def _log(request: web.Request, status: int, refusal: str, seconds: float) -> None:
+def _log(request: web.Request, route: str, status: int, refusal: str, seconds: float) -> None:
     app = {"app": request[APP]} if request[APP] else {}
     write = log.debug if request.path == PROBE else log.info
     write(
         "request.answered",
         method=request.method,
-        route=route_of(request),
+        route=route,
         status=status,
         refusal=refusal,
         ms=round(seconds * 1000, 1),

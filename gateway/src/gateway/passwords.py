@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import MAX_PLAIN_LENGTH
 from shared.phone import E164, parse, split
 
 MIN_LENGTH = 6
@@ -33,6 +34,11 @@ class Password:
 
     secret: str = field(repr=False)
     plain: str | None = field(default=None, repr=False)
+
+    @property
+    def plain_to_send(self) -> str | None:
+        """The plain text for auth-service, to compare imported digests; None if there is none, or it is too long."""
+        return self.plain if self.plain is not None and len(self.plain) <= MAX_PLAIN_LENGTH else None
 
     @classmethod
     def from_plain(cls, text: str) -> "Password":

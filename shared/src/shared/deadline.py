@@ -1,4 +1,4 @@
-"""A deadline that a starved process does not miss: it counts the time in which its event loop runs."""
+"""Deadlines: one that a starved process does not miss, and one that costs a block of a request next to nothing."""
 
 import asyncio
 from types import TracebackType
@@ -36,3 +36,72 @@ class Deadline:
             self._timer = self._loop.call_later(self._slice, self._count, slices_left - 1)
         else:
             self._timeout.reschedule(self._loop.time())
+
+
+class TimeLimit:
+    """``asyncio.timeout`` for the many blocks of a server that have one limit: ``with limit(): ...``.
+
+    The blocks share a timer, so one that ends in time costs a quarter of one with its own timer. Raises
+    ``TimeoutError`` after ``seconds``. Use an instance in one event loop.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._blocks: dict[_Block, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> "_Block":
+        return _Block(self)
+
+    def begin(self, block: "_Block") -> None:
+        """Let a block end ``seconds`` from now."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._seconds
+        self._blocks[block] = due
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._end_late, loop)
+
+    def end(self, block: "_Block") -> None:
+        """Forget a block."""
+        self._blocks.pop(block, None)
+
+    def _end_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the blocks that are late: with one limit for all, the oldest is due first."""
+        now = loop.time()
+        self._timer = None
+        for block, due in list(self._blocks.items()):
+            if due > now:
+                self._timer = loop.call_at(due, self._end_late, loop)
+                return
+            block.expire()
+
+
+class _Block:
+    """One block of a task: cancelled when it is late, which its end turns into ``TimeoutError``."""
+
+    __slots__ = ("_cancelling", "_is_late", "_limit", "_task")
+
+    def __init__(self, limit: TimeLimit) -> None:
+        self._limit = limit
+        self._is_late = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a time limit needs a task")
+        self._task = task
+        self._cancelling = task.cancelling()
+        self._limit.begin(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._limit.end(self)
+        if self._is_late and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
+
+    def expire(self) -> None:
+        """Cancel the task."""
+        self._limit.end(self)
+        self._is_late = True
+        self._task.cancel()

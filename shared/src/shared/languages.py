@@ -6,6 +6,7 @@ Phones name languages in many ways: ``zh-Hans-CN``, ``zh_CN_#Hans``, ``en_US.UTF
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _CHINESE = "zh|zho|chi|cmn|yue|wuu|hak|nan|gan|hsn|lzh|chs|cht|zhs|zht|chinese|cn"
 """Tags of Chinese and of its branches, the names that Windows gives to it, and a country in place of a language."""
@@ -27,6 +28,7 @@ def language_for(accepted: str) -> str:
     return language_named(accepted) or "zh"
 
 
+@lru_cache(maxsize=512)
 def language_named(accepted: str) -> str | None:
     """``zh`` or ``en``, as a header or the locale of a phone names it.
 

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -20,6 +22,8 @@ BATCH = 200
 POLL_SECONDS = 1.0
 COLLECT_SECONDS = 0.01
 """The pause after the first wake-up, so that commits close together are published in one batch."""
+OWN_SECONDS = 1
+"""How long other relays leave a row to the process that wrote it and hands its message over."""
 BATCH_SECONDS = 10.0
 MEASURE_SECONDS = 5.0
 PARK_AFTER = 5
@@ -31,7 +35,8 @@ MAX_JOINED = 8
 Join = Callable[[Sequence[bytes]], bytes]
 """Joins the bodies of several messages into one body. Raises ``ValueError`` for bodies that cannot be joined."""
 
-Parcel = tuple[OutboxMessage, Sequence[asyncpg.Record]]
+Row = asyncpg.Record | Mapping[str, Any]
+Parcel = tuple[OutboxMessage, Sequence[Row]]
 """A message to publish, and the rows that it carries."""
 
 NO_JOINS: Mapping[str, Join] = MappingProxyType({})
@@ -50,12 +55,16 @@ INSERT = """
 """
 
 # The transaction commits after the broker has confirmed. Until then the rows are locked, and other relays skip them.
-TAKE = """
+TAKE = f"""
     delete from outbox where id in (
-        select id from outbox where parked_at is null order by id limit $1 for update skip locked
+        select id from outbox
+        where parked_at is null and (
+            routing_key <> all ($2::text[]) or created_at < now() - interval '{OWN_SECONDS} s' or id = any ($3::uuid[])
+        )
+        order by id limit $1 for update skip locked
     )
     returning id, exchange, routing_key, body, created_at, attempts
-"""
+"""  # noqa: S608  our own number
 
 PUT_BACK = """
     insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
@@ -95,24 +104,45 @@ class BrokerUnavailableError(Exception):
 class Relay:
     """Publishes committed messages in batches and deletes them when the broker has confirmed.
 
-    ``joins`` maps a routing key to the function that joins its messages when several are published at once.
+    ``joins`` maps a routing key to the function that joins its messages when several are published at once. Messages
+    with ``handed_keys`` are handed over (``hand_over``) by the process that writes them. ``collect_seconds`` is the
+    pause after the first wake-up.
     """
 
-    def __init__(self, pool: Pool, publisher: Publisher, joins: Mapping[str, Join] = NO_JOINS) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        publisher: Publisher,
+        joins: Mapping[str, Join] = NO_JOINS,
+        *,
+        handed_keys: Sequence[str] = (),
+        collect_seconds: float = COLLECT_SECONDS,
+    ) -> None:
         self._pool = pool
         self._publisher = publisher
         self._joins = joins
+        self._handed_keys = handed_keys
+        self._collect_seconds = collect_seconds
         self._woken = asyncio.Event()
+        self._handed: list[OutboxMessage] = []
+        self._is_handed = asyncio.Event()
+        self._own: dict[UUID, bool] = {}  # what was handed over: whether the broker has confirmed it
 
     def wake(self) -> None:
         """Publish soon: something was committed. Without a call the next poll finds it."""
         self._woken.set()
 
+    def hand_over(self, message: OutboxMessage) -> None:
+        """Publish a committed message at once, without reading it. Its row is deleted with the next batch."""
+        self._handed.append(message)
+        self._is_handed.set()
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Relay in the background until the block ends, and measure what waits."""
         measuring = repeating("measure outbox", MEASURE_SECONDS, self.measure)
-        async with running(self._run(), name="outbox-relay"), measuring:
+        handing = running(self._run_handed(), name="outbox-handed") if self._handed_keys else contextlib.nullcontext()
+        async with running(self._run(), name="outbox-relay"), handing, measuring:
             yield
 
     async def measure(self) -> None:
@@ -127,7 +157,7 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._woken.wait()
-            await asyncio.sleep(COLLECT_SECONDS)
+            await asyncio.sleep(self._collect_seconds)
             self._woken.clear()
             try:
                 while await raise_on_broker_loss(self.relay_batch()) == BATCH:
@@ -136,30 +166,53 @@ class Relay:
                 log.warning("outbox.delayed", error=type(error).__name__)
                 await asyncio.sleep(POLL_SECONDS)
 
+    async def _run_handed(self) -> None:
+        while True:
+            await self._is_handed.wait()
+            await asyncio.sleep(COLLECT_SECONDS)
+            self._is_handed.clear()
+            await self.publish_handed()
+
+    async def publish_handed(self) -> None:
+        """Publish what was handed over. What the broker does not confirm, the next batch reads and publishes."""
+        messages, self._handed = self._handed, []
+        parcels = list(self._parcels([_row(message) for message in messages]))
+        try:
+            refused = await raise_on_broker_loss(self._publisher.publish_all([message for message, _ in parcels]))
+        except Exception as error:  # noqa: BLE001  the rows are still there
+            log.warning("outbox.delayed", error=type(error).__name__)
+            refused = [True] * len(parcels)
+        for (_, rows), is_refused in zip(parcels, refused, strict=True):
+            self._own.update((row["id"], not is_refused) for row in rows)
+        self.wake()
+
     async def relay_batch(self) -> int:
         """Publish one batch and delete what the broker confirmed. Returns the number of rows that it confirmed."""
         async with transaction(self._pool, BATCH_SECONDS) as connection:
-            rows = await connection.fetch(TAKE, BATCH)
-            if not rows:
-                return 0
-            refused = await self._publish_all(rows)
+            own = list(self._own)
+            rows = await connection.fetch(TAKE, BATCH, self._handed_keys, own)
+            refused = await self._publish_all([row for row in rows if not self._own.get(row["id"])])
             for row in refused:
                 await self._put_back(connection, row)
             PUBLISHED.inc(len(rows) - len(refused))
+        for message_id in own if len(rows) < BATCH else (row["id"] for row in rows):  # the others have no row any more
+            self._own.pop(message_id, None)
         return len(rows) - len(refused)
 
-    async def _publish_all(self, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    async def _publish_all(self, rows: Sequence[Row]) -> list[Row]:
         """Publish the rows; returns those that the broker refused. Raises ``BrokerUnavailableError``."""
         parcels = list(self._parcels(rows))
+        if not parcels:
+            return []
         try:
             refused = await self._publisher.publish_all([message for message, _ in parcels])
         except ConnectionError as error:
             raise BrokerUnavailableError from error
         return [row for _, carried in itertools.compress(parcels, refused) for row in carried]
 
-    def _parcels(self, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
+    def _parcels(self, rows: Sequence[Row]) -> Iterator[Parcel]:
         """The messages to publish for these rows."""
-        joinable: dict[str, list[asyncpg.Record]] = {}
+        joinable: dict[str, list[Row]] = {}
         for row in rows:
             if row["routing_key"] in self._joins:
                 joinable.setdefault(row["routing_key"], []).append(row)
@@ -169,7 +222,7 @@ class Relay:
             for start in range(0, len(same_key), MAX_JOINED):
                 yield from self._joined(key, same_key[start : start + MAX_JOINED])
 
-    def _joined(self, key: str, rows: Sequence[asyncpg.Record]) -> Iterator[Parcel]:
+    def _joined(self, key: str, rows: Sequence[Row]) -> Iterator[Parcel]:
         try:
             body = self._joins[key]([row["body"] for row in rows])
         except ValueError:  # a malformed message must not delay the others
@@ -178,13 +231,23 @@ class Relay:
         else:
             yield replace(_message(rows[0]), body=body), rows
 
-    async def _put_back(self, connection: Connection, row: asyncpg.Record) -> None:
+    async def _put_back(self, connection: Connection, row: Row) -> None:
         """Keep a refused row, and park it after too many refusals."""
         attempts = row["attempts"] + 1
-        if await connection.fetchval(PUT_BACK, *tuple(row)[:5], attempts, PARK_AFTER, PARK_SECONDS):
+        kept = (row["id"], row["exchange"], row["routing_key"], row["body"], row["created_at"])
+        if await connection.fetchval(PUT_BACK, *kept, attempts, PARK_AFTER, PARK_SECONDS):
             PARKED.inc()
             log.error("outbox.parked", message_id=str(row["id"]), routing_key=row["routing_key"])
 
 
-def _message(row: asyncpg.Record) -> OutboxMessage:
+def _row(message: OutboxMessage) -> Row:
+    return {
+        "id": message.id,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "body": message.body,
+    }
+
+
+def _message(row: Row) -> OutboxMessage:
     return OutboxMessage(row["id"], row["exchange"], row["routing_key"], row["body"])

@@ -140,8 +140,11 @@ class PhoneKeys:
 
     def refs(self, numbers: Iterable[E164]) -> list[int]:
         """The references of many numbers, in their order, with one call of AES."""
-        blocks = "".join([number.ljust(BLOCK, "\0") for number in numbers])
-        words = array("q", self._reference.update(blocks.encode("ascii")))
+        return self.refs_of_blocks("".join([number.ljust(BLOCK, "\0") for number in numbers]).encode("ascii"))
+
+    def refs_of_blocks(self, blocks: bytes) -> list[int]:
+        """The references of numbers that are written one after the other, each as ``block`` writes it."""
+        words = array("q", self._reference.update(blocks))
         if sys.byteorder == "little":
             words.byteswap()
         return words[::2].tolist()

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, Protocol
-
-from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 TRACEPARENT = "traceparent"
 """The name of the header, and of the CloudEvents extension attribute (distributed tracing)."""
@@ -55,7 +54,9 @@ class Tracing:
 
 TRACING = Tracing()
 NO_CAUSE = Cause()
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 _cause: ContextVar[Cause] = ContextVar("cause", default=NO_CAUSE)
+_log_fields: ContextVar[Mapping[str, str]] = ContextVar("log_fields", default=_NO_FIELDS)
 
 
 def current_cause() -> Cause:
@@ -63,18 +64,22 @@ def current_cause() -> Cause:
     return _cause.get()
 
 
+def log_fields() -> Mapping[str, str]:
+    """What every log line of this task has: ``request_id`` and ``trace_id``, as far as there are any."""
+    return _log_fields.get()
+
+
 def begin_cause(request_id: str, traceparents: Sequence[str] = ()) -> None:
     """Work for this request from now on. Log lines carry its id and, if it has a valid trace, a ``trace_id``.
 
     ``traceparents`` are the values of the header. An invalid one is ignored, and so are several of them.
     """
-    bind_contextvars(request_id=request_id)
     traceparent = parse_traceparent(traceparents[0]) if len(traceparents) == 1 else None
-    if traceparent:
-        bind_contextvars(trace_id=traceparent[TRACE_ID])
-    elif _cause.get().traceparent or TRACING.tracer:  # of an earlier request on the same connection
-        unbind_contextvars("trace_id")
     _cause.set(Cause(request_id, traceparent or ""))
+    fields = {"request_id": request_id}
+    if traceparent:
+        fields["trace_id"] = traceparent[TRACE_ID]
+    _log_fields.set(fields)
 
 
 def span(name: str, kind: SpanKind) -> AbstractContextManager[Describe]:
@@ -107,7 +112,7 @@ def _recorded(tracer: Tracer, name: str, kind: SpanKind) -> Iterator[Describe]:
     cause = _cause.get()
     with tracer.span(name, kind, cause.traceparent) as (traceparent, describe):
         token = _cause.set(replace(cause, traceparent=traceparent))
-        bind_contextvars(trace_id=traceparent[TRACE_ID])
+        _log_fields.set({**_log_fields.get(), "trace_id": traceparent[TRACE_ID]})
         try:
             yield describe
         finally:

@@ -1,4 +1,4 @@
-"""``python -m sms_service``: serve, worker, migrate, explain, preview, spending, audit, policy."""
+"""``python -m sms_service``: serve, worker, migrate, after-restore, explain, preview, spending, audit, policy."""
 
 import argparse
 import re
@@ -81,6 +81,15 @@ def migrate(_: argparse.Namespace) -> None:
     upgrade.migrate(settings.postgres_url, settings.sms_database, "sms_service")
 
 
+def after_restore(_: argparse.Namespace) -> None:
+    """After a backup was restored: end the codes that may have been used, and the messages that may have been sent."""
+    settings = load(DatabaseSettings, f"{API} after-restore")
+    logs.configure(API, "error", to=sys.stderr)
+    from sms_service.recovery import command  # noqa: PLC0415
+
+    command.after_restore(settings.postgres_url, settings.sms_database)
+
+
 def explain(arguments: argparse.Namespace) -> None:
     """Explain step by step why a number received no code."""
     settings = load(ExplainSettings, f"{API} explain")
@@ -139,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m sms_service", description=ABOUT)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     parsers = {}
-    for command in (serve, worker, migrate, explain, preview, spending, policy):
+    for command in (serve, worker, migrate, after_restore, explain, preview, spending, policy):
         about = command.__doc__
         parsers[command] = commands.add_parser(command.__name__.replace("_", "-"), help=about, description=about)
         parsers[command].set_defaults(run=command)

@@ -56,7 +56,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
             app,
             settings,
             pool,
-            relay.wake,
+            relay,
             callers=callers,
             test_numbers=config.test_number_lookup,
             spending_guard=await watching(config.plan, pool, stack),

@@ -7,9 +7,18 @@ from shared.outbox import Relay
 from shared.postgres import Pool
 from sms_service import send_command
 
+COLLECT_SECONDS = 0.1
+"""How long events wait for others. Commands do not: they are handed over."""
+
 
 async def open_relay(pool: Pool, publisher: amqp.Publisher, stack: AsyncExitStack) -> Relay:
     """A relay that runs until ``stack`` is closed."""
-    relay = Relay(pool, publisher, {send_command.SEND_QUEUE: send_command.join_commands})
+    relay = Relay(
+        pool,
+        publisher,
+        {send_command.SEND_QUEUE: send_command.join_commands},
+        handed_keys=[send_command.SEND_QUEUE],
+        collect_seconds=COLLECT_SECONDS,
+    )
     await stack.enter_async_context(relay.running())
     return relay

@@ -176,6 +176,16 @@ async def test_a_client_is_new_once(audit_log: AuditLog) -> None:
     assert [(each["new_client"], each["new_network"]) for each in events] == [(True, False), (True, False)]
 
 
+async def test_nothing_is_new_at_the_first_log_in_of_an_imported_user(audit_log: AuditLog) -> None:
+    await audit_log.add("account.imported", at=-400, user_id=5, client="operator", network="")
+    await audit_log.add("log_in_with_password.succeeded", at=0, user_id=5)
+    await audit_log.add("log_in_with_password.succeeded", at=1, user_id=5, client="web", network="198.51.100.0/24")
+
+    (event,) = await audit_log.events(LoginUnfamiliar)
+
+    assert (event["client"], event["new_client"], event["new_network"]) == ("web", True, True)
+
+
 async def test_a_network_is_new_to_a_user_with_known_networks(audit_log: AuditLog) -> None:
     await audit_log.add("register.succeeded", at=-400, user_id=5, network="")
     for second, network in enumerate(("203.0.113.0/24", "198.51.100.0/24", "203.0.113.0/24")):

@@ -11,6 +11,7 @@ from support.auth import HOME, Auth, fresh_address, fresh_number, fresh_secret, 
 from support.login_limits import LIMITS, add, age, fill
 from support.patience import until_accepted
 
+from auth_service.digests.model import PresentedPassword
 from auth_service.passwords.hasher import PasswordCheck, PasswordHasher
 from gateway.flows.busy_hold import BusyHold
 from gateway.flows.services import Client
@@ -94,9 +95,9 @@ async def test_a_full_network_passes_those_who_logged_in_from_there_before_and_r
     hashed = []
     verify = PasswordHasher._verify
 
-    def watched(self: PasswordHasher, password_hash: str, secret: str) -> object:
+    def watched(self: PasswordHasher, password_hash: str, password: PresentedPassword) -> object:
         hashed.append(password_hash)
-        return verify(self, password_hash, secret)
+        return verify(self, password_hash, password)
 
     monkeypatch.setattr(PasswordHasher, "_verify", watched)
 
@@ -173,9 +174,9 @@ async def test_log_ins_beyond_the_limit_count_as_failures_and_soon_cost_no_hashi
     hashed = []
     verify = PasswordHasher._verify
 
-    def watched(self: PasswordHasher, password_hash: str, secret: str) -> object:
+    def watched(self: PasswordHasher, password_hash: str, password: PresentedPassword) -> object:
         hashed.append(password_hash)
-        return verify(self, password_hash, secret)
+        return verify(self, password_hash, password)
 
     monkeypatch.setattr(PasswordHasher, "_verify", watched)
 

@@ -10,6 +10,7 @@ from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusa
 from support.login_limits import LIMITS, age, counted, fill
 from support.patience import until_accepted
 
+from auth_service.digests.model import PresentedPassword
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.login_limit_store import LoginLimitStore
 from auth_service.sessions.session_store import SessionStore
@@ -46,9 +47,9 @@ async def test_an_unknown_number_is_refused_as_a_wrong_password_is_after_the_sam
     costs = []
     verify = PasswordHasher._verify
 
-    def watched(self: PasswordHasher, password_hash: str, secret: str) -> object:
+    def watched(self: PasswordHasher, password_hash: str, password: PresentedPassword) -> object:
         costs.append(password_hash.rsplit("$", 2)[0])
-        return verify(self, password_hash, secret)
+        return verify(self, password_hash, password)
 
     monkeypatch.setattr(PasswordHasher, "_verify", watched)
 

@@ -20,10 +20,13 @@ from shared.events.catalogue import SessionOpened, UserRegistered
 from shared.events.envelope import CloudEvent
 from shared.internal_api.auth import (
     LOOK_UP,
+    REFRESH,
     REGISTER,
+    REGISTER_WITH_TOKENS,
     RESET_PASSWORD,
     RESOLVE,
     LookUp,
+    Refresh,
     Resolve,
 )
 from shared.internal_api.sms import Purpose
@@ -76,6 +79,52 @@ async def test_an_account_may_have_no_password(auth: Auth) -> None:
     assert again.session_id != user.session_id
     assert await refusal(auth.call(REGISTER, registration(ticket, fresh_secret()))) is ErrorCode.CODE_REFUSED
     assert await refusal(auth.log_in(number, fresh_secret())) is ErrorCode.CREDENTIALS_REFUSED
+
+
+@pytest.mark.parametrize("has_password", [True, False])
+async def test_a_registration_with_tokens_opens_a_session_that_they_belong_to(auth: Auth, has_password: bool) -> None:
+    number = fresh_number()
+    request = registration(auth.ticket(number), fresh_secret() if has_password else None)
+
+    registered = await until_accepted(lambda: auth.call(REGISTER_WITH_TOKENS, request))
+
+    tokens = registered.tokens
+    resolved = await auth.call(RESOLVE, Resolve(token=tokens.access_token))
+    assert (resolved.session_id, resolved.account) == (registered.session_id, registered.account)
+    assert registered.account.phone == number
+    assert await auth.actions(number) == ["register.succeeded"]
+    granted = "select action, client, dialect from audit_log where session_id = $1 order by at, id"
+    rows = [tuple(row) for row in await auth.database.fetch(granted, registered.session_id)]
+    assert rows == [("register.succeeded", "test", "maitian"), ("refresh_token.granted", "test", "maitian")]
+    following = await auth.call(REFRESH, Refresh(refresh_token=tokens.refresh_token))
+    assert await auth.session_of(following.access_token) == registered.session_id
+
+
+async def test_a_repeat_of_a_registration_with_tokens_gets_a_session_and_tokens_of_its_own(auth: Auth) -> None:
+    request = registration(auth.ticket(fresh_number()), None)
+
+    first, repeat = [await auth.call(REGISTER_WITH_TOKENS, request) for _ in range(2)]
+
+    assert first.account.user_id == repeat.account.user_id
+    assert first.session_id != repeat.session_id
+    for each in (first, repeat):
+        assert await auth.session_of(each.tokens.access_token) == each.session_id
+        assert await auth.call(REFRESH, Refresh(refresh_token=each.tokens.refresh_token))
+
+
+async def test_without_a_password_a_taken_number_a_name_and_a_spent_ticket_are_refused_as_with_one(auth: Auth) -> None:
+    number, name = fresh_number(), uuid4().hex[:16]
+    await auth.call(REGISTER, registration(auth.ticket(number), None, name=name))
+
+    same_number = registration(auth.ticket(number), None)
+    assert await refusal(auth.call(REGISTER_WITH_TOKENS, same_number)) is ErrorCode.NUMBER_TAKEN
+    same_name = registration(auth.ticket(fresh_number()), None, name=name)
+    assert await refusal(auth.call(REGISTER_WITH_TOKENS, same_name)) is ErrorCode.NAME_TAKEN
+    ticket = uuid4()
+    spent = auth.ticket(fresh_number(), verification_id=ticket)
+    await auth.call(REGISTER_WITH_TOKENS, registration(spent, None))
+    elsewhere = registration(auth.ticket(fresh_number(), verification_id=ticket), None)
+    assert await refusal(auth.call(REGISTER_WITH_TOKENS, elsewhere)) is ErrorCode.CODE_REFUSED
 
 
 async def test_a_repeat_without_the_password_is_refused(auth: Auth) -> None:

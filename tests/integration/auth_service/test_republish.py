@@ -14,7 +14,7 @@ import orjson
 import pytest
 from support.auth import Auth, fresh_number, fresh_secret
 
-from auth_service.accounts.user_ids import USER_IDS
+from auth_service.accounts.user_ids import NEW_USER_IDS
 
 USERS = 3_000
 INSERT = """
@@ -44,7 +44,7 @@ async def republish(auth: Auth, *words: str, amqp_url: str = "") -> tuple[int | 
 @pytest.fixture(scope="module")
 async def users(auth: Auth) -> list[int]:
     """The ids of thousands of accounts, ascending."""
-    first, number = USER_IDS.start + secrets.randbelow(2**40), secrets.randbelow(10**6)
+    first, number = NEW_USER_IDS.start + secrets.randbelow(2**40), secrets.randbelow(10**6)
     await auth.database.execute(INSERT, first, number, USERS)
     return await user_ids(auth)
 

@@ -163,7 +163,7 @@ async def test_every_replica_finds_a_registered_user(service: Service) -> None:
     await asyncio.gather(service.until(1, phone, replica=0), service.until(1, phone, replica=1))
 
     matched = await service.match("mother", f"+86 {phone}", phone, None)
-    assert [contact.model_dump() for contact in matched.matches] == [
+    assert matched.matches == [
         {"phone": f"+86 {phone}", "user_id": user_id, "nickname": f"name {user_id}", "avatar": ""}
     ]
     assert matched.budget_left == 4_999

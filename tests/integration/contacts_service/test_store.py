@@ -2,6 +2,10 @@
 
 import asyncio
 import itertools
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +13,17 @@ import asyncpg
 import pytest
 
 from contacts_service.consumer import DirectoryEntry
+from contacts_service.matching import Member
 from contacts_service.reconciliation.retention import purge
 from contacts_service.store import Store
+from shared.events.catalogue import ContactsMatched
+from shared.events.envelope import ENTRY, new_event
 from shared.migrations.upgrade import migrate
 from shared.postgres import Pool, pool, url_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 REF, OTHER_REF = -(2**63), 2**63 - 1
+ASKING = 99
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +53,13 @@ def deleted(version: int, *, user_id: int = 7) -> DirectoryEntry:
 
 
 async def found(store: Store, *refs: int) -> dict[int, int]:
-    return {member.ref: member.user_id for member in await store.find(refs)}
+    return {ref: user_id for ref, (user_id, _, _) in (await match(store, *refs)).items()}
+
+
+async def match(store: Store, *refs: int, user_id: int = ASKING) -> dict[int, Member]:
+    counts = ContactsMatched(user_id=str(user_id), submitted=9, charged=5, matched=0)
+    event = new_event(counts, source="contacts-service", subject=str(user_id), version=1)
+    return await store.find(refs, user_id=user_id, event=event)
 
 
 async def rows(connections: Pool) -> list[tuple[object, ...]]:
@@ -72,6 +86,15 @@ async def test_of_simultaneous_events_the_newest_is_stored(store: Store, connect
         await connections.execute("truncate directory")
         await asyncio.gather(*(store.apply(event) for event in LIFE[:3]))
         assert [row[5] for row in await rows(connections)] == [3]
+
+
+async def test_simultaneous_events_of_many_users_are_each_applied_or_not(store: Store, connections: Pool) -> None:
+    await asyncio.gather(*(store.apply(entry(2, user_id=user_id)) for user_id in range(1, 300, 2)))
+
+    applied = await asyncio.gather(*(store.apply(entry(2, user_id=user_id)) for user_id in range(300)))
+
+    assert applied == [user_id % 2 == 0 for user_id in range(300)]
+    assert len(await rows(connections)) == 300
 
 
 async def test_an_event_is_applied_once(store: Store) -> None:
@@ -120,15 +143,15 @@ async def test_a_released_number_finds_only_its_next_user(store: Store) -> None:
 
 
 async def test_visible_users_are_read_page_by_page(store: Store) -> None:
-    for user_id, ref, visible in [(1, 11, True), (2, 22, False), (3, 33, True), (4, 44, True)]:
+    for user_id, ref, visible in [(1, 11, True), (2, 22, False), (3, -33, True), (4, 44, True)]:
         await store.apply(entry(user_id=user_id, ref=ref, visible=visible))
     await store.apply(deleted(2, user_id=4))
 
     last, first = await store.page(-1, 1)
     end, rest = await store.page(last, 10)
 
-    assert (list(first), list(rest)) == ([11], [33])
-    assert await store.page(end, 10) == (0, ())
+    assert (first, rest) == (b"\0" * 7 + b"\x0b", b"\xff" * 7 + b"\xdf")
+    assert await store.page(end, 10) == (0, b"")
 
 
 async def test_changed_rows_are_read_since_a_time(store: Store, connections: Pool) -> None:
@@ -143,6 +166,38 @@ async def test_changed_rows_are_read_since_a_time(store: Store, connections: Poo
 
     assert (list(changed), list(unchanged)) == ([22], [])
     assert clock >= now
+
+
+async def test_the_number_of_rows_is_known_without_counting_them(store: Store, connections: Pool) -> None:
+    for user_id in range(20):
+        await store.apply(entry(user_id=user_id, ref=user_id))
+    await connections.execute("analyze directory")
+
+    assert await store.estimated_rows() == 20
+
+
+async def test_a_match_is_published_with_the_number_of_members_without_the_one_who_asks(
+    store: Store, connections: Pool
+) -> None:
+    await store.apply(entry(user_id=1, ref=11))
+    await store.apply(entry(user_id=2, ref=22))
+    await store.apply(entry(user_id=3, ref=33, visible=False))
+
+    members = await match(store, 11, 22, 33, 44, user_id=2)
+
+    assert members == {11: (1, "name 1", "avatar 1")}
+    (row,) = await connections.fetch("select * from outbox")
+    event = json.loads(row["body"])
+    assert (row["exchange"], row["routing_key"], str(row["id"])) == (ENTRY, ContactsMatched.key, event["id"])
+    assert event["data"] == {"user_id": "2", "submitted": 9, "charged": 5, "matched": 1}
+    assert (event["source"], event["subject"], event["version"]) == ("/contacts-service", "2", 1)
+
+
+async def test_a_match_without_references_is_published_too(store: Store, connections: Pool) -> None:
+    assert await match(store) == {}
+
+    (body,) = await connections.fetchrow("select body from outbox")
+    assert json.loads(body)["data"]["matched"] == 0
 
 
 async def test_a_second_migration_changes_nothing(postgres_url: str, database: str) -> None:
@@ -164,3 +219,28 @@ async def test_an_erased_user_leaves_the_directory_after_thirty_days(store: Stor
     await purge(store)
 
     assert [row[0] for row in await connections.fetch("select user_id from directory order by user_id")] == [8, 9]
+
+
+async def test_users_who_left_the_directory_since_a_moment_are_listed_page_by_page(store: Store) -> None:
+    for user_id, left_at in ((7, 2), (8, 9), (9, 10), (10, None)):
+        await store.apply(entry(1, user_id=user_id))
+        if left_at is not None:
+            await store.apply(deleted(left_at, user_id=user_id))
+    moment = START + timedelta(hours=9)
+
+    first = await store.gone(moment, 0, 1)
+
+    assert (first, await store.gone(moment, first[-1], 5)) == ([8], [9])
+    assert await store.gone(moment + timedelta(hours=2), 0, 5) == []
+
+
+async def test_the_command_prints_an_id_a_line(store: Store, postgres_url: str, database: str) -> None:
+    for user_id in (8, 7):
+        await store.apply(deleted(2, user_id=user_id))
+    environ = {"ENVIRONMENT": "development", "POSTGRES_URL": postgres_url, "CONTACTS_DATABASE": database}
+    words = ("-m", "contacts_service", "gone", "--since", START.isoformat())
+
+    process = await create_subprocess_exec(sys.executable, *words, env=os.environ | environ, stdout=PIPE, stderr=STDOUT)
+    output, _ = await process.communicate()
+
+    assert (process.returncode, output.decode()) == (0, "7\n8\n")

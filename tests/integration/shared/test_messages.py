@@ -447,3 +447,97 @@ async def test_a_retry_queue_forgets_a_message_only_when_its_target_has_it(bus: 
     }
     # The broker refuses to declare a queue again with other arguments.
     await channel.declare_queue(queue.retry_queue(10), durable=True, arguments=arguments)
+
+
+async def written(database: Pool, messages: Sequence[OutboxMessage]) -> None:
+    async with transaction(database) as session:
+        await put(session, messages)
+
+
+async def test_a_message_that_is_handed_over_is_published_once_and_its_row_goes_with_the_next_batch(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, {queue.name: b" ".join}, handed_keys=[queue.name])
+    handed = [message(text, exchange="", key=queue.name) for text in ("one", "two")]
+    await written(database, [*handed, message("event")])
+
+    for each in handed:
+        relay.hand_over(each)
+    await relay.publish_handed()
+    assert await drain(declared, 1) == [b"one two"]
+    assert await database.fetchval("select count(*) from outbox") == 3
+    assert await relay.relay_batch() == 3
+    assert await drain(declared, 1) == [b"event"]
+    assert await database.fetchval("select count(*) from outbox") == 0
+    assert await relay.relay_batch() == 0
+
+
+async def test_other_relays_leave_a_row_to_its_process_for_a_second_and_publish_it_if_that_died(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    other = Relay(database, publisher, handed_keys=[queue.name])
+    await written(database, [message("command", exchange="", key=queue.name)])
+
+    assert await other.relay_batch() == 0
+    await database.execute("update outbox set created_at = now() - interval '2 seconds'")
+    assert await other.relay_batch() == 1
+    assert await drain(declared, 1) == [b"command"]
+
+
+async def test_a_message_that_was_handed_over_and_not_confirmed_is_published_by_the_next_batch(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    silent = await Publisher.open(bus)
+    silent._channel = None
+    relay = Relay(database, silent, handed_keys=[queue.name])
+    command, lost = (
+        message(text, exchange="", key=key) for text, key in (("command", queue.name), ("lost", "nowhere"))
+    )
+    await written(database, [command, lost])
+    for each in (command, lost):
+        relay.hand_over(each)
+    await relay.publish_handed()
+
+    declared = await declare(await bus.channel(), queue)
+    silent._channel = publisher._channel
+    assert await relay.relay_batch() == 2
+    assert await drain(declared, 1) == [b"command"]
+    assert await database.fetchval("select attempts from outbox") == 1
+
+
+async def test_a_running_relay_publishes_what_is_handed_over_without_a_wake_up(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, handed_keys=[queue.name], collect_seconds=0.01)
+    command = message("command", exchange="", key=queue.name)
+    await written(database, [command])
+    async with relay.running():
+        relay.hand_over(command)
+        assert await drain(declared, 1) == [b"command"]
+        async with asyncio.timeout(30):
+            while await database.fetchval("select count(*) from outbox"):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_batch_leaves_what_is_being_published_alone(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, handed_keys=[queue.name])
+    command = message("command", exchange="", key=queue.name)
+    await written(database, [command])
+    publish_all = publisher.publish_all
+
+    async def with_a_batch_meanwhile(messages: Sequence[OutboxMessage]) -> list[bool]:
+        assert await relay.relay_batch() == 0
+        return await publish_all(messages)
+
+    monkeypatch.setattr(publisher, "publish_all", with_a_batch_meanwhile)
+    relay.hand_over(command)
+    await relay.publish_handed()
+    assert await drain(declared, 1) == [b"command"]
+    assert await relay.relay_batch() == 1
+    assert await database.fetchval("select count(*) from outbox") == 0

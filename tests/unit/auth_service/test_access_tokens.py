@@ -1,5 +1,7 @@
 """Access tokens: which ones are accepted, and with which keys."""
 
+import hmac
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +14,7 @@ from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey
 
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens, OurAlgorithms
 from auth_service.tokens.signing_keys import signing_keys
-from shared.encoding import to_base64url
+from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
@@ -57,9 +59,9 @@ def claims_of(token: str, keys: KeySet) -> dict[str, Any]:
 def forged(
     change: Callable[[dict[str, Any]], None], key: Any = None, signer: AccessTokens | None = None, **header: Any
 ) -> str:
-    """A token with changed claims, signed with the current key or another one."""
+    """A token without a MAC and with changed claims, signed with the current key or another one."""
     signer = signer or tokens()
-    claims = claims_of(signer.sign(USER, SESSION, now=NOW), signer._keys)
+    claims = claims_of(signer.sign(USER, SESSION, now=NOW), signer._keys) | {"jti": "0f" * 16}
     change(claims)
     head = signer._header | header
     head = {name: value for name, value in head.items() if value is not None}
@@ -144,11 +146,87 @@ def test_malformed_text_is_refused(text: str) -> None:
     assert refused(text)
 
 
-def test_a_token_changed_by_one_character_is_refused() -> None:
+def with_character(token: str, index: int) -> str:
+    """The token with another character at this place."""
+    return token[:index] + ("A" if token[index] != "A" else "B") + token[index + 1 :]
+
+
+@pytest.mark.parametrize("algorithm", JwtAlgorithm)
+def test_a_token_whose_header_or_claims_are_changed_by_one_character_is_refused(algorithm: JwtAlgorithm) -> None:
+    signer = tokens(algorithm=algorithm)
+    token = signer.sign(USER, SESSION, now=NOW)
+    for index in range(token.rindex(".") + 1):
+        assert refused(with_character(token, index), by=signer)
+
+
+def test_the_signature_is_for_others_so_another_one_of_its_form_changes_nothing_for_us() -> None:
     token = tokens().sign(USER, SESSION, now=NOW)
-    for index in range(0, len(token), 7):
-        other = "A" if token[index] != "A" else "B"
-        assert refused(token[:index] + other + token[index + 1 :])
+    claims, _, signature = token.rpartition(".")
+
+    assert tokens().session_of(with_character(token, len(claims) + 1), now=NOW) == SESSION
+    for other in ("", "A", signature[1:], signature + "A", signature[1:] + "=", signature + "\n"):
+        assert refused(f"{claims}.{other}")
+    with pytest.raises(JoseError):
+        claims_of(with_character(token, len(claims) + 1), tokens()._keys)
+
+
+def with_mac(change: Callable[[dict[str, Any]], None], ring: str = OLD, issuer: str = "haoma") -> str:
+    """A token with changed claims and no right signature, but with the MAC that belongs to them."""
+    signer = tokens(ring, issuer)
+    claims = json.loads(from_base64url(signer.sign(USER, SESSION, now=NOW).split(".")[1]))
+    claims["jti"] = claims["jti"].partition(".")[0]
+    change(claims)
+    completed = signer._macs.complete(signer._encoded, json.dumps(claims, separators=(",", ":")).encode())
+    return f"{signer._encoded}.{to_base64url(completed)}.{'A' * 86}"
+
+
+def test_the_mac_alone_proves_a_token_to_us() -> None:
+    assert tokens(OLD).session_of(with_mac(lambda _: None), now=NOW) == SESSION
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iss": "another"},
+        {"aud": "another"},
+        {"exp": int(NOW.timestamp())},
+        {"iat": int(NOW.timestamp()) + 60},
+    ],
+    ids=str,
+)
+def test_a_token_with_a_right_mac_and_a_wrong_claim_is_refused(wrong: dict[str, Any]) -> None:
+    assert refused(with_mac(lambda claims: claims.update(wrong)), by=tokens(OLD))
+
+
+def test_a_mac_of_another_key_is_refused() -> None:
+    foreign, ours = with_mac(lambda _: None, NEW), tokens(OLD)
+    assert refused(foreign, by=ours)
+    assert refused(f"{ours._encoded}.{foreign.partition('.')[2]}", by=ours)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_no_key_of_a_seed_is_the_key_of_the_mac(place: int) -> None:
+    """The published key, the seed itself, and the seed as the key of the MAC: none of them makes a MAC."""
+    seed = bytes.fromhex("11" * 32)
+    key = (tokens(OLD)._current.raw_value.public_key().public_bytes_raw(), seed, b"")[place]
+    head, body, _ = tokens(OLD).sign(USER, SESSION, now=NOW).split(".")
+    covered = from_base64url(body)[:-24]
+    mac = to_base64url(hmac.digest(key, head.encode() + b"." + covered, "sha256")[:16]).encode()
+    body = to_base64url(covered + mac + b'"}')
+    assert refused(f"{head}.{body}.{'A' * 86}", by=tokens(OLD))
+
+
+def test_a_token_of_the_release_before_has_no_mac_and_its_signature_decides() -> None:
+    old = forged(lambda _: None)
+
+    assert tokens().session_of(old, now=NOW) == SESSION
+    for index in range(0, len(old), 7):
+        assert refused(with_character(old, index))
+
+
+def test_each_token_has_an_id_of_its_own() -> None:
+    ids = {claims_of(tokens().sign(USER, SESSION, now=NOW), tokens()._keys)["jti"] for _ in range(20)}
+    assert len(ids) == 20
 
 
 def test_the_audience_is_the_issuer_unless_there_is_another_one() -> None:

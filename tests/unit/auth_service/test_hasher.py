@@ -4,6 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from auth_service.digests.formats import read_digest
+from auth_service.digests.model import PresentedPassword
+from auth_service.digests.spelling import SpelledDigest
+from auth_service.passwords import hasher
 from auth_service.passwords.hasher import Cost, PasswordCheck, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
@@ -108,3 +112,80 @@ async def test_a_digest_distinguishes_secrets_and_does_not_contain_them(pool: Ha
     assert passwords.digest(SECRET) == passwords.digest(SECRET) != passwords.digest(OTHER)
     assert bytes.fromhex(SECRET) not in passwords.digest(SECRET)
     assert SECRET not in repr(PasswordCheck(matches=True, new_hash=SECRET))
+
+
+UCENTER = SpelledDigest("md5(md5(p)+salt)", "16780ba78d2d5f02f3202901c1b6d975", b"568")
+BCRYPT = SpelledDigest("bcrypt", "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu")
+HASHCAT, TEST = PresentedPassword.from_plain("hashcat"), PresentedPassword.from_plain("test")
+
+
+async def test_a_digest_of_an_md5_is_wrapped_and_matches_the_md5_alone(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    wrapped = await passwords.wrap(SLOT, read_digest(UCENTER))
+
+    assert wrapped.startswith("2$argon2id$v=19$m=64,t=1,p=1$")
+    assert UCENTER.digest not in wrapped
+    assert (await passwords.verify(SLOT, wrapped, HASHCAT.secret)).matches
+    assert await passwords.verify(SLOT, wrapped, OTHER) == PasswordCheck(matches=False)
+    assert not (await passwords.verify(SLOT, wrapped, UCENTER.digest)).matches
+
+
+async def test_an_imported_hash_is_replaced_by_one_of_our_own_at_the_first_match(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    wrapped = await passwords.wrap(SLOT, read_digest(BCRYPT))
+
+    check = await passwords.verify(SLOT, wrapped, TEST.secret, TEST.plain)
+
+    assert check.matches
+    assert check.new_hash is not None
+    assert "|" not in check.new_hash
+    assert await passwords.verify(SLOT, check.new_hash, TEST.secret) == PasswordCheck(matches=True)
+
+
+async def test_without_plain_text_a_digest_that_needs_it_matches_nothing(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    wrapped = await passwords.wrap(SLOT, read_digest(BCRYPT))
+
+    assert await passwords.verify(SLOT, wrapped, TEST.secret) == PasswordCheck(matches=False)
+
+
+async def test_plain_text_does_not_replace_the_secret_of_a_hash_of_our_own(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    password_hash = await passwords.hash(SLOT, SECRET)
+
+    assert await passwords.verify(SLOT, password_hash, SECRET, "anything") == PasswordCheck(matches=True)
+    assert await passwords.verify(SLOT, password_hash, OTHER, "password") == PasswordCheck(matches=False)
+
+
+async def test_plain_md5_is_imported_as_a_hash_of_our_own(pool: HashingPool) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    imported = await passwords.wrap(SLOT, read_digest(SpelledDigest("md5(p)", SECRET)))
+
+    assert "|" not in imported
+    assert await passwords.verify(SLOT, imported, SECRET) == PasswordCheck(matches=True)
+
+
+async def test_an_imported_hash_with_an_older_pepper_matches(pool: HashingPool) -> None:
+    wrapped = await PasswordHasher(KeyRing.parse(OLD), pool, CHEAP).wrap(SLOT, read_digest(UCENTER))
+    passwords = PasswordHasher(KeyRing.parse(f"{NEW},{OLD}"), pool, CHEAP)
+
+    check = await passwords.verify(SLOT, wrapped, HASHCAT.secret)
+
+    assert check.new_hash is not None
+    assert check.new_hash.startswith("2$argon2id$")
+
+
+async def test_every_comparison_makes_one_hash_of_our_cost(pool: HashingPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = PasswordHasher(KeyRing.parse(NEW), pool, CHEAP)
+    hashes = [None, await passwords.hash(SLOT, SECRET)]
+    hashes += [await passwords.wrap(SLOT, read_digest(each)) for each in (UCENTER, BCRYPT)]
+    compared: list[bytes] = []
+    real = hasher.verify_secret
+    monkeypatch.setattr(hasher, "verify_secret", lambda *args: (compared.append(args[0]), real(*args))[1])
+
+    for password_hash in hashes:
+        assert await passwords.verify(SLOT, password_hash, OTHER) == PasswordCheck(matches=False)
+        assert await passwords.verify(SLOT, password_hash, OTHER, "wrong") == PasswordCheck(matches=False)
+
+    assert len(compared) == 2 * len(hashes)
+    assert {phc.rsplit(b"$", 2)[0] for phc in compared} == {b"$argon2id$v=19$m=64,t=1,p=1"}

@@ -15,6 +15,7 @@ from auth_service.passwords.hashing_slots import HashingSlot
 from auth_service.passwords.login_limits import LimitsAround, LoginLimits
 from auth_service.passwords.model import Bucket, CountedFailure, RunningCheck, StartedCheck, VerifiedPassword
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.passwords.refusal_hold import HeldCheck, RefusalHold
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account
 from shared.networks import RequestSource
@@ -57,6 +58,7 @@ class Passwords:
 
     result: PasswordCheck | ServiceError
     verified: list[tuple[HashingSlot, str | None, str]] = field(default_factory=list)
+    plain: list[str | None] = field(default_factory=list)
     slots: list[tuple[RequestSource, int]] = field(default_factory=list)
     has_room: bool = True
 
@@ -67,7 +69,10 @@ class Passwords:
         self.slots.append((source, phone_ref))
         yield SLOT
 
-    async def verify(self, slot: HashingSlot, password_hash: str | None, secret: str) -> PasswordCheck:
+    async def verify(
+        self, slot: HashingSlot, password_hash: str | None, secret: str, plain: str | None = None
+    ) -> PasswordCheck:
+        self.plain.append(plain)
         self.verified.append((slot, password_hash, secret))
         if isinstance(self.result, ServiceError):
             raise self.result
@@ -225,3 +230,38 @@ async def test_an_attempt_while_hashing_is_full_is_refused_before_anything_is_co
 
     assert (refusal.code, refusal.retry_after) == (ErrorCode.UNAVAILABLE, 3)
     assert counters.started == []
+
+
+async def test_the_plain_text_is_compared_too_if_the_client_sent_it() -> None:
+    check, _, passwords = scene(RIGHT)
+    async with check.start(PHONE, 7, SOURCE, NETWORK) as running:
+        await check.verify(running, "secret", "plain")
+    assert passwords.plain == ["plain"]
+
+
+async def test_a_refusal_is_held_after_its_slot_was_given_back() -> None:
+    order: list[str] = []
+
+    class Hold(RefusalHold):
+        @asynccontextmanager
+        async def holding(self) -> AsyncIterator[HeldCheck]:
+            held_check = HeldCheck()
+            try:
+                yield held_check
+            except ServiceError:
+                order.append("held")
+                assert held_check.slot is SLOT
+                raise
+
+    class Slots(Passwords):
+        @asynccontextmanager
+        async def slot(self, *of: object) -> AsyncIterator[HashingSlot]:
+            assert of == (SOURCE, 7)
+            try:
+                yield SLOT
+            finally:
+                order.append("given back")
+
+    check = RateLimitedCheck(Counters(STARTED), Slots(WRONG), LIMITS, Hold(0))  # type: ignore[arg-type]
+    assert (await refused(check)).code is ErrorCode.CREDENTIALS_REFUSED
+    assert order == ["given back", "held"]

@@ -13,12 +13,13 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.clock import utc_now
-from auth_service.lifecycle.redemption import ConflictError, TicketRedemption, TicketState
+from auth_service.lifecycle.redemption import UNREAD, TicketRedemption, TicketState
 from auth_service.passwords.hasher import Cost, PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
 from auth_service.passwords.model import CountedFailure, StartedCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
+from auth_service.retirement.model import ConflictError
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.tickets.verifier import TicketVerifier
@@ -96,7 +97,10 @@ class World:
         self.actions.append(entry.action)
 
 
-async def unexpected(*_: Any) -> LoggedIn:
+async def unexpected(_: Ticket, state: TicketState) -> LoggedIn:
+    """The statement that adds an account finds that the ticket is spent, if the state was not read before."""
+    if state is UNREAD:
+        raise ConflictError
     pytest.fail("a spent ticket was redeemed again")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contacts_service.directory import RefFilter
+from contacts_service.directory.ref_filter import RefFilter, bytes_for
 from contacts_service.matching import BudgetCharge, Matcher, Member
 from contacts_service.numbers import NumberReader
 from shared.errors import ErrorCode, ServiceError, unavailable
@@ -25,7 +25,7 @@ class World:
     """Members, a budget and an outbox, all in memory."""
 
     members: dict[int, Member] = field(default_factory=dict)
-    ref_filter: RefFilter = field(default_factory=RefFilter)
+    ref_filter: RefFilter = field(default_factory=lambda: RefFilter(bytearray(bytes_for(0))))
     charged: list[int] = field(default_factory=list)
     calls: int = 0
     lookups: list[list[int]] = field(default_factory=list)
@@ -34,7 +34,7 @@ class World:
 
     def join(self, user_id: int, number: str) -> None:
         ref = KEYS.ref(parse(number))
-        self.members[ref] = Member(ref, user_id, f"name {user_id}", f"https://pictures/{user_id}")
+        self.members[ref] = (user_id, f"name {user_id}", f"https://pictures/{user_id}")
         self.ref_filter.add([ref])
 
     async def charge(self, own_ref: int, refs: Collection[int]) -> BudgetCharge:
@@ -45,17 +45,16 @@ class World:
         self.charged += refs
         return BudgetCharge(len(refs), 5000 - len(refs))
 
-    async def find(self, refs: Sequence[int]) -> list[Member]:
+    async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
         self.lookups.append(list(refs))
-        return [self.members[ref] for ref in sorted(refs) if ref in self.members]
-
-    async def publish(self, messages: Sequence[OutboxMessage]) -> None:
-        self.sent += messages
+        self.sent.append(event)
+        members = {ref: self.members[ref] for ref in sorted(refs) if ref in self.members}
+        return {ref: member for ref, member in members.items() if member[0] != user_id}
 
     async def match(self, *phones: Any) -> list[tuple[str, int]]:
-        matcher = Matcher(NumberReader(KEYS), self, self.ref_filter, self, self.publish)
+        matcher = Matcher(NumberReader(KEYS), self, self.ref_filter, self)
         matched = await matcher.match(CALLER, OWN, list(phones))
-        return [(contact.phone, contact.user_id) for contact in matched.matches]
+        return [(contact["phone"], contact["user_id"]) for contact in matched.matches]
 
 
 @pytest.fixture
@@ -100,9 +99,9 @@ async def test_only_candidates_of_the_filter_are_looked_up(world: World) -> None
     assert world.lookups == [[KEYS.ref(E164("+8613800138000"))]]
 
 
-async def test_without_a_candidate_the_database_is_not_queried(world: World) -> None:
+async def test_a_match_without_a_candidate_looks_nothing_up_and_is_published(world: World) -> None:
     assert await world.match("13500135000") == []
-    assert world.lookups == []
+    assert (world.lookups, len(world.sent)) == ([[]], 1)
 
 
 async def test_a_false_positive_of_the_filter_is_dropped(world: World) -> None:
@@ -149,4 +148,4 @@ async def test_the_event_of_a_match_contains_counts_only(world: World) -> None:
     event = json.loads(message.body)
     assert message.routing_key == event["type"] == "contacts.matched.v1"
     assert (event["subject"], event["version"]) == ("1", 1)
-    assert event["data"] == {"user_id": "1", "submitted": 4, "charged": 2, "matched": 1}
+    assert event["data"] == {"user_id": "1", "submitted": 4, "charged": 2, "matched": 0}  # the store counts them

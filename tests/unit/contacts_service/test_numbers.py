@@ -185,6 +185,31 @@ async def test_every_mainland_mobile_prefix_is_read_in_every_common_spelling() -
         assert await read(spelled) == one_by_one(spelled), number
 
 
+BARE = ["13800138000", "+8613900139000", "13900139001", "+86 138 0013 8000", "19999999999"]
+SHIFTED = [
+    "1380013800",
+    "138001380001",
+    "13800138",
+    "1390013900\n",
+    "12345678901",
+    "23800138000",
+    "1380013800a",
+    "+8613800138",
+]
+
+
+@pytest.mark.parametrize(("served", "own"), CALLERS, ids=str)
+async def test_a_list_of_bare_numbers_is_read_like_its_entries_one_by_one(served: Sequence[str], own: str) -> None:
+    assert await read(BARE, served, own) == one_by_one(BARE, served, own)
+
+
+@pytest.mark.parametrize("entry", [*SHIFTED, *NASTY], ids=repr)
+async def test_one_other_entry_changes_nothing_about_the_bare_numbers_around_it(entry: Any) -> None:
+    for position in range(len(BARE) + 1):
+        listed = [*BARE[:position], entry, *BARE[position:]]
+        assert await read(listed) == one_by_one(listed)
+
+
 async def test_a_number_in_two_spellings_counts_once_with_the_first_spelling() -> None:
     listed = ["139 0013 9000", "+86 138-0013-8000", "13800138000", "13900139000", "17951 13800138000"]
 

@@ -12,9 +12,10 @@ from support.accounts import account
 from gateway.flows.composition import Flows, compose_flows
 from gateway.flows.disclosure import AccountDisclosure
 from gateway.flows.services import Caller
+from gateway.flows.session_cache import Session
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import LOOK_UP, LookedUp, Resolved
+from shared.internal_api.auth import LOOK_UP, LookedUp
 from shared.internal_api.sms import (
     ASK_STATUS,
     CHECK_CODE,
@@ -31,7 +32,7 @@ from shared.phone import E164
 NUMBER = E164("+8613800138000")
 CALLER = Caller(ip_address("203.0.113.7"), "native", "test", 60, 10)
 PASSWORD = Password.from_plain("secret123")
-SESSION = Resolved(session_id=UUID(int=1), account=account(phone=E164("+8613900139000")))
+SESSION = Session(session_id=UUID(int=1), account=account(phone=E164("+8613900139000")))
 KNOWN_NETWORKS = [7, 8]
 AFTER_PROOF, CONTRACT = AccountDisclosure.AFTER_PROOF, AccountDisclosure.CONTRACT
 
@@ -66,7 +67,7 @@ class Services:
 Call = Callable[[Flows], Awaitable[object]]
 
 
-def sending(purpose: Purpose, session: Resolved | None = None) -> Call:
+def sending(purpose: Purpose, session: Session | None = None) -> Call:
     return lambda flows: flows.codes.send(CALLER, NUMBER, purpose, session=session)
 
 

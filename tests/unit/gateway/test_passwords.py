@@ -6,6 +6,7 @@ import pytest
 
 from gateway.passwords import CommonPasswordError, Password, load_common_secrets
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import MAX_PLAIN_LENGTH
 from shared.phone import E164
 
 NUMBER = E164("+8613800138000")
@@ -91,3 +92,10 @@ def test_a_password_that_is_not_common_is_accepted() -> None:
 
 def test_the_list_has_the_ten_thousand_most_common_passwords() -> None:
     assert len(COMMON) >= 10_000
+
+
+def test_plain_text_goes_along_to_auth_service_unless_it_is_too_long_or_the_client_sent_an_md5() -> None:
+    assert Password.from_plain("correct horse").plain_to_send == "correct horse"
+    assert Password.from_plain("x" * MAX_PLAIN_LENGTH).plain_to_send == "x" * MAX_PLAIN_LENGTH
+    assert Password.from_plain("x" * (MAX_PLAIN_LENGTH + 1)).plain_to_send is None
+    assert Password.from_md5("0" * 32).plain_to_send is None

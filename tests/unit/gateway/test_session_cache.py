@@ -4,12 +4,12 @@ from uuid import UUID
 
 from support.accounts import account
 
-from gateway.flows.session_cache import SessionCache
-from shared.internal_api.auth import LoggedIn, Resolved
+from gateway.flows.session_cache import Session, SessionCache
+from shared.internal_api.auth import LoggedIn
 
 
-def session(user_id: int) -> Resolved:
-    return Resolved(session_id=UUID(int=user_id), account=account(user_id=user_id))
+def session(user_id: int) -> Session:
+    return Session(session_id=UUID(int=user_id), account=account(user_id=user_id))
 
 
 class Clock:

@@ -112,11 +112,6 @@ def test_the_worker_scales_with_its_queue() -> None:
     assert external["selector"]["matchLabels"] == {"queue": "sms.send"}
 
 
-def test_passwords_are_hashed_on_as_many_threads_as_the_container_has_cpus() -> None:
-    limit = container("auth-service")["resources"]["limits"]["cpu"]
-    assert settings_of("auth-service")["PASSWORD_HASH_THREADS"] == limit
-
-
 @pytest.mark.parametrize("name", ["auth-service", "sms-service", "contacts-service"])
 def test_callers_see_every_replica_of_a_service(name: str) -> None:
     service = of_kind("Service")[name]["spec"]

@@ -4,9 +4,8 @@ The tests that begin a cause are coroutines, because each runs in a context of i
 """
 
 import pytest
-from structlog.contextvars import get_contextvars
 
-from shared.trace import Cause, begin_cause, current_cause, parse_traceparent
+from shared.trace import Cause, begin_cause, current_cause, log_fields, parse_traceparent
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 VALID = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
@@ -46,7 +45,7 @@ def test_a_valid_value_is_passed_on_without_what_a_later_version_adds(text: str,
 async def test_an_invalid_value_is_ignored(traceparent: str) -> None:
     begin_cause("request", [traceparent])
     assert current_cause() == Cause("request")
-    assert "trace_id" not in get_contextvars()
+    assert "trace_id" not in log_fields()
 
 
 async def test_several_values_are_ignored() -> None:
@@ -56,7 +55,7 @@ async def test_several_values_are_ignored() -> None:
 
 async def test_a_trace_lasts_until_the_next_request_of_the_connection() -> None:
     begin_cause("first", [VALID])
-    assert (current_cause(), get_contextvars()["trace_id"]) == (Cause("first", VALID), TRACE_ID)
+    assert (current_cause(), log_fields()["trace_id"]) == (Cause("first", VALID), TRACE_ID)
     begin_cause("second")
     assert current_cause() == Cause("second")
-    assert "trace_id" not in get_contextvars()
+    assert "trace_id" not in log_fields()

@@ -58,7 +58,7 @@ class FreshProof:
     async def _verify_password(self, request: Erase, secret: str) -> StoredAccount:
         number = E164(request.phone)
         async with self._password_check.start(number, self._phones.ref(number), request.source) as check:
-            account = (await self._password_check.verify(check, secret)).account
+            account = (await self._password_check.verify(check, secret, request.plain)).account
             await self._password_check.refund(check)
         if account.user_id != request.user_id:
             raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)

@@ -16,6 +16,7 @@ from shared.internal_api.auth import (
     FIND_CHANGE,
     LOOK_UP,
     REGISTER,
+    REGISTER_WITH_TOKENS,
     RESET_PASSWORD,
     Account,
     ChangeFound,
@@ -29,6 +30,7 @@ from shared.internal_api.auth import (
     LookedUp,
     LookUp,
     Register,
+    Registered,
     ResetPassword,
 )
 from shared.internal_api.calls import Calls
@@ -50,6 +52,11 @@ async def look_up(app: web.Application, call: LookUp) -> LookedUp:
 @calls.answer(REGISTER)
 async def register(app: web.Application, call: Register) -> LoggedIn:
     return await app[REGISTRATION].register(call)
+
+
+@calls.answer(REGISTER_WITH_TOKENS)
+async def register_with_tokens(app: web.Application, call: Register) -> Registered:
+    return await app[REGISTRATION].register_with_tokens(call)
 
 
 @calls.answer(RESET_PASSWORD)

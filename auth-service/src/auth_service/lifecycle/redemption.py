@@ -5,6 +5,7 @@ used code would be a way to guess the password. A request without a secret tells
 succeeds again only in the same network, for a minute and a few times.
 """
 
+import contextlib
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
@@ -69,6 +70,9 @@ class TicketState:
             return None
         return account if account.repeats_since(spent_at) else None
 
+
+UNREAD = TicketState(spent_by=None, account=None)
+"""The state that most tickets are in. An account without a password is added as if it were known."""
 
 Fulfil = Callable[[Ticket, TicketState], Awaitable[LoggedIn]]
 """Spends an unspent ticket. Raises ``ConflictError`` when another request was faster."""
@@ -160,6 +164,9 @@ class TicketRedemption:
         return await self._repeat(ticket, request, state)
 
     async def _redeem(self, ticket: Ticket, request: Request, fulfil: Fulfil) -> LoggedIn:
+        if request.secret is None and not ticket.repeats_only:
+            with contextlib.suppress(ConflictError):  # the statement that adds an account finds all that is in its way
+                return await fulfil(ticket, UNREAD)
         for _ in range(MAX_ATTEMPTS):  # after a conflict the ticket is spent, or the number or the name is taken
             state = await self._state(ticket, request)
             if state.spent_by is not None:

@@ -1,7 +1,6 @@
 """Registration: a ticket opens an account and its first session."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -19,7 +18,7 @@ from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_metrics import OPENED
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
-from shared.internal_api.auth import Account, LoggedIn, LookedUp, Register
+from shared.internal_api.auth import Account, Granted, LoggedIn, LookedUp, Register, Registered
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
@@ -44,13 +43,25 @@ class RegistrationRepository(Protocol):
         entry: AuditEntry,
         messages: Sequence[OutboxMessage],
         *,
+        first_token_hash: bytes | None = None,
         retiring: StoredAccount | None = None,
     ) -> Account:
         """Spend the ticket and write all of it, or nothing. Raises ``ConflictError``.
 
-        The network of the session is known to the number from then on. ``retiring`` is the account that has the number
-        and loses it: it keeps its id.
+        The network of the session is known to the number from then on. ``first_token_hash`` is that of the session's
+        first refresh token, if it has one. ``retiring`` is the account that has the number and loses it: it keeps its
+        id.
         """
+
+
+class FirstTokens(Protocol):
+    """The first access and refresh tokens of sessions."""
+
+    def first_of(self, session: NewSession) -> tuple[Granted, bytes]:
+        """The tokens of a session that is about to be written, and the hash to write with it."""
+
+    async def grant(self, session_token: str) -> Granted:
+        """The tokens of a session that is written, for its opaque token."""
 
 
 class Registration:
@@ -65,6 +76,7 @@ class Registration:
         phones: PhoneKeys,
         nickname_prefix: str,
         dormancy: Dormancy,
+        tokens: FirstTokens,
     ) -> None:
         self._repository = repository
         self._redemption = redemption
@@ -72,6 +84,7 @@ class Registration:
         self._phones = phones
         self._nickname_prefix = nickname_prefix
         self._dormancy = dormancy
+        self._tokens = tokens
 
     async def look_up(self, phones: Sequence[str]) -> LookedUp:
         """Whether each number has an account, and from where it was proven, in the order of ``phones``.
@@ -91,9 +104,29 @@ class Registration:
 
         Raises ``NUMBER_TAKEN``, ``NAME_TAKEN``, and what ``TicketRedemption.redeem`` raises.
         """
-        return await self._redemption.redeem(request, Purpose.SIGN_UP, partial(self._add, request))
 
-    async def _add(self, request: Register, ticket: Ticket, state: TicketState) -> LoggedIn:
+        async def fulfil(ticket: Ticket, state: TicketState) -> LoggedIn:
+            return (await self._add(request, ticket, state, with_tokens=False))[0]
+
+        return await self._redemption.redeem(request, Purpose.SIGN_UP, fulfil)
+
+    async def register_with_tokens(self, request: Register) -> Registered:
+        """As ``register``, with the first tokens of the session."""
+        tokens: Granted | None = None
+
+        async def fulfil(ticket: Ticket, state: TicketState) -> LoggedIn:
+            nonlocal tokens
+            logged_in, tokens = await self._add(request, ticket, state, with_tokens=True)
+            return logged_in
+
+        logged_in = await self._redemption.redeem(request, Purpose.SIGN_UP, fulfil)
+        if tokens is None:  # a repeat, whose session is like that of any other log-in
+            tokens = await self._tokens.grant(logged_in.token)
+        return Registered(account=logged_in.account, session_id=logged_in.session_id, tokens=tokens)
+
+    async def _add(
+        self, request: Register, ticket: Ticket, state: TicketState, *, with_tokens: bool
+    ) -> tuple[LoggedIn, Granted | None]:
         if state.account is not None and not self._dormancy.includes(state.account):
             raise ServiceError(ErrorCode.NUMBER_TAKEN)
         if state.name_taken:
@@ -105,10 +138,13 @@ class Registration:
             events.user_registered(new, self._phones.ref(new.phone)),
             session_opened(session, "register"),
         )
-        account = await self._repository.add(ticket, new, session, entry, messages, retiring=state.account)
+        tokens, token_hash = self._tokens.first_of(session) if with_tokens else (None, None)
+        account = await self._repository.add(
+            ticket, new, session, entry, messages, first_token_hash=token_hash, retiring=state.account
+        )
         self._count(session.context.dialect, retired=state.account is not None)
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
-        return LoggedIn(account=account, session_id=session.session_id, token=session.token)
+        return LoggedIn(account=account, session_id=session.session_id, token=session.token), tokens
 
     def _count(self, dialect: str, *, retired: bool) -> None:
         REGISTERED.labels(dialect).inc()

@@ -15,7 +15,7 @@ from auth_service.retirement.model import ConflictError
 from auth_service.retirement.retirement_store import retire
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_store import session_arguments
-from shared.events.envelope import OutboxMessage
+from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
@@ -29,7 +29,7 @@ TICKET_STATE = f"""
     from (select 1) as always
     left join spent_tickets t on t.verification_id = $1
     left join accounts a on a.phone = $2
-    left join freed_numbers f on f.mark = $3
+    left join lateral (select max(freed_at) as freed_at from freed_numbers where mark in ($3, '')) as f on true
 """  # noqa: S608  our own list of columns
 
 COUNT_REPEAT = """
@@ -79,9 +79,10 @@ class RegistrationStore:
         entry: AuditEntry,
         messages: Sequence[OutboxMessage],
         *,
+        first_token_hash: bytes | None = None,
         retiring: StoredAccount | None = None,
     ) -> Account:
-        """Spend the ticket and write account, session, audit entry and messages. Raises ``ConflictError``."""
+        """Spend the ticket and write all that belongs to the account. Raises ``ConflictError``."""
         arguments = ADD_ACCOUNT.arguments(
             verification_id=ticket.verification_id,
             ticket_issued_at=ticket.issued_at,
@@ -94,7 +95,9 @@ class RegistrationStore:
             nickname=account.nickname,
             name=account.name,
             name_key=_key(account.name),
+            first_token_hash=first_token_hash,
             **session_arguments(session, entry, messages),
+            grant_entry_id=new_id(),  # later than that of the account's entry
         )
         try:
             if retiring is None:

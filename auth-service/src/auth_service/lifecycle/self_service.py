@@ -105,7 +105,8 @@ class SelfService:
     async def _replace_password(
         self, request: ChangePassword, check: RunningCheck, phone_ref: int, context: ClientContext
     ) -> Granted:
-        account = (await self._password_check.verify(check, request.current)).account
+        verified = await self._password_check.verify(check, request.current, request.current_plain)
+        account = verified.account
         async with self._password_check.refund_on_error(check):
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)

@@ -11,18 +11,19 @@ from auth_service.lifecycle.phone_change_store import PhoneChangeStore
 from auth_service.lifecycle.redemption import RedemptionRepository, TicketRedemption
 from auth_service.lifecycle.registration import Registration
 from auth_service.lifecycle.registration_store import RegistrationStore
-from auth_service.lifecycle.self_service import NewTokens, SelfService
+from auth_service.lifecycle.self_service import SelfService
 from auth_service.lifecycle.self_service_store import SelfServiceStore
 from auth_service.resources import Resources
 from auth_service.sessions.session_opener import SessionOpener, SessionRepository
 from auth_service.settings import AuthSettings
+from auth_service.tokens.refresh_tokens import RefreshTokens
 
 
 def add_lifecycle(
     app: web.Application,
     resources: Resources,
     sessions: SessionRepository,
-    new_tokens: NewTokens,
+    tokens: RefreshTokens,
     settings: AuthSettings,
 ) -> None:
     """Add registration, password reset, change of number, self-service and erasure."""
@@ -37,6 +38,7 @@ def add_lifecycle(
         phones=phones,
         nickname_prefix=settings.nickname_prefix,
         dormancy=dormancy,
+        tokens=tokens,
     )
     app[api.PASSWORD_RESET] = PasswordReset(
         PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords, dormancy=dormancy
@@ -48,7 +50,7 @@ def add_lifecycle(
         audit=audit,
         passwords=passwords,
         phones=phones,
-        new_tokens=new_tokens,
+        new_tokens=tokens,
         contexts=contexts,
     )
     app[api.ERASURE] = new_erasure(resources)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from auth_service.audit import IMPORTED
 from auth_service.login_events.model import FAILURES, LOG_INS, REGISTERED, FailedLogins, UnfamiliarLogin
 from shared import outbox
 from shared.postgres import Connection, Pool, transaction
@@ -50,6 +51,7 @@ class LoginEventStore:
             UnfamiliarLogin,
             log_ins=list(LOG_INS),
             registered=REGISTERED,
+            imported=IMPORTED,
             max_events=limit,
         )
 

@@ -62,6 +62,8 @@ class HashingPool:
         A job whose caller has gone before it begins never runs.
         """
         async with self._free_threads.take(slot):
+            if slot.hashing_since is None:
+                slot.hashing_since = asyncio.get_running_loop().time()
             future = self._threads.submit(self._measured, partial(job, *args, **kwargs))
             try:
                 async with asyncio.timeout_at(slot.ends_at):

@@ -81,12 +81,16 @@ class Shedding:
         return unavailable(RETRY_AFTER)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HashingSlot:
-    """The right of a share to hash until ``ends_at``, on the clock of the event loop."""
+    """The right of a share to hash until ``ends_at``, on the clock of the event loop.
+
+    ``hashing_since`` is when a thread began to hash for it, and None before that.
+    """
 
     share: Path
     ends_at: float
+    hashing_since: float | None = None
 
 
 class HashingSlots:

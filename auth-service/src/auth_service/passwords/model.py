@@ -66,7 +66,7 @@ class RunningCheck:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedPassword:
-    """The account whose password was correct. ``new_hash`` replaces a hash with an old pepper or cost."""
+    """The account whose password was correct. ``new_hash`` replaces an old or imported hash."""
 
     account: StoredAccount
     new_hash: str | None = field(default=None, repr=False)

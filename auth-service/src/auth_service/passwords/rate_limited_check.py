@@ -10,6 +10,7 @@ from typing import Protocol
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.login_limits import LoginLimits
 from auth_service.passwords.model import Bucket, CountedFailure, RunningCheck, StartedCheck, VerifiedPassword
+from auth_service.passwords.refusal_hold import RefusalHold
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import RequestSource
 from shared.phone import E164
@@ -28,10 +29,17 @@ class LoginLimitRepository(Protocol):
 class RateLimitedCheck:
     """Checks passwords within the limits, if there are any: in development there may be none."""
 
-    def __init__(self, repository: LoginLimitRepository, passwords: PasswordHasher, limits: LoginLimits | None) -> None:
+    def __init__(
+        self,
+        repository: LoginLimitRepository,
+        passwords: PasswordHasher,
+        limits: LoginLimits | None,
+        hold: RefusalHold | None = None,
+    ) -> None:
         self._repository = repository
         self._passwords = passwords
         self._limits = limits
+        self._hold = hold or RefusalHold(0)
 
     @asynccontextmanager
     async def start(
@@ -40,17 +48,20 @@ class RateLimitedCheck:
         """Take a slot for the block, count the attempt as a failure, and find the account of the number.
 
         ``known_network`` is the reference of the request's network, if it has one. Raises ``UNAVAILABLE`` when hashing
-        is busy, before the database is asked: shedding load must cost little.
+        is busy, before the database is asked: shedding load must cost little. A refusal in the block is held.
         """
-        async with self._passwords.slot(source, phone_ref) as slot:
+        async with self._hold.holding() as held_check, self._passwords.slot(source, phone_ref) as slot:
+            held_check.slot = slot
             limits = self._limits
             buckets = limits.failure_buckets(phone_ref, source) if limits else ()
             started = await self._repository.start(phone, buckets, known_network)
             successes = limits.success_buckets(phone_ref, source, is_known=started.is_known) if limits else ()
             yield RunningCheck(started, slot, successes)
 
-    async def verify(self, check: RunningCheck, secret: str) -> VerifiedPassword:
+    async def verify(self, check: RunningCheck, secret: str, plain: str | None = None) -> VerifiedPassword:
         """Compare the password. Raises ``CALLER_LIMIT``, ``CREDENTIALS_REFUSED``, ``UNAVAILABLE`` (hashing is busy).
+
+        ``plain`` is the plain text if the client sent it, which some imported hashes need.
 
         A number without an account is refused as a wrong password is, after the same work. While a wide bucket is full,
         every password but a correct one from a known network is refused alike.
@@ -60,7 +71,8 @@ class RateLimitedCheck:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=started.retry_after)
         account = started.account
         async with self.refund_on_error(check):
-            result = await self._passwords.verify(check.slot, account.password_hash if account else None, secret)
+            password_hash = account.password_hash if account else None
+            result = await self._passwords.verify(check.slot, password_hash, secret, plain)
         is_correct = account is not None and result.matches
         if started.known_only and not (is_correct and started.is_known):
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=started.known_only)

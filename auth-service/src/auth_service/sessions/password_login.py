@@ -53,14 +53,16 @@ class PasswordLogin:
         context = self._contexts.of(request)
         async with self._password_check.start(phone, phone_ref, request.source, context.known_network) as check:
             try:
-                return await self._open(request.secret, check, phone_ref, context)
+                return await self._open(request, check, phone_ref, context)
             except ServiceError as refusal:
                 if action := OUTCOMES.get(refusal.code):
                     await self._audit.record(AuditEntry(action, phone_ref, context, check.user_id))
                 raise
 
-    async def _open(self, secret: str, check: RunningCheck, phone_ref: int, context: ClientContext) -> LoggedIn:
-        verified = await self._password_check.verify(check, secret)
+    async def _open(
+        self, request: LogInWithPassword, check: RunningCheck, phone_ref: int, context: ClientContext
+    ) -> LoggedIn:
+        verified = await self._password_check.verify(check, request.secret, request.plain)
         account = verified.account
         async with self._password_check.refund_on_error(check):
             if account.is_banned:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import asyncpg
+
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
 from auth_service.accounts.known_network_store import MAX_NETWORKS, forget_other_networks
 from auth_service.accounts.model import StoredAccount
@@ -12,6 +14,7 @@ from auth_service.sessions import events
 from auth_service.sessions.model import EndedSession, NewSession
 from auth_service.sessions.session_metrics import ENDED
 from shared import outbox
+from shared.batching import Batcher
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
 from shared.events.words import RevokedCause
@@ -49,10 +52,10 @@ EXTEND = """
     )
 """
 
-FIND_BY_ID = f"""
+FIND_BY_IDS = f"""
     select s.session_id, {ACCOUNT}
     from sessions s join accounts a on a.user_id = s.user_id
-    where s.session_id = $1 and s.expires_at > now() and a.banned_at is null
+    where s.session_id = any ($1::uuid[]) and s.expires_at > now() and a.banned_at is null
 """  # noqa: S608  our own list of columns
 
 LIST = """
@@ -73,6 +76,13 @@ END = f"""
     with ended as (
         delete from sessions
         where user_id = $3 and ($4::uuid is null or session_id = $4) and ($5::uuid is null or session_id <> $5)
+        returning session_id, user_id, client, dialect
+    ), {RECORD_ENDED}
+"""  # noqa: S608  our own word
+
+END_ANY = f"""
+    with ended as (
+        delete from sessions where token_hash in (select token_hash from sessions limit $3 for update)
         returning session_id, user_id, client, dialect
     ), {RECORD_ENDED}
 """  # noqa: S608  our own word
@@ -103,6 +113,7 @@ class SessionStore:
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
         self._wake = wake
+        self._find_by_id = Batcher(self._find_by_ids)
 
     async def open(
         self,
@@ -156,13 +167,16 @@ class SessionStore:
                 return None
             if row["extend"]:
                 await conn.execute(EXTEND, token_hash)
-        return Resolved(session_id=row["session_id"], account=account_of(row))
+        return _resolved(row)
 
     async def find_by_id(self, session_id: UUID) -> Resolved | None:
         """The session of this id with its account, unless it expired or the account is banned."""
+        return await self._find_by_id(session_id)
+
+    async def _find_by_ids(self, session_ids: Sequence[UUID]) -> Sequence[Resolved | None]:
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(FIND_BY_ID, session_id)
-        return Resolved(session_id=row["session_id"], account=account_of(row)) if row else None
+            rows = {row["session_id"]: row for row in await conn.fetch(FIND_BY_IDS, session_ids)}
+        return [_resolved(rows.get(session_id)) for session_id in session_ids]
 
     async def list(self, user_id: int) -> Sequence[LivingSession]:
         """The sessions of the user that have not expired, newest first."""
@@ -190,6 +204,10 @@ class SessionStore:
         if ended:
             self._wake()
         return ended
+
+
+def _resolved(row: asyncpg.Record | None) -> Resolved | None:
+    return None if row is None else Resolved(session_id=row["session_id"], account=account_of(row))
 
 
 def session_arguments(session: NewSession, entry: AuditEntry, messages: Sequence[OutboxMessage]) -> dict[str, object]:
@@ -236,6 +254,11 @@ async def end_sessions(
     ends them, if one does.
     """
     return await _end(conn, END, cause, operator, user_id, only, but)
+
+
+async def end_any_sessions(conn: Connection, limit: int, *, operator: str) -> list[EndedSession]:
+    """End so many sessions of any users, as ``end_sessions`` does, after a backup was restored."""
+    return await _end(conn, END_ANY, "restored", operator, limit)
 
 
 async def _end_by_user(conn: Connection, user_id: int, *, only: UUID | None = None, but: UUID | None = None) -> int:

@@ -12,7 +12,15 @@ FREE = """
     on conflict (mark) do update set freed_at = excluded.freed_at
 """
 
+EVERY_NUMBER = b""
+"""The mark that stands for every number."""
+
 
 async def free_number(conn: Connection, phones: PhoneKeys, number: E164) -> None:
     """Note that an account leaves this number, inside the caller's transaction."""
     await conn.execute(FREE, phones.mark(number))
+
+
+async def free_every_number(conn: Connection) -> None:
+    """Let no ticket that was made before now open an account, inside the caller's transaction."""
+    await conn.execute(FREE, EVERY_NUMBER)

@@ -22,7 +22,7 @@ from prometheus_client import Counter
 
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext
-from auth_service.sessions.model import hash_token
+from auth_service.sessions.model import NewSession, hash_token
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
@@ -106,6 +106,11 @@ class RefreshTokens:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         session_id, user_id = session
         return self._pair(user_id, session_id, token)
+
+    def first_of(self, session: NewSession) -> tuple[Granted, bytes]:
+        """The first tokens of a session that is about to be written, and the hash to write with it."""
+        token = secrets.token_urlsafe(32)
+        return self._pair(session.user_id, session.session_id, token), hash_token(token)
 
     def new_chain(self, user_id: int, session_id: UUID) -> Granted:
         """Tokens that begin a new chain in a session, once ``refresh_token_store.add_chain`` has stored the first."""

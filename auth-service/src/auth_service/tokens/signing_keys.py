@@ -14,14 +14,20 @@ SCALAR_BYTES = 48
 
 
 def signing_keys(ring: KeyRing, algorithm: JwtAlgorithm) -> list[Key]:
-    """Every key of the ring. The first one, of the current seed and this algorithm, signs; all of them verify.
+    """The keys of ``seeded_keys``."""
+    return [key for key, _ in seeded_keys(ring, algorithm)]
 
-    Each key is bound to its algorithm, and its ``kid`` is its RFC 7638 thumbprint.
+
+def seeded_keys(ring: KeyRing, algorithm: JwtAlgorithm) -> list[tuple[Key, bytes]]:
+    """Every key of the ring, with its seed.
+
+    The first one, of the current seed and this algorithm, signs; all of them verify. Each key is bound to its
+    algorithm, and its ``kid`` is its RFC 7638 thumbprint.
     """
     algorithms = sorted(JwtAlgorithm, key=lambda each: each is not algorithm)
     seeds = [ring.secret, *(seed for number, seed in ring.by_id.items() if number != ring.current)]
-    keys = [_key(seed, each) for each in algorithms for seed in seeds]
-    for key in keys:
+    keys = [(_key(seed, each), seed) for each in algorithms for seed in seeds]
+    for key, _ in keys:
         key.ensure_kid()
     return keys
 

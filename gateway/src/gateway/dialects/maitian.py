@@ -179,8 +179,8 @@ async def check_contact(request: web.Request) -> web.Response:
     if session.account.user_id != fields.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     matched = await flows(request).self_service.match_contacts(session, fields.phone_numbers)
-    data = [Contact(phone=m.phone, nickName=m.nickname, portrait=m.avatar) for m in matched.matches]
-    return json_response(Contacts(data=data))
+    data = [{"phone": m["phone"], "nickName": m["nickname"], "portrait": m["avatar"]} for m in matched.matches]
+    return json_response({"success": "true", "data": data})
 
 
 @routes.on("POST", "/v1/user/login.json", takes=LogIn, returns=User, refuses=refusals.LOG_IN_WITH_PASSWORD)

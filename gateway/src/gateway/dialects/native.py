@@ -16,7 +16,7 @@ from gateway.http import discovery
 from gateway.http.operations import Routes
 from gateway.http.problems import LogInLimitError, Problem, problem
 from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters
-from gateway.http.responses import json_response
+from gateway.http.responses import json_of, json_response, rendered_response
 from gateway.native.fields import FIELDS
 from gateway.native.proofs import read_proof
 from gateway.native.requests import (
@@ -38,6 +38,7 @@ from gateway.native.requests import (
 from gateway.native.responses import Account, CodeChecked, CodeSent, Registered, SessionList, Tokens
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
+from shared.internal_api.auth import Account as WholeAccount
 from shared.internal_api.auth import Granted
 from shared.internal_api.contacts import Matched
 from shared.internal_api.public_keys import PublicKeys
@@ -164,7 +165,7 @@ async def set_password(request: web.Request) -> web.Response:
 @routes.on("GET", "/v2/me", returns=Account, login="required")
 async def show_me(request: web.Request) -> web.Response:
     """Get the user's own account."""
-    return json_response(Account.model_validate((await session_of(request)).account))
+    return rendered_response((await session_of(request)).body(_rendered))
 
 
 @routes.on("PATCH POST", "/v2/me", takes=ChangeMe, returns=Account, refuses=refusals.CHANGE, login="required")
@@ -228,7 +229,8 @@ async def match_contacts(request: web.Request) -> web.Response:
     """Find the registered numbers in a list. The list is not stored."""
     session = await session_of(request)
     fields = await read_parameters(request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES)
-    return json_response(await flows(request).self_service.match_contacts(session, fields.phones))
+    matched = await flows(request).self_service.match_contacts(session, fields.phones)
+    return json_response({"matches": matched.matches, "budget_left": matched.budget_left})
 
 
 @routes.on("GET", discovery.KEYS_PATH, returns=PublicKeys)
@@ -242,6 +244,10 @@ async def show_keys(request: web.Request) -> web.Response:
 async def show_openid_configuration(request: web.Request) -> web.Response:
     """Get the issuer of access tokens and the address of its keys (OpenID Connect), if the issuer is a URL."""
     return discovery.cacheable(discovery.openid_configuration(await flows(request).tokens.public_keys()))
+
+
+def _rendered(account: WholeAccount) -> bytes:
+    return json_of(Account.model_validate(account))
 
 
 async def _log_in(request: web.Request, fields: LogInWithPassword | LogInWithTicket) -> NewSession:

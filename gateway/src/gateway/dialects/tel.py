@@ -12,13 +12,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
+from gateway.flows.session_cache import Session
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
-from gateway.http.responses import json_response
+from gateway.http.responses import json_of, json_response, rendered_response
 from gateway.http.session_tokens import add_token, bearer, cookies
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Account, Gender, LoggedIn, Resolved
+from shared.internal_api.auth import Account, Gender, LoggedIn
 from shared.internal_api.sms import Purpose
 from shared.numbers.spelling import clean
 from shared.phone import E164, split
@@ -157,7 +158,7 @@ async def read_user(request: web.Request) -> web.Response:
     session = await _session_if_any(request)
     if session is None or not _is_own(request, session):
         raise ServiceError(ErrorCode.NOT_FOUND)
-    return json_response(_user(session.account))
+    return rendered_response(session.body(_rendered))
 
 
 @routes.on(
@@ -204,7 +205,7 @@ def _number(request: web.Request, tel: Tel) -> E164:
         return flows(request).numbers.parse(f"0{tel.number}", calling_code)
 
 
-async def _session_if_any(request: web.Request) -> Resolved | None:
+async def _session_if_any(request: web.Request) -> Session | None:
     """The session of the header's or of a cookie's token. An invalid token counts as none."""
     for token in filter(None, (bearer(request), *cookies(request))):
         try:
@@ -215,7 +216,7 @@ async def _session_if_any(request: web.Request) -> Resolved | None:
     return None
 
 
-def _is_own(request: web.Request, session: Resolved) -> bool:
+def _is_own(request: web.Request, session: Session) -> bool:
     return request.match_info["userId"] == str(session.account.user_id)
 
 
@@ -223,6 +224,10 @@ def _user_with_token(request: web.Request, logged_in: LoggedIn) -> web.Response:
     response = json_response(_user(logged_in.account))
     add_token(request, response, logged_in.token)
     return response
+
+
+def _rendered(account: Account) -> bytes:
+    return json_of(_user(account))
 
 
 def _user(account: Account) -> User:

@@ -6,13 +6,22 @@ from typing import TypeVar
 
 from gateway.flows.services import Client
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import CHANGE_PASSWORD, LOG_IN_WITH_PASSWORD, REGISTER, RESET_PASSWORD
+from shared.internal_api.auth import (
+    CHANGE_PASSWORD,
+    LOG_IN_WITH_PASSWORD,
+    REGISTER,
+    REGISTER_WITH_TOKENS,
+    RESET_PASSWORD,
+)
 from shared.internal_api.endpoint import Endpoint, WireModel
 
 HOLD_SECONDS = 2.0
 """How soon after its call a caller may be told that the service is busy. No caller waits longer for its turn."""
 
-HASHING = frozenset(endpoint.path for endpoint in (LOG_IN_WITH_PASSWORD, REGISTER, RESET_PASSWORD, CHANGE_PASSWORD))
+HASHING = frozenset(
+    endpoint.path
+    for endpoint in (LOG_IN_WITH_PASSWORD, REGISTER, REGISTER_WITH_TOKENS, RESET_PASSWORD, CHANGE_PASSWORD)
+)
 """The calls that hash passwords: auth-service refuses those for which it has no time, at once."""
 
 RequestT = TypeVar("RequestT", bound=WireModel)

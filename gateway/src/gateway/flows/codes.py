@@ -4,9 +4,9 @@ from uuid import UUID
 
 from gateway.flows.disclosure import AccountDisclosure, send_terms
 from gateway.flows.services import Caller, Services
+from gateway.flows.session_cache import Session
 from gateway.flows.sessions import SessionFlows
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Resolved
 from shared.internal_api.sms import (
     ASK_STATUS,
     CHECK_CODE,
@@ -32,7 +32,7 @@ class CodeFlows:
         self._disclosure = disclosure
 
     async def send(
-        self, caller: Caller, number: E164, purpose: Purpose, *, session: Resolved | None = None
+        self, caller: Caller, number: E164, purpose: Purpose, *, session: Session | None = None
     ) -> CodeIssued:
         """Send a code to a number.
 
@@ -132,7 +132,7 @@ class CodeFlows:
         )
 
 
-def _must_be_free(purpose: Purpose, number: E164, session: Resolved | None) -> bool:
+def _must_be_free(purpose: Purpose, number: E164, session: Session | None) -> bool:
     """Whether a code of this purpose is for a number that is to get an account, not for one that has it."""
     if purpose is Purpose.CHANGE_PHONE and session is not None:
         return number != session.account.phone

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.flows.codes import CodeFlows
 from gateway.flows.services import Caller, Services
+from gateway.flows.session_cache import Session
 from gateway.flows.tokens import MIN_PASSWORD
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
@@ -30,7 +31,6 @@ from shared.internal_api.auth import (
     Granted,
     ListSessions,
     LivingSession,
-    Resolved,
 )
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.internal_api.sms import Purpose
@@ -53,14 +53,14 @@ class SelfServiceFlows:
         self._services = services
         self._codes = codes
 
-    async def change_profile(self, session: Resolved, changes: Mapping[str, Any]) -> Account:
+    async def change_profile(self, session: Session, changes: Mapping[str, Any]) -> Account:
         """Change the given fields; the others stay."""
         user_id = session.account.user_id
         account = await self._services.auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, **changes))
         self._services.sessions.forget_user(user_id)
         return account
 
-    async def change_password(self, caller: Caller, session: Resolved, current: Password, new: Password) -> Granted:
+    async def change_password(self, caller: Caller, session: Session, current: Password, new: Password) -> Granted:
         """Replace the password. The other sessions end; this one gets new tokens. Raises ``CREDENTIALS_REFUSED``."""
         account = session.account
         request = ChangePassword(
@@ -68,6 +68,7 @@ class SelfServiceFlows:
             session_id=session.session_id,
             phone=account.phone,
             current=current.secret,
+            current_plain=current.plain_to_send,
             secret=new.accepted_for(E164(account.phone), self._services.common_secrets, shortest=MIN_PASSWORD),
             address=caller.address,
             app=caller.app,
@@ -78,7 +79,7 @@ class SelfServiceFlows:
         self._services.sessions.forget_user(account.user_id)
         return tokens
 
-    async def change_number(self, caller: Caller, session: Resolved, *, old_ticket: str, new_ticket: str) -> Account:
+    async def change_number(self, caller: Caller, session: Session, *, old_ticket: str, new_ticket: str) -> Account:
         """Change the number with a ticket for the old and one for the new number; other sessions end.
 
         Clients may repeat the call with the same tickets and succeed again.
@@ -99,7 +100,7 @@ class SelfServiceFlows:
         return account
 
     async def change_number_with_codes(
-        self, caller: Caller, session: Resolved, number: E164, *, old_code: str, new_code: str
+        self, caller: Caller, session: Session, number: E164, *, old_code: str, new_code: str
     ) -> Account:
         """Check a code sent to the old and one sent to the new number, then change the number."""
         caller = caller.logged_in(session)
@@ -110,13 +111,14 @@ class SelfServiceFlows:
         old = await self._codes.check(caller, Purpose.CHANGE_PHONE, old_code, old_subject, with_secret=True)
         return await self.change_number(caller, session, old_ticket=old.ticket, new_ticket=new.ticket)
 
-    async def erase(self, caller: Caller, session: Resolved, proof: Proof) -> None:
+    async def erase(self, caller: Caller, session: Session, proof: Proof) -> None:
         """Erase the account; its number is free immediately. Raises ``PROOF_REQUIRED`` without a proof."""
         user_id = session.account.user_id
         request = Erase(
             user_id=user_id,
             phone=session.account.phone,
             secret=None if proof.password is None else proof.password.secret,
+            plain=None if proof.password is None else proof.password.plain_to_send,
             ticket=proof.ticket,
             address=caller.address,
             app=caller.app,
@@ -126,18 +128,18 @@ class SelfServiceFlows:
         await self._services.auth.call(ERASE, request)
         self._services.sessions.forget_user(user_id)
 
-    async def list_sessions(self, session: Resolved) -> Sequence[LivingSession]:
+    async def list_sessions(self, session: Session) -> Sequence[LivingSession]:
         """The user's open sessions, newest first."""
         request = ListSessions(user_id=session.account.user_id)
         return (await self._services.auth.call(LIST_SESSIONS, request)).sessions
 
-    async def end_session(self, session: Resolved, session_id: UUID) -> None:
+    async def end_session(self, session: Session, session_id: UUID) -> None:
         """End one of the user's sessions, which may be the current one. Raises ``NOT_FOUND``."""
         user_id = session.account.user_id
         await self._services.auth.call(END_SESSION, EndSession(user_id=user_id, session_id=session_id))
         self._services.sessions.forget_user(user_id)
 
-    async def end_other_sessions(self, caller: Caller, session: Resolved) -> None:
+    async def end_other_sessions(self, caller: Caller, session: Session) -> None:
         """End all of the user's sessions except the current one.
 
         If the caller's network is known to the number, no other stays so.
@@ -147,13 +149,13 @@ class SelfServiceFlows:
         await self._services.auth.call(END_OTHERS, request)
         self._services.sessions.forget_user(user_id)
 
-    async def match_contacts(self, session: Resolved, phones: Sequence[Any]) -> Matched:
+    async def match_contacts(self, session: Session, phones: Sequence[Any]) -> Matched:
         """The registered numbers among ``phones``. Entries that are not phone numbers are skipped.
 
         A JSON number is matched, and sent back, as its decimal digits.
         """
         account = session.account
-        entries = [entry if isinstance(entry, str) else text_of(entry) for entry in phones]
+        entries = phones if set(map(type, phones)) == {str} else list(map(text_of, phones))
         request = Match(user_id=account.user_id, own_phone=account.phone, phones=entries)
         return await self._services.contacts.call(MATCH, request)
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, Self, TypeVar
 
 from gateway.flows.registered_numbers import RegisteredNumbers
-from gateway.flows.session_cache import SessionCache
-from shared.internal_api.auth import Resolved
+from gateway.flows.session_cache import Session, SessionCache
 from shared.internal_api.endpoint import Address, Endpoint, WireModel
 from shared.internal_api.sms import Language
 
@@ -41,7 +40,7 @@ class Caller:
     user_id: int | None = None
     tokens: tuple[str, ...] = field(default=(), repr=False)
 
-    def logged_in(self, session: Resolved) -> Self:
+    def logged_in(self, session: Session) -> Self:
         """The same caller in a call that needs a session."""
         return replace(self, user_id=session.account.user_id)
 

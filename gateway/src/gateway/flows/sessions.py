@@ -1,9 +1,10 @@
 """Sessions with one opaque token: logging in with a password, and finding a session by its token."""
 
 from gateway.flows.services import Caller, Services
+from gateway.flows.session_cache import Session
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LoggedIn, LogInWithPassword, Resolve, Resolved
+from shared.internal_api.auth import LOG_IN_WITH_PASSWORD, RESOLVE, LoggedIn, LogInWithPassword, Resolve
 from shared.phone import E164
 
 
@@ -20,6 +21,7 @@ class SessionFlows:
             LogInWithPassword(
                 phone=number,
                 secret=password.secret,
+                plain=password.plain_to_send,
                 address=caller.address,
                 app=caller.app,
                 dialect=caller.dialect,
@@ -37,11 +39,11 @@ class SessionFlows:
                     raise
         return None
 
-    async def resolve(self, token: str) -> Resolved:
+    async def resolve(self, token: str) -> Session:
         """The session of a token. Raises ``UNAUTHENTICATED``, at most five seconds after the session has ended."""
         if cached := self._services.sessions.get(token):
             return cached
         mark = self._services.sessions.mark()
-        resolved = await self._services.auth.call(RESOLVE, Resolve(token=token))
-        self._services.sessions.put(token, resolved, mark)
-        return resolved
+        session = Session.of(await self._services.auth.call(RESOLVE, Resolve(token=token)))
+        self._services.sessions.put(token, session, mark)
+        return session

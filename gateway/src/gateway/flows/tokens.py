@@ -9,7 +9,7 @@ from shared.internal_api.auth import (
     GRANT,
     LOG_IN_WITH_CODE,
     REFRESH,
-    REGISTER,
+    REGISTER_WITH_TOKENS,
     RESET_PASSWORD,
     Account,
     Grant,
@@ -59,7 +59,9 @@ class TokenFlows:
             dialect=caller.dialect,
             client=caller.client,
         )
-        return await self._grant(await self._services.auth.call(REGISTER, request))
+        registered = await self._services.auth.call(REGISTER_WITH_TOKENS, request)
+        self._services.sessions.forget_user(registered.account.user_id)
+        return NewSession(registered.account, registered.tokens)
 
     async def log_in_with_password(self, caller: Caller, number: E164, password: Password) -> NewSession:
         """Raises ``CREDENTIALS_REFUSED`` for an unknown number and for a wrong password alike."""

@@ -74,7 +74,7 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
         refuse()
     raw = bytearray()
     try:
-        async with asyncio.timeout(MAX_BODY_SECONDS):
+        async with asyncio.timeout(None if request.content.is_eof() else MAX_BODY_SECONDS):  # most have arrived
             while chunk := await request.content.readany():
                 raw += chunk
                 if len(raw) > max_bytes:

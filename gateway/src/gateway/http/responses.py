@@ -19,11 +19,21 @@ ENVELOPE_STATUS = {
 
 def json_response(body: object, *, status: int = 200, error: ServiceError | None = None) -> web.Response:
     """A response with a JSON body. A refusal carries its ``Retry-After`` (whole seconds, at least 1)."""
-    raw = body.model_dump_json(by_alias=True).encode() if isinstance(body, BaseModel) else orjson.dumps(body)
+    raw = json_of(body)
     headers = {}
     if error is not None and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, error.retry_after))
     return web.Response(body=raw, status=status, content_type="application/json", headers=headers)
+
+
+def json_of(body: object) -> bytes:
+    """A body as JSON."""
+    return body.model_dump_json(by_alias=True).encode() if isinstance(body, BaseModel) else orjson.dumps(body)
+
+
+def rendered_response(raw: bytes) -> web.Response:
+    """A response with a JSON body that was rendered before."""
+    return web.Response(body=raw, content_type="application/json")
 
 
 def redirect_to(path: str) -> Handler:

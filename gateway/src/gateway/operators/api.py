@@ -44,7 +44,7 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
     begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
     response = await _answered(request, handler)
     response.headers["Cache-Control"] = "no-store"
-    observe(request, response.status, time.perf_counter() - started)
+    observe(request, route_of(request), response.status, time.perf_counter() - started)
     return response
 
 

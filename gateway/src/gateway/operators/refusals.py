@@ -16,7 +16,7 @@ from shared.process.environment.plain_errors import plain_text
 ADVICE: Mapping[ErrorCode, str] = MappingProxyType(
     {
         ErrorCode.CALLER_LIMIT: "too many of these calls: wait an hour",
-        ErrorCode.NOT_FOUND: "there is none of this name",
+        ErrorCode.NOT_FOUND: "there is no such user, message, sender, prefix or call",
         ErrorCode.METHOD_NOT_ALLOWED: "calls are POST requests with a JSON object",
         ErrorCode.UNAVAILABLE: "a service did not answer: it may have done this, so look before you repeat it",
         ErrorCode.INTERNAL: "a defect: the log of the service has request.failed with this request's id",

@@ -6,6 +6,7 @@ that it tells nothing about what was there.
 """
 
 import hmac
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -74,6 +75,7 @@ class Anchor:
 
 
 BEGINNING = Anchor(0, NO_HASH)
+_LENGTH = struct.Struct(">BI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _encoded(values: Iterable[object]) -> bytes:
 def _encoded_value(value: object) -> bytes:
     if value is None:
         return b"\0"
-    if isinstance(value, datetime):
-        value = (value - EPOCH) // MICROSECOND
-    text = str(value).encode()
-    return b"\1" + len(text).to_bytes(4, "big") + text
+    if type(value) is not str:  # most values are
+        value = str((value - EPOCH) // MICROSECOND if isinstance(value, datetime) else value)
+    text = value.encode()
+    return _LENGTH.pack(1, len(text)) + text

@@ -19,6 +19,7 @@ RevokedCause = Literal[
     "ban",
     "erased",
     "retired",
+    "restored",
 ]
 LoginMethod = Literal["password", "code", "change_password", "erase"]
 LoginFailure = Literal["incorrect", "refused", "limited", "banned"]

@@ -15,9 +15,11 @@ SecretText = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Secret = Annotated[SecretText, Field(repr=False)]
 """A password as the lower-case md5 hex of its UTF-8 bytes. That is its encoding on the wire; argon2id is stored."""
 
+MAX_PLAIN_LENGTH = 1_024
+PlainText = Annotated[str, StringConstraints(max_length=MAX_PLAIN_LENGTH)]
+"""The same in plain text, if the client sent it so: most imported digests cannot be compared with an md5."""
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
-
 LoginName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,32}$")]
 """A username: 1 to 32 characters without control characters, unique ignoring case."""
 
@@ -93,6 +95,7 @@ class LogInWithPassword(SourcedRequest):
 
     phone: Number = Field(repr=False)
     secret: Secret
+    plain: PlainText | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
 
@@ -105,14 +108,6 @@ class ResetPassword(SourcedRequest):
     secret: Secret
     dialect: Client
     client: Client = ""
-
-
-class LoggedIn(WireModel):
-    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
-
-    account: Account
-    session_id: UUID
-    token: Token
 
 
 class Resolve(WireModel):
@@ -128,11 +123,14 @@ class Resolved(WireModel):
     account: Account
 
 
-class ChangePhone(SourcedRequest):
-    """Change a user's number with two tickets for ``CHANGE_PHONE``: of the present number and of the new one.
+class LoggedIn(Resolved):
+    """An account with its new session. The token is returned once; only its SHA-256 is stored."""
 
-    The session of ``session_id`` stays; the user's other sessions end.
-    """
+    token: Token
+
+
+class ChangePhone(SourcedRequest):
+    """Change a user's number with a ticket for ``CHANGE_PHONE`` of each number. Sessions but ``session_id`` end."""
 
     user_id: int
     session_id: UUID
@@ -156,10 +154,7 @@ class ChangeFound(WireModel):
 
 
 class LogInWithCode(SourcedRequest):
-    """Open a session with a ticket for ``SIGN_IN`` and no password.
-
-    Within 60 seconds, a client in the network of ``address`` may repeat it five times.
-    """
+    """Open a session with a ticket for ``SIGN_IN``. The network of ``address`` may repeat it: five times, for 60 s."""
 
     ticket: Sealed
     dialect: Client
@@ -188,6 +183,12 @@ class Granted(WireModel):
     refresh_token: Token
 
 
+class Registered(Resolved):
+    """A new account, with its first session and the first tokens of it."""
+
+    tokens: Granted
+
+
 class ListSessions(WireModel):
     user_id: int
 
@@ -210,11 +211,9 @@ class EndSession(WireModel):
     session_id: UUID
 
 
-class EndOthers(SourcedRequest):
+class EndOthers(EndSession, SourcedRequest):
     """End every session of the user but this one."""
 
-    user_id: int
-    session_id: UUID
     address: Address | None = None
 
 
@@ -225,6 +224,7 @@ class ChangePassword(SourcedRequest):
     session_id: UUID
     phone: Number = Field(repr=False)
     current: Secret
+    current_plain: PlainText | None = Field(default=None, repr=False)
     secret: Secret
     dialect: Client
     client: Client = ""
@@ -250,6 +250,7 @@ class Erase(SourcedRequest):
     user_id: int
     phone: Number = Field(repr=False)
     secret: SecretText | None = Field(default=None, repr=False)
+    plain: PlainText | None = Field(default=None, repr=False)
     ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
@@ -281,6 +282,7 @@ class SpentTickets(WireModel):
 
 LOOK_UP = Endpoint("/v1/accounts/look-up", LookUp, LookedUp, repeatable=True)
 REGISTER = Endpoint("/v1/accounts/register", Register, LoggedIn)
+REGISTER_WITH_TOKENS = Endpoint("/v1/accounts/register-with-tokens", Register, Registered)
 CHANGE_PHONE = Endpoint("/v1/accounts/change-phone", ChangePhone, Account)
 FIND_CHANGE = Endpoint("/v1/accounts/find-change", FindChange, ChangeFound, repeatable=True)
 RESET_PASSWORD = Endpoint("/v1/accounts/reset-password", ResetPassword, LoggedIn)

@@ -35,12 +35,12 @@ class ServedCall:
         except ServiceError as error:
             count_refusal(error.code.value, self.endpoint.path)
             return problem(error)
-        return Reply(200, response.model_dump_json().encode(), JSON)
+        return Reply(200, response.to_json(), JSON)
 
     def _read(self, body: bytes) -> WireModel:
         """Raises ``ServiceError(PARAMETER_INVALID)`` with the name of the first bad field."""
         try:
-            request: WireModel = self.endpoint.request.model_validate_json(body)
+            request: WireModel = self.endpoint.request.from_json(body)
         except ValidationError as error:
             location = error.errors(include_input=False, include_url=False, include_context=False)[0]["loc"]
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field=".".join(map(str, location))) from None

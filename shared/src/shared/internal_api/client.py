@@ -1,6 +1,5 @@
 """The client of a service's internal API: one call, one response or one refusal."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeVar
@@ -9,6 +8,7 @@ import orjson
 import structlog
 from pydantic import SecretStr
 
+from shared.deadline import TimeLimit
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.endpoint import PING, AnyEndpoint, Empty, Endpoint, WireModel
 from shared.internal_api.principals import TOKEN_REFUSALS
@@ -41,6 +41,7 @@ class InternalClient:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
+        self._limit = TimeLimit(CALL_TIMEOUT_SECONDS)
 
     async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Send one request and return its response.
@@ -49,15 +50,15 @@ class InternalClient:
         ``ServiceError(UNAVAILABLE)`` when it does not answer. A call that may have had an effect is never repeated.
         """
         with span(endpoint.path, "client"):
-            status, content = await self._post(endpoint, request.model_dump_json().encode())
+            status, content = await self._post(endpoint, request.to_json())
         if status != 200:
             raise _refusal(content, endpoint.path, status)
-        return endpoint.response.model_validate_json(content)
+        return endpoint.response.from_json(content)
 
     async def _post(self, endpoint: AnyEndpoint, body: bytes) -> Response:
         path, repeatable = endpoint.path, endpoint.repeatable
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):
+            with self._limit():
                 return await self._upstream.post(path, body, current_cause(), repeatable=repeatable)
         except (TimeoutError, OSError) as error:
             log.warning("internal_call.failed", path=path, error=type(error).__name__)

@@ -23,7 +23,7 @@ from shared.process.web import GOODBYE
 from shared.trace import begin_cause, span
 
 _CALL = re.compile(
-    rb"POST (?P<path>/v1/[a-z0-9/-]+) HTTP/1\.1\r\n"
+    rb"POST (?P<path>/[a-z0-9/-]+) HTTP/1\.1\r\n"
     rb"Host: [!-~]+\r\n"
     rb"Content-Type: application/json\r\n"
     rb"Authorization: (?P<authorization>[ -~]+)\r\n"

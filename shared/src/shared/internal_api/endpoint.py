@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, StringConstraints
 
@@ -15,6 +15,15 @@ class WireModel(BaseModel):
     """A message between our own processes. It is immutable, rejects unknown fields, and its errors quote no values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def to_json(self) -> bytes:
+        """The message as it crosses."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """The message that a process sent. Raises ``ValueError``."""
+        return cls.model_validate_json(body)
 
 
 class Empty(WireModel):

@@ -83,10 +83,11 @@ def _boundary(access: Access) -> Middleware:
     async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         begin_cause(request.headers.get(REQUEST_ID, ""), request.headers.getall(TRACEPARENT, ()))
-        with span(route_of(request), "server") as describe:
+        route = route_of(request)
+        with span(route, "server") as describe:
             response = _refuse_principal(request, access) or await _answered(request, handler)
             describe({"http.response.status_code": response.status})
-        observe(request, response.status, time.perf_counter() - started)
+        observe(request, route, response.status, time.perf_counter() - started)
         return response
 
     return measured

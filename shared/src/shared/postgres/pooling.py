@@ -1,6 +1,5 @@
 """One pool of sessions for each process, and a deadline on every use of a session."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -9,6 +8,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from shared.deadline import TimeLimit
 from shared.errors import ServiceError, unavailable
 from shared.postgres.sessions import STARTING, UNAVAILABLE, Connection, Primary, url_of
 from shared.process.pools import Slots, showing_slots
@@ -40,6 +40,14 @@ class Pool:
         self._connect = connect
         self.slots = Slots(size)
         self._idle: list[Connection] = []
+        self._limits: dict[float, TimeLimit] = {}
+
+    def limit(self, seconds: float) -> TimeLimit:
+        """The limit of all uses that may take so long."""
+        limit = self._limits.get(seconds)
+        if limit is None:
+            limit = self._limits[seconds] = TimeLimit(seconds)
+        return limit
 
     async def acquire(self) -> Connection:
         """A connection for exclusive use until it is released. Waits while all are in use."""
@@ -147,7 +155,7 @@ async def connection(pool: Pool, seconds: float = DEADLINE_SECONDS) -> AsyncIter
     conn: Connection | None = None
     intact = False
     try:
-        async with asyncio.timeout(seconds):
+        with pool.limit(seconds)():
             conn = await pool.acquire()
             yield conn
         intact = True

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
@@ -13,6 +14,8 @@ import orjson
 _rich = sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 import structlog  # noqa: E402
 from structlog.typing import EventDict, WrappedLogger  # noqa: E402
+
+from shared.trace import log_fields  # noqa: E402
 
 if _rich is None:
     del sys.modules["rich"]
@@ -28,7 +31,9 @@ PRIVATE = frozenset(
 SAFE = frozenset({"exception", "request_id", "trace_id", "service", "level", "timestamp", "route"})
 """Names whose values are not searched for numbers: hex ids, in which eleven digits mean nothing, and our own words."""
 
-_PLAIN = (int, float, bool, type(None))
+_PLAIN = frozenset({int, float, bool, type(None)})
+_SHORTEST_NUMBER = 8
+"""Characters that a number has at least, as ``_NUMBER`` finds it: a shorter text is not searched."""
 
 _LONG_DIGITS = re.compile(r"\+?[0-9]{6,}")
 _NUMBER = re.compile(r"\+[0-9]{7,15}|1(?<![0-9]1)[3-9][0-9]{9}(?![0-9])")
@@ -47,7 +52,7 @@ def _public(name: str, value: Any) -> Any:
     if name in PRIVATE:
         return "[private]"
     if isinstance(value, str):
-        return _NUMBER.sub("[number]", value)
+        return value if len(value) < _SHORTEST_NUMBER else _NUMBER.sub("[number]", value)
     if isinstance(value, dict):
         return {inner: _public(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -66,21 +71,31 @@ def _to_json(event: Any, default: Callable[[Any], Any]) -> str:
     return orjson.dumps(event, default=default).decode()
 
 
+def line_renderer(service: str) -> structlog.typing.Processor:
+    """The whole chain as one step, for our own lines: a third of the time of structlog's processors one by one."""
+
+    def render(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        if "exc_info" in event:
+            event = scrub_exception(logger, method, structlog.processors.format_exc_info(logger, method, event))
+        line = {"service": service, **log_fields(), **event, "level": method, "timestamp": datetime.now(UTC)}
+        return orjson.dumps(drop_private(logger, method, line), default=repr, option=orjson.OPT_UTC_Z)
+
+    return render
+
+
+def _field_adder(service: str) -> structlog.typing.Processor:
+    def add_fields(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {"service": service, **log_fields(), **event}
+
+    return add_fields
+
+
 def configure(service: str, level: str = "info", *, to: TextIO | None = None) -> None:
     """Write the lines of structlog and of ``logging`` in one format to ``to``, by default standard output."""
     output = to or sys.stdout
-    structlog.contextvars.bind_contextvars(service=service)
-    chain: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        scrub_exception,
-        drop_private,
-    ]
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*chain, structlog.processors.JSONRenderer(orjson.dumps)],
+        processors=[line_renderer(service)],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.BytesLoggerFactory(output.buffer),
         cache_logger_on_first_use=True,
@@ -88,7 +103,14 @@ def configure(service: str, level: str = "info", *, to: TextIO | None = None) ->
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=chain,
+            foreign_pre_chain=[
+                _field_adder(service),
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+                scrub_exception,
+                drop_private,
+            ],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(_to_json),

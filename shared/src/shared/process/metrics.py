@@ -1,10 +1,9 @@
 """Prometheus metrics: the duration and the refusals of HTTP requests by route and contract, and ``GET /metrics``."""
 
-from functools import lru_cache
-
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from shared.process.metric_children import child
 from shared.process.version import VERSION
 
 REQUESTS = Histogram(
@@ -31,30 +30,20 @@ def route_of(request: web.Request) -> str:
     return resource.canonical if resource else "unmatched"
 
 
-def observe(request: web.Request, status: int, seconds: float, dialect: str = "") -> None:
+def observe(request: web.Request, route: str, status: int, seconds: float, dialect: str = "") -> None:
     """Record the duration of an answered request. ``dialect`` is the contract of its route, if it has one."""
     method = request.method if request.method in _METHODS else "other"
-    observe_route(method, route_of(request), status, seconds, dialect)
+    observe_route(method, route, status, seconds, dialect)
 
 
 def observe_route(method: str, route: str, status: int, seconds: float, dialect: str = "") -> None:
     """Record the duration of an answered request to this route template."""
-    _duration(method, route, dialect, status).observe(seconds)
+    child(REQUESTS, method, route, dialect, status).observe(seconds)
 
 
 def count_refusal(code: str, route: str = "", dialect: str = "") -> None:
     """Count a refusal. A request that could not be parsed has no route."""
-    _refusal(route, dialect, code).inc()
-
-
-@lru_cache(maxsize=1024)
-def _duration(method: str, route: str, dialect: str, status: int) -> Histogram:
-    return REQUESTS.labels(method, route, dialect, status)
-
-
-@lru_cache(maxsize=1024)
-def _refusal(route: str, dialect: str, code: str) -> Counter:
-    return REFUSALS.labels(route, dialect, code)
+    child(REFUSALS, route, dialect, code).inc()
 
 
 async def show_metrics(_: web.Request) -> web.Response:

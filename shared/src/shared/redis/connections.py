@@ -87,6 +87,7 @@ class PatientPool(BlockingConnectionPool):
             async with asyncio.timeout(OPEN_SECONDS):
                 await connection.disconnect()
                 await connection.connect()  # type: ignore[no-untyped-call]
+                connection.socket_timeout = None  # from here on each call has a deadline of its own
         except BaseException:
             await connection.disconnect(nowait=True)  # it may be connected, but not logged in
             raise

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
@@ -15,6 +14,7 @@ from prometheus_client import Counter, Histogram
 from shared.events.catalogue import MessageExpired, MessageFailed, MessageSent
 from shared.events.envelope import OutboxMessage, new_event
 from shared.phone import E164
+from shared.process.metric_children import child
 from sms_service.delivery.ledger import (
     ABANDONED,
     ABANDONED_AFTER,
@@ -112,7 +112,7 @@ class Delivery:
         started = time.monotonic()
         try:
             outgoing = self._compose(message)
-            claimed = await self._claim(replace(message, segments=outgoing.segments), outgoing)
+            claimed = await self._claim(message.with_segments(outgoing.segments), outgoing)
         except UndeliverableError as error:
             final_state = FinalState(MessageState.FAILED, error.failure, error.detail)
             await self._record(message, final_state, message.age)
@@ -215,11 +215,11 @@ class Delivery:
 
 
 def _count(message: LedgerMessage, final_state: FinalState, took: timedelta) -> None:
-    FINISHED.labels(message.sender, final_state.failure or final_state.state.value).inc()
+    child(FINISHED, message.sender, final_state.failure or final_state.state.value).inc()
     if final_state.state is MessageState.SENT:
-        SENT.labels(message.purpose.value, message.dialect).inc()
-        LATENCY.labels(message.sender).observe(took.total_seconds())
-        SEGMENTS.labels(message.sender).inc(message.segments)
+        child(SENT, message.purpose.value, message.dialect).inc()
+        child(LATENCY, message.sender).observe(took.total_seconds())
+        child(SEGMENTS, message.sender).inc(message.segments)
 
 
 def final_event(message: LedgerMessage, final_state: FinalState, took: timedelta) -> OutboxMessage:

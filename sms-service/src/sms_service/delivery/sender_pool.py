@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from shared.process.metric_children import child
 from shared.trace import span
 from sms_service.delivery.circuit_breakers import CircuitBreakers
 from sms_service.delivery.routing import EXHAUSTED, PreviousAttempt, Route, Router, SenderChoice
@@ -111,7 +112,7 @@ class SenderPool:
             log.warning("provider_id.withheld", sender=name)
 
     def _report_result(self, name: str, outgoing: OutgoingMessage, result: SendResult) -> None:
-        ATTEMPTS.labels(name, result.outcome.value).inc()
+        child(ATTEMPTS, name, result.outcome.value).inc()
         if result.outcome is not Outcome.ACCEPTED:
             log.warning(
                 "message.not_accepted",

@@ -1,6 +1,6 @@
 """Requesting a code: which limits apply, in which order, and what is written when the request is accepted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -9,13 +9,14 @@ import structlog
 from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError, unavailable
-from shared.events.envelope import new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.sms import AccountNotice, AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import RequestSource
 from shared.phone import E164
+from shared.process.metric_children import child
 from sms_service import events
 from sms_service.keys import Secrets
-from sms_service.send_command import send_command
+from sms_service.send_command import SEND_QUEUE, send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.limits import NumberState, next_verification
@@ -88,8 +89,15 @@ class Recipient:
         return self.test is None and not self.requester.is_known
 
 
+class Relay(Protocol):
+    """Publishes what was committed to the outbox: soon, or at once what is handed over."""
+
+    def wake(self) -> None: ...
+    def hand_over(self, message: OutboxMessage) -> None: ...
+
+
 class CodeIssuer:
-    """Accepts or refuses requests for a code. ``wake`` is called after each commit to the outbox.
+    """Accepts or refuses requests for a code. Each command to send one is handed over to ``relay`` after its commit.
 
     ``reveal_codes`` returns the code to the caller; it is for development only.
     """
@@ -100,7 +108,7 @@ class CodeIssuer:
         callers: CallerLimits,
         secrets: Secrets,
         audit: AuditRecorder,
-        wake: Callable[[], None],
+        relay: Relay,
         *,
         test_numbers: TestNumbers = NO_TEST_NUMBERS,
         spending_guard: SpendingGuard = NO_SPENDING_LIMITS,
@@ -112,7 +120,7 @@ class CodeIssuer:
         self._phones, self._seal = secrets.phones, secrets.seal
         self._networks = secrets.networks
         self._audit = audit
-        self._wake = wake
+        self._relay = relay
         self._test_numbers = test_numbers
         self._spending_guard = spending_guard
         self._reveal_codes = reveal_codes
@@ -171,7 +179,7 @@ class CodeIssuer:
                     slots = await self._spending_guard.admit(recipient.number)
                 accepted = self._accepted(request, recipient, state)
                 if await self._repository.accept(accepted):
-                    self._wake()
+                    self._publish(accepted)
                     return self._issued(request, recipient, accepted)
             raise unavailable()
         except ServiceError as error:
@@ -179,6 +187,12 @@ class CodeIssuer:
             if slots and error.code is not ErrorCode.UNAVAILABLE:
                 await self._spending_guard.give_back(slots)
             raise
+
+    def _publish(self, accepted: AcceptedRequest) -> None:
+        for message in accepted.messages:
+            if message.routing_key == SEND_QUEUE:
+                self._relay.hand_over(message)
+        self._relay.wake()
 
     def _accepted(self, request: IssueCode, recipient: Recipient, state: NumberState) -> AcceptedRequest:
         verification = next_verification(state, new_id(), self._deriver.current_key_id, registered=request.registered)
@@ -216,7 +230,7 @@ class CodeIssuer:
 
     def _issued(self, request: IssueCode, recipient: Recipient, accepted: AcceptedRequest) -> CodeIssued:
         verification = accepted.verification
-        REQUESTED.labels(request.purpose.value, request.dialect).inc()
+        child(REQUESTED, request.purpose.value, request.dialect).inc()
         log.info(
             "code.requested",
             verification_id=str(verification.verification_id),

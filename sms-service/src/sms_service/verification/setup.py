@@ -1,6 +1,5 @@
 """The rules of codes with what they need, built for the API process."""
 
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -44,7 +43,7 @@ def provide_codes(
     app: web.Application,
     settings: CodeSettings,
     pool: Pool,
-    wake: Callable[[], None],
+    relay: code_issuer.Relay,
     *,
     callers: CallerLimits,
     test_numbers: TestNumbers,
@@ -57,13 +56,13 @@ def provide_codes(
     budget = FailureBudget(settings.caller_wrong_codes_per_network_hour, settings.caller_wrong_codes_per_hour)
     store = VerificationStore(pool, budget, settings.caller_wrong_codes_per_app_hour)
     secrets = secrets_of(settings)
-    audit = AuditRecorder(store, wake)
+    audit = AuditRecorder(store, relay.wake)
     app[api.ISSUER] = code_issuer.CodeIssuer(
         store,
         callers,
         secrets,
         audit,
-        wake,
+        relay,
         test_numbers=test_numbers,
         spending_guard=spending_guard,
         reveal_codes=settings.reveal_codes,
@@ -73,7 +72,7 @@ def provide_codes(
         callers,
         secrets,
         audit,
-        wake,
+        relay.wake,
         test_numbers=test_numbers,
         prefix_counting=spending_guard,
         master_code=settings.master_code,

@@ -13,14 +13,15 @@ revision = "0001"
 down_revision = None
 works_from = "0001"
 
-# A user id is random in [2^47, 2^53): exact in JavaScript, and it does not tell how many users there are.
+# A new user id is random in [2^47, 2^53): exact in JavaScript, and it does not tell how many users there are. An
+# imported one is as the other system had it.
 # No other table has a phone number in clear. name_key is the username without case, and null without a username.
 # A ticket that was made before tickets_valid_from is dead. last_used_at is when a session was last used, noted once a
 # day; it is null, or before last_login_at, when the user has only logged in since. A retired account has no number.
 # A ban without banned_until has no end.
 ACCOUNTS = """
     create table accounts (
-        user_id bigint primary key check (user_id >= 140737488355328 and user_id < 9007199254740992),
+        user_id bigint primary key check (user_id >= 1 and user_id < 9007199254740992),
         phone text,
         password_hash text,
         name text,
@@ -156,6 +157,16 @@ ADD_AUDIT_READERS = """
     values ('failed_logins', date_trunc('minute', now())), ('unfamiliar_logins', date_trunc('second', now()))
 """
 
+# Which users of another system were imported, by a keyed mark of their id there: so that a user is imported once, and
+# not again after an erasure, which empties user_id.
+IMPORTED_ACCOUNTS = """
+    create table imported_accounts (
+        legacy_mark bytea primary key,
+        user_id bigint,
+        constraint imported_accounts_user_id_key unique (user_id)
+    )
+"""
+
 # How often log-ins fail and succeed: when all that a bucket allows is allowed again.
 LOGIN_LIMITS = """
     create table login_limits (
@@ -210,6 +221,7 @@ TABLES = (
     AUDIT_LOG,
     JOB_LEASES,
     AUDIT_READERS,
+    IMPORTED_ACCOUNTS,
     LOGIN_LIMITS,
     USER_CHANGES,
     OUTBOX,

@@ -1,0 +1,1 @@
+"""The import of the users of another system, with their ids, profiles and passwords."""

@@ -1,0 +1,120 @@
+"""A user of the file who can be imported: number, name, digest and times are as Haoma has them."""
+
+import hmac
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from auth_service.accounts.user_ids import new_user_id
+from auth_service.accounts.usernames import name_key
+from auth_service.digests.formats import read_digest
+from auth_service.digests.model import DigestRefusedError, ForeignDigest, Recipe
+from auth_service.importing.refusals import LineRefusedError, Reason
+from auth_service.importing.schema import ImportedUser, Password
+from shared.errors import ServiceError
+from shared.phone import E164, PhoneKeys, parse
+
+CLOCK_TOLERANCE = timedelta(days=1)
+"""How far ahead the clock of the other system may be. A time within it counts as now."""
+
+
+class LegacyMarks:
+    """A mark says that a user was imported, and outlives an erasure: it cannot be read back without the key."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = hmac.digest(secret, b"legacy id", "sha256")
+
+    def of(self, legacy_id: int | str) -> bytes:
+        """The mark of an id: 16 bytes. The number 7 and the text "7" are the same id."""
+        return hmac.digest(self._key, str(legacy_id).encode(), "sha256")[:16]
+
+
+class RefusalTime(Protocol):
+    """Whether refusals are held long enough for a digest."""
+
+    def require(self, recipe: Recipe) -> None:
+        """Raises ``LineRefusedError`` if a wrong password of such a digest would be refused later than others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A user of the line ``line``. ``user_id`` is the legacy id if that is a number, and a new one otherwise."""
+
+    line: int
+    user: ImportedUser = field(repr=False)
+    mark: bytes
+    user_id: int
+    phone: E164 = field(repr=False)
+    phone_ref: int
+    name_key: str | None
+    digest: ForeignDigest | None
+    created_at: datetime
+    last_seen_at: datetime
+    banned_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Countries:
+    """The calling code of numbers without one, and the countries whose numbers are imported."""
+
+    calling_code: str
+    served: Collection[str]
+
+
+class CandidateReader:
+    """Makes candidates of users."""
+
+    def __init__(
+        self,
+        *,
+        phones: PhoneKeys,
+        marks: LegacyMarks,
+        countries: Countries,
+        refusal_time: RefusalTime,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._phones = phones
+        self._marks = marks
+        self._countries = countries
+        self._refusal_time = refusal_time
+        self._now = now
+
+    def read(self, line: int, user: ImportedUser) -> Candidate:
+        """The candidate. Raises ``LineRefusedError``."""
+        now, phone = self._now(), self._phone(user)
+        is_banned = user.banned if user.banned_until is None else user.banned_until > now
+        return Candidate(
+            line=line,
+            user=user,
+            mark=self._marks.of(user.id),
+            user_id=user.id if isinstance(user.id, int) else new_user_id(),
+            phone=phone,
+            phone_ref=self._phones.ref(phone),
+            name_key=None if user.name is None else name_key(user.name),
+            digest=None if user.password is None else self._digest(user.password),
+            created_at=_past(user.created_at, now, "created_at"),
+            last_seen_at=_past(user.last_seen_at, now, "last_seen_at"),
+            banned_at=now if is_banned else None,
+        )
+
+    def _phone(self, user: ImportedUser) -> E164:
+        countries = self._countries
+        try:
+            return parse(str(user.phone), calling_code=countries.calling_code, served=countries.served)
+        except ServiceError:
+            raise LineRefusedError(Reason.NUMBER_REFUSED) from None
+
+    def _digest(self, password: Password) -> ForeignDigest:
+        try:
+            digest = read_digest(password.spelled())
+        except DigestRefusedError as error:
+            raise LineRefusedError(Reason(error.reason)) from None
+        self._refusal_time.require(digest.recipe)
+        return digest
+
+
+def _past(moment: datetime | None, now: datetime, name: str) -> datetime:
+    if moment is not None and moment > now + CLOCK_TOLERANCE:
+        raise LineRefusedError(Reason.FIELD_INVALID, name)
+    return now if moment is None else min(moment, now)

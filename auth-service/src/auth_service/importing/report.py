@@ -1,0 +1,62 @@
+"""What became of the lines: counts for the operator, and the refused lines for the file of errors."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from auth_service.importing.candidates import Candidate
+from auth_service.importing.refusals import LineRefusedError, Reason
+from shared.phone import split
+
+NO_PASSWORD = "no password"  # noqa: S105  a word of the report
+
+
+class Output(Protocol):
+    """Where lines are named one by one."""
+
+    def refused(self, line: int, error: LineRefusedError) -> None:
+        """A line was not imported."""
+
+    def mapped(self, legacy_id: int | str, user_id: int) -> None:
+        """A user of the file has this user id."""
+
+
+@dataclass
+class Report:
+    """The counts so far. ``present`` are users who were imported before, ``erased`` those erased since then."""
+
+    imported: int = 0
+    present: int = 0
+    erased: int = 0
+    refused: Counter[Reason] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+    countries: Counter[str] = field(default_factory=Counter)
+    needs_plain: int = 0
+
+    @property
+    def lines(self) -> int:
+        """How many lines were read, without empty ones."""
+        return self.imported + self.present + self.erased + self.refused.total()
+
+    def count_import(self, candidate: Candidate) -> None:
+        """A candidate was imported, or in a dry run would be."""
+        self.imported += 1
+        password, digest = candidate.user.password, candidate.digest
+        self.formats[password.format if password else NO_PASSWORD] += 1
+        self.countries[split(candidate.phone)[0]] += 1
+        self.needs_plain += digest is not None and digest.recipe.needs_plain
+
+    def texts(self, *, dry_run: bool) -> list[str]:
+        """The report, a line each."""
+        would = "would be imported" if dry_run else "imported"
+        return [
+            f"{self.imported} users {would}, {self.present} were imported before, {self.erased} were erased since",
+            *_listed("passwords", self.formats),
+            f"  {self.needs_plain} of them log in with plain text only, until their first log-in",
+            *_listed("countries", self.countries, "+"),
+            *_listed(f"{self.refused.total()} lines refused", self.refused),
+        ]
+
+
+def _listed(title: str, counts: "Counter[str] | Counter[Reason]", prefix: str = "") -> list[str]:
+    return [f"{title}:", *(f"  {prefix}{name}: {count}" for name, count in counts.most_common())] if counts else []

@@ -1,0 +1,1 @@
+"""After a restored backup: what ended since then must not live again."""

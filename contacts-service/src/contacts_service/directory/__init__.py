@@ -1,0 +1,1 @@
+"""The directory's copy in memory: a filter that drops almost every number that is not a member's."""

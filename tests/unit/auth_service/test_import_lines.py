@@ -1,0 +1,248 @@
+"""Lines of an import: how they are read, what a user of one looks like, and what is refused by name."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from auth_service.accounts.user_ids import NEW_USER_IDS
+from auth_service.digests.model import Recipe
+from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
+from auth_service.importing.lines import read_batches
+from auth_service.importing.refusal_time import RefusalTimes
+from auth_service.importing.refusals import LineRefusedError, Reason
+from auth_service.importing.schema import MAX_LINE_BYTES, ImportedUser, read_user
+from shared.phone import E164, PhoneKeys
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+USER = {"id": 100015, "phone": "13800138000"}
+BCRYPT = {"format": "bcrypt", "digest": "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu"}
+
+
+class AnyTime:
+    """A hold that is long enough for every digest."""
+
+    def require(self, recipe: Recipe) -> None: ...
+
+
+def reader(*served: str, refusal_time: Any = None) -> CandidateReader:
+    return CandidateReader(
+        phones=PhoneKeys(b"k" * 32),
+        marks=LegacyMarks(b"k" * 32),
+        countries=Countries("86", served or ("86",)),
+        refusal_time=refusal_time or AnyTime(),
+        now=lambda: NOW,
+    )
+
+
+def user(**fields: Any) -> ImportedUser:
+    return read_user(json.dumps(USER | fields).encode())
+
+
+def candidate(**fields: Any) -> Candidate:
+    return reader().read(1, user(**fields))
+
+
+def refusal(content: bytes) -> tuple[Reason, str]:
+    with pytest.raises(LineRefusedError) as refused:
+        reader().read(1, read_user(content))
+    return refused.value.reason, refused.value.detail
+
+
+def refusal_of(**fields: Any) -> tuple[Reason, str]:
+    return refusal(json.dumps(USER | fields).encode())
+
+
+def test_a_file_is_read_in_batches_with_the_number_of_each_line() -> None:
+    batches = list(read_batches(io.BytesIO(b"a\n\nb\r\n  \nc\nd"), size=2))
+
+    assert [[(line.number, line.content.strip()) for line in batch.lines] for batch in batches] == [
+        [(1, b"a"), (3, b"b")],
+        [(5, b"c"), (6, b"d")],
+    ]
+    assert [batch.bytes_read for batch in batches] == [6, 12]
+
+
+def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() -> None:
+    long = b"x" * (3 * MAX_LINE_BYTES)
+    (batch,) = read_batches(io.BytesIO(long + b"\nnext\n" + long))
+
+    assert [(line.number, len(line.content)) for line in batch.lines] == [
+        (1, MAX_LINE_BYTES + 1),
+        (2, 5),
+        (3, MAX_LINE_BYTES + 1),
+    ]
+    assert batch.bytes_read == 2 * len(long) + 6
+    assert refusal(batch.lines[0].content) == (Reason.TOO_LONG, "")
+
+
+def test_an_empty_file_has_no_batch() -> None:
+    assert list(read_batches(io.BytesIO(b"\n\n"))) == []
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert read_user(b"\xef\xbb\xbf" + json.dumps(USER).encode()).id == 100015
+
+
+def test_fields_that_are_left_out_are_those_of_a_new_account() -> None:
+    new = candidate()
+
+    assert (new.user_id, new.phone, new.digest, new.name_key) == (100015, "+8613800138000", None, None)
+    assert (new.created_at, new.last_seen_at, new.banned_at) == (NOW, NOW, None)
+    assert (new.user.nickname, new.user.discoverable, new.user.gender) == (None, True, "none")
+
+
+@pytest.mark.parametrize(
+    "spelling", ["138 0013 8000", "+86-138-0013-8000", "0086 13800138000", "１３８００１３８０００", 13800138000]
+)
+def test_a_number_may_have_any_spelling(spelling: str | int) -> None:
+    assert candidate(phone=spelling).phone == "+8613800138000"
+
+
+def test_numbers_of_other_countries_are_imported_where_they_are_served() -> None:
+    assert refusal_of(phone="+85261234567") == (Reason.NUMBER_REFUSED, "")
+    assert reader("86", "852").read(1, user(phone="+85261234567")).phone == E164("+85261234567")
+
+
+@pytest.mark.parametrize("moment", ["2019-03-05T10:20:30+08:00", "2019-03-05 02:20:30", 1551752430, 1551752430000])
+def test_a_time_is_iso_8601_or_seconds_or_milliseconds(moment: str | int) -> None:
+    assert candidate(created_at=moment).created_at == datetime(2019, 3, 5, 2, 20, 30, tzinfo=UTC)
+
+
+def test_a_clock_that_is_ahead_is_forgiven_and_a_time_of_another_day_is_not() -> None:
+    assert candidate(last_seen_at=(NOW + timedelta(hours=5)).isoformat()).last_seen_at == NOW
+    assert refusal_of(created_at=(NOW + timedelta(days=2)).isoformat()) == (Reason.FIELD_INVALID, "created_at")
+
+
+@pytest.mark.parametrize(
+    ("fields", "banned"),
+    [
+        ({}, False),
+        ({"banned": True}, True),
+        ({"banned_until": "2027-01-01T00:00:00Z"}, True),
+        ({"banned": True, "banned_until": "2020-01-01T00:00:00Z"}, False),
+    ],
+)
+def test_a_ban_holds_until_its_end(fields: dict[str, Any], banned: bool) -> None:
+    assert (candidate(**fields).banned_at is not None) is banned
+
+
+def test_empty_names_are_none() -> None:
+    assert (user(name="").name, user(nickname="  ").nickname) == (None, None)
+
+
+def test_a_user_with_a_text_as_id_gets_a_new_user_id() -> None:
+    assert candidate(id="abc-def").user_id in NEW_USER_IDS
+
+
+def test_ids_from_one_to_the_largest_exact_number_of_javascript_are_kept() -> None:
+    assert [candidate(id=each).user_id for each in (1, 2**47, 2**53 - 1)] == [1, 2**47, 2**53 - 1]
+
+
+def test_a_mark_is_of_the_id_and_the_key_and_does_not_show_them() -> None:
+    marks = LegacyMarks(b"k" * 32)
+    assert marks.of(7) == marks.of("7") != marks.of("8")
+    assert marks.of(7) != LegacyMarks(b"j" * 32).of(7)
+    assert len(marks.of("x" * 100)) == 16
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": 0}, {"id": -1}, {"id": 2**53}, {"id": 1.5}, {"id": True}, {"id": ""}, {"id": None}, {"phone": None},
+        {"name": "x" * 33}, {"nickname": "a\nb"}, {"gender": "x"}, {"avatar": "javascript:alert(1)"}, {"level": 2**31},
+        {"created_at": "0000-00-00 00:00:00"}, {"banned": "maybe"}, {"created_at": "0001-01-01T00:00:00+08:00"}, {"created_at": "1900-01-01"}, {"created_at": "9999-12-31T23:59:59-08:00"},
+        {"nickname": "a\0b"}, {"email": "x" * 255}, {"discoverable": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_field_that_is_not_right_is_named(fields: dict[str, Any]) -> None:
+    reason, detail = refusal_of(**fields)
+    assert (reason, detail.split(".")[0]) == (Reason.FIELD_INVALID, next(iter(fields)))
+
+
+@pytest.mark.parametrize("missing", ["id", "phone"])
+def test_a_field_that_is_missing_is_named(missing: str) -> None:
+    line = json.dumps({key: value for key, value in USER.items() if key != missing}).encode()
+    assert refusal(line) == (Reason.FIELD_INVALID, missing)
+
+
+def test_a_field_of_no_meaning_is_named_and_its_content_is_not() -> None:
+    assert refusal_of(pasword="secret") == (Reason.FIELD_INVALID, "unknown field pasword")
+    assert refusal_of(**{"13800138000": "x"}) == (Reason.FIELD_INVALID, "unknown field ")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"id": 1, "phone": "138', Reason.JSON_BROKEN),
+        (b"", Reason.JSON_BROKEN),
+        (b"[1]", Reason.FIELD_INVALID),
+        ('{"id": 1, "nickname": "张三"}'.encode("gbk"), Reason.NOT_UTF8),
+        ('{"id": 1}'.encode("utf-16"), Reason.NOT_UTF8),
+    ],
+)
+def test_a_line_that_cannot_be_read_has_a_reason(line: bytes, reason: Reason) -> None:
+    assert refusal(line)[0] is reason
+
+
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ({"format": "md4(p)", "digest": "00"}, Reason.PASSWORD_FORMAT_UNKNOWN),
+        ({"format": "md5(p)", "digest": "2fc5a684737ce1bf7b3b239df432416e0dd07357"}, Reason.PASSWORD_MALFORMED),
+        ({"format": "md5(salt+p)", "digest": "0" * 32, "salt": "xyz", "salt_encoding": "hex"}, Reason.PASSWORD_MALFORMED),
+        (BCRYPT | {"of": "md5(salt+p)"}, Reason.PASSWORD_FORMAT_UNKNOWN),
+        (BCRYPT | {"digest": BCRYPT["digest"].replace("$04$", "$31$")}, Reason.PASSWORD_TOO_COSTLY),
+    ],
+)  # fmt: skip
+def test_a_password_that_cannot_be_imported_has_a_reason(password: dict[str, str], reason: Reason) -> None:
+    assert refusal_of(password=password) == (reason, "")
+
+
+def test_every_reason_of_a_digest_is_a_reason_of_a_line() -> None:
+    """``Reason(…)`` of a word that is none would end the import instead of naming the line."""
+    assert {Reason("password_format_unknown"), Reason("password_malformed"), Reason("password_too_costly")} <= set(
+        Reason
+    )
+
+
+class Clock:
+    """A clock that moves by a second each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_a_slow_digest_needs_a_hold_that_is_longer_than_its_comparison() -> None:
+    with pytest.raises(LineRefusedError) as refused:
+        reader(refusal_time=RefusalTimes(1.5, 0.1, Clock())).read(1, user(password=BCRYPT))
+    assert (refused.value.reason, refused.value.detail) == (
+        Reason.PASSWORD_TOO_SLOW, "PASSWORD_REFUSAL_SECONDS=1.65",
+    )  # fmt: skip
+
+    assert reader(refusal_time=RefusalTimes(1.65, 0.1, Clock())).read(1, user(password=BCRYPT)).digest is not None
+
+
+def test_a_fast_digest_needs_no_hold_and_a_slow_one_is_measured_once() -> None:
+    clock = Clock()
+    times = RefusalTimes(1.65, 0.1, clock)
+    slow = user(password=BCRYPT)
+    reader(refusal_time=times).read(1, user(password={"format": "md5(p)", "digest": "0" * 32}))
+    assert clock.now == 0
+
+    for line in range(3):
+        reader(refusal_time=times).read(line, slow)
+    assert clock.now == 6
+
+
+def test_no_text_shows_a_number_or_a_digest() -> None:
+    shown = repr(candidate(password=BCRYPT)) + repr(user(password=BCRYPT))
+    assert "13800138000" not in shown
+    assert BCRYPT["digest"][-20:] not in shown

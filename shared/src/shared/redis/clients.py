@@ -17,10 +17,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from shared.process.environment.server_urls import hosts_of
+from shared.process.environment.tls import clearest
 from shared.process.host_names import HostNames
 from shared.process.pools import Slots, showing_slots
 from shared.process.startup import wait_for_server
-from shared.process.tls import clearest
 from shared.redis.bounded import BoundedCluster, BoundedRedis
 from shared.redis.connections import one_server_pool
 

@@ -10,6 +10,7 @@ NUMBER ?=
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 3
 BENCH_ARGS ?=
+CLUSTER_ARGS ?=
 DRILL_ARGS ?=
 POLICY_ARGS ?=
 SAMPLES ?= 20000
@@ -175,6 +176,10 @@ fuzz: .venv/.installed ## fuzz every call and field with over 20,000 requests (S
 .PHONY: drill
 drill: .venv/.installed ## attack a separate system, and print what is measured beside what is promised (minutes; DRILL=short)
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m drill $(DRILL_ARGS)
+
+.PHONY: cluster-check
+cluster-check: .venv/.installed ## kill the leader of each cluster (RabbitMQ, Redis, PostgreSQL) under load, and count what is lost (ROUNDS=1)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m clusters $(CLUSTER_ARGS)
 
 .PHONY: bench
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")

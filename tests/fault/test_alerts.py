@@ -394,7 +394,9 @@ async def test_a_row_that_the_broker_refuses(tables: Tables, watch: FaultWatch) 
     sms = tables.connections["sms"]
     row = uuid4()
     await sms.execute(
-        "insert into outbox (id, exchange, routing_key, body) values ($1, 'sms.send', 'no.such.queue', 'test')", row
+        "insert into outbox (id, exchange, routing_key, body, created_at)"
+        " values ($1, 'sms.send', 'no.such.queue', 'test', now() - interval '1 minute')",
+        row,
     )
     try:
         fired = await watch.until(lambda during: value(during, "sms-service", "haoma_outbox_parked_rows") > 0)

@@ -3,13 +3,11 @@
 from collections.abc import Collection
 from math import ceil, log2
 
-from redis.asyncio import Redis
-
 from contacts_service.fingerprints import Fingerprints
 from contacts_service.matching import BudgetCharge
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.contacts import MAX_NUMBERS
-from shared.redis import Script
+from shared.redis import AnyRedis, Script
 
 UNUSED_SECONDS = 30 * 86_400
 """A budget that was not used for so long is deleted, unless it takes longer to be whole again."""
@@ -29,7 +27,7 @@ class Budget:
     """
 
     def __init__(
-        self, redis: Redis, secret: bytes, *, numbers: int, per_hour: int, calls_per_minute: int | None = None
+        self, redis: AnyRedis, secret: bytes, *, numbers: int, per_hour: int, calls_per_minute: int | None = None
     ) -> None:
         self._charge_script = Script(redis, PACKAGE, "lua/budget.lua")
         self._forget_script = Script(redis, PACKAGE, "lua/forget.lua")

@@ -1,7 +1,5 @@
 """Builds the budget, and the matcher from its parts, and says which calls the service has."""
 
-from redis.asyncio import Redis
-
 from contacts_service import api
 from contacts_service.budget import Budget
 from contacts_service.directory.directory import Directory
@@ -12,6 +10,7 @@ from contacts_service.store import Store
 from shared.parked import api as parked
 from shared.parked.setup import taking_parked as serving_operators
 from shared.phone import PhoneKeys
+from shared.redis import AnyRedis
 
 __all__ = ["APIS", "build_budget", "build_matcher", "serving_operators"]
 
@@ -19,7 +18,7 @@ APIS = (api, parked)
 """The internal API of this service."""
 
 
-def build_budget(settings: ContactsSettings, client: Redis) -> Budget:
+def build_budget(settings: ContactsSettings, client: AnyRedis) -> Budget:
     """The budget of look-ups in Redis."""
     return Budget(
         client,

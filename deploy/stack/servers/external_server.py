@@ -18,12 +18,12 @@ class ExternalServer:
         self.variable = variable
         self.url = url
         self.is_alive = True
-        parts = urlsplit(url)
-        self._address = (parts.hostname, parts.port or default_port) if parts.hostname else None
+        self._addresses = _addresses(url, default_port)
 
     def start(self) -> None:
-        """Wait until it accepts connections. Raises ``StackError`` after 60 s."""
-        late = "{}: no server accepts connections at {}:{}".format(self.variable, *(self._address or ("", "")))
+        """Wait until one of its hosts accepts connections. Raises ``StackError`` after 60 s."""
+        where = ", ".join(f"{host}:{port}" for host, port in self._addresses)
+        late = f"{self.variable}: no server accepts connections at {where}"
         self._folder.wait_until(self._is_reachable, START_TIMEOUT_SECONDS, late)
 
     def url_as(self, process: str) -> str | None:
@@ -49,13 +49,22 @@ class ExternalServer:
         return f"{self.name} is an external server"
 
     def _is_reachable(self) -> bool:
-        if self._address is None:
-            return True
-        try:
-            socket.create_connection(self._address, timeout=2).close()
-        except OSError:
-            return False
-        return True
+        return not self._addresses or any(map(_accepts, self._addresses))
 
     def _refuse(self) -> None:
         raise StackError(f"{self.name} is an external server, named by {self.variable}: the stack cannot stop it")
+
+
+def _addresses(url: str, default_port: int) -> list[tuple[str, int]]:
+    """The hosts and ports of a URL; none if it leads to a socket."""
+    _, _, hosts = urlsplit(url).netloc.rpartition("@")
+    parts = [urlsplit(f"//{host}") for host in hosts.split(",")]
+    return [(part.hostname, part.port or default_port) for part in parts if part.hostname]
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=2).close()
+    except OSError:
+        return False
+    return True

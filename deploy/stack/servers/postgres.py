@@ -13,7 +13,14 @@ from stack.folder import Folder, StackError
 from stack.process import Process
 from stack.roles import catalogue
 from stack.servers import postgres_user
-from stack.servers.private_server import NO_PASSWORDS, STOP_GRACE_SECONDS, PrivateServer, minimal_environment
+from stack.servers.private_server import (
+    NO_PASSWORDS,
+    PLAIN,
+    STOP_GRACE_SECONDS,
+    PrivateServer,
+    Variation,
+    minimal_environment,
+)
 
 ROLE = "haoma"
 OPTIONS = {
@@ -44,8 +51,9 @@ class Postgres(PrivateServer):
         port: int | None = None,
         *,
         role_passwords: Mapping[str, str] = NO_PASSWORDS,
+        variation: Variation = PLAIN,
     ) -> None:
-        super().__init__(folder, role_passwords)
+        super().__init__(folder, role_passwords, variation)
         self.port = port or ports.free_port()
         self.url = self._url(ROLE, password, "postgres")
         self._password = password
@@ -64,7 +72,7 @@ class Postgres(PrivateServer):
             self._user = postgres_user.choose(self._programs / "postgres", self.home)
         if not self._data.exists():
             self._create_cluster(self._user)
-        options = [f"--{name}={value}" for name, value in {**OPTIONS, "port": str(self.port)}.items()]
+        options = [f"--{name}={value}" for name, value in {**OPTIONS, "port": str(self.port), **self.settings}.items()]
         self.process.command = (*self._user.prefix, self._programs / "postgres", "-D", self._data, *options)
 
     def _create_cluster(self, user: postgres_user.PostgresUser) -> None:

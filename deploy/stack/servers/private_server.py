@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from stack.folder import Folder
@@ -13,6 +14,17 @@ NO_PASSWORDS: Mapping[str, str] = MappingProxyType({})
 START_TIMEOUT_SECONDS = 180.0
 """A broker on a machine with a load of 8 a core was seen to need more than a minute."""
 STOP_GRACE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How a server differs from the one of a stack: its name, and settings in the words of its configuration file."""
+
+    name: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+PLAIN = Variation()
 
 
 class PrivateServer:
@@ -28,8 +40,10 @@ class PrivateServer:
     port: int
     process: Process
 
-    def __init__(self, folder: Folder, role_passwords: Mapping[str, str]) -> None:
+    def __init__(self, folder: Folder, role_passwords: Mapping[str, str], variation: Variation) -> None:
         self.folder = folder
+        self.name = variation.name or self.name
+        self.settings = variation.settings
         self.passwords = Passwords(self.variable, role_passwords)
         self.home = folder.path / self.name
         self.home.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from stack.packages import apt
 from stack.process import Process
 from stack.roles import files
 from stack.roles.catalogue import OPERATOR
-from stack.servers.private_server import NO_PASSWORDS, PrivateServer, minimal_environment
+from stack.servers.private_server import NO_PASSWORDS, PLAIN, PrivateServer, Variation, minimal_environment
 
 # The script of RabbitMQ itself. The wrapper in /usr/sbin insists on the account of the system's broker.
 SCRIPTS = (
@@ -27,6 +27,8 @@ loopback_users = none
 log.console.level = warning
 disk_free_limit.absolute = 50MB
 """
+COOKIE = ".erlang.cookie"
+
 # Without busy waiting an idle broker leaves the cores to the services.
 ERLANG = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false +sbwt none +sbwtdcpu none +sbwtdio none"
 
@@ -47,19 +49,30 @@ class RabbitMQ(PrivateServer):
         port: int | None = None,
         *,
         role_passwords: Mapping[str, str] = NO_PASSWORDS,
+        variation: Variation = PLAIN,
         notify: Callable[[str], None] = lambda _: None,
+        neighbour: "RabbitMQ | None" = None,
     ) -> None:
-        """``notify`` gets a line if RabbitMQ has to be installed first."""
-        super().__init__(folder, role_passwords)
+        """``notify`` gets a line if RabbitMQ has to be installed first. The nodes of a cluster share one epmd.
+
+        So every node but the first has the first as its ``neighbour``, which starts before it and closes after it.
+        """
+        super().__init__(folder, role_passwords, variation)
         self._notify = notify
         self.port = port or ports.free_port()
         self.url = self._url(OPERATOR, password)
         self._password = password
-        self._epmd_port = ports.free_port()
+        self._neighbour = neighbour
+        self.epmd_port: int = neighbour.epmd_port if neighbour else ports.free_port()
         self._initialized = self.home / "initialized"  # exists once the broker has responded: its data is complete
         env = self._environment(ports.free_port())
-        self._epmd = Process("epmd", folder, (), env=env, cwd=self.home)
+        self._epmd = Process(f"{self.name}-epmd", folder, (), env=env, cwd=self.home)
         self.process = Process(self.name, folder, (), env=env, cwd=self.home)
+
+    @property
+    def node(self) -> str:
+        """The name of its Erlang node."""
+        return "haoma@localhost" if self.name == RabbitMQ.name else f"{self.name}@localhost"
 
     def close(self) -> None:
         """Stop the broker and its epmd."""
@@ -72,22 +85,25 @@ class RabbitMQ(PrivateServer):
         if not is_installed() and apt.can_install():
             apt.install("rabbitmq-server", self._notify)
         self.process.command = (script(),)
-        self._epmd.command = (epmd(), "-address", ports.HOST, "-port", str(self._epmd_port))
+        self._epmd.command = (epmd(), "-address", ports.HOST, "-port", str(self.epmd_port))
         self._write_settings()
-        self._epmd.spawn()
+        if self._neighbour is None:
+            self._epmd.spawn()
 
     def _write_settings(self) -> None:
         if not self._initialized.exists():
             shutil.rmtree(self.home / "mnesia", ignore_errors=True)
         for name in ("mnesia", "schema", "logs"):
             (self.home / name).mkdir(exist_ok=True)
-        self._write("rabbitmq.conf", SETTINGS.format(home=self.home))
+        more = "".join(f"{name} = {value}\n" for name, value in self.settings.items())
+        self._write("rabbitmq.conf", SETTINGS.format(home=self.home) + more)
         passwords = {**self.passwords.by_variable, "AMQP_PASSWORD": self._password}
         files.fill("rabbitmq.json", self.home / "definitions.json", passwords)
         self._write("enabled_plugins", "[].\n")
-        if not (self.home / ".erlang.cookie").exists():
-            self._write(".erlang.cookie", secrets.token_hex(20))
-            (self.home / ".erlang.cookie").chmod(0o400)
+        if not (self.home / COOKIE).exists():
+            shared = self._neighbour and (self._neighbour.home / COOKIE).read_text()
+            self._write(COOKIE, shared or secrets.token_hex(20))
+            (self.home / COOKIE).chmod(0o400)
 
     def _started(self) -> None:
         self._initialized.touch()
@@ -107,11 +123,11 @@ class RabbitMQ(PrivateServer):
         own = {
             "HOME": str(home),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,
-            "RABBITMQ_NODENAME": "haoma@localhost",
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_NODE_IP_ADDRESS": ports.HOST,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
-            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_PORT": str(self.epmd_port),
             "ERL_EPMD_ADDRESS": ports.HOST,
             "ERL_CRASH_DUMP_SECONDS": "0",
             "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),

@@ -10,7 +10,7 @@ from stack.folder import Folder, StackError
 from stack.process import Process
 from stack.roles import files
 from stack.roles.catalogue import OPERATOR
-from stack.servers.private_server import NO_PASSWORDS, PrivateServer, minimal_environment
+from stack.servers.private_server import NO_PASSWORDS, PLAIN, PrivateServer, Variation, minimal_environment
 
 SETTINGS = """\
 bind {host}
@@ -38,8 +38,9 @@ class Valkey(PrivateServer):
         port: int | None = None,
         *,
         role_passwords: Mapping[str, str] = NO_PASSWORDS,
+        variation: Variation = PLAIN,
     ) -> None:
-        super().__init__(folder, role_passwords)
+        super().__init__(folder, role_passwords, variation)
         self.port = port or ports.free_port()
         self.url = self._url(OPERATOR, password)
         self._password = password
@@ -50,7 +51,8 @@ class Valkey(PrivateServer):
     def _prepare(self) -> None:
         home = str(self.home).replace("\\", "\\\\").replace('"', '\\"')
         self._settings.touch(mode=0o600)
-        self._settings.write_text(SETTINGS.format(host=ports.HOST, port=self.port, home=home))
+        more = "".join(f"{name} {value}\n" for name, value in self.settings.items())
+        self._settings.write_text(SETTINGS.format(host=ports.HOST, port=self.port, home=home) + more)
         passwords = {**self.passwords.by_variable, "REDIS_PASSWORD": self._password}
         files.fill("valkey.acl", self.home / "users.acl", passwords)
 

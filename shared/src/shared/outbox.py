@@ -27,6 +27,8 @@ OWN_SECONDS = 1
 BATCH_SECONDS = 10.0
 MEASURE_SECONDS = 5.0
 PARK_AFTER = 5
+PARK_SECONDS = 60.0
+"""A row is parked after so many refusals if it is this old: a broker also refuses while a queue has no leader."""
 MAX_JOINED = 8
 """How many messages may be joined into one: few enough that a burst is spread over several consumers."""
 
@@ -66,7 +68,10 @@ TAKE = f"""
 
 PUT_BACK = """
     insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
-    values ($1, $2, $3, $4, $5, $6, case when $6::int >= $7::int then now() end)
+    values ($1, $2, $3, $4, $5, $6, case
+        when $6::int >= $7::int and $5::timestamptz <= now() - make_interval(secs => $8) then now()
+    end)
+    returning parked_at is not null
 """
 
 # Bounded, because a long outage leaves millions of rows.
@@ -182,7 +187,7 @@ class Relay:
         self.wake()
 
     async def relay_batch(self) -> int:
-        """Publish one batch and delete what the broker confirmed. Returns the number of rows in the batch."""
+        """Publish one batch and delete what the broker confirmed. Returns the number of rows that it confirmed."""
         async with transaction(self._pool, BATCH_SECONDS) as connection:
             own = list(self._own)
             rows = await connection.fetch(TAKE, BATCH, self._handed_keys, own)
@@ -192,7 +197,7 @@ class Relay:
             PUBLISHED.inc(len(rows) - len(refused))
         for message_id in own if len(rows) < BATCH else (row["id"] for row in rows):  # the others have no row any more
             self._own.pop(message_id, None)
-        return len(rows)
+        return len(rows) - len(refused)
 
     async def _publish_all(self, rows: Sequence[Row]) -> list[Row]:
         """Publish the rows; returns those that the broker refused. Raises ``BrokerUnavailableError``."""
@@ -229,11 +234,10 @@ class Relay:
     async def _put_back(self, connection: Connection, row: Row) -> None:
         """Keep a refused row, and park it after too many refusals."""
         attempts = row["attempts"] + 1
-        if attempts >= PARK_AFTER:
+        kept = (row["id"], row["exchange"], row["routing_key"], row["body"], row["created_at"])
+        if await connection.fetchval(PUT_BACK, *kept, attempts, PARK_AFTER, PARK_SECONDS):
             PARKED.inc()
             log.error("outbox.parked", message_id=str(row["id"]), routing_key=row["routing_key"])
-        kept = (row["id"], row["exchange"], row["routing_key"], row["body"], row["created_at"])
-        await connection.execute(PUT_BACK, *kept, attempts, PARK_AFTER)
 
 
 def _row(message: OutboxMessage) -> Row:

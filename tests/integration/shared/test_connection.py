@@ -36,6 +36,11 @@ class CuttingProxy:
             yield self._broker._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
             self.cut()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether a client is connected."""
+        return bool(self._writers)
+
     def cut(self) -> None:
         """Cut every connection at once."""
         for writer in self._writers:
@@ -294,3 +299,36 @@ async def test_messages_handled_out_of_order_are_all_acknowledged(amqp_url: str,
     async with amqp.connect(amqp_url, "t") as opened:  # a message that was not acknowledged would be back by now
         declared = await (await opened.channel()).declare_queue(queue.name, passive=True)
         assert declared.declaration_result.message_count == 0
+
+
+def with_nodes_before(url: str, *places: str) -> str:
+    """The URL of a broker with other places before its own."""
+    return url.replace("@", f"@{','.join(places)},")
+
+
+async def test_a_node_that_refuses_and_one_that_stays_silent_are_passed_over(
+    amqp_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "NODE_SECONDS", 1.0)
+    monkeypatch.setattr(connection.time, "monotonic_ns", lambda: 1)
+
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(stay_silent, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        url = with_nodes_before(amqp_url, "127.0.0.1:1", f"127.0.0.1:{port}")
+        async with amqp.connect(url, "test") as opened:
+            assert not await opened.has_exchange("missing")
+
+
+async def test_a_connection_that_breaks_goes_on_to_the_next_node(amqp_url: str, queue: amqp.Queue) -> None:
+    proxies = CuttingProxy(amqp_url), CuttingProxy(amqp_url)
+    async with proxies[0].up() as one, proxies[1].up() as two:
+        url = with_nodes_before(one, two.rpartition("@")[2].partition("/")[0])
+        async with consuming(url, amqp_url, queue) as (publisher, received):
+            used = {proxy for proxy in proxies if proxy.is_used}
+            next(iter(used)).cut()
+            await until_received(publisher, received, queue)
+            assert {proxy for proxy in proxies if proxy.is_used} == set(proxies) - used

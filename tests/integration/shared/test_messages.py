@@ -249,6 +249,28 @@ async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_liste
     await publisher.publish(message("x", key="without.listener.v1"))
 
 
+async def test_a_refusal_by_a_queue_replaces_the_connection(bus: amqp.Connection, publisher: Publisher) -> None:
+    connections: list[int] = []
+
+    async def count() -> None:
+        connections.append(1)
+
+    await bus.on_connect(count)
+    full = f"test.{secrets.token_hex(4)}"
+    channel = await bus.channel()
+    limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    await channel.declare_queue(full, arguments=limits, durable=True)
+    try:
+        await publisher.publish(message("x", exchange="", key=full))
+        with pytest.raises(RefusedError):
+            await publisher.publish(message("y", exchange="", key=full))
+        async with asyncio.timeout(60):
+            while len(connections) < 2:
+                await asyncio.sleep(0.05)
+    finally:
+        await (await bus.channel()).queue_delete(full)
+
+
 async def test_committed_messages_are_published_once_and_rolled_back_ones_are_not(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
@@ -282,7 +304,7 @@ async def test_two_relays_share_the_work_and_publish_nothing_twice(
     assert sorted(await drain(declared, 600)) == [f"{number:04d}".encode() for number in range(600)]
 
 
-async def test_a_message_that_the_broker_keeps_refusing_is_parked_and_the_others_are_published(
+async def test_a_message_that_the_broker_keeps_refusing_for_a_minute_is_parked_and_the_others_are_published(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     channel = await bus.channel()
@@ -293,10 +315,18 @@ async def test_a_message_that_the_broker_keeps_refusing_is_parked_and_the_others
     relay = Relay(database, publisher)
     for _ in range(6):
         await relay.relay_batch()
-    async with connection(database) as session:
-        rows = await session.fetch("select id, attempts, parked_at is not null as parked from outbox")
-    assert [tuple(row) for row in rows] == [(lost.id, 5, True)]
+    assert await refused_rows(database) == [(lost.id, 6, False)]
+
+    await database.execute("update outbox set created_at = created_at - interval '1 minute'")
+    for _ in range(2):
+        await relay.relay_batch()
+    assert await refused_rows(database) == [(lost.id, 7, True)]
     assert await drain(declared, 1) == [b"found"]
+
+
+async def refused_rows(database: Pool) -> list[tuple[object, ...]]:
+    rows = await database.fetch("select id, attempts, parked_at is not null as parked from outbox")
+    return [tuple(row) for row in rows]
 
 
 async def test_joinable_messages_are_published_together_a_few_at_a_time(

@@ -9,8 +9,6 @@ from support.kubernetes import Manifest, container, of_kind, secret_keys
 
 CONNECTIONS = 10
 """Of one process to PostgreSQL at most."""
-OF_CLUSTERS = {"+cluster|slots", "+command"}
-"""What a client of a Valkey Cluster asks before its first script."""
 ROLES = json.loads((FOLDER / "rabbitmq.json").read_text())
 
 
@@ -50,7 +48,7 @@ def test_valkey_has_the_users_and_rights_of_least_privilege() -> None:
     found = {user["name"]: set(user["permissions"].split()) for user in cluster["users"]}
 
     assert found.pop(OPERATOR) == wanted[OPERATOR]
-    assert found == {role.user: wanted[role.user] | OF_CLUSTERS for role in BY_VARIABLE["REDIS_URL"].values()}
+    assert found == {role.user: wanted[role.user] for role in BY_VARIABLE["REDIS_URL"].values()}
     assert all(user["enabled"] and user["passwordSecret"]["keys"] for user in cluster["users"])
     assert cluster["config"]["maxmemory-policy"] == "noeviction"
 

@@ -7,9 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from shared import postgres
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import NotMigratedError, Pool, PoolerError, connection, hosts_of, open_session, pool, transaction
+from shared.postgres import NotMigratedError, Pool, PoolerError, connection, open_session, pool, sessions, transaction
 
 
 class Session:
@@ -146,21 +145,6 @@ def test_the_refusal_of_an_outage_always_tells_when_to_retry(code: ErrorCode) ->
     assert ServiceError(code, retry_after=3).retry_after == 3
 
 
-@pytest.mark.parametrize(
-    ("url", "hosts"),
-    [
-        (
-            "postgresql://app:a,b@one:5432,two/auth?x=1",
-            ["postgresql://app:a,b@one:5432/auth?x=1", "postgresql://app:a,b@two/auth?x=1"],
-        ),
-        ("postgres://one/auth", ["postgres://one/auth"]),
-        ("postgresql:/auth?host=/run/postgresql", ["postgresql:/auth?host=/run/postgresql"]),
-    ],
-)
-def test_the_hosts_of_a_url_keep_its_user_database_and_query(url: str, hosts: list[str]) -> None:
-    assert hosts_of(url) == hosts
-
-
 Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 
@@ -197,7 +181,7 @@ def refusing(severity: bytes, code: bytes, text: bytes) -> Accept:
 async def test_a_host_that_does_not_serve_is_passed_over_in_time(
     first: Accept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "DEADLINE_SECONDS", 0.4)
+    monkeypatch.setattr(sessions, "CONNECT_SECONDS", 0.4)
     passed, one = await listen(first)
     last, two = await listen(refusing(b"FATAL", b"28P01", b"the second host has answered"))
     with pytest.raises(asyncpg.InvalidPasswordError):

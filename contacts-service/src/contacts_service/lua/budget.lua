@@ -1,3 +1,4 @@
+#!lua
 -- Charge one call to the budgets of a user's number: one call, and each number that is new. Change nothing else.
 --
 -- The numbers that were looked up are known by fingerprints of whole bytes, in two generations: "seen" and, once that

@@ -1,3 +1,4 @@
+#!lua
 -- Forget which numbers were looked up, and keep how many. KEYS[1] as in budget.lua.
 for _, field in ipairs(redis.call("HKEYS", KEYS[1])) do
     if string.match(field, "^seen") or string.match(field, "^older") then

@@ -1,6 +1,8 @@
 """A connection to RabbitMQ that is replaced when it breaks, together with everything that was set up on it."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -11,10 +13,15 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from shared.background import running
+from shared.process.environment.server_urls import hosts_of
 from shared.process.startup import wait_for_server
+from shared.process.tls import clearest
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 5.0
+NODE_SECONDS = 2.5
+"""The limit of connecting to a broker, and to one of several nodes: the next one is tried while there is time."""
+
 RECONNECT_SECONDS = 10.0
 """The limit of one attempt to connect and to repeat every step."""
 
@@ -32,6 +39,7 @@ T = TypeVar("T")
 class Connection:
     """One connection at a time, and the steps that set it up. Every new connection repeats the steps.
 
+    Of several nodes, each process begins with another one, and every attempt with the node after the last.
     A broken channel or consumer breaks the whole connection, so there is a single way to recover and nothing is left
     half set up. (Decision 27 explains why aio-pika's own robust connection is not used.)
     """
@@ -39,6 +47,8 @@ class Connection:
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
+        self._nodes = deque(hosts_of(url))
+        self._nodes.rotate(time.monotonic_ns() % len(self._nodes))
         self._steps: list[Step] = []
         self._connection: AbstractConnection | None = None
         self._broken = asyncio.Event()
@@ -133,16 +143,28 @@ class Connection:
 
     async def _connect(self) -> None:
         self._broken.clear()
-        opened = await raise_on_broker_loss(
-            aio_pika.connect(
-                self._url,
-                heartbeat=HEARTBEAT_SECONDS,
-                timeout=CONNECT_SECONDS,
-                client_properties={"connection_name": self._name},
-            )
-        )
+        opened = await self._open_next()
         self._connection = opened
         opened.close_callbacks.add(lambda *_: self._on_close(opened))
+
+    async def _open_next(self) -> AbstractConnection:
+        """A connection to the next node that accepts one. Raises the clearest error if none does."""
+        errors: list[Exception] = []
+        for _ in range(len(self._nodes)):
+            self._nodes.rotate(-1)
+            try:
+                return await raise_on_broker_loss(self._open(self._nodes[0]))
+            except BROKER_ERRORS as error:
+                errors.append(error)
+        raise clearest(errors)
+
+    async def _open(self, url: str) -> AbstractConnection:
+        return await aio_pika.connect(
+            url,
+            heartbeat=HEARTBEAT_SECONDS,
+            timeout=CONNECT_SECONDS if len(self._nodes) == 1 else NODE_SECONDS,
+            client_properties={"connection_name": self._name},
+        )
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

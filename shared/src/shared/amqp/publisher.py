@@ -88,6 +88,9 @@ class Publisher:
         for outcome in outcomes:
             if outcome is not None and not isinstance(outcome, DeliveryError | PublishError):
                 raise ConnectionError("the broker is unavailable") from outcome
+        if any(isinstance(outcome, DeliveryError) and not isinstance(outcome, PublishError) for outcome in outcomes):
+            # RabbitMQ 3.10 remembers for each channel who leads a queue, and refuses while that node is gone.
+            self._connection.reconnect()
         return outcomes
 
     async def _send(self, messages: Sequence[OutboxMessage], headers: Headers) -> list[Outcome]:

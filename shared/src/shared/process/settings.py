@@ -20,6 +20,7 @@ from shared.process.environment.misspelled import misspelled
 from shared.process.environment.plain_errors import plain_text
 from shared.process.environment.secret_files import SUFFIX, SecretFileError, values_of
 from shared.process.environment.secret_strength import weaknesses
+from shared.process.environment.server_urls import check_amqp_url, check_postgres_url, check_redis_url
 
 
 class Environment(StrEnum):
@@ -65,39 +66,38 @@ def _is_key_ring(secret: SecretStr) -> SecretStr:
     return secret
 
 
-_POSTGRES = ("postgresql", "postgres")
-
-
-def _has_one_host(parts: SplitResult, scheme: str) -> None:
-    """Raises ``ValueError``. Only PostgreSQL's driver can choose among several hosts."""
-    if "," in parts.netloc.rpartition("@")[2]:
-        raise ValueError(f"expected one host, {scheme}://host:port: use a name or an address that moves")
+def _http_parts(url: str, *schemes: str) -> SplitResult:
+    """The parts of a URL with one of ``schemes`` and one host. Raises ``ValueError``."""
+    expected = f"expected {schemes[0]}://host:port"
     try:
+        parts = urlsplit(url)
         _ = parts.port
     except ValueError:  # its text quotes the URL
-        raise ValueError(f"expected {scheme}://host:port") from None
+        raise ValueError(expected) from None
+    if parts.scheme not in schemes or not parts.hostname or "," in parts.netloc:
+        raise ValueError(expected)
+    return parts
 
 
-def _address_of(*schemes: str) -> AfterValidator:
-    def check(url: str) -> str:
-        parts = urlsplit(url)
-        known = parts.scheme in schemes and (parts.hostname or "host=" in parts.query or parts.scheme == "unix")
-        if not known or (schemes == ("http",) and (parts.path not in {"", "/"} or parts.query)):
-            raise ValueError(f"expected {schemes[0]}://host:port")
-        if schemes != _POSTGRES:
-            _has_one_host(parts, schemes[0])
-        return url.rstrip("/") if schemes == ("http",) else url
-
-    return AfterValidator(check)
+def _is_service_url(url: str) -> str:
+    parts = _http_parts(url, "http")
+    if parts.path not in {"", "/"} or parts.query:
+        raise ValueError("expected http://host:port")
+    return url.rstrip("/")
 
 
-PostgresUrl = Annotated[str, Field(repr=False), _address_of(*_POSTGRES)]
-RedisUrl = Annotated[str, Field(repr=False), _address_of("redis", "rediss", "unix")]
-AmqpUrl = Annotated[str, Field(repr=False), _address_of("amqp", "amqps")]
-ServiceUrl = Annotated[str, _address_of("http")]
+def _is_collector_url(url: str) -> str:
+    _http_parts(url, "http", "https")
+    return url
+
+
+PostgresUrl = Annotated[str, Field(repr=False), AfterValidator(check_postgres_url)]
+RedisUrl = Annotated[str, Field(repr=False), AfterValidator(check_redis_url)]
+AmqpUrl = Annotated[str, Field(repr=False), AfterValidator(check_amqp_url)]
+ServiceUrl = Annotated[str, AfterValidator(_is_service_url)]
 """The address of one of our own services: plain HTTP on a private network, without a path."""
 
-CollectorUrl = Annotated[str, _address_of("http", "https")]
+CollectorUrl = Annotated[str, AfterValidator(_is_collector_url)]
 """The address of a collector of OpenTelemetry: OTLP over HTTP."""
 
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]

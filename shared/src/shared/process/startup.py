@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from shared.process.tls import tls_problem
+
 STARTUP_TIMEOUT_SECONDS = 60.0
 ATTEMPT_SECONDS = 10.0
 FIRST_DELAY_SECONDS = 0.1
@@ -30,6 +32,7 @@ async def wait_for_server(
 ) -> T:
     """Call ``connect`` until it succeeds. Raises ``UnreachableError`` after 60 s with the server and its variable.
 
+    It raises that at once for a certificate that is not accepted, and for a server without the TLS that the URL wants.
     ``on`` lists the errors to retry: refused, timed out, still starting. Any other error is a bug and is raised.
     """
     started = time.monotonic()
@@ -40,6 +43,8 @@ async def wait_for_server(
             async with asyncio.timeout(ATTEMPT_SECONDS):
                 return await connect()
         except on as error:
+            if problem := tls_problem(error):  # which waiting does not mend
+                raise UnreachableError(f"{server} at {address}: {problem}: correct it, or {variable}") from error
             elapsed = time.monotonic() - started
             if elapsed + delay > STARTUP_TIMEOUT_SECONDS:
                 raise UnreachableError(_report(error, server, variable, address, elapsed)) from error

@@ -1,6 +1,6 @@
-"""Redis (or Valkey): one client for each process with a short deadline and no retries; scripts in ``.lua`` files."""
+"""Redis (or Valkey): a client of one server, of what Sentinels watch or of a Cluster, and scripts in ``.lua`` files."""
 
-from shared.redis.client import client
+from shared.redis.clients import AnyRedis, client
 from shared.redis.script import Script
 
-__all__ = ["Script", "client"]
+__all__ = ["AnyRedis", "Script", "client"]

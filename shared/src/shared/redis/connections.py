@@ -5,16 +5,29 @@ Decision 71 has the outage that this prevents.
 
 import asyncio
 import contextlib
+from contextlib import AbstractContextManager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.process.host_names import HostNames
+from shared.process.pools import showing_pool
 
 OPEN_SECONDS = 2.0
 """The limit of opening a connection: the look-up of the name, connecting, and the log-in."""
+
+CONNECT_SECONDS = 1.0
+"""The limit of connecting to one address of the server, before the next is tried."""
 
 
 class NamedConnection(Connection):
@@ -81,6 +94,11 @@ class PatientPool(BlockingConnectionPool):
         finally:
             del self._openings[connection]
 
+    def shown(self) -> AbstractContextManager[None]:
+        """Shows the pool in the metrics. redis-py counts only for OpenTelemetry, so this reads its own fields."""
+        in_use, waiters = self._in_use_connections, self._condition._waiters  # noqa: SLF001  as above
+        return showing_pool("redis", self.max_connections, lambda: len(in_use), lambda: len(waiters))
+
     async def disconnect(self, inuse_connections: bool = True) -> None:
         """Close the idle connections, or all of them."""
         if inuse_connections:
@@ -96,3 +114,16 @@ async def _is_usable(connection: AbstractConnection) -> bool:
     with contextlib.suppress(RedisError, OSError):
         return connection.is_connected and not await connection.can_read()
     return False
+
+
+def one_server_pool(url: str, names: HostNames, connections: int) -> PatientPool:
+    """The pool of a client of one server, which opens its connections outside of the calls."""
+    options: dict[str, Any] = dict(parse_url(url))
+    kind = options.pop("connection_class", None)
+    if kind is not UnixDomainSocketConnection:
+        options["names"] = names
+        kind = NamedTlsConnection if kind is SSLConnection else NamedConnection
+    limits = {"socket_timeout": OPEN_SECONDS, "socket_connect_timeout": CONNECT_SECONDS}
+    return PatientPool(
+        **(limits | options), connection_class=kind, max_connections=connections, retry=Retry(NoBackoff(), 0)
+    )

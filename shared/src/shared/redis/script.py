@@ -12,6 +12,7 @@ from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError
 
 from shared.deadline import Deadline
 from shared.errors import unavailable
+from shared.redis.clients import AnyRedis
 
 DEADLINE_SECONDS = 0.3
 DISCONNECT_SECONDS = 0.15
@@ -20,11 +21,15 @@ log = structlog.get_logger()
 
 
 class Script:
-    """A Lua script from a package's ``.lua`` file, called by its hash."""
+    """A Lua script from a package's ``.lua`` file, called by its hash.
 
-    def __init__(self, redis: Redis, package: str, name: str) -> None:
+    Its keys have one hash tag, ``{…}``, so that one node of a Cluster has them. It begins with ``#!lua``, so a server
+    that is no longer the master refuses all of it: otherwise a replica would run it up to its first write.
+    """
+
+    def __init__(self, redis: AnyRedis, package: str, name: str) -> None:
         self._redis = redis
-        self._text = files(package).joinpath(name).read_text()
+        self.text = files(package).joinpath(name).read_text()
         self._digest = ""
 
     async def __call__(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
@@ -40,15 +45,17 @@ class Script:
 
     async def _reconnect(self) -> None:
         """Drop the idle connections: after a failover the name of the server leads to another one."""
+        if not isinstance(self._redis, Redis):
+            return  # the client of a Cluster follows its masters by itself
         with contextlib.suppress(Exception):
             async with asyncio.timeout(DISCONNECT_SECONDS):
                 await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _run(self, keys: Sequence[str], arguments: Sequence[str | int | float | bytes]) -> Any:
         if not self._digest:
-            self._digest = await self._redis.script_load(self._text)
+            self._digest = await self._redis.script_load(self.text)
         try:
             return await self._redis.evalsha(self._digest, len(keys), *keys, *arguments)
-        except NoScriptError:  # the server was restarted or flushed, and the script has not run
-            self._digest = await self._redis.script_load(self._text)
+        except NoScriptError:  # the server was restarted or flushed, or is a new master, and the script has not run
+            self._digest = await self._redis.script_load(self.text)
             return await self._redis.evalsha(self._digest, len(keys), *keys, *arguments)

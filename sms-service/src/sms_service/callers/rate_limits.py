@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from prometheus_client import Gauge
-from redis.asyncio import Redis
 
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import CallerNetworks, RequestSource, is_within
 from shared.phone import ref_hex
-from shared.redis import Script
+from shared.redis import AnyRedis, Script
 from sms_service.callers.limits import DEFAULT_LIMITS, CallerLimitValues, Limit, kept_for_known
 
 Counted = tuple[Limit, str]
@@ -33,7 +32,7 @@ class CallerRateLimits:
     address too, so that one user cannot use up what belongs to all. A call that needs a session counts on its user.
     """
 
-    def __init__(self, redis: Redis, limits: CallerLimitValues = DEFAULT_LIMITS) -> None:
+    def __init__(self, redis: AnyRedis, limits: CallerLimitValues = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._charge_script = Script(redis, "sms_service.callers", "lua/charge.lua")
         self._refund_script = Script(redis, "sms_service.callers", "lua/refund.lua")

@@ -1,1 +1,1 @@
-"""The environment of a process: names that are nearly settings, plain errors, secrets in files and their strength."""
+"""The environment of a process: names that are nearly settings, plain errors, URLs of servers, and secrets."""

@@ -1,3 +1,4 @@
+#!lua
 -- Charge one call to several limits by GCRA, the generic cell rate algorithm: to all of them, or to none.
 -- There may be a second lane of limits, which is charged, all or none, if the first lane refuses.
 -- The time is the server's, so that the clock of a client cannot refill a limit early.

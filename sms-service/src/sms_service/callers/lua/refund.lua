@@ -1,3 +1,4 @@
+#!lua
 -- Refund one charge of each of several GCRA limits (see charge.lua).
 --
 -- KEYS[i]        when limit i is full again, in microseconds of the server's clock; absent: it is full

@@ -1,92 +1,32 @@
-"""PostgreSQL: one pool for each process, and a deadline on every use of a connection."""
+"""One pool of sessions for each process, and a deadline on every use of a session."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 import asyncpg
 import structlog
 
 from shared.deadline import TimeLimit
 from shared.errors import ServiceError, unavailable
+from shared.postgres.sessions import STARTING, UNAVAILABLE, Connection, Primary, url_of
 from shared.process.pools import Slots, showing_slots
 from shared.process.schema import NotMigratedError, application_name, newest_revision, refuse_schema
-from shared.process.startup import (
-    NotReadyError,
-    PoolerError,
-    refuse_pooler,
-    refuse_privileges,
-    wait_for_server,
-)
+from shared.process.startup import PoolerError, refuse_pooler, refuse_privileges, wait_for_server
 
 DEADLINE_SECONDS = 2.0
 """The limit of one use of a connection: waiting for it, and every statement on it."""
 
-# Quoted: the stubs know the class as generic, asyncpg itself does not.
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 SERVER_SETTINGS = {
     "statement_timeout": "1900",
     "lock_timeout": "1500",
     "idle_in_transaction_session_timeout": "15000",
     "jit": "off",
 }
-
-log = structlog.get_logger()
-
-_UNAVAILABLE = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # for example a statement between PostgreSQL's last words and the end of the stream
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresSystemError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ReadOnlySQLTransactionError,
-)
-
-STARTING = (
-    OSError,
-    TimeoutError,
-    RuntimeError,  # of uvloop, whose transport was closed at once
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    NotReadyError,
-)
-"""What a server that starts, or is not migrated yet, may raise: ``wait_for_server`` tries again."""
 _SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 
-
-def url_of(server: str, database: str) -> str:
-    """The URL of ``server`` with its database replaced: each service has a database of its own."""
-    return urlunsplit(urlsplit(server)._replace(path=f"/{database}"))
-
-
-def hosts_of(url: str) -> list[str]:
-    """A URL for each host of a URL with several, such as ``postgresql://user@one:5432,two:5432/auth``."""
-    parts = urlsplit(url)
-    user, at, hosts = parts.netloc.rpartition("@")
-    return [urlunsplit(parts._replace(netloc=f"{user}{at}{host}")) for host in hosts.split(",")]
-
-
-async def open_session(url: str, settings: dict[str, str]) -> Connection:
-    """A session on the first host that accepts it. Raises the error of the last one.
-
-    Each host has its part of the deadline. In asyncpg's own list, a host that accepts and stays silent uses all of it.
-    """
-    urls = hosts_of(url)
-    seconds = DEADLINE_SECONDS / len(urls)
-    for each in urls[:-1]:
-        try:
-            return await asyncpg.connect(each, timeout=seconds, server_settings=settings)
-        except (*_UNAVAILABLE, RuntimeError) as error:
-            log.warning("postgres.host_skipped", error=type(error).__name__)
-    return await asyncpg.connect(urls[-1], timeout=seconds, server_settings=settings)
+log = structlog.get_logger()
 
 
 class Pool:
@@ -168,10 +108,11 @@ async def pool(
     """
     revision = newest_revision(package) if package else ""
     settings = SERVER_SETTINGS | {"application_name": application_name(database, revision)}
+    primary = Primary(url_of(server, database))
 
     async def connect() -> Connection:
         try:
-            return await open_session(url_of(server, database), settings)
+            return await primary.open_session(settings)
         except asyncpg.InvalidCatalogNameError as error:
             raise NotMigratedError(f'there is no database "{database}" yet: run the migrations') from error
         except asyncpg.ProtocolViolationError as error:
@@ -238,7 +179,7 @@ def _is_outage(error: Exception, conn: "Connection | None") -> bool:
         return False
     if conn is None or conn.is_closed() or getattr(error, "severity_en", None) in _SESSION_ENDS:
         return True
-    return isinstance(error, _UNAVAILABLE)
+    return isinstance(error, UNAVAILABLE)
 
 
 @asynccontextmanager

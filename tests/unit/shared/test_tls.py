@@ -6,7 +6,7 @@ import pytest
 
 from shared.process import startup
 from shared.process.startup import UnreachableError, wait_for_server
-from shared.process.tls import NoTlsError, clearest, tls_problem
+from shared.tls import NoTlsError, clearest, tls_problem
 
 
 def certificate_error(text: str) -> ssl.SSLCertVerificationError:

@@ -15,7 +15,7 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 from shared.background import running
 from shared.process.environment.server_urls import hosts_of
 from shared.process.startup import wait_for_server
-from shared.process.tls import clearest
+from shared.tls import clearest
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 5.0

@@ -9,7 +9,7 @@ from asyncpg.connect_utils import SessionAttribute
 
 from shared.process.environment.server_urls import hosts_of
 from shared.process.startup import NotReadyError
-from shared.process.tls import NoTlsError, clearest
+from shared.tls import NoTlsError, clearest
 
 CONNECT_SECONDS = 2.0
 """The limit of opening a session; each host of a URL has its part of it."""

@@ -5,8 +5,8 @@ import ssl
 import pytest
 
 from shared.process import startup
-from shared.process.environment.tls import NoTlsError, clearest, tls_problem
 from shared.process.startup import UnreachableError, wait_for_server
+from shared.tls import NoTlsError, clearest, tls_problem
 
 
 def certificate_error(text: str) -> ssl.SSLCertVerificationError:

@@ -14,8 +14,8 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from shared.background import running
 from shared.process.environment.server_urls import hosts_of
-from shared.process.environment.tls import clearest
 from shared.process.startup import wait_for_server
+from shared.tls import clearest
 
 HEARTBEAT_SECONDS = 5
 CONNECT_SECONDS = 5.0

@@ -8,8 +8,8 @@ import structlog
 from asyncpg.connect_utils import SessionAttribute
 
 from shared.process.environment.server_urls import hosts_of
-from shared.process.environment.tls import NoTlsError, clearest
 from shared.process.startup import NotReadyError
+from shared.tls import NoTlsError, clearest
 
 CONNECT_SECONDS = 2.0
 """The limit of opening a session; each host of a URL has its part of it."""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from shared.process.environment.tls import tls_problem
+from shared.tls import tls_problem
 
 STARTUP_TIMEOUT_SECONDS = 60.0
 ATTEMPT_SECONDS = 10.0

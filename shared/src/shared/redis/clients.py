@@ -17,12 +17,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from shared.process.environment.server_urls import hosts_of
-from shared.process.environment.tls import clearest
 from shared.process.host_names import HostNames
 from shared.process.pools import Slots, showing_slots
 from shared.process.startup import wait_for_server
 from shared.redis.bounded import BoundedCluster, BoundedRedis
 from shared.redis.connections import one_server_pool
+from shared.tls import clearest
 
 CALL_SECONDS = 0.15
 """With Sentinels and a Cluster, the limit of connecting and of each command: a call has time to go elsewhere."""

@@ -56,13 +56,17 @@ INSERT = """
 
 # The transaction commits after the broker has confirmed. Until then the rows are locked, and other relays skip them.
 TAKE = f"""
-    delete from outbox where id in (
+    with new_rows as (
         select id from outbox
-        where parked_at is null and (
+        where parked_at is null and attempts = 0 and (
             routing_key <> all ($2::text[]) or created_at < now() - interval '{OWN_SECONDS} s' or id = any ($3::uuid[])
         )
         order by id limit $1 for update skip locked
+    ), refused_rows as (
+        select id from outbox where parked_at is null and attempts > 0
+        order by id limit $1 - (select count(*) from new_rows) for update skip locked
     )
+    delete from outbox where id in (select id from new_rows union all select id from refused_rows)
     returning id, exchange, routing_key, body, created_at, attempts
 """  # noqa: S608  our own number
 

@@ -14,7 +14,7 @@ from shared.amqp import publisher as publisher_module
 from shared.errors import unavailable
 from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
 from shared.migrations.upgrade import ensure_database
-from shared.outbox import MAX_JOINED, Relay, put
+from shared.outbox import BATCH, MAX_JOINED, Relay, put
 from shared.postgres import Pool, connection, pool, transaction, url_of
 
 CREATE_OUTBOX = """
@@ -324,9 +324,29 @@ async def test_a_message_that_the_broker_keeps_refusing_for_a_minute_is_parked_a
     assert await drain(declared, 1) == [b"found"]
 
 
-async def refused_rows(database: Pool) -> list[tuple[object, ...]]:
+async def test_messages_that_the_broker_refuses_do_not_delay_those_behind_them(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    nowhere = f"nowhere.{secrets.token_hex(4)}"
+    relay = Relay(database, publisher)
+    async with transaction(database) as session:
+        await put(session, [message("lost", exchange="", key=nowhere) for _ in range(BATCH + 50)])
+    while await refused_rows(database, attempts=0):
+        await relay.relay_batch()
+    async with transaction(database) as session:
+        await put(session, [message("found")])
+
+    await relay.relay_batch()
+
+    assert await drain(declared, 1) == [b"found"]
+    assert len(await refused_rows(database)) == BATCH + 50
+    await database.execute("delete from outbox")
+
+
+async def refused_rows(database: Pool, *, attempts: int | None = None) -> list[tuple[object, ...]]:
     rows = await database.fetch("select id, attempts, parked_at is not null as parked from outbox")
-    return [tuple(row) for row in rows]
+    return [tuple(row) for row in rows if attempts in (None, row["attempts"])]
 
 
 async def test_joinable_messages_are_published_together_a_few_at_a_time(

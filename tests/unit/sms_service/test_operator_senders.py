@@ -5,14 +5,17 @@ from uuid import UUID
 
 import pytest
 
+from gateway.operators.app import CALL_SECONDS
+from gateway.operators.command import SECONDS as COMMAND_SECONDS
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.operators.senders import SendTestMessage
 from shared.keys import KeyRing
 from sms_service.number_seal import NumberSeal
-from sms_service.operators.senders import TEST_MESSAGES_PER_HOUR, OperatorSenders
+from sms_service.operators.senders import TEST_MESSAGES_PER_HOUR, WAIT_SECONDS, OperatorSenders
 from sms_service.sender_checks.store import ReadBalance
-from sms_service.sender_checks.test_messages import TestMessage
+from sms_service.sender_checks.test_messages import TAKE_SECONDS, TestMessage
 from sms_service.senders.config import InboxConfig
+from sms_service.senders.port import SEND_SECONDS
 
 NUMBER = "+8613800138000"
 
@@ -63,6 +66,10 @@ async def test_a_message_that_no_worker_takes_is_withdrawn() -> None:
     assert refusal.value.code is ErrorCode.UNAVAILABLE
     assert checks.withdrawn == [checks.added[0].message_id]
     assert NUMBER[3:] not in repr(checks.added)
+
+
+def test_the_outcome_of_a_slow_sender_still_reaches_the_operator() -> None:
+    assert TAKE_SECONDS + SEND_SECONDS < WAIT_SECONDS < CALL_SECONDS < COMMAND_SECONDS
 
 
 async def test_a_message_without_a_result_has_an_unknown_outcome() -> None:

@@ -59,9 +59,9 @@ async def _fill(pages: AsyncIterator[bytes], memory: int) -> int:
     )
     try:
         references, report = _pipes(process)
-        with contextlib.suppress(ConnectionError):  # it has ended: its status says so
-            async for page in pages:
-                references.write(page)
+        async for page in pages:
+            references.write(page)
+            with contextlib.suppress(ConnectionError):  # it has ended: its status says so
                 await references.drain()
         references.close()
         entries = await report.read()

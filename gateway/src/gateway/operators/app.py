@@ -13,6 +13,8 @@ from shared.internal_api.operators.requests import ServiceName
 from shared.process.health import add_checks
 
 MAX_BODY_BYTES = 64 * 1024
+CALL_SECONDS = 12.0
+"""More than a test message takes. The command gives up after 15 s."""
 
 
 def create_operator_api(settings: OperatorApiSettings) -> web.Application:
@@ -24,9 +26,11 @@ def create_operator_api(settings: OperatorApiSettings) -> web.Application:
 
     async def clients(app: web.Application) -> AsyncIterator[None]:
         async with (
-            internal_client(settings.auth_url, settings.operator_to_auth_token) as auth,
-            internal_client(settings.sms_url, settings.operator_to_sms_token) as sms,
-            internal_client(settings.contacts_url, settings.operator_to_contacts_token) as contacts,
+            internal_client(settings.auth_url, settings.operator_to_auth_token, seconds=CALL_SECONDS) as auth,
+            internal_client(settings.sms_url, settings.operator_to_sms_token, seconds=CALL_SECONDS) as sms,
+            internal_client(
+                settings.contacts_url, settings.operator_to_contacts_token, seconds=CALL_SECONDS
+            ) as contacts,
         ):
             app[api.REQUESTS] = OperatorRequests(
                 {ServiceName.AUTH: auth, ServiceName.SMS: sms, ServiceName.CONTACTS: contacts}

@@ -19,6 +19,8 @@ PUBLISH_SECONDS = 5.0
 BOUND_SECONDS = 23.0
 """After this, consumers have bound to an exchange again that was deleted: they do so every 20 s or more often, and try
 once a second while it is missing."""
+RENEW_SECONDS = 5.0
+"""The least between two connections that replace one on which a queue refused: one queue may refuse for long."""
 
 NO_HEADERS: Headers = MappingProxyType({})
 
@@ -34,6 +36,7 @@ class Publisher:
         self._connection = connection
         self._channel: AbstractChannel | None = None
         self._missing_since: float | None = None
+        self._renewed_at = -RENEW_SECONDS
 
     @classmethod
     async def open(cls, connection: Connection) -> "Publisher":
@@ -89,9 +92,17 @@ class Publisher:
             if outcome is not None and not isinstance(outcome, DeliveryError | PublishError):
                 raise ConnectionError("the broker is unavailable") from outcome
         if any(isinstance(outcome, DeliveryError) and not isinstance(outcome, PublishError) for outcome in outcomes):
-            # RabbitMQ 3.10 remembers for each channel who leads a queue, and refuses while that node is gone.
-            self._connection.reconnect()
+            self._renew()
         return outcomes
+
+    def _renew(self) -> None:
+        """Publish on a new connection soon.
+
+        RabbitMQ 3.10 remembers for each channel who leads a queue, and refuses while that node is gone.
+        """
+        if time.monotonic() - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = time.monotonic()
+            self._connection.reconnect()
 
     async def _send(self, messages: Sequence[OutboxMessage], headers: Headers) -> list[Outcome]:
         if self._channel is None:

@@ -39,9 +39,9 @@ class TokenRefusedError(ServiceError):
 class InternalClient:
     """Calls the endpoints of one other service."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, seconds: float = CALL_TIMEOUT_SECONDS) -> None:
         self._upstream = upstream
-        self._limit = TimeLimit(CALL_TIMEOUT_SECONDS)
+        self._limit = TimeLimit(seconds)
 
     async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """Send one request and return its response.
@@ -74,14 +74,16 @@ class InternalClient:
 
 
 @asynccontextmanager
-async def internal_client(url: str, tokens: SecretStr) -> AsyncIterator[InternalClient]:
+async def internal_client(
+    url: str, tokens: SecretStr, *, seconds: float = CALL_TIMEOUT_SECONDS
+) -> AsyncIterator[InternalClient]:
     """A client of the service at ``url``, which presents the first of the tokens (``active_tokens``).
 
-    Its connections are closed at the end of the block.
+    A call may take so many seconds. Its connections are closed at the end of the block.
     """
     token = active_tokens(tokens.get_secret_value())[0]
     async with upstream(url, {"Authorization": f"Bearer {token}"}) as opened:
-        yield InternalClient(opened)
+        yield InternalClient(opened, seconds)
 
 
 def _refusal(body: bytes, path: str, status: int) -> ServiceError:

@@ -18,7 +18,7 @@ ADD = """
 """
 TAKE = """
     with next_message as (
-        select message_id from test_messages where taken_at is null
+        select message_id from test_messages where taken_at is null and requested_at > now() - interval '15 seconds'
         order by requested_at limit 1 for update skip locked
     )
     update test_messages t set taken_at = now() from next_message n where t.message_id = n.message_id

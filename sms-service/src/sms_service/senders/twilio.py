@@ -113,7 +113,7 @@ class TwilioSender:
     async def balance(self) -> Balance:
         """What is left of the account, in its currency."""
         account = await self._client.balance.fetch_async()
-        return Balance(float(account.balance or "nan"), account.currency or "")
+        return Balance(float(account.balance or ""), account.currency or "")
 
 
 class _BasicCredentials:

@@ -18,19 +18,19 @@ Next = Callable[[str, str], Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 async def next_event(system: Stack) -> AsyncIterator[Next]:
-    """Waits for the next event of a type that a request caused."""
+    """Waits for the event of a type that a request caused. Events arrive in any order."""
     async with await aio_pika.connect(system.addresses["AMQP_URL"]) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(EXCHANGE, "sms.#")
+        seen: dict[tuple[str, str | None], dict[str, Any]] = {}
         async with queue.iterator(timeout=60, no_ack=True) as messages:
 
             async def next_event(kind: str, request_id: str) -> dict[str, Any]:
-                async for message in messages:
-                    event: dict[str, Any] = orjson.loads(message.body)
-                    if event["type"] == kind and event.get("requestid") == request_id:
-                        return event
-                raise AssertionError("unreachable: the iterator raises after its timeout")
+                while (kind, request_id) not in seen:
+                    event = orjson.loads((await anext(messages)).body)
+                    seen[event["type"], event.get("requestid")] = event
+                return seen[kind, request_id]
 
             yield next_event
 

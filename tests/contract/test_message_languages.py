@@ -73,7 +73,7 @@ async def test_a_reset_message_is_in_the_language_that_the_client_prefers(
 
 
 def hong_kong() -> tuple[str, str]:
-    return "852", "6" + fresh_number()[-7:]
+    return "852", "64" + fresh_number()[-6:]
 
 
 def america() -> tuple[str, str]:

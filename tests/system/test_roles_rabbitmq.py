@@ -23,6 +23,8 @@ from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage, new_id, to_qu
 from sms_service.delivery.consumer import SEND_COMMANDS
 from sms_service.erasure.consumer import QUEUE as ERASURE
 
+pytestmark = pytest.mark.timeout(400)  # on a busy machine each command of the broker takes many seconds
+
 Act = Callable[[AbstractChannel, str, str], Awaitable[None]]
 OWN: dict[str, list[amqp.Queue]] = {
     "auth-service": [],

@@ -336,16 +336,19 @@ def test_a_fingerprint_has_no_more_bits_than_it_needs() -> None:
     assert [byte & 0b1100_0000 if index % 4 == 3 else byte for index, byte in enumerate(whole)] == list(cut)
 
 
-async def test_a_large_budget_counts_exactly(redis: Redis, own_ref: int) -> None:
+async def test_a_large_budget_counts_all_but_the_few_numbers_that_are_taken_for_known_ones(
+    redis: Redis, own_ref: int
+) -> None:
     large = Budget(redis, SECRET, numbers=100_000, per_hour=20)
 
     charged, left = await charge(large, own_ref, refs(20_000))
 
-    assert (charged, left) == (20_000, 80_000)
+    assert 20_000 - charged <= 5
+    assert left == 100_000 - charged
     assert (await charge(large, own_ref, refs(20_000)))[0] == 0
 
 
-async def test_five_thousand_numbers_take_eleven_kilobytes(budget: Budget, redis: Redis, own_ref: int) -> None:
+async def test_five_thousand_numbers_take_sixteen_kilobytes(budget: Budget, redis: Redis, own_ref: int) -> None:
     await charge(budget, own_ref, refs(5_000))
 
     assert await redis.memory_usage(key_of(own_ref)) < 16_000

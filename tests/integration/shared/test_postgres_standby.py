@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 from stack import keys
 from stack.system import Stack
 from support.servers.postgres_pair import PostgresPair
@@ -41,7 +42,13 @@ async def test_a_standby_is_passed_over_by_sessions_and_migrations(pair: Postgre
     await session.close()
 
     await ensure_database(url, database)
-    await asyncio.to_thread(migrate, url, database, "contacts_service")
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await asyncio.to_thread(migrate, url, database, "contacts_service")
+                break
+            except DBAPIError:  # the standby has not replayed the new database yet
+                await asyncio.sleep(0.1)
     async with pool(url, database) as opened:
         assert await opened.fetchval("select count(*) from directory") == 0
 

@@ -1,0 +1,118 @@
+"""Makes one recorded call on Haoma, with Haoma's own tokens, ids and codes, and compares the answers."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from gateway.shadow.recorded.answers import ReceivedAnswer
+from gateway.shadow.recorded.calls import ContractCall
+from gateway.shadow.differences.comparison import AnswerComparer, Comparison, Difference, Kind
+from gateway.shadow.recorded.field_roles import Role
+from gateway.shadow.recorded.known_values import KnownValues
+from gateway.shadow.recorded.recording import RecordedCall
+from gateway.shadow.recorded.requests import Request, Values, rewritten
+from gateway.shadow.recorded.subjects import Subject
+from shared.numbers.spelling import clean
+
+CODE_DIGITS = 6
+SETTLE_SECONDS = 5.0
+"""How long a look-up is repeated while its answer differs: events arrive a moment later."""
+SETTLE_DELAY = 0.2
+NO_ANSWER = "(answer)"
+_CODE = re.compile(f"[0-9]{{{CODE_DIGITS}}}")
+
+
+class Gateway(Protocol):
+    """Where calls are made."""
+
+    async def send(self, request: Request) -> ReceivedAnswer | None:
+        """The answer; None if the connection ended or the deadline passed without one."""
+
+
+class Inbox(Protocol):
+    """Where the codes of a copy arrive."""
+
+    async def newest(self, number: str, after: str) -> tuple[str, str] | None:
+        """Id and code of the newest message to a number that came after another one."""
+
+
+class ShadowCaller:
+    """Makes calls. ``inbox`` is that of a copy; without one no code of a recording can be right."""
+
+    def __init__(self, gateway: Gateway, inbox: Inbox | None, known: KnownValues) -> None:
+        self._gateway = gateway
+        self._inbox = inbox
+        self._known = known
+        self._comparer = AnswerComparer(known)
+
+    async def differences(
+        self, call: ContractCall, recorded: RecordedCall, subject: Subject, values: Values
+    ) -> list[Difference]:
+        """Make a call, and learn from its answer. Raises ``UnreachableError``."""
+        answer = ReceivedAnswer.of(recorded.response)
+        codes = await self._codes(call, answer, subject, values)
+        request = rewritten(call, recorded, lambda role, value: self._changed(codes, role, value))
+        comparison = await self._settled(call, answer, request, is_new=subject.number in self._known.registered)
+        self._known.tokens.update(comparison.tokens)
+        self._known.ids.update(comparison.ids)
+        if call.sends_code and comparison.is_success and subject.code_number:
+            self._known.unread.add(subject.code_number)
+        return comparison.differences
+
+    async def _settled(
+        self, call: ContractCall, recorded: ReceivedAnswer, request: Request, *, is_new: bool
+    ) -> Comparison:
+        """The comparison; of a look-up, the first without a difference within ``SETTLE_SECONDS``."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + (SETTLE_SECONDS if call.is_repeatable else 0)
+        while True:
+            haoma = await self._gateway.send(request)
+            if haoma is None:
+                return Comparison([Difference(NO_ANSWER, Kind.MISSING, f"HTTP {recorded.status}", "nothing")])
+            comparison = self._comparer.compare(call, recorded, haoma, is_new=is_new)
+            if not comparison.differences or loop.time() >= end:
+                return comparison
+            await asyncio.sleep(SETTLE_DELAY)
+
+    def _changed(self, codes: Mapping[str, str], role: Role, value: Any) -> Any:
+        """What Haoma knows a value by."""
+        text = str(value)
+        match role:
+            case Role.TOKEN:
+                return self._known.tokens.get(text, value)
+            case Role.ID:
+                mapped = self._known.ids.get(text, text)
+                return int(mapped) if isinstance(value, int) and mapped.isdigit() else mapped
+            case Role.CODE | Role.OWN_CODE:
+                code = codes.get(text, text)
+                return int(code) if isinstance(value, int) and code.isdigit() else code
+        return value
+
+    async def _codes(
+        self, call: ContractCall, recorded: ReceivedAnswer, subject: Subject, values: Values
+    ) -> dict[str, str]:
+        """The copy's codes in place of those of the request that were right."""
+        found = {}
+        is_refused = call.is_code_refusal(recorded.body())
+        for role, value in values:
+            if role in {Role.CODE, Role.OWN_CODE}:
+                number = subject.own_number if role is Role.OWN_CODE else subject.code_number
+                code = await self._code(number, str(value), is_refused=is_refused) if number else None
+                found |= {str(value): code} if code else {}
+        return found
+
+    async def _code(self, number: str, recorded: str, *, is_refused: bool) -> str | None:
+        """The code that stands for a recorded one: known already, or the newest of the inbox for one that was right."""
+        digits = clean(recorded).zfill(CODE_DIGITS)
+        known = self._known.code(number, digits)
+        if known is not None or is_refused or self._inbox is None or not _CODE.fullmatch(digits):
+            return known
+        last = self._known.last_messages.get(number, "")
+        message = await self._inbox.newest(number, last if number in self._known.unread else "")
+        self._known.unread.discard(number)
+        if message is None:
+            return None
+        self._known.last_messages[number] = message[0]
+        self._known.learn_code(number, digits, message[1])
+        return message[1]

@@ -1,4 +1,4 @@
-"""The format of recorded calls: a JSON object for each, one a line. ``docs/moving-in-shadow.md`` describes it."""
+"""The format of recorded calls: a JSON object for each, one a line. ``docs/moving-in/shadow.md`` describes it."""
 
 import base64
 import binascii

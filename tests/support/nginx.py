@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from stack.packages import apt
 from stack.ports import free_port
+
 from support.tools import LOCAL, ROOT, alone
 
 PACKAGES = ("nginx", "libnginx-mod-http-js")

@@ -24,6 +24,11 @@ class Planted:
     field: str
     kind: str
 
+    @property
+    def reported_field(self) -> str:
+        """The field as the report names it: what Haoma lacks is no field of the contract."""
+        return f"{self.field} (not of the contract)" if self.kind == "missing" else self.field
+
 
 PLANTED = (
     Planted(

@@ -80,7 +80,9 @@ async def test_the_recorder_writes_each_call_with_its_answer(tmp_path: Path) -> 
         aiohttp.ClientSession() as http,
     ):
         for body in ('{"phone":"号码"}', "x" * 100_000, ""):
-            async with http.post(url + "/users?a=%E5%8F%B7&b=1", data=body.encode(), headers={"Cookie": "session=s"}) as r:
+            async with http.post(
+                url + "/users?a=%E5%8F%B7&b=1", data=body.encode(), headers={"Cookie": "session=s"}
+            ) as r:
                 assert (await r.json())["sent"] == body
         calls = await recorded_calls(tmp_path, 3)
 
@@ -139,7 +141,9 @@ class Cutover:
         self._http = http
         self._url = url
 
-    async def moved(self, percent: int, method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> bool:
+    async def moved(
+        self, percent: int, method: str, path: str, headers: dict[str, str] | None = None, **options: Any
+    ) -> bool:
         """Whether a call gets to Haoma. Fails if its body does not arrive."""
         sent = {"Percent": str(percent), **(headers or {})}
         async with self._http.request(method, self._url + path, headers=sent, **options) as response:

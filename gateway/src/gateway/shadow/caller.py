@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from gateway.shadow.differences.comparison import AnswerComparer, Comparison, Difference, Kind
 from gateway.shadow.recorded.answers import ReceivedAnswer
 from gateway.shadow.recorded.calls import ContractCall
-from gateway.shadow.differences.comparison import AnswerComparer, Comparison, Difference, Kind
 from gateway.shadow.recorded.field_roles import Role
 from gateway.shadow.recorded.known_values import KnownValues
 from gateway.shadow.recorded.recording import RecordedCall
@@ -77,23 +77,22 @@ class ShadowCaller:
 
     def _changed(self, codes: Mapping[str, str], role: Role, value: Any) -> Any:
         """What Haoma knows a value by."""
-        text = str(value)
-        match role:
-            case Role.TOKEN:
-                return self._known.tokens.get(text, value)
-            case Role.ID:
-                mapped = self._known.ids.get(text, text)
-                return int(mapped) if isinstance(value, int) and mapped.isdigit() else mapped
-            case Role.CODE | Role.OWN_CODE:
-                code = codes.get(text, text)
-                return int(code) if isinstance(value, int) and code.isdigit() else code
-        return value
+        changes = {
+            Role.TOKEN: self._known.tokens,
+            Role.ID: self._known.ids,
+            Role.CODE: codes,
+            Role.OWN_CODE: codes,
+        }
+        changed = changes.get(role, {}).get(str(value))
+        if changed is None:
+            return value
+        return int(changed) if isinstance(value, int) and changed.isdigit() else changed
 
     async def _codes(
         self, call: ContractCall, recorded: ReceivedAnswer, subject: Subject, values: Values
     ) -> dict[str, str]:
         """The copy's codes in place of those of the request that were right."""
-        found = {}
+        found: dict[str, str] = {}
         is_refused = call.is_code_refusal(recorded.body())
         for role, value in values:
             if role in {Role.CODE, Role.OWN_CODE}:

@@ -8,8 +8,8 @@ from typing import Self
 
 import orjson
 
-from gateway.shadow.recorded.known_values import KnownValues
 from gateway.shadow.differences.report import Report
+from gateway.shadow.recorded.known_values import KnownValues
 
 OWNER_ONLY = 0o600
 """A checkpoint has tokens of the copy."""

@@ -20,7 +20,7 @@ from gateway.shadow.haoma import CodeInbox, HaomaClient, UnreachableError
 from gateway.shadow.progress import Progress
 from gateway.shadow.recorded.calls import CallTable
 from gateway.shadow.recorded.recording import Line, read_lines
-from gateway.shadow.replay import Plan, Replay
+from gateway.shadow.replay import Judgement, Plan, Replay
 
 STANDARD_INPUT = "-"
 CONCURRENCY = 8
@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--haoma", metavar="URL", help="a gateway; only calls that change nothing are made")
     where.add_argument("--copy", metavar="URL", help="the gateway of a copy for tests; all calls are made")
-    parser.add_argument("--inbox", metavar="URL", help="the sms-service of the copy, which shows the codes that it sent")
+    parser.add_argument(
+        "--inbox", metavar="URL", help="the sms-service of the copy, which shows the codes that it sent"
+    )
     parser.add_argument("--expect", metavar="FILE", type=Path, help="differences that are decided, one a line")
     parser.add_argument("--details", metavar="FILE", type=Path, help="where each difference and broken line goes, or -")
     parser.add_argument("--dialects", metavar="NAMES", default="", help="contracts, such as maitian,tel (default: all)")
@@ -62,7 +64,9 @@ def shadow(options: argparse.Namespace) -> None:
 async def _shadow(options: argparse.Namespace) -> int:
     """Replay the recording. Returns the exit status."""
     expectations = Expectations.read(options.expect) if options.expect else Expectations()
-    checkpoint = None if options.file == STANDARD_INPUT else CheckpointFile.beside(Path(options.file), _gateway(options))
+    checkpoint = (
+        None if options.file == STANDARD_INPUT else CheckpointFile.beside(Path(options.file), _gateway(options))
+    )
     run = (None if options.restart or checkpoint is None else checkpoint.load()) or Progression()
     stopping = _stops()
     with ExitStack() as files:
@@ -98,16 +102,14 @@ async def _replay(
         table = CallTable(choose(installed_dialects(), [name for name in options.dialects.split(",") if name]))
         plan = Plan(options.concurrency, options.rate, options.speed, is_copy=bool(options.copy))
         caller = ShadowCaller(gateway, inbox, run.known)
-        yield Replay(table, caller, run, expectations, details, plan)
+        yield Replay(table, caller, run, Judgement(expectations, details), plan)
 
 
 def _gateway(options: argparse.Namespace) -> str:
     return str(options.copy or options.haoma)
 
 
-async def _lines(
-    file: BinaryIO, run: Progression, stopping: asyncio.Event, progress: Progress
-) -> AsyncIterator[Line]:
+async def _lines(file: BinaryIO, run: Progression, stopping: asyncio.Event, progress: Progress) -> AsyncIterator[Line]:
     """The lines that are left, until the run is stopped. Standard input is read in a thread: it may wait for long."""
     is_file = file.seekable()
     if is_file:

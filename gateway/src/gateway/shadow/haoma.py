@@ -68,9 +68,9 @@ class HaomaClient:
 
     async def _send(self, request: Request) -> ReceivedAnswer:
         url = URL(self._gateway + request.target, encoded=True)
-        body = request.body or None
-        options = {"headers": request.headers, "data": body, "allow_redirects": False}
-        async with self._http.request(request.method, url, **options) as response:
+        async with self._http.request(
+            request.method, url, headers=request.headers, data=request.body or None, allow_redirects=False
+        ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return ReceivedAnswer(response.status, headers, await response.read())
 

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.shadow.recorded.answers import SERVER_FAILED, ReceivedAnswer
 from gateway.shadow.call_order import CallOrder, Place
 from gateway.shadow.caller import ShadowCaller
-from gateway.shadow.recorded.calls import CallTable, ContractCall
 from gateway.shadow.checkpoint import Progression
 from gateway.shadow.differences.comparison import Difference
 from gateway.shadow.differences.expectations import Expectations
-from gateway.shadow.recorded.recording import BrokenLineError, Line, RecordedCall, read_call
 from gateway.shadow.differences.report import Skipped
+from gateway.shadow.recorded.answers import SERVER_FAILED, ReceivedAnswer
+from gateway.shadow.recorded.calls import CallTable, ContractCall
+from gateway.shadow.recorded.recording import BrokenLineError, Line, RecordedCall, read_call
 from gateway.shadow.recorded.requests import Values, values_of
 from gateway.shadow.recorded.subjects import Subject, Subjects
 
@@ -28,6 +28,14 @@ class Output(Protocol):
     def broken(self, line: int, reason: str) -> None: ...
 
     def differences(self, line: int, call: ContractCall, differences: list[Difference]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What explains differences, and where they are written."""
+
+    expectations: Expectations
+    output: Output
 
 
 @dataclass(frozen=True)
@@ -65,23 +73,27 @@ class Pace:
         return self._first[0] + (recorded - self._first[1]) / self._plan.speed
 
 
+@dataclass(frozen=True)
+class ReadCall:
+    """A call of the recording that is to be made."""
+
+    line: int
+    call: ContractCall
+    recorded: RecordedCall
+    values: Values
+    subject: Subject
+
+
 class Replay:
     """One run over a recording."""
 
     def __init__(
-        self,
-        table: CallTable,
-        caller: ShadowCaller,
-        run: Progression,
-        expectations: Expectations,
-        output: Output,
-        plan: Plan,
+        self, table: CallTable, caller: ShadowCaller, run: Progression, judgement: Judgement, plan: Plan
     ) -> None:
         self._table = table
         self._caller = caller
         self._run = run
-        self._expectations = expectations
-        self._output = output
+        self._judgement = judgement
         self._plan = plan
         self._subjects = Subjects(run.known)
         self._order = CallOrder()
@@ -111,23 +123,12 @@ class Replay:
 
     async def _begin(self, group: asyncio.TaskGroup, line: Line) -> None:
         """Read a line, and start its call if it is one to make."""
-        try:
-            recorded = read_call(line.content)
-        except BrokenLineError as error:
-            self._run.report.count_broken(line.number, error.reason)
-            self._output.broken(line.number, error.reason)
+        read = self._read(line)
+        if read is None:
             return
-        call = self._table.find(recorded.method, recorded.path)
-        reason = self._reason_to_skip(call, recorded)
-        if call is None or reason is not None:
-            self._run.report.count_skipped(reason or Skipped.OTHER)
-            return
-        values = values_of(call, recorded)
-        subject = self._subjects.find(call, values, ReceivedAnswer.of(recorded.response))
         await self._window.acquire()
-        await self._pace.wait(recorded)
-        place = self._order.enter(subject.keys)
-        task = group.create_task(self._make(line.number, place, call, recorded, subject, values))
+        await self._pace.wait(read.recorded)
+        task = group.create_task(self._make(read, self._order.enter(read.subject.keys)))
         self._running.add(task)
         task.add_done_callback(self._done)
 
@@ -135,24 +136,31 @@ class Replay:
         self._running.discard(task)
         self._window.release()
 
-    def _reason_to_skip(self, call: ContractCall | None, recorded: RecordedCall) -> Skipped | None:
+    def _read(self, line: Line) -> ReadCall | None:
+        """The call of a line; None for one that is not made, which is counted."""
+        report = self._run.report
+        try:
+            recorded = read_call(line.content)
+        except BrokenLineError as error:
+            report.count_broken(line.number, error.reason)
+            self._judgement.output.broken(line.number, error.reason)
+            return None
+        call = self._table.find(recorded.method, recorded.path)
         if call is None:
-            return Skipped.OTHER
-        if recorded.response.status >= SERVER_FAILED:
-            return Skipped.FAILED
-        return None if self._plan.is_copy or call.changes_nothing else Skipped.CHANGES
+            report.count_skipped(Skipped.OTHER)
+        elif recorded.response.status >= SERVER_FAILED:
+            report.count_skipped(Skipped.FAILED)
+        elif not (self._plan.is_copy or call.changes_nothing):
+            report.count_skipped(Skipped.CHANGES)
+        else:
+            values = values_of(call, recorded)
+            subject = self._subjects.find(call, values, ReceivedAnswer.of(recorded.response))
+            return ReadCall(line.number, call, recorded, values, subject)
+        return None
 
-    async def _make(
-        self,
-        line: int,
-        place: Place,
-        call: ContractCall,
-        recorded: RecordedCall,
-        subject: Subject,
-        values: Values,
-    ) -> None:
+    async def _make(self, read: ReadCall, place: Place) -> None:
         async with place, self._slots:
-            differences = await self._caller.differences(call, recorded, subject, values)
-        self._run.report.count_compared(line, call, differences, self._expectations)
+            differences = await self._caller.differences(read.call, read.recorded, read.subject, read.values)
+        self._run.report.count_compared(read.line, read.call, differences, self._judgement.expectations)
         if differences:
-            self._output.differences(line, call, differences)
+            self._judgement.output.differences(read.line, read.call, differences)

@@ -13,6 +13,10 @@ from gateway.shadow.recorded.requests import Request, rewritten, values_of
 
 TABLE = CallTable(installed_dialects())
 NEW = {"old": "new", "100015": "200020", "123456": "654321"}
+MULTIPART = (
+    '--b\r\nContent-Disposition: form-data; name="tmp_token"\r\n\r\n{}\r\n--b\r\n'
+    'Content-Disposition: form-data; name="pwd"\r\n\r\nx old\r\n--b--\r\n'
+)
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -45,13 +49,15 @@ def test_values_of_json_keep_their_types() -> None:
 @pytest.mark.parametrize(
     ("content_type", "body", "expected"),
     [
-        (FORM, "source=a&phone_number=%2B86+1&pwd=old&tmp_token=old", "source=a&phone_number=%2B86+1&pwd=old&tmp_token=new"),
+        (
+            FORM,
+            "source=a&phone_number=%2B86+1&pwd=old&tmp_token=old",
+            "source=a&phone_number=%2B86+1&pwd=old&tmp_token=new",
+        ),
         (
             "multipart/form-data; boundary=b",
-            '--b\r\nContent-Disposition: form-data; name="tmp_token"\r\n\r\nold\r\n--b\r\n'
-            'Content-Disposition: form-data; name="pwd"\r\n\r\nx old\r\n--b--\r\n',
-            '--b\r\nContent-Disposition: form-data; name="tmp_token"\r\n\r\nnew\r\n--b\r\n'
-            'Content-Disposition: form-data; name="pwd"\r\n\r\nx old\r\n--b--\r\n',
+            MULTIPART.format("old"),
+            MULTIPART.format("new"),
         ),
     ],
 )

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.shadow.differences.descriptions import ContractWords, describe, safe_name
 from gateway.shadow.recorded.answers import NOT_JSON, Outcome, ReceivedAnswer, outcome_of
 from gateway.shadow.recorded.calls import ContractCall
-from gateway.shadow.differences.descriptions import ContractWords, describe, safe_name
 from gateway.shadow.recorded.field_roles import Role, fields_of, inner_model, role_of
 from gateway.shadow.recorded.known_values import KnownValues
 from gateway.shadow.recorded.subjects import read_number

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
-import orjson
 from pydantic import BaseModel
 
 from gateway.dialect import Dialect
 from gateway.http.problems import ACCEPT_LANGUAGE
-from gateway.shadow.recorded.calls import ContractCall
+from gateway.shadow.recorded.calls import ContractCall, json_of
 from gateway.shadow.recorded.field_roles import Role, inner_model
 from shared.errors import ErrorCode, ServiceError
 
@@ -33,20 +32,16 @@ class ContractWords:
 
 def describe(value: Any, words: ContractWords, role: Role | None) -> str:
     """What a report says of a value. It quotes the words of the contract and small numbers, and nothing else."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case int() if role is None and abs(value) < MAX_SHOWN_INTEGER:
-            return str(value)
-        case int() | float():
-            return f"number of {len(str(abs(value)))} digits" if isinstance(value, int) else "number with a fraction"
-        case str():
-            return _describe_text(value, words, role)
-        case list():
-            return f"list of {len(value)}"
-    return f"object of {len(value)} fields"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int):
+        is_shown = role is None and abs(value) < MAX_SHOWN_INTEGER
+        return str(value) if is_shown else f"number of {len(str(abs(value)))} digits"
+    if isinstance(value, str):
+        return _describe_text(value, words, role)
+    if isinstance(value, float):
+        return "number with a fraction"
+    return f"list of {len(value)}" if isinstance(value, list) else f"object of {len(value)} fields"
 
 
 def _describe_text(text: str, words: ContractWords, role: Role | None) -> str:
@@ -77,7 +72,7 @@ def _rendered_texts(dialect: Dialect, errors: Sequence[ServiceError], path: str,
     token = ACCEPT_LANGUAGE.set(language)
     try:
         for error in errors:
-            body = orjson.loads(bytes(dialect.render_error(error, path).body))  # type: ignore[arg-type]
+            body = json_of(dialect.render_error(error, path))
             yield from (value for name, value in body.items() if isinstance(value, str) and name != "token")
     finally:
         ACCEPT_LANGUAGE.reset(token)

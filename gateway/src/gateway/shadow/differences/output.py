@@ -7,8 +7,8 @@ from typing import IO, Any, Self
 
 import orjson
 
-from gateway.shadow.recorded.calls import ContractCall
 from gateway.shadow.differences.comparison import Difference
+from gateway.shadow.recorded.calls import ContractCall
 
 STANDARD_ERROR = Path("-")
 

@@ -1,14 +1,15 @@
 """What became of the recorded calls: counts, and the differences by call and field."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
-from gateway.shadow.recorded.calls import ContractCall
 from gateway.shadow.differences.comparison import Difference, Kind
 from gateway.shadow.differences.expectations import Expectation, Expectations
+from gateway.shadow.recorded.calls import ContractCall
 
 MAX_EXAMPLES = 5
 """How many line numbers the report names for each difference."""
@@ -34,14 +35,21 @@ class DifferenceCount:
     haoma: str
     reason: str = ""
     count: int = 0
-    lines: list[int] = field(default_factory=list)
+    lines: list[int] = dataclasses.field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What the difference is counted by."""
+        return self.call, self.address, self.field, self.kind, self.reason
 
     def text(self) -> str:
         """The difference on a line."""
         times = "once" if self.count == 1 else f"{self.count} times"
         lines = ", ".join(map(str, self.lines)) + (", …" if self.count > len(self.lines) else "")
         because = f"; {self.reason}" if self.reason else ""
-        return f"{self.field}: {self.kind}: recorded {self.recorded}, Haoma {self.haoma}; {times}, line {lines}{because}"
+        return (
+            f"{self.field}: {self.kind}: recorded {self.recorded}, Haoma {self.haoma}; {times}, line {lines}{because}"
+        )
 
 
 @dataclass
@@ -51,11 +59,11 @@ class Report:
     read: int = 0
     compared: int = 0
     differing: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    broken: dict[str, list[int]] = field(default_factory=dict)
-    calls: Counter[str] = field(default_factory=Counter)
-    differences: dict[str, DifferenceCount] = field(default_factory=dict)
-    expected: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = dataclasses.field(default_factory=Counter)
+    broken: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    calls: Counter[str] = dataclasses.field(default_factory=Counter)
+    differences: dict[tuple[str, ...], DifferenceCount] = dataclasses.field(default_factory=dict)
+    expected: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def count_broken(self, line: int, reason: str) -> None:
         """A line is no call."""
@@ -79,22 +87,10 @@ class Report:
         for difference, explanation in zip(differences, explanations, strict=True):
             self._count(line, call, difference, explanation)
 
-    def _count(
-        self, line: int, call: ContractCall, difference: Difference, explanation: Expectation | None
-    ) -> None:
+    def _count(self, line: int, call: ContractCall, difference: Difference, explanation: Expectation | None) -> None:
         reason = explanation.reason if explanation else ""
-        key = "\n".join((call.name, call.address, difference.field, difference.kind, reason))
-        found = self.differences.get(key)
-        if found is None:
-            found = self.differences[key] = DifferenceCount(
-                call.name,
-                call.address,
-                difference.field,
-                difference.kind,
-                difference.recorded,
-                difference.haoma,
-                reason,
-            )
+        new = DifferenceCount(call.name, call.address, **vars(difference), reason=reason)
+        found = self.differences.setdefault(new.key, new)
         found.count += 1
         if line not in found.lines and len(found.lines) < MAX_EXAMPLES:
             found.lines.append(line)
@@ -141,7 +137,7 @@ class Report:
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """From a checkpoint."""
         counted = [DifferenceCount(**{**each, "kind": Kind(each["kind"])}) for each in fields["differences"]]
-        keyed = {"\n".join((each.call, each.address, each.field, each.kind, each.reason)): each for each in counted}
+        keyed = {each.key: each for each in counted}
         counters = {name: Counter(fields[name]) for name in ("skipped", "calls", "expected")}
         return cls(**{**fields, **counters, "differences": keyed})
 

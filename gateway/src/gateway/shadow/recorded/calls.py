@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
+from aiohttp import web
 from pydantic import BaseModel
 
 from gateway.dialect import Dialect
@@ -60,7 +61,7 @@ class ContractCall:
     @property
     def registers(self) -> bool:
         """Whether its success is a new account."""
-        return refusals.REGISTER <= self.refusals
+        return self.refusals >= refusals.REGISTER
 
     @property
     def refusals(self) -> frozenset[ErrorCode]:
@@ -75,10 +76,16 @@ class ContractCall:
         """The bodies of success."""
         return list(self.operation.responses.values()) if self.operation else []
 
-    @cached_property
-    def is_code_refusal(self) -> "RefusalForm":
-        """How the contract refuses a code in this call."""
-        return RefusalForm(self, ErrorCode.CODE_REFUSED)
+    def is_code_refusal(self, body: object) -> bool:
+        """Whether a parsed body says that the code is not right."""
+        return RefusalForm(self, ErrorCode.CODE_REFUSED).matches(body)
+
+
+def json_of(response: web.Response) -> dict[str, Any]:
+    """The body of a response that a contract has rendered."""
+    assert isinstance(response.body, bytes)  # noqa: S101  every contract renders JSON
+    body: dict[str, Any] = orjson.loads(response.body)
+    return body
 
 
 class RefusalForm:
@@ -86,12 +93,12 @@ class RefusalForm:
 
     def __init__(self, call: ContractCall, code: ErrorCode) -> None:
         rendered = call.dialect.render_error(ServiceError(code), call.path)
-        body = orjson.loads(bytes(rendered.body))  # type: ignore[arg-type]  our responses are bytes
+        body = json_of(rendered)
         field = call.dialect.refusal_code
         names = [field] if field else [name for name in body if role_of(name, call.dialect.refusal) is None]
         self._values = {name: body[name] for name in names}
 
-    def __call__(self, body: object) -> bool:
+    def matches(self, body: object) -> bool:
         """Whether a parsed body is this refusal."""
         return isinstance(body, dict) and all(body.get(name) == value for name, value in self._values.items())
 

@@ -19,10 +19,10 @@ from shared.errors import ServiceError
 
 MAX_PARTS = 10_000
 NOT_SENT = frozenset(
-    """
-    accept-encoding connection content-length host keep-alive proxy-authenticate proxy-authorization te trailer
-    transfer-encoding upgrade x-forwarded-for
-    """.split()
+    {
+        *("accept-encoding", "connection", "content-length", "host", "keep-alive", "proxy-authenticate"),
+        *("proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "x-forwarded-for"),
+    }
 )
 """Headers of one connection, or of the way to the other back end (RFC 9110, 7.6.1)."""
 FORWARDED = "x-forwarded-for"

@@ -27,7 +27,6 @@ class Subject:
     number: str | None = field(repr=False)
     code_number: str | None = field(repr=False)
     own_number: str | None = field(repr=False)
-    is_recorded_success: bool
 
 
 class Subjects:
@@ -41,35 +40,31 @@ class Subjects:
         body = answer.body()
         outcome = outcome_of(call, answer.status, body)
         answered = list(_values(body, outcome.model)) if outcome.is_success else []
-        own = self._owner(request)
-        in_request = _number(request)
-        code_number = in_request or own
-        number = _number(answered) or code_number
+        answered += [(Role.TOKEN, token) for token in answer.header_tokens().values()]
+        own, in_request = self._owner(request), _number(request)
+        number = _number(answered) or in_request or own
         if outcome.is_success and number is not None:
-            self._remember(call, number, own, request, answered, answer)
+            if call.registers or own in self._known.registered:
+                self._known.registered.add(number)
+            self._remember(number, request, answered)
         numbers = {each for each in (number, in_request, own) if each}
-        keys = numbers | set(_other_keys(request, self._known))
-        return Subject(frozenset(keys), number, code_number, self._own_number(request), outcome.is_success)
+        keys = frozenset(numbers | set(_other_keys([*request, *answered], self._known)))
+        return Subject(keys, number, in_request or own, self._owner(request[::-1]))
 
-    def _remember(
-        self, call: ContractCall, number: str, own: str | None, request: Values, answered: Values, answer: ReceivedAnswer
-    ) -> None:
-        known = self._known
-        if call.registers or own in known.registered:
-            known.registered.add(number)
-        issued = [str(value) for role, value in answered if role is Role.TOKEN]
-        known.numbers.update(dict.fromkeys((*issued, *answer.header_tokens().values()), number))
+    def _remember(self, number: str, request: Values, answered: Values) -> None:
+        """The tokens of an answer are this number's, and after a change of number those of its request."""
+        known = self._known.numbers
+        known.update(dict.fromkeys(_tokens(answered), number))
         if _number(answered) is not None:
-            sent = (str(value) for role, value in request if role is Role.TOKEN)
-            known.numbers.update({token: number for token in sent if token in known.numbers})
+            known.update({token: number for token in _tokens(request) if token in known})
 
     def _owner(self, request: Values) -> str | None:
-        """To whom the first token of a request was issued."""
-        tokens = (self._known.numbers.get(str(value)) for role, value in request if role is Role.TOKEN)
-        return next(filter(None, tokens), None)
+        """To whom the first of the tokens was issued."""
+        return next(filter(None, map(self._known.numbers.get, _tokens(request))), None)
 
-    def _own_number(self, request: Values) -> str | None:
-        return self._owner(request[::-1])
+
+def _tokens(values: Values) -> Iterator[str]:
+    return (str(value) for role, value in values if role is Role.TOKEN)
 
 
 def read_number(value: Any, calling_code: str = MAINLAND) -> E164 | None:
@@ -117,6 +112,5 @@ def _values(value: Any, model: type[BaseModel] | None, name: str = "") -> Iterat
         fields = fields_of(model)
         for key, each in value.items():
             yield from _values(each, inner_model(fields.get(key)) if isinstance(each, dict) else model, key)
-    elif role := role_of(name, model):
-        if value is not None and not isinstance(value, list):
-            yield role, value
+    elif (role := role_of(name, model)) and value is not None and not isinstance(value, list):
+        yield role, value

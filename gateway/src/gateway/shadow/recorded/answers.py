@@ -67,6 +67,8 @@ def outcome_of(call: ContractCall, status: int, body: Any) -> Outcome:
         return Outcome(status < FAILED, None)
     models = [each if isinstance(each, type) else type(each) for each in call.successes if each is not None]
     best = max((*models, call.dialect.refusal), key=lambda model: _closeness(model, body))
+    if _closeness(best, body) <= 0:
+        return Outcome(status < FAILED, None)
     return Outcome(best is not call.dialect.refusal, best)
 
 

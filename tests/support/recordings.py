@@ -1,10 +1,10 @@
 """Recordings for shadow runs: an app that writes down its calls with their answers, and users who make them."""
 
 import asyncio
+import itertools
 import json
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,14 @@ BUSY = 503
 SKIPPED_STEPS = {"age", "ban", "via", "within"}
 """What a copy would have to be prepared for, step by step."""
 MATCHED_WITHIN = 30.0
+FIRST = [
+    CASES / f"{name}.json"
+    for name in (
+        *("maitian/register-and-log-in", "maitian/20000-wrong-password", "native/register-and-log-in"),
+        *("register_page/register", "tel/register", "phone_info/register"),
+    )
+]
+"""Each recording has these calls of every contract."""
 
 
 @dataclass(frozen=True)
@@ -65,28 +73,26 @@ def _needs_more(steps: Sequence[Mapping[str, Any]]) -> bool:
     return any(SKIPPED_STEPS & step.keys() for step in steps)
 
 
-@asynccontextmanager
-async def connected(gateway: str, sms: str) -> AsyncIterator[App]:
-    """An app whose calls are not recorded."""
-    async with App.connect(gateway, sms) as app:
-        yield app
-
-
 async def record(app: App, calls: int, seed: int) -> list[dict[str, Any]]:
     """At least so many calls of users of all contracts, in the order of their answers."""
-    choose = random.Random(seed)
     recording: list[dict[str, Any]] = []
-    cases = [*recordable_cases(), *CONTACTS]
+    cases = itertools.chain(FIRST, _random_cases(seed))
 
     async def user() -> None:
         while len(recording) < calls:
             recorder = RecordingApp(app.http, app.gateway, app.sms, recording=recording)
-            await _play(choose.choice(cases), recorder, app)
+            await _play(next(cases), recorder, app)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(USERS_AT_ONCE):
             group.create_task(user())
     return recording
+
+
+def _random_cases(seed: int) -> Iterator[Path | str]:
+    choose, cases = random.Random(seed), [*recordable_cases(), *CONTACTS]
+    while True:
+        yield choose.choice(cases)
 
 
 async def _play(case: "Path | str", recorder: RecordingApp, app: App) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -19,6 +20,8 @@ CODE_DIGITS = 6
 SETTLE_SECONDS = 5.0
 """How long a look-up is repeated while its answer differs: events arrive a moment later."""
 SETTLE_DELAY = 0.2
+MAX_SETTLED = 3
+"""How often that is done for one field of a call."""
 NO_ANSWER = "(answer)"
 _CODE = re.compile(f"[0-9]{{{CODE_DIGITS}}}")
 
@@ -45,6 +48,7 @@ class ShadowCaller:
         self._inbox = inbox
         self._known = known
         self._comparer = AnswerComparer(known)
+        self._lasting: Counter[tuple[str, str]] = Counter()
 
     async def differences(
         self, call: ContractCall, recorded: RecordedCall, subject: Subject, values: Values
@@ -56,6 +60,7 @@ class ShadowCaller:
         comparison = await self._settled(call, answer, request, is_new=subject.number in self._known.registered)
         self._known.tokens.update(comparison.tokens)
         self._known.ids.update(comparison.ids)
+        self._lasting.update((call.name, each.field) for each in comparison.differences)
         if call.sends_code and comparison.is_success and subject.code_number:
             self._known.unread.add(subject.code_number)
         return comparison.differences
@@ -71,9 +76,13 @@ class ShadowCaller:
             if haoma is None:
                 return Comparison([Difference(NO_ANSWER, Kind.MISSING, f"HTTP {recorded.status}", "nothing")])
             comparison = self._comparer.compare(call, recorded, haoma, is_new=is_new)
-            if not comparison.differences or loop.time() >= end:
+            if not comparison.differences or loop.time() >= end or self._is_known(call, comparison):
                 return comparison
             await asyncio.sleep(SETTLE_DELAY)
+
+    def _is_known(self, call: ContractCall, comparison: Comparison) -> bool:
+        """Whether each difference has lasted often enough in such calls, so that no more time is spent on it."""
+        return all(self._lasting[call.name, each.field] >= MAX_SETTLED for each in comparison.differences)
 
     def _changed(self, codes: Mapping[str, str], role: Role, value: Any) -> Any:
         """What Haoma knows a value by."""

@@ -194,6 +194,17 @@ async def test_a_look_up_that_differs_is_made_again() -> None:
     assert run.report.is_clean
 
 
+async def test_a_look_up_that_always_differs_is_soon_made_once_only() -> None:
+    gateway = StandIn(lambda _: always(DONE))
+    recording = [
+        line("GET", "/v2/me", {"success": "false"}, headers={"Authorization": f"Bearer {each}"}) for each in range(20)
+    ]
+    run = await replay(recording, gateway, concurrency=1)
+    assert run.report.differing == 20
+    targets = [request.headers["authorization"] for request in gateway.requests]
+    assert len(set(targets[-16:])) == 16
+
+
 async def test_a_gateway_that_cannot_be_reached_stops_the_run() -> None:
     async def answer(_: Request) -> Any:
         raise UnreachableError("gone")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from gateway.shadow.differences.comparison import AnswerComparer, Comparison, Difference, Kind
-from gateway.shadow.recorded.answers import ReceivedAnswer
+from gateway.shadow.recorded.answers import ReceivedAnswer, outcome_of
 from gateway.shadow.recorded.calls import ContractCall
 from gateway.shadow.recorded.field_roles import Role
 from gateway.shadow.recorded.known_values import KnownValues
@@ -22,8 +22,12 @@ SETTLE_SECONDS = 5.0
 SETTLE_DELAY = 0.2
 MAX_SETTLED = 3
 """How often that is done for one field of a call."""
+MESSAGE_SECONDS = 15.0
+"""How long a message may take."""
 NO_ANSWER = "(answer)"
 _CODE = re.compile(f"[0-9]{{{CODE_DIGITS}}}")
+
+Codes = Mapping[tuple[Role, str], str]
 
 
 class Gateway(Protocol):
@@ -36,17 +40,20 @@ class Gateway(Protocol):
 class Inbox(Protocol):
     """Where the codes of a copy arrive."""
 
-    async def newest(self, number: str, after: str) -> tuple[str, str] | None:
-        """Id and code of the newest message to a number that came after another one."""
+    async def newest(self, number: str, after: str, wait: float) -> tuple[str, str] | None:
+        """Id and code of the newest message to a number after another one, within so many seconds."""
 
 
 class ShadowCaller:
     """Makes calls. ``inbox`` is that of a copy; without one no code of a recording can be right."""
 
-    def __init__(self, gateway: Gateway, inbox: Inbox | None, known: KnownValues) -> None:
+    def __init__(
+        self, gateway: Gateway, inbox: Inbox | None, known: KnownValues, settle_seconds: float = SETTLE_SECONDS
+    ) -> None:
         self._gateway = gateway
         self._inbox = inbox
         self._known = known
+        self._settle_seconds = settle_seconds
         self._comparer = AnswerComparer(known)
         self._lasting: Counter[tuple[str, str]] = Counter()
 
@@ -68,9 +75,9 @@ class ShadowCaller:
     async def _settled(
         self, call: ContractCall, recorded: ReceivedAnswer, request: Request, *, is_new: bool
     ) -> Comparison:
-        """The comparison; of a look-up, the first without a difference within ``SETTLE_SECONDS``."""
+        """The comparison; of a look-up, the first without a difference within some seconds."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + (SETTLE_SECONDS if call.is_repeatable else 0)
+        end = loop.time() + (self._settle_seconds if call.is_repeatable else 0)
         while True:
             haoma = await self._gateway.send(request)
             if haoma is None:
@@ -84,43 +91,46 @@ class ShadowCaller:
         """Whether each difference has lasted often enough in such calls, so that no more time is spent on it."""
         return all(self._lasting[call.name, each.field] >= MAX_SETTLED for each in comparison.differences)
 
-    def _changed(self, codes: Mapping[str, str], role: Role, value: Any) -> Any:
+    def _changed(self, codes: Codes, role: Role, value: Any) -> Any:
         """What Haoma knows a value by."""
-        changes = {
-            Role.TOKEN: self._known.tokens,
-            Role.ID: self._known.ids,
-            Role.CODE: codes,
-            Role.OWN_CODE: codes,
-        }
-        changed = changes.get(role, {}).get(str(value))
+        text = str(value)
+        known = {Role.TOKEN: self._known.tokens, Role.ID: self._known.ids}.get(role, {})
+        changed = known.get(text) or codes.get((role, text))
         if changed is None:
             return value
         return int(changed) if isinstance(value, int) and changed.isdigit() else changed
 
     async def _codes(
         self, call: ContractCall, recorded: ReceivedAnswer, subject: Subject, values: Values
-    ) -> dict[str, str]:
+    ) -> dict[tuple[Role, str], str]:
         """The copy's codes in place of those of the request that were right."""
-        found: dict[str, str] = {}
-        is_refused = call.is_code_refusal(recorded.body())
-        for role, value in values:
-            if role in {Role.CODE, Role.OWN_CODE}:
-                number = subject.own_number if role is Role.OWN_CODE else subject.code_number
-                code = await self._code(number, str(value), is_refused=is_refused) if number else None
-                found |= {str(value): code} if code else {}
+        numbers = {Role.CODE: subject.code_number, Role.OWN_CODE: subject.own_number}
+        sent = [(role, str(value), numbers[role]) for role, value in values if role in numbers]
+        if not sent:
+            return {}
+        body = recorded.body()
+        is_refused = call.is_code_refusal(body)
+        wait = MESSAGE_SECONDS if outcome_of(call, recorded.status, body).is_success else 0.0
+        found: dict[tuple[Role, str], str] = {}
+        for role, text, number in sent:
+            code = await self._code(number, text, None if is_refused else wait) if number else None
+            found |= {(role, text): code} if code else {}
         return found
 
-    async def _code(self, number: str, recorded: str, *, is_refused: bool) -> str | None:
-        """The code that stands for a recorded one: known already, or the newest of the inbox for one that was right."""
+    async def _code(self, number: str, recorded: str, wait: float | None) -> str | None:
+        """The code that stands for a recorded one: known already, or the newest of the inbox.
+
+        ``wait`` is how many seconds its message may take; None for a code that was refused, which stays as it is.
+        """
         digits = clean(recorded).zfill(CODE_DIGITS)
         known = self._known.code(number, digits)
-        if known is not None or is_refused or self._inbox is None or not _CODE.fullmatch(digits):
+        if known is not None or wait is None or self._inbox is None or not _CODE.fullmatch(digits):
             return known
         last = self._known.last_messages.get(number, "")
-        message = await self._inbox.newest(number, last if number in self._known.unread else "")
-        self._known.unread.discard(number)
+        message = await self._inbox.newest(number, last if number in self._known.unread else "", wait)
         if message is None:
             return None
+        self._known.unread.discard(number)
         self._known.last_messages[number] = message[0]
         self._known.learn_code(number, digits, message[1])
         return message[1]

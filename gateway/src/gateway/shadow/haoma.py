@@ -11,14 +11,13 @@ from yarl import URL
 from gateway.shadow.recorded.answers import ReceivedAnswer
 from gateway.shadow.recorded.requests import Request
 
-SECONDS = 15.0
+SECONDS = 30.0
 BUSY = 503
 MAX_REPEATS = 5
 """How often a call is repeated that Haoma was too busy for."""
 MAX_BUSY_SECONDS = 5.0
 CONNECT_DELAYS = (0.5, 1.0, 2.0, 4.0)
 """How long to wait for a gateway that cannot be reached, before the run stops."""
-MESSAGE_SECONDS = 15.0
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -89,8 +88,11 @@ class CodeInbox:
         async with open_session(connections) as http:
             yield cls(http, inbox)
 
-    async def newest(self, number: str, after: str, wait: float = MESSAGE_SECONDS) -> tuple[str, str] | None:
-        """Id and code of the newest message to a number that came after another one. Raises ``UnreachableError``."""
+    async def newest(self, number: str, after: str, wait: float) -> tuple[str, str] | None:
+        """Id and code of the newest message to a number after another one, within so many seconds.
+
+        Raises ``UnreachableError``.
+        """
         query = {"to": number, "wait": str(wait)} | ({"after": after} if after else {})
         try:
             async with self._http.get(f"{self._inbox}/inbox/messages/latest", params=query) as response:
@@ -107,6 +109,6 @@ def open_session(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=5),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=SECONDS + MESSAGE_SECONDS),
+        timeout=aiohttp.ClientTimeout(total=SECONDS),
         skip_auto_headers=_AUTOMATIC,
     )

@@ -29,6 +29,7 @@ from gateway.shadow.recorded.recording import Line
 from gateway.shadow.recorded.requests import Request
 from gateway.shadow.replay import Judgement, Plan, Replay
 
+SETTLE_SECONDS = 0.5
 WRONG = {"error_code": "10001", "error_message": "验证码错误"}
 
 
@@ -57,7 +58,7 @@ async def replay(
     plan = {"concurrency": 4, **plan}
     replayed = Replay(
         TABLE,
-        ShadowCaller(gateway, inbox, run.known),
+        ShadowCaller(gateway, inbox, run.known, SETTLE_SECONDS),
         run,
         Judgement(Expectations(), DetailsFile(None)),
         Plan(**plan, is_copy=is_copy),

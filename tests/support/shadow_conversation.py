@@ -60,7 +60,7 @@ class InboxOf:
     def __init__(self, messages: dict[str, list[tuple[str, str]]]) -> None:
         self._messages = messages
 
-    async def newest(self, number: str, after: str, wait: float) -> tuple[str, str] | None:
+    async def newest(self, number: str, after: str, _: float) -> tuple[str, str] | None:
         return next((each for each in self._messages.get(number, []) if each[0] > after), None)
 
 

@@ -29,6 +29,8 @@ RECORDED = """
         proxy_pass http://old;
     }
 """
+PARTS = 100
+"""How many bytes are sent a few at a time."""
 MANY = 1_000
 KEY = "a secret of the operator"
 
@@ -47,8 +49,9 @@ class BackEnd:
         response.set_cookie("session", "t")
         await response.prepare(request)
         body = json.dumps({"by": self.name, "sent": content.decode()}, ensure_ascii=False).encode()
-        for start in range(0, len(body), 5):
-            await response.write(body[start : start + 5])
+        for start in range(0, min(PARTS, len(body)), 5):
+            await response.write(body[start : min(start + 5, PARTS)])
+        await response.write(body[PARTS:])
         return response
 
     @asynccontextmanager

@@ -1,10 +1,10 @@
 """Where a run was when it was stopped, so that the next one goes on there."""
 
-import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+from zlib import crc32
 
 import orjson
 
@@ -41,7 +41,7 @@ class CheckpointFile:
         """The checkpoint of a recording and a gateway. A recording is known by its first line. Raises ``OSError``."""
         with recording.open("rb") as file:
             first = file.readline()
-        run = hashlib.sha256(first + b"\n" + gateway.encode()).hexdigest()
+        run = f"{gateway} {crc32(first):08x}"
         return cls(recording.with_name(recording.name + ".shadow"), run)
 
     def load(self) -> Progression | None:

@@ -42,13 +42,18 @@ function shareOf(number, key) {
 // Digits with the calling code, without a plus sign; empty without a number.
 function numberOf(fields) {
     const tel = fields.tel || { dialCode: fields['tel[dialCode]'], number: fields['tel[number]'] };
-    const text = String(first([fields.phone_number, fields.phone, tel.number])).normalize('NFKC');
+    const text = halfWidth(String(first([fields.phone_number, fields.phone, tel.number])));
     const digits = digitsOf(text);
     if (digits === '' || /^\s*\+/.test(text) || MAINLAND.test(digits)) {
         return digits;
     }
     const code = digitsOf(first([fields.countryCode, tel.dialCode])).replace(/^0+/, '') || '86';
     return digits.startsWith('00') ? digits.slice(2) : code + digits.replace(/^0+/, '');
+}
+
+// Full-width digits and plus signs as ASCII.
+function halfWidth(text) {
+    return text.replace(/[\uff0b\uff10-\uff19]/g, (each) => String.fromCharCode(each.charCodeAt(0) - 0xfee0));
 }
 
 function digitsOf(text) {

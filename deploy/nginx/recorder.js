@@ -29,7 +29,7 @@ function line(r) {
         method: r.method,
         path: r.variables.request_uri,
         headers: some(r.headersIn, REQUEST_HEADERS),
-        body_base64: r.requestBuffer ? r.requestBuffer.toString('base64') : '',
+        body_base64: r.requestText ? r.requestBuffer.toString('base64') : '', // an empty buffer cannot be read
         response: answer,
     });
 }
@@ -45,7 +45,7 @@ function some(headers, names) {
 }
 
 function base64(hex) {
-    return Buffer.from(hex, 'hex').toString('base64');
+    return hex === '' ? '' : Buffer.from(hex, 'hex').toString('base64');
 }
 
 export default { collect, line };

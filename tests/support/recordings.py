@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from yarl import URL
+
 from support.app import App, Reply, fresh_address, fresh_number
 from support.contract_cases import CASES, CasePlayer, read_case
 from support.patience import until_answered
@@ -38,16 +40,22 @@ class RecordingApp(App):
 
     async def call(self, method: str, path: str, **options: Any) -> Reply:
         target, headers, body = as_sent(path, **options)
-        sent = {**headers, "X-Forwarded-For": self.address}
+        sent, url = {**headers, "X-Forwarded-For": self.address}, URL(self.gateway + target)
         async with self.http.request(
-            method, self.gateway + target, headers=sent, data=body or None, skip_auto_headers=["Content-Type"]
+            method, url, headers=sent, data=body or None, skip_auto_headers=["Content-Type"]
         ) as response:
             content = await response.text()
             parsed = json.loads(content) if "json" in response.content_type and content else content
             reply = Reply(response.status, response.headers, parsed)
         if reply.status != BUSY:
             answer = {"status": reply.status, "headers": dict(reply.headers), "body": content}
-            call = {"address": self.address, "method": method, "path": target, "headers": headers, "body": body}
+            call = {
+                "address": self.address,
+                "method": method,
+                "path": url.raw_path_qs,
+                "headers": headers,
+                "body": body,
+            }
             self.recording.append({**call, "response": answer})
         return reply
 

@@ -194,7 +194,11 @@ async def test_every_call_and_spelling_of_a_number_goes_the_same_way(cutover: Cu
             ("POST", "/v1/user/sendRegisterMessage", {"json": {"phone": f"86-{number}"}}),
             ("POST", "/v1/user/sendRegisterMessage", {"json": {"phone": number, "countryCode": "+86"}}),
             ("POST", "/v1/register", {"json": {"phone": f"{number[:3]} {number[3:7]} {number[7:]}"}}),
-            ("POST", "/v1/register", {"json": {"phone": "＋８６" + "".join(chr(ord(each) + 0xFEE0) for each in number)}}),
+            (
+                "POST",
+                "/v1/register",
+                {"json": {"phone": "＋８６" + "".join(chr(ord(each) + 0xFEE0) for each in number)}},
+            ),
             ("POST", "/users/signin", {"json": tel}),
             ("POST", "/users/signin", {"data": {"tel[dialCode]": "86", "tel[number]": number}}),
         ]

@@ -25,7 +25,7 @@ FIRST = [
     CASES / f"{name}.json"
     for name in (
         *("maitian/register-and-log-in", "maitian/20000-wrong-password", "native/register-and-log-in"),
-        *("register_page/register", "tel/register", "phone_info/register"),
+        *("register_page/form", "tel/register", "phone_info/register"),
     )
 ]
 """Each recording has these calls of every contract."""

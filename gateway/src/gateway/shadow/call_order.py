@@ -10,7 +10,7 @@ class CallOrder:
     def __init__(self) -> None:
         self._last: dict[str, asyncio.Future[None]] = {}
 
-    def enter(self, keys: Collection[str]) -> "Place":
+    def next_place(self, keys: Collection[str]) -> "Place":
         """A place behind the calls that have one of the keys."""
         own: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         before = {self._last[key] for key in keys if key in self._last}

@@ -128,7 +128,7 @@ class Replay:
             return
         await self._window.acquire()
         await self._pace.wait(read.recorded)
-        task = group.create_task(self._make(read, self._order.enter(read.subject.keys)))
+        task = group.create_task(self._make(read, self._order.next_place(read.subject.keys)))
         self._running.add(task)
         task.add_done_callback(self._done)
 

@@ -104,6 +104,18 @@ def test_an_account_that_registered_in_the_recording_has_another_id_and_time_and
     assert (found.differences, found.ids) == ([], {"900001": "100015"})
 
 
+@pytest.mark.parametrize("changes", [{"avatar": "https://a.example/12345.png"}, {"cover_img": "12345"}])
+def test_only_a_nickname_may_have_another_id_in_it(changes: dict[str, str]) -> None:
+    haoma = {**USER, **{name: value.replace("12345", "67890") for name, value in changes.items()}}
+    found = compare(LOG_IN, {**USER, **changes}, haoma, KnownValues(registered={"+8613800138000"}))
+    assert [each.field for each in found.differences] == list(changes)
+
+
+def test_a_refusal_of_a_new_account_is_compared_as_every_other() -> None:
+    found = compare(LOG_IN, {**REFUSED, "error_code": "20009"}, REFUSED, is_new=True)
+    assert [each.field for each in found.differences] == ["error_code"]
+
+
 def test_an_id_that_was_seen_before_must_be_the_same_again() -> None:
     known = KnownValues(ids={"900001": "100016"})
     found = compare(LOG_IN, {**USER, "user_id": "900001", "nick_name": "用户100015"}, USER, known, is_new=True)

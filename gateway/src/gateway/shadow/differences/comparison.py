@@ -21,6 +21,8 @@ OUTCOME, BODY, STATUS = "(outcome)", "(body)", "(status)"
 OTHER_MAGNITUDE = 3
 """By how many digits numbers that vary may not differ: seconds are not milliseconds."""
 _DIGITS = re.compile(r"[0-9]{5,}")
+_NOT_A_NICKNAME = re.compile(r"[0-9]*|.*[/@].*", re.DOTALL)
+"""A number is no nickname with an id in it, and neither is an address."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
 _CODE = re.compile(r"[0-9]{4,8}")
 
@@ -207,7 +209,7 @@ class _Comparer:
 
     def _is_same_text(self, recorded: Any, haoma: Any, *, is_new: bool) -> bool:
         """Whether texts differ by an id that they contain, as default nicknames do."""
-        if not isinstance(recorded, str):
+        if not isinstance(recorded, str) or _NOT_A_NICKNAME.fullmatch(recorded):
             return False
         mapped = _DIGITS.sub(lambda match: self._id(match[0]) or match[0], recorded)
         return mapped == haoma or (is_new and _DIGITS.sub("#", recorded) == _DIGITS.sub("#", haoma))

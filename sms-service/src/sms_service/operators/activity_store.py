@@ -4,8 +4,8 @@ from shared.postgres import Pool, connection
 
 # A new version, so that a decision that was made from the old state is made again.
 FORGET = """
-    update number_activity set sends = '{}', send_networks = '{}', send_dialects = '{}', failures = '{}',
-        failure_networks = '{}', version = version + 1
+    update number_activity set sends = '{}', send_networks = '{}', send_dialects = '{}', withheld_sends = '{}',
+        failures = '{}', failure_networks = '{}', version = version + 1
     where phone_ref = $1 and (sends <> '{}' or failures <> '{}')
     returning phone_ref
 """

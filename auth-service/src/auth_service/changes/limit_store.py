@@ -1,11 +1,17 @@
 """The limit on changes in PostgreSQL: a moment for each user, in GCRA, so that every process counts the same."""
 
 from datetime import timedelta
+from typing import Final
 
+from auth_service.audit import AuditEntry
+from auth_service.audit_store import add_entry
+from auth_service.client_context import NO_CONTEXT
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import Connection, Pool, connection
+from shared.postgres import Connection, Pool, connection, transaction
 
 PERIOD = timedelta(hours=1)
+LIMITED: Final = "change.limited"
+"""The action of the audit row of a refused change. Its detail is the change."""
 
 # ``full_at`` is when all changes of an hour are allowed again; each change moves it by its share of the hour. An erased
 # user leaves no counter behind.
@@ -22,6 +28,12 @@ WAIT = """
     from user_changes where user_id = $1
 """
 
+# However often a user is refused, the audit log gets one row in ``PERIOD``. Retention keeps the counter for longer.
+SAMPLE_REFUSAL = """
+    update user_changes set refusal_recorded_at = now()
+    where user_id = $1 and (refusal_recorded_at is null or refusal_recorded_at <= now() - $2::interval)
+    returning true
+"""
 
 FORGET = "delete from user_changes where user_id = $1"
 
@@ -38,10 +50,11 @@ class ChangeLimit:
         self._pool = pool
         self._interval = None if allowed is None else PERIOD / allowed
 
-    async def charge(self, user_id: int) -> None:
+    async def charge(self, user_id: int, change: str) -> None:
         """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
 
-        Nothing is counted for a user without an account: what they ask for is refused anyway.
+        The audit log gets one refusal an hour for each user, which names the ``change``. Nothing is counted for a user
+        without an account: what they ask for is refused anyway.
         """
         if self._interval is None:
             return
@@ -50,4 +63,10 @@ class ChangeLimit:
                 return
             wait = await conn.fetchval(WAIT, user_id, self._interval, PERIOD)
         if wait is not None:
+            await self._record_refusal(user_id, change)
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait))
+
+    async def _record_refusal(self, user_id: int, change: str) -> None:
+        async with transaction(self._pool) as conn:
+            if await conn.fetchval(SAMPLE_REFUSAL, user_id, PERIOD):
+                await add_entry(conn, AuditEntry(LIMITED, None, NO_CONTEXT, user_id, detail=change))

@@ -30,14 +30,14 @@ class Gender(StrEnum):
     MALE = "male"
 
 
-class Account(WireModel):
-    """An account with every field that leaves auth-service. Each field is a column of the table ``accounts``.
+class AccountFields(WireModel):
+    """Every field of an account that leaves auth-service. Each field is a column of the table ``accounts``.
 
-    Texts are empty, and ``name`` is null, until they are set.
+    Texts are empty, and ``name`` is null, until they are set. A retired account has no ``phone``.
     """
 
     user_id: int
-    phone: Number = Field(repr=False)
+    phone: Number | None = Field(repr=False)
     name: str | None = None
     nickname: str
     gender: Gender = Gender.NONE
@@ -54,6 +54,12 @@ class Account(WireModel):
     last_login_at: datetime
     banned_at: datetime | None = None
     version: int
+
+
+class Account(AccountFields):
+    """An account with a number: every account that is not retired."""
+
+    phone: Number = Field(repr=False)
 
 
 class LookUp(WireModel):

@@ -24,7 +24,8 @@ CHARGE = """
 """
 
 WAIT = """
-    select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int
+    select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int as seconds,
+        refusal_recorded_at is null or refusal_recorded_at <= now() - $3::interval as is_recorded
     from user_changes where user_id = $1
 """
 
@@ -61,10 +62,12 @@ class ChangeLimit:
         async with connection(self._pool) as conn:
             if await conn.fetchval(CHARGE, user_id, self._interval, PERIOD):
                 return
-            wait = await conn.fetchval(WAIT, user_id, self._interval, PERIOD)
-        if wait is not None:
+            wait = await conn.fetchrow(WAIT, user_id, self._interval, PERIOD)
+        if wait is None:
+            return
+        if wait["is_recorded"]:
             await self._record_refusal(user_id, change)
-            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait))
+        raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait["seconds"]))
 
     async def _record_refusal(self, user_id: int, change: str) -> None:
         async with transaction(self._pool) as conn:

@@ -39,7 +39,9 @@ async def test_a_user_may_make_as_many_changes_as_allowed_even_at_once_and_other
 ) -> None:
     limit, (user_id, _), (other, _) = ChangeLimit(pool, 12), await new_user(auth), await new_user(auth)
 
-    outcomes = await asyncio.gather(*(limit.charge(user_id, "change_profile") for _ in range(20)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(limit.charge(user_id, "change_profile") for _ in range(20)), return_exceptions=True
+    )
 
     refused = [outcome for outcome in outcomes if isinstance(outcome, ServiceError)]
     assert [error.code for error in refused] == [ErrorCode.CALLER_LIMIT] * 8
@@ -100,7 +102,9 @@ async def test_the_audit_log_has_one_refusal_an_hour_for_each_user_however_often
     assert await refused_changes(auth, user_id) == ["change_profile"]
     assert await refused_changes(auth, other) == ["end_session"]
 
-    recorded_earlier = "update user_changes set refusal_recorded_at = refusal_recorded_at - $2::interval where user_id = $1"
+    recorded_earlier = (
+        "update user_changes set refusal_recorded_at = refusal_recorded_at - $2::interval where user_id = $1"
+    )
     await auth.database.execute(recorded_earlier, user_id, timedelta(hours=1))
     for _ in range(2):
         assert await refusal(auth.call(END_SESSION, ending)) is ErrorCode.CALLER_LIMIT

@@ -149,7 +149,10 @@ async def test_a_prefix_that_spending_blocked_gets_codes_as_soon_as_it_is_unbloc
     await harness.review()
     scope, number = f"range:{number_range}", random_number(number_range)
     blocked = await refusal(harness.codes().issue(asking(number)))
-    assert (blocked.code, await harness.stages(scope)) == (ErrorCode.SENDING_PAUSED, ["flagged", "throttled", "blocked"])
+    assert (blocked.code, await harness.stages(scope)) == (
+        ErrorCode.SENDING_PAUSED,
+        ["flagged", "throttled", "blocked"],
+    )
 
     unblocked = [await client.call(UNBLOCK_PREFIX, UnblockPrefix(**WHO, scope=scope)) for _ in range(2)]
 

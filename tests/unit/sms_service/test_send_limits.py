@@ -26,9 +26,7 @@ TICK = timedelta(microseconds=1)
 HOUR = 3600
 
 
-def sent(
-    *, network: str = "a stranger", dialect: str = "native", is_withheld: bool = False, **past: float
-) -> Send:
+def sent(*, network: str = "a stranger", dialect: str = "native", is_withheld: bool = False, **past: float) -> Send:
     return Send(NOW - timedelta(**past), network, dialect, is_withheld)
 
 

@@ -31,10 +31,7 @@ class Gender(StrEnum):
 
 
 class AccountFields(WireModel):
-    """Every field of an account that leaves auth-service. Each field is a column of the table ``accounts``.
-
-    Texts are empty, and ``name`` is null, until they are set. A retired account has no ``phone``.
-    """
+    """The fields of an account that leave auth-service, each a column of ``accounts``. A retired one has no number."""
 
     user_id: int
     phone: Number | None = Field(repr=False)
@@ -248,10 +245,7 @@ class ChangeProfile(WireModel):
 
 
 class Erase(SourcedRequest):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
-
-    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
-    """
+    """Erase the account of a user who proves anew who they are: with the ``secret``, or a ``ticket`` for ``ERASE``."""
 
     user_id: int
     phone: Number = Field(repr=False)

@@ -11,8 +11,8 @@ Strangers can neither use up the sends of a number's owner nor keep anyone from 
   the caller's network asked for.
 
 Where accounts are disclosed only after proof, a request to register a number is limited as if it had no account. If it
-has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them: they are
-withheld, and start no cooldown for known callers.
+has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them: they
+are withheld, and start no cooldown for known callers.
 """
 
 import math

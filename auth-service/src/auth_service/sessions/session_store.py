@@ -1,4 +1,4 @@
-"""Sessions in PostgreSQL, found by the SHA-256 of their token: the table ``sessions``."""
+"""Sessions in PostgreSQL, found by the digest of their token: the table ``sessions``."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -32,10 +32,14 @@ ADD_SESSION = """
     values ($1, $2, $3, $4, $5, now() + interval '30 days')
 """
 
+# A token that ends at a time of its own is not prolonged. Its user is seen all the same.
 FIND_BY_TOKEN = f"""
-    select s.session_id, s.expires_at < now() + interval '29 days' as extend, {ACCOUNT}
+    select s.token_hash, s.session_id, s.token_ends_at is null as is_extended, {ACCOUNT},
+        case when s.token_ends_at is null then s.expires_at < now() + interval '29 days'
+            else greatest(a.last_login_at, a.last_used_at) < now() - interval '1 day' end as is_first_use_today
     from sessions s join accounts a on a.user_id = s.user_id
-    where s.token_hash = $1 and s.expires_at > now() and a.banned_at is null
+    where s.token_hash = any ($1::bytea[]) and s.expires_at > now() and a.banned_at is null
+        and (s.token_ends_at is null or s.token_ends_at > now())
 """  # noqa: S608  our own list of columns
 
 # An account that is locked logs in or changes right now. "skip locked" leaves it to the other statement: waiting for it
@@ -49,6 +53,15 @@ EXTEND = """
     update accounts set last_used_at = now()
     where user_id in (
         select a.user_id from accounts a join extended_session s on s.user_id = a.user_id for update of a skip locked
+    )
+"""
+
+NOTE_USE = """
+    update accounts set last_used_at = now()
+    where user_id in (
+        select user_id from accounts
+        where user_id = $1 and greatest(last_login_at, last_used_at) < now() - interval '1 day'
+        for update skip locked
     )
 """
 
@@ -156,17 +169,16 @@ class SessionStore:
         self._wake()
         return account_of(row)
 
-    async def find_by_token(self, token_hash: bytes) -> Resolved | None:
-        """The session of this token with its account, unless it expired or the account is banned.
+    async def find_by_token(self, token_hashes: Sequence[bytes]) -> Resolved | None:
+        """The session of a token that may be stored by one of these hashes, with its account.
 
-        Its expiry is moved to 30 days from now, and its user counts as seen, at most once a day.
+        None if it expired or the account is banned. Its expiry is moved to 30 days from now, unless its token has an
+        end of its own, and its user counts as seen, at most once a day.
         """
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(FIND_BY_TOKEN, token_hash)
-            if row is None:
-                return None
-            if row["extend"]:
-                await conn.execute(EXTEND, token_hash)
+            row = await conn.fetchrow(FIND_BY_TOKEN, token_hashes)
+            if row is not None and row["is_first_use_today"]:
+                await _note_use(conn, row)
         return _resolved(row)
 
     async def find_by_id(self, session_id: UUID) -> Resolved | None:
@@ -204,6 +216,13 @@ class SessionStore:
         if ended:
             self._wake()
         return ended
+
+
+async def _note_use(conn: Connection, row: asyncpg.Record) -> None:
+    if row["is_extended"]:
+        await conn.execute(EXTEND, row["token_hash"])
+    else:
+        await conn.execute(NOTE_USE, row["user_id"])
 
 
 def _resolved(row: asyncpg.Record | None) -> Resolved | None:

@@ -1,8 +1,10 @@
-"""Refresh tokens in PostgreSQL, by their SHA-256: the table ``refresh_tokens``, under the lock of the session's row."""
+"""Refresh tokens in PostgreSQL, by their digest: the table ``refresh_tokens``, under the lock of the session's row."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
+
+import asyncpg
 
 from auth_service import audit_store
 from auth_service.audit import AuditEntry
@@ -35,11 +37,11 @@ ADD_CHAIN = """
 """
 
 LOCK_SESSION = """
-    select s.session_id, s.user_id, s.client, s.dialect
+    select r.token_hash, s.session_id, s.user_id, s.client, s.dialect
     from refresh_tokens r
     join sessions s on s.session_id = r.session_id
     join accounts a on a.user_id = s.user_id
-    where r.token_hash = $1 and s.expires_at > now() and a.banned_at is null
+    where r.token_hash = any ($1::bytea[]) and s.expires_at > now() and a.banned_at is null
     for update of s
 """
 
@@ -62,11 +64,12 @@ async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes) -> No
 class StoredFamily:
     """``refresh_tokens.LockedFamily`` inside a transaction that holds the lock on the session."""
 
-    def __init__(self, conn: Connection, session_id: UUID, user_id: int, context: ClientContext) -> None:
+    def __init__(self, conn: Connection, row: asyncpg.Record, network: str) -> None:
         self._conn = conn
-        self._context = context
-        self.session_id = session_id
-        self.user_id = user_id
+        self._context = ClientContext(row["dialect"], row["client"], network)
+        self.token_hash: bytes = row["token_hash"]
+        self.session_id: UUID = row["session_id"]
+        self.user_id: int = row["user_id"]
         self.has_ended = False
 
     async def find(self, token_hash: bytes) -> TokenRecord | None:
@@ -121,14 +124,14 @@ class RefreshTokenStore:
         return (row["session_id"], row["user_id"]) if row else None
 
     @asynccontextmanager
-    async def locked_family(self, token_hash: bytes, network: str) -> AsyncIterator[StoredFamily | None]:
-        """Lock the session that this token belongs to, if it has not ended. Leaving the block commits."""
+    async def locked_family(self, token_hashes: Sequence[bytes], network: str) -> AsyncIterator[StoredFamily | None]:
+        """Lock the session of a token that may be stored by one of these hashes, if it has not ended.
+
+        Leaving the block commits.
+        """
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(LOCK_SESSION, token_hash)
-            family = None
-            if row is not None:
-                context = ClientContext(row["dialect"], row["client"], network)
-                family = StoredFamily(conn, row["session_id"], row["user_id"], context)
+            row = await conn.fetchrow(LOCK_SESSION, token_hashes)
+            family = None if row is None else StoredFamily(conn, row, network)
             yield family
         if family is not None and family.has_ended:
             self._wake()

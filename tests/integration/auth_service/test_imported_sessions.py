@@ -15,7 +15,7 @@ from support.patience import until_accepted
 
 from auth_service.retention import delete_all_expired
 from auth_service.retention_store import RetentionStore
-from auth_service.sessions.session_store import MAX_SESSIONS
+from auth_service.sessions.model import MAX_SESSIONS
 from shared import postgres
 from shared.errors import ErrorCode
 from shared.internal_api.auth import (

@@ -17,7 +17,7 @@ from auth_service.importing.lines import read_batches
 from auth_service.importing.refusal_time import RefusalTimes
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.schema import MAX_LINE_BYTES, ImportedUser, read_user
-from auth_service.sessions.session_store import MAX_SESSIONS
+from auth_service.sessions.model import MAX_SESSIONS
 from auth_service.sessions.token_digests import TokenDigests
 from shared.phone import E164, PhoneKeys
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from auth_service.sessions.session_store import MAX_SESSIONS
+from auth_service.sessions.model import MAX_SESSIONS
 from shared.events.envelope import new_id
 
 

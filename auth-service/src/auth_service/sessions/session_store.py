@@ -11,7 +11,7 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import SESSION_ENDED, AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
-from auth_service.sessions.model import EndedSession, NewSession
+from auth_service.sessions.model import MAX_SESSIONS, EndedSession, NewSession
 from auth_service.sessions.session_metrics import ENDED
 from shared import outbox
 from shared.batching import Batcher
@@ -21,9 +21,6 @@ from shared.events.words import RevokedCause
 from shared.internal_api.auth import Account, LivingSession, Resolved
 from shared.postgres import Connection, Pool, connection, transaction
 from shared.sql import load_sql
-
-MAX_SESSIONS = 100
-"""The most sessions one user has. One more ends the oldest."""
 
 OPEN_SESSION = with_columns(load_sql("auth_service.sessions", "open_session.sql"), ACCOUNT)
 

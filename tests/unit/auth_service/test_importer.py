@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from auth_service.digests.model import ForeignDigest, Recipe
-from auth_service.imported_sessions.model import ImportedSession, SessionFate
+from auth_service.imported_sessions.model import ImportedSession, SessionOutcome
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
 from auth_service.importing.importer import MAX_ATTEMPTS, ClaimsChangedError, DryRun, Importer, NewUser
 from auth_service.importing.judgement import Claims
@@ -256,8 +256,8 @@ async def test_the_sessions_of_a_user_are_added_once() -> None:
     assert [(user_id, each.token_hash) for user_id, each in scene.accounts.sessions] == [
         (1, DIGESTS.imported(imported_sha256(token))) for token in TOKENS[:2]
     ]
-    assert scene.report.sessions == {SessionFate.NEW: 2, SessionFate.PRESENT: 4} | dict.fromkeys(
-        (SessionFate.CLOSED, SessionFate.EXPIRED, SessionFate.CROWDED_OUT), 0
+    assert scene.report.sessions == {SessionOutcome.NEW: 2, SessionOutcome.PRESENT: 4} | dict.fromkeys(
+        (SessionOutcome.CLOSED, SessionOutcome.EXPIRED, SessionOutcome.CROWDED_OUT), 0
     )
 
 
@@ -277,14 +277,14 @@ async def test_a_user_whose_sessions_were_all_ended_gets_no_more() -> None:
     await scene.run(person(1, sessions=[FIRST, SECOND]), first=2)
 
     assert len(scene.accounts.sessions) == 1
-    assert (scene.report.sessions[SessionFate.PRESENT], scene.report.sessions[SessionFate.CLOSED]) == (1, 1)
+    assert (scene.report.sessions[SessionOutcome.PRESENT], scene.report.sessions[SessionOutcome.CLOSED]) == (1, 1)
 
 
 async def test_a_banned_user_and_an_erased_one_get_none() -> None:
     scene = Scene(Accounts(erased={LegacyMarks(b"k" * 32).of(2)}))
     await scene.run(person(1, banned=True, sessions=[FIRST]), person(2, sessions=[SECOND]))
 
-    assert (scene.accounts.sessions, scene.report.sessions[SessionFate.CLOSED]) == ([], 1)
+    assert (scene.accounts.sessions, scene.report.sessions[SessionOutcome.CLOSED]) == ([], 1)
 
 
 async def test_a_token_of_two_users_is_refused_by_its_line_in_the_same_batch_and_in_a_later_one() -> None:

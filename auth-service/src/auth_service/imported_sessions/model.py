@@ -19,7 +19,7 @@ class TokenKind(StrEnum):
     """It can only be exchanged."""
 
 
-class SessionFate(StrEnum):
+class SessionOutcome(StrEnum):
     """What becomes of a session of the file, in the words of the report."""
 
     NEW = "new"
@@ -60,7 +60,7 @@ class UserSessions:
     @classmethod
     def of(cls, sessions: Iterable[ImportedSession], now: datetime) -> "UserSessions":
         """Of all sessions that the file has for a user. A token that it has twice is one session."""
-        given = {session.token_hash: session for session in sessions}.values()
-        live = [session for session in given if session.ends_at is None or session.ends_at > now]
+        distinct = {session.token_hash: session for session in sessions}.values()
+        live = [session for session in distinct if session.ends_at is None or session.ends_at > now]
         live.sort(key=lambda session: session.opened_at, reverse=True)
-        return cls(tuple(live[:MAX_SESSIONS]), len(given) - len(live), max(0, len(live) - MAX_SESSIONS))
+        return cls(tuple(live[:MAX_SESSIONS]), len(distinct) - len(live), max(0, len(live) - MAX_SESSIONS))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from auth_service.imported_sessions.model import ImportedSession, SessionFate
+from auth_service.imported_sessions.model import ImportedSession, SessionOutcome
 from auth_service.importing.candidates import Candidate, CandidateReader
 from auth_service.importing.lines import Line
 from auth_service.importing.refusals import LineRefusedError, Reason
@@ -63,28 +63,28 @@ class Claims:
 
     def new_sessions(self, candidate: Candidate, user_id: int) -> "SessionsOfUser":
         """Which sessions of the candidate are to be added. They are claimed from now on."""
-        given = candidate.sessions
-        unknown = [each for each in given.live if self.tokens.keys().isdisjoint((each.token_hash, each.token_sha256))]
+        sessions = candidate.sessions
+        unknown = [each for each in sessions.live if self.tokens.keys().isdisjoint((each.token_hash, each.token_sha256))]
         is_closed = user_id in self.closed
         new = () if is_closed else tuple(unknown)
         self.tokens.update((session.token_hash, user_id) for session in new)
         counts = {
-            SessionFate.NEW: len(new),
-            SessionFate.PRESENT: len(given.live) - len(unknown),
-            SessionFate.CLOSED: len(unknown) - len(new),
-            SessionFate.EXPIRED: given.expired,
-            SessionFate.CROWDED_OUT: given.crowded_out,
+            SessionOutcome.NEW: len(new),
+            SessionOutcome.PRESENT: len(sessions.live) - len(unknown),
+            SessionOutcome.CLOSED: len(unknown) - len(new),
+            SessionOutcome.EXPIRED: sessions.expired,
+            SessionOutcome.CROWDED_OUT: sessions.crowded_out,
         }
         return SessionsOfUser(user_id, new, counts)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionsOfUser:
-    """What becomes of the sessions of a user: those to add, and how many there are of each fate."""
+    """What becomes of the sessions of a user: those to add, and how many there are of each outcome."""
 
     user_id: int
     new: tuple[ImportedSession, ...]
-    counts: Mapping[SessionFate, int]
+    counts: Mapping[SessionOutcome, int]
 
 
 @dataclass(frozen=True, slots=True)

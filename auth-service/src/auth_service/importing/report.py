@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from auth_service.imported_sessions.model import SessionFate
+from auth_service.imported_sessions.model import SessionOutcome
 from auth_service.importing.candidates import Candidate
 from auth_service.importing.judgement import SessionsOfUser
 from auth_service.importing.refusals import LineRefusedError, Reason
@@ -33,7 +33,7 @@ class Report:
     refused: Counter[Reason] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
     countries: Counter[str] = field(default_factory=Counter)
-    sessions: Counter[SessionFate] = field(default_factory=Counter)
+    sessions: Counter[SessionOutcome] = field(default_factory=Counter)
     needs_plain: int = 0
 
     @property
@@ -66,5 +66,5 @@ class Report:
         ]
 
 
-def _listed(title: str, counts: "Counter[str] | Counter[Reason] | Counter[SessionFate]", prefix: str = "") -> list[str]:
+def _listed(title: str, counts: "Counter[str] | Counter[Reason] | Counter[SessionOutcome]", prefix: str = "") -> list[str]:
     return [f"{title}:", *(f"  {prefix}{name}: {count}" for name, count in counts.most_common())] if counts else []

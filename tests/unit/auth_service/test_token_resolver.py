@@ -67,7 +67,7 @@ async def test_a_token_of_another_system_resolves_with_the_id_of_its_row_before_
     assert await resolver().resolve(f"12|{OLD_TOKENS[1]}") is IMPORTED
 
 
-async def test_an_access_token_of_ours_resolves_to_its_session_whatever_was_imported() -> None:
+async def test_an_access_token_of_ours_resolves_to_its_session_even_if_it_was_imported() -> None:
     """Its digest is not even looked up, so no file can give a token of ours to another user."""
     access_token = ACCESS_TOKENS.sign(ACCOUNT.user_id, SESSION.session_id, now=NOW)
     assert await resolver(NOW, access_token).resolve(access_token) is SESSION
@@ -87,8 +87,11 @@ async def test_an_access_token_of_ours_resolves_to_its_session_whatever_was_impo
         (ACCESS_TOKENS.sign(ACCOUNT.user_id, SESSION.session_id, now=NOW), NOW + LIFETIME),
         (ACCESS_TOKENS.sign(ACCOUNT.user_id, SESSION.session_id, now=NOW + timedelta(minutes=1)), NOW),
     ],
-    ids=["changed", "prolonged", "a digest", "a SHA-256", "ours with an id", "unknown", "malformed", "ended session", "expired", "from the future"],
-)
+    ids=[
+        "changed", "prolonged", "a digest", "a SHA-256", "ours with an id",
+        "unknown", "malformed", "ended session", "expired", "from the future",
+    ],
+)  # fmt: skip
 async def test_every_other_token_is_refused(token: str, now: datetime) -> None:
     with pytest.raises(ServiceError) as refusal:
         await resolver(now).resolve(token)

@@ -5,7 +5,14 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from gateway.http.session_tokens import SECURE_COOKIES, SESSION_SECONDS, TOKEN_COOKIES, add_token, cookies, token_cookies
+from gateway.http.session_tokens import (
+    SECURE_COOKIES,
+    SESSION_SECONDS,
+    TOKEN_COOKIES,
+    add_token,
+    cookies,
+    token_cookies,
+)
 
 
 def request(headers: CIMultiDict[str], *earlier: str) -> web.Request:

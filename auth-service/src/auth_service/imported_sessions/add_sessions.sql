@@ -1,6 +1,6 @@
 -- Import sessions of users who were imported, now or before: the session, a row by which its token is exchanged for a
 -- pair of ours, a mark that the token was imported, and an audit entry.
--- A user who was banned or has ended all sessions here gets none. The lock makes whatever ends sessions wait for these.
+-- A user who was banned or has ended all sessions here gets none. The lock makes all that ends sessions wait for these.
 -- The caller compares the number of rows, and rolls back if one is missing. A token that another import wrote meanwhile
 -- is a unique violation; its key is only a digest.
 with new_sessions as (

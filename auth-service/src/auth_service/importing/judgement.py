@@ -64,7 +64,9 @@ class Claims:
     def new_sessions(self, candidate: Candidate, user_id: int) -> "SessionsOfUser":
         """Which sessions of the candidate are to be added. They are claimed from now on."""
         sessions = candidate.sessions
-        unknown = [each for each in sessions.live if self.tokens.keys().isdisjoint((each.token_hash, each.token_sha256))]
+        unknown = [
+            each for each in sessions.live if self.tokens.keys().isdisjoint((each.token_hash, each.token_sha256))
+        ]
         is_closed = user_id in self.closed
         new = () if is_closed else tuple(unknown)
         self.tokens.update((session.token_hash, user_id) for session in new)

@@ -66,5 +66,7 @@ class Report:
         ]
 
 
-def _listed(title: str, counts: "Counter[str] | Counter[Reason] | Counter[SessionOutcome]", prefix: str = "") -> list[str]:
+def _listed(
+    title: str, counts: "Counter[str] | Counter[Reason] | Counter[SessionOutcome]", prefix: str = ""
+) -> list[str]:
     return [f"{title}:", *(f"  {prefix}{name}: {count}" for name, count in counts.most_common())] if counts else []

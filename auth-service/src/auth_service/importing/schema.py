@@ -26,7 +26,7 @@ MAX_LINE_BYTES = 65_536
 EARLIEST_YEAR = 1970
 """Earlier times are how other systems write that there is none."""
 BOM = b"\xef\xbb\xbf"
-_FIELD = re.compile(r"[a-z_]{1,32}")
+_FIELD = re.compile(r"[a-z_]{1,32}(256)?")
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 
 

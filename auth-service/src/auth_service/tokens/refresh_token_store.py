@@ -45,7 +45,7 @@ LOCK_SESSION = """
     for update of s
 """
 
-# A refresh notes once a day that the user was seen, unless the account is locked: see session_store.EXTEND.
+# A refresh notes once a day that the user was seen, unless the account is locked: see living_session_store.EXTEND.
 # The first use of a chain ends the chains that began before it. A row expires 30 days after it was added.
 # clock_timestamp(): this transaction may have started before the one that replaced the token committed.
 FIND = """

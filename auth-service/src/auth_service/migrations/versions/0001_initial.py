@@ -55,8 +55,8 @@ ACCOUNTS = """
     )
 """
 
-# An imported session may have a token of another system, which ends at token_ends_at; its use does not prolong it. Where
-# that is null, the session and its token end 30 days after their last use.
+# An imported session may have a token of another system, which ends at token_ends_at; its use does not prolong it.
+# Where that is null, the session and its token end 30 days after their last use.
 SESSIONS = """
     create table sessions (
         token_hash bytea primary key,

@@ -1,6 +1,6 @@
 """Rotation of refresh tokens, over a family in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ import pytest
 
 from auth_service.audit import AuditEntry
 from auth_service.sessions.model import hash_token
-from auth_service.sessions.token_digests import TokenDigests, imported_sha256
+from auth_service.sessions.token_digests import TokenDigests, TokenHashes, imported_sha256
 from auth_service.tokens.access_tokens import AccessTokens
 from auth_service.tokens.refresh_tokens import RefreshTokens, TokenRecord
 from shared.errors import ErrorCode, ServiceError
@@ -43,7 +43,7 @@ class Family:
         return self.session_id, self.user_id
 
     @asynccontextmanager
-    async def locked_family(self, token_hashes: Sequence[bytes], _: str) -> AsyncIterator["Family | None"]:
+    async def locked_family(self, token_hashes: TokenHashes, _: str) -> AsyncIterator["Family | None"]:
         self.committed = False
         self.token_hash = next((each for each in token_hashes if each in self.salts), b"")
         yield self if self.token_hash and not self.ended else None

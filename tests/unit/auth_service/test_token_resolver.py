@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from auth_service.sessions.model import hash_token
-from auth_service.sessions.token_digests import TokenDigests, imported_sha256
+from auth_service.sessions.token_digests import TokenDigests, TokenHashes, imported_sha256
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from auth_service.tokens.token_resolver import TokenResolver
 from shared.errors import ErrorCode, ServiceError
@@ -37,7 +37,7 @@ class Sessions:
 
     imported: Sequence[str]
 
-    async def find_by_token(self, token_hashes: Sequence[bytes]) -> Resolved | None:
+    async def find_by_token(self, token_hashes: TokenHashes) -> Resolved | None:
         if hash_token("opaque") in token_hashes:
             return SESSION
         imported = {DIGESTS.imported(imported_sha256(token)) for token in self.imported}

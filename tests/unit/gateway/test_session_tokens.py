@@ -30,9 +30,11 @@ def request(headers: CIMultiDict[str], *earlier: str) -> web.Request:
         ("session=ours; session=ours", ["ours"]),
         ('session="ours"', ["ours"]),
         ("  session = ours ;", ["ours"]),
-        ("session=s%3Atheirs.a%2Bb%3D; session=ours", ["s:theirs.a+b=", "ours"]),
-        ("session=a+b/c=|d; session=ours", ["a+b/c=|d", "ours"]),
-        ('session=a"b; session=a\\b; session=a,b; session=a b; session=ours', ["ours"]),
+        ("session=s%3Atheirs; session=ours", ["ours"]),
+        ("session=s%3Aof-another.system%2B%3D; session=ours", ["s:of-another.system+=", "ours"]),
+        ("session=12|of+another/system==; session=ours", ["12|of+another/system==", "ours"]),
+        ("session=a+token\\of-another-system; session=a+token,of-another-system; session=ours", ["ours"]),
+        ('session=a+token"of-another-system; session=a+token of-another-system; session=ours', ["ours"]),
         ("session=; session=ours", ["ours"]),
         ("session=a; session=b; session=c; session=d", ["a", "b", "c"]),
         ('g_state={"i_l":0}; a[b]=1; bad cookie=1; session=ours', ["ours"]),
@@ -51,8 +53,8 @@ def test_cookies_may_come_in_several_headers() -> None:
 
 
 def test_cookies_of_an_earlier_backend_are_read_after_ours() -> None:
-    headers = CIMultiDict(Cookie="PHPSESSID=php; connect.sid=s%3Anode.x; JSESSIONID=java; session=ours")
-    assert cookies(request(headers, "PHPSESSID", "connect.sid")) == ["ours", "php", "s:node.x"]
+    headers = CIMultiDict(Cookie="PHPSESSID=php; connect.sid=s%3Anode.of-express-x; JSESSIONID=java; session=ours")
+    assert cookies(request(headers, "PHPSESSID", "connect.sid")) == ["ours", "php", "s:node.of-express-x"]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a;b", "a=b", "cookie,other", "名"])

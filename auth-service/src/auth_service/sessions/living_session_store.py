@@ -6,17 +6,19 @@ from uuid import UUID
 import asyncpg
 
 from auth_service.accounts.columns import ACCOUNT, account_of
+from auth_service.sessions.token_digests import TokenHashes
 from shared.batching import Batcher
 from shared.internal_api.auth import Resolved
 from shared.postgres import Connection, Pool, connection
 
 # A token that ends at a time of its own is not prolonged. Its user is seen all the same.
+# "any" of a list would be planned anew for each call, because PostgreSQL cannot see how long lists are.
 FIND_BY_TOKEN = f"""
     select s.token_hash, s.session_id, s.token_ends_at is null as is_extended, {ACCOUNT},
         case when s.token_ends_at is null then s.expires_at < now() + interval '29 days'
             else greatest(a.last_login_at, a.last_used_at) < now() - interval '1 day' end as is_first_use_today
     from sessions s join accounts a on a.user_id = s.user_id
-    where s.token_hash = any ($1::bytea[]) and s.expires_at > now() and a.banned_at is null
+    where s.token_hash in ($1, $2) and s.expires_at > now() and a.banned_at is null
         and (s.token_ends_at is null or s.token_ends_at > now())
 """  # noqa: S608  our own list of columns
 
@@ -57,14 +59,14 @@ class LivingSessionStore:
         self._pool = pool
         self._find_by_id = Batcher(self._find_by_ids)
 
-    async def find_by_token(self, token_hashes: Sequence[bytes]) -> Resolved | None:
+    async def find_by_token(self, token_hashes: TokenHashes) -> Resolved | None:
         """The session of a token that may be stored by one of these hashes, with its account.
 
         None if it expired or the account is banned. Its expiry is moved to 30 days from now, unless its token has an
         end of its own, and its user counts as seen, at most once a day.
         """
         async with connection(self._pool) as conn:
-            row = await conn.fetchrow(FIND_BY_TOKEN, token_hashes)
+            row = await conn.fetchrow(FIND_BY_TOKEN, *token_hashes)
             if row is not None and row["is_first_use_today"]:
                 await _note_use(conn, row)
         return _resolved(row)

@@ -2,13 +2,16 @@
 
 import hmac
 import re
-from collections.abc import Sequence
 from hashlib import sha256
 
 from auth_service.sessions.model import hash_token
 
 _RECORD_ID = re.compile(r"[0-9A-Za-z-]{1,36}\|")
 """What stands before the secret in a token of Laravel Sanctum: the id of its row, which the digest does not cover."""
+
+
+TokenHashes = tuple[bytes, bytes]
+"""How a token is stored: as one of ours, or as an imported one."""
 
 
 class TokenDigests:
@@ -22,7 +25,7 @@ class TokenDigests:
     def __init__(self, secret: bytes) -> None:
         self._key = hmac.digest(secret, b"imported token", "sha256")
 
-    def of(self, token: str) -> Sequence[bytes]:
+    def of(self, token: str) -> TokenHashes:
         """The digests by which the token may be stored: as one of ours, and as an imported one."""
         return hash_token(token), self.imported(imported_sha256(token))
 

@@ -1,6 +1,6 @@
 """Refresh tokens in PostgreSQL, by their digest: the table ``refresh_tokens``, under the lock of the session's row."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext
 from auth_service.sessions import events
 from auth_service.sessions.session_store import end_sessions
+from auth_service.sessions.token_digests import TokenHashes
 from auth_service.tokens.refresh_tokens import ACTION, TokenRecord
 from shared import outbox
 from shared.events.envelope import new_id
@@ -41,7 +42,7 @@ LOCK_SESSION = """
     from refresh_tokens r
     join sessions s on s.session_id = r.session_id
     join accounts a on a.user_id = s.user_id
-    where r.token_hash = any ($1::bytea[]) and s.expires_at > now() and a.banned_at is null
+    where r.token_hash in ($1, $2) and s.expires_at > now() and a.banned_at is null
     for update of s
 """
 
@@ -124,13 +125,13 @@ class RefreshTokenStore:
         return (row["session_id"], row["user_id"]) if row else None
 
     @asynccontextmanager
-    async def locked_family(self, token_hashes: Sequence[bytes], network: str) -> AsyncIterator[StoredFamily | None]:
+    async def locked_family(self, token_hashes: TokenHashes, network: str) -> AsyncIterator[StoredFamily | None]:
         """Lock the session of a token that may be stored by one of these hashes, if it has not ended.
 
         Leaving the block commits.
         """
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(LOCK_SESSION, token_hashes)
+            row = await conn.fetchrow(LOCK_SESSION, *token_hashes)
             family = None if row is None else StoredFamily(conn, row, network)
             yield family
         if family is not None and family.has_ended:

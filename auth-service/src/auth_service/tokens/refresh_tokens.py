@@ -12,7 +12,7 @@ A token that another system issued begins a chain, too: it is exchanged for a pa
 
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,7 +25,7 @@ from prometheus_client import Counter
 from auth_service.audit import AuditEntry, AuditLog
 from auth_service.client_context import ClientContext
 from auth_service.sessions.model import NewSession, hash_token
-from auth_service.sessions.token_digests import TokenDigests
+from auth_service.sessions.token_digests import TokenDigests, TokenHashes
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
@@ -79,7 +79,7 @@ class RefreshTokenRepository(Protocol):
         """Add a session's first token. Returns the session and its user; None if the session has ended."""
 
     def locked_family(
-        self, token_hashes: Sequence[bytes], network: str
+        self, token_hashes: TokenHashes, network: str
     ) -> AbstractAsyncContextManager[LockedFamily | None]:
         """Lock the tokens of the session of a token that may be stored by one of these hashes.
 

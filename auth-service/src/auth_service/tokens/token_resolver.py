@@ -1,11 +1,11 @@
 """Resolves tokens to the session that they belong to: our access tokens and opaque ones, and imported ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from auth_service.sessions.token_digests import TokenDigests
+from auth_service.sessions.token_digests import TokenDigests, TokenHashes
 from auth_service.tokens.access_tokens import AccessTokens
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Resolved
@@ -14,7 +14,7 @@ from shared.internal_api.auth import Resolved
 class SessionFinder(Protocol):
     """The sessions that have not ended, of accounts that are not banned."""
 
-    async def find_by_token(self, token_hashes: Sequence[bytes]) -> Resolved | None:
+    async def find_by_token(self, token_hashes: TokenHashes) -> Resolved | None:
         """The session of an opaque token that may be stored by one of these hashes."""
 
     async def find_by_id(self, session_id: UUID) -> Resolved | None:

@@ -16,8 +16,9 @@ MAX_COOKIES = 3
 """How many cookies of these names may be tried: other applications on the parent domain may set one too."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _BEARER = re.compile(r"Bearer +([\x21-\x7e]{1,4096})", re.IGNORECASE)
-_COOKIE = re.compile(rf"\s*({_NAME.pattern})\s*=\s*\"?([!#-+\--:<-\[\]-~]{{1,4096}})\"?\s*")
-"""Its name and its value, of the characters that RFC 6265, 4.1.1 allows."""
+_VALUE = r"[A-Za-z0-9._~-]{1,4096}|[!#-+\--:<-\[\]-~]{20,4096}"
+"""A token of ours or, of all characters that RFC 6265, 4.1.1 allows, one of another system, which is never shorter."""
+_COOKIE = re.compile(rf"\s*({_NAME.pattern})\s*=\s*\"?({_VALUE})\"?\s*")
 
 
 def token_cookies(others: Iterable[str]) -> Sequence[str]:

@@ -207,6 +207,10 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user (USERS=100000: an hour)
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
 
+.PHONY: shadow-check
+shadow-check: .venv/.installed ## 10,000 recorded calls shadowed against two copies: no difference, then only planted ones (CALLS=10000, SEED)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.shadow --calls $${CALLS:-10000} $${SEED:+--seed $$SEED}
+
 .PHONY: rolling-check
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
 	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling

@@ -14,6 +14,7 @@ CLUSTER_ARGS ?=
 DRILL_ARGS ?=
 POLICY_ARGS ?=
 SAMPLES ?= 20000
+TRACE_ARGS ?=
 TIMING_ARGS ?=
 MUTATION_ARGS ?=
 CASE ?=
@@ -188,6 +189,10 @@ bench: .venv/.installed ## measure every operation on a separate system (BENCH_A
 .PHONY: scale
 scale: .venv/.installed ## what docs/scale.md computes with: 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.scale $(SCALE_ARGS)
+
+.PHONY: trace-cost
+trace-cost: .venv/.installed ## what recording spans costs: CPU of a code with and without, in one run (TRACE_ARGS="--help")
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.tracing $(TRACE_ARGS)
 
 .PHONY: timing
 timing: .venv/.installed ## does the time of a call tell which numbers have an account? (SAMPLES=20000 of each call; TIMING_ARGS="--help")

@@ -28,7 +28,7 @@ def create_app(settings: AuthSettings) -> web.Application:
     async def rooms(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
             session_store = add_sessions(app, resources)
-            refresh_tokens = add_tokens(app, resources, session_store, settings)
+            refresh_tokens = add_tokens(app, resources, settings)
             add_lifecycle(app, resources, session_store, refresh_tokens, settings)
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)

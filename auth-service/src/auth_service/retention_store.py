@@ -1,4 +1,4 @@
-"""Retention in PostgreSQL: sessions, tickets, tokens, known networks, counters. The audit log has its own."""
+"""Retention in PostgreSQL: sessions, tickets, tokens, networks, absent users, counters. The audit log has its own."""
 
 from datetime import timedelta
 
@@ -45,6 +45,12 @@ FREED_NUMBERS = """
     )
 """
 
+ABSENT_USERS = """
+    delete from absent_users where mark in (
+        select mark from absent_users where expires_at < now() limit $1 for update skip locked
+    )
+"""
+
 LOGIN_LIMITS = """
     delete from login_limits where bucket in (
         select bucket from login_limits where full_at < now() limit $1 for update skip locked
@@ -72,6 +78,7 @@ class RetentionStore:
             (REFRESH_TOKENS, ()),
             (KNOWN_NETWORKS, (known_network_store.RETENTION_DAYS,)),
             (FREED_NUMBERS, (LIFETIME,)),
+            (ABSENT_USERS, ()),
             (LOGIN_LIMITS, ()),
             (USER_CHANGES, ()),
         )

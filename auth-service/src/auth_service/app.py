@@ -29,7 +29,7 @@ def create_app(settings: AuthSettings) -> web.Application:
     async def rooms(app: web.Application) -> AsyncIterator[None]:
         async with open_resources(settings) as resources, open_user_source(settings, resources) as user_source:
             session_store = add_sessions(app, resources, user_source)
-            refresh_tokens = add_tokens(app, resources, session_store, settings)
+            refresh_tokens = add_tokens(app, resources, settings)
             add_lifecycle(app, resources, session_store, refresh_tokens, user_source=user_source, settings=settings)
             add_look_up(app, resources, user_source, settings)
             add_tickets(app, resources.pool)

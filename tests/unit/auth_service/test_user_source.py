@@ -12,10 +12,12 @@ import pytest
 from support.login_limits import LIMITS
 
 from auth_service.digests.model import ForeignDigest, Recipe
+from auth_service.imported_sessions.model import ImportedSession
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
 from auth_service.importing.importer import CandidateImport, NewUser
 from auth_service.importing.judgement import Claims
 from auth_service.passwords.model import Bucket, StartedCheck
+from auth_service.sessions.token_digests import TokenDigests
 from auth_service.user_source.absence_marks import AbsenceMarks
 from auth_service.user_source.arrival import Arrival
 from auth_service.user_source.look_up import LookUpInSource
@@ -42,6 +44,7 @@ def reader_for(countries: Countries) -> CandidateReader:
         marks=LegacyMarks(KEY),
         countries=countries,
         refusal_time=AnyTime(),
+        digests=TokenDigests(KEY),
         now=lambda: datetime(2026, 11, 30, tzinfo=UTC),
     )
 
@@ -86,7 +89,7 @@ class Scene:
         claims.marks |= self.marks
         return claims
 
-    async def add(self, users: Sequence[NewUser]) -> None:
+    async def add(self, users: Sequence[NewUser], _: Sequence[tuple[int, ImportedSession]]) -> None:
         self.accounts += users
 
     async def wrap_all(self, digests: Sequence[ForeignDigest]) -> Sequence[str]:
@@ -146,7 +149,8 @@ async def test_trouble_is_an_outage_and_is_not_remembered() -> None:
         b" " * 70_000,
         line("13800138001"),  # another user's number
         line("+85251234567"),
-        line(sessions=[]),
+        line(unknown=1),
+        line(sessions=[{"token": "1234"}]),
         line(password={"format": "rot13", "digest": "x"}),
         line() + b"\n" + line("13800138001"),
     ],

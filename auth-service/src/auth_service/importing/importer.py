@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from auth_service.digests.model import ForeignDigest
+from auth_service.imported_sessions.model import ImportedSession
 from auth_service.importing.candidates import Candidate, CandidateReader
 from auth_service.importing.judgement import Claims, Judgement, RefusedLine, judge, read_candidates
 from auth_service.importing.known_passwords import KnownPasswords
@@ -38,8 +39,11 @@ class ClaimsRepository(Protocol):
 class ImportRepository(ClaimsRepository, Protocol):
     """Where users are imported."""
 
-    async def add(self, users: Sequence[NewUser]) -> None:
-        """Write all of them with their audit entries and events, or nothing. Raises ``ClaimsChangedError``."""
+    async def add(self, users: Sequence[NewUser], sessions: Sequence[tuple[int, ImportedSession]]) -> None:
+        """Write all of them with their audit entries and events, or nothing. Raises ``ClaimsChangedError``.
+
+        ``sessions`` are of these users or of those who were imported before, each with the id of its user.
+        """
 
 
 WrapAll = Callable[[Sequence[ForeignDigest]], Awaitable[Sequence[str]]]
@@ -47,7 +51,7 @@ WrapAll = Callable[[Sequence[ForeignDigest]], Awaitable[Sequence[str]]]
 
 
 class CandidateImport:
-    """The rules. A user is imported once: one who was imported before is not changed."""
+    """The rules. A user is imported once, and so is each of their sessions."""
 
     def __init__(self, repository: ImportRepository, wrap_all: WrapAll) -> None:
         self._repository = repository
@@ -63,7 +67,8 @@ class CandidateImport:
             judgement = judge(candidates, await self._repository.claims(candidates))
             await self._hash(judgement.new, hashes)
             try:
-                await self._repository.add([NewUser(each, hashes.get(each.line)) for each in judgement.new])
+                new_users = [NewUser(each, hashes.get(each.line)) for each in judgement.new]
+                await self._repository.add(new_users, judgement.new_sessions)
             except ClaimsChangedError:
                 continue
             return judgement
@@ -133,6 +138,8 @@ def record(judgement: Judgement, refused: Sequence[RefusedLine], report: Report,
         else:
             report.present += 1
             output.mapped(present.candidate.user.id, present.user_id)
+    for sessions in judgement.sessions:
+        report.count_sessions(sessions)
     for line in sorted((*refused, *judgement.refused), key=lambda each: each.line):
         report.refused[line.error.reason] += 1
         output.refused(line.line, line.error)

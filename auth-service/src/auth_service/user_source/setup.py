@@ -16,6 +16,7 @@ from auth_service.importing.store import ImportStore
 from auth_service.lifecycle import api as lifecycle
 from auth_service.passwords.login_limit_store import LoginLimitStore
 from auth_service.resources import Resources, login_limits
+from auth_service.sessions.token_digests import TokenDigests
 from auth_service.settings import AuthSettings
 from auth_service.user_source import api
 from auth_service.user_source.absence_marks import AbsenceMarks
@@ -57,12 +58,17 @@ async def open_user_source(settings: AuthSettings, resources: Resources) -> Asyn
 
 async def _new_arrival(settings: AuthSettings, resources: Resources) -> Arrival:
     hashing = Hashing(resources.passwords)
-    marks = LegacyMarks(_phone_key(settings))
+    marks, digests = LegacyMarks(_phone_key(settings)), TokenDigests(_phone_key(settings))
     refusal_time = RefusalTimes(settings.password_refusal_seconds, await hashing.seconds())
 
     def reader_for(countries: Countries) -> CandidateReader:
         return CandidateReader(
-            phones=resources.phones, marks=marks, countries=countries, refusal_time=refusal_time, now=utc_now
+            phones=resources.phones,
+            marks=marks,
+            countries=countries,
+            refusal_time=refusal_time,
+            digests=digests,
+            now=utc_now,
         )
 
     store = ImportStore(resources.pool, resources.phones, settings.nickname_prefix, OPERATOR)

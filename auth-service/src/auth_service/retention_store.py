@@ -1,4 +1,4 @@
-"""Retention in PostgreSQL: sessions, tickets, tokens, known networks, counters, marks. The audit log has its own."""
+"""Retention in PostgreSQL: sessions, tickets, tokens, networks, counters, marks. The audit log has its own."""
 
 from datetime import timedelta
 
@@ -51,6 +51,12 @@ IMPORTED_SESSIONS = """
     )
 """
 
+ABSENT_USERS = """
+    delete from absent_users where mark in (
+        select mark from absent_users where expires_at < now() limit $1 for update skip locked
+    )
+"""
+
 LOGIN_LIMITS = """
     delete from login_limits where bucket in (
         select bucket from login_limits where full_at < now() limit $1 for update skip locked
@@ -79,6 +85,7 @@ class RetentionStore:
             (KNOWN_NETWORKS, (known_network_store.RETENTION_DAYS,)),
             (FREED_NUMBERS, (LIFETIME,)),
             (IMPORTED_SESSIONS, ()),
+            (ABSENT_USERS, ()),
             (LOGIN_LIMITS, ()),
             (USER_CHANGES, ()),
         )

@@ -66,14 +66,14 @@ class LookUp(WireModel):
 
 
 class LookedUp(WireModel):
-    """Whether each number has an account, in the order of the request, and from which networks it was proven.
+    """Whether each number has an account, in the order of the request, and from where it was proven within 90 days.
 
-    ``known_networks`` has up to 8 references of networks (``NetworkKey``) for each number with an account: a right
-    code or a right password came from there within 90 days.
+    ``known_networks``: up to 8 references (``NetworkKey``). ``elsewhere``: if ``LookUpElsewhere`` decides; or empty.
     """
 
     registered: list[bool]
     known_networks: list[list[int]] = Field(repr=False)
+    elsewhere: list[bool] = Field(default_factory=list)
 
 
 class Register(SourcedRequest):

@@ -184,6 +184,15 @@ IMPORTED_SESSIONS = """
     )
 """
 
+# Numbers and names that the user source does not have (the back end that an app had before), as keyed marks, so that it
+# is not asked again until then.
+ABSENT_USERS = """
+    create table absent_users (
+        mark bytea primary key,
+        expires_at timestamptz not null
+    )
+"""
+
 # How often log-ins fail and succeed: when all that a bucket allows is allowed again.
 LOGIN_LIMITS = """
     create table login_limits (
@@ -228,6 +237,7 @@ INDEXES = (
     "create index audit_log_user_id_at on audit_log (user_id, at)",
     # The most frequent rows, of refresh tokens, have no number.
     "create index audit_log_phone_ref on audit_log (phone_ref) where phone_ref is not null",
+    "create index absent_users_expires_at on absent_users (expires_at)",
     "create index login_limits_full_at on login_limits (full_at)",
     "create index user_changes_full_at on user_changes (full_at)",
 )
@@ -244,6 +254,7 @@ TABLES = (
     AUDIT_READERS,
     IMPORTED_ACCOUNTS,
     IMPORTED_SESSIONS,
+    ABSENT_USERS,
     LOGIN_LIMITS,
     USER_CHANGES,
     OUTBOX,

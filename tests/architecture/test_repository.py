@@ -28,6 +28,7 @@ COMPANIONS = {
     "pydantic-core": "pydantic",
     "tencentcloud-sdk-python-common": "tencentcloud-sdk-python-sms",
     "typing-extensions": "pydantic",
+    "yarl": "aiohttp",
 }
 """Distributions that belong to the interface of another one, which is declared and brings them."""
 PINNED = re.compile(r"[a-z0-9-]+(\[[a-z,]+\])?==\S+")

@@ -19,8 +19,8 @@ def test_differences_are_counted_by_call_and_field_with_lines() -> None:
     assert log_in is not None
     assert reset is not None
     for line in range(1, 8):
-        report.count_compared(line, log_in, [AVATAR], expectations)
-    report.count_compared(8, reset, [CODE], expectations)
+        report.count_differing(line, log_in, [AVATAR], expectations)
+    report.count_differing(8, reset, [CODE], expectations)
     report.count_skipped(Skipped.OTHER)
     report.count_broken(10, "json_broken")
 
@@ -55,7 +55,7 @@ def test_a_report_survives_a_checkpoint() -> None:
     report, expectations = Report(), Expectations()
     log_in = TABLE.find("POST", "/v1/user/login.json")
     assert log_in is not None
-    report.count_compared(1, log_in, [AVATAR, CODE], expectations)
+    report.count_differing(1, log_in, [AVATAR, CODE], expectations)
     report.count_broken(2, "too_long")
     restored = Report.from_json(report.to_json())
     assert list(restored.texts(expectations)) == list(report.texts(expectations))

@@ -44,6 +44,14 @@ def test_an_expectation_that_nothing_met_is_named() -> None:
     assert Report().is_clean
 
 
+def test_expectations_with_one_reason_stay_apart() -> None:
+    met, unmet = (Expectation(call=name, field="*", reason="moved") for name in ("maitian *", "tel *"))
+    report, log_in = Report(), TABLE.find("POST", "/v1/user/login.json")
+    assert log_in is not None
+    report.count_differing(1, log_in, [AVATAR], Expectations([met, unmet]))
+    assert report.unseen(Expectations([met, unmet])) == [unmet]
+
+
 def test_an_expectation_may_name_the_kind() -> None:
     expectation = Expectation(call="maitian *", field="*", kind=Kind.FORM, reason="r")
     assert expectation.explains("maitian log_in", CODE)

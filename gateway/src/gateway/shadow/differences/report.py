@@ -105,7 +105,7 @@ class Report:
         if line not in found.lines and len(found.lines) < MAX_EXAMPLES:
             found.lines.append(line)
         if explanation is not None:
-            self.expected[reason] += 1
+            self.expected[explanation.key] += 1
 
     @property
     def unexplained(self) -> list[DifferenceCount]:
@@ -135,18 +135,11 @@ class Report:
 
     def unseen(self, expectations: Expectations) -> list[Expectation]:
         """The expectations that explained nothing."""
-        return [each for each in expectations.all if not self.expected[each.reason]]
+        return [each for each in expectations.all if not self.expected[each.key]]
 
     def to_json(self) -> dict[str, Any]:
         """The report for programs, and for a checkpoint."""
-        return {
-            **{
-                name: getattr(self, name)
-                for name in ("read", "compared", "differing", "following", "skipped", "broken", "calls")
-            },
-            "expected": self.expected,
-            "differences": [vars(each) for each in self.differences.values()],
-        }
+        return vars(self) | {"differences": [vars(each) for each in self.differences.values()]}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:

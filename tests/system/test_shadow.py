@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from stack.services import Service
 from stack.system import Stack
 from support.app import App, fresh_number
 from support.database import Tables
+from support.moving import import_users
 from support.recordings import RecordingApp, record, write
 from support.shadow import PLANTED, named, plant, run_shadow, shadow_copy
+from support.shadow_conversation import line
 
 CALLS = 200
 SEED = 13
+TAKEN = {"success": "false", "errorCode": "1003", "msg": "手机已注册", "data": None}
 BEHIND_A_PROXY = {"TRUSTED_PROXIES": "127.0.0.1"}
 COPY = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", **BEHIND_A_PROXY}
 COUNTED = {"auth": ("sessions", "audit_log"), "sms": ("verifications", "messages")}
@@ -105,6 +109,34 @@ async def rows(tables: Tables) -> dict[str, int]:
         for database, counted in COUNTED.items()
         for table in counted
     }
+
+
+async def test_a_user_who_moved_in_with_a_session_gets_the_answers_of_the_old_back_end(
+    system: Stack, tmp_path: Path
+) -> None:
+    number, user_id, token = fresh_number(), secrets.randbelow(2**46) + 1, secrets.token_hex(16)
+    user = {"id": user_id, "phone": number, "nickname": "小时候", "gender": "female", "sessions": [{"token": token}]}
+    (tmp_path / "users").write_text(json.dumps(user))
+    status, output = await import_users(system, tmp_path / "users")
+    assert status == 0, output
+    shown = {"userId": user_id, "nickName": "小时候", "tel": {"dialCode": 86, "number": int(number)}}
+    answer = {**shown, "avatar": None, "gender": "m", "signature": None}
+    recorded = [
+        line("GET", f"/users/{user_id}", answer, headers={"Authorization": f"Bearer {token}"}),
+        line("GET", f"/users/{user_id}", answer, headers={"Cookie": f"session={token}"}),
+        line("POST", "/v1/register/checkPhone", TAKEN, json={"phone": number}),
+    ]
+    (tmp_path / "calls").write_bytes(b"".join(recorded))
+
+    status, output, errors = await run_shadow(tmp_path / "calls", "--haoma", system.url("gateway"))
+    assert (status, errors) == (0, ""), output
+    assert output.startswith("3 calls read, 3 compared: register_page 1, tel 2\n0 unexplained differences")
+
+    recorded.append(line("GET", f"/users/{user_id}", {**answer, "userId": 7}, headers={"Cookie": f"session={token}"}))
+    (tmp_path / "calls").write_bytes(b"".join(recorded))
+    status, output, _ = await run_shadow(tmp_path / "calls", "--haoma", system.url("gateway"))
+    assert status == 3
+    assert "userId: value: recorded number of 1 digits, Haoma number of" in output
 
 
 async def test_no_value_of_a_user_is_in_a_report_or_in_its_details(

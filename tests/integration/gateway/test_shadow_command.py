@@ -27,7 +27,8 @@ class CountingGateway:
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
-        self.calls[request.headers["Authorization"]] += 1
+        if "Authorization" in request.headers:
+            self.calls[request.headers["Authorization"]] += 1
         return web.json_response(DONE)
 
     async def has_answered(self, count: int) -> None:
@@ -162,6 +163,15 @@ async def test_what_cannot_be_is_said_in_a_line(recording: Path, arguments: list
     assert status in {1, 2}
     assert output == ""
     assert message in errors
+
+
+@pytest.mark.parametrize("inbox", ["http://127.0.0.1:9", None])
+async def test_without_an_inbox_a_system_is_no_copy_and_no_call_is_made(
+    gateway: CountingGateway, recording: Path, inbox: str | None
+) -> None:
+    status, _, errors = await run_shadow(recording, "--copy", gateway.url, "--inbox", inbox or gateway.url)
+    assert (status, gateway.calls.total()) == (1, 0)
+    assert "has no SMS inbox" in errors
 
 
 async def test_a_recording_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Haoma as a shadow run reaches it: the gateway, and the SMS inbox of a copy."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
 
 import aiohttp
 import orjson
@@ -12,7 +14,6 @@ from gateway.shadow.recorded.answers import ReceivedAnswer
 from gateway.shadow.recorded.requests import Request
 
 SECONDS = 30.0
-BUSY = 503
 MAX_REPEATS = 5
 """How often a call is repeated that Haoma was too busy for."""
 MAX_BUSY_SECONDS = 5.0
@@ -46,7 +47,7 @@ class HaomaClient:
         """
         for _ in range(MAX_REPEATS):
             answer = await self._send_reliably(request)
-            if answer is None or answer.status != BUSY:
+            if answer is None or answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
                 return answer
             wait = answer.headers.get("retry-after", "")
             await asyncio.sleep(min(float(wait) if wait.isdigit() else 1.0, MAX_BUSY_SECONDS))
@@ -88,20 +89,31 @@ class CodeInbox:
         async with open_session(connections) as http:
             yield cls(http, inbox)
 
+    async def require(self) -> None:
+        """Raises ``UnreachableError`` without an inbox: only a system of development has one, and sends no message."""
+        await self._get("messages", {"limit": "1"})
+
     async def newest(self, number: str, after: str, wait: float) -> tuple[str, str] | None:
         """Id and code of the newest message to a number after another one, within so many seconds.
 
         Raises ``UnreachableError``.
         """
         query = {"to": number, "wait": str(wait)} | ({"after": after} if after else {})
+        message = await self._get("messages/latest", query)
+        return (message["id"], message["code"]) if message else None
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any] | None:
+        """What the inbox has; None for no message."""
         try:
-            async with self._http.get(f"{self._inbox}/inbox/messages/latest", params=query) as response:
-                if response.status != 200:
+            async with self._http.get(f"{self._inbox}/inbox/{path}", params=query) as response:
+                found: dict[str, Any] = orjson.loads(await response.read())
+                if response.status == HTTPStatus.OK and found.keys() & {"messages", "code"}:
+                    return found
+                if response.status == HTTPStatus.NOT_FOUND and "latest" in path:
                     return None
-                message = orjson.loads(await response.read())
-                return message["id"], message["code"]
-        except (aiohttp.ClientError, ValueError, KeyError) as error:
-            raise UnreachableError(f"{self._inbox} is no SMS inbox that can be reached") from error
+        except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
+            raise UnreachableError(f"{self._inbox} has no SMS inbox that can be reached") from error
+        raise UnreachableError(f"{self._inbox} has no SMS inbox: --copy is for a system of development only")
 
 
 def open_session(connections: int) -> aiohttp.ClientSession:

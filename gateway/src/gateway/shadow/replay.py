@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.shadow.call_order import CallOrder, Place
 from gateway.shadow.caller import ShadowCaller
 from gateway.shadow.checkpoint import Progression
-from gateway.shadow.differences.comparison import Difference
+from gateway.shadow.differences.comparison import OUTCOME, Difference
 from gateway.shadow.differences.expectations import Expectations
 from gateway.shadow.differences.report import Skipped
 from gateway.shadow.recorded.answers import SERVER_FAILED, ReceivedAnswer
@@ -27,7 +27,9 @@ class Output(Protocol):
 
     def broken(self, line: int, reason: str) -> None: ...
 
-    def differences(self, line: int, call: ContractCall, differences: list[Difference]) -> None: ...
+    def differences(
+        self, line: int, call: ContractCall, differences: list[Difference], follows: int | None
+    ) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,26 @@ class Replay:
     async def _make(self, read: ReadCall, place: Place) -> None:
         async with place, self._slots:
             differences = await self._caller.differences(read.call, read.recorded, read.subject, read.values)
-        self._run.report.count_compared(read.line, read.call, differences, self._judgement.expectations)
-        if differences:
-            self._judgement.output.differences(read.line, read.call, differences)
+        if not differences:
+            self._run.report.count_alike(read.call)
+            return
+        follows = self._followed(read.subject)
+        if follows is not None:
+            self._run.report.count_following(read.call)
+        else:
+            self._run.report.count_differing(read.line, read.call, differences, self._judgement.expectations)
+            self._note_divergence(read, differences)
+        self._judgement.output.differences(read.line, read.call, differences, follows)
+
+    def _followed(self, subject: Subject) -> int | None:
+        """The line after which the users of a call are no longer the same in both back ends."""
+        lines = (self._run.known.diverged.get(key) for key in subject.keys)
+        return min((line for line in lines if line is not None), default=None)
+
+    def _note_divergence(self, read: ReadCall, differences: list[Difference]) -> None:
+        """A call that one back end made and the other refused changes what later calls of its users get."""
+        if read.call.changes_nothing or all(each.field != OUTCOME for each in differences):
+            return
+        subject = read.subject
+        for number in filter(None, (subject.number, subject.code_number, subject.own_number)):
+            self._run.known.diverged.setdefault(number, read.line)

@@ -183,6 +183,20 @@ async def test_a_call_without_an_answer_is_a_difference() -> None:
     assert (found.field, found.kind, found.lines) == ("(answer)", "missing", [1])
 
 
+async def test_what_follows_from_another_outcome_is_counted_apart() -> None:
+    refused = {"error_code": "10005", "error_message": "参数错误"}
+
+    async def answer(request: Request) -> Any:
+        await asyncio.sleep(0)
+        return DONE if "13900139000" in request.target else refused
+
+    recording = [send_code(), check_code("1", DONE), check_code("2", refused), send_code("13900139000", refused)]
+    run = await replay(recording, StandIn(answer))
+
+    assert {(each.call, *each.lines) for each in run.report.unexplained} == {("maitian send_registration_code", 1, 4)}
+    assert (run.report.compared, run.report.differing, run.report.following) == (4, 2, 1)
+
+
 async def test_a_look_up_that_differs_is_made_again() -> None:
     answers = iter([{"success": "true", "data": []}, {"success": "true", "data": [{"phone": "1"}]}])
     contacts = line(

@@ -24,6 +24,11 @@ class Expectation(BaseModel):
     kind: Kind | None = None
     reason: str = Field(min_length=1)
 
+    @property
+    def key(self) -> str:
+        """What it is counted by."""
+        return " ".join((self.call, self.field, self.kind or "*"))
+
     def explains(self, call: str, difference: Difference) -> bool:
         """Whether a difference in a call is the expected one."""
         is_kind = self.kind in (None, difference.kind)

@@ -39,10 +39,11 @@ class DetailsFile(AbstractContextManager["DetailsFile"]):
         """A line is no recorded call."""
         self._write({"line": line, "broken": reason})
 
-    def differences(self, line: int, call: ContractCall, differences: list[Difference]) -> None:
-        """The answers to a call differ."""
+    def differences(self, line: int, call: ContractCall, differences: list[Difference], follows: int | None) -> None:
+        """The answers to a call differ, perhaps because those of an earlier line did."""
+        after = {"follows": follows} if follows is not None else {}
         for each in differences:
-            self._write({"line": line, "call": call.name, **vars(each)})
+            self._write({"line": line, "call": call.name, **vars(each), **after})
 
     def flush(self) -> None:
         """Write what is in memory."""

@@ -59,6 +59,7 @@ class Report:
     read: int = 0
     compared: int = 0
     differing: int = 0
+    following: int = 0
     skipped: Counter[str] = dataclasses.field(default_factory=Counter)
     broken: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     calls: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -75,13 +76,22 @@ class Report:
         self.read += 1
         self.skipped[reason.value] += 1
 
-    def count_compared(
-        self, line: int, call: ContractCall, differences: list[Difference], expectations: Expectations
-    ) -> None:
-        """A call was compared."""
+    def count_alike(self, call: ContractCall) -> None:
+        """Both back ends gave the same answer."""
         self.read += 1
         self.compared += 1
         self.calls[call.dialect.name] += 1
+
+    def count_following(self, call: ContractCall) -> None:
+        """Answers differ, and so did those to an earlier call of the same user."""
+        self.count_alike(call)
+        self.following += 1
+
+    def count_differing(
+        self, line: int, call: ContractCall, differences: list[Difference], expectations: Expectations
+    ) -> None:
+        """Answers differ."""
+        self.count_alike(call)
         explanations = [expectations.explanation(call.name, each) for each in differences]
         self.differing += None in explanations
         for difference, explanation in zip(differences, explanations, strict=True):
@@ -95,7 +105,7 @@ class Report:
         if line not in found.lines and len(found.lines) < MAX_EXAMPLES:
             found.lines.append(line)
         if explanation is not None:
-            self.expected[reason] += 1
+            self.expected[explanation.key] += 1
 
     @property
     def unexplained(self) -> list[DifferenceCount]:
@@ -116,6 +126,8 @@ class Report:
             yield f"  {len(lines)} lines cannot be read: {reason} (line {_numbers(lines)})"
         yield f"{len(self.unexplained)} unexplained differences, in {self.differing} calls"
         yield from _by_call(self.unexplained)
+        if self.following:
+            yield f"{self.following} calls differ after another outcome of an earlier call of the same user"
         explained = [each for each in self.differences.values() if each.reason]
         yield f"{len(explained)} explained differences"
         yield from _by_call(explained)
@@ -123,15 +135,11 @@ class Report:
 
     def unseen(self, expectations: Expectations) -> list[Expectation]:
         """The expectations that explained nothing."""
-        return [each for each in expectations.all if not self.expected[each.reason]]
+        return [each for each in expectations.all if not self.expected[each.key]]
 
     def to_json(self) -> dict[str, Any]:
         """The report for programs, and for a checkpoint."""
-        return {
-            **{name: getattr(self, name) for name in ("read", "compared", "differing", "skipped", "broken", "calls")},
-            "expected": self.expected,
-            "differences": [vars(each) for each in self.differences.values()],
-        }
+        return vars(self) | {"differences": [vars(each) for each in self.differences.values()]}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:

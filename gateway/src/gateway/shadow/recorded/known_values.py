@@ -23,6 +23,8 @@ class KnownValues:
     """By number: the id of the newest message that was read."""
     unread: set[str] = field(default_factory=set, repr=False)
     """Numbers to which a code was sent since."""
+    diverged: dict[str, int] = field(default_factory=dict, repr=False)
+    """By number: the line of the first call that changed something for one back end only."""
 
     def code(self, number: str, recorded: str) -> str | None:
         """The code that stands for a recorded one."""

@@ -59,7 +59,7 @@ LOGIN_LIMITS = """
 
 USER_CHANGES = """
     delete from user_changes where user_id in (
-        select user_id from user_changes where full_at < now() limit $1 for update skip locked
+        select user_id from user_changes where full_at < now() - interval '1 hour' limit $1 for update skip locked
     )
 """
 

@@ -23,7 +23,7 @@ import structlog
 from prometheus_client import Counter
 
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext
+from auth_service.client_context import NO_CONTEXT, ClientContext
 from auth_service.sessions.model import NewSession, hash_token
 from auth_service.sessions.token_digests import TokenDigests, TokenHashes
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
@@ -33,7 +33,6 @@ from shared.internal_api.auth import Granted
 
 ACTION: Final = "refresh_token"
 """What refresh tokens do, as the audit log names it: granted, used, repeated, reused, refused."""
-NO_CONTEXT = ClientContext(dialect="", client="")
 REFRESHES = Counter("haoma_refreshes_total", "Uses of refresh tokens, by outcome", ["outcome"])
 log = structlog.get_logger()
 

@@ -30,14 +30,11 @@ class Gender(StrEnum):
     MALE = "male"
 
 
-class Account(WireModel):
-    """An account with every field that leaves auth-service. Each field is a column of the table ``accounts``.
-
-    Texts are empty, and ``name`` is null, until they are set.
-    """
+class AccountFields(WireModel):
+    """The fields of an account that leave auth-service, each a column of ``accounts``. A retired one has no number."""
 
     user_id: int
-    phone: Number = Field(repr=False)
+    phone: Number | None = Field(repr=False)
     name: str | None = None
     nickname: str
     gender: Gender = Gender.NONE
@@ -54,6 +51,12 @@ class Account(WireModel):
     last_login_at: datetime
     banned_at: datetime | None = None
     version: int
+
+
+class Account(AccountFields):
+    """An account with a number: every account that is not retired."""
+
+    phone: Number = Field(repr=False)
 
 
 class LookUp(WireModel):
@@ -242,10 +245,7 @@ class ChangeProfile(WireModel):
 
 
 class Erase(SourcedRequest):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
-
-    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
-    """
+    """Erase the account of a user who proves anew who they are: with the ``secret``, or a ``ticket`` for ``ERASE``."""
 
     user_id: int
     phone: Number = Field(repr=False)

@@ -192,11 +192,13 @@ LOGIN_LIMITS = """
     )
 """
 
-# How often users change their account: when all changes of an hour are allowed again.
+# How often users change their account: when all changes of an hour are allowed again, and when the audit log last got a
+# row about a refused one.
 USER_CHANGES = """
     create table user_changes (
         user_id bigint primary key,
-        full_at timestamptz not null
+        full_at timestamptz not null,
+        refusal_recorded_at timestamptz
     )
 """
 

@@ -11,6 +11,8 @@ ERASED: Final = "erase.succeeded"
 """The action of the row that an erasure adds. Its detail is how many rows of the account were emptied."""
 IMPORTED: Final = "account.imported"
 """The action of the row of an account that was imported from another system."""
+EXPORTED: Final = "accounts.exported"
+"""The action of the row of an export of all accounts. Its detail is how many."""
 SESSION_ENDED: Final = "session.ended"
 """The action of the row of each session that ended before it expired. Its detail is the cause."""
 

@@ -15,7 +15,7 @@ from auth_service.importing.candidates import Countries
 from auth_service.importing.known_passwords import KnownPasswords
 from auth_service.importing.lines import LineBatch, read_batches
 from auth_service.importing.output import OutputFiles
-from auth_service.importing.progress import Progress
+from auth_service.commands.progress import Progress
 from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
 from auth_service.settings import AuthSettings

@@ -1,13 +1,13 @@
 """The import: batch by batch, each in one transaction, so that a run that was stopped goes on where it was."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from auth_service.digests.model import ForeignDigest
 from auth_service.importing.candidates import Candidate, CandidateReader
 from auth_service.importing.judgement import Claims, Judgement, RefusedLine, judge, read_candidates
-from auth_service.importing.known_passwords import KnownPasswords
+from auth_service.importing.known_passwords import KnownPasswords, MatchesHash
 from auth_service.importing.lines import LineBatch
 from auth_service.importing.report import Output, Report
 from shared.errors import unavailable
@@ -66,7 +66,7 @@ class Importer:
             judgement = judge(candidates, await self._repository.claims(candidates))
             await self._hash(judgement.new, hashes)
             try:
-                await self._repository.add([NewUser(each, hashes.get(each.line)) for each in judgement.new])
+                await self._repository.add([NewUser(each, _hash_of(each, hashes)) for each in judgement.new])
             except ClaimsChangedError:
                 continue
             return record(judgement, refused, self._report, self._output)
@@ -79,6 +79,11 @@ class Importer:
         hashes.update(zip((line for line, _ in waiting), hashed, strict=True))
 
 
+def _hash_of(candidate: Candidate, hashes: Mapping[int, str]) -> str | None:
+    """The hash to store: one of ours as it is, or the new one that wraps a digest."""
+    return candidate.stored_hash.text if candidate.stored_hash else hashes.get(candidate.line)
+
+
 class DryRun:
     """Judges the whole file as an import would, and writes nothing."""
 
@@ -87,12 +92,14 @@ class DryRun:
         repository: ClaimsRepository,
         reader: CandidateReader,
         known_passwords: KnownPasswords,
+        matches: MatchesHash,
         report: Report,
         output: Output,
     ) -> None:
         self._repository = repository
         self._reader = reader
         self._known_passwords = known_passwords
+        self._matches = matches
         self._report = report
         self._output = output
         self._claims = Claims()
@@ -103,7 +110,7 @@ class DryRun:
         self._claims.merge(await self._repository.claims(candidates))
         judgement = judge(candidates, self._claims)
         for candidate in judgement.new:
-            self._known_passwords.attempt(candidate)
+            await self._known_passwords.attempt(candidate, self._matches)
         record(judgement, refused, self._report, self._output)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from auth_service.audit import Operator
 from auth_service.clock import utc_now
-from auth_service.digests.model import ForeignDigest
+from auth_service.digests.model import ForeignDigest, PresentedPassword
 from auth_service.importing.candidates import CandidateReader, Countries, LegacyMarks
 from auth_service.importing.importer import DryRun, Importer
 from auth_service.importing.known_passwords import KnownPasswords
@@ -22,6 +22,7 @@ from auth_service.passwords.cpus import available_cpus
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
+from auth_service.passwords.own_format import OwnFormat
 from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.keys import KeyRing
@@ -61,6 +62,11 @@ class Hashing:
         slot = HashingSlot(SHARE, NO_END)
         return await asyncio.gather(*(self._passwords.wrap(slot, digest) for digest in digests))
 
+    async def matches(self, password_hash: str, password: PresentedPassword) -> bool:
+        """Whether one of our own hashes is that of the password."""
+        slot = HashingSlot(SHARE, NO_END)
+        return (await self._passwords.verify(slot, password_hash, password.secret, password.plain)).matches
+
     async def seconds(self) -> float:
         """How long one hash takes: the fastest of some."""
         return min([await self._measure() for _ in range(RUNS)])
@@ -85,6 +91,7 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
                 marks=LegacyMarks(phone_key),
                 countries=described.countries,
                 refusal_time=RefusalTimes(settings.password_refusal_seconds, await hashing.seconds()),
+                own_format=OwnFormat(peppers),
                 now=utc_now,
             )
             store = ImportStore(pool, phones, settings.nickname_prefix, described.operator)
@@ -94,5 +101,5 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
 def _run(store: ImportStore, reader: CandidateReader, hashing: Hashing, described: Import) -> BatchRun:
     report, output = described.report, described.output
     if described.is_dry_run:
-        return DryRun(store, reader, described.known_passwords, report, output)
+        return DryRun(store, reader, described.known_passwords, hashing.matches, report, output)
     return Importer(store, reader, hashing.wrap_all, report, output)

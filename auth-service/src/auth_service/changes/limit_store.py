@@ -38,16 +38,17 @@ class ChangeLimit:
         self._pool = pool
         self._interval = None if allowed is None else PERIOD / allowed
 
-    async def charge(self, user_id: int) -> None:
-        """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
+    async def charge(self, user_id: int, *, weight: int = 1) -> None:
+        """Count one change, or a call that is as much as several. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
 
         Nothing is counted for a user without an account: what they ask for is refused anyway.
         """
         if self._interval is None:
             return
+        cost = min(weight * self._interval, PERIOD)
         async with connection(self._pool) as conn:
-            if await conn.fetchval(CHARGE, user_id, self._interval, PERIOD):
+            if await conn.fetchval(CHARGE, user_id, cost, PERIOD):
                 return
-            wait = await conn.fetchval(WAIT, user_id, self._interval, PERIOD)
+            wait = await conn.fetchval(WAIT, user_id, cost, PERIOD)
         if wait is not None:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait))

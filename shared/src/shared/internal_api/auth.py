@@ -241,11 +241,8 @@ class ChangeProfile(WireModel):
     discoverable: bool | None = None
 
 
-class Erase(SourcedRequest):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
-
-    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
-    """
+class ProvenRequest(SourcedRequest):
+    """A request whose user proves anew who they are: with the ``secret``, or with a ``ticket`` for this request."""
 
     user_id: int
     phone: Number = Field(repr=False)
@@ -254,6 +251,10 @@ class Erase(SourcedRequest):
     ticket: str | None = Field(default=None, repr=False)
     dialect: Client
     client: Client = ""
+
+
+class Erase(ProvenRequest):
+    """Erase the account. Its number is free again, its sessions end, and no personal data stays."""
 
 
 class FindSpent(WireModel):

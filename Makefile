@@ -202,6 +202,10 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user (USERS=100000: an hour)
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
 
+.PHONY: rehearsal
+rehearsal: .venv/.installed ## a whole move on a private system, each step with its time: old base, import, log-ins, export (USERS=100000)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m rehearsal --users $${USERS:-100000}
+
 .PHONY: rolling-check
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)
 	@exec env PYTHONPATH=deploy:tests ROUNDS=$${ROUNDS:-20} $(BIN)/python -m rolling

@@ -92,9 +92,7 @@ async def test_a_copy_has_no_hash_code_token_or_key(app: App, user: TracedUser, 
     assert str(tables.ref(user.number)) not in text
 
 
-async def test_a_code_for_it_is_a_proof_and_goes_to_the_own_number_only(
-    app: App, user: TracedUser, tables: Tables
-) -> None:
+async def test_a_code_for_it_is_a_proof_and_goes_to_the_own_number_only(app: App, user: TracedUser) -> None:
     assert (await call(app, "POST", "/v2/me/export", user.token)).body["code"] == "proof_required"
     elsewhere = await call(app, "POST", "/v2/verifications", user.token, phone=fresh_number(), purpose="export")
     assert (elsewhere.status, elsewhere.body["field"]) == (400, "phone")

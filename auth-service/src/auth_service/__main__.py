@@ -1,4 +1,4 @@
-"""``python -m auth_service``: serve, migrate, import, export, after-restore, ban, unban, erase, accounts, audit, and more."""
+"""``python -m auth_service``: serve, migrate, import, export, ban, unban, erase, accounts, audit, and more."""
 
 import argparse
 import sys

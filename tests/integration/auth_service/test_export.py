@@ -71,9 +71,7 @@ def lines(file: Path) -> dict[str, dict[str, Any]]:
 async def empty_system(auth: Auth) -> AsyncIterator[tuple[str, EveryPrincipal]]:
     """The name of another database, and a service over it with the same keys."""
     async with database(auth.settings.postgres_url) as name:
-        settings = settings_for(
-            auth.settings.postgres_url, auth.settings.amqp_url, name, password_refusal_seconds=1.0
-        )
+        settings = settings_for(auth.settings.postgres_url, auth.settings.amqp_url, name, password_refusal_seconds=1.0)
         async with serving(settings) as client:
             yield name, client
 
@@ -117,7 +115,9 @@ async def test_an_export_goes_into_an_empty_system_and_comes_out_the_same(auth: 
         changing = {"version", "last_login_at", "updated_at"}
         assert copied.model_dump(exclude=changing) == registered.model_dump(exclude=changing)
         for kind, plain in (("full", False), ("sha1", True)):
-            assert (await log_in(client, users[kind]["phone"], HASHCAT, plain=plain)).account.user_id == users[kind]["id"]
+            assert (await log_in(client, users[kind]["phone"], HASHCAT, plain=plain)).account.user_id == users[kind][
+                "id"
+            ]
         await log_in(client, users["bcrypt"]["phone"], "test")
         assert await refusal(log_in(client, users["banned"]["phone"], HASHCAT)) is ErrorCode.ACCOUNT_BANNED
         assert await refusal(log_in(client, users["full"]["phone"], "wrong")) is ErrorCode.CREDENTIALS_REFUSED

@@ -86,7 +86,9 @@ async def test_a_user_without_a_password_is_told_so_and_gets_their_data_with_a_t
 
 
 @pytest.mark.parametrize(
-    ("purpose", "age"), [(Purpose.ERASE, 0), (Purpose.SIGN_IN, 0), (Purpose.EXPORT, 301)], ids=["erase", "sign_in", "old"]
+    ("purpose", "age"),
+    [(Purpose.ERASE, 0), (Purpose.SIGN_IN, 0), (Purpose.EXPORT, 301)],
+    ids=["erase", "sign_in", "old"],
 )
 async def test_a_ticket_for_something_else_or_of_earlier_is_refused(auth: Auth, purpose: Purpose, age: int) -> None:
     number = fresh_number()

@@ -31,7 +31,14 @@ NEW = {"nickname": "Ada", "avatar": "", "thumbnail": "", "cover": ""}
 
 def stored(password_hash: str | None = None, **fields: object) -> StoredAccount:
     account = Account.model_validate(
-        {"user_id": 7, "phone": "+8613800138000", "created_at": NOW, "updated_at": NOW, "last_login_at": NOW, "version": 4}
+        {
+            "user_id": 7,
+            "phone": "+8613800138000",
+            "created_at": NOW,
+            "updated_at": NOW,
+            "last_login_at": NOW,
+            "version": 4,
+        }
         | fields
     )
     return StoredAccount(account, password_hash, NOW, NOW, ClientContext("tel", "ios"), NOW + timedelta(days=1))
@@ -55,7 +62,9 @@ def test_what_a_line_leaves_out_means_the_same() -> None:
     line = line_of(stored(None, **NEW), None, OWN_FORMAT)
 
     assert set(orjson.loads(line)) == ALWAYS
-    assert read_user(line) == read_user(orjson.dumps(orjson.loads(line) | {"banned": False, "gender": "none", "motto": ""}))
+    assert read_user(line) == read_user(
+        orjson.dumps(orjson.loads(line) | {"banned": False, "gender": "none", "motto": ""})
+    )
 
 
 def test_a_password_whose_pepper_is_lost_is_left_out() -> None:

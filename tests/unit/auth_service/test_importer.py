@@ -105,7 +105,7 @@ class Scene:
         await importer.run(batch(*users, first=first))
 
     async def dry_run(self, known: KnownPasswords, *batches: LineBatch) -> None:
-        run = DryRun(self.accounts, READER, known, matches_hash, self.report, self.output)
+        run = DryRun(self.accounts, READER, known, self.report, self.output, matches_hash=matches_hash)
         for each in batches:
             await run.run(each)
 

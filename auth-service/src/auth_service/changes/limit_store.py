@@ -39,7 +39,9 @@ class ChangeLimit:
         self._interval = None if allowed is None else PERIOD / allowed
 
     async def charge(self, user_id: int, *, weight: int = 1) -> None:
-        """Count one change, or a call that is as much as several. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
+        """Count one change, or a call that is as much as ``weight`` changes.
+
+        Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
 
         Nothing is counted for a user without an account: what they ask for is refused anyway.
         """

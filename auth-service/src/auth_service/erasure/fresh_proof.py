@@ -1,4 +1,4 @@
-"""Fresh proof, for acts that a stolen session must not suffice for: the password now, or a code entered within the last five minutes."""
+"""Fresh proof, where a session is not enough: the password now, or a code entered within the last five minutes."""
 
 from typing import Protocol
 

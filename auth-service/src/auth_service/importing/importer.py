@@ -92,14 +92,15 @@ class DryRun:
         repository: ClaimsRepository,
         reader: CandidateReader,
         known_passwords: KnownPasswords,
-        matches: MatchesHash,
         report: Report,
         output: Output,
+        *,
+        matches_hash: MatchesHash,
     ) -> None:
         self._repository = repository
         self._reader = reader
         self._known_passwords = known_passwords
-        self._matches = matches
+        self._matches_hash = matches_hash
         self._report = report
         self._output = output
         self._claims = Claims()
@@ -110,7 +111,7 @@ class DryRun:
         self._claims.merge(await self._repository.claims(candidates))
         judgement = judge(candidates, self._claims)
         for candidate in judgement.new:
-            await self._known_passwords.attempt(candidate, self._matches)
+            await self._known_passwords.attempt(candidate, self._matches_hash)
         record(judgement, refused, self._report, self._output)
 
 

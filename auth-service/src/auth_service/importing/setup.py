@@ -47,6 +47,7 @@ class Import:
     operator: Operator
     known_passwords: KnownPasswords
     is_dry_run: bool
+    threads: int | None
     report: Report
     output: OutputFiles
 
@@ -82,7 +83,7 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
     """Reach PostgreSQL and start the hashing threads, until the block ends."""
     phone_key = bytes.fromhex(settings.phone_key.get_secret_value())
     phones, peppers = PhoneKeys(phone_key), KeyRing.parse(settings.password_peppers.get_secret_value())
-    threads = settings.password_hash_threads or available_cpus()
+    threads = described.threads or settings.password_hash_threads or available_cpus()
     async with postgres.pool(settings.postgres_url, settings.auth_database, size=2, package="auth_service") as pool:
         with closing(HashingPool(threads, settings.password_hash_queue)) as hashing_pool:
             hashing = Hashing(PasswordHasher(peppers, hashing_pool))
@@ -101,5 +102,5 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
 def _run(store: ImportStore, reader: CandidateReader, hashing: Hashing, described: Import) -> BatchRun:
     report, output = described.report, described.output
     if described.is_dry_run:
-        return DryRun(store, reader, described.known_passwords, hashing.matches, report, output)
+        return DryRun(store, reader, described.known_passwords, report, output, matches_hash=hashing.matches)
     return Importer(store, reader, hashing.wrap_all, report, output)

@@ -61,7 +61,8 @@ class OwnFormat:
             raise DigestRefusedError(MALFORMED)
         if int(match["memory"]) > self._cost.memory_kib or int(match["passes"]) > self._cost.passes:
             raise DigestRefusedError(TOO_COSTLY)
-        if format_name != f"{NAME}:{self._marks.get(int(match['pepper']))}":
+        mark_of_pepper = self._marks.get(int(match["pepper"]))
+        if mark_of_pepper is None or format_name != f"{NAME}:{mark_of_pepper}":
             raise DigestRefusedError(UNKNOWN_PEPPER)
         return StoredHash(text, read_recipe(recipe) if mark else None)
 

@@ -57,7 +57,7 @@ class PersonalData:
         self._contexts = contexts
 
     async def export(self, request: ExportMe) -> PersonalAccount:
-        """The account of the caller. Raises what ``FreshProof.verify`` raises, and ``UNAUTHENTICATED`` for a banned one.
+        """The account of the caller. Raises as ``FreshProof.verify``, and ``UNAUTHENTICATED`` if it is banned.
 
         A refused proof counts and is audited as a failed log-in.
         """

@@ -22,9 +22,7 @@ class PersonalData:
     async def export(self, request: ExportContacts) -> ExportedContacts:
         """The entry of a user, and how much they looked up."""
         own_ref = self.phones.ref(E164(request.own_phone))
-        return ExportedContacts(
-            entry=await self.entries.entry(request.user_id), look_ups=await self.look_ups(own_ref)
-        )
+        return ExportedContacts(entry=await self.entries.entry(request.user_id), look_ups=await self.look_ups(own_ref))
 
 
 PERSONAL_DATA: web.AppKey[PersonalData] = web.AppKey("personal_data", PersonalData)

@@ -87,8 +87,7 @@ async def send_code(request: web.Request) -> web.Response:
     ],
 )
 async def check_code(request: web.Request) -> web.Response:
-    """Exchange a code for a ticket, which is valid for the purpose of the code: ten minutes, for ``erase`` and
-    ``export`` five.
+    """Exchange a code for a ticket, which is valid for its purpose: ten minutes, ``erase`` and ``export`` five.
 
     A refusal has ``tries_left`` if the request has a challenge, unless a new code would not help either.
     """

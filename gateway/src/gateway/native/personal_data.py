@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from gateway.flows.personal_data.export import PersonalData as CollectedData
 from gateway.flows.session_cache import Session as ResolvedSession
@@ -137,9 +137,7 @@ async def _list(
 
 def _short(data: CollectedData, session: ResolvedSession) -> _ShortData:
     account = data.account
-    sessions = [
-        {**each.model_dump(), "current": each.session_id == session.session_id} for each in account.sessions
-    ]
+    sessions = [{**each.model_dump(), "current": each.session_id == session.session_id} for each in account.sessions]
     return _ShortData(
         exported_at=account.exported_at,
         account=StoredAccount.model_validate(_account_fields(account)),

@@ -9,9 +9,7 @@ from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 
 
-async def read_proof(
-    request: web.Request, with_password: type[PasswordProof], with_ticket: type[TicketProof]
-) -> Proof:
+async def read_proof(request: web.Request, with_password: type[PasswordProof], with_ticket: type[TicketProof]) -> Proof:
     """The proof in the body. An absent body, or one without a proof, is an empty proof, which the call refuses."""
     if not request.body_exists:
         return Proof()

@@ -9,7 +9,7 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         Purpose.RESET_PASSWORD: "{signature}重置密码验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.CHANGE_PHONE: "{signature}更换手机号验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.ERASE: "{signature}注销账号验证码 {code}，{minutes}内有效，请勿泄露。",
-        Purpose.EXPORT: "{signature}导出个人数据验证码 {code}，{minutes}内有效，请勿泄露。",
+        Purpose.EXPORT: "{signature}导出数据验证码 {code}，{minutes}内有效，请勿泄露。",
     },
     Language.ENGLISH: {
         Purpose.SIGN_UP: (

@@ -41,7 +41,7 @@ class PersonalDataStore:
         self._phones = phones
 
     async def codes(self, request: ExportCodes) -> ExportedCodes:
-        """The messages of a number since a time. There are few: a number gets ten codes a day, and they stay a month."""
+        """The messages of a number since a time: few, as a number gets ten codes a day and they stay a month."""
         async with connection(self._pool) as conn:
             rows: Sequence[Any] = await conn.fetch(MESSAGES, self._ref(request.phone), request.since)
         return ExportedCodes(messages=[CodeMessage(**dict(row)) for row in rows])
@@ -51,9 +51,7 @@ class PersonalDataStore:
         after: tuple[datetime | None, Any] = (request.after.at, request.after.id) if request.after else (None, None)
         phone_ref = self._ref(request.phone)
         async with connection(self._pool) as conn:
-            rows: Sequence[Any] = await conn.fetch(
-                EVENTS, phone_ref, request.since, request.until, *after, PAGE_ROWS
-            )
+            rows: Sequence[Any] = await conn.fetch(EVENTS, phone_ref, request.since, request.until, *after, PAGE_ROWS)
         last = Cursor(at=rows[-1]["at"], id=rows[-1]["id"]) if len(rows) == PAGE_ROWS else None
         return CodeEventPage(rows=[_event(row) for row in rows], next=last)
 

@@ -1,0 +1,53 @@
+"""Log-ins with the passwords of the other system, through each contract."""
+
+from rehearsal.old_base import KINDS, OldUser
+from rehearsal.scene import Scene, must
+from support.app import App
+from support.database import Tables
+from support.dialect_clients import DIALECT_CLIENTS, WITH_LOG_IN, Environment
+from support.patience import until_answered
+
+USERS_OF_A_KIND = 3
+"""How many users of each kind log in."""
+WITHOUT_LOG_IN = {name: client for name, client in DIALECT_CLIENTS.items() if client.log_in is None}
+TAKEN = {"phone_info": "USER_PHONE_EXIST", "register_page": "1003"}
+"""What the contracts without a log-in answer for a number that has an account."""
+
+
+async def log_in_everywhere(scene: Scene, gateway: str, *, moved: bool = False) -> str:
+    """Each kind through each contract, once with a wrong password. ``moved``: some have logged in before."""
+    count = 0
+    async with (
+        App.connect(gateway, scene.stack.url("sms-service")) as app,
+        Tables.connect(scene.stack.addresses["POSTGRES_URL"], scene.stack.environ["PHONE_KEY"]) as tables,
+    ):
+        environment = Environment(app, tables)
+        for kind in KINDS:
+            for user in scene.base.of_kind(kind.name, USERS_OF_A_KIND):
+                count += await _log_in_user(environment, user, moved=moved)
+        for name, client in WITHOUT_LOG_IN.items():
+            reply = await client.send_registration_code(environment, scene.base.users[0].phone)
+            must(TAKEN[name] in reply.body.values(), f"{name}: {reply.body}")
+    return f"{count} log-ins through {len(WITH_LOG_IN)} contracts; the other {len(WITHOUT_LOG_IN)} know that the numbers are taken"
+
+
+async def _log_in_user(environment: Environment, user: OldUser, *, moved: bool) -> int:
+    """Log in through each contract: first through those that send the md5 only, where a plain text may be needed."""
+    kind, succeeded = user.kind, 0
+    for contract in sorted(WITH_LOG_IN):
+        works = kind.digest is not None and not kind.is_banned
+        if contract == "maitian" and kind.needs_plain and not moved:
+            works = False
+        must(not await _logs_in(environment, contract, user.phone, "a wrong one"), f"{contract}: a wrong password")
+        found = await _logs_in(environment, contract, user.phone, user.password)
+        must(found is works, f"{contract}, {kind.name}: the log-in {'fails' if works else 'succeeds'}")
+        succeeded += found
+    return succeeded
+
+
+async def _logs_in(environment: Environment, contract: str, phone: str, password: str) -> bool:
+    call = WITH_LOG_IN[contract].log_in
+    if call is None:
+        return False
+    reply = await until_answered(lambda: call(environment, phone, password))
+    return reply.status in {200, 201} and "error_code" not in reply.body

@@ -13,7 +13,6 @@ from shared.process.health import BACKENDS, CHECKS
 from sms_service.delivery import consumer
 from sms_service.operators.setup import mount, serving_operators
 from sms_service.personal_data import api as personal_data
-from sms_service.personal_data.setup import provide_personal_data
 from sms_service.receipts import api as receipts
 from sms_service.relay import open_relay
 from sms_service.settings import SmsSettings
@@ -66,7 +65,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
         await stack.enter_async_context(counting_failures(verifications))
         if settings.operator_to_sms_token:
             await stack.enter_async_context(serving_operators(app, settings, pool, relay.wake, broker))
-        provide_personal_data(app, pool, settings.phone_key)
+        personal_data.provide_personal_data(app, pool, settings.phone_key)
         receipts.provide_receipts(app, pool, relay.wake, senders=config.senders, callback_url=config.callback_url)
         app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
         app[BACKENDS]["rabbitmq"] = broker.ping

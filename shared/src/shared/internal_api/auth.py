@@ -31,10 +31,7 @@ class Gender(StrEnum):
 
 
 class Account(WireModel):
-    """An account with every field that leaves auth-service. Each field is a column of the table ``accounts``.
-
-    Texts are empty, and ``name`` is null, until they are set.
-    """
+    """An account with every field that leaves auth-service: columns of the table ``accounts``. Unset texts are empty."""
 
     user_id: int
     phone: Number = Field(repr=False)

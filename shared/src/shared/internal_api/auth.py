@@ -31,7 +31,7 @@ class Gender(StrEnum):
 
 
 class Account(WireModel):
-    """An account with every field that leaves auth-service: columns of the table ``accounts``. Unset texts are empty."""
+    """An account with every field that leaves auth-service: columns of the table ``accounts``. Texts may be empty."""
 
     user_id: int
     phone: Number = Field(repr=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from gateway.flows.services import Caller, Proof, Services
 from gateway.flows.session_cache import Session
@@ -23,6 +24,9 @@ from shared.internal_api.personal_data.codes import (
 )
 from shared.internal_api.personal_data.contacts import EXPORT_CONTACTS, ExportContacts, ExportedContacts
 from shared.internal_api.personal_data.pages import Cursor
+
+PROVEN_WITHIN = timedelta(minutes=15)
+"""How long before a user had the number its first code may have been sent: a code and its ticket live that long."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class PersonalDataFlows:
         account = await self._services.auth.call(EXPORT_ME, proof.request(ExportMe, caller, session))
         phone, user_id = account.account.phone, account.account.user_id
         contacts = ExportContacts(user_id=user_id, own_phone=phone)
-        codes = ExportCodes(phone=phone, since=account.number_since)
+        codes = ExportCodes(phone=phone, since=_first_code_of(account))
         return PersonalData(
             account=account,
             contacts=await self._services.contacts.call(EXPORT_CONTACTS, contacts),
@@ -57,11 +61,10 @@ class PersonalDataFlows:
         )
 
     async def _code_events(self, account: PersonalAccount) -> AsyncIterator[Sequence[CodeEvent]]:
+        since = _first_code_of(account)
         after: Cursor | None = None
         while True:
-            request = ListCodeEvents(
-                phone=account.account.phone, since=account.number_since, until=account.exported_at, after=after
-            )
+            request = ListCodeEvents(phone=account.account.phone, since=since, until=account.exported_at, after=after)
             page = await self._services.sms.call(LIST_CODE_EVENTS, request)
             yield page.rows
             if (after := page.next) is None:
@@ -81,3 +84,8 @@ class PersonalDataFlows:
             yield page.rows
             if (after := page.next) is None:
                 return
+
+
+def _first_code_of(account: PersonalAccount) -> datetime:
+    """From when on codes of the number are the user's: the one that proved it was the first."""
+    return account.number_since - PROVEN_WITHIN

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -44,6 +45,7 @@ USERS_A_SECOND = 200
 """More than the machine imports: the import does not end before the measurement does."""
 MAX_SLOWDOWN = 2.0
 """How many times as long the slowest hundredth of the calls may take beside an import."""
+HALF_OF_THE_CPUS = ("--threads", str(max(1, len(os.sched_getaffinity(0)) // 2)))
 WARM_UP_SECONDS = 3.0
 
 
@@ -183,12 +185,12 @@ def _print(quiet: Mapping[str, Times], busy: Mapping[str, Times], rate: float) -
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="of each of the two measurements")
-    parser.add_argument("words", nargs="*", help="options of the import, after --")
+    parser.add_argument("words", nargs="*", help="options of the import, after -- (default: half of the CPUs)")
     options = parser.parse_args()
     accept_interrupts()
     with Stack.private(environ=ENVIRON, notify=say) as stack:
         stack.start()
-        return 0 if uvloop.run(compare(stack, options.seconds, options.words)) else 1
+        return 0 if uvloop.run(compare(stack, options.seconds, options.words or HALF_OF_THE_CPUS)) else 1
 
 
 if __name__ == "__main__":

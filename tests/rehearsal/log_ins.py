@@ -1,5 +1,7 @@
 """Log-ins with the passwords of the other system, through each contract."""
 
+import asyncio
+
 from rehearsal.old_base import KINDS, OldUser
 from rehearsal.scene import Scene, must
 from support.app import App
@@ -16,19 +18,17 @@ TAKEN = {"phone_info": "USER_PHONE_EXIST", "register_page": "1003"}
 
 async def log_in_everywhere(scene: Scene, gateway: str, *, moved: bool = False) -> str:
     """Each kind through each contract, once with a wrong password. ``moved``: some have logged in before."""
-    count = 0
+    users = [user for kind in KINDS for user in scene.base.of_kind(kind.name, USERS_OF_A_KIND)]
     async with (
         App.connect(gateway, scene.stack.url("sms-service")) as app,
         Tables.connect(scene.stack.addresses["POSTGRES_URL"], scene.stack.environ["PHONE_KEY"]) as tables,
     ):
         environment = Environment(app, tables)
-        for kind in KINDS:
-            for user in scene.base.of_kind(kind.name, USERS_OF_A_KIND):
-                count += await _log_in_user(environment, user, moved=moved)
+        counts = await asyncio.gather(*(_log_in_user(environment, user, moved=moved) for user in users))
         for name, client in WITHOUT_LOG_IN.items():
             reply = await client.send_registration_code(environment, scene.base.users[0].phone)
             must(TAKEN[name] in reply.body.values(), f"{name}: {reply.body}")
-    return f"{count} log-ins through {len(WITH_LOG_IN)} contracts; the other {len(WITHOUT_LOG_IN)} know that the numbers are taken"
+    return f"{sum(counts)} log-ins through {len(WITH_LOG_IN)} contracts; the other {len(WITHOUT_LOG_IN)} know that the numbers are taken"
 
 
 async def _log_in_user(environment: Environment, user: OldUser, *, moved: bool) -> int:

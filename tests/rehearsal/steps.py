@@ -1,10 +1,12 @@
 """The steps of the move, in their order: what each does, checks and reports."""
 
 import asyncio
+import filecmp
 import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rehearsal.log_ins import log_in_everywhere
 from rehearsal.old_base import KINDS, MISTAKES
@@ -86,7 +88,7 @@ async def export(scene: Scene) -> str:
     started, count = time.monotonic(), await scene.value("select count(*) from accounts where phone is not null")
     await scene.command("export", str(scene.exported))
     seconds = time.monotonic() - started
-    lines = await asyncio.to_thread(lambda: sum(1 for _ in scene.exported.open("rb")))
+    lines = await asyncio.to_thread(_count_lines, scene.exported)
     must(lines == count, f"{lines} lines of {count} users")
     return f"{lines} users, {lines / seconds:.0f} a second, {scene.exported.stat().st_size / 2**20:.0f} MiB"
 
@@ -99,7 +101,7 @@ async def move_on(scene: Scene) -> str:
     output = await scene.command(*words, database=NEW_DATABASE)
     seconds = time.monotonic() - started
     await scene.command("export", str(again), database=NEW_DATABASE)
-    same = await asyncio.to_thread(lambda: again.read_bytes() == scene.exported.read_bytes())
+    same = await asyncio.to_thread(filecmp.cmp, again, scene.exported, shallow=False)
     must(same, "the other system exports something else than it has imported")
     auth = scene.launch("auth-service", "rehearsal-new-auth", scene.database(NEW_DATABASE))
     gateway = scene.launch("gateway", "rehearsal-new-gateway", {"AUTH_URL": auth})
@@ -117,6 +119,11 @@ STEPS: Sequence[Step] = (
     Step("export", export),
     Step("into another Haoma", move_on),
 )
+
+
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def _refused(scene: Scene) -> list[str]:

@@ -2,8 +2,8 @@
 
 It starts the system with servers of its own, makes the files of another system with ``--users`` users, and performs each
 step of docs/moving-in.md: dry run, import, log-ins through every contract, export, and the import into another Haoma.
-Each step is checked, and printed with its time. argon2id decides how long it takes: on two cores 100,000 users need half
-an hour, of which the bar of the import tells. It exits with 1 at the first step that does not end as it should.
+Each step is checked, and printed with its time. argon2id decides how long it takes: the bar of the import tells the time that
+is left. It exits with 1 at the first step that does not end as it should.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What users notice of an import: the same calls at the same pace on a quiet system, and while users move in beside them.
+"""What users notice of an import: the same calls at the same pace without it, and while users move in beside them.
 
 Run alone: ``PYTHONPATH=deploy:tests python -m rehearsal.live_traffic --seconds 60``. ``make moving-check`` runs it, too.
 Calls come at fixed times, whether or not earlier ones have ended, and a call's time begins when it was due: a system
@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -46,7 +47,8 @@ USERS_A_SECOND = 200
 MAX_SLOWDOWN = 2.0
 """How many times as long the slowest hundredth of the calls may take beside an import."""
 HALF_OF_THE_CPUS = ("--threads", str(max(1, len(os.sched_getaffinity(0)) // 2)))
-WARM_UP_SECONDS = 3.0
+ROUNDS = 6
+SETTLE_SECONDS = 1.0
 
 
 @dataclass
@@ -70,16 +72,19 @@ class Traffic:
         self._app = app
         self._users = itertools.cycle(users)
 
-    async def measure(self, seconds: float) -> dict[str, Times]:
-        """Make calls of each kind at its pace for so long."""
-        kinds: Mapping[str, tuple[float, Callable[[], Awaitable[Reply]]]] = {
+        self._kinds: Mapping[str, tuple[float, Callable[[], Awaitable[Reply]]]] = {
             "GET /v2/me": (SESSIONS_A_SECOND, self._show_me),
             "POST /v2/sessions": (LOG_INS_A_SECOND, self._log_in),
             "POST /v2/verifications": (CODES_A_SECOND, self._send_code),
         }
-        times = {name: Times() for name in kinds}
-        await asyncio.gather(*(_pace(times[name], seconds, rate, make) for name, (rate, make) in kinds.items()))
-        return times
+
+    def no_times(self) -> dict[str, Times]:
+        """Times of each kind of call, empty."""
+        return {name: Times() for name in self._kinds}
+
+    async def measure(self, times: Mapping[str, Times], seconds: float) -> None:
+        """Make calls of each kind at its pace for so long, and add their times."""
+        await asyncio.gather(*(_pace(times[name], seconds, rate, make) for name, (rate, make) in self._kinds.items()))
 
     async def _show_me(self) -> Reply:
         return await call(self._app, "GET", "/v2/me", next(self._users).token)
@@ -92,25 +97,24 @@ class Traffic:
 
 
 async def _pace(times: Times, seconds: float, rate: float, make: Callable[[], Awaitable[Reply]]) -> None:
-    """Begin calls at fixed times, and wait for the last."""
-    loop = asyncio.get_running_loop()
-    begin, calls = loop.time(), []
+    """Begin calls at fixed times, and wait for the last. The clock is not the loop's, which counts milliseconds."""
+    begin, calls = time.perf_counter(), []
 
     async def one(due: float) -> None:
         reply = await make()
-        times.seconds.append(loop.time() - due)
+        times.seconds.append(time.perf_counter() - due)
         if reply.status >= 400:
             times.refusals[reply.status] += 1
 
     for position in range(int(seconds * rate)):
         due = begin + position / rate
-        await asyncio.sleep(max(0.0, due - loop.time()))
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
         calls.append(asyncio.create_task(one(due)))
     await asyncio.gather(*calls)
 
 
 @asynccontextmanager
-async def importing(stack: Stack, users: int, words: Sequence[str]) -> AsyncIterator[None]:
+async def importing(stack: Stack, users: int, words: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
     """Import made-up users of the first kind until the block ends."""
     file, kind = stack.folder.path / "live.ndjson", KINDS[0]
     lines = (json.dumps(OldUser(user_id, kind).line()) + "\n" for user_id in range(1, users + 1))
@@ -120,7 +124,7 @@ async def importing(stack: Stack, users: int, words: Sequence[str]) -> AsyncIter
         env=stack.environ_of("auth-service"), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        yield
+        yield process
         must(process.returncode is None, "the import ended before the measurement")
     finally:
         if process.returncode is None:
@@ -147,21 +151,27 @@ async def registered(app: App, count: int) -> list[User]:
 
 
 async def compare(stack: Stack, seconds: float, words: Sequence[str]) -> bool:
-    """Measure the quiet system, and the system beside an import. Prints a table; False if a call was refused or slow."""
+    """Measure the quiet system, and the system beside an import. Prints a table; False if a call was refused or slow.
+
+    They take turns, and the import stands still meanwhile: what else runs on the machine concerns both.
+    """
     async with App.connect(stack.url("gateway"), stack.url("sms-service"), spread=True) as app:
         say(f"{USERS} users register")
         traffic = Traffic(app, await registered(app, USERS))
-        await traffic.measure(WARM_UP_SECONDS)
-        say(f"quiet: {seconds:.0f} s")
-        quiet = await traffic.measure(seconds)
-        say(f"beside an import ({' '.join(words) or 'no options'}): {seconds:.0f} s")
-        async with importing(stack, int((seconds + 60) * USERS_A_SECOND), words):
-            while (before := await count_imported(stack)) == 0:
+        quiet, busy, imported = traffic.no_times(), traffic.no_times(), 0
+        say(f"{ROUNDS} rounds, quiet and beside an import ({' '.join(words)})")
+        async with importing(stack, int((seconds + 60) * USERS_A_SECOND), words) as process:
+            while await count_imported(stack) == 0:
                 await asyncio.sleep(0.1)
-            started = time.monotonic()
-            busy = await traffic.measure(seconds)
-            rate = (await count_imported(stack) - before) / (time.monotonic() - started)
-    return _print(quiet, busy, rate)
+            for _ in range(ROUNDS):
+                process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(SETTLE_SECONDS)
+                before = await count_imported(stack)
+                await traffic.measure(quiet, seconds / ROUNDS)
+                process.send_signal(signal.SIGCONT)
+                await traffic.measure(busy, seconds / ROUNDS)
+                imported += await count_imported(stack) - before
+    return _print(quiet, busy, imported / seconds)
 
 
 def _print(quiet: Mapping[str, Times], busy: Mapping[str, Times], rate: float) -> bool:

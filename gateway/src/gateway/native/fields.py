@@ -101,7 +101,10 @@ PERSONAL_DATA = {
     "is_imported": FieldDoc("Whether the account came from another system.", example=False),
     "known_networks": FieldDoc("From how many networks the number was proven. They are stored as keyed references.", 1),
     "contacts": FieldDoc("What contact matching stores."),
-    "entry": FieldDoc("What others find of the user, if `visible`; null for the first seconds of an account."),
+    "entry": FieldDoc(
+        "What others find of the user, if `visible`; null for the first seconds of an account.",
+        {"nickname": "张三", "avatar": "", "visible": True, "updated_at": "2026-11-20T08:00:00Z"},
+    ),
     "visible": FieldDoc("Whether others find the user.", example=True),
     "look_ups": FieldDoc("How many numbers count on the user's budget. They are stored as keyed fingerprints."),
     "numbers": FieldDoc("How many numbers count.", 12),

@@ -19,6 +19,7 @@ import resource
 import secrets
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,8 @@ from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App
 
+from auth_service.importing.command import NICENESS
+from auth_service.passwords.hashing_pool import MAX_NICENESS, NICENESS_STEP
 from shared.postgres import url_of
 
 MIN_SHARE = 0.9
@@ -77,16 +80,21 @@ def user_line(user_id: int) -> str:
 
 
 def pure_rate(threads: int) -> float:
-    """Hashes a second of argon2id with our cost and nothing else."""
+    """Hashes a second of argon2id with our cost and nothing else, at the priority of the import's threads."""
 
     def hash_many(_: int) -> None:
         for _ in range(PURE_HASHES):
             hash_secret_raw(b"x" * 32, b"0123456789abcdef", 2, 19_456, 1, 32, Type.ID)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_yield_as_the_import) as pool:
         list(pool.map(hash_many, range(threads)))
     return threads * PURE_HASHES / (time.perf_counter() - started)
+
+
+def _yield_as_the_import() -> None:
+    niceness = min(NICENESS + NICENESS_STEP, MAX_NICENESS)
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 def hash_cpu_ms() -> float:

@@ -13,6 +13,8 @@ IMPORTED: Final = "account.imported"
 """The action of the row of an account that was imported from another system."""
 EXPORTED: Final = "accounts.exported"
 """The action of the row of an export of all accounts. Its detail is how many."""
+SESSION_IMPORTED: Final = "session.imported"
+"""The action of the row of a session whose token another system issued."""
 SESSION_ENDED: Final = "session.ended"
 """The action of the row of each session that ended before it expired. Its detail is the cause."""
 

@@ -20,7 +20,7 @@ calls = Calls()
 
 @calls.answer(EXPORT_ME)
 async def export_me(app: web.Application, call: ExportMe) -> PersonalAccount:
-    await app[CHANGE_LIMIT].charge(call.user_id, weight=WEIGHT)
+    await app[CHANGE_LIMIT].charge(call.user_id, "export", weight=WEIGHT)
     return await app[PERSONAL_DATA].export(call)
 
 

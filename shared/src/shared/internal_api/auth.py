@@ -30,11 +30,11 @@ class Gender(StrEnum):
     MALE = "male"
 
 
-class Account(WireModel):
-    """An account with every field that leaves auth-service: columns of the table ``accounts``. Texts may be empty."""
+class AccountFields(WireModel):
+    """The fields of an account that leave auth-service, each a column of ``accounts``. A retired one has no number."""
 
     user_id: int
-    phone: Number = Field(repr=False)
+    phone: Number | None = Field(repr=False)
     name: str | None = None
     nickname: str
     gender: Gender = Gender.NONE
@@ -53,6 +53,19 @@ class Account(WireModel):
     version: int
 
 
+class Account(AccountFields):
+    """An account with a number: every account that is not retired."""
+
+    phone: Number = Field(repr=False)
+
+
+class ClientRequest(SourcedRequest):
+    """A request of an app: the contract that it speaks, and its name."""
+
+    dialect: Client
+    client: Client = ""
+
+
 class LookUp(WireModel):
     """Find out which numbers have an account. The gateway batches the numbers of several callers."""
 
@@ -60,17 +73,17 @@ class LookUp(WireModel):
 
 
 class LookedUp(WireModel):
-    """Whether each number has an account, in the order of the request, and from which networks it was proven.
+    """Whether each number has an account, in the order of the request, and from where it was proven within 90 days.
 
-    ``known_networks`` has up to 8 references of networks (``NetworkKey``) for each number with an account: a right
-    code or a right password came from there within 90 days.
+    ``known_networks``: up to 8 references (``NetworkKey``). ``elsewhere``: if ``LookUpElsewhere`` decides; or empty.
     """
 
     registered: list[bool]
     known_networks: list[list[int]] = Field(repr=False)
+    elsewhere: list[bool] = Field(default_factory=list)
 
 
-class Register(SourcedRequest):
+class Register(ClientRequest):
     """Open an account with a ticket for ``SIGN_UP``. A ``phone``, if given, must be the number of the ticket.
 
     A ``name`` that is taken does not spend the ticket, so the request can be repeated with another name. Without a
@@ -83,28 +96,22 @@ class Register(SourcedRequest):
     secret: SecretText | None = Field(repr=False)
     nickname: str | None = None
     name: LoginName | None = None
-    dialect: Client
-    client: Client = ""
 
 
-class LogInWithPassword(SourcedRequest):
+class LogInWithPassword(ClientRequest):
     """Open a session with a password. After a right one, the network is known to the number."""
 
     phone: Number = Field(repr=False)
     secret: Secret
     plain: PlainText | None = Field(default=None, repr=False)
-    dialect: Client
-    client: Client = ""
 
 
-class ResetPassword(SourcedRequest):
+class ResetPassword(ClientRequest):
     """Set a new password with a ticket for ``RESET_PASSWORD``. Every earlier session ends."""
 
     ticket: Sealed
     phone: Number | None = Field(default=None, repr=False)
     secret: Secret
-    dialect: Client
-    client: Client = ""
 
 
 class Resolve(WireModel):
@@ -150,12 +157,10 @@ class ChangeFound(WireModel):
     old_verification_id: UUID | None
 
 
-class LogInWithCode(SourcedRequest):
+class LogInWithCode(ClientRequest):
     """Open a session with a ticket for ``SIGN_IN``. The network of ``address`` may repeat it: five times, for 60 s."""
 
     ticket: Sealed
-    dialect: Client
-    client: Client = ""
 
 
 class Grant(WireModel):
@@ -214,7 +219,7 @@ class EndOthers(EndSession, SourcedRequest):
     address: Address | None = None
 
 
-class ChangePassword(SourcedRequest):
+class ChangePassword(ClientRequest):
     """Replace the current password. The user's other sessions end; the session of ``session_id`` gets new tokens."""
 
     user_id: int
@@ -223,8 +228,6 @@ class ChangePassword(SourcedRequest):
     current: Secret
     current_plain: PlainText | None = Field(default=None, repr=False)
     secret: Secret
-    dialect: Client
-    client: Client = ""
 
 
 class ChangeProfile(WireModel):
@@ -238,7 +241,7 @@ class ChangeProfile(WireModel):
     discoverable: bool | None = None
 
 
-class ProvenRequest(SourcedRequest):
+class ProvenRequest(ClientRequest):
     """A request whose user proves anew who they are: with the ``secret``, or with a ``ticket`` for this request."""
 
     user_id: int
@@ -246,8 +249,6 @@ class ProvenRequest(SourcedRequest):
     secret: SecretText | None = Field(default=None, repr=False)
     plain: PlainText | None = Field(default=None, repr=False)
     ticket: str | None = Field(default=None, repr=False)
-    dialect: Client
-    client: Client = ""
 
 
 class Erase(ProvenRequest):

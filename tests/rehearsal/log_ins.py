@@ -7,6 +7,7 @@ from rehearsal.scene import Scene, must
 from support.app import App
 from support.database import Tables
 from support.dialect_clients import DIALECT_CLIENTS, WITH_LOG_IN, Environment
+from support.native import call
 from support.patience import until_answered
 
 USERS_OF_A_KIND = 3
@@ -31,6 +32,20 @@ async def log_in_everywhere(scene: Scene, gateway: str, *, moved: bool = False) 
     return f"{sum(counts)} log-ins through {len(WITH_LOG_IN)} contracts; the other {len(WITHOUT_LOG_IN)} know that the numbers are taken"
 
 
+async def use_old_tokens(scene: Scene) -> str:
+    """Each kind with sessions shows that its tokens open them, and that another token opens none."""
+    users = [user for kind in KINDS if kind.has_session for user in scene.base.of_kind(kind.name, USERS_OF_A_KIND)]
+    async with App.connect(scene.stack.url("gateway"), scene.stack.url("sms-service")) as app:
+        for user in users:
+            reply = await call(app, "GET", "/v2/me", user.token)
+            must(reply.status == 200 and reply.body["user_id"] == user.user_id, reply.body)
+            must((await call(app, "GET", "/v2/me", user.token[::-1])).status == 401, "a wrong token opens a session")
+    sessions = await scene.value("select count(*) from sessions")
+    expected = sum(user.kind.has_session for user in scene.base.users)
+    must(sessions == expected, f"{sessions} sessions, not {expected}")
+    return f"{sessions} sessions live on; {len(users)} tokens tried"
+
+
 async def _log_in_user(environment: Environment, user: OldUser, *, moved: bool) -> int:
     """Log in through each contract: first through those that send the md5 only, where a plain text may be needed."""
     kind, succeeded = user.kind, 0
@@ -46,8 +61,8 @@ async def _log_in_user(environment: Environment, user: OldUser, *, moved: bool) 
 
 
 async def _logs_in(environment: Environment, contract: str, phone: str, password: str) -> bool:
-    call = WITH_LOG_IN[contract].log_in
-    if call is None:
+    log_in = WITH_LOG_IN[contract].log_in
+    if log_in is None:
         return False
-    reply = await until_answered(lambda: call(environment, phone, password))
+    reply = await until_answered(lambda: log_in(environment, phone, password))
     return reply.status in {200, 201} and "error_code" not in reply.body

@@ -29,6 +29,7 @@ class Kind:
     digest: Callable[[str, str], Digest] | None
     needs_plain: bool = False
     is_banned: bool = False
+    has_session: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class OldUser:
     def password(self) -> str:
         return f"old password {self.user_id}"
 
+    @property
+    def token(self) -> str:
+        """The token of the user's session."""
+        return _hex("sha256", f"old token {self.user_id}")
+
     def line(self) -> dict[str, Any]:
         """As the other system has the user."""
         user: dict[str, Any] = {
@@ -58,6 +64,8 @@ class OldUser:
             user["banned"] = True
         if self.kind.digest is not None:
             user["password"] = self.kind.digest(self.password, f"{self.user_id:x}")
+        if self.kind.has_session:
+            user["sessions"] = [{"token": self.token, "client": "old app"}]
         return user
 
 
@@ -87,10 +95,10 @@ def _django(password: str, salt: str) -> Digest:
 
 
 KINDS = (
-    Kind("UCenter", 50, _ucenter),
+    Kind("UCenter", 50, _ucenter, has_session=True),
     Kind("plain md5", 10, _plain_md5),
     Kind("salted sha1", 15, _sha1, needs_plain=True),
-    Kind("bcrypt", 10, _bcrypt, needs_plain=True),
+    Kind("bcrypt", 10, _bcrypt, needs_plain=True, has_session=True),
     Kind("PBKDF2", 5, _django, needs_plain=True),
     Kind("no password", 7, None),
     Kind("banned", 3, _ucenter, is_banned=True),
@@ -127,6 +135,7 @@ class OldBase:
             yield json.dumps(user.line()).encode() + b"\n"
         first = self.users[0].line()
         yield json.dumps(first).encode() + b"\n"  # the user is there already, which is no mistake
+        first.pop("sessions", None)
         yield json.dumps(first | {"id": 10**9}).encode() + b"\n"
         yield json.dumps(first | {"id": 10**9 + 1, "phone": "+1 202 555 0123"}).encode() + b"\n"
         yield (

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rehearsal.log_ins import log_in_everywhere
+from rehearsal.log_ins import log_in_everywhere, use_old_tokens
 from rehearsal.old_base import KINDS, MISTAKES
 from rehearsal.scene import NEW_DATABASE, Scene, must
 
@@ -76,11 +76,14 @@ async def follow_events(scene: Scene) -> str:
     return f"{found} users are in the directory; banned ones are not"
 
 
+async def use_old_sessions(scene: Scene) -> str:
+    """Users who were logged in stay so: the tokens of the other system open their sessions."""
+    return await use_old_tokens(scene)
+
+
 async def log_in(scene: Scene) -> str:
     """Users of each kind log in with their old passwords through each contract that can compare them."""
-    auth = scene.launch("auth-service", "rehearsal-auth", {})
-    gateway = scene.launch("gateway", "rehearsal-gateway", {"AUTH_URL": auth})
-    return await log_in_everywhere(scene, gateway)
+    return await log_in_everywhere(scene, scene.stack.url("gateway"))
 
 
 async def export(scene: Scene) -> str:
@@ -115,6 +118,7 @@ STEPS: Sequence[Step] = (
     Step("import", import_users),
     Step("import again", import_again),
     Step("events", follow_events),
+    Step("old sessions", use_old_sessions),
     Step("log in", log_in),
     Step("export", export),
     Step("into another Haoma", move_on),

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 COLLECT_SECONDS = 0.1
 """The pause after the first wake-up, so that the events of many commits are published in one batch."""
 HAND_OVER_SECONDS = 0.01
-"""The least time between two publications of what is handed over, so that what comes close together leaves together."""
+"""The pause after the first message that is handed over, so that what comes close together leaves together."""
 OWN_SECONDS = 1
 """How long other relays leave a row to the process that wrote it and hands its message over."""
 BATCH_SECONDS = 10.0
@@ -72,6 +72,7 @@ TAKE = f"""
     returning id, exchange, routing_key, body, created_at, attempts
 """  # noqa: S608  our own number
 
+HAS_ROWS = "select exists (select from outbox where parked_at is null)"
 DELETE_PUBLISHED = "delete from outbox where id = any ($1::uuid[])"
 
 PUT_BACK = """
@@ -165,12 +166,15 @@ class Relay:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._woken.wait()
-            await asyncio.sleep(COLLECT_SECONDS)
+                    await asyncio.sleep(COLLECT_SECONDS)
             self._woken.clear()
             try:
                 await self.delete_published()
-                if self._is_unread or loop.time() >= polled_at + POLL_SECONDS:
-                    polled_at, self._is_unread = loop.time(), False
+                if loop.time() >= polled_at + POLL_SECONDS:
+                    polled_at = loop.time()
+                    self._is_unread |= await self._pool.fetchval(HAS_ROWS)
+                if self._is_unread:
+                    self._is_unread = False
                     while await raise_on_broker_loss(self.relay_batch()) == BATCH:
                         pass
             except Exception as error:  # noqa: BLE001  the rows are still there
@@ -178,13 +182,9 @@ class Relay:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _run_handed(self) -> None:
-        """Publish a message that comes alone at once, and those that come close together in one batch."""
-        loop, due = asyncio.get_running_loop(), 0.0
         while True:
             await self._is_handed.wait()
-            if (pause := due - loop.time()) > 0:
-                await asyncio.sleep(pause)
-            due = loop.time() + HAND_OVER_SECONDS
+            await asyncio.sleep(HAND_OVER_SECONDS)
             self._is_handed.clear()
             await self.publish_handed()
 

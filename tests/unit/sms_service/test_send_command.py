@@ -149,7 +149,7 @@ async def test_a_message_that_fails_delays_no_other_message_and_fails_the_comman
 
 
 def carried(message_id: UUID) -> bytes:
-    return carrying(send_command(message_id), SEAL.seal(message_id, QUEUED)).body
+    return carrying(send_command(message_id), message_id, SEAL.seal(message_id, QUEUED)).body
 
 
 async def test_a_command_brings_the_message_that_it_carries_and_nothing_of_it_can_be_read() -> None:

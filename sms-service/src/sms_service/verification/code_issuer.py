@@ -198,7 +198,8 @@ class CodeIssuer:
         """What is published. If no earlier message decides about the sender, the command carries this one."""
         for message in accepted.messages:
             if message.routing_key == SEND_QUEUE and is_first and not accepted.is_withheld:
-                yield carrying(message, self._messages.seal(accepted.message_id, accepted.queued_message))
+                sealed = self._messages.seal(accepted.message_id, accepted.queued_message)
+                yield carrying(message, accepted.message_id, sealed)
             else:
                 yield message
 

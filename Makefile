@@ -14,6 +14,7 @@ CLUSTER_ARGS ?=
 DRILL_ARGS ?=
 POLICY_ARGS ?=
 SAMPLES ?= 20000
+TRACE_ARGS ?=
 TIMING_ARGS ?=
 MUTATION_ARGS ?=
 CASE ?=
@@ -193,6 +194,10 @@ bench-long: .venv/.installed ## ten minutes of mixed load on a separate system: 
 scale: .venv/.installed ## what docs/scale.md computes with: 1, 2 and 4 replicas, log and commits, bytes of a row (SCALE_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.scale $(SCALE_ARGS)
 
+.PHONY: trace-cost
+trace-cost: .venv/.installed ## what recording spans costs: CPU of a code with and without, in one run (TRACE_ARGS="--help")
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.tracing $(TRACE_ARGS)
+
 .PHONY: timing
 timing: .venv/.installed ## does the time of a call tell which numbers have an account? (SAMPLES=20000 of each call; TIMING_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.timing --samples $(SAMPLES) $(TIMING_ARGS)
@@ -205,6 +210,10 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 .PHONY: moving-check
 moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user (USERS=100000: an hour)
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
+
+.PHONY: shadow-check
+shadow-check: .venv/.installed ## 10,000 recorded calls shadowed against two copies: no difference, then only planted ones (CALLS=10000, SEED)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.shadow --calls $${CALLS:-10000} $${SEED:+--seed $$SEED}
 
 .PHONY: rolling-check
 rolling-check: .venv/.installed ## restart every process 20 times under load: no call may fail (ROUNDS=20)

@@ -17,10 +17,14 @@ SECONDS = 2
 FIRST_PROCESS = Path("/proc/1/cmdline")
 
 
+OTHER_PROCESSES = {"sms-service": ("worker", "sms-worker"), "gateway": ("operator-api", "operator-api")}
+"""What else an image runs: the argument, and the process."""
+
+
 def process(service: str, command: bytes) -> str:
-    """The process of a container: its service, or the worker, as the command line of its first process says."""
-    words = command.split(b"\0")
-    return "sms-worker" if service == "sms-service" and b"worker" in words else service
+    """The process of a container, as the command line of its first process says: its service, or another one."""
+    argument, other = OTHER_PROCESSES.get(service, ("", service))
+    return other if argument.encode() in command.split(b"\0") else service
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("Concepts", "docs/concepts.md"),
     ("Guides", "docs/guides/*.md"),
     ("Moving in", "docs/moving-in.md"),
+    ("Shadow runs", "docs/moving-in/shadow.md"),
     ("Errors", "docs/errors.md"),
     ("Contracts", "docs/contracts/*.md"),
     ("Events", "docs/events.md"),

@@ -17,7 +17,7 @@ def main() -> int:
     promising = commands.add_parser("policy", help="print what the settings of the running stack promise")
     promising.add_argument("--json", action="store_true", help="print JSON, for programs")
     making = commands.add_parser("secrets", help="write the secret files of docker-compose.yml that are missing")
-    making.add_argument("folder", type=Path, nargs="?", default=Path("secrets"), help="default: %(default)s")
+    making.add_argument("folder", type=Path, nargs="?", help="default: SECRETS_FOLDER (also in .env), or ./secrets")
     arguments = parser.parse_args()
     if arguments.command == "run":
         stop = StopRequest()  # before the other imports: they take most of the first second

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 
-from stack.keys import OPERATOR_KEY, PASSWORDS, SECRETS_OF, generate
+from stack.keys import OPERATOR_KEY, PASSWORDS, generate
 from stack.roles.catalogue import BY_VARIABLE, OPERATOR, Role
 
 SERVERS = {
@@ -14,8 +14,8 @@ SERVERS = {
 }
 """The URLs of the servers in the containers, by the variables that have them."""
 
-OPTIONAL = {OPERATOR_KEY, *SECRETS_OF["operator-api"], "WORKER_TO_INBOX_TOKEN"}
-"""Secrets that turn something on, so that an operator chooses them."""
+NOT_FOR_CONTAINERS = {OPERATOR_KEY, "WORKER_TO_INBOX_TOKEN"}
+"""Secrets of the local stack: operators make keys of their own, and the inbox needs no token."""
 GRAFANA = "GRAFANA_PASSWORD"
 
 
@@ -27,7 +27,7 @@ def write_missing(folder: Path) -> list[str]:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = generate()
-    secrets = {name: made[name] for name in made if name not in OPTIONAL} | {GRAFANA: token_hex(16)}
+    secrets = {name: made[name] for name in made if name not in NOT_FOR_CONTAINERS} | {GRAFANA: token_hex(16)}
     fresh = {name: text for name, text in secrets.items() if not (folder / name.lower()).exists()}
     known = {name: (folder / name.lower()).read_text() for name in PASSWORDS if name not in fresh} | fresh
     files = fresh | {

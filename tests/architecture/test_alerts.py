@@ -5,14 +5,14 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 from architecture.metrics import declared, used
 from architecture.tree import ROOT
+from ruamel.yaml import YAML
 
 MONITORING = ROOT / "deploy" / "monitoring"
 RUNBOOKS = ROOT / "docs" / "operations" / "runbooks"
 RULES: list[dict[str, Any]] = [
-    rule for group in yaml.safe_load((MONITORING / "alerts.yml").read_text())["groups"] for rule in group["rules"]
+    rule for group in YAML(typ="safe").load(MONITORING / "alerts.yml")["groups"] for rule in group["rules"]
 ]
 ALERTS = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 HEADING = re.compile(r"^## (Haoma\w+)$", re.MULTILINE)

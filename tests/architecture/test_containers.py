@@ -27,10 +27,18 @@ SERVER_SETTINGS = {
     "sms-service": "SmsSettings",
     "contacts-service": "ContactsSettings",
 }
+OTHER_SETTINGS = {
+    "migrate": "DatabaseSettings",
+    "worker": "WorkerSettings",
+    "operator-api": "OperatorApiSettings",
+    "operate": "OperateSettings",
+}
 SERVER_URLS = ("POSTGRES_URL", "REDIS_URL", "AMQP_URL")
-PUBLISHED = {"edge", "inbox", "prometheus", "grafana"}
+PUBLISHED = {"edge", "inbox", "operator-api", "prometheus", "grafana"}
 ON_THIS_MACHINE = ("127.0.0.1:", "${EDGE_ADDRESS:-127.0.0.1}:")
 FILES = "/run/secrets/"
+SHARED_OUTSIDE = {"USER_SOURCE_SECRET"}
+"""Secrets that an operator shares with a server that is not ours: nothing of ours makes them."""
 
 
 @cache
@@ -81,14 +89,15 @@ def variables(service: str) -> set[str]:
 
 def read_by(name: str) -> type[Settings]:
     """The settings of the process in a container."""
-    command = composed()[name].get("command", [""])[0]
-    model = {"migrate": "DatabaseSettings", "worker": "WorkerSettings"}.get(command, SERVER_SETTINGS[ours()[name]])
+    spec = composed()[name]
+    command = spec.get("command", spec.get("entrypoint", [""])[-1:])[0]
+    model = OTHER_SETTINGS.get(command, SERVER_SETTINGS[ours()[name]])
     return next(each for each in models(ours()[name]) if each.__name__ == model)
 
 
 def test_compose_runs_every_service_and_the_dockerfile_names_it() -> None:
     assert set(SERVICES) == set(ours().values())
-    assert {"gateway", "auth-service", "sms-service", "sms-worker", "contacts-service"} <= ours().keys()
+    assert {"gateway", "auth-service", "sms-service", "sms-worker", "contacts-service", "operator-api"} <= ours().keys()
     assert [service for service in SERVICES if service not in DOCKERFILE] == []
 
 
@@ -117,15 +126,15 @@ def test_a_container_gets_every_variable_that_its_process_requires(name: str) ->
     assert required - given(name) == set()
 
 
-@pytest.mark.parametrize("name", [name for name in SECRETS_OF if name != "operator-api"])  # it has no container yet
+@pytest.mark.parametrize("name", SECRETS_OF)
 def test_a_process_of_the_local_stack_gets_the_secrets_that_it_reads_and_no_other(name: str) -> None:
     read = {field.upper() for field, of in read_by(name).model_fields.items() if "SecretStr" in str(of.annotation)}
-    assert set(SECRETS_OF[name]) == read
+    assert set(SECRETS_OF[name]) == read - SHARED_OUTSIDE
 
 
 def test_contacts_service_has_no_key_that_opens_anything() -> None:
     urls = {"POSTGRES_URL", "AMQP_URL", "REDIS_URL"}
-    keys = {"PHONE_KEY", "GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN"}
+    keys = {"PHONE_KEY", "GATEWAY_TO_CONTACTS_TOKEN", "CONTACTS_TO_AUTH_TOKEN", "OPERATOR_TO_CONTACTS_TOKEN"}
     assert secret_files("contacts-service").keys() == keys | urls
 
 
@@ -152,7 +161,9 @@ def test_a_secret_comes_from_a_file_and_no_container_can_read_another_one(name: 
     values = {variable for variable, value in environment.items() if private.search(variable) and value is not None}
 
     assert {
-        each for each in values if not each.endswith(("_FILE", "AUTH_URL", "SMS_URL", "CONTACTS_URL", "INBOX_URL"))
+        each
+        for each in values
+        if not each.endswith(("_FILE", "AUTH_URL", "SMS_URL", "CONTACTS_URL", "INBOX_URL", "OPERATOR_URL"))
     } == set()
     assert set(composed()[name].get("secrets", [])) == set(secret_files(name).values())
     assert set(secret_files(name).values()) <= compose_secrets().keys()
@@ -319,6 +330,8 @@ def test_the_role_of_a_service_in_valkey_has_the_commands_of_its_scripts(service
         ("sms-service", b"/init\0--\0python\0/app/launch.py\0worker\0", "sms-worker"),
         ("sms-service", b"python\0/app/launch.py\0", "sms-service"),
         ("gateway", b"python\0/app/launch.py\0", "gateway"),
+        ("gateway", b"python\0/app/launch.py\0operator-api\0", "operator-api"),
+        ("contacts-service", b"python\0/app/launch.py\0", "contacts-service"),
     ],
 )
 def test_the_health_check_of_an_image_finds_out_which_process_the_container_runs(

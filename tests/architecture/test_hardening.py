@@ -13,7 +13,9 @@ CONNECTS = re.compile(
     r"\b(ClientSession|AsyncClient|create_connection|open_connection|create_unix_connection|urlopen|urlretrieve|getaddrinfo)\("
 )
 INTERNAL_CLIENT = "shared.internal_api.upstream"
+SHADOW_RUNS = "gateway.shadow.haoma"
 LOOK_UPS = "shared.process.host_names"
+USER_SOURCE = "auth_service.user_source.source_client"
 WRITES_HTML = re.compile(
     r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|Function|createContextualFragment)\b"
 )
@@ -38,12 +40,15 @@ def test_no_service_evaluates_text_starts_other_programs_or_unpickles() -> None:
     assert {where: names for where, names in found.items() if names} == STARTS_ITSELF
 
 
-def test_only_senders_and_the_internal_client_open_connections() -> None:
-    """Others connect through the drivers of PostgreSQL, Redis and RabbitMQ, to the addresses of their settings."""
+def test_only_senders_the_user_source_and_the_internal_client_open_connections() -> None:
+    """Others connect through the drivers of PostgreSQL, Redis and RabbitMQ, to the addresses of their settings.
+
+    The command ``shadow`` is no service: it connects to the addresses of its options.
+    """
     found = {module.name for module in services() if CONNECTS.search(module.text)}
     strays = {name for name in found if not name.startswith("sms_service.senders.")}
     assert INTERNAL_CLIENT in found
-    assert strays == {INTERNAL_CLIENT, LOOK_UPS}
+    assert strays == {INTERNAL_CLIENT, LOOK_UPS, SHADOW_RUNS, USER_SOURCE}
 
 
 def test_scripts_of_pages_write_no_html() -> None:

@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
-from architecture.tree import PACKAGES, ROOT, SERVICES, texts
+from architecture.tree import PACKAGES, ROOT, SERVICES, modules, modules_of_tests, texts
 from hatchling.builders.wheel import WheelBuilder
 from ruamel.yaml import YAML
 
@@ -17,6 +19,18 @@ REGISTRY = re.compile(
 )
 DEVELOPERS_MACHINE = re.compile(r"(?<![\w.}/-])/(work|root|home|Users)/[\w.]")
 LOCKS = sorted((ROOT / "deploy" / "requirements").glob("*.txt"))
+COMPANIONS = {
+    "alibabacloud-tea-openapi": "alibabacloud-dysmsapi20170525",
+    "botocore": "aiobotocore",
+    "darabonba-core": "alibabacloud-dysmsapi20170525",
+    "markupsafe": "jinja2",
+    "multidict": "aiohttp",
+    "pydantic-core": "pydantic",
+    "tencentcloud-sdk-python-common": "tencentcloud-sdk-python-sms",
+    "typing-extensions": "pydantic",
+    "yarl": "aiohttp",
+}
+"""Distributions that belong to the interface of another one, which is declared and brings them."""
 PINNED = re.compile(r"[a-z0-9-]+(\[[a-z,]+\])?==\S+")
 
 
@@ -47,6 +61,35 @@ def test_a_lock_pins_and_hashes_each_package_and_contains_no_address(lock) -> No
     entries = re.split(r"\n(?=\S)", lock.read_text().strip())
     assert [entry for entry in entries if not PINNED.match(entry) or "--hash=sha256:" not in entry] == []
     assert "://" not in lock.read_text()
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    """What another package happens to bring goes when that one changes its mind."""
+    distributions, ours = packages_distributions(), {path.stem for path in (ROOT / "tests").iterdir()}
+    ours |= {*PACKAGES.values(), *sys.stdlib_module_names, "stack", "container", "haoma"}
+    imported = {name.partition(".")[0] for module in (*modules(), *modules_of_tests()) for name in module.imports}
+    sources = {name: set(map(spelled, distributions.get(name, [name]))) for name in imported - ours}
+    assert len(sources) > 40
+    available = declared_packages() | {name for name, owner in COMPANIONS.items() if owner in declared_packages()}
+    assert {name for name, packages in sources.items() if not packages & available} == set()
+
+
+def declared_packages() -> set[str]:
+    """The distributions that a ``pyproject.toml`` declares, in any group."""
+    found: set[str] = set()
+    for folder in (".", *PACKAGES):
+        settings = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())
+        project = settings["project"]
+        groups = settings.get("dependency-groups", {}) | project.get("optional-dependencies", {})
+        lines = [*project.get("dependencies", []), *(line for group in groups.values() for line in group)]
+        lines += settings["build-system"]["requires"] if folder != "." else []
+        found |= {spelled(re.split(r"[\[=]", line)[0]) for line in lines if isinstance(line, str)}
+    return found
+
+
+def spelled(distribution: str) -> str:
+    """The name of a distribution as the locks spell it."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 @pytest.mark.parametrize("folder", PACKAGES)

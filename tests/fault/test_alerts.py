@@ -277,6 +277,24 @@ async def test_more_log_ins_than_the_threads_can_hash(app: App, watch: FaultWatc
     assert "HaomaHashingShed" in await watch.until(grew(watch, "auth-service", "haoma_hash_shed_total"))
 
 
+async def test_an_old_back_end_that_is_away(stack: Stack, app: App, watch: FaultWatch) -> None:
+    source = {"USER_SOURCE_URL": "http://127.0.0.1:1/", "USER_SOURCE_SECRET": secrets.token_hex(32)}
+    try:
+        await asyncio.to_thread(restart_auth_service, stack, source)
+        for _ in range(8):
+            await app.log_in(fresh_number(), "a password")
+        fired = await watch.until(lambda during: value(during, "auth-service", "haoma_user_source_circuit_open") == 1)
+    finally:
+        await asyncio.to_thread(restart_auth_service, stack, {})
+    assert "HaomaUserSourceDown" in fired
+
+
+def restart_auth_service(stack: Stack, env: dict[str, str]) -> None:
+    """Start it anew at its port, with more settings or without them."""
+    stack.services["auth-service"].stop()
+    stack.launch("auth-service", env=env)
+
+
 async def test_log_ins_that_mostly_fail(app: App, watch: FaultWatch) -> None:
     for _ in range(10):  # a few at a time, so that they are compared, and not refused as too many
         await asyncio.gather(*(app.log_in(fresh_number(), "a password") for _ in range(4)))

@@ -16,6 +16,7 @@ DATABASES = ("auth", "sms", "contacts")
 AGE_NUMBER = """
     update number_activity set
         sends = array(select at - $2::interval from unnest(sends) as at),
+        withheld_sends = array(select at - $2::interval from unnest(withheld_sends) as at),
         failures = array(select at - $2::interval from unnest(failures) as at)
     where phone_ref = $1
 """

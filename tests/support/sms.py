@@ -53,6 +53,7 @@ TICKETS = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
 AGE_NUMBER = """
     update number_activity set
         sends = array(select moment - $2::interval from unnest(sends) moment),
+        withheld_sends = array(select moment - $2::interval from unnest(withheld_sends) moment),
         failures = array(select moment - $2::interval from unnest(failures) moment)
     where phone_ref = $1
 """

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from stack.system import Stack
 from support.app import App, fresh_number
 from support.database import Tables
 from support.dialect_clients import WITH_LOG_IN, Environment
+from support.moving import import_users
 from support.patience import until_answered
 
 BCRYPT = "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu"
@@ -72,17 +71,6 @@ async def numbers(system: Stack, tmp_path_factory: pytest.TempPathFactory) -> di
     status, output = await import_users(system, file)
     assert (status, f"{len(users)} users imported" in output) == (0, True), output
     return users
-
-
-async def import_users(system: Stack, file: Path) -> tuple[int | None, str]:
-    """The exit status and the report of ``python -m auth_service import``, with the rights of the service."""
-    environ = system.environ_of("auth-service") | {"PASSWORD_REFUSAL_SECONDS": "1"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_service", "import", str(file), "--by", "ada", "--reason", "a test",
-        env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return process.returncode, output.decode()
 
 
 @pytest.fixture

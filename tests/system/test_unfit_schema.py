@@ -2,16 +2,15 @@
 
 import asyncio
 import secrets
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from stack.services import PROGRAMS
 from stack.system import Stack
+from support.starts import failed_start
 
-from shared.migrations.upgrade import migrate
+from shared.migrations.upgrade import ensure_database, migrate
 from shared.postgres import url_of
 
 DATABASES = {
@@ -20,7 +19,8 @@ DATABASES = {
     "sms-worker": "SMS_DATABASE",
     "contacts-service": "CONTACTS_DATABASE",
 }
-TOO_NEW = "update alembic_version set version_num = '0009', works_from = '0009'"
+PROCESSES = pytest.mark.parametrize("process", DATABASES)
+REVISION = "update alembic_version set version_num = $1::text, works_from = $1::text"
 
 
 @pytest.fixture
@@ -33,26 +33,46 @@ async def database(postgres_url: str) -> AsyncIterator[str]:
     await session.close()
 
 
-@pytest.mark.parametrize("process", DATABASES)
+async def line_of(process: str, database: str, servers: Stack, postgres_url: str) -> str:
+    """The one line with which a process ends on this database, without having served."""
+    own = {"POSTGRES_URL": postgres_url, DATABASES[process]: database}
+    end = await failed_start(process, servers.environ_of(process) | own)
+    assert (end.status, end.served) == (1, False)
+    (line,) = end.lines
+    assert line.startswith(f"{process} cannot run: ")
+    return line
+
+
+async def migrate_to(revision: str, process: str, database: str, postgres_url: str) -> None:
+    """A schema whose migrations have reached a revision: those of this release, or of another one."""
+    await asyncio.to_thread(migrate, postgres_url, database, PROGRAMS[process].module)
+    session = await asyncpg.connect(url_of(postgres_url, database))
+    await session.execute(REVISION, revision)
+    await session.close()
+
+
+@PROCESSES
 async def test_a_process_ends_with_one_line_on_a_schema_that_is_too_new(
     servers: Stack, postgres_url: str, database: str, process: str
 ) -> None:
-    program = PROGRAMS[process]
-    await asyncio.to_thread(migrate, postgres_url, database, program.module)
-    session = await asyncpg.connect(url_of(postgres_url, database))
-    await session.execute(TOO_NEW)
-    await session.close()
+    await migrate_to("0009", process, database, postgres_url)
+    line = await line_of(process, database, servers, postgres_url)
+    assert "the schema is at revision 0009, too new for this release, which has 0001" in line
 
-    environ = servers.environ_of(process) | {"POSTGRES_URL": postgres_url, DATABASES[process]: database}
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", program.module, *program.arguments,
-        env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await started.communicate()
 
-    assert started.returncode == 1
-    assert b"service.ready" not in out
-    lines = err.decode().splitlines()
-    assert [line for line in lines if "cannot run" in line] == lines
-    assert len(lines) == 1
-    assert "the schema is at revision 0009, too new for this release, which has 0001" in lines[0]
+@PROCESSES
+async def test_a_process_ends_with_one_line_on_a_schema_that_is_half_migrated(
+    servers: Stack, postgres_url: str, database: str, process: str
+) -> None:
+    await migrate_to("0000", process, database, postgres_url)
+    line = await line_of(process, database, servers, postgres_url)
+    assert "the schema is at revision 0000, and this release needs 0001: run the migrations" in line
+
+
+@PROCESSES
+async def test_a_process_ends_with_one_line_on_a_database_that_was_never_migrated(
+    servers: Stack, postgres_url: str, database: str, process: str
+) -> None:
+    await ensure_database(postgres_url, database)
+    line = await line_of(process, database, servers, postgres_url)
+    assert "the database has no tables yet: run the migrations" in line

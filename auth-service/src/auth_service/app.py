@@ -14,6 +14,7 @@ from auth_service.sessions.setup import add_sessions
 from auth_service.settings import AuthSettings
 from auth_service.tickets.setup import add_tickets
 from auth_service.tokens.setup import add_tokens
+from auth_service.user_source.setup import add_look_up, open_user_source
 from shared.internal_api.server import new_service
 from shared.process.health import BACKENDS, CHECKS
 
@@ -26,10 +27,11 @@ def create_app(settings: AuthSettings) -> web.Application:
     app = new_service(settings.principal_tokens, APIS)
 
     async def rooms(app: web.Application) -> AsyncIterator[None]:
-        async with open_resources(settings) as resources:
-            session_store = add_sessions(app, resources)
-            refresh_tokens = add_tokens(app, resources, session_store, settings)
-            add_lifecycle(app, resources, session_store, refresh_tokens, settings)
+        async with open_resources(settings) as resources, open_user_source(settings, resources) as user_source:
+            session_store = add_sessions(app, resources, user_source)
+            refresh_tokens = add_tokens(app, resources, settings)
+            add_lifecycle(app, resources, session_store, refresh_tokens, user_source=user_source, settings=settings)
+            add_look_up(app, resources, user_source, settings)
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
             add_operators(app, resources)

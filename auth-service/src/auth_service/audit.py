@@ -11,6 +11,8 @@ ERASED: Final = "erase.succeeded"
 """The action of the row that an erasure adds. Its detail is how many rows of the account were emptied."""
 IMPORTED: Final = "account.imported"
 """The action of the row of an account that was imported from another system."""
+SESSION_IMPORTED: Final = "session.imported"
+"""The action of the row of a session whose token another system issued."""
 SESSION_ENDED: Final = "session.ended"
 """The action of the row of each session that ended before it expired. Its detail is the cause."""
 

@@ -25,6 +25,9 @@ class ClientContext:
     known_network: int | None = None
 
 
+NO_CONTEXT = ClientContext(dialect="", client="")
+"""The context of a request that does not say where it came from."""
+
 OPERATOR = ClientContext(dialect="", client="operator")
 """The context of what an operator does with a command."""
 

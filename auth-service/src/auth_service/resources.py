@@ -79,7 +79,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             password_check=RateLimitedCheck(
                 LoginLimitStore(pool),
                 passwords,
-                _login_limits(settings),
+                login_limits(settings),
                 RefusalHold(settings.password_refusal_seconds),
             ),
             change_limit=ChangeLimit(pool, settings.changes_per_user_hour),
@@ -88,7 +88,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
         )
 
 
-def _login_limits(settings: AuthSettings) -> LoginLimits | None:
+def login_limits(settings: AuthSettings) -> LoginLimits | None:
     """The limits on log-ins; None if callers are not limited."""
     if not settings.limits_callers:
         return None

@@ -1,4 +1,4 @@
-"""Retention in PostgreSQL: sessions, tickets, tokens, known networks, counters. The audit log has its own."""
+"""Retention in PostgreSQL: sessions, tickets, tokens, networks, counters, marks. The audit log has its own."""
 
 from datetime import timedelta
 
@@ -45,6 +45,18 @@ FREED_NUMBERS = """
     )
 """
 
+IMPORTED_SESSIONS = """
+    delete from imported_sessions where token_hash in (
+        select token_hash from imported_sessions where ends_at < now() limit $1 for update skip locked
+    )
+"""
+
+ABSENT_USERS = """
+    delete from absent_users where mark in (
+        select mark from absent_users where expires_at < now() limit $1 for update skip locked
+    )
+"""
+
 LOGIN_LIMITS = """
     delete from login_limits where bucket in (
         select bucket from login_limits where full_at < now() limit $1 for update skip locked
@@ -53,7 +65,7 @@ LOGIN_LIMITS = """
 
 USER_CHANGES = """
     delete from user_changes where user_id in (
-        select user_id from user_changes where full_at < now() limit $1 for update skip locked
+        select user_id from user_changes where full_at < now() - interval '1 hour' limit $1 for update skip locked
     )
 """
 
@@ -72,6 +84,8 @@ class RetentionStore:
             (REFRESH_TOKENS, ()),
             (KNOWN_NETWORKS, (known_network_store.RETENTION_DAYS,)),
             (FREED_NUMBERS, (LIFETIME,)),
+            (IMPORTED_SESSIONS, ()),
+            (ABSENT_USERS, ()),
             (LOGIN_LIMITS, ()),
             (USER_CHANGES, ()),
         )

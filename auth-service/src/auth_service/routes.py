@@ -6,6 +6,7 @@ from auth_service.operators import api as operators
 from auth_service.sessions import api as sessions
 from auth_service.tickets import api as tickets
 from auth_service.tokens import api as tokens
+from auth_service.user_source import api as user_source
 from shared.parked import api as parked
 
-APIS = (lifecycle, accounts, sessions, tickets, tokens, operators, parked)
+APIS = (lifecycle, accounts, sessions, tickets, tokens, user_source, operators, parked)

@@ -1,8 +1,9 @@
 """The settings of auth-service, from environment variables: the names of the fields in capitals."""
 
 from datetime import timedelta
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from shared.internal_api.principals import Principal
 from shared.internal_api.public_keys import JwtAlgorithm
@@ -16,8 +17,10 @@ from shared.process.settings import (
     Networks,
     OperatorTokens,
     PostgresUrl,
+    SecureUrl,
     Settings,
     Tokens,
+    WebhookSecrets,
     split_networks,
 )
 
@@ -75,6 +78,12 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
     password_refusal_seconds: float = Field(default=0.0, ge=0, le=1)
     audit_days: int = Field(default=190, ge=30)
     recycled_after_days: int = Field(default=60, ge=0)
+    user_source_url: SecureUrl | None = None
+    user_source_secret: WebhookSecrets | None = None
+    user_source_seconds: float = Field(default=0.8, ge=0.1, le=2)
+    user_source_per_second: int = Field(default=20, ge=1, le=1_000)
+    user_source_absent_seconds: int = Field(default=600, ge=1, le=86_400)
+    user_source_look_up_seconds: float = Field(default=0.0, ge=0, le=2)
 
     _networks = field_validator("caller_allow_list", mode="before")(split_networks)
 
@@ -91,6 +100,12 @@ class AuthSettings(AuditSettings, CallerLimitSettings):
         if 0 < days < MIN_RECYCLED_DAYS:
             raise ValueError(f"is 0 (off), or at least {MIN_RECYCLED_DAYS}: a session lives 30 days without use")
         return days
+
+    @model_validator(mode="after")
+    def _signs_for_its_user_source(self) -> Self:
+        if self.user_source_url is not None and self.user_source_secret is None:
+            raise ValueError("USER_SOURCE_SECRET is missing: it signs what is sent to USER_SOURCE_URL")
+        return self
 
     @property
     def principal_tokens(self) -> dict[Principal, SecretStr | None]:

@@ -63,6 +63,14 @@ def operate(options: argparse.Namespace) -> None:
     command.operate(settings, options)
 
 
+def shadow(options: argparse.Namespace) -> None:
+    """Make recorded calls of another back end on Haoma, and compare the answers field by field."""
+    logs.configure("shadow", "error", to=sys.stderr)
+    from gateway.shadow import command  # noqa: PLC0415
+
+    command.shadow(options)
+
+
 def print_policy(options: argparse.Namespace) -> None:
     """Show the contracts, their sending rules and their calls (make policy)."""
     from gateway import policy  # noqa: PLC0415
@@ -111,6 +119,7 @@ def main() -> None:
         "serve": serve,
         "operator-api": serve_operators,
         "operate": operate,
+        "shadow": shadow,
         "policy": print_policy,
         "app-key": print_app_key,
         "operator-key": print_operator_key,
@@ -125,6 +134,10 @@ def main() -> None:
         from gateway.operators.command import add_calls  # noqa: PLC0415  the other commands start faster without it
 
         add_calls(parsers["operate"])
+    if sys.argv[1:2] == ["shadow"]:
+        from gateway.shadow.command import add_arguments  # noqa: PLC0415  as above
+
+        add_arguments(parsers["shadow"])
     parser.set_defaults(run=serve)
     options = parser.parse_args()
     options.run(options)

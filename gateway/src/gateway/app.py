@@ -11,7 +11,7 @@ from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
 from gateway.flows.composition import compose_flows
 from gateway.http.callers import Callers
-from gateway.http.session_tokens import SECURE_COOKIES
+from gateway.http.session_tokens import SECURE_COOKIES, TOKEN_COOKIES, token_cookies
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from gateway.pages import routes as pages
@@ -31,7 +31,7 @@ def create_app(settings: GatewaySettings) -> web.Application:
     callers = Callers.configured(settings.trusted_proxies, settings.app_keys)
     origins = WebOrigins(settings.cors_origins, [dialect.owns for dialect in dialects])
     app = web.Application(middlewares=[guard(dialects, callers, origins)])
-    app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
+    _add_cookies(app, settings)
     add_checks(app)
     add_public_probe(app)
     mount(app, dialects)
@@ -62,6 +62,11 @@ def create_app(settings: GatewaySettings) -> web.Application:
 
     app.cleanup_ctx.append(resources)
     return app
+
+
+def _add_cookies(app: web.Application, settings: GatewaySettings) -> None:
+    app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
+    app[TOKEN_COOKIES] = token_cookies(settings.session_cookies)
 
 
 def _show(app: web.Application, stack: AsyncExitStack, services: Mapping[str, InternalClient]) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, SecretStr, field_validator, model_valid
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.flows.disclosure import AccountDisclosure
 from gateway.http.app_keys import parse_app_keys
+from gateway.http.session_tokens import token_cookies
 from gateway.http.web_origins import parse_origin
 from gateway.named_operators import NamedOperator, parse_operators
 from shared.process.settings import (
@@ -30,6 +31,7 @@ class GatewaySettings(Settings):
 
     ``TRUSTED_PROXIES`` are the networks whose ``X-Forwarded-For`` is accepted; ``none`` says that there is no proxy.
     Production has to say one or the other. ``CORS_ORIGINS`` are the origins of web pages that may call the contracts.
+    ``SESSION_COOKIES`` are names of cookies in which an earlier backend left its tokens, read beside ``session``.
     ``APP_KEYS`` are the digests of keys for apps' own servers (``python -m gateway app-key``).
     ``ACCOUNT_DISCLOSURE`` says when a caller learns whether a number has an account: as the contracts write, or only
     after the right code. ``SEALED_NUMBER_KEYS`` seal the numbers that clients carry from one call to the next, for ten
@@ -51,11 +53,14 @@ class GatewaySettings(Settings):
     dialects: Words = ()
     trusted_proxies: Networks | None = None
     cors_origins: Words = ()
+    session_cookies: Words = ()
     app_keys: str = ""
     pages: OnOff | None = None
     refuse_common_passwords: OnOff = OnOff.ON
 
-    _words = field_validator("served_calling_codes", "dialects", "cors_origins", mode="before")(split_words)
+    _words = field_validator("served_calling_codes", "dialects", "cors_origins", "session_cookies", mode="before")(
+        split_words
+    )
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -80,6 +85,12 @@ class GatewaySettings(Settings):
     @classmethod
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(parse_origin, origins))
+
+    @field_validator("session_cookies")
+    @classmethod
+    def _cookies(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        token_cookies(names)
+        return names
 
     @field_validator("app_keys")
     @classmethod

@@ -63,7 +63,9 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
         )
         await stack.enter_async_context(counting_failures(verifications))
         if settings.operator_to_sms_token:
-            await stack.enter_async_context(serving_operators(app, settings, pool, relay.wake, broker))
+            await stack.enter_async_context(
+                serving_operators(app, settings, pool, relay.wake, broker=broker, callers=callers)
+            )
         receipts.provide_receipts(app, pool, relay.wake, senders=config.senders, callback_url=config.callback_url)
         app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
         app[BACKENDS]["rabbitmq"] = broker.ping

@@ -243,7 +243,7 @@ async def test_a_banned_user_is_imported_as_banned(auth: Auth, file: Path) -> No
 
 
 async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth: Auth, file: Path) -> None:
-    users = [person() for _ in range(4 * BATCH_LINES)]
+    users = [person(sessions=[{"token": secrets.token_hex(16)}]) for _ in range(4 * BATCH_LINES)]
     file.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in users))
     ids = [each["id"] for each in users]
 
@@ -268,7 +268,8 @@ async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth
     entries = await auth.database.fetchval(
         "select count(*) from audit_log where user_id = any ($1::bigint[]) and action = 'account.imported'", ids
     )
-    assert (marks, entries) == (len(users), len(users))
+    sessions = await auth.database.fetchval("select count(*) from sessions where user_id = any ($1::bigint[])", ids)
+    assert (marks, entries, sessions) == (len(users), len(users), len(users))
     wanted = set(map(str, ids))
     events = await auth.listener.wait_for(len(users), lambda event: event["data"].get("user_id") in wanted)
     assert len({event["id"] for event in events}) == len(users)

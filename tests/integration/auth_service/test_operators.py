@@ -226,6 +226,22 @@ async def test_an_export_has_the_account_its_sessions_and_its_trail_but_no_secre
     assert [secret for secret in (stored, user.token, "ada", "ticket 4711") if secret in text] == []
 
 
+async def test_an_export_of_a_retired_account_has_what_is_kept_of_it(auth: Auth) -> None:
+    number, _, user = await registered(auth)
+    user_id = user.account.user_id
+    await command(auth, "accounts", "release", number, "--by", "ada", "--reason", "ticket 4711")
+
+    exported = await auth.call(EXPORT_ACCOUNT, ExportAccount(**WHO, user_id=user_id, sees_numbers=True))
+
+    assert exported.account.model_dump(exclude={"phone", "updated_at", "version"}) == user.account.model_dump(
+        exclude={"phone", "updated_at", "version"}
+    )
+    assert (exported.account.phone, exported.sessions, exported.known_networks) == (None, [], 0)
+    assert exported.retired_at is not None
+    assert {row.action for row in exported.audit} == {"register.succeeded", "session.ended", "account.retired"}
+    assert number not in exported.model_dump_json()
+
+
 async def test_what_an_operator_asks_is_in_the_audit_log_with_who_and_why(auth: Auth) -> None:
     number = fresh_number()
     await auth.call(RECORD_REQUEST, RecordRequest(**WHO, action="operator.find", detail="x=1", phone=number))

@@ -7,7 +7,7 @@ from functools import partial
 from support.auth import Auth, code_login, fresh_number, fresh_secret, refusal
 from support.patience import until_accepted
 
-from auth_service.sessions.session_store import MAX_SESSIONS
+from auth_service.sessions.model import MAX_SESSIONS
 from shared.errors import ErrorCode
 from shared.internal_api.auth import (
     END_OTHERS,

@@ -150,14 +150,14 @@ async def test_strangers_who_register_the_number_start_six_cooldowns_a_day_for_i
 
 async def in_cooldown(sms: Sms, codes: CodeCalls, number: E164) -> bool:
     """Whether the owner, at home, is kept from a code. If not, the code that they got is taken back."""
-    columns = "sends, send_networks, send_dialects"
+    columns = "sends, send_networks, send_dialects, withheld_sends"
     before = await sms.pool.fetchrow(f"select {columns} from number_activity where phone_ref = $1", PHONES.ref(number))
     try:
         await codes.issue(request(number, RESET, registered=True, address=HOME))
     except ServiceError as error:
         assert error.code is ErrorCode.COOLDOWN
         return True
-    restore = f"update number_activity set ({columns}) = ($2, $3, $4) where phone_ref = $1"
+    restore = f"update number_activity set ({columns}) = ($2, $3, $4, $5) where phone_ref = $1"
     await sms.pool.execute(restore, PHONES.ref(number), *before)
     return False
 

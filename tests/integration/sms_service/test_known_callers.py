@@ -128,6 +128,18 @@ async def test_the_owner_has_five_tries_at_a_code_and_ten_a_day(sms: Sms, codes:
     assert await codes.check(entering(number, issued.code, RESET, address=somewhere())), "strangers have their own"
 
 
+async def test_the_owner_of_a_new_account_waits_out_the_cooldown_of_what_strangers_were_sent_before_it(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number = fresh_number()
+    for _ in range(9):
+        await codes.issue(asking(number, Purpose.SIGN_UP, address=somewhere()))
+        await sms.age(number, seconds=61)
+    await codes.issue(asking(number, Purpose.SIGN_UP, address=somewhere()))
+
+    assert (await refusal(codes.issue(owned(number)))).code is ErrorCode.COOLDOWN
+
+
 @pytest.mark.parametrize("limited", [True, False], ids=["networks are counted", "CALLER_LIMITS=off"])
 async def test_a_contract_with_a_cap_of_three_refuses_the_fourth_code_of_a_caller_who_registered_meanwhile(
     sms: Sms, *, limited: bool

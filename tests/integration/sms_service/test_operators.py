@@ -2,8 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -11,7 +14,9 @@ from pydantic import SecretStr
 from stack import ports
 from support.principals import strong_secret
 from support.sms import SEAL, Sms, asking, fresh_database, fresh_number, process, refusal
+from support.spending import SpendingHarness, make_plan, pump, random_number, random_range
 
+from shared import redis
 from shared.background import repeating
 from shared.errors import ErrorCode
 from shared.events.envelope import new_id
@@ -29,6 +34,7 @@ from shared.internal_api.sms import Language
 from shared.phone import mask
 from shared.postgres import connection
 from sms_service.app import create_api
+from sms_service.callers.rate_limits import CallerRateLimits
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.messages.templates import BUILT_IN
 from sms_service.retention_store import RetentionStore
@@ -41,25 +47,63 @@ WHO = {"operator": "ada", "reason": "ticket 4711"}
 TOKEN = strong_secret("operator")
 
 
+SPENDING = """\
+[spending]
+currency = "CNY"
+
+[spending.range]
+flag = 4
+throttle = 8
+block = 12
+
+[senders.inbox]
+type = "inbox"
+
+[senders.inbox.prices]
+"+" = "0.01"
+
+[[routes]]
+prefix = "+"
+senders = ["inbox"]
+"""
+
+Serve = Callable[..., Awaitable[InternalClient]]
+
+
 @pytest.fixture(scope="module")
-async def served(postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIterator[tuple[Sms, InternalClient]]:
-    """The rooms of a service over a database, and a client of its API as the operator."""
+async def sms(postgres_url: str) -> AsyncIterator[Sms]:
+    """The rooms of a service over a database."""
+    async with fresh_database(postgres_url) as database, process(postgres_url, database) as sms:
+        yield sms
+
+
+@pytest.fixture(scope="module")
+async def serve(sms: Sms, postgres_url: str, redis_url: str, amqp_url: str) -> AsyncIterator[Serve]:
+    """Starts an API over the same database. Returns its client, who is the operator."""
+    servers = {"postgres_url": postgres_url, "redis_url": redis_url, "amqp_url": amqp_url}
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(fresh_database(postgres_url))
-        sms = await stack.enter_async_context(process(postgres_url, database))
-        settings = SmsSettings(
-            environment="development",
-            postgres_url=postgres_url,
-            redis_url=redis_url,
-            amqp_url=amqp_url,
-            sms_database=database,
-            caller_limits="off",
-            auth_url=f"http://127.0.0.1:{ports.free_port()}",
-            operator_to_sms_token=TOKEN,
-        )
-        server = await stack.enter_async_context(TestServer(create_api(settings)))
-        url = str(server.make_url("")).rstrip("/")
-        yield sms, await stack.enter_async_context(internal_client(url, SecretStr(TOKEN)))
+
+        async def start(**more: Any) -> InternalClient:
+            auth_url = f"http://127.0.0.1:{ports.free_port()}"
+            settings = SmsSettings(
+                environment="development",
+                sms_database=sms.database,
+                auth_url=auth_url,
+                operator_to_sms_token=TOKEN,
+                **servers,
+                **more,
+            )
+            server = await stack.enter_async_context(TestServer(create_api(settings)))
+            url = str(server.make_url("")).rstrip("/")
+            return await stack.enter_async_context(internal_client(url, SecretStr(TOKEN)))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+async def served(sms: Sms, serve: Serve) -> tuple[Sms, InternalClient]:
+    """The rooms of a service, and a client of its API as the operator."""
+    return sms, await serve(caller_limits="off")
 
 
 async def test_a_number_gets_codes_at_once_after_its_limits_are_lifted(served: tuple[Sms, InternalClient]) -> None:
@@ -72,6 +116,47 @@ async def test_a_number_gets_codes_at_once_after_its_limits_are_lifted(served: t
 
     assert [each.changed for each in lifted] == [True, False]
     assert (await sms.codes().issue(asking(number))).resend_after == 60
+
+
+async def test_a_number_gets_codes_at_once_from_the_site_that_had_sent_it_all_it_may(
+    sms: Sms, serve: Serve, redis_url: str
+) -> None:
+    number, other, client = fresh_number(), fresh_number(), await serve()
+    address = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.7"
+    async with redis.client(redis_url) as connected:
+        codes = sms.codes(CallerRateLimits(connected))
+        for each in (number, other):
+            for _ in range(4):
+                await codes.issue(asking(each, address=address))
+                await sms.age(each, hours=1)
+            assert (await refusal(codes.issue(asking(each, address=address)))).code is ErrorCode.CALLER_LIMIT
+
+        assert (await client.call(LIFT_CODE_LIMITS, LiftCodeLimits(**WHO, phone=number))).changed
+
+        assert (await codes.issue(asking(number, address=address))).resend_after == 60
+        assert (await refusal(codes.issue(asking(other, address=address)))).code is ErrorCode.CALLER_LIMIT
+
+
+async def test_a_prefix_that_spending_blocked_gets_codes_as_soon_as_it_is_unblocked(
+    sms: Sms, serve: Serve, tmp_path: Path
+) -> None:
+    file, number_range = tmp_path / "senders.toml", random_range()
+    file.write_text(SPENDING)
+    client = await serve(caller_limits="off", sms_config_file=file)
+    harness = SpendingHarness(sms, make_plan(range={"flag": 4, "throttle": 8, "block": 12}))
+    await pump(harness, number_range, 12)
+    await harness.age(minutes=20)
+    await harness.review()
+    scope, number = f"range:{number_range}", random_number(number_range)
+    assert (await refusal(harness.codes().issue(asking(number)))).code is ErrorCode.SENDING_PAUSED
+    assert f"{scope}: blocked" in await harness.rendered()
+
+    unblocked = [await client.call(UNBLOCK_PREFIX, UnblockPrefix(**WHO, scope=scope)) for _ in range(2)]
+
+    assert [each.changed for each in unblocked] == [True, False]
+    await harness.review()
+    assert (await harness.codes().issue(asking(number))).resend_after == 60
+    assert scope not in await harness.rendered()
 
 
 async def test_a_report_shows_the_number_only_to_those_who_may_see_it(served: tuple[Sms, InternalClient]) -> None:

@@ -14,8 +14,8 @@ from support.sms import fresh_database
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
+from shared.webhooks.signature import WebhookKey
 from sms_service.app import create_api
-from sms_service.senders.webhook_signature import WebhookKey
 from sms_service.settings import SmsSettings
 
 SECRET = "whsec_c2VjcmV0"

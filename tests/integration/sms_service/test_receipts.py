@@ -19,12 +19,12 @@ from twilio.request_validator import RequestValidator
 from shared.errors import ErrorCode
 from shared.internal_api.sms import TakeReceipt
 from shared.phone import E164
+from shared.webhooks.signature import WebhookKey
 from sms_service.receipts.readers import callback, readers
 from sms_service.receipts.receipts import Receipts, changes
 from sms_service.receipts.store import ReceiptStore
 from sms_service.senders.config import AliyunConfig, InboxConfig, TencentConfig, TwilioConfig, WebhookConfig
 from sms_service.senders.port import DeliveryStatus, Outcome, Receipt, SendResult
-from sms_service.senders.webhook_signature import WebhookKey
 
 BASE = "https://api.example.com/hooks/sms"
 KEY = SecretStr("a-receipt-key")

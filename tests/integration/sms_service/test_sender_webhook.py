@@ -8,11 +8,11 @@ from pydantic import SecretStr
 from support.provider import HTML, Provider, provider
 from support.sms import a_message
 
+from shared.webhooks.signature import WebhookKey
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import WebhookConfig
 from sms_service.senders.port import Outcome
 from sms_service.senders.webhook import WebhookSender
-from sms_service.senders.webhook_signature import WebhookKey
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

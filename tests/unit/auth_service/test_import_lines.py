@@ -1,24 +1,33 @@
 """Lines of an import: how they are read, what a user of one looks like, and what is refused by name."""
 
+import hmac
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from auth_service.accounts.user_ids import NEW_USER_IDS
 from auth_service.digests.model import Recipe
+from auth_service.imported_sessions.model import ImportedSession, TokenKind
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
 from auth_service.importing.lines import read_batches
 from auth_service.importing.refusal_time import RefusalTimes
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.schema import MAX_LINE_BYTES, ImportedUser, read_user
+from auth_service.sessions.model import MAX_SESSIONS
+from auth_service.sessions.token_digests import TokenDigests
 from shared.phone import E164, PhoneKeys
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 USER = {"id": 100015, "phone": "13800138000"}
 BCRYPT = {"format": "bcrypt", "digest": "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu"}
+
+
+DIGESTS = TokenDigests(b"k" * 32)
+TOKEN = "q3k8r4bq7vbcv2m1k0s8d5n1fe"
 
 
 class AnyTime:
@@ -33,6 +42,7 @@ def reader(*served: str, refusal_time: Any = None) -> CandidateReader:
         marks=LegacyMarks(b"k" * 32),
         countries=Countries("86", served or ("86",)),
         refusal_time=refusal_time or AnyTime(),
+        digests=DIGESTS,
         now=lambda: NOW,
     )
 
@@ -174,6 +184,73 @@ def test_a_field_of_no_meaning_is_named_and_its_content_is_not() -> None:
     assert refusal_of(**{"13800138000": "x"}) == (Reason.FIELD_INVALID, "unknown field ")
 
 
+def session(**fields: Any) -> ImportedSession:
+    (found,) = candidate(sessions=[{"token": TOKEN} | fields]).sessions.live
+    return found
+
+
+def test_a_session_has_the_digest_of_its_token_its_client_and_its_times() -> None:
+    found = session(client="iPhone", created_at=1_700_000_000, expires_at="2027-01-01T00:00:00+08:00")
+
+    assert found.token_hash == hmac.digest(
+        hmac.digest(b"k" * 32, b"imported token", "sha256"), sha256(TOKEN.encode()).digest(), "sha256"
+    )
+    assert (found.kind, found.client) == (TokenKind.SESSION, "iPhone")
+    assert found.opened_at == datetime.fromtimestamp(1_700_000_000, UTC)
+    assert found.ends_at == datetime(2026, 12, 31, 16, tzinfo=UTC)
+
+
+def test_what_a_session_leaves_out_is_as_in_a_new_one() -> None:
+    assert (session().client, session().opened_at, session().ends_at) == ("", NOW, None)
+
+
+@pytest.mark.parametrize("token", [TOKEN, f"12|{TOKEN}", f"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d|{TOKEN}"])
+def test_a_token_and_its_sha256_are_the_same_session_with_and_without_the_id_of_its_row(token: str) -> None:
+    digest = sha256(TOKEN.encode()).hexdigest()
+    (known,) = candidate(sessions=[{"token_sha256": digest.upper()}]).sessions.live
+    assert session(token=token).token_hash == known.token_hash
+
+
+def test_a_token_that_a_line_has_twice_is_one_session() -> None:
+    found = candidate(sessions=[{"token": TOKEN}, {"token": f"3|{TOKEN}"}]).sessions
+    assert (len(found.live), found.crowded_out) == (1, 0)
+
+
+def test_expired_sessions_are_left_out_and_counted() -> None:
+    ends = [NOW, NOW - timedelta(days=1), NOW + timedelta(seconds=1)]
+    sessions = [{"token": f"{TOKEN}{n}", "expires_at": end.isoformat()} for n, end in enumerate(ends)]
+    found = candidate(sessions=sessions).sessions
+    assert ([each.ends_at for each in found.live], found.expired) == ([ends[2]], 2)
+
+
+def test_of_more_sessions_than_a_user_may_have_the_newest_are_imported() -> None:
+    opened = [NOW - timedelta(days=day) for day in range(MAX_SESSIONS + 7)]
+    sessions = [{"token": f"{TOKEN}{n}", "created_at": at.isoformat()} for n, at in enumerate(reversed(opened))]
+    found = candidate(sessions=sessions).sessions
+    assert ([each.opened_at for each in found.live], found.crowded_out) == (opened[:MAX_SESSIONS], 7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"token": "a b" * 10}, "sessions.token"), ({"token": "秘密" * 10}, "sessions.token"),
+        ({"token": "a1" * 2049}, "sessions.token"), ({"token": "a1\n" * 10}, "sessions.token"),
+        ({"token": None}, "sessions"), ({"token_sha256": "0" * 64}, "sessions"),
+        ({"token": None, "token_sha256": "0" * 63}, "sessions.token_sha256"),
+        ({"client": "x" * 33}, "sessions.client"), ({"kind": "access"}, "sessions.kind"),
+        ({"expires_at": "soon"}, "sessions.expires_at"), ({"expires_at": None, "user": 1}, "unknown field sessions.user"),
+        ({"created_at": (NOW + timedelta(days=2)).isoformat()}, "sessions.created_at"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_session_that_is_not_right_is_named_and_its_token_is_not(fields: dict[str, Any], detail: str) -> None:
+    assert refusal_of(sessions=[{"token": f"{TOKEN}x"}, {"token": TOKEN} | fields]) == (Reason.FIELD_INVALID, detail)
+
+
+def test_a_token_that_can_be_guessed_is_refused() -> None:
+    assert refusal_of(sessions=[{"token": TOKEN}, {"token": "1551752430-100015"}]) == (Reason.TOKEN_GUESSABLE, "")
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
@@ -242,7 +319,11 @@ def test_a_fast_digest_needs_no_hold_and_a_slow_one_is_measured_once() -> None:
     assert clock.now == 6
 
 
-def test_no_text_shows_a_number_or_a_digest() -> None:
-    shown = repr(candidate(password=BCRYPT)) + repr(user(password=BCRYPT))
+def test_no_text_shows_a_number_a_digest_or_a_token() -> None:
+    sessions = [{"token": TOKEN}, {"token_sha256": "ab" * 32}]
+    shown = repr(candidate(password=BCRYPT, sessions=sessions)) + repr(user(password=BCRYPT, sessions=sessions))
     assert "13800138000" not in shown
+    assert TOKEN not in shown
+    assert "ab" * 32 not in shown
+    assert repr(bytes.fromhex("ab" * 32)) not in shown
     assert BCRYPT["digest"][-20:] not in shown

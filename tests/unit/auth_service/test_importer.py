@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from auth_service.digests.model import ForeignDigest, Recipe
+from auth_service.imported_sessions.model import ImportedSession, SessionOutcome
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
 from auth_service.importing.importer import MAX_ATTEMPTS, ClaimsChangedError, DryRun, Importer, NewUser
 from auth_service.importing.judgement import Claims
@@ -16,6 +17,7 @@ from auth_service.importing.known_passwords import KnownPasswords
 from auth_service.importing.lines import Line, LineBatch
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.report import Report
+from auth_service.sessions.token_digests import TokenDigests, imported_sha256
 from shared.errors import ErrorCode, ServiceError
 from shared.phone import PhoneKeys
 
@@ -32,19 +34,24 @@ class Accounts:
     erased: set[bytes] = field(default_factory=set)
     rivals: int = 0
     hashed: list[int] = field(default_factory=list)
+    sessions: list[tuple[int, ImportedSession]] = field(default_factory=list)
+    tokens: dict[bytes, int] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
 
     async def claims(self, _: Sequence[Candidate]) -> Claims:
-        claims = Claims()
+        claims = Claims(tokens=dict(self.tokens), closed=set(self.closed))
         for new in self.users:
             claims.add(new.candidate)
         claims.marks |= dict.fromkeys(self.erased)
         return claims
 
-    async def add(self, users: Sequence[NewUser]) -> None:
+    async def add(self, users: Sequence[NewUser], sessions: Sequence[tuple[int, ImportedSession]]) -> None:
         if self.rivals:
             self.rivals -= 1
             raise ClaimsChangedError
         self.users += users
+        self.sessions += sessions
+        self.tokens |= {session.token_hash: user_id for user_id, session in sessions}
 
     async def wrap_all(self, digests: Sequence[ForeignDigest]) -> Sequence[str]:
         self.hashed.append(len(digests))
@@ -69,9 +76,10 @@ class AnyTime:
     def require(self, recipe: Recipe) -> None: ...
 
 
+DIGESTS = TokenDigests(b"k" * 32)
 READER = CandidateReader(
     phones=PhoneKeys(b"k" * 32), marks=LegacyMarks(b"k" * 32), countries=Countries("86", ("86",)),
-    refusal_time=AnyTime(), now=lambda: NOW,
+    refusal_time=AnyTime(), digests=DIGESTS, now=lambda: NOW,
 )  # fmt: skip
 
 
@@ -234,3 +242,76 @@ async def test_the_report_counts_formats_countries_and_reasons() -> None:
         "2 lines refused:", "  json_broken: 2",
     ]  # fmt: skip
     assert scene.report.texts(dry_run=True)[0].startswith("3 users would be imported")
+
+
+TOKENS = ["q3k8r4bq7vbcv2m1k0s8d5n1fe", "0f8fad5b-d9cb-469f-a165-70867728950e", "5d7845ac6ee7cfffafc5fe5f35cf666d"]
+FIRST, SECOND, THIRD = ({"token": token, "expires_at": "2027-01-01"} for token in TOKENS)
+
+
+async def test_the_sessions_of_a_user_are_added_once() -> None:
+    scene = Scene()
+    await scene.run(person(1, sessions=[FIRST, SECOND]), person(1, sessions=[FIRST, SECOND]))
+    await scene.run(person(1, sessions=[FIRST, SECOND]), first=3)
+
+    assert [(user_id, each.token_hash) for user_id, each in scene.accounts.sessions] == [
+        (1, DIGESTS.imported(imported_sha256(token))) for token in TOKENS[:2]
+    ]
+    assert scene.report.sessions == {SessionOutcome.NEW: 2, SessionOutcome.PRESENT: 4} | dict.fromkeys(
+        (SessionOutcome.CLOSED, SessionOutcome.EXPIRED, SessionOutcome.CROWDED_OUT), 0
+    )
+
+
+async def test_a_later_file_adds_the_sessions_that_it_has_more() -> None:
+    scene = Scene()
+    await scene.run(person(1, sessions=[FIRST]), person(2))
+    await scene.run(person(1, sessions=[FIRST, SECOND]), person(2, sessions=[THIRD]), first=3)
+
+    assert [user_id for user_id, _ in scene.accounts.sessions] == [1, 1, 2]
+    assert (scene.report.imported, scene.report.present) == (2, 2)
+
+
+async def test_a_user_whose_sessions_were_all_ended_gets_no_more() -> None:
+    scene = Scene()
+    await scene.run(person(1, sessions=[FIRST]))
+    scene.accounts.closed.add(1)
+    await scene.run(person(1, sessions=[FIRST, SECOND]), first=2)
+
+    assert len(scene.accounts.sessions) == 1
+    assert (scene.report.sessions[SessionOutcome.PRESENT], scene.report.sessions[SessionOutcome.CLOSED]) == (1, 1)
+
+
+async def test_a_banned_user_and_an_erased_one_get_none() -> None:
+    scene = Scene(Accounts(erased={LegacyMarks(b"k" * 32).of(2)}))
+    await scene.run(person(1, banned=True, sessions=[FIRST]), person(2, sessions=[SECOND]))
+
+    assert (scene.accounts.sessions, scene.report.sessions[SessionOutcome.CLOSED]) == ([], 1)
+
+
+async def test_a_token_of_two_users_is_refused_by_its_line_in_the_same_batch_and_in_a_later_one() -> None:
+    scene = Scene()
+    await scene.run(person(1, sessions=[FIRST]), person(2, sessions=[SECOND, FIRST]), person(3, sessions=[SECOND]))
+    await scene.run(person(4, sessions=[FIRST]), person(1, sessions=[SECOND]), first=4)
+
+    assert [new.candidate.user_id for new in scene.accounts.users] == [1, 3]
+    assert scene.output.errors == [(2, Reason.TOKEN_TAKEN), (4, Reason.TOKEN_TAKEN), (5, Reason.TOKEN_TAKEN)]
+
+
+async def test_a_token_that_is_one_of_ours_is_refused() -> None:
+    scene = Scene(Accounts(tokens={imported_sha256(TOKENS[0]): 2**50}))
+    await scene.run(person(1, sessions=[FIRST]))
+    assert scene.output.errors == [(1, Reason.TOKEN_TAKEN)]
+
+
+async def test_a_dry_run_finds_a_token_of_two_users_in_the_whole_file_and_counts_sessions() -> None:
+    scene = Scene()
+    expired = THIRD | {"expires_at": "2026-01-01"}
+    await scene.dry_run(
+        KnownPasswords(),
+        batch(person(1, sessions=[FIRST, expired])),
+        batch(person(2, sessions=[FIRST]), person(1, sessions=[FIRST]), first=2),
+    )
+
+    assert scene.output.errors == [(2, Reason.TOKEN_TAKEN)]
+    assert scene.report.texts(dry_run=True)[-6:] == [
+        "sessions:", "  new: 1", "  imported before: 1", "  expired: 1", "1 lines refused:", "  token_taken: 1",
+    ]  # fmt: skip

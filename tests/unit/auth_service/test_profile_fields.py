@@ -42,7 +42,7 @@ def test_every_field_of_an_account_has_a_column() -> None:
 
 def test_every_field_that_users_change_is_a_field_of_an_account() -> None:
     missing = set(ChangeProfile.model_fields) - set(Account.model_fields)
-    assert not missing, f"add to Account in shared/internal_api/auth.py: {sorted(missing)}"
+    assert not missing, f"add to AccountFields in shared/internal_api/auth.py: {sorted(missing)}"
 
 
 def test_every_field_that_users_change_can_be_left_out() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from auth_service.audit import AuditEntry
 from auth_service.sessions.model import hash_token
+from auth_service.sessions.token_digests import TokenDigests, TokenHashes, imported_sha256
 from auth_service.tokens.access_tokens import AccessTokens
 from auth_service.tokens.refresh_tokens import RefreshTokens, TokenRecord
 from shared.errors import ErrorCode, ServiceError
@@ -18,6 +19,7 @@ from shared.keys import KeyRing
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NETWORK = "203.0.113.0/24"
 ACCESS_TOKENS = AccessTokens(KeyRing.parse("1:" + "11" * 32), "haoma")
+DIGESTS = TokenDigests(b"k" * 32)
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Family:
     """The refresh tokens of one session. ``used_long_ago`` has the tokens whose use is more than 30 seconds ago."""
 
     session_token: str = "session token"
+    token_hash: bytes = b""
     session_id: UUID = field(default_factory=uuid4)
     user_id: int = 2**50
     salts: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -40,9 +43,10 @@ class Family:
         return self.session_id, self.user_id
 
     @asynccontextmanager
-    async def locked_family(self, token_hash: bytes, _: str) -> AsyncIterator["Family | None"]:
+    async def locked_family(self, token_hashes: TokenHashes, _: str) -> AsyncIterator["Family | None"]:
         self.committed = False
-        yield None if self.ended or token_hash not in self.salts else self
+        self.token_hash = next((each for each in token_hashes if each in self.salts), b"")
+        yield self if self.token_hash and not self.ended else None
         self.committed = True  # not reached when the block raises
 
     async def find(self, token_hash: bytes) -> TokenRecord | None:
@@ -75,7 +79,7 @@ def family() -> Family:
 
 
 def tokens(family: Family) -> RefreshTokens:
-    return RefreshTokens(family, ACCESS_TOKENS, lambda: NOW, family)
+    return RefreshTokens(family, access_tokens=ACCESS_TOKENS, digests=DIGESTS, audit=family, clock=lambda: NOW)
 
 
 async def first(family: Family) -> str:
@@ -261,3 +265,28 @@ async def test_the_audit_log_has_a_chain_with_a_missing_link(family: Family) -> 
     del family.salts[hash_token(await refresh(family, token))]
     await refused(family, token)
     assert family.recorded == ["refused"]
+
+
+@pytest.mark.parametrize("old", ["12|kT3n8vQ0xZr5mW7pL2sD9fG4hJ6bC1yA", "eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"])
+async def test_a_token_of_another_system_is_exchanged_for_ours_and_gives_the_same_again(
+    family: Family, old: str
+) -> None:
+    family.salts[DIGESTS.imported(imported_sha256(old))] = None
+
+    first = await refresh(family, old)
+    assert await refresh(family, old) == first
+    second = await refresh(family, first)
+
+    assert usable(family) == {hash_token(second)}
+
+
+async def test_a_token_of_another_system_that_is_exchanged_long_after_its_successor_was_used_ends_the_session(
+    family: Family,
+) -> None:
+    old = "q3k8r4bq7vbcv2m1k0s8d5n1fe"
+    family.salts[DIGESTS.imported(imported_sha256(old))] = None
+    await refresh(family, await refresh(family, old))
+    family.wait()
+
+    assert await refused(family, old)
+    assert family.ended

@@ -10,6 +10,7 @@ import pytest
 from joserfc import jws
 from structlog.testing import capture_logs
 
+from auth_service.sessions.token_digests import TokenDigests
 from auth_service.tokens.access_tokens import AccessTokens
 from auth_service.tokens.refresh_tokens import RefreshTokens, TokenRecord
 from shared.errors import ServiceError
@@ -24,6 +25,7 @@ class Session:
     """A session whose every token has the same record."""
 
     stored: TokenRecord
+    token_hash: bytes = b"h" * 32
     session_id: UUID = field(default_factory=uuid4)
     user_id: int = 2**50
 
@@ -31,7 +33,7 @@ class Session:
         return self.session_id, self.user_id
 
     @asynccontextmanager
-    async def locked_family(self, *_: bytes | str) -> AsyncIterator["Session"]:
+    async def locked_family(self, *_: object) -> AsyncIterator["Session"]:
         yield self
 
     async def find(self, _: bytes) -> TokenRecord:
@@ -51,7 +53,8 @@ class Session:
 
 
 def tokens(session: Session) -> RefreshTokens:
-    return RefreshTokens(session, ACCESS_TOKENS, lambda: NOW, session)
+    digests = TokenDigests(b"k" * 32)
+    return RefreshTokens(session, access_tokens=ACCESS_TOKENS, digests=digests, audit=session, clock=lambda: NOW)
 
 
 def subject(access_token: str) -> str:

@@ -71,3 +71,39 @@ def test_no_secret_is_printed() -> None:
     assert DATABASE_PASSWORD not in shown
     assert BROKER_PASSWORD not in shown
     assert not any(value[-32:] in shown for value in SECRETS.values())
+
+
+SOURCE_SECRET = strong_secret("user source")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://old.example.com/users?v=2", "http://127.0.0.1:8000/", "http://[::1]/", "http://localhost/"]
+)
+def test_the_user_source_is_asked_with_tls_or_on_this_machine(url: str) -> None:
+    assert settings(**SECRETS, user_source_url=url, user_source_secret=SOURCE_SECRET).user_source_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://old.example.com/", "http://10.0.0.1/", "http://127.0.0.1.example.com/", "ftp://old.example.com/", "https://",
+        "https://ada:pencil@old.example.com/", "https://old.example.com/#users", "old.example.com", "https://a,b/",
+    ],
+)  # fmt: skip
+def test_other_addresses_of_a_user_source_are_refused_and_not_printed(url: str) -> None:
+    with pytest.raises(ValidationError, match="user_source_url") as refused:
+        settings(**SECRETS, user_source_url=url, user_source_secret=SOURCE_SECRET)
+    assert "pencil" not in str(refused.value)
+
+
+def test_a_user_source_needs_a_secret_that_is_long_and_of_its_own() -> None:
+    url = "https://old.example.com/"
+    with pytest.raises(ValidationError, match="USER_SOURCE_SECRET is missing"):
+        settings(**SECRETS, user_source_url=url)
+    with pytest.raises(ValidationError, match="at least 32 characters"):
+        settings(**SECRETS, user_source_url=url, user_source_secret="short")
+    with pytest.raises(ValidationError, match="hold the same secret"):
+        settings(**SECRETS, user_source_url=url, user_source_secret=SECRETS["phone_key"])
+    replaced = settings(**SECRETS, user_source_url=url, user_source_secret=f"{SOURCE_SECRET},{strong_secret('older')}")
+    assert SOURCE_SECRET not in repr(replaced)
+    assert settings(**SECRETS).user_source_url is None

@@ -192,11 +192,26 @@ def test_the_token_of_a_body_is_found_without_parsing_it(body: str, media_type: 
         ("xtoken=1&token=", FORM),
         (part(FIELD, "token") + "--X--", MULTIPART),
         ('{"token": "a"}', "text/plain"),
-        ('{"token": "' + "a" * 2000 + '"}', JSON),
+        ('{"token": "' + "a" * 4097 + '"}', JSON),
+        (r'{"token": "a\u002fb"}', JSON),
+        (r'{"token": "a\"b"}', JSON),
     ],
 )
 def test_no_token_is_found_where_there_is_none(body: str, media_type: str) -> None:
     assert token_in(body.encode(), media_type, "token") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type"),
+    [
+        ('{"token": "12|a+b/c=", "phones": []}', JSON),
+        (r'{"token": "12|a+b\/c=", "phones": []}', JSON),
+        ("token=12%7Ca%2Bb%2Fc%3D&phones[]=1", FORM),
+        (part('Content-Disposition: form-data; name="token"', "12|a+b/c=") + "--X--", MULTIPART),
+    ],
+)
+def test_a_token_of_another_system_is_found_as_clients_write_it(body: str, media_type: str) -> None:
+    assert token_in(body.encode(), media_type, "token") == "12|a+b/c="
 
 
 def test_text_of_a_client_is_no_pattern() -> None:

@@ -13,7 +13,9 @@ from contacts_service.settings import ContactsSettings
 from shared.process.settings import Settings
 from sms_service.settings import SmsSettings
 
-PORTS = {"gateway": 8080, "auth-service": 8081, "sms-service": 8082, "contacts-service": 8083}
+PORTS = {"gateway": 8080, "auth-service": 8081, "sms-service": 8082, "contacts-service": 8083, "operator-api": 8085}
+CALLERS = {"gateway": "gateway", "operator": "operator-api"}
+"""The processes that are no service, by the word in the names of their tokens."""
 SERVERS = {
     "POSTGRES_URL": (ConnectionEnd("postgresql", {"cnpg.io/cluster": "postgres"}), 5432),
     "AMQP_URL": (ConnectionEnd("rabbitmq", {"app.kubernetes.io/name": "rabbitmq"}), 5672),
@@ -35,9 +37,7 @@ def callers() -> set[tuple[str, str]]:
     for service, model in SERVICES.items():
         for name in model.model_fields:
             if token := re.fullmatch(r"(\w+)_to_(auth|sms|contacts)_token", name):
-                if token[1] == "operator":  # the operator API is not on Kubernetes yet
-                    continue
-                caller = token[1] if token[1] == "gateway" else f"{token[1]}-service"
+                caller = CALLERS.get(token[1], f"{token[1]}-service")
                 if f"{token[2]}-service" == service:
                     found.add((caller, service))
     return found
@@ -91,7 +91,14 @@ def test_the_networks_of_compose_open_the_same_ways() -> None:
     services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
     outside = {name for name, spec in services.items() if {"front", "outside"} & set(spec.get("networks", ()))}
     assert {"gateway", "sms-worker"} <= outside
-    assert not outside & {"auth-service", "sms-service", "contacts-service", "postgres", "rabbitmq", "valkey"}
+    assert not outside & {
+        "auth-service", "sms-service", "contacts-service", "operator-api", "postgres", "rabbitmq", "valkey",
+    }  # fmt: skip
+
+
+def test_the_edge_of_compose_has_no_way_to_the_operator_api() -> None:
+    services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    assert not set(services["edge"]["networks"]) & set(services["operator-api"]["networks"])
 
 
 def test_prometheus_reaches_the_monitoring_ports_and_no_other() -> None:

@@ -7,7 +7,8 @@ from shared.process.startup import STARTUP_TIMEOUT_SECONDS
 from shared.process.version import VERSION
 from shared.process.web import DRAIN_SECONDS
 
-WORKLOADS = ("gateway", "auth-service", "sms-service", "sms-worker", "contacts-service")
+SCALED = ("gateway", "auth-service", "sms-service", "sms-worker", "contacts-service")
+WORKLOADS = (*SCALED, "operator-api")
 JOBS = ("auth-migrate", "sms-migrate", "contacts-migrate", "postgres-roles")
 PROCESSES = pytest.mark.parametrize("name", WORKLOADS)
 PODS = pytest.mark.parametrize("name", [*WORKLOADS, *JOBS])
@@ -94,15 +95,26 @@ def test_replicas_are_spread_over_zones_and_nodes(name: str) -> None:
     assert all("app.kubernetes.io/name" in each["matchLabelKeys"] for each in constraints)
 
 
-@PROCESSES
-def test_a_process_scales_and_a_drained_node_leaves_a_replica(name: str) -> None:
-    scaler, budget = of_kind("HorizontalPodAutoscaler")[name]["spec"], of_kind("PodDisruptionBudget")[name]["spec"]
+@pytest.mark.parametrize("name", SCALED)
+def test_a_process_scales(name: str) -> None:
+    scaler = of_kind("HorizontalPodAutoscaler")[name]["spec"]
 
     assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
     assert 2 <= scaler["minReplicas"] < scaler["maxReplicas"]
+    assert "replicas" not in workloads()[name]["spec"]  # an update would undo what the scaler decided
+
+
+def test_operators_are_few_so_their_api_does_not_scale() -> None:
+    assert "operator-api" not in of_kind("HorizontalPodAutoscaler")
+    assert workloads()["operator-api"]["spec"]["replicas"] == 2
+
+
+@PROCESSES
+def test_a_drained_node_and_an_update_leave_a_replica(name: str) -> None:
+    budget = of_kind("PodDisruptionBudget")[name]["spec"]
+
     assert budget["maxUnavailable"] == 1
     assert budget["selector"] == workloads()[name]["spec"]["selector"]
-    assert "replicas" not in workloads()[name]["spec"]  # an update would undo what the scaler decided
     assert workloads()[name]["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 

@@ -12,7 +12,8 @@ from support.kubernetes import PRODUCTION, container, of_kind, pod, secret_keys,
 
 from auth_service import settings as auth
 from contacts_service import settings as contacts
-from gateway.settings import GatewaySettings
+from gateway.named_operators import Role, generate, parse_operators
+from gateway.settings import GatewaySettings, OperatorApiSettings
 from shared.process.settings import Settings
 from sms_service import settings as sms
 
@@ -22,6 +23,7 @@ MODELS: dict[str, type[Settings]] = {
     "sms-service": sms.SmsSettings,
     "sms-worker": sms.WorkerSettings,
     "contacts-service": contacts.ContactsSettings,
+    "operator-api": OperatorApiSettings,
     "auth-migrate": auth.DatabaseSettings,
     "sms-migrate": sms.DatabaseSettings,
     "contacts-migrate": contacts.DatabaseSettings,
@@ -40,7 +42,8 @@ def in_files(name: str, folder: str = MOUNTED) -> set[str]:
 
 
 def in_clear(name: str) -> set[str]:
-    return {key for key in settings_of(name) if not key.endswith(FILE)}
+    files = in_files(name) | in_files(name, SENDERS)
+    return {key for key in settings_of(name) if key.removesuffix(FILE) not in files}
 
 
 def process_of(name: str) -> str:
@@ -80,10 +83,9 @@ def test_a_secret_has_the_files_that_the_settings_name(name: str) -> None:
     assert secret_keys(name) - passwords == in_files(name)
 
 
-@pytest.mark.parametrize("name", [name for name in SECRETS_OF if name != "operator-api"])  # it is not on Kubernetes yet
+@pytest.mark.parametrize("name", SECRETS_OF)
 def test_a_secret_has_what_its_process_reads_in_the_local_stack_too(name: str) -> None:
-    only_here = {"WORKER_TO_INBOX_TOKEN", *SECRETS_OF["operator-api"]}  # of the inbox, and of the operator API
-    assert set(SECRETS_OF[name]) - only_here == in_files(name) - BY_VARIABLE.keys()
+    assert set(SECRETS_OF[name]) - {"WORKER_TO_INBOX_TOKEN"} == in_files(name) - BY_VARIABLE.keys()
 
 
 @PODS
@@ -121,9 +123,17 @@ def test_a_process_starts_with_the_settings_of_the_overlay(
         environ = environ | {variable + FILE: str(tmp_path / variable)}
     if "SMS_CONFIG_FILE" in environ:
         environ = environ | {"SMS_CONFIG_FILE": str(PRODUCTION / "routes.toml")}
+    if "OPERATORS_FILE" in environ:
+        (tmp_path / "operators.toml").write_text(generate("ada", Role.OPERATOR)[1])
+        environ = environ | {"OPERATORS_FILE": str(tmp_path / "operators.toml")}
     for variable, value in environ.items():
         monkeypatch.setenv(variable, value)  # the file of senders is read with the environment of the process
 
     settings = MODELS[name].from_env(environ)
 
     assert settings.is_production
+
+
+def test_the_operator_of_the_example_has_no_key() -> None:
+    with pytest.raises(ValueError, match="ada: key_sha256 is no digest of a key"):
+        parse_operators((PRODUCTION / "operators.toml").read_text())

@@ -177,7 +177,10 @@ def refusing(severity: bytes, code: bytes, text: bytes) -> Accept:
     return accept
 
 
-@pytest.mark.parametrize("first", [silent, reset, refusing(b"FATAL", b"57P03", b"starting up")])
+NO_DATABASE = refusing(b"FATAL", b"3D000", b"there is no such database")
+
+
+@pytest.mark.parametrize("first", [silent, reset, refusing(b"FATAL", b"57P03", b"starting up"), NO_DATABASE])
 async def test_a_host_that_does_not_serve_is_passed_over_in_time(
     first: Accept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +191,16 @@ async def test_a_host_that_does_not_serve_is_passed_over_in_time(
         await open_session(f"postgresql://app:secret@{one},{two}/auth", {})
     passed.close()
     last.close()
+
+
+@pytest.mark.parametrize("second", [reset, refusing(b"FATAL", b"57P03", b"starting up"), NO_DATABASE])
+async def test_a_database_that_one_host_misses_and_no_host_serves_is_to_be_created(second: Accept) -> None:
+    primary, one = await listen(NO_DATABASE)
+    standby, two = await listen(second)
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        await open_session(f"postgresql://app:secret@{one},{two}/auth", {})
+    primary.close()
+    standby.close()
 
 
 async def test_a_pooler_that_knows_no_session_settings_ends_the_start_with_one_line() -> None:

@@ -54,6 +54,7 @@ def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": ""}, "TRUSTED_PROXIES"),
         ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": "none,10.0.0.0/8"}, "TRUSTED_PROXIES"),
         ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": "none", "CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
+        ({"GATEWAY_TO_AUTH_TOKEN": SECRET, "TRUSTED_PROXIES": "none", "SESSION_COOKIES": "a b"}, "SESSION_COOKIES"),
     ],
 )
 def test_a_wrong_setting_ends_the_process_with_one_line_that_names_the_variable(

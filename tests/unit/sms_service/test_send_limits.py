@@ -26,8 +26,8 @@ TICK = timedelta(microseconds=1)
 HOUR = 3600
 
 
-def sent(*, network: str = "a stranger", dialect: str = "native", **past: float) -> Send:
-    return Send(NOW - timedelta(**past), network, dialect)
+def sent(*, network: str = "a stranger", dialect: str = "native", is_withheld: bool = False, **past: float) -> Send:
+    return Send(NOW - timedelta(**past), network, dialect, is_withheld)
 
 
 def known(**past: float) -> Send:
@@ -78,25 +78,28 @@ def test_the_cooldown_counts_from_the_last_send_in_any_order_for_anyone() -> Non
     assert cooling([sent(seconds=10), known(hours=3), sent(seconds=50, dialect="tel")]) == 50
 
 
-def test_what_strangers_ask_for_beyond_their_share_starts_no_cooldown_for_known_callers() -> None:
-    of_one = [sent(minutes=9), sent(minutes=6), sent(seconds=5)]
-    of_many = [sent(network=f"n{n}", minutes=9 - n) for n in range(6)]
-    for sends in (of_one, [*of_many, sent(network="n7", seconds=5)]):
-        assert cooling(cooling_sends(sends, OWNER, NOW)) is None
-        for each in (stranger(), stranger("another"), asking("another"), asking()):
-            assert cooling(cooling_sends(sends, each, NOW)) == 55
-    for within in ([*of_one[:1], of_one[2]], [*of_many[1:], of_one[2]], [*of_one, known(seconds=5)]):
-        assert cooling(cooling_sends(within, OWNER, NOW)) == 55
+def test_what_is_withheld_starts_no_cooldown_for_known_callers_and_shows_it_to_no_other() -> None:
+    sends = [sent(minutes=9), sent(minutes=6), sent(seconds=5, is_withheld=True)]
+    assert cooling(cooling_sends(sends, OWNER)) is None
+    for each in (stranger(), stranger("another"), asking("another"), asking()):
+        assert cooling(cooling_sends(sends, each)) == 55
+    assert cooling(cooling_sends([*sends, known(seconds=15)], OWNER)) == 45
+
+
+def test_codes_that_strangers_were_sent_before_a_registration_start_a_cooldown_for_the_new_owner() -> None:
+    """At a number without an account strangers get more than the share that they have at one with an account."""
+    sends = [sent(network=f"n{n}", minutes=9 - n) for n in range(9)] + [sent(network="n9", seconds=5)]
+    assert cooling(cooling_sends(sends, OWNER)) == 55
 
 
 def test_strangers_hold_a_known_caller_in_the_cooldown_for_six_codes_a_day_however_often_they_ask() -> None:
-    """Each of 20 networks asks as soon as its turn comes, for two days."""
+    """Each of 20 networks asks as soon as its turn comes, for two days, and accounts are disclosed after proof."""
     sends, cooling_minutes = list[Send](), [0, 0]
     for minute in range(2 * 24 * 60):
-        now = NOW + timedelta(minutes=minute)
-        if refused(sends, asking(f"n{minute % 20}"), now=now) is None:
-            sends.append(Send(now, f"n{minute % 20}", "native"))
-        started = [send for send in cooling_sends(sends, OWNER, now) if send.at > now - timedelta(seconds=60)]
+        now, network = NOW + timedelta(minutes=minute), f"n{minute % 20}"
+        if refused(sends, asking(network), now=now) is None:
+            sends.append(Send(now, network, "native", not is_within_share(sends, asking(network), now)))
+        started = [send for send in cooling_sends(sends, OWNER) if send.at > now - timedelta(seconds=60)]
         cooling_minutes[minute // (24 * 60)] += bool(started)
     assert len(sends) > 30
     assert cooling_minutes[0] == 6

@@ -101,3 +101,25 @@ def test_a_consumer_may_bind_to_every_event_that_it_handles_and_to_no_other(user
     assert set(queue.keys) <= readable
     if queue.keys:
         assert readable == set(queue.keys)
+
+
+@pytest.mark.parametrize(("refused", "status", "printed"), [(2, 0, "ran"), (10**6, 1, "")], ids=["late", "never"])
+def test_the_roles_are_made_when_the_server_accepts_connections(
+    tmp_path: Path, refused: int, status: int, printed: str
+) -> None:
+    """A pg_isready that fails so many times stands for a server that starts."""
+    ready, count = tmp_path / "pg_isready", tmp_path / "count"
+    ready.write_text(f'#!/bin/bash\necho >>"{count}"\n[ "$(wc -l <"{count}")" -gt {refused} ]\n')
+    ready.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PGHOST": "postgres", "WAIT_SECONDS": "2"}
+
+    done = subprocess.run(
+        ["bash", str(FOLDER / "with_postgres.sh"), "echo", "ran"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout.strip()) == (status, printed)
+    assert done.stderr == ("" if printed else "cannot reach PostgreSQL at postgres after 2 s\n")

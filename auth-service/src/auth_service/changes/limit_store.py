@@ -1,11 +1,17 @@
 """The limit on changes in PostgreSQL: a moment for each user, in GCRA, so that every process counts the same."""
 
 from datetime import timedelta
+from typing import Final
 
+from auth_service.audit import AuditEntry
+from auth_service.audit_store import add_entry
+from auth_service.client_context import NO_CONTEXT
 from shared.errors import ErrorCode, ServiceError
-from shared.postgres import Connection, Pool, connection
+from shared.postgres import Connection, Pool, connection, transaction
 
 PERIOD = timedelta(hours=1)
+LIMITED: Final = "change.limited"
+"""The action of the audit row of a refused change. Its detail is the change."""
 
 # ``full_at`` is when all changes of an hour are allowed again; each change moves it by its share of the hour. An erased
 # user leaves no counter behind.
@@ -18,10 +24,17 @@ CHARGE = """
 """
 
 WAIT = """
-    select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int
+    select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int as seconds,
+        refusal_recorded_at is null or refusal_recorded_at <= now() - $3::interval as is_recorded
     from user_changes where user_id = $1
 """
 
+# However often a user is refused, the audit log gets one row in ``PERIOD``. Retention keeps the counter for longer.
+SAMPLE_REFUSAL = """
+    update user_changes set refusal_recorded_at = now()
+    where user_id = $1 and (refusal_recorded_at is null or refusal_recorded_at <= now() - $2::interval)
+    returning true
+"""
 
 FORGET = "delete from user_changes where user_id = $1"
 
@@ -38,16 +51,25 @@ class ChangeLimit:
         self._pool = pool
         self._interval = None if allowed is None else PERIOD / allowed
 
-    async def charge(self, user_id: int) -> None:
+    async def charge(self, user_id: int, change: str) -> None:
         """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
 
-        Nothing is counted for a user without an account: what they ask for is refused anyway.
+        The audit log gets one refusal an hour for each user, which names the ``change``. Nothing is counted for a user
+        without an account: what they ask for is refused anyway.
         """
         if self._interval is None:
             return
         async with connection(self._pool) as conn:
             if await conn.fetchval(CHARGE, user_id, self._interval, PERIOD):
                 return
-            wait = await conn.fetchval(WAIT, user_id, self._interval, PERIOD)
-        if wait is not None:
-            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait))
+            wait = await conn.fetchrow(WAIT, user_id, self._interval, PERIOD)
+        if wait is None:
+            return
+        if wait["is_recorded"]:
+            await self._record_refusal(user_id, change)
+        raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait["seconds"]))
+
+    async def _record_refusal(self, user_id: int, change: str) -> None:
+        async with transaction(self._pool) as conn:
+            if await conn.fetchval(SAMPLE_REFUSAL, user_id, PERIOD):
+                await add_entry(conn, AuditEntry(LIMITED, None, NO_CONTEXT, user_id, detail=change))

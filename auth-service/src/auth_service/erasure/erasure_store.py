@@ -31,6 +31,7 @@ ERASE = f"""
 ERASE_NUMBERED = f"delete from accounts as a where user_id = $1 and phone is not null returning {STORED_ACCOUNT}"  # noqa: S608  as above
 ERASE_RETIRED = "delete from accounts where user_id = $1 and phone is null returning version, dialect, client"
 FORGET_IMPORT = "update imported_accounts set user_id = null where user_id = $1"
+FORGET_IMPORTED_SESSIONS = "delete from imported_sessions where user_id = $1"
 
 
 class ErasureStore:
@@ -91,6 +92,7 @@ async def _erase_traces(
     await forget_networks(conn, user_id)
     await forget_changes(conn, user_id)
     await conn.execute(FORGET_IMPORT, user_id)
+    await conn.execute(FORGET_IMPORTED_SESSIONS, user_id)
     erasure_id = new_id()
     emptied = await audit_store.erase_entries(conn, user_id, phone_ref, erasure_id)
     await audit_store.add_entry(conn, replace(entry, detail=str(emptied)), erasure_id)

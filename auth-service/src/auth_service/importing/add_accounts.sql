@@ -26,8 +26,9 @@ with new_users as (
     on conflict do nothing
     returning *
 ), new_marks as (
-    insert into imported_accounts (legacy_mark, user_id)
-    select mark, user_id from new_users join new_accounts using (user_id)
+    insert into imported_accounts (legacy_mark, user_id, open_since)
+    select u.mark, user_id, case when a.banned_at is null then a.tickets_valid_from end
+    from new_users u join new_accounts a using (user_id)
 ), new_entries as (
     insert into audit_log (id, action, phone_ref, user_id, dialect, client, actor, reason)
     select entry_id, :action, phone_ref, user_id, '', :client, :actor, :reason

@@ -10,8 +10,11 @@ from auth_service.accounts.user_ids import new_user_id
 from auth_service.accounts.usernames import name_key
 from auth_service.digests.formats import read_digest
 from auth_service.digests.model import DigestRefusedError, ForeignDigest, Recipe
+from auth_service.imported_sessions.model import ImportedSession, UserSessions
+from auth_service.imported_sessions.token_strength import is_guessable
 from auth_service.importing.refusals import LineRefusedError, Reason
-from auth_service.importing.schema import ImportedUser, Password
+from auth_service.importing.schema import ImportedUser, Password, Session
+from auth_service.sessions.token_digests import TokenDigests, imported_sha256
 from shared.errors import ServiceError
 from shared.phone import E164, PhoneKeys, parse
 
@@ -52,6 +55,7 @@ class Candidate:
     created_at: datetime
     last_seen_at: datetime
     banned_at: datetime | None
+    sessions: UserSessions
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,14 @@ class CandidateReader:
         marks: LegacyMarks,
         countries: Countries,
         refusal_time: RefusalTime,
+        digests: TokenDigests,
         now: Callable[[], datetime],
     ) -> None:
         self._phones = phones
         self._marks = marks
         self._countries = countries
         self._refusal_time = refusal_time
+        self._digests = digests
         self._now = now
 
     def read(self, line: int, user: ImportedUser) -> Candidate:
@@ -96,6 +102,7 @@ class CandidateReader:
             created_at=_past(user.created_at, now, "created_at"),
             last_seen_at=_past(user.last_seen_at, now, "last_seen_at"),
             banned_at=now if is_banned else None,
+            sessions=UserSessions.of([self._session(each, now) for each in user.sessions], now),
         )
 
     def _phone(self, user: ImportedUser) -> E164:
@@ -112,6 +119,19 @@ class CandidateReader:
             raise LineRefusedError(Reason(error.reason)) from None
         self._refusal_time.require(digest.recipe)
         return digest
+
+    def _session(self, session: Session, now: datetime) -> ImportedSession:
+        if session.token is not None and is_guessable(session.token):
+            raise LineRefusedError(Reason.TOKEN_GUESSABLE)
+        sha256 = bytes.fromhex(session.token_sha256 or "") if session.token is None else imported_sha256(session.token)
+        return ImportedSession(
+            token_hash=self._digests.imported(sha256),
+            token_sha256=sha256,
+            kind=session.kind,
+            client=session.client,
+            opened_at=_past(session.created_at, now, "sessions.created_at"),
+            ends_at=session.expires_at,
+        )
 
 
 def _past(moment: datetime | None, now: datetime, name: str) -> datetime:

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def import_users(settings: AuthSettings, options: argparse.Namespace) -> None:
-    """Import the users of another system, with their ids and passwords. Repeated, a run that was stopped goes on."""
+    """Import the users of another system: ids, passwords, sessions. Repeated, a run that was stopped goes on."""
     if options.known_passwords and not options.dry_run:
         _stop("--known-passwords needs --dry-run")
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from auth_service.digests.model import ForeignDigest
+from auth_service.imported_sessions.model import ImportedSession
 from auth_service.importing.candidates import Candidate, CandidateReader
 from auth_service.importing.judgement import Claims, Judgement, RefusedLine, judge, read_candidates
 from auth_service.importing.known_passwords import KnownPasswords
@@ -38,38 +39,39 @@ class ClaimsRepository(Protocol):
 class ImportRepository(ClaimsRepository, Protocol):
     """Where users are imported."""
 
-    async def add(self, users: Sequence[NewUser]) -> None:
-        """Write all of them with their audit entries and events, or nothing. Raises ``ClaimsChangedError``."""
+    async def add(self, users: Sequence[NewUser], sessions: Sequence[tuple[int, ImportedSession]]) -> None:
+        """Write all of them with their audit entries and events, or nothing. Raises ``ClaimsChangedError``.
+
+        ``sessions`` are of these users or of those who were imported before, each with the id of its user.
+        """
 
 
 WrapAll = Callable[[Sequence[ForeignDigest]], Awaitable[Sequence[str]]]
 """The hashes of some digests, made in all threads."""
 
 
-class Importer:
-    """The rules. A user is imported once: a repeated line changes nothing."""
+class CandidateImport:
+    """The rules. A user is imported once, and so is each of their sessions."""
 
-    def __init__(
-        self, repository: ImportRepository, reader: CandidateReader, wrap_all: WrapAll, report: Report, output: Output
-    ) -> None:
+    def __init__(self, repository: ImportRepository, wrap_all: WrapAll) -> None:
         self._repository = repository
-        self._reader = reader
         self._wrap_all = wrap_all
-        self._report = report
-        self._output = output
 
-    async def run(self, batch: LineBatch) -> None:
-        """Import the users of a batch. Raises ``ServiceError(UNAVAILABLE)``: then it may be run again."""
-        candidates, refused = read_candidates(self._reader, batch.lines)
+    async def add(self, candidates: Sequence[Candidate]) -> Judgement:
+        """Import the new ones among them, each with a line of its own, and tell who is new.
+
+        Raises ``ServiceError(UNAVAILABLE)``: then it may be called again.
+        """
         hashes: dict[int, str] = {}
         for _ in range(MAX_ATTEMPTS):
             judgement = judge(candidates, await self._repository.claims(candidates))
             await self._hash(judgement.new, hashes)
             try:
-                await self._repository.add([NewUser(each, hashes.get(each.line)) for each in judgement.new])
+                new_users = [NewUser(each, hashes.get(each.line)) for each in judgement.new]
+                await self._repository.add(new_users, judgement.new_sessions)
             except ClaimsChangedError:
                 continue
-            return record(judgement, refused, self._report, self._output)
+            return judgement
         raise unavailable()
 
     async def _hash(self, candidates: Sequence[Candidate], hashes: dict[int, str]) -> None:
@@ -77,6 +79,24 @@ class Importer:
         waiting = [(each.line, each.digest) for each in candidates if each.digest and each.line not in hashes]
         hashed = await self._wrap_all([digest for _, digest in waiting])
         hashes.update(zip((line for line, _ in waiting), hashed, strict=True))
+
+
+class Importer:
+    """Imports a file, batch by batch. A repeated line changes nothing."""
+
+    def __init__(
+        self, repository: ImportRepository, reader: CandidateReader, wrap_all: WrapAll, report: Report, output: Output
+    ) -> None:
+        self._candidates = CandidateImport(repository, wrap_all)
+        self._reader = reader
+        self._report = report
+        self._output = output
+
+    async def run(self, batch: LineBatch) -> None:
+        """Import the users of a batch. Raises ``ServiceError(UNAVAILABLE)``: then it may be run again."""
+        candidates, refused = read_candidates(self._reader, batch.lines)
+        judgement = await self._candidates.add(candidates)
+        record(judgement, refused, self._report, self._output)
 
 
 class DryRun:
@@ -118,6 +138,8 @@ def record(judgement: Judgement, refused: Sequence[RefusedLine], report: Report,
         else:
             report.present += 1
             output.mapped(present.candidate.user.id, present.user_id)
+    for sessions in judgement.sessions:
+        report.count_sessions(sessions)
     for line in sorted((*refused, *judgement.refused), key=lambda each: each.line):
         report.refused[line.error.reason] += 1
         output.refused(line.line, line.error)

@@ -14,6 +14,8 @@ class Reason(StrEnum):
     NUMBER_TAKEN = "number_taken"
     NAME_TAKEN = "name_taken"
     ID_TAKEN = "id_taken"
+    TOKEN_TAKEN = "token_taken"  # noqa: S105  a word, not a token
+    TOKEN_GUESSABLE = "token_guessable"  # noqa: S105  as above
     PASSWORD_FORMAT_UNKNOWN = "password_format_unknown"  # noqa: S105  a word, not a password
     PASSWORD_MALFORMED = "password_malformed"  # noqa: S105  as above
     PASSWORD_TOO_COSTLY = "password_too_costly"  # noqa: S105  as above

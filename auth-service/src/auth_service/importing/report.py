@@ -4,7 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from auth_service.imported_sessions.model import SessionOutcome
 from auth_service.importing.candidates import Candidate
+from auth_service.importing.judgement import SessionsOfUser
 from auth_service.importing.refusals import LineRefusedError, Reason
 from shared.phone import split
 
@@ -31,6 +33,7 @@ class Report:
     refused: Counter[Reason] = field(default_factory=Counter)
     formats: Counter[str] = field(default_factory=Counter)
     countries: Counter[str] = field(default_factory=Counter)
+    sessions: Counter[SessionOutcome] = field(default_factory=Counter)
     needs_plain: int = 0
 
     @property
@@ -46,6 +49,10 @@ class Report:
         self.countries[split(candidate.phone)[0]] += 1
         self.needs_plain += digest is not None and digest.recipe.needs_plain
 
+    def count_sessions(self, sessions: SessionsOfUser) -> None:
+        """The sessions of a user were added, or in a dry run would be, or not."""
+        self.sessions.update(sessions.counts)
+
     def texts(self, *, dry_run: bool) -> list[str]:
         """The report, a line each."""
         would = "would be imported" if dry_run else "imported"
@@ -54,9 +61,12 @@ class Report:
             *_listed("passwords", self.formats),
             f"  {self.needs_plain} of them log in with plain text only, until their first log-in",
             *_listed("countries", self.countries, "+"),
+            *_listed("sessions", +self.sessions),
             *_listed(f"{self.refused.total()} lines refused", self.refused),
         ]
 
 
-def _listed(title: str, counts: "Counter[str] | Counter[Reason]", prefix: str = "") -> list[str]:
+def _listed(
+    title: str, counts: "Counter[str] | Counter[Reason] | Counter[SessionOutcome]", prefix: str = ""
+) -> list[str]:
     return [f"{title}:", *(f"  {prefix}{name}: {count}" for name, count in counts.most_common())] if counts else []

@@ -3,12 +3,22 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from auth_service.accounts.user_ids import USER_IDS
 from auth_service.digests.spelling import SpelledDigest, base64_bytes, hex_bytes
+from auth_service.imported_sessions.model import TokenKind
 from auth_service.importing.refusals import LineRefusedError, Reason
 from shared.internal_api.auth import Gender, LoginName
 
@@ -16,7 +26,7 @@ MAX_LINE_BYTES = 65_536
 EARLIEST_YEAR = 1970
 """Earlier times are how other systems write that there is none."""
 BOM = b"\xef\xbb\xbf"
-_FIELD = re.compile(r"[a-z_]{1,32}")
+_FIELD = re.compile(r"[a-z_]{1,32}(256)?")
 _LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
 
 
@@ -64,6 +74,25 @@ class Password(BaseModel):
         return SpelledDigest(self.format, self.digest, DECODE[self.salt_encoding](self.salt), self.of)
 
 
+class Session(BaseModel):
+    """A session with its token, or with the SHA-256 of it. A token is what a header or a cookie can carry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    token: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,4096}$", repr=False)
+    token_sha256: str | None = Field(default=None, pattern=r"^[0-9a-fA-F]{64}$", repr=False)
+    kind: TokenKind = TokenKind.SESSION
+    client: str = Field(default="", max_length=32, pattern=_LINE)
+    created_at: Moment | None = None
+    expires_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _has_one_token(self) -> Self:
+        if (self.token is None) == (self.token_sha256 is None):
+            raise ValueError("token or token_sha256")
+        return self
+
+
 class ImportedUser(BaseModel):
     """A user. A field that is left out has the value of a new account."""
 
@@ -87,6 +116,7 @@ class ImportedUser(BaseModel):
     banned: bool = False
     banned_until: Moment | None = None
     password: Password | None = Field(default=None, repr=False)
+    sessions: tuple[Session, ...] = Field(default=(), repr=False)
 
 
 def read_user(line: bytes) -> ImportedUser:
@@ -108,6 +138,6 @@ def _refusal(error: ValidationError) -> LineRefusedError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return LineRefusedError(Reason.JSON_BROKEN)
-    names = [part for part in first["loc"][:2] if isinstance(part, str) and _FIELD.fullmatch(part)]
+    names = [part for part in first["loc"][:3] if isinstance(part, str) and _FIELD.fullmatch(part)]
     unknown = "unknown field " if first["type"] == "extra_forbidden" else ""
     return LineRefusedError(Reason.FIELD_INVALID, unknown + ".".join(names))

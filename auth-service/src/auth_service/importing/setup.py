@@ -22,6 +22,7 @@ from auth_service.passwords.cpus import available_cpus
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
+from auth_service.sessions.token_digests import TokenDigests
 from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.keys import KeyRing
@@ -85,6 +86,7 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
                 marks=LegacyMarks(phone_key),
                 countries=described.countries,
                 refusal_time=RefusalTimes(settings.password_refusal_seconds, await hashing.seconds()),
+                digests=TokenDigests(phone_key),
                 now=utc_now,
             )
             store = ImportStore(pool, phones, settings.nickname_prefix, described.operator)

@@ -1,7 +1,6 @@
-"""The import in PostgreSQL: the tables ``accounts``, ``imported_accounts``, ``audit_log`` and ``outbox``."""
+"""The import in PostgreSQL: accounts with their marks, sessions, audit entries and events."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import asyncpg
 
@@ -9,20 +8,24 @@ from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of, wit
 from auth_service.accounts.events import user_updated
 from auth_service.audit import IMPORTED, Operator
 from auth_service.client_context import OPERATOR
+from auth_service.imported_sessions.model import ImportedSession
+from auth_service.imported_sessions.store import DIALECT, add_sessions, find_owners
 from auth_service.importing.candidates import Candidate
 from auth_service.importing.importer import ClaimsChangedError, NewUser
 from auth_service.importing.judgement import Claims
 from shared import outbox
 from shared.events.envelope import new_id
 from shared.phone import PhoneKeys
-from shared.postgres import Pool, connection, transaction
+from shared.postgres import Connection, Pool, connection, transaction
 from shared.sql import load_sql
 
-DIALECT: Final = "import"
-"""The contract that an imported account was registered with: none of ours."""
 BATCH_SECONDS = 10.0
 
-MARKS = "select legacy_mark, user_id from imported_accounts where legacy_mark = any ($1::bytea[])"
+MARKS = """
+    select i.legacy_mark, i.user_id, a.tickets_valid_from = i.open_since and a.banned_at is null as is_open
+    from imported_accounts i left join accounts a on a.user_id = i.user_id
+    where i.legacy_mark = any ($1::bytea[])
+"""
 PHONES = "select phone from accounts where phone = any ($1::text[])"
 NAMES = "select name_key from accounts where name_key = any ($1::text[])"
 USER_IDS = "select user_id from accounts where user_id = any ($1::bigint[])"
@@ -46,28 +49,38 @@ class ImportStore:
             phones = await conn.fetch(PHONES, list(refs))
             taken_names = await conn.fetch(NAMES, names)
             user_ids = await conn.fetch(USER_IDS, [each.user_id for each in candidates])
+            tokens = await find_owners(conn, [session for each in candidates for session in each.sessions.live])
             # Last: of a user whom another import has added meanwhile, the number is not seen without the mark.
             marks = await conn.fetch(MARKS, [each.mark for each in candidates])
         return Claims(
-            {row["legacy_mark"]: row["user_id"] for row in marks},
-            {refs[row["phone"]] for row in phones},
-            {row["name_key"] for row in taken_names},
-            {row["user_id"] for row in user_ids},
+            marks={row["legacy_mark"]: row["user_id"] for row in marks},
+            closed={row["user_id"] for row in marks if not row["is_open"]},
+            tokens=tokens,
+            phones={refs[row["phone"]] for row in phones},
+            names={row["name_key"] for row in taken_names},
+            user_ids={row["user_id"] for row in user_ids},
         )
 
-    async def add(self, users: Sequence[NewUser]) -> None:
+    async def add(self, users: Sequence[NewUser], sessions: Sequence[tuple[int, ImportedSession]]) -> None:
         """Write all of them with their audit entries and events, or nothing. Raises ``ClaimsChangedError``."""
-        if not users:
+        if not users and not sessions:
             return
         try:
             async with transaction(self._pool, BATCH_SECONDS) as conn:
-                rows = await conn.fetch(ADD_ACCOUNTS.text, *self._arguments(users))
-                if len(rows) != len(users):
+                await self._add_users(conn, users)
+                if await add_sessions(conn, sessions, self._operator) != len(sessions):
                     raise ClaimsChangedError
-                accounts = [account for account in map(stored_account_of, rows) if account is not None]
-                await outbox.put(conn, [user_updated(account, self._phones) for account in accounts])
         except asyncpg.UniqueViolationError as error:
             raise ClaimsChangedError from error
+
+    async def _add_users(self, conn: Connection, users: Sequence[NewUser]) -> None:
+        if not users:
+            return
+        rows = await conn.fetch(ADD_ACCOUNTS.text, *self._arguments(users))
+        if len(rows) != len(users):
+            raise ClaimsChangedError
+        accounts = [account for account in map(stored_account_of, rows) if account is not None]
+        await outbox.put(conn, [user_updated(account, self._phones) for account in accounts])
 
     def _arguments(self, users: Sequence[NewUser]) -> list[object]:
         candidates = [each.candidate for each in users]

@@ -66,7 +66,7 @@ async def reset_password(app: web.Application, call: ResetPassword) -> LoggedIn:
 
 @calls.answer(CHANGE_PHONE)
 async def change_phone(app: web.Application, call: ChangePhone) -> Account:
-    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[CHANGE_LIMIT].charge(call.user_id, "change_phone")
     return await app[PHONE_CHANGE].change(call)
 
 
@@ -77,18 +77,18 @@ async def find_change(app: web.Application, call: FindChange) -> ChangeFound:
 
 @calls.answer(CHANGE_PROFILE)
 async def change_profile(app: web.Application, call: ChangeProfile) -> Account:
-    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[CHANGE_LIMIT].charge(call.user_id, "change_profile")
     return await app[SELF_SERVICE].change_profile(call)
 
 
 @calls.answer(CHANGE_PASSWORD)
 async def change_password(app: web.Application, call: ChangePassword) -> Granted:
-    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[CHANGE_LIMIT].charge(call.user_id, "change_password")
     return await app[SELF_SERVICE].change_password(call)
 
 
 @calls.answer(ERASE)
 async def erase(app: web.Application, call: Erase) -> Empty:
-    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[CHANGE_LIMIT].charge(call.user_id, "erase")
     await app[ERASURE].erase(call)
     return Empty()

@@ -72,6 +72,13 @@ class PhoneChangeRepository(Protocol):
         """The other verification that this user spent in the same change."""
 
 
+class UserSource(Protocol):
+    """The back end that an app had before, if it is asked for users who are not here."""
+
+    async def has_account(self, phone: E164) -> bool:
+        """Whether the number has an account now. Raises ``ServiceError(UNAVAILABLE)`` if the source cannot tell."""
+
+
 class PhoneChange:
     """The rules of changing a number. A repeat of the same change succeeds again."""
 
@@ -84,6 +91,7 @@ class PhoneChange:
         phones: PhoneKeys,
         contexts: ClientContexts,
         dormancy: Dormancy,
+        user_source: UserSource,
     ) -> None:
         self._repository = repository
         self._audit = audit
@@ -91,6 +99,7 @@ class PhoneChange:
         self._phones = phones
         self._contexts = contexts
         self._dormancy = dormancy
+        self._user_source = user_source
 
     async def change(self, request: ChangePhone) -> Account:
         """Set the number of the new ticket. The dormant account of that number, if there is one, retires.
@@ -136,6 +145,8 @@ class PhoneChange:
                 raise ServiceError(ErrorCode.CODE_REFUSED)
             if state.owner is not None and (state.owner == account or not self._dormancy.includes(state.owner)):
                 raise ServiceError(ErrorCode.NUMBER_TAKEN)
+            if state.owner is None and await self._user_source.has_account(new.number):
+                continue  # its user moved in just now
             change = NewPhone(account, new.number, tickets, request.session_id, context, retiring=state.owner)
             try:
                 return await self._write(change)

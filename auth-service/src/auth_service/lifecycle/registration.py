@@ -13,6 +13,7 @@ from auth_service.accounts.user_ids import new_user_id
 from auth_service.audit import AuditEntry
 from auth_service.lifecycle.redemption import TicketRedemption, TicketState
 from auth_service.passwords.hasher import PasswordHasher
+from auth_service.retirement.model import ConflictError
 from auth_service.sessions.events import session_opened
 from auth_service.sessions.model import NewSession
 from auth_service.sessions.session_metrics import OPENED
@@ -54,6 +55,19 @@ class RegistrationRepository(Protocol):
         """
 
 
+class UserSource(Protocol):
+    """The back end that an app had before, if it is asked for users who are not here."""
+
+    def elsewhere(self, registered: Sequence[bool]) -> list[bool]:
+        """Which numbers, with or without an account, the gateway looks up there too. Empty: none."""
+
+    async def has_account(self, phone: E164) -> bool:
+        """Whether the number has an account now. Raises ``ServiceError(UNAVAILABLE)`` if the source cannot tell."""
+
+    async def has_name(self, name: str) -> bool:
+        """Whether a user there has this name. Raises as ``has_account`` does."""
+
+
 class FirstTokens(Protocol):
     """The first access and refresh tokens of sessions."""
 
@@ -77,6 +91,7 @@ class Registration:
         nickname_prefix: str,
         dormancy: Dormancy,
         tokens: FirstTokens,
+        user_source: UserSource,
     ) -> None:
         self._repository = repository
         self._redemption = redemption
@@ -85,6 +100,7 @@ class Registration:
         self._nickname_prefix = nickname_prefix
         self._dormancy = dormancy
         self._tokens = tokens
+        self._user_source = user_source
 
     async def look_up(self, phones: Sequence[str]) -> LookedUp:
         """Whether each number has an account, and from where it was proven, in the order of ``phones``.
@@ -94,9 +110,11 @@ class Registration:
         found = await self._repository.find_owners([E164(phone) for phone in phones])
         owners = [owner for phone in phones for owner in (found.get(E164(phone)),)]
         awake = [None if owner is None or self._dormancy.includes(owner) else owner for owner in owners]
+        registered = [owner is not None for owner in awake]
         return LookedUp(
-            registered=[owner is not None for owner in awake],
+            registered=registered,
             known_networks=[list(owner.known_networks) if owner else [] for owner in awake],
+            elsewhere=self._user_source.elsewhere(registered),
         )
 
     async def register(self, request: Register) -> LoggedIn:
@@ -131,6 +149,7 @@ class Registration:
             raise ServiceError(ErrorCode.NUMBER_TAKEN)
         if state.name_taken:
             raise ServiceError(ErrorCode.NAME_TAKEN)
+        await self._refuse_users_elsewhere(request, ticket, state)
         new = await self._new_account(request, ticket)
         session = NewSession(new.user_id, new.registered_with)
         entry = self._redemption.entry(ticket, "succeeded", session.context, new.user_id)
@@ -145,6 +164,13 @@ class Registration:
         self._count(session.context.dialect, retired=state.account is not None)
         log.info("account.registered", user_id=new.user_id, session_id=str(session.session_id))
         return LoggedIn(account=account, session_id=session.session_id, token=session.token), tokens
+
+    async def _refuse_users_elsewhere(self, request: Register, ticket: Ticket, state: TicketState) -> None:
+        """Raise ``ConflictError`` if the user of the number moved in, and ``NAME_TAKEN`` for a name that is theirs."""
+        if state.account is None and await self._user_source.has_account(ticket.number):
+            raise ConflictError
+        if request.name is not None and await self._user_source.has_name(request.name):
+            raise ServiceError(ErrorCode.NAME_TAKEN)
 
     def _count(self, dialect: str, *, retired: bool) -> None:
         REGISTERED.labels(dialect).inc()

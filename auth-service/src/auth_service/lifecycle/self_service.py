@@ -9,7 +9,7 @@ import structlog
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext, ClientContexts
+from auth_service.client_context import NO_CONTEXT, ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import RunningCheck
 from auth_service.passwords.rate_limited_check import RateLimitedCheck
@@ -18,7 +18,6 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Granted
 from shared.phone import E164, PhoneKeys
 
-NO_CONTEXT = ClientContext(dialect="", client="")
 PASSWORD_OUTCOMES = {ErrorCode.CREDENTIALS_REFUSED: "refused", ErrorCode.CALLER_LIMIT: "limited"}
 """The refusals of a change of password that the audit log has, by their error."""
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ from auth_service.lifecycle.password_reset_store import PasswordResetStore
 from auth_service.lifecycle.phone_change import PhoneChange
 from auth_service.lifecycle.phone_change_store import PhoneChangeStore
 from auth_service.lifecycle.redemption import RedemptionRepository, TicketRedemption
-from auth_service.lifecycle.registration import Registration
+from auth_service.lifecycle.registration import Registration, UserSource
 from auth_service.lifecycle.registration_store import RegistrationStore
 from auth_service.lifecycle.self_service import SelfService
 from auth_service.lifecycle.self_service_store import SelfServiceStore
@@ -24,6 +24,8 @@ def add_lifecycle(
     resources: Resources,
     sessions: SessionRepository,
     tokens: RefreshTokens,
+    *,
+    user_source: UserSource,
     settings: AuthSettings,
 ) -> None:
     """Add registration, password reset, change of number, self-service and erasure."""
@@ -39,11 +41,12 @@ def add_lifecycle(
         nickname_prefix=settings.nickname_prefix,
         dormancy=dormancy,
         tokens=tokens,
+        user_source=user_source,
     )
     app[api.PASSWORD_RESET] = PasswordReset(
         PasswordResetStore(pool, wake), redemption=redemption, passwords=passwords, dormancy=dormancy
     )
-    app[api.PHONE_CHANGE] = _new_phone_change(resources)
+    app[api.PHONE_CHANGE] = _new_phone_change(resources, user_source)
     app[api.SELF_SERVICE] = SelfService(
         SelfServiceStore(pool, phones, wake),
         password_check=resources.password_check,
@@ -56,7 +59,7 @@ def add_lifecycle(
     app[api.ERASURE] = new_erasure(resources)
 
 
-def _new_phone_change(resources: Resources) -> PhoneChange:
+def _new_phone_change(resources: Resources, user_source: UserSource) -> PhoneChange:
     return PhoneChange(
         PhoneChangeStore(resources.pool, resources.phones, resources.wake),
         audit=resources.audit,
@@ -64,6 +67,7 @@ def _new_phone_change(resources: Resources) -> PhoneChange:
         phones=resources.phones,
         contexts=resources.contexts,
         dormancy=resources.dormancy,
+        user_source=user_source,
     )
 
 

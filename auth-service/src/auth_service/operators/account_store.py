@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of
+from auth_service.accounts.columns import ACCOUNT, ACCOUNT_FIELDS
 from auth_service.accounts.known_network_store import forget_networks
 from auth_service.operators.accounts import AccountView
 from auth_service.operators.audit_reader_store import AuditFilter, AuditReader
 from auth_service.sessions.events import session_revoked
 from auth_service.sessions.session_store import END_TICKETS, LIST, end_sessions
 from shared import outbox
-from shared.internal_api.auth import LivingSession
+from shared.internal_api.auth import AccountFields, LivingSession
 from shared.internal_api.operators.accounts import AccountRequest, EndAccountSessions, ExportedAccount, FoundAccount
 from shared.postgres import Connection, Pool, connection, transaction
 
@@ -24,7 +24,10 @@ FIND = """
         or user_id = (select user_id from sessions where session_id = $3 and expires_at > now())
         or user_id = (select user_id from spent_tickets where verification_id = $4)
 """
-FIND_STORED = f"select {STORED_ACCOUNT} from accounts a where a.user_id = $1"  # noqa: S608  our own columns
+EXPORT = f"""
+    select {ACCOUNT}, a.dialect, a.client, a.last_used_at, a.banned_until, a.retired_at
+    from accounts a where a.user_id = $1
+"""  # noqa: S608  our own columns
 COUNT_NETWORKS = "select count(*) from known_networks where user_id = $1"
 MAX_USER_ID = 2**63 - 1
 
@@ -64,17 +67,19 @@ class AccountStore:
         return len(ended)
 
     async def export(self, user_id: int) -> ExportedAccount | None:
-        """What is stored about a user with a number. Who looked at them, and why, is the operators' own."""
+        """What is stored about a user. Who looked at them, and why, is the operators' own."""
         async with connection(self._pool) as conn:
-            stored = stored_account_of(await conn.fetchrow(FIND_STORED, user_id))
-            if stored is None:
+            row = await conn.fetchrow(EXPORT, user_id)
+            if row is None:
                 return None
             sessions, networks = await _sessions(conn, user_id), await conn.fetchval(COUNT_NETWORKS, user_id)
         entries = await self._audit.find(AuditFilter(user_id=user_id))
         return ExportedAccount(
-            account=stored.account,
-            registered_with="/".join(filter(None, (stored.registered_with.dialect, stored.registered_with.client))),
-            last_used_at=stored.last_used_at,
+            account=AccountFields(**{field: row[field] for field in ACCOUNT_FIELDS}),
+            registered_with="/".join(filter(None, (row["dialect"], row["client"]))),
+            last_used_at=row["last_used_at"],
+            banned_until=row["banned_until"],
+            retired_at=row["retired_at"],
             known_networks=networks,
             sessions=sessions,
             audit=[entry.row.model_copy(update={"by": "", "reason": ""}) for entry in entries],

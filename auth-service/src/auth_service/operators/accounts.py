@@ -62,7 +62,7 @@ class AccountRepository(Protocol):
         """End the sessions of a user, or the one that the request names, with an audit row each. Returns how many."""
 
     async def export(self, user_id: int) -> ExportedAccount | None:
-        """What is stored about a user with a number."""
+        """What is stored about a user, whether they have a number or not."""
 
 
 class OperatorAccounts:

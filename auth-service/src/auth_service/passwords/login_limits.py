@@ -22,6 +22,8 @@ SITE_FACTOR = 2
 """How many more failures the /48 around an IPv6 network has for one number."""
 APP_FACTOR = 10
 """How many more failures an app that tells addresses has for one number: with a stolen key, addresses cost nothing."""
+LOOK_UPS_PER_LOG_IN = 3
+"""How many numbers a network may look up in the user source for each new log-in that may succeed from there."""
 WINDOW = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -88,6 +90,12 @@ class LoginLimits:
         if not is_known:
             around = self._around(source, self.successes)
             buckets += [Bucket(f"log-ins {name}", allowed, HOUR) for name, allowed in around]
+        return _in_locking_order(buckets)
+
+    def look_up_buckets(self, source: RequestSource) -> tuple[Bucket, ...]:
+        """The counters of one look-up in the user source. A log-in that is new to a network takes a few of them."""
+        around = self._around(source, self.successes)
+        buckets = [Bucket(f"look-ups {name}", LOOK_UPS_PER_LOG_IN * allowed, HOUR) for name, allowed in around]
         return _in_locking_order(buckets)
 
     def _of_number(self, number: str, source: RequestSource) -> Iterator[tuple[str, int]]:

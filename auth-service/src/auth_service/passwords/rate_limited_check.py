@@ -4,13 +4,13 @@ Of any number of attempts made at once, no more passwords are checked than the l
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.login_limits import LoginLimits
 from auth_service.passwords.model import Bucket, CountedFailure, RunningCheck, StartedCheck, VerifiedPassword
-from auth_service.passwords.refusal_hold import RefusalHold
+from auth_service.passwords.refusal_hold import HeldCheck, RefusalHold
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import RequestSource
 from shared.phone import E164
@@ -50,8 +50,23 @@ class RateLimitedCheck:
         ``known_network`` is the reference of the request's network, if it has one. Raises ``UNAVAILABLE`` when hashing
         is busy, before the database is asked: shedding load must cost little. A refusal in the block is held.
         """
-        async with self._hold.holding() as held_check, self._passwords.slot(source, phone_ref) as slot:
-            held_check.slot = slot
+        async with (
+            self.holding() as held_check,
+            self.start_within(held_check, phone, phone_ref, source, known_network) as check,
+        ):
+            yield check
+
+    def holding(self) -> AbstractAsyncContextManager[HeldCheck]:
+        """Hold what the block raises as a refusal, for a block that may start more than one check of a password."""
+        return self._hold.holding()
+
+    @asynccontextmanager
+    async def start_within(
+        self, held_check: HeldCheck, phone: E164, phone_ref: int, source: RequestSource, known_network: int | None
+    ) -> AsyncIterator[RunningCheck]:
+        """As ``start``, in a block that holds refusals until the first of its checks has been held for long enough."""
+        async with self._passwords.slot(source, phone_ref) as slot:
+            held_check.slot = held_check.slot or slot
             limits = self._limits
             buckets = limits.failure_buckets(phone_ref, source) if limits else ()
             started = await self._repository.start(phone, buckets, known_network)

@@ -25,7 +25,7 @@ LATE = Counter(
 
 @dataclass
 class HeldCheck:
-    """A check whose refusal is held. ``slot`` is the one that it hashes with, once it has one."""
+    """A check whose refusal is held. ``slot`` is the first one that it hashes with, once it has one."""
 
     slot: HashingSlot | None = None
 

@@ -46,13 +46,13 @@ async def list_sessions(app: web.Application, call: ListSessions) -> LivingSessi
 
 @calls.answer(END_SESSION)
 async def end_session(app: web.Application, call: EndSession) -> Empty:
-    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[CHANGE_LIMIT].charge(call.user_id, "end_session")
     await app[USER_SESSIONS].end(call.user_id, call.session_id)
     return Empty()
 
 
 @calls.answer(END_OTHERS)
 async def end_others(app: web.Application, call: EndOthers) -> Empty:
-    await app[CHANGE_LIMIT].charge(call.user_id)
+    await app[CHANGE_LIMIT].charge(call.user_id, "end_others")
     await app[USER_SESSIONS].end_others(call)
     return Empty()

@@ -8,6 +8,9 @@ from uuid import UUID
 from auth_service.client_context import ClientContext
 from shared.events.envelope import new_id
 
+MAX_SESSIONS = 100
+"""The most sessions one user has. One more ends the oldest."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewSession:

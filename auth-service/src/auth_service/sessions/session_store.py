@@ -1,9 +1,7 @@
-"""Sessions in PostgreSQL, found by the SHA-256 of their token: the table ``sessions``."""
+"""How sessions open and end in PostgreSQL, each stored by the digest of its token: the table ``sessions``."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
-
-import asyncpg
 
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
 from auth_service.accounts.known_network_store import MAX_NETWORKS, forget_other_networks
@@ -11,19 +9,15 @@ from auth_service.accounts.model import StoredAccount
 from auth_service.audit import SESSION_ENDED, AuditEntry
 from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
-from auth_service.sessions.model import EndedSession, NewSession
+from auth_service.sessions.model import MAX_SESSIONS, EndedSession, NewSession
 from auth_service.sessions.session_metrics import ENDED
 from shared import outbox
-from shared.batching import Batcher
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
 from shared.events.words import RevokedCause
-from shared.internal_api.auth import Account, LivingSession, Resolved
+from shared.internal_api.auth import Account, LivingSession
 from shared.postgres import Connection, Pool, connection, transaction
 from shared.sql import load_sql
-
-MAX_SESSIONS = 100
-"""The most sessions one user has. One more ends the oldest."""
 
 OPEN_SESSION = with_columns(load_sql("auth_service.sessions", "open_session.sql"), ACCOUNT)
 
@@ -31,32 +25,6 @@ ADD_SESSION = """
     insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
     values ($1, $2, $3, $4, $5, now() + interval '30 days')
 """
-
-FIND_BY_TOKEN = f"""
-    select s.session_id, s.expires_at < now() + interval '29 days' as extend, {ACCOUNT}
-    from sessions s join accounts a on a.user_id = s.user_id
-    where s.token_hash = $1 and s.expires_at > now() and a.banned_at is null
-"""  # noqa: S608  our own list of columns
-
-# An account that is locked logs in or changes right now. "skip locked" leaves it to the other statement: waiting for it
-# while this one has the session could be a circle, because everyone else locks the account first.
-EXTEND = """
-    with extended_session as (
-        update sessions set expires_at = now() + interval '30 days'
-        where token_hash = $1 and expires_at < now() + interval '29 days'
-        returning user_id
-    )
-    update accounts set last_used_at = now()
-    where user_id in (
-        select a.user_id from accounts a join extended_session s on s.user_id = a.user_id for update of a skip locked
-    )
-"""
-
-FIND_BY_IDS = f"""
-    select s.session_id, {ACCOUNT}
-    from sessions s join accounts a on a.user_id = s.user_id
-    where s.session_id = any ($1::uuid[]) and s.expires_at > now() and a.banned_at is null
-"""  # noqa: S608  our own list of columns
 
 LIST = """
     select session_id, client, dialect, opened_at from sessions
@@ -113,7 +81,6 @@ class SessionStore:
     def __init__(self, pool: Pool, wake: Callable[[], None]) -> None:
         self._pool = pool
         self._wake = wake
-        self._find_by_id = Batcher(self._find_by_ids)
 
     async def open(
         self,
@@ -156,28 +123,6 @@ class SessionStore:
         self._wake()
         return account_of(row)
 
-    async def find_by_token(self, token_hash: bytes) -> Resolved | None:
-        """The session of this token with its account, unless it expired or the account is banned.
-
-        Its expiry is moved to 30 days from now, and its user counts as seen, at most once a day.
-        """
-        async with connection(self._pool) as conn:
-            row = await conn.fetchrow(FIND_BY_TOKEN, token_hash)
-            if row is None:
-                return None
-            if row["extend"]:
-                await conn.execute(EXTEND, token_hash)
-        return _resolved(row)
-
-    async def find_by_id(self, session_id: UUID) -> Resolved | None:
-        """The session of this id with its account, unless it expired or the account is banned."""
-        return await self._find_by_id(session_id)
-
-    async def _find_by_ids(self, session_ids: Sequence[UUID]) -> Sequence[Resolved | None]:
-        async with connection(self._pool) as conn:
-            rows = {row["session_id"]: row for row in await conn.fetch(FIND_BY_IDS, session_ids)}
-        return [_resolved(rows.get(session_id)) for session_id in session_ids]
-
     async def list(self, user_id: int) -> Sequence[LivingSession]:
         """The sessions of the user that have not expired, newest first."""
         async with connection(self._pool) as conn:
@@ -204,10 +149,6 @@ class SessionStore:
         if ended:
             self._wake()
         return ended
-
-
-def _resolved(row: asyncpg.Record | None) -> Resolved | None:
-    return None if row is None else Resolved(session_id=row["session_id"], account=account_of(row))
 
 
 def session_arguments(session: NewSession, entry: AuditEntry, messages: Sequence[OutboxMessage]) -> dict[str, object]:

@@ -7,13 +7,13 @@ from auth_service.resources import Resources
 from auth_service.sessions import api
 from auth_service.sessions.code_login import CodeLogin
 from auth_service.sessions.code_login_store import CodeLoginStore
-from auth_service.sessions.password_login import PasswordLogin
+from auth_service.sessions.password_login import PasswordLogin, UserSource
 from auth_service.sessions.session_opener import SessionOpener
 from auth_service.sessions.session_store import SessionStore
 from auth_service.sessions.user_sessions import UserSessions
 
 
-def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
+def add_sessions(app: web.Application, resources: Resources, user_source: UserSource) -> SessionStore:
     """Add log-in with a password, log-in with a code, and the user's sessions. Returns the store, for other rooms.
 
     Also adds the limit on changes, which this room and others read.
@@ -23,7 +23,12 @@ def add_sessions(app: web.Application, resources: Resources) -> SessionStore:
     opener = SessionOpener(store)
     contexts = resources.contexts
     app[api.PASSWORD_LOGIN] = PasswordLogin(
-        opener, password_check=resources.password_check, audit=audit, phones=phones, contexts=contexts
+        opener,
+        password_check=resources.password_check,
+        audit=audit,
+        phones=phones,
+        contexts=contexts,
+        user_source=user_source,
     )
     app[api.CODE_LOGIN] = CodeLogin(
         CodeLoginStore(pool),

@@ -14,7 +14,6 @@ from joserfc.jws import JWSRegistry
 from auth_service.tokens.signing_keys import seeded_keys
 from auth_service.tokens.token_mac import TokenMacs
 from shared.encoding import to_base64url
-from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import new_id
 from shared.internal_api.public_keys import IssuerKeys, JwtAlgorithm, PublicKey
 from shared.keys import KeyRing
@@ -68,22 +67,22 @@ class AccessTokens:
         signed = f"{self._encoded}.{to_base64url(payload)}"
         return f"{signed}.{to_base64url(self._algorithm.sign(signed.encode(), self._current))}"
 
-    def session_of(self, token: str, *, now: datetime) -> UUID:
-        """The session of a token. Raises ``UNAUTHENTICATED`` for every defect, without naming it.
+    def session_of(self, token: str, *, now: datetime) -> UUID | None:
+        """The session of a token. None for every defect, and for a token that is none of ours.
 
         The session may have ended since: only its row can tell.
         """
         claims = self._macs.claims_of(token)
         return self._signed_session(token, now) if claims is None else self._own_session(orjson.loads(claims), now)
 
-    def _own_session(self, claims: dict[str, Any], now: datetime) -> UUID:
+    def _own_session(self, claims: dict[str, Any], now: datetime) -> UUID | None:
         """The session of claims that ``sign`` wrote, here or in another process, maybe with other settings."""
         is_ours = claims["iss"] == self._issuer and claims["aud"] == self._audience
         if not is_ours or not claims["iat"] <= int(now.timestamp()) < claims["exp"]:
-            raise ServiceError(ErrorCode.UNAUTHENTICATED)
+            return None
         return UUID(claims["sid"])
 
-    def _signed_session(self, token: str, now: datetime) -> UUID:
+    def _signed_session(self, token: str, now: datetime) -> UUID | None:
         """The session of a token without a MAC of ours, as the release before decision 77 wrote them."""
         required: dict[str, jwt.ClaimsOption] = {name: {"essential": True} for name in CLAIMS}
         required["iss"]["value"] = self._issuer
@@ -93,7 +92,7 @@ class AccessTokens:
             jwt.JWTClaimsRegistry(now=int(now.timestamp()), leeway=0, **required).validate(claims)
             return UUID(claims["sid"])
         except (JoseError, ValueError, TypeError, AttributeError):
-            raise ServiceError(ErrorCode.UNAUTHENTICATED) from None
+            return None
 
     def _encoded_header(self, key: Key) -> str:
         return jws.serialize_compact(_header(key), b"", key, registry=self._registry).partition(".")[0]

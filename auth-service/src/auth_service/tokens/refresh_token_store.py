@@ -1,14 +1,17 @@
-"""Refresh tokens in PostgreSQL, by their SHA-256: the table ``refresh_tokens``, under the lock of the session's row."""
+"""Refresh tokens in PostgreSQL, by their digest: the table ``refresh_tokens``, under the lock of the session's row."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
+
+import asyncpg
 
 from auth_service import audit_store
 from auth_service.audit import AuditEntry
 from auth_service.client_context import ClientContext
 from auth_service.sessions import events
 from auth_service.sessions.session_store import end_sessions
+from auth_service.sessions.token_digests import TokenHashes
 from auth_service.tokens.refresh_tokens import ACTION, TokenRecord
 from shared import outbox
 from shared.events.envelope import new_id
@@ -35,15 +38,15 @@ ADD_CHAIN = """
 """
 
 LOCK_SESSION = """
-    select s.session_id, s.user_id, s.client, s.dialect
+    select r.token_hash, s.session_id, s.user_id, s.client, s.dialect
     from refresh_tokens r
     join sessions s on s.session_id = r.session_id
     join accounts a on a.user_id = s.user_id
-    where r.token_hash = $1 and s.expires_at > now() and a.banned_at is null
+    where r.token_hash in ($1, $2) and s.expires_at > now() and a.banned_at is null
     for update of s
 """
 
-# A refresh notes once a day that the user was seen, unless the account is locked: see session_store.EXTEND.
+# A refresh notes once a day that the user was seen, unless the account is locked: see living_session_store.EXTEND.
 # The first use of a chain ends the chains that began before it. A row expires 30 days after it was added.
 # clock_timestamp(): this transaction may have started before the one that replaced the token committed.
 FIND = """
@@ -62,11 +65,12 @@ async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes) -> No
 class StoredFamily:
     """``refresh_tokens.LockedFamily`` inside a transaction that holds the lock on the session."""
 
-    def __init__(self, conn: Connection, session_id: UUID, user_id: int, context: ClientContext) -> None:
+    def __init__(self, conn: Connection, row: asyncpg.Record, network: str) -> None:
         self._conn = conn
-        self._context = context
-        self.session_id = session_id
-        self.user_id = user_id
+        self._context = ClientContext(row["dialect"], row["client"], network)
+        self.token_hash: bytes = row["token_hash"]
+        self.session_id: UUID = row["session_id"]
+        self.user_id: int = row["user_id"]
         self.has_ended = False
 
     async def find(self, token_hash: bytes) -> TokenRecord | None:
@@ -121,14 +125,14 @@ class RefreshTokenStore:
         return (row["session_id"], row["user_id"]) if row else None
 
     @asynccontextmanager
-    async def locked_family(self, token_hash: bytes, network: str) -> AsyncIterator[StoredFamily | None]:
-        """Lock the session that this token belongs to, if it has not ended. Leaving the block commits."""
+    async def locked_family(self, token_hashes: TokenHashes, network: str) -> AsyncIterator[StoredFamily | None]:
+        """Lock the session of a token that may be stored by one of these hashes, if it has not ended.
+
+        Leaving the block commits.
+        """
         async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(LOCK_SESSION, token_hash)
-            family = None
-            if row is not None:
-                context = ClientContext(row["dialect"], row["client"], network)
-                family = StoredFamily(conn, row["session_id"], row["user_id"], context)
+            row = await conn.fetchrow(LOCK_SESSION, *token_hashes)
+            family = None if row is None else StoredFamily(conn, row, network)
             yield family
         if family is not None and family.has_ended:
             self._wake()

@@ -6,6 +6,8 @@ with one usable token, however many requests arrive at once, although only hashe
 
 A change of password begins a new chain in the session that stays. Its first use ends the chain before it; until then
 both are usable, because the client may have lost the response with the new one.
+
+A token that another system issued begins a chain, too: it is exchanged for a pair of ours, as a refresh token is.
 """
 
 import hmac
@@ -21,8 +23,9 @@ import structlog
 from prometheus_client import Counter
 
 from auth_service.audit import AuditEntry, AuditLog
-from auth_service.client_context import ClientContext
+from auth_service.client_context import NO_CONTEXT, ClientContext
 from auth_service.sessions.model import NewSession, hash_token
+from auth_service.sessions.token_digests import TokenDigests, TokenHashes
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from shared.encoding import to_base64url
 from shared.errors import ErrorCode, ServiceError
@@ -30,7 +33,6 @@ from shared.internal_api.auth import Granted
 
 ACTION: Final = "refresh_token"
 """What refresh tokens do, as the audit log names it: granted, used, repeated, reused, refused."""
-NO_CONTEXT = ClientContext(dialect="", client="")
 REFRESHES = Counter("haoma_refreshes_total", "Uses of refresh tokens, by outcome", ["outcome"])
 log = structlog.get_logger()
 
@@ -47,8 +49,9 @@ class TokenRecord:
 
 
 class LockedFamily(Protocol):
-    """The tokens of one session, while no other request can change them."""
+    """The tokens of one session, while no other request can change them. ``token_hash`` is of the token that came."""
 
+    token_hash: bytes
     session_id: UUID
     user_id: int
 
@@ -74,9 +77,12 @@ class RefreshTokenRepository(Protocol):
     async def add_first(self, session_token_hash: bytes, token_hash: bytes) -> tuple[UUID, int] | None:
         """Add a session's first token. Returns the session and its user; None if the session has ended."""
 
-    def locked_family(self, token_hash: bytes, network: str) -> AbstractAsyncContextManager[LockedFamily | None]:
-        """Lock the tokens of the session that this token belongs to. Leaving the block commits.
+    def locked_family(
+        self, token_hashes: TokenHashes, network: str
+    ) -> AbstractAsyncContextManager[LockedFamily | None]:
+        """Lock the tokens of the session of a token that may be stored by one of these hashes.
 
+        Leaving the block commits.
         ``network`` is where the token came from, for the audit log.
         None when the token is unknown, or its session has ended or its account is banned.
         """
@@ -88,13 +94,16 @@ class RefreshTokens:
     def __init__(
         self,
         repository: RefreshTokenRepository,
+        *,
         access_tokens: AccessTokens,
-        clock: Callable[[], datetime],
+        digests: TokenDigests,
         audit: AuditLog,
+        clock: Callable[[], datetime],
     ) -> None:
         self._repository = repository
-        self._audit = audit
         self._access_tokens = access_tokens
+        self._digests = digests
+        self._audit = audit
         self._clock = clock
 
     async def grant(self, session_token: str) -> Granted:
@@ -121,7 +130,7 @@ class RefreshTokens:
 
         ``network`` is where the token came from; it may be empty.
         """
-        async with self._repository.locked_family(hash_token(token), network) as family:
+        async with self._repository.locked_family(self._digests.of(token), network) as family:
             usable = await self._usable_token(family, token) if family else None
         if family is None:
             REFRESHES.labels("refused").inc()
@@ -133,7 +142,7 @@ class RefreshTokens:
 
     async def _usable_token(self, family: LockedFamily, token: str) -> str | None:
         """A new successor of the usable token, or the usable token that follows a used one."""
-        record = await family.find(hash_token(token))
+        record = await family.find(family.token_hash)
         if record is None:
             await self._refuse(family)
             return None
@@ -141,7 +150,7 @@ class RefreshTokens:
             return await self._token_after(family, _successor(token, record.salt))
         salt = secrets.token_bytes(32)
         successor = _successor(token, salt)
-        await family.replace(hash_token(token), salt, hash_token(successor))
+        await family.replace(family.token_hash, salt, hash_token(successor))
         REFRESHES.labels("succeeded").inc()
         return successor
 

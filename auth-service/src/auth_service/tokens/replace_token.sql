@@ -1,14 +1,15 @@
 -- Replace the usable token by its successor, and write that into the audit log.
--- The first use of a chain ends the chains that began before it. The account is written at most once a day.
+-- The first use of a chain ends the chains that began before it. The account is written at most once a day. A session
+-- with an imported token ends no sooner than that token.
 with replaced_token as (
     update refresh_tokens set salt = :salt, spent_at = clock_timestamp() where token_hash = :token_hash
-    returning session_id, begins_chain, expires_at
+    returning session_id, begins_chain, added_at
 ), earlier_chains as (
     delete from refresh_tokens r using replaced_token t
     where t.begins_chain and r.session_id = t.session_id and r.token_hash <> :token_hash
-        and not (r.begins_chain and r.expires_at > t.expires_at)
+        and not (r.begins_chain and r.added_at > t.added_at)
 ), extended_session as (
-    update sessions set expires_at = now() + interval '30 days'
+    update sessions set expires_at = greatest(now() + interval '30 days', token_ends_at)
     where session_id = (select session_id from replaced_token)
     returning user_id, session_id, client, dialect
 ), new_entry as (

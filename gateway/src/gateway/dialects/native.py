@@ -119,7 +119,7 @@ async def refresh(request: web.Request) -> web.Response:
     return json_response(Tokens.model_validate(tokens))
 
 
-@routes.on("GET", "/v2/sessions", returns=SessionList, login="required")
+@routes.on("GET", "/v2/sessions", returns=SessionList, login="required", reads=True)
 async def list_sessions(request: web.Request) -> web.Response:
     """List the user's sessions, newest first."""
     session = await session_of(request)
@@ -162,7 +162,7 @@ async def set_password(request: web.Request) -> web.Response:
     return json_response(Tokens.model_validate(await _set_password(request, fields)))
 
 
-@routes.on("GET", "/v2/me", returns=Account, login="required")
+@routes.on("GET", "/v2/me", returns=Account, login="required", reads=True)
 async def show_me(request: web.Request) -> web.Response:
     """Get the user's own account."""
     return rendered_response((await session_of(request)).body(_rendered))
@@ -233,14 +233,20 @@ async def match_contacts(request: web.Request) -> web.Response:
     return json_response({"matches": matched.matches, "budget_left": matched.budget_left})
 
 
-@routes.on("GET", discovery.KEYS_PATH, returns=PublicKeys)
+@routes.on("GET", discovery.KEYS_PATH, returns=PublicKeys, reads=True)
 async def show_keys(request: web.Request) -> web.Response:
     """Get the public keys that verify access tokens (RFC 7517)."""
     keys = (await flows(request).tokens.public_keys()).keys
     return discovery.cacheable(PublicKeys(keys=keys))
 
 
-@routes.on("GET", discovery.DISCOVERY_PATH, returns=discovery.OpenIdConfiguration, refuses=[ErrorCode.NOT_FOUND])
+@routes.on(
+    "GET",
+    discovery.DISCOVERY_PATH,
+    returns=discovery.OpenIdConfiguration,
+    refuses=[ErrorCode.NOT_FOUND],
+    reads=True,
+)
 async def show_openid_configuration(request: web.Request) -> web.Response:
     """Get the issuer of access tokens and the address of its keys (OpenID Connect), if the issuer is a URL."""
     return discovery.cacheable(discovery.openid_configuration(await flows(request).tokens.public_keys()))

@@ -152,7 +152,7 @@ async def log_in(request: web.Request) -> web.Response:
     return _user_with_token(request, logged_in)
 
 
-@routes.on("GET", "/users/{userId}", returns=User, refuses=[ErrorCode.NOT_FOUND], login="optional")
+@routes.on("GET", "/users/{userId}", returns=User, refuses=[ErrorCode.NOT_FOUND], login="optional", reads=True)
 async def read_user(request: web.Request) -> web.Response:
     """取得用户详情: get the user's own account. Any other id, and any call without a session, is 404."""
     session = await _session_if_any(request)

@@ -45,7 +45,7 @@ class CodeFlows:
         """
         if purpose is Purpose.ERASE and (session is None or number != session.account.phone):
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field="phone")
-        registered = await self._services.registered.find(number)
+        registered = await self._services.registered.find(number, caller)
         terms = send_terms(self._disclosure, registered, must_be_free=_must_be_free(purpose, number, session))
         caller = caller if session is None else caller.logged_in(session)
         return await self._services.sms.call(
@@ -100,7 +100,7 @@ class CodeFlows:
         Only a code that was checked before can have been used to register, so only then is the number looked up.
         """
         checked = await self.check(caller, Purpose.SIGN_UP, code, number)
-        if checked.again and await self._services.registered.contains(number):
+        if checked.again and await self._services.registered.contains(number, caller):
             raise ServiceError(ErrorCode.NUMBER_TAKEN)
         return checked
 
@@ -110,7 +110,7 @@ class CodeFlows:
         Where accounts are disclosed only after proof, every number counts as free, because nothing proves it here.
         """
         refuse = None
-        if self._disclosure is AccountDisclosure.CONTRACT and await self._services.registered.contains(number):
+        if self._disclosure is AccountDisclosure.CONTRACT and await self._services.registered.contains(number, caller):
             refuse = ErrorCode.NUMBER_TAKEN
         await self.check_limits(caller, number, refuse)
 
@@ -121,7 +121,7 @@ class CodeFlows:
         Where accounts are disclosed only after proof, raise nothing: an incorrect code proves nothing.
         """
         if self._disclosure is AccountDisclosure.CONTRACT:
-            registered = await self._services.registered.contains(number)
+            registered = await self._services.registered.contains(number, caller)
             await self.check_limits(caller, number, ErrorCode.CODE_REFUSED if registered else ErrorCode.NO_ACCOUNT)
 
     async def check_limits(self, caller: Caller, number: E164, refuse: ErrorCode | None) -> None:

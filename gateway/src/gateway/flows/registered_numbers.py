@@ -2,18 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from shared.batching import Batcher
 from shared.internal_api.auth import LOOK_UP, LookedUp, LookUp
-from shared.internal_api.endpoint import Endpoint
+from shared.internal_api.directory import LOOK_UP_ELSEWHERE, LookUpElsewhere
+from shared.internal_api.endpoint import Address, Endpoint, WireModel
 from shared.phone import E164
+
+RequestT = TypeVar("RequestT", bound=WireModel)
 
 
 class AuthService(Protocol):
-    """The one call of auth-service that is needed here."""
+    """The calls of auth-service that are needed here."""
 
-    async def call(self, endpoint: Endpoint[LookUp, LookedUp], request: LookUp) -> LookedUp: ...
+    async def call(self, endpoint: Endpoint[RequestT, LookedUp], request: RequestT) -> LookedUp: ...
+
+
+class RequestPlace(Protocol):
+    """Where a caller's request came from."""
+
+    @property
+    def address(self) -> Address | None: ...
+    @property
+    def app(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -23,24 +35,49 @@ class RegisteredNumber:
     known_networks: list[int] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class FoundNumber:
+    """What a look-up found of a number. ``is_elsewhere``: the look-up of that number alone decides."""
+
+    registered: RegisteredNumber | None
+    is_elsewhere: bool
+
+
 class RegisteredNumbers:
-    """The numbers that have an account."""
+    """The numbers that have an account.
+
+    auth-service may know of another back end that has users of the app. It is asked for one number at a time, within
+    the limits on the caller: no one waits for the answer about someone else's number.
+    """
 
     def __init__(self, auth: AuthService) -> None:
         self._auth = auth
         self._batcher = Batcher(self._look_up)
 
-    async def contains(self, number: E164) -> bool:
-        """Whether the number has an account."""
-        return await self.find(number) is not None
+    async def contains(self, number: E164, caller: RequestPlace) -> bool:
+        """Whether the number has an account. Raises ``CALLER_LIMIT`` as ``find`` does."""
+        return await self.find(number, caller) is not None
 
-    async def find(self, number: E164) -> RegisteredNumber | None:
-        """The number with what is known of it, or None if it has no account."""
-        return await self._batcher(number)
+    async def find(self, number: E164, caller: RequestPlace) -> RegisteredNumber | None:
+        """The number with what is known of it, or None if it has no account.
 
-    async def _look_up(self, numbers: Sequence[E164]) -> list[RegisteredNumber | None]:
-        found = await self._auth.call(LOOK_UP, LookUp(phones=list(numbers)))
-        return [
-            RegisteredNumber(networks) if registered else None
-            for registered, networks in zip(found.registered, found.known_networks, strict=True)
-        ]
+        Raises ``CALLER_LIMIT`` for a caller who had too many numbers looked up elsewhere.
+        """
+        found = await self._batcher(number)
+        if not found.is_elsewhere:
+            return found.registered
+        request = LookUpElsewhere(phone=number, address=caller.address, app=caller.app)
+        return _found(await self._auth.call(LOOK_UP_ELSEWHERE, request))[0].registered
+
+    async def _look_up(self, numbers: Sequence[E164]) -> list[FoundNumber]:
+        return _found(await self._auth.call(LOOK_UP, LookUp(phones=list(numbers))))
+
+
+def _found(response: LookedUp) -> list[FoundNumber]:
+    elsewhere = response.elsewhere or [False] * len(response.registered)
+    return [
+        FoundNumber(RegisteredNumber(networks) if registered else None, is_elsewhere)
+        for registered, networks, is_elsewhere in zip(
+            response.registered, response.known_networks, elsewhere, strict=True
+        )
+    ]

@@ -48,6 +48,7 @@ class Operation:
 
     ``parameters`` are the models of which a request has one: none, one or two. ``refusals`` omits those that every call
     can return: invalid parameters and outages. ``variants`` are refusals with more detail, as further examples.
+    ``reads`` says that the call changes nothing but limits on callers: a shadow run may make it on a live system.
     ``returns_token`` marks responses that carry a session's token in their headers. ``methods`` are all methods of the
     handler: the contract's own first, the others are for clients that cannot use it.
     """
@@ -62,6 +63,7 @@ class Operation:
     returns_token: bool
     variants: Sequence[ServiceError]
     methods: Sequence[str]
+    reads: bool = False
 
     @property
     def name(self) -> str:
@@ -93,6 +95,7 @@ class Routes:
         login: Login = "none",
         returns_token: bool = False,
         variants: Sequence[ServiceError] = (),
+        reads: bool = False,
     ) -> Callable[[HandlerT], HandlerT]:
         """Register the decorated handler for ``"POST"``, or for ``"GET POST"``.
 
@@ -104,7 +107,7 @@ class Routes:
         codes = frozenset(refuses) | ({ErrorCode.UNAUTHENTICATED} if login == "required" else frozenset())
 
         def register(handler: HandlerT) -> HandlerT:
-            described = (models, by_status, codes, login, returns_token, variants, methods.split())
+            described = (models, by_status, codes, login, returns_token, variants, methods.split(), reads)
             for method in methods.split():
                 self._operations.append(Operation(method, path, handler, *described))
             return handler

@@ -30,14 +30,11 @@ class Gender(StrEnum):
     MALE = "male"
 
 
-class Account(WireModel):
-    """An account with every field that leaves auth-service. Each field is a column of the table ``accounts``.
-
-    Texts are empty, and ``name`` is null, until they are set.
-    """
+class AccountFields(WireModel):
+    """The fields of an account that leave auth-service, each a column of ``accounts``. A retired one has no number."""
 
     user_id: int
-    phone: Number = Field(repr=False)
+    phone: Number | None = Field(repr=False)
     name: str | None = None
     nickname: str
     gender: Gender = Gender.NONE
@@ -56,6 +53,12 @@ class Account(WireModel):
     version: int
 
 
+class Account(AccountFields):
+    """An account with a number: every account that is not retired."""
+
+    phone: Number = Field(repr=False)
+
+
 class LookUp(WireModel):
     """Find out which numbers have an account. The gateway batches the numbers of several callers."""
 
@@ -63,14 +66,14 @@ class LookUp(WireModel):
 
 
 class LookedUp(WireModel):
-    """Whether each number has an account, in the order of the request, and from which networks it was proven.
+    """Whether each number has an account, in the order of the request, and from where it was proven within 90 days.
 
-    ``known_networks`` has up to 8 references of networks (``NetworkKey``) for each number with an account: a right
-    code or a right password came from there within 90 days.
+    ``known_networks``: up to 8 references (``NetworkKey``). ``elsewhere``: if ``LookUpElsewhere`` decides; or empty.
     """
 
     registered: list[bool]
     known_networks: list[list[int]] = Field(repr=False)
+    elsewhere: list[bool] = Field(default_factory=list)
 
 
 class Register(SourcedRequest):
@@ -242,10 +245,7 @@ class ChangeProfile(WireModel):
 
 
 class Erase(SourcedRequest):
-    """Erase the account. Its number is free again, its sessions end, and no personal data stays.
-
-    Its user proves anew who they are: with the ``secret``, or with a ``ticket`` for ``ERASE``.
-    """
+    """Erase the account of a user who proves anew who they are: with the ``secret``, or a ``ticket`` for ``ERASE``."""
 
     user_id: int
     phone: Number = Field(repr=False)

@@ -1,4 +1,4 @@
-"""The internal API with which contacts-service compares its directory with the accounts of auth-service."""
+"""The internal API about users elsewhere: in the directory of contacts-service, and in the back end of before."""
 
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from shared.internal_api.endpoint import Endpoint, WireModel
+from shared.internal_api.auth import LookedUp
+from shared.internal_api.endpoint import Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.principals import Principal
 
 PAGE_USERS = 500
@@ -67,10 +68,17 @@ class FoundUsers(WireModel):
     users: list[VersionedUser]
 
 
+class LookUpElsewhere(SourcedRequest):
+    """Find out whether a number has an account, also one in the back end that the app had before: then it moves in."""
+
+    phone: Number = Field(repr=False)
+
+
 COMPARE_USERS = Endpoint(
     "/v1/accounts/compare", CompareUsers, ComparedUsers, Principal.CONTACTS_SERVICE, repeatable=True
 )
 FIND_USERS = Endpoint("/v1/accounts/find-users", FindUsers, FoundUsers, Principal.CONTACTS_SERVICE, repeatable=True)
+LOOK_UP_ELSEWHERE = Endpoint("/v1/accounts/look-up-elsewhere", LookUpElsewhere, LookedUp)
 
 
 def digest_of(users: Iterable[DirectoryUser]) -> str:

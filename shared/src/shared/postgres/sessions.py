@@ -44,7 +44,13 @@ class StandbyError(NotReadyError):
         )
 
 
-_PASSED_OVER = (*UNAVAILABLE, RuntimeError, StandbyError, NoTlsError)  # RuntimeError of uvloop: closed at once
+_PASSED_OVER = (
+    *UNAVAILABLE,
+    RuntimeError,  # of uvloop: closed at once
+    asyncpg.InvalidCatalogNameError,  # of a standby that has not replayed a new database
+    StandbyError,
+    NoTlsError,
+)
 
 STARTING = (
     OSError,
@@ -86,7 +92,8 @@ class Primary:
                 return session
         if len(errors) > 1:
             log.warning("postgres.hosts_failed", errors=[type(error).__name__ for error in errors])
-        raise clearest(errors)
+        missing = [error for error in errors if isinstance(error, asyncpg.InvalidCatalogNameError)]
+        raise clearest(missing or errors)  # a host that has no such database may be the one to create it on
 
 
 async def open_session(url: str, settings: dict[str, str]) -> Connection:

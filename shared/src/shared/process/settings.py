@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, Self, TypeVar, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,6 +37,8 @@ class OnOff(StrEnum):
 
 MIN_OPERATOR_TOKEN = 32
 """Characters of a token that a person or their tool presents, which need not be hexadecimal."""
+MIN_WEBHOOK_SECRET = 32
+"""Characters of a secret that signs webhooks: the 24 bytes that Standard Webhooks asks for are as many in base64."""
 
 
 def _is_hex_key(secret: SecretStr) -> SecretStr:
@@ -58,6 +60,12 @@ def _are_hex_tokens(secret: SecretStr) -> SecretStr:
 def _are_operator_tokens(secret: SecretStr) -> SecretStr:
     if any(len(token) < MIN_OPERATOR_TOKEN for token in active_tokens(secret.get_secret_value())):
         raise ValueError(f"a token needs at least {MIN_OPERATOR_TOKEN} characters")
+    return secret
+
+
+def _are_webhook_secrets(secret: SecretStr) -> SecretStr:
+    if any(len(each) < MIN_WEBHOOK_SECRET for each in active_tokens(secret.get_secret_value())):
+        raise ValueError(f"a secret needs at least {MIN_WEBHOOK_SECRET} characters")
     return secret
 
 
@@ -86,6 +94,22 @@ def _is_service_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _is_secure_url(url: str) -> str:
+    parts = _http_parts(url, "https", "http")
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+        raise ValueError("expected https://: plain http is for this machine only")
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("expected a URL without a password and without a fragment")
+    return url
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _is_collector_url(url: str) -> str:
     _http_parts(url, "http", "https")
     return url
@@ -100,6 +124,9 @@ ServiceUrl = Annotated[str, AfterValidator(_is_service_url)]
 CollectorUrl = Annotated[str, AfterValidator(_is_collector_url)]
 """The address of a collector of OpenTelemetry: OTLP over HTTP."""
 
+SecureUrl = Annotated[str, AfterValidator(_is_secure_url)]
+"""The address of a server that is not ours: HTTPS, or plain HTTP on this machine."""
+
 HexKey = Annotated[SecretStr, AfterValidator(_is_hex_key)]
 _KEY_RING = AfterValidator(_is_key_ring)
 Keys = Annotated[SecretStr, _KEY_RING]
@@ -107,6 +134,8 @@ Tokens = Annotated[SecretStr, AfterValidator(_are_hex_tokens)]
 """What a process presents to another one, or the two that are accepted while it is replaced (``active_tokens``)."""
 
 OperatorTokens = Annotated[SecretStr, AfterValidator(_are_operator_tokens)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(_are_webhook_secrets)]
+"""What signs webhooks (``shared.webhooks.signature``), or two of them while one is replaced."""
 Networks = networks.Networks
 Words = tuple[str, ...]
 MAX_COUNT = 1_000_000

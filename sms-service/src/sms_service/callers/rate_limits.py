@@ -1,9 +1,7 @@
 """Rate limits on callers, decided in Redis. They fail closed: without Redis, no code is sent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-
-from prometheus_client import Gauge
 
 from shared.errors import ErrorCode, ServiceError
 from shared.networks import CallerNetworks, RequestSource, is_within
@@ -16,8 +14,6 @@ Counted = tuple[Limit, str]
 NO_LIMITS: Mapping[str, Limit] = {}
 KEPT_LANE = 2
 """What ``charge.lua`` returns if it charged what is kept for known callers."""
-
-LIMITER_UP = Gauge("haoma_caller_limiter_up", "1 while Redis answers for the limits on callers, else 0")
 
 
 def key_of(place: str, limit: Limit, counted: str) -> str:
@@ -36,6 +32,7 @@ class CallerRateLimits:
         self._limits = limits
         self._charge_script = Script(redis, "sms_service.callers", "lua/charge.lua")
         self._refund_script = Script(redis, "sms_service.callers", "lua/refund.lua")
+        self._forget_script = Script(redis, "sms_service.callers", "lua/forget.lua")
 
     async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:
         """Charge one send to this number from one place, and to all that the source counts on; or nothing.
@@ -67,6 +64,11 @@ class CallerRateLimits:
         limits = _keyed(source.place, charged)
         with suppress(ServiceError):  # logged by the script; the caller must get the reason of the refusal instead
             await self._refund_script(list(limits), _arguments(limits.values()))
+
+    async def forget_sends(self, phone_ref: int, places: Collection[str]) -> None:
+        """Forget what these places sent to this number. What counts on the places themselves stays."""
+        for place in places:
+            await self._forget_script([key_of(place, self._limits.number_sends, ref_hex(phone_ref))], [])
 
     async def charge_lookup(self, source: RequestSource) -> None:
         """Charge one lookup to the address and its networks, unless it is in the allow-list, and to the app."""
@@ -119,12 +121,7 @@ class CallerRateLimits:
         if not limits:
             return False
         arguments = [*_arguments([*limits.values(), *kept.values()]), len(limits)]
-        try:
-            lane, retry_after = await self._charge_script([*limits, *kept], arguments)
-        except ServiceError:
-            LIMITER_UP.set(0)
-            raise
-        LIMITER_UP.set(1)
+        lane, retry_after = await self._charge_script([*limits, *kept], arguments)
         if not lane:
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=retry_after)
         return bool(lane == KEPT_LANE)
@@ -153,6 +150,9 @@ class NoCallerLimits:
 
     async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None:
         """Refund nothing."""
+
+    async def forget_sends(self, phone_ref: int, places: Collection[str]) -> None:
+        """Forget nothing."""
 
     async def charge_lookup(self, source: RequestSource) -> None:
         """Charge nothing."""

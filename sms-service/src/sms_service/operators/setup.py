@@ -18,7 +18,7 @@ from sms_service.explain.setup import explainer
 from sms_service.keys import seal_of
 from sms_service.operators import api
 from sms_service.operators.activity_store import NumberActivityStore
-from sms_service.operators.limits import OperatorLimits
+from sms_service.operators.limits import OperatorLimits, SendLimits
 from sms_service.operators.reports import OperatorReports
 from sms_service.operators.senders import OperatorSenders
 from sms_service.sender_checks.store import SenderCheckStore
@@ -35,14 +35,20 @@ def mount(app: web.Application) -> None:
 
 @asynccontextmanager
 async def serving_operators(
-    app: web.Application, settings: SmsSettings, pool: Pool, wake: Callable[[], None], broker: Connection
+    app: web.Application,
+    settings: SmsSettings,
+    pool: Pool,
+    wake: Callable[[], None],
+    *,
+    broker: Connection,
+    callers: SendLimits,
 ) -> AsyncIterator[None]:
     """Serve operators until the block ends."""
     phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     plan = settings.sms_config.plan
     monitor = PrefixMonitor(SpendingStore(pool), plan, wake) if plan else None
     app[api.SENDERS] = OperatorSenders(SenderCheckStore(pool), settings.sms_config.senders, seal_of(settings))
-    app[api.LIMITS] = OperatorLimits(NumberActivityStore(pool), phones, monitor)
+    app[api.LIMITS] = OperatorLimits(NumberActivityStore(pool), callers, phones, monitor)
     async with explainer(settings) as reports, taking_parked(app, pool, wake, broker, [SEND_COMMANDS, ERASURES]):
         app[explain.EXPLAINER] = reports
         app[api.REPORTS] = OperatorReports(reports)

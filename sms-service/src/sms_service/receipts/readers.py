@@ -13,11 +13,11 @@ from pydantic import SecretStr
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import TakeReceipt
 from shared.keys import active_tokens
+from shared.webhooks.signature import WebhookKey
 from sms_service.receipts.receipts import ReceiptBatch, ReceiptCallback, ReceiptReader
 from sms_service.senders.config import AliyunConfig, SenderConfig, TencentConfig, TwilioConfig, WebhookConfig
 from sms_service.senders.libraries import MissingLibraryError
 from sms_service.senders.port import DeliveryStatus, Receipt, safe_error_code, safe_provider_id
-from sms_service.senders.webhook_signature import WebhookKey
 
 
 def readers(configs: Mapping[str, SenderConfig]) -> dict[str, ReceiptReader]:

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 import aiohttp
 import orjson
 
+from shared.webhooks.signature import WebhookKey
 from sms_service.senders.config import WebhookConfig
 from sms_service.senders.port import Outcome, OutgoingMessage, SendResult, safe_error_code, safe_provider_id
-from sms_service.senders.webhook_signature import WebhookKey
 
 MAX_RESPONSE = 64 * 1024
 

@@ -17,8 +17,9 @@ with requests as (
         registered, known_networks, notice, is_withheld
     )
 ), changed_numbers as (
-    insert into number_activity (phone_ref, sends, send_networks, send_dialects, version)
-    select phone_ref, array[requested_at], array[send_network], array[dialect], number_version + 1
+    insert into number_activity (phone_ref, sends, send_networks, send_dialects, withheld_sends, version)
+    select phone_ref, array[requested_at], array[send_network], array[dialect],
+        case when is_withheld then array[requested_at] else '{}' end, number_version + 1
     from requests order by phone_ref
     on conflict (phone_ref) do update set
         sends = array(
@@ -33,6 +34,10 @@ with requests as (
             select dialect from unnest(number_activity.sends, number_activity.send_dialects) as send (at, dialect)
             where at > excluded.sends[1] - :send_window::interval
         ) || excluded.send_dialects,
+        withheld_sends = array(
+            select at from unnest(number_activity.withheld_sends) as at
+            where at > excluded.sends[1] - :send_window::interval
+        ) || excluded.withheld_sends,
         version = excluded.version
     where number_activity.version = excluded.version - 1
     returning phone_ref

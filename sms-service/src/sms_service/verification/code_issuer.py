@@ -292,5 +292,5 @@ def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState
     if recipient.test is not None:
         refuse_test_cap(state.sends, state.now)
     else:
-        refuse_cooldown(cooling_sends(state.sends, recipient.requester, state.now), request.cooldown, state.now)
+        refuse_cooldown(cooling_sends(state.sends, recipient.requester), request.cooldown, state.now)
         refuse_daily_cap(state.sends, recipient.requester, state.now)

@@ -11,8 +11,8 @@ Strangers can neither use up the sends of a number's owner nor keep anyone from 
   the caller's network asked for.
 
 Where accounts are disclosed only after proof, a request to register a number is limited as if it had no account. If it
-has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them. So
-they start no cooldown for known callers.
+has one, strangers' requests beyond their six and two are answered like the others, and nothing is sent for them: they
+are withheld, and start no cooldown for known callers.
 """
 
 import math
@@ -44,11 +44,13 @@ class Send:
     """A code that was sent: when, for which dialect, and for whom.
 
     ``network`` is the source network of the stranger who asked, ``KNOWN``, or empty where networks are not counted.
+    For one that ``is_withheld`` no message was sent.
     """
 
     at: datetime
     network: str
     dialect: str
+    is_withheld: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,12 @@ def refuse_cooldown(sends: Sequence[Send], cooldown: int, now: datetime) -> None
             raise ServiceError(ErrorCode.COOLDOWN, retry_after=_seconds(left))
 
 
-def cooling_sends(sends: Sequence[Send], requester: Requester, now: datetime) -> Sequence[Send]:
-    """The sends whose cooldown holds for a requester: for a known caller none of strangers beyond their share.
+def cooling_sends(sends: Sequence[Send], requester: Requester) -> Sequence[Send]:
+    """The sends whose cooldown holds for a requester: for a known caller those that were sent.
 
     Strangers are shown the same for all of them, whether a message was sent or not.
     """
-    return _without_excess(recent(sends, now)) if requester.is_known else sends
+    return [send for send in sends if not send.is_withheld] if requester.is_known else sends
 
 
 def refuse_daily_cap(sends: Sequence[Send], requester: Requester, now: datetime) -> None:

@@ -35,7 +35,7 @@ MAX_CLOCK_AGE_SECONDS = 60.0
 """How long a reading of the database's clock is good for: clocks drift, and after a failover it is another one."""
 
 NUMBER_STATES = """
-    select now() as now, n.version as number_version, n.sends, n.send_networks, n.send_dialects,
+    select now() as now, n.version as number_version, n.sends, n.send_networks, n.send_dialects, n.withheld_sends,
         v.verification_id, v.code_key_id, v.created_at, v.expires_at, v.tries, v.known_tries, v.verified_at, v.version
     from unnest($1::bigint[], $2::text[]) with ordinality as request (phone_ref, purpose, position)
     left join number_activity n using (phone_ref)
@@ -44,7 +44,7 @@ NUMBER_STATES = """
 """
 
 SENDS = """
-    select now() as now, n.sends, n.send_networks, n.send_dialects
+    select now() as now, n.sends, n.send_networks, n.send_dialects, n.withheld_sends
     from (select 1) as always left join number_activity n on n.phone_ref = $1
 """
 
@@ -201,7 +201,8 @@ def _keys(*keys: int | str | None) -> set[int | str]:
 
 def _sends(row: asyncpg.Record) -> tuple[Send, ...]:
     networks, dialects = (chain(row[column] or (), repeat("")) for column in ("send_networks", "send_dialects"))
-    return tuple(map(Send, row["sends"] or (), networks, dialects))
+    withheld = row["withheld_sends"] or ()
+    return tuple(map(Send, row["sends"] or (), networks, dialects, (at in withheld for at in row["sends"] or ())))
 
 
 def _verification(row: asyncpg.Record) -> Verification | None:

@@ -55,6 +55,8 @@ ACCOUNTS = """
     )
 """
 
+# An imported session may have a token of another system, which ends at token_ends_at; its use does not prolong it.
+# Where that is null, the session and its token end 30 days after their last use.
 SESSIONS = """
     create table sessions (
         token_hash bytea primary key,
@@ -64,12 +66,14 @@ SESSIONS = """
         dialect text not null,
         opened_at timestamptz not null default now(),
         expires_at timestamptz not null,
+        token_ends_at timestamptz,
         constraint sessions_session_id_key unique (session_id)
     )
 """
 
 # A used token has the salt of its successor: together with the token, which is not stored, it gives the same successor
-# again. A row may be deleted after expires_at, 30 days after its use; the session decides whether a token is usable.
+# again. A row may be deleted after expires_at and 30 days after its use; the session decides whether a token is usable.
+# The row of an imported token stays as long as that token, which can be exchanged for a pair of ours.
 REFRESH_TOKENS = """
     create table refresh_tokens (
         token_hash bytea primary key,
@@ -77,6 +81,7 @@ REFRESH_TOKENS = """
         begins_chain boolean not null default false,
         salt bytea,
         spent_at timestamptz,
+        added_at timestamptz not null default now(),
         expires_at timestamptz not null default now() + interval '30 days'
     )
 """
@@ -158,12 +163,33 @@ ADD_AUDIT_READERS = """
 """
 
 # Which users of another system were imported, by a keyed mark of their id there: so that a user is imported once, and
-# not again after an erasure, which empties user_id.
+# not again after an erasure, which empties user_id. While open_since is tickets_valid_from of the account, nothing has
+# ended all its sessions, and a later file may add some. It is null for a user who was banned there.
 IMPORTED_ACCOUNTS = """
     create table imported_accounts (
         legacy_mark bytea primary key,
         user_id bigint,
+        open_since timestamptz,
         constraint imported_accounts_user_id_key unique (user_id)
+    )
+"""
+
+# Which tokens of another system were imported, by their keyed digest: so that one is imported once, and not again after
+# its session was ended. A token that ends needs no row after that.
+IMPORTED_SESSIONS = """
+    create table imported_sessions (
+        token_hash bytea primary key,
+        user_id bigint not null,
+        ends_at timestamptz
+    )
+"""
+
+# Numbers and names that the user source does not have (the back end that an app had before), as keyed marks, so that it
+# is not asked again until then.
+ABSENT_USERS = """
+    create table absent_users (
+        mark bytea primary key,
+        expires_at timestamptz not null
     )
 """
 
@@ -175,11 +201,13 @@ LOGIN_LIMITS = """
     )
 """
 
-# How often users change their account: when all changes of an hour are allowed again.
+# How often users change their account: when all changes of an hour are allowed again, and when the audit log last got a
+# row about a refused one.
 USER_CHANGES = """
     create table user_changes (
         user_id bigint primary key,
-        full_at timestamptz not null
+        full_at timestamptz not null,
+        refusal_recorded_at timestamptz
     )
 """
 
@@ -201,12 +229,15 @@ INDEXES = (
     "create index sessions_expires_at on sessions (expires_at)",
     "create index refresh_tokens_session_id on refresh_tokens (session_id)",
     "create index refresh_tokens_expires_at on refresh_tokens (expires_at)",
+    "create index imported_sessions_user_id on imported_sessions (user_id)",
+    "create index imported_sessions_ends_at on imported_sessions (ends_at) where ends_at is not null",
     "create index spent_tickets_spent_at on spent_tickets (spent_at)",
     "create index known_networks_proven_on on known_networks (proven_on)",
     "create index audit_log_at on audit_log (at)",
     "create index audit_log_user_id_at on audit_log (user_id, at)",
     # The most frequent rows, of refresh tokens, have no number.
     "create index audit_log_phone_ref on audit_log (phone_ref) where phone_ref is not null",
+    "create index absent_users_expires_at on absent_users (expires_at)",
     "create index login_limits_full_at on login_limits (full_at)",
     "create index user_changes_full_at on user_changes (full_at)",
 )
@@ -222,6 +253,8 @@ TABLES = (
     JOB_LEASES,
     AUDIT_READERS,
     IMPORTED_ACCOUNTS,
+    IMPORTED_SESSIONS,
+    ABSENT_USERS,
     LOGIN_LIMITS,
     USER_CHANGES,
     OUTBOX,

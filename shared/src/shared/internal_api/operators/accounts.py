@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from shared.internal_api.auth import Account, LivingSession
+from shared.internal_api.auth import AccountFields, LivingSession
 from shared.internal_api.endpoint import Empty, Endpoint, WireModel
 from shared.internal_api.operators.requests import AnyNumber, OperatorName, OperatorRequest, ReasonedRequest
 from shared.internal_api.principals import Principal
@@ -109,12 +109,15 @@ class AuditRow(WireModel):
 class ExportedAccount(WireModel):
     """What auth-service stores about a user, but for the password's hash and the tokens' hashes.
 
-    ``known_networks`` counts the networks that are known to the number: they are stored as keyed references.
+    ``known_networks`` counts the networks that are known to the number: they are stored as keyed references. A retired
+    account has neither number nor sessions nor known networks.
     """
 
-    account: Account
+    account: AccountFields
     registered_with: str
     last_used_at: datetime | None
+    banned_until: datetime | None
+    retired_at: datetime | None
     known_networks: int
     sessions: list[LivingSession]
     audit: list[AuditRow]

@@ -32,7 +32,10 @@ class Explained(WireModel):
 
 
 class LiftCodeLimits(ReasonedRequest):
-    """Let a number get codes and enter them again: forget its codes and incorrect codes of the last 24 hours."""
+    """Let a number get codes and enter them again: forget its codes and incorrect codes of the last 24 hours.
+
+    What callers may send and enter at all numbers together stays limited.
+    """
 
     phone: AnyNumber = Field(repr=False, description="the number, in any spelling")
 

@@ -12,13 +12,15 @@ works_from = "0001"
 # The last 24 hours of a number. `version` changes with every change of the number or of its verifications, so that a
 # decision is written only if the state it was made from is still true. `send_networks` and `send_dialects` have one
 # entry for each of `sends`, and `failure_networks` one for each of `failures`, in the same order. A network is the
-# source network of a stranger, 'known' for a caller who is known to the number, or an empty text.
+# source network of a stranger, 'known' for a caller who is known to the number, or an empty text. `withheld_sends` are
+# those of `sends` for which no message was sent.
 NUMBER_ACTIVITY = """
     create table number_activity (
         phone_ref bigint primary key,
         sends timestamptz[] not null default '{}',
         send_networks text[] not null default '{}',
         send_dialects text[] not null default '{}',
+        withheld_sends timestamptz[] not null default '{}',
         failures timestamptz[] not null default '{}',
         failure_networks text[] not null default '{}',
         version bigint not null

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from sms_service.senders.webhook_signature import ID, SIGNATURE, TIMESTAMP, WebhookKey
+from shared.webhooks.signature import ID, SIGNATURE, TIMESTAMP, WebhookKey
 
 KEY = WebhookKey("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 BODY = b'{"test": 2432232314}'

@@ -1,4 +1,4 @@
-"""Signed HTTP messages as in Standard Webhooks (standardwebhooks.com): the ones we post and the receipts we get."""
+"""The signatures of Standard Webhooks (standardwebhooks.com): of what we post, and of the receipts we get."""
 
 import base64
 import binascii

@@ -1,0 +1,1 @@
+"""Sessions that another system opened, whose tokens live on."""

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import uvloop
 from load.baselines import argon2_ms, bare_aiohttp, raw_match
 from load.delivery import deliver
+from load.native import native_operations
 from load.operations import HIT_SHARE, REGISTERED, Bench, all_operations, say, seed_directory, storm
 from load.processes import ALL_CORES, machine, pin, resident_mib
 from load.results import Result, percentile
@@ -42,6 +43,7 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         await bench.quiet()
         idle = {name: resident_mib(pid) for name, pid in bench.pids.items()}
         rows = [await bare_aiohttp(bench, pinned=pinned), *await all_operations(bench, members)]
+        rows += await native_operations(bench)
         matched, raw = await raw_match(bench, members)
         hash_ms = argon2_ms()
         log_in = next(row for row in rows if row.name == "log in")

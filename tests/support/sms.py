@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,12 +30,13 @@ from sms_service.keys import Secrets
 from sms_service.messages.templates import BUILT_IN, Texts
 from sms_service.number_seal import NumberSeal
 from sms_service.otp import CodeDeriver
+from sms_service.send_command import MessageSeal
 from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
 from sms_service.settings import SmsSettings, WorkerSettings
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.code_checker import CodeChecker
-from sms_service.verification.code_issuer import CodeIssuer
+from sms_service.verification.code_issuer import CodeIssuer, Relay
 from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES
 from sms_service.verification.setup import CallerLimits, SpendingGuard
 from sms_service.verification.store import VerificationStore
@@ -46,6 +47,7 @@ KEYS = KeyRing.parse("1:" + development_secret("code_keys"))
 PHONES = PhoneKeys(bytes.fromhex(development_secret("phone_key")))
 NETWORKS = NetworkKey(bytes.fromhex(development_secret("phone_key")))
 SEAL = NumberSeal(KeyRing.parse("1:" + development_secret("phone_seal_keys")))
+MESSAGES = MessageSeal(KeyRing.parse("1:" + development_secret("phone_seal_keys")))
 TICKETS = TicketCodec(KeyRing.parse("1:" + development_secret("ticket_keys")))
 
 AGE_NUMBER = """
@@ -181,7 +183,7 @@ class SilentRelay:
     def wake(self) -> None:
         """Publish nothing."""
 
-    def hand_over(self, message: OutboxMessage) -> None:
+    def hand_over(self, messages: Iterable[OutboxMessage]) -> None:
         """Publish nothing."""
 
 
@@ -203,9 +205,10 @@ class Sms:
         master_code: str | None = None,
         failure_budget: FailureBudget | None = None,
         app_failures: int = APP_FAILURES,
+        relay: Relay | None = None,
     ) -> CodeCalls:
         store = VerificationStore(self.pool, failure_budget or FailureBudget(NETWORK_FAILURES), app_failures)
-        secrets = Secrets(self.deriver, PHONES, SEAL, TICKETS, NETWORKS)
+        secrets = Secrets(self.deriver, PHONES, SEAL, MESSAGES, TICKETS, NETWORKS)
         limits, audit = callers or NoCallerLimits(), AuditRecorder(store, lambda: None)
         return CodeCalls(
             CodeIssuer(
@@ -213,7 +216,7 @@ class Sms:
                 limits,
                 secrets,
                 audit,
-                SilentRelay(),
+                relay or SilentRelay(),
                 test_numbers=test_numbers,
                 spending_guard=spending_guard,
                 reveal_codes=reveal_codes,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -20,8 +20,10 @@ from shared.postgres import Connection, Pool, transaction
 
 BATCH = 200
 POLL_SECONDS = 1.0
-COLLECT_SECONDS = 0.01
-"""The pause after the first wake-up, so that commits close together are published in one batch."""
+COLLECT_SECONDS = 0.1
+"""The pause after the first wake-up, so that the events of many commits are published in one batch."""
+HAND_OVER_SECONDS = 0.01
+"""The pause after the first message that is handed over, so that what comes close together leaves together."""
 OWN_SECONDS = 1
 """How long other relays leave a row to the process that wrote it and hands its message over."""
 BATCH_SECONDS = 10.0
@@ -70,6 +72,9 @@ TAKE = f"""
     returning id, exchange, routing_key, body, created_at, attempts
 """  # noqa: S608  our own number
 
+HAS_ROWS = "select exists (select from outbox where parked_at is null)"
+DELETE_PUBLISHED = "delete from outbox where id = any ($1::uuid[])"
+
 PUT_BACK = """
     insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
     values ($1, $2, $3, $4, $5, $6, case
@@ -109,8 +114,7 @@ class Relay:
     """Publishes committed messages in batches and deletes them when the broker has confirmed.
 
     ``joins`` maps a routing key to the function that joins its messages when several are published at once. Messages
-    with ``handed_keys`` are handed over (``hand_over``) by the process that writes them. ``collect_seconds`` is the
-    pause after the first wake-up.
+    with ``handed_keys`` are handed over (``hand_over``) by the process that writes them.
     """
 
     def __init__(
@@ -120,25 +124,25 @@ class Relay:
         joins: Mapping[str, Join] = NO_JOINS,
         *,
         handed_keys: Sequence[str] = (),
-        collect_seconds: float = COLLECT_SECONDS,
     ) -> None:
         self._pool = pool
         self._publisher = publisher
         self._joins = joins
         self._handed_keys = handed_keys
-        self._collect_seconds = collect_seconds
         self._woken = asyncio.Event()
+        self._is_unread = False  # whether the outbox may have rows that were not handed over
         self._handed: list[OutboxMessage] = []
         self._is_handed = asyncio.Event()
         self._own: dict[UUID, bool] = {}  # what was handed over: whether the broker has confirmed it
 
     def wake(self) -> None:
         """Publish soon: something was committed. Without a call the next poll finds it."""
+        self._is_unread = True
         self._woken.set()
 
-    def hand_over(self, message: OutboxMessage) -> None:
-        """Publish a committed message at once, without reading it. Its row is deleted with the next batch."""
-        self._handed.append(message)
+    def hand_over(self, messages: Iterable[OutboxMessage]) -> None:
+        """Publish committed messages at once, without reading them. Their rows are deleted a little later."""
+        self._handed.extend(messages)
         self._is_handed.set()
 
     @contextlib.asynccontextmanager
@@ -157,15 +161,22 @@ class Relay:
         LAG.set(lag)
 
     async def _run(self) -> None:
+        loop, polled_at = asyncio.get_running_loop(), 0.0
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._woken.wait()
-            await asyncio.sleep(self._collect_seconds)
+                    await asyncio.sleep(COLLECT_SECONDS)
             self._woken.clear()
             try:
-                while await raise_on_broker_loss(self.relay_batch()) == BATCH:
-                    pass
+                await self.delete_published()
+                if loop.time() >= polled_at + POLL_SECONDS:
+                    polled_at = loop.time()
+                    self._is_unread |= await self._pool.fetchval(HAS_ROWS)
+                if self._is_unread:
+                    self._is_unread = False
+                    while await raise_on_broker_loss(self.relay_batch()) == BATCH:
+                        pass
             except Exception as error:  # noqa: BLE001  the rows are still there
                 log.warning("outbox.delayed", error=type(error).__name__)
                 await asyncio.sleep(POLL_SECONDS)
@@ -173,7 +184,7 @@ class Relay:
     async def _run_handed(self) -> None:
         while True:
             await self._is_handed.wait()
-            await asyncio.sleep(COLLECT_SECONDS)
+            await asyncio.sleep(HAND_OVER_SECONDS)
             self._is_handed.clear()
             await self.publish_handed()
 
@@ -188,7 +199,17 @@ class Relay:
             refused = [True] * len(parcels)
         for (_, rows), is_refused in zip(parcels, refused, strict=True):
             self._own.update((row["id"], not is_refused) for row in rows)
-        self.wake()
+            self._is_unread |= is_refused
+        self._woken.set()
+
+    async def delete_published(self) -> None:
+        """Delete the rows of what was handed over and confirmed."""
+        published = [message_id for message_id, is_confirmed in self._own.items() if is_confirmed]
+        if published:
+            await self._pool.execute(DELETE_PUBLISHED, published)
+            PUBLISHED.inc(len(published))
+            for message_id in published:
+                del self._own[message_id]
 
     async def relay_batch(self) -> int:
         """Publish one batch and delete what the broker confirmed. Returns the number of rows that it confirmed."""

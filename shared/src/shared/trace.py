@@ -96,7 +96,7 @@ def producing(queue: str) -> AbstractContextManager[object]:
 def consuming(queue: str, cause: Cause) -> Iterator[None]:
     """Work in the block for the request that caused a message of this queue, and record it."""
     begin_cause(cause.request_id, [cause.traceparent])
-    with _described("process", queue, "consumer"):
+    with _NOT_RECORDED if TRACING.tracer is None else _described("process", queue, "consumer"):
         yield
 
 

@@ -11,6 +11,7 @@ from shared.phone import PhoneKeys
 from shared.tickets import TicketCodec
 from sms_service.number_seal import NumberSeal
 from sms_service.otp import CodeDeriver
+from sms_service.send_command import MessageSeal
 
 
 class SealSettings(Protocol):
@@ -38,11 +39,12 @@ class KeySettings(MessageKeySettings, Protocol):
 
 @dataclass(frozen=True)
 class Secrets:
-    """What codes, references, sealed numbers and tickets are made with."""
+    """What codes, references, sealed numbers, sealed messages and tickets are made with."""
 
     deriver: CodeDeriver
     phones: PhoneKeys
     seal: NumberSeal
+    messages: MessageSeal
     tickets: TicketCodec
     networks: NetworkKey
 
@@ -54,6 +56,7 @@ def secrets_of(settings: KeySettings) -> Secrets:
         deriver_of(settings),
         PhoneKeys(phone_key),
         seal_of(settings),
+        message_seal_of(settings),
         TicketCodec(KeyRing.parse(settings.ticket_keys.get_secret_value())),
         NetworkKey(phone_key),
     )
@@ -67,3 +70,8 @@ def deriver_of(settings: MessageKeySettings) -> CodeDeriver:
 def seal_of(settings: SealSettings) -> NumberSeal:
     """What seals and opens stored numbers."""
     return NumberSeal(KeyRing.parse(settings.phone_seal_keys.get_secret_value()))
+
+
+def message_seal_of(settings: SealSettings) -> MessageSeal:
+    """What seals messages for the way to the worker, and opens them there."""
+    return MessageSeal(KeyRing.parse(settings.phone_seal_keys.get_secret_value()))

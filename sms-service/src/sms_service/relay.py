@@ -3,12 +3,10 @@
 from contextlib import AsyncExitStack
 
 from shared import amqp
+from shared.events.catalogue import VerificationRequested
 from shared.outbox import Relay
 from shared.postgres import Pool
 from sms_service import send_command
-
-COLLECT_SECONDS = 0.1
-"""How long events wait for others. Commands do not: they are handed over."""
 
 
 async def open_relay(pool: Pool, publisher: amqp.Publisher, stack: AsyncExitStack) -> Relay:
@@ -17,8 +15,7 @@ async def open_relay(pool: Pool, publisher: amqp.Publisher, stack: AsyncExitStac
         pool,
         publisher,
         {send_command.SEND_QUEUE: send_command.join_commands},
-        handed_keys=[send_command.SEND_QUEUE],
-        collect_seconds=COLLECT_SECONDS,
+        handed_keys=[send_command.SEND_QUEUE, VerificationRequested.key],
     )
     await stack.enter_async_context(relay.running())
     return relay

@@ -14,7 +14,7 @@ from sms_service.delivery.delivery import Delivery
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.erasure.setup import consume_erasures
 from sms_service.jobs import running_jobs
-from sms_service.keys import deriver_of, seal_of
+from sms_service.keys import deriver_of, message_seal_of, seal_of
 from sms_service.receipts.receipts import Receipts
 from sms_service.receipts.store import ReceiptStore
 from sms_service.relay import open_relay
@@ -48,7 +48,7 @@ def create_worker(settings: WorkerSettings) -> web.Application:
             delivery = await _open_delivery(settings, pool, relay.wake, stack)
             await stack.enter_async_context(sweeping(delivery))
             await stack.enter_async_context(running_jobs(settings, pool))
-            commands = amqp.Consumer(consumer.SEND_COMMANDS, consumer.handler(delivery), publisher)
+            commands = consumer.command_consumer(delivery, message_seal_of(settings), publisher)
             await stack.enter_async_context(commands.running(consuming))
             await consume_erasures(pool, consuming, publisher, stack)
             app[CHECKS] |= {"postgresql": partial(postgres.ping, pool), "rabbitmq": commands.check}

@@ -224,6 +224,18 @@ async def test_an_outage_between_two_failures_counts_as_no_attempt(
     assert raised == errors
 
 
+async def test_what_is_not_to_be_kept_leaves_a_message_before_it_rests(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher
+) -> None:
+    handler = Handler()
+    handler.failing["kept secret"] = 1
+    without_secret = Consumer(queue, handler, publisher, at_rest=lambda body: body.replace(b" secret", b""))
+    async with without_secret.running(bus):
+        await publisher.publish(message("kept secret"))
+        assert await handler.next() == "kept"
+    assert handler.attempts == ["kept secret", "kept"]
+
+
 async def test_a_stopping_consumer_finishes_its_messages(
     bus: amqp.Connection, queue: Queue, publisher: Publisher
 ) -> None:
@@ -474,7 +486,7 @@ async def written(database: Pool, messages: Sequence[OutboxMessage]) -> None:
         await put(session, messages)
 
 
-async def test_a_message_that_is_handed_over_is_published_once_and_its_row_goes_with_the_next_batch(
+async def test_a_message_that_is_handed_over_is_published_once_and_its_row_is_deleted(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     declared = await declare(await bus.channel(), queue)
@@ -482,15 +494,46 @@ async def test_a_message_that_is_handed_over_is_published_once_and_its_row_goes_
     handed = [message(text, exchange="", key=queue.name) for text in ("one", "two")]
     await written(database, [*handed, message("event")])
 
-    for each in handed:
-        relay.hand_over(each)
+    relay.hand_over(handed)
     await relay.publish_handed()
     assert await drain(declared, 1) == [b"one two"]
     assert await database.fetchval("select count(*) from outbox") == 3
-    assert await relay.relay_batch() == 3
+    await relay.delete_published()
+    assert await database.fetchval("select count(*) from outbox") == 1
+    assert await relay.relay_batch() == 1
     assert await drain(declared, 1) == [b"event"]
     assert await database.fetchval("select count(*) from outbox") == 0
     assert await relay.relay_batch() == 0
+
+
+async def test_a_batch_deletes_the_rows_of_what_was_published_before_it_and_publishes_none_again(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, handed_keys=[queue.name])
+    command = message("command", exchange="", key=queue.name)
+    await written(database, [command])
+    relay.hand_over([command])
+    await relay.publish_handed()
+
+    assert await relay.relay_batch() == 1
+    assert await drain(declared, 1) == [b"command"]
+    assert await database.fetchval("select count(*) from outbox") == 0
+
+
+async def test_a_relay_to_which_much_is_handed_over_still_polls_for_the_rows_of_others(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, handed_keys=[queue.name])
+    await written(database, [message("left behind")])
+    seen: list[bytes] = []
+    async with relay.running(), asyncio.timeout(30):
+        while b"left behind" not in seen:
+            command = message("command", exchange="", key=queue.name)
+            await written(database, [command])
+            relay.hand_over([command])
+            seen += await drain(declared, 1)
 
 
 async def test_other_relays_leave_a_row_to_its_process_for_a_second_and_publish_it_if_that_died(
@@ -516,8 +559,7 @@ async def test_a_message_that_was_handed_over_and_not_confirmed_is_published_by_
         message(text, exchange="", key=key) for text, key in (("command", queue.name), ("lost", "nowhere"))
     )
     await written(database, [command, lost])
-    for each in (command, lost):
-        relay.hand_over(each)
+    relay.hand_over([command, lost])
     await relay.publish_handed()
 
     declared = await declare(await bus.channel(), queue)
@@ -531,11 +573,11 @@ async def test_a_running_relay_publishes_what_is_handed_over_without_a_wake_up(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
     declared = await declare(await bus.channel(), queue)
-    relay = Relay(database, publisher, handed_keys=[queue.name], collect_seconds=0.01)
+    relay = Relay(database, publisher, handed_keys=[queue.name])
     command = message("command", exchange="", key=queue.name)
     await written(database, [command])
     async with relay.running():
-        relay.hand_over(command)
+        relay.hand_over([command])
         assert await drain(declared, 1) == [b"command"]
         async with asyncio.timeout(30):
             while await database.fetchval("select count(*) from outbox"):
@@ -556,7 +598,7 @@ async def test_a_batch_leaves_what_is_being_published_alone(
         return await publish_all(messages)
 
     monkeypatch.setattr(publisher, "publish_all", with_a_batch_meanwhile)
-    relay.hand_over(command)
+    relay.hand_over([command])
     await relay.publish_handed()
     assert await drain(declared, 1) == [b"command"]
     assert await relay.relay_batch() == 1

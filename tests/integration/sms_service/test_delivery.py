@@ -1,20 +1,35 @@
 """Delivery on a real ledger: a message is sent at most once, never after its code has expired, and always has an event."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from support.sms import KEYS, PHONES, SEAL, Recorder, Sms, asking, fresh_number, process, running
+from support.sms import (
+    KEYS,
+    MESSAGES,
+    PHONES,
+    SEAL,
+    Recorder,
+    SilentRelay,
+    Sms,
+    asking,
+    fresh_number,
+    process,
+    running,
+)
 
+from shared.amqp import Handler
+from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import CodeIssued
 from shared.keys import KeyRing
 from shared.phone import E164
 from shared.postgres import url_of
 from sms_service.delivery import sender_pool as sender_pool_module
+from sms_service.delivery.consumer import handler
 from sms_service.delivery.delivery import Delivery, final_event
 from sms_service.delivery.ledger import ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
 from sms_service.delivery.ledger_store import LedgerStore
@@ -22,6 +37,7 @@ from sms_service.delivery.sender_pool import SenderPool
 from sms_service.otp import CodeDeriver
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
+from sms_service.send_command import SEND_QUEUE, without_messages
 from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 
 
@@ -109,6 +125,65 @@ async def test_a_command_that_is_delivered_twice_sends_once(sms: Sms, postgres_u
 
     assert len(sender.messages) == 1
     assert (await final(sms, message_id))[0] == "sent"
+
+
+class UnreadLedger(LedgerStore):
+    """A ledger from which no queued message can be read."""
+
+    async def find_queued(self, message_id: UUID) -> LedgerMessage | None:
+        raise AssertionError(f"{message_id} was read")
+
+
+class Commands(SilentRelay):
+    """A relay that keeps the commands that are handed over."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    def hand_over(self, messages: Iterable[OutboxMessage]) -> None:
+        self.bodies += [message.body for message in messages if message.routing_key == SEND_QUEUE]
+
+
+def unread(sms: Sms, sender: Recorder) -> Handler:
+    """A worker's handler that can send only what its commands carry."""
+    delivery = Delivery(UnreadLedger(sms.pool), SenderPool.of_one(sender), sms.deriver, SEAL, lambda: None)
+    return handler(delivery, MESSAGES)
+
+
+async def test_the_first_message_of_a_number_is_sent_as_its_command_carries_it_and_once(sms: Sms) -> None:
+    number, relay, sender = fresh_number(), Commands(), Recorder()
+    issued = await sms.codes(relay=relay).issue(asking(number))
+    (command,) = relay.bodies
+
+    await asyncio.gather(*(unread(sms, sender)(command) for _ in range(3)))
+
+    (message,) = sender.messages
+    assert (message.to, message.code) == (number, issued.code)
+    assert "5 分钟" in message.text
+    (row,) = await sms.sends(number)
+    assert (await final(sms, row["message_id"]))[0] == "sent"
+    stored = "select body from outbox where routing_key = $1 and position($2 in convert_from(body, 'UTF8')) > 0"
+    kept = await sms.pool.fetchval(stored, SEND_QUEUE, str(row["message_id"]))
+    assert (kept, kept != command) == (without_messages(command), True)
+
+
+async def test_a_message_whose_number_had_another_one_today_is_read_from_the_ledger(sms: Sms) -> None:
+    number, relay = fresh_number(), Commands()
+    codes = sms.codes(relay=relay)
+    await codes.issue(asking(number))
+    await sms.age(number, minutes=10)
+    await codes.issue(asking(number))
+    await sms.pool.execute("update number_activity set sends = '{}' where phone_ref = $1", PHONES.ref(number))
+    await codes.issue(asking(number))
+    assert [without_messages(body) == body for body in relay.bodies] == [False, True, True]
+
+
+async def test_a_message_that_expired_after_its_command_left_is_not_sent(sms: Sms) -> None:
+    number, relay, sender = fresh_number(), Commands(), Recorder()
+    await sms.codes(relay=relay).issue(asking(number))
+    await sms.pool.execute("update messages set expires_at = now() where phone_ref = $1", PHONES.ref(number))
+    await unread(sms, sender)(relay.bodies[0])
+    assert sender.messages == []
 
 
 async def test_a_command_for_an_unknown_message_sends_nothing(sms: Sms) -> None:

@@ -15,6 +15,8 @@ from shared import postgres
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import CodeChecked, CodeIssued, Purpose
 from shared.phone import ref_hex
+from sms_service.verification.limits import NumberState
+from sms_service.verification.store import VerificationStore
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,40 @@ async def test_of_fifty_requests_at_once_for_one_number_one_is_sent(processes: t
     commands = "select count(*) from outbox where routing_key = 'sms.send' and body::text like '%' || $1 || '%'"
     message_id = (await processes[0].sends(number))[0]["message_id"]
     assert await processes[0].pool.fetchval(commands, str(message_id).encode().hex()) == 1
+
+
+async def test_a_request_for_a_number_that_another_process_sent_to_is_refused_though_it_was_not_read(
+    processes: tuple[Sms, Sms],
+) -> None:
+    number, stranger = fresh_number(), fresh_number()
+    one, two = (sms.codes() for sms in processes)
+    await two.issue(asking(stranger))  # which tells the process what time it is
+    await one.issue(asking(number))
+
+    assert (await refusal(two.issue(asking(number)))).code is ErrorCode.COOLDOWN
+    assert len(await processes[0].sends(number)) == 1
+
+
+async def test_only_the_first_number_of_a_process_is_read_and_those_that_it_sent_to(
+    processes: tuple[Sms, Sms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    state = VerificationStore.state
+
+    async def counted(store: VerificationStore, phone_ref: int, purpose: Purpose) -> NumberState:
+        read.append(phone_ref)
+        return await state(store, phone_ref, purpose)
+
+    monkeypatch.setattr(VerificationStore, "state", counted)
+    codes, numbers = processes[0].codes(), [fresh_number() for _ in range(5)]
+    for number in numbers:
+        await codes.issue(asking(number))
+    await refusal(codes.issue(asking(numbers[1])))
+
+    assert read == [PHONES.ref(numbers[0]), PHONES.ref(numbers[1])]
+    moments = "select cardinality(sends), abs(extract(epoch from now() - sends[1])) < 60 from number_activity where phone_ref = any ($1)"
+    rows = await processes[0].pool.fetch(moments, [PHONES.ref(number) for number in numbers])
+    assert [tuple(row) for row in rows] == [(1, True)] * 5
 
 
 async def test_of_many_requests_at_once_for_some_numbers_each_number_gets_one_message(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from auth_service.commands.progress import LOG_SECONDS, TERMINAL_SECONDS, Progress
 from auth_service.importing.output import OutputFiles
-from auth_service.importing.progress import LOG_SECONDS, TERMINAL_SECONDS, Progress
 from auth_service.importing.refusals import LineRefusedError, Reason
 
 

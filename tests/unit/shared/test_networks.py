@@ -1,10 +1,11 @@
 """References of networks and marks of numbers: keyed, stable, and different for what differs."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from random import Random
 
 import pytest
 
-from shared.networks import NetworkKey, RequestSource
+from shared.networks import CallerNetworks, NetworkKey, RequestSource
 from shared.phone import E164, PhoneKeys
 
 KEY = NetworkKey(bytes(32))
@@ -47,3 +48,14 @@ def test_a_mark_of_a_number_is_not_its_reference_nor_that_of_another() -> None:
     assert mark != phones.mark(E164("+8613800138001"))
     assert phones.ref(number).to_bytes(8, "big", signed=True) not in mark
     assert mark != PhoneKeys(b"1" * 32).mark(number)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_networks_are_written_as_python_writes_them(seed: int) -> None:
+    draw = Random(seed)
+    groups = [draw.choice((0, 0, 1, 0xFFFF, draw.getrandbits(16))) for _ in range(7)]
+    address = IPv6Address(int.from_bytes(b"".join(group.to_bytes(2, "big") for group in (0x2001, *groups)), "big"))
+    written = [str(ip_network((address, prefix), strict=False)) for prefix in (64, 56, 48)]
+    assert CallerNetworks.of(address) == CallerNetworks(*written)
+    plain = IPv4Address(draw.getrandbits(32))
+    assert CallerNetworks.of(plain).network == str(ip_network((plain, 24), strict=False))

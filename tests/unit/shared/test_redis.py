@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 from redis.exceptions import BusyLoadingError
 
 from shared import redis
 from shared.errors import ErrorCode, ServiceError
 from shared.process import startup
+from shared.process.host_names import HostNames
+from shared.redis.connections import NamedConnection
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +77,17 @@ async def test_a_demoted_server_is_left_so_that_its_name_can_lead_to_the_new_one
             assert refusal.value.code is ErrorCode.UNAVAILABLE
     server.close()
     assert accepted == connections
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("EVALSHA", "0" * 40, 2, "{callers:x}:a", "键", 10, 0.5, b"\x00\xff\r\n", ""),
+        ("SCRIPT LOAD", "#!lua\nreturn 1"),
+        ("PING",),
+        ("SET", b"k" * 20_000, b"v" * 20_000),
+    ],
+)
+def test_a_command_is_written_as_redis_py_writes_it(command: tuple[str | int | float | bytes, ...]) -> None:
+    ours = NamedConnection(names=HostNames())
+    assert b"".join(ours.pack_command(*command)) == b"".join(Connection().pack_command(*command))

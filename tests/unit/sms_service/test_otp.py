@@ -1,14 +1,17 @@
 """Codes are derived: the same for the same verification, unrelated to any other."""
 
 from collections import Counter
+from secrets import token_bytes
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.twofactor.hotp import HOTP
 
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
-from sms_service.otp import CodeDeriver, same
+from sms_service.otp import CodeDeriver, hotp, same
 
 RING = KeyRing.parse("2:" + "b2" * 32 + ",1:" + "a1" * 32)
 NUMBER = E164("+8613800138000")
@@ -27,6 +30,11 @@ def test_a_code_is_six_digits_and_always_the_same() -> None:
 def test_the_derivation_of_codes_does_not_change() -> None:
     # A change would make every code unusable that is on its way while two releases run.
     assert DERIVER.code(1, IDENTITY, NUMBER, Purpose.SIGN_UP) == "899432"
+
+
+def test_a_code_is_that_of_rfc_4226() -> None:
+    for key in (token_bytes(32) for _ in range(500)):
+        assert hotp(key) == HOTP(key, 6, SHA256()).generate(0).decode()
 
 
 def test_a_code_depends_on_key_verification_number_and_purpose() -> None:

@@ -47,6 +47,8 @@ PARKED = Counter("haoma_messages_parked_total", "Messages moved to the parking q
 
 log = structlog.get_logger()
 Handler = Callable[[bytes], Awaitable[None]]
+AtRest = Callable[[bytes], bytes]
+"""What of a body is kept in a retry or parking queue."""
 
 
 class PoisonError(Exception):
@@ -61,10 +63,13 @@ class Consumer:
     it rests as often as it must, that never counts as an attempt, and the consumer slows down.
     """
 
-    def __init__(self, queue: Queue, handler: Handler, publisher: Publisher) -> None:
+    def __init__(
+        self, queue: Queue, handler: Handler, publisher: Publisher, *, at_rest: AtRest = lambda body: body
+    ) -> None:
         self._queue = queue
         self._handler = handler
         self._publisher = publisher
+        self._at_rest = at_rest
         self._channel: AbstractChannel | None = None
         self._declaring: aio_pika.abc.AbstractChannel | None = None
         self._declared_at = -DECLARED_FOR_SECONDS
@@ -206,7 +211,7 @@ class Consumer:
         """Publish a copy before the original is acknowledged: a crash in between leaves two copies, never none."""
         if queue == self._queue.parked:
             PARKED.labels(self._queue.name).inc()
-        copy = OutboxMessage(_identity(message), self._queue.name, queue, message.body)
+        copy = OutboxMessage(_identity(message), self._queue.name, queue, self._at_rest(message.body))
         try:
             await self._publisher.publish(copy, headers={ATTEMPT: attempt} | ({REASON: reason} if reason else {}))
         except (RefusedError, ConnectionError) as error:

@@ -8,6 +8,7 @@ import contextlib
 from contextlib import AbstractContextManager
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.connection import (
     AbstractConnection,
@@ -31,7 +32,7 @@ CONNECT_SECONDS = 1.0
 
 
 class NamedConnection(Connection):
-    """Connects to the addresses of its host name, one after the other."""
+    """Connects to the addresses of its host name, one after the other, and writes its commands in C."""
 
     def __init__(self, *, names: HostNames, **options: Any) -> None:
         super().__init__(**options)
@@ -40,6 +41,11 @@ class NamedConnection(Connection):
 
     def _connection_arguments(self) -> dict[str, Any]:
         return {**super()._connection_arguments(), "host": self._address}
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        """A command in Redis's protocol. The name may be two words, such as ``SCRIPT LOAD``."""
+        name, *arguments = args
+        return [pack_command((*name.split(), *arguments))]
 
     async def _connect(self) -> None:
         failure: Exception = OSError("the host name has no address")
@@ -71,6 +77,30 @@ class PatientPool(BlockingConnectionPool):
     def __init__(self, **options: Any) -> None:
         super().__init__(timeout=None, **options)  # the deadline is the call's
         self._openings: dict[AbstractConnection, asyncio.Task[None]] = {}
+
+    async def get_connection(self, command_name: str | None = None, *keys: Any, **options: Any) -> AbstractConnection:  # noqa: ARG002  unused in redis-py too
+        """A usable connection, for one call. Waits while all are in use.
+
+        It and ``release`` measure nothing for redis-py's own metrics, which took a fifth of the time of a call.
+        """
+        async with self._condition:
+            await self._condition.wait_for(self.can_get_connection)
+            connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
+        return connection
+
+    async def release(self, connection: AbstractConnection) -> None:
+        """Return a connection, for the next call."""
+        async with self._condition:
+            self._in_use_connections.remove(connection)
+            if connection.should_reconnect():  # type: ignore[no-untyped-call]
+                await connection.disconnect()
+            self._available_connections.append(connection)
+            self._condition.notify()
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         """Wait until the connection is open. Raises ``RedisError`` or ``OSError``."""

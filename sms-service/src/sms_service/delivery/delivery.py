@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -29,6 +29,7 @@ from sms_service.events import SOURCE
 from sms_service.messages.templates import BUILT_IN, MessageContext, Texts
 from sms_service.number_seal import NumberSeal
 from sms_service.otp import CodeDeriver
+from sms_service.send_command import QueuedMessage
 from sms_service.senders.port import Outcome, OutgoingMessage, SendResult
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.refusals import BlockedError
@@ -74,7 +75,10 @@ BeginAttempt = Callable[[LedgerMessage, str], Awaitable[LedgerMessage | None]]
 
 
 class Delivery:
-    """Carries out send commands. ``wake`` is called after an event was committed to the outbox."""
+    """Carries out send commands. ``wake`` is called after an event was committed to the outbox.
+
+    ``clock`` tells how old a message is that a command carries.
+    """
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Delivery:
         *,
         texts: Texts = BUILT_IN,
         spending_guard: QueuedSpendingGuard = NO_SPENDING_LIMITS,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = ledger
         self._sender_pool = sender_pool
@@ -94,13 +99,17 @@ class Delivery:
         self._wake = wake
         self._texts = texts
         self._spending_guard = spending_guard
+        self._clock = clock
 
-    async def deliver(self, message_id: UUID) -> None:
+    async def deliver(self, message_id: UUID, queued: QueuedMessage | None = None) -> None:
         """Send one queued message while its code is valid, through a second sender if the first one fails.
 
-        Each attempt is committed before its sender is called, so a second command for the message finds it claimed.
+        It is read from the ledger, unless it was just queued and the command carries it. Each attempt is committed
+        before its sender is called, so a second command for the message finds it claimed.
         """
-        message = await self._ledger.find_queued(message_id)
+        message = LedgerMessage.fresh(message_id, queued, self._clock()) if queued else None
+        if message is None:
+            message = await self._ledger.find_queued(message_id)
         if message is None:
             log.info("message.skipped", message_id=str(message_id), reason="not_queued")
         elif message.remaining <= timedelta():

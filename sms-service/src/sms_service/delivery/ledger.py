@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
@@ -10,10 +10,13 @@ from uuid import UUID
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, Language, Purpose
 from sms_service.delivery.routing import PreviousAttempt
+from sms_service.send_command import QueuedMessage
 from sms_service.senders.port import Outcome, SendResult
 from sms_service.spending.money import MessageCost
 
 ABANDONED_AFTER = timedelta(seconds=30)
+FRESH_WITHIN = timedelta(seconds=5)
+"""The age up to which a worker believes what a command carries, by its own clock. Older messages it reads."""
 ABANDONED = "abandoned"
 """The failure of a message whose worker died or froze between claim and record. The message may have left."""
 
@@ -30,8 +33,9 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True)
 class LedgerMessage:
-    """A message as it was read from the ledger. ``age`` and ``remaining`` are by the database's clock.
+    """A message as it was read from the ledger, or from a command.
 
+    ``age`` and ``remaining`` are by the database's clock, or by the worker's for a message from a command.
     ``for_known`` says that a caller asked for it who is known to its number. ``previous_attempts`` are those of the
     last 24 hours for that number. ``segments`` is 0 until the text is composed. ``cost`` is the cost of the current
     attempt and ``previous_cost`` that of the one before, if prices are known.
@@ -57,6 +61,35 @@ class LedgerMessage:
     segments: int = 0
     cost: MessageCost | None = None
     previous_cost: MessageCost | None = None
+
+    @classmethod
+    def fresh(cls, message_id: UUID, queued: QueuedMessage, now: datetime) -> "LedgerMessage | None":
+        """The message that a command carries, as it was written; None if too much may have happened since.
+
+        A claim tells whether it is still so: the message has its first version.
+        """
+        age = now - queued.created_at
+        if abs(age) > FRESH_WITHIN:
+            return None
+        age = max(age, timedelta())
+        return cls(
+            message_id=message_id,
+            verification_id=queued.verification_id,
+            phone_ref=queued.phone_ref,
+            purpose=queued.purpose,
+            state=MessageState.QUEUED,
+            sender="",
+            version=1,
+            age=age,
+            remaining=queued.expires_at - queued.created_at - age,
+            code_key_id=queued.code_key_id,
+            language=queued.language,
+            dialect=queued.dialect,
+            client=queued.client,
+            phone_sealed=queued.phone_sealed,
+            notice=queued.notice,
+            for_known=queued.for_known,
+        )
 
     def with_segments(self, segments: int) -> "LedgerMessage":
         """The message with its composed text."""

@@ -1,6 +1,6 @@
 """Requesting a code: which limits apply, in which order, and what is written when the request is accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,7 +16,7 @@ from shared.phone import E164
 from shared.process.metric_children import child
 from sms_service import events
 from sms_service.keys import Secrets
-from sms_service.send_command import SEND_QUEUE, send_command
+from sms_service.send_command import SEND_QUEUE, carrying, send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.limits import NumberState, next_verification
@@ -42,8 +42,12 @@ log = structlog.get_logger()
 
 
 class RequestRepository(Protocol):
-    """Stores requests. Each call is atomic. ``accept`` returns false if the number has changed since ``state``."""
+    """Stores requests. Each call is atomic. ``accept`` returns false if the number has changed since ``state``.
 
+    ``unread_state`` is what the state of a number may well be, or None. ``accept`` finds out if it is something else.
+    """
+
+    def unread_state(self, phone_ref: int) -> NumberState | None: ...
     async def state(self, phone_ref: int, purpose: Purpose) -> NumberState: ...
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]: ...
     async def accept(self, request: AcceptedRequest) -> bool: ...
@@ -93,11 +97,11 @@ class Relay(Protocol):
     """Publishes what was committed to the outbox: soon, or at once what is handed over."""
 
     def wake(self) -> None: ...
-    def hand_over(self, message: OutboxMessage) -> None: ...
+    def hand_over(self, messages: Iterable[OutboxMessage]) -> None: ...
 
 
 class CodeIssuer:
-    """Accepts or refuses requests for a code. Each command to send one is handed over to ``relay`` after its commit.
+    """Accepts or refuses requests for a code. What they publish is handed over to ``relay`` after its commit.
 
     ``reveal_codes`` returns the code to the caller; it is for development only.
     """
@@ -117,7 +121,7 @@ class CodeIssuer:
         self._repository = repository
         self._callers = callers
         self._deriver = secrets.deriver
-        self._phones, self._seal = secrets.phones, secrets.seal
+        self._phones, self._seal, self._messages = secrets.phones, secrets.seal, secrets.messages
         self._networks = secrets.networks
         self._audit = audit
         self._relay = relay
@@ -172,15 +176,17 @@ class CodeIssuer:
             self._spending_guard.refuse_blocked(recipient.number, is_known=recipient.requester.is_known)
         slots: Sequence[str] | None = None
         try:
+            state = self._repository.unread_state(recipient.ref)
             for _ in range(MAX_DECISIONS):
-                state = await self._repository.state(recipient.ref, request.purpose)
+                state = state or await self._repository.state(recipient.ref, request.purpose)
                 _refuse_limited(request, recipient, state)
                 if slots is None and recipient.needs_slot:
                     slots = await self._spending_guard.admit(recipient.number)
                 accepted = self._accepted(request, recipient, state)
                 if await self._repository.accept(accepted):
-                    self._publish(accepted)
+                    self._relay.hand_over(self._published(accepted, is_first=state.version == 0))
                     return self._issued(request, recipient, accepted)
+                state = None
             raise unavailable()
         except ServiceError as error:
             # After ``UNAVAILABLE`` the request may have been written, or the slots cannot be given back anyway.
@@ -188,11 +194,14 @@ class CodeIssuer:
                 await self._spending_guard.give_back(slots)
             raise
 
-    def _publish(self, accepted: AcceptedRequest) -> None:
+    def _published(self, accepted: AcceptedRequest, *, is_first: bool) -> Iterator[OutboxMessage]:
+        """What is published. If no earlier message decides about the sender, the command carries this one."""
         for message in accepted.messages:
-            if message.routing_key == SEND_QUEUE:
-                self._relay.hand_over(message)
-        self._relay.wake()
+            if message.routing_key == SEND_QUEUE and is_first and not accepted.is_withheld:
+                sealed = self._messages.seal(accepted.message_id, accepted.queued_message)
+                yield carrying(message, accepted.message_id, sealed)
+            else:
+                yield message
 
     def _accepted(self, request: IssueCode, recipient: Recipient, state: NumberState) -> AcceptedRequest:
         verification = next_verification(state, new_id(), self._deriver.current_key_id, registered=request.registered)

@@ -7,8 +7,10 @@ from uuid import UUID
 
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, Language, Purpose
+from sms_service.send_command import QueuedMessage
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import TRIES_PER_CODE, Verification
+from sms_service.verification.send_limits import KNOWN
 
 WITHHELD = "withheld"
 """The failure of a message that was not sent, because strangers had used their share of what the number gets."""
@@ -38,6 +40,24 @@ class AcceptedRequest:
     to_test_number: bool = False
     notice: AccountNotice = AccountNotice.NONE
     is_withheld: bool = False
+
+    @property
+    def queued_message(self) -> QueuedMessage:
+        """The message as it waits in the ledger."""
+        return QueuedMessage(
+            verification_id=self.verification.verification_id,
+            phone_ref=self.phone_ref,
+            phone_sealed=self.phone_sealed,
+            purpose=self.purpose,
+            code_key_id=self.verification.code_key_id,
+            language=self.language,
+            dialect=self.dialect,
+            client=self.client,
+            notice=self.notice,
+            for_known=self.send_network == KNOWN,
+            created_at=self.created_at,
+            expires_at=self.verification.expires_at,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Stores verifications and the activity of their numbers. Calls that come close together share one statement."""
 
-from collections.abc import Sequence
-from datetime import datetime
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from itertools import chain, repeat
 
 import asyncpg
@@ -26,6 +28,12 @@ from sms_service.verification.models import (
 )
 from sms_service.verification.send_limits import Send
 
+MAX_ACTIVE_NUMBERS = 20_000
+"""Numbers that a process remembers to have been active, about 2 MiB. A forgotten one costs a statement, no more."""
+
+MAX_CLOCK_AGE_SECONDS = 60.0
+"""How long a reading of the database's clock is good for: clocks drift, and after a failover it is another one."""
+
 NUMBER_STATES = """
     select now() as now, n.version as number_version, n.sends, n.send_networks, n.send_dialects, n.withheld_sends,
         v.verification_id, v.code_key_id, v.created_at, v.expires_at, v.tries, v.known_tries, v.verified_at, v.version
@@ -49,6 +57,29 @@ RECENT_FAILURES = """
 """
 
 
+class DatabaseClock:
+    """The database's clock, told without asking: what a statement read last, and the time that has passed since.
+
+    Late by the time that the response to the last statement took. ``monotonic`` counts seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._read: datetime | None = None
+        self._read_at = 0.0
+
+    def set(self, now: datetime) -> None:
+        """Note what the database said a moment ago."""
+        self._read, self._read_at = now, self._monotonic()
+
+    def now(self) -> datetime | None:
+        """The time; None if the last reading is missing or too old."""
+        passed = self._monotonic() - self._read_at
+        if self._read is None or passed > MAX_CLOCK_AGE_SECONDS:
+            return None
+        return self._read + timedelta(seconds=passed)
+
+
 class VerificationStore:
     """The repository of ``CodeIssuer``, ``CodeChecker`` and ``AuditRecorder``.
 
@@ -60,6 +91,8 @@ class VerificationStore:
         self._pool = pool
         self._failure_budget = failure_budget
         self._app_failures = app_failures
+        self._clock = DatabaseClock()
+        self._active = OrderedDict[int, None]()
         self._state = Batcher(self._states)
         self._accept = KeyedBatcher(self._accept_all, lambda request: {request.phone_ref}, is_rolled_back)
         self._count_attempt = KeyedBatcher(
@@ -71,6 +104,11 @@ class VerificationStore:
             is_rolled_back,
         )
 
+    def unread_state(self, phone_ref: int) -> NumberState | None:
+        """The state of most numbers: nothing in 24 hours. None if it must be read, as that of an active number."""
+        now = self._clock.now()
+        return None if now is None or phone_ref in self._active else NumberState(now, 0, (), None)
+
     async def state(self, phone_ref: int, purpose: Purpose) -> NumberState:
         """The state of a number, read without a lock. ``accept`` finds out if it has changed since."""
         return await self._state((phone_ref, purpose))
@@ -79,6 +117,7 @@ class VerificationStore:
         refs, purposes = [ref for ref, _ in requests], [purpose.value for _, purpose in requests]
         async with connection(self._pool) as conn:
             rows = await conn.fetch(NUMBER_STATES, refs, purposes)
+        self._clock.set(rows[0]["now"])
         return [NumberState(row["now"], row["number_version"] or 0, _sends(row), _verification(row)) for row in rows]
 
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]:
@@ -90,7 +129,11 @@ class VerificationStore:
 
     async def accept(self, request: AcceptedRequest) -> bool:
         """Write an accepted request. False if the number has changed since its state was read."""
-        return await self._accept(request)
+        is_written = await self._accept(request)
+        self._active[request.phone_ref] = None
+        if len(self._active) > MAX_ACTIVE_NUMBERS:
+            self._active.popitem(last=False)
+        return is_written
 
     async def _accept_all(self, requests: Sequence[AcceptedRequest]) -> list[bool]:
         async with connection(self._pool) as conn:

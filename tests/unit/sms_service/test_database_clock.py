@@ -1,0 +1,36 @@
+"""The database's clock, told without asking."""
+
+from datetime import UTC, datetime, timedelta
+
+from sms_service.verification.store import MAX_CLOCK_AGE_SECONDS, DatabaseClock
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+class Seconds:
+    """A monotonic clock that a test moves."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_it_goes_on_from_what_the_database_said() -> None:
+    seconds = Seconds()
+    clock = DatabaseClock(seconds)
+    clock.set(NOON)
+    assert clock.now() == NOON
+    seconds.now += 1.5
+    assert clock.now() == NOON + timedelta(seconds=1.5)
+
+
+def test_it_tells_nothing_before_the_first_reading_and_after_an_old_one() -> None:
+    seconds = Seconds()
+    clock = DatabaseClock(seconds)
+    assert clock.now() is None
+    clock.set(NOON)
+    seconds.now += MAX_CLOCK_AGE_SECONDS + 1
+    assert clock.now() is None
+    clock.set(NOON)
+    assert clock.now() == NOON

@@ -42,6 +42,7 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         bench = Bench(stack, app, scale)
         await bench.quiet()
         idle = {name: resident_mib(pid) for name, pid in bench.pids.items()}
+        idle_ms = await bench.idle_ms()
         rows = [await bare_aiohttp(bench, pinned=pinned), *await all_operations(bench, members)]
         rows += await native_operations(bench)
         matched, raw = await raw_match(bench, members)
@@ -54,7 +55,11 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         quiet, busy = await storm(bench)
     report(rows, idle, ready_after, count)
     share = log_in.hashing / sum(log_in.cpu.values())
-    print(f"\nargon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
+    shares = ", ".join(f"{name} {spent:.1f}" for name, spent in idle_ms.items())
+    print(
+        f"\nIdle: {sum(idle_ms.values()):.1f} ms CPU a second ({shares}). A row includes what passes while it is measured."
+    )
+    print(f"argon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
     match_p50, raw_p50 = percentile(matched.times, 50), percentile(raw.times, 50)
     print(
         f"Match of 1,000, one client: p50 {match_p50:.2f} ms, {match_p50 / raw_p50:.2f} x of one statement's {raw_p50:.2f} ms."

@@ -31,7 +31,7 @@ from stack.system import Stack
 from support.app import App
 
 MINUTES = 10
-FIRST_RATE = 10.0
+FIRST_RATE = 20.0
 GROWTH = 1.25
 """Visits a second in the first minute, and by what each further minute multiplies them."""
 CHECKS = 4
@@ -68,6 +68,7 @@ class Minute:
     """What was measured in one minute."""
 
     rate: float
+    seconds: float = 60.0
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Seconds of each call, by operation."""
     failures: Counter[str] = field(default_factory=Counter)
@@ -99,7 +100,7 @@ class Minute:
         failed = ", ".join(f"{count} x {why}" for why, count in self.failures.items()) or "0"
         cpu = ", ".join(f"{name} {share:.2f}" for name, share in self.shares.items())
         return (
-            f"| {number} | {self.rate:.0f} | {len(calls) / 60:,.0f} | {failed} | {self.late} | {percentile(calls, 50):.1f} "
+            f"| {number} | {self.rate:.0f} | {len(calls) / self.seconds:,.0f} | {failed} | {self.late} | {percentile(calls, 50):.1f} "
             f"| {p99} | {cpu} | {sum(self.mib.values()):.0f} |"
         )
 
@@ -132,7 +133,7 @@ class Endurance:
 
     async def minute(self, rate: float, seconds: float) -> Minute:
         """Let visits begin at this rate for so long, and measure."""
-        minute, started = Minute(rate), time.perf_counter()
+        minute, started = Minute(rate, seconds), time.perf_counter()
         cpu, servers = CpuMeter(self.ours), self._server_seconds()
         async with self._sampling(minute):
             for position in range(round(rate * seconds)):
@@ -234,7 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=MINUTES, help="how many (default 10)")
     parser.add_argument("--seconds", type=float, default=60.0, help="the length of a minute, for a try (default 60)")
-    parser.add_argument("--rate", type=float, default=FIRST_RATE, help="visits a second at first (default 10)")
+    parser.add_argument("--rate", type=float, default=FIRST_RATE, help="visits a second at first (default 20)")
     options = parser.parse_args()
     accept_interrupts()
     environ = {

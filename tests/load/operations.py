@@ -22,6 +22,7 @@ HIT_SHARE = 0.2
 PASSWORD = "correct horse"
 SETTLE_SECONDS = 1.0
 MAX_SETTLES = 15
+IDLE_SECONDS = 10.0
 CLIENTS = 64
 SEED_ROWS = 100_000
 COLUMNS = ("user_id", "phone_ref", "nickname", "avatar", "visible", "version", "occurred_at", "updated_at")
@@ -90,6 +91,12 @@ class Bench:
             await asyncio.sleep(SETTLE_SECONDS)
             if sum(meter.spent().values()) < 0.05 * SETTLE_SECONDS:
                 return
+
+    async def idle_ms(self) -> dict[str, float]:
+        """CPU milliseconds a second of each process while nothing is requested."""
+        meter = CpuMeter(self.pids)
+        await asyncio.sleep(IDLE_SECONDS)
+        return {name: seconds * 1000 / IDLE_SECONDS for name, seconds in meter.spent().items()}
 
     # The operations
 

@@ -74,7 +74,7 @@ def recording(exporter: InMemorySpanExporter, share: float, *, decides: bool) ->
     return SpanRecorder(provider.get_tracer("test"), decides=decides)
 
 
-async def test_in_a_trace_that_is_not_recorded_nobody_makes_a_span(
+async def test_in_a_trace_that_is_not_recorded_no_span_is_made(
     exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace.TRACING, "tracer", recording(exported, 1, decides=False))
@@ -93,7 +93,7 @@ async def test_in_a_trace_that_is_not_recorded_nobody_makes_a_span(
 
 @pytest.mark.parametrize("flags", ["00", "01"])
 @pytest.mark.parametrize("share", [0, 1])
-async def test_a_process_that_decides_records_its_share_whatever_its_client_says(
+async def test_a_process_that_decides_records_its_share_and_does_not_follow_its_client(
     exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, share: int, flags: str
 ) -> None:
     monkeypatch.setattr(trace.TRACING, "tracer", recording(exported, share, decides=True))

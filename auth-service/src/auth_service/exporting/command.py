@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import BinaryIO, NoReturn
 
 from auth_service.audit import Operator
-from auth_service.commands.progress import Progress
 from auth_service.commands.users import add_operator
 from auth_service.exporting.lines import line_of
 from auth_service.exporting.output import OutputRefusedError, opened_output
@@ -18,6 +17,7 @@ from auth_service.settings import AuthSettings
 from shared import postgres
 from shared.errors import ServiceError
 from shared.keys import KeyRing
+from shared.process.progress import Progress
 from shared.process.startup import UnreachableError
 
 

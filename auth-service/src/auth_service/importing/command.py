@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from auth_service.audit import Operator
-from auth_service.commands.progress import Progress
 from auth_service.commands.users import add_operator
 from auth_service.importing.candidates import Countries
 from auth_service.importing.known_passwords import KnownPasswords
@@ -21,6 +20,7 @@ from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
 from auth_service.settings import AuthSettings
 from shared.errors import ServiceError
+from shared.process.progress import Progress
 from shared.process.startup import UnreachableError
 
 STANDARD_INPUT = "-"

@@ -1,4 +1,4 @@
-"""The progress of an import or an export, with its rate and the time left."""
+"""The progress of a command that reads or writes many lines, with its rate and the time left."""
 
 import time
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Progress:
         self._is_terminal = stream.isatty()
 
     def note(self, lines: int, done: int) -> None:
-        """So many lines are done, and so much of the total: bytes of an import, lines of an export."""
+        """So many lines are done, and so much of the total, in its unit: bytes or lines."""
         now = self._clock()
         if now - self._shown >= (TERMINAL_SECONDS if self._is_terminal else LOG_SECONDS):
             self._shown = now

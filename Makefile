@@ -208,8 +208,13 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 		tests/fault/test_events_at_size.py $(PYTEST_ARGS)
 
 .PHONY: moving-check
-moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user (USERS=100000: an hour)
-	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
+moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user, what users notice (USERS=100000: an hour)
+	@PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m rehearsal.live_traffic
+
+.PHONY: rehearsal
+rehearsal: .venv/.installed ## a whole move on a private system, each step with its time: old base, import, log-ins, export (USERS=100000)
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m rehearsal --users $${USERS:-100000}
 
 .PHONY: shadow-check
 shadow-check: .venv/.installed ## 10,000 recorded calls shadowed against two copies: no difference, then only planted ones (CALLS=10000, SEED)

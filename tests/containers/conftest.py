@@ -18,9 +18,15 @@ from containers.journeys import Users
 from ruamel.yaml import YAML
 from stack import ports
 from stack.secret_files import write_missing
+from support.tools import LOCAL
 
+from gateway.named_operators import Role, generate
+
+PROFILES = ("development", "operators")
 REPLICATED = ("gateway", "auth-service", "sms-service", "sms-worker", "contacts-service")
 START_SECONDS = 240
+LOGS = LOCAL / "containers"
+SENDERS = ("aliyun", "aws", "smpp", "tencent", "twilio")
 LABELS = {
     "VERSION": "1.2.3",
     "REVISION": "0123abc",
@@ -43,21 +49,35 @@ def images(engine: Engine) -> dict[str, str]:
     base = next(line for line in (ROOT / "deploy/Dockerfile").read_text().splitlines() if line.startswith("ARG PYTHON"))
     if stand_ins.provide(engine, f"python:{base.partition('=')[2]}"):
         print("\nno image registry: images of Debian stand in for those of others")
-    for service in SERVICES:
-        started = time.monotonic()
-        engine.build(service, {"SERVICE": service, **LABELS})
-        print(f"{service}: built in {time.monotonic() - started:.0f} s")
-    return {service: f"haoma-{service}:dev" for service in SERVICES}
+    return {service: built(engine, f"haoma-{service}:dev", {"SERVICE": service}) for service in SERVICES}
+
+
+@pytest.fixture(scope="session")
+def image_with_senders(engine: Engine, images: dict[str, str]) -> str:  # noqa: ARG001  it needs the same base
+    """The image of sms-service with the libraries of every provider."""
+    arguments = {"SERVICE": "sms-service", "SENDERS": " ".join(SENDERS)}
+    return built(engine, "haoma-sms-service:senders", arguments)
+
+
+def built(engine: Engine, image: str, arguments: dict[str, str]) -> str:
+    """Build an image, and say how long that took."""
+    started = time.monotonic()
+    engine.build(image, {**arguments, **LABELS})
+    print(f"\n{image}: built in {time.monotonic() - started:.0f} s", end="")
+    return image
 
 
 @dataclass(frozen=True)
 class Composed:
-    """The running system: its engine, and the addresses of the edge and of the SMS inbox."""
+    """The running system: its engine, the addresses of what it opens on this machine, and the key of an operator."""
 
     engine: Engine
     edge: str
     plain: str
     inbox: str
+    operators: str
+    operator_key: str
+    prometheus: str
 
 
 @pytest.fixture(scope="session")
@@ -69,21 +89,35 @@ def composed(
     """The system of docker-compose.yml, two replicas of each process, with secrets and volumes of its own."""
     for image in engines.names(YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]):
         stand_ins.provide(engine, image)
-    secrets = tmp_path_factory.mktemp("secrets")
+    secrets, operators = tmp_path_factory.mktemp("secrets"), tmp_path_factory.mktemp("operators")
     write_missing(secrets)
-    http, https, inbox = (ports.free_port() for _ in range(3))
+    key, entry = generate("ada", Role.OPERATOR)
+    (operators / "operators.toml").write_text(entry)
+    operators.chmod(0o755)
+    http, https, inbox, operator, prometheus = (ports.free_port() for _ in range(5))
     engine.environ |= {
         "ENVIRONMENT": "development",
-        "COMPOSE_PROFILES": "development",
+        "COMPOSE_PROFILES": ",".join(PROFILES),
         "CALLER_LIMITS": "off",
         "EDGE_SITES": "localhost",
         "EDGE_HTTP_PORT": str(http),
         "EDGE_HTTPS_PORT": str(https),
         "SMS_PORT": str(inbox),
+        "OPERATOR_PORT": str(operator),
+        "PROMETHEUS_PORT": str(prometheus),
         "SECRETS_FOLDER": str(secrets),
+        "OPERATORS_FOLDER": str(operators),
         "FRONT_NETWORK": "10.219.99.0/24",
     }
-    system = Composed(engine, f"https://localhost:{https}", f"http://localhost:{http}", f"http://127.0.0.1:{inbox}")
+    system = Composed(
+        engine,
+        edge=f"https://localhost:{https}",
+        plain=f"http://localhost:{http}",
+        inbox=f"http://127.0.0.1:{inbox}",
+        operators=f"http://127.0.0.1:{operator}",
+        operator_key=key,
+        prometheus=f"http://127.0.0.1:{prometheus}",
+    )
     try:
         _start(engine)
         _wait(system)
@@ -93,15 +127,16 @@ def composed(
 
 
 def _start(engine: Engine) -> None:
-    scale = [word for name in REPLICATED for word in ("--scale", f"{name}=2")]
-    engine.compose("--profile", "development", "up", "-d", "--no-build", *scale, stdout=subprocess.DEVNULL)
+    engine.scale(REPLICATED, 2)
+    profiles = [word for name in PROFILES for word in ("--profile", name)]
+    engine.compose(*profiles, "up", "-d", "--no-build", stdout=subprocess.DEVNULL)
 
 
 def _wait(system: Composed) -> None:
     """Wait until every replica is ready. Fails with the log of one that is not."""
     deadline = time.monotonic() + START_SECONDS
-    for service in REPLICATED:
-        while len(replicas := system.engine.replicas(service)) < 2 or not all(
+    for service, wanted in {**dict.fromkeys(REPLICATED, 2), "operator-api": 1}.items():
+        while len(replicas := system.engine.replicas(service)) < wanted or not all(
             is_ready(system.engine, each) for each in replicas
         ):
             if time.monotonic() > deadline:
@@ -132,11 +167,15 @@ def metrics(engine: Engine, replica: str) -> str:
 
 
 def _remove(engine: Engine) -> None:
-    """Stop and remove the containers, networks and volumes of this run, those of replicas too."""
+    """Remove the containers, networks and volumes of this run, those of replicas too. Their logs stay, in ``LOGS``."""
     label = f"label=com.docker.compose.project={engines.PROJECT}"
-    containers = engine.run("ps", "-a", "-q", "--filter", label).split()
+    containers = engine.run("ps", "-a", "--filter", label, "--format", "{{.Names}}").split()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    for name in containers:
+        with (LOGS / f"{name}.log").open("w") as log:
+            subprocess.run((engine.program, "logs", name), env=engine.environ, stdout=log, stderr=log, check=False)
     if containers:
-        engine.run("rm", "-f", "-v", *containers)
+        engine.run("rm", "-f", "-v", *(["--depend"] if engine.is_podman else []), *containers)
     engine.compose("down", "-v", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -153,3 +192,15 @@ async def users(composed: Composed) -> AsyncIterator[Users]:
 
 def edge(composed: Composed) -> str:
     return composed.engine.replicas("edge")[0]
+
+
+@pytest.fixture(scope="session")
+def monitored(composed: Composed) -> Composed:
+    """The system with Prometheus, and with Grafana where its image can be had: it has no stand-in."""
+    specs = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    found = [
+        name for name in ("prometheus", "grafana") if stand_ins.is_available(composed.engine, specs[name]["image"])
+    ]
+    print(f"\nmonitoring: {' and '.join(found)}")
+    composed.engine.compose("--profile", "monitoring", "up", "-d", "--no-build", *found, stdout=subprocess.DEVNULL)
+    return composed

@@ -5,14 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from architecture.tree import ROOT
 
 PROJECT = "haoma-check"
-PODMAN_TOOLS = ("podman", "buildah", "runc", "debootstrap", "nft")
+PODMAN_TOOLS = ("podman", "buildah", "runc", "debootstrap", "iptables")
 PODMAN_COMPOSE = Path(sys.executable).with_name("podman-compose")
 # The limits of open files and processes stay as they are: raising them is not allowed everywhere.
 PODMAN_SETTINGS = """\
@@ -24,14 +24,26 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
 
-# As Docker does, and unlike Podman: a read-only container gets only the file systems in memory that it names.
+# As Docker does, and unlike Podman: a read-only container gets only the file systems in memory that it names, and can be
+# started when those that started before it have ended (Podman 4.3 then fails).
 PODMAN_LIKE_DOCKER = """\
-#!/bin/sh
+#!/bin/bash
+words=()
+for word in "$@"; do
+    case $word in --requires=*) ;; *) words+=("$word") ;; esac
+done
 case $1 in
-create | run) verb=$1 && shift && exec podman "$verb" --read-only-tmpfs=false "$@" ;;
+create | run) exec podman "$1" --read-only-tmpfs=false "${words[@]:1}" ;;
 esac
-exec podman "$@"
+exec podman "${words[@]}"
 """
+
+
+LOG_CHARACTERS = 3000
+
+
+class BuildError(Exception):
+    """An image cannot be built."""
 
 
 class Engine:
@@ -39,6 +51,7 @@ class Engine:
 
     def __init__(self, folder: Path, *, is_podman: bool) -> None:
         self.is_podman = is_podman
+        self._override = folder / "override.yml"
         self._podman = Path("podman")
         self.program = "podman" if is_podman else "docker"
         self.environ: dict[str, str] = {**os.environ}
@@ -64,16 +77,25 @@ class Engine:
         """Run a command of Compose on the system, without an .env file."""
         podman = [str(PODMAN_COMPOSE), "--podman-path", str(self._podman)]
         command = podman if self.is_podman else ["docker", "compose"]
-        files = ["--env-file", os.devnull, "-p", PROJECT, "-f", str(ROOT / "docker-compose.yml")]
+        overridden = ["-f", str(self._override)] if self._override.exists() else []
+        files = ["--env-file", os.devnull, "-p", PROJECT, "-f", str(ROOT / "docker-compose.yml"), *overridden]
         subprocess.run([*command, *files, *words], env=self.environ, cwd=ROOT, check=True, **options)
 
-    def build(self, service: str, arguments: Mapping[str, str]) -> None:
-        """Build the image of a service, as ``make images`` does."""
+    def scale(self, services: Iterable[str], replicas: int) -> None:
+        """Let Compose run so many replicas from now on. ``--scale`` of podman-compose knows one service only."""
+        self._override.write_text(json.dumps({"services": {name: {"scale": replicas} for name in services}}))
+
+    def build(self, image: str, arguments: Mapping[str, str]) -> None:
+        """Build an image, as ``make images`` does. Raises ``BuildError`` with the last lines of the log."""
         words = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
         place = (
             ["--network", "host", "--pull=never", "-v", "/etc/ssl/certs:/etc/ssl/certs:ro"] if self.is_podman else []
         )
-        self.run("build", *place, "-q", "-f", "deploy/Dockerfile", "-t", f"haoma-{service}:dev", *words, ".", cwd=ROOT)
+        command = ("build", *place, "-q", "-f", "deploy/Dockerfile", "-t", image, *words, ".")
+        try:
+            self.run(*command, cwd=ROOT, stderr=subprocess.PIPE)
+        except subprocess.CalledProcessError as error:
+            raise BuildError(f"{image}: {error.stderr[-LOG_CHARACTERS:]}") from error
 
     def replicas(self, service: str) -> list[str]:
         """The names of the running containers of a service."""
@@ -97,12 +119,12 @@ class Engine:
 
 def find(folder: Path) -> tuple[Engine | None, str]:
     """The engine of this machine, or why there is none."""
-    if shutil.which("docker") and _works("docker", "compose", "version"):
+    if shutil.which("docker") and _works("docker", "compose", "version") and _works("docker", "info"):
         return Engine(folder, is_podman=False), ""
     missing = [tool for tool in PODMAN_TOOLS if shutil.which(tool) is None]
     if missing:
         wanted = (
-            "docker with compose, or: apt-get install podman buildah runc debootstrap nftables netavark aardvark-dns"
+            "docker with compose, or: apt-get install podman buildah runc debootstrap iptables netavark aardvark-dns"
         )
         return None, f"this machine has no {missing[0]}; install {wanted}"
     return Engine(folder, is_podman=True), ""

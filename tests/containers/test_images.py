@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 from architecture.tree import SERVICES
-from containers.conftest import LABELS
+from containers.conftest import LABELS, SENDERS
 from containers.engine import Engine
 
 MAX_OVER_PYTHON = 120 * 10**6
@@ -57,6 +57,46 @@ def test_what_we_add_to_python_is_small(engine: Engine, image: str) -> None:
     ours = sum(entry.size for entry in members if entry.name.startswith(OURS))
     print(f"\n{image}: {ours / 1e6:.0f} MB of ours, {sum(entry.size for entry in members) / 1e6:.0f} MB in all")
     assert ours <= MAX_OVER_PYTHON
+
+
+def runs_python(engine: Engine, image: str, program: str) -> str:
+    """What a Python program prints in an image, which has no network."""
+    restricted = ("--rm", "--read-only", "--cap-drop=ALL", "--network=none")
+    return engine.run("run", *restricted, "--entrypoint", "python", image, "-c", program)
+
+
+def test_an_image_has_the_packages_that_record_spans(engine: Engine, image: str) -> None:
+    program = "from shared.process.tracing import spans; print(spans.TracerProvider.__module__)"
+    assert runs_python(engine, image, program) == "opentelemetry.sdk.trace"
+
+
+def test_an_image_can_load_each_of_its_libraries(engine: Engine, image: str) -> None:
+    program = """
+import ctypes, pathlib
+for path in sorted(pathlib.Path("/opt").rglob("*.so*")):
+    ctypes.CDLL(str(path))
+    print(path)
+"""
+    assert "uvloop" in runs_python(engine, image, program)
+
+
+def test_an_image_has_the_libraries_of_the_senders_that_were_chosen_and_no_other(
+    engine: Engine, images: dict[str, str], image_with_senders: str
+) -> None:
+    found = f"""
+import importlib
+for name in {SENDERS}:
+    try:
+        importlib.import_module("sms_service.senders." + name)
+        print(name)
+    except ImportError:
+        pass
+"""
+    assert runs_python(engine, image_with_senders, found).split() == list(SENDERS)
+    assert runs_python(engine, images["sms-service"], found).split() == []
+    with contents(engine, image_with_senders) as files:
+        sizes = [entry.size for entry in files.getmembers() if entry.name.startswith(OURS)]
+    print(f"\nwith every sender: {sum(sizes) / 1e6:.0f} MB of ours")
 
 
 def test_an_image_says_what_it_is_and_runs_as_an_ordinary_user(engine: Engine, image: str) -> None:

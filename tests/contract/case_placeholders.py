@@ -13,6 +13,8 @@ VARYING = frozenset(
         *("id", "user_id", "userId", "uuid", "nickname", "nickName", "nick_name", "kid", "x", "y", "budget_left"),
         *("created_at", "opened_at", "createTime", "create_time", "lastLoginTime", "refreshTime", "timestamp"),
         *("expires_in", "retry_after", "issuer", "jwks_uri"),
+        *("at", "exported_at", "finished_at", "last_at", "last_login_at", "password_changed_at", "requested_at"),
+        *("session_id", "updated_at"),
     }
 )
 """Fields whose values differ from one run to the next."""

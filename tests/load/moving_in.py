@@ -2,7 +2,8 @@
 
 It starts a private PostgreSQL and compares the import of ``--users`` users, whose digests are those of UCenter, with the
 pure rate of argon2id in as many threads on the same machine, before and after. Then it imports as many others while the
-command is killed ``--kills`` times at random moments, and compares the tables with the file. At last it compares the
+command is killed ``--kills`` times at random moments, and compares the tables with the file. Then it gives one user
+``--duplicates`` times, and looks how much memory that needs. At last it compares the
 time of a wrong password of imported users with that of a number without an account: digests of UCenter without a hold,
 and bcrypt with one. It fails below ``--min-share``, if a user is missing or is there twice, and if the medians of two times
 differ by more than ``MAX_DIFFERENCE``. Nothing else should run on the machine.
@@ -18,6 +19,7 @@ import resource
 import secrets
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,10 +32,13 @@ import uvloop
 from argon2.low_level import Type, hash_secret_raw
 from load.operations import must, say
 from load.processes import machine
+from rehearsal.duplicates import import_duplicates
 from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App
 
+from auth_service.importing.command import NICENESS
+from auth_service.passwords.hashing_pool import MAX_NICENESS, NICENESS_STEP
 from shared.postgres import url_of
 
 MIN_SHARE = 0.9
@@ -47,6 +52,10 @@ BCRYPT = bcrypt.hashpw(b"password", bcrypt.gensalt(8)).decode()
 MIN_LONGEST = 8.0
 """Seconds in which a batch is done, or a kill would never find one."""
 WARM_UP = 30
+DUPLICATE = 99_000_000
+"""The id of the user who is there again and again, above all others."""
+FEW_LINES = 256
+MAX_MORE_MIB = 16
 HASHES_ALONE = 50
 PURE_HASHES = 200
 """Hashes of a measurement of the pure rate, for each thread."""
@@ -71,16 +80,21 @@ def user_line(user_id: int) -> str:
 
 
 def pure_rate(threads: int) -> float:
-    """Hashes a second of argon2id with our cost and nothing else."""
+    """Hashes a second of argon2id with our cost and nothing else, at the priority of the import's threads."""
 
     def hash_many(_: int) -> None:
         for _ in range(PURE_HASHES):
             hash_secret_raw(b"x" * 32, b"0123456789abcdef", 2, 19_456, 1, 32, Type.ID)
 
     started = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_yield_as_the_import) as pool:
         list(pool.map(hash_many, range(threads)))
     return threads * PURE_HASHES / (time.perf_counter() - started)
+
+
+def _yield_as_the_import() -> None:
+    niceness = min(NICENESS + NICENESS_STEP, MAX_NICENESS)
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 def hash_cpu_ms() -> float:
@@ -174,6 +188,19 @@ async def kill_at_random(run: Import, connection: asyncpg.Connection, users: int
     must(await connection.fetchval(DIGESTS) == 0, "a digest is at rest that is not argon2id")
 
 
+async def measure_duplicates(run: Import, lines: int) -> None:
+    """Import one user again and again: once is enough, and many lines need no more memory than few."""
+    user = json.loads(user_line(DUPLICATE))
+    few = await import_duplicates(run.environ, user, FEW_LINES)
+    many = await import_duplicates(run.environ, user, lines)
+    must(f"{lines} were imported before" in many.output, many.output)
+    say(
+        f"{lines} lines of one user in {many.seconds:.0f} s: {lines / many.seconds:.0f} a second, "
+        f"{many.peak_mib:.0f} MiB; {FEW_LINES} lines: {few.peak_mib:.0f} MiB"
+    )
+    must(many.peak_mib < few.peak_mib + MAX_MORE_MIB, "the memory grows with the lines")
+
+
 async def median_refusals(app: App, numbers: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """The median seconds of a wrong password of each kind of number, which take turns in random order."""
     times: dict[str, list[float]] = {kind: [] for kind in numbers}
@@ -227,6 +254,7 @@ async def main_async(options: argparse.Namespace) -> None:
         kills = Kills(options.kills, max(MIN_LONGEST, 2 * seconds / options.kills), options.seed)
         await kill_at_random(run, connection, options.users, kills)
         await connection.close()
+        await measure_duplicates(run, options.duplicates)
         for hold in ("0", HOLD):
             await compare_refusals(stack, run, options.samples, hold=hold)
 
@@ -235,6 +263,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=100_000, help="users of each of the two imports")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--duplicates", type=int, default=1_000_000, help="lines of one user")
     parser.add_argument("--samples", type=int, default=300, help="wrong passwords of each kind of number")
     parser.add_argument("--min-share", type=float, default=MIN_SHARE, help="lower where other work runs")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))

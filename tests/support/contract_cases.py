@@ -12,7 +12,7 @@ address, ``{name}`` is a kept value, ``{int:name}`` is one as a JSON number, ``{
 and ``{"numbers": 3}`` is a list of three fresh numbers.
 
 Placeholders in responses: the above, and ``"<text>"`` for any text that is not empty, ``"<digits>"`` for a text of
-decimal digits, ``"<integer>"`` for a whole number, ``"<match:...>"`` for a text that matches the expression. An object
+decimal digits, ``"<integer>"`` for a whole number, ``"<list>"`` for any list, ``"<match:...>"`` for a text that matches the expression. An object
 ``{"$fragment": "native/account", "nickname": "Anna"}`` is the JSON file of that name under ``fragments``, with the
 other keys in place of the fragment's.
 
@@ -172,6 +172,8 @@ def matches(value: Any, expected: Any) -> bool:
             return isinstance(value, str) and value != ""
         case "<digits>":
             return isinstance(value, str) and re.fullmatch("[0-9]+", value) is not None
+        case "<list>":
+            return isinstance(value, list)
         case "<integer>":
             return isinstance(value, int) and not isinstance(value, bool)
         case str() if expected.startswith("<match:"):

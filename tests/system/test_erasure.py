@@ -3,37 +3,23 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis.asyncio
-from cryptography.exceptions import InvalidTag
 from stack.system import Stack
 from support.app import App, fresh_number, wrong
 from support.database import Tables
 from support.native import call
+from support.traces import TracedUser, found_in_redis, found_in_tables
 
 from shared.keys import KeyRing
-from shared.phone import ref_hex
 from sms_service.number_seal import NumberSeal
 
 PAGE = Path(__file__).parents[2] / "docs/security/erasure.md"
 LISTED = re.compile(r"^\| `(\w+\.\w+)` \| .+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 PASSWORD = "correct horse"
-REDIS_VALUES = {"hash": "hgetall", "set": "smembers", "zset": "zrange", "list": "lrange"}
-
-
-@dataclass(frozen=True)
-class User:
-    """A user whose traces are searched for. ``seal`` opens sealed numbers."""
-
-    number: str
-    user_id: int
-    token: str
-    seal: NumberSeal
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +60,13 @@ async def ticket(app: App, number: str, purpose: str, token: str | None = None) 
     return str(checked.body["ticket"])
 
 
-async def lived(app: App, tables: Tables, seal: NumberSeal) -> User:
+async def lived(app: App, tables: Tables, seal: NumberSeal) -> TracedUser:
     """A user who has left a trace wherever users leave one."""
     number = fresh_number()
     fields = {"ticket": await ticket(app, number, "sign_up"), "password": PASSWORD, "nickname": "Erasmus"}
     registered = (await call(app, "POST", "/v2/accounts", **fields)).body
-    user = User(number, registered["account"]["user_id"], registered["tokens"]["access_token"], seal)
+    texts = ("Erasmus", "erase this motto")
+    user = TracedUser(number, registered["account"]["user_id"], registered["tokens"]["access_token"], texts, seal)
     refused = await call(app, "POST", "/v2/verifications", phone=number, purpose="sign_in")
     assert refused.body["code"] == "cooldown"
     assert (await call(app, "POST", "/v2/sessions", phone=number, password="wrong horse")).status == 403
@@ -91,70 +78,6 @@ async def lived(app: App, tables: Tables, seal: NumberSeal) -> User:
     return user
 
 
-def traces(user: User, tables: Tables) -> dict[str, list[bytes]]:
-    """How each form of a user may look, as the page names the forms."""
-    ref = tables.ref(user.number)
-    reference = [str(ref), ref_hex(ref), repr(ref)]
-    return {
-        "number": [user.number.encode(), b"Erasmus", b"erase this motto"],
-        "user id": [str(user.user_id).encode()],
-        "reference": [text.encode() for text in reference],
-        "mark": [tables.keys.mark(parse_number(user.number)).hex().encode()],
-    }
-
-
-def parse_number(number: str) -> Any:
-    return f"+86{number}"
-
-
-def opens(value: object, user: User) -> bool:
-    """Whether our key decrypts these bytes to the number."""
-    try:
-        return isinstance(value, bytes) and user.seal.open(value) == parse_number(user.number)
-    except (InvalidTag, ValueError):
-        return False
-
-
-def forms_in(values: Iterable[object], user: User, tables: Tables) -> set[str]:
-    """The forms of a user's traces among these values."""
-    found, forms = set(), traces(user, tables)
-    for value in values:
-        seen = value.hex().encode() + b" " + value if isinstance(value, bytes) else str(value).encode()
-        found |= {form for form, texts in forms.items() if any(text in seen for text in texts)}
-        if opens(value, user):
-            found.add("sealed number")
-    return found
-
-
-async def found_in_tables(user: User, tables: Tables) -> dict[str, set[str]]:
-    """The forms of a user's traces, by table."""
-    found = {}
-    for database, connection in tables.connections.items():
-        for (table,) in await connection.fetch("select tablename from pg_tables where schemaname = 'public'"):
-            values = [value for row in await connection.fetch(f'select * from "{table}"') for value in row.values()]
-            found[f"{database}.{table}"] = forms_in(values, user, tables)
-    return {table: forms for table, forms in found.items() if forms}
-
-
-async def found_in_redis(cache: "redis.asyncio.Redis", user: User, tables: Tables) -> dict[str, set[str]]:
-    """The forms of a user's traces, by the first word of the key."""
-    found: dict[str, set[str]] = {}
-    async for key in cache.scan_iter(count=1000):
-        place = "redis." + re.match(r"\W*(\w*)", key.decode())[1]  # type: ignore[index]
-        values = [key.decode(), *await values_of(cache, key)]
-        found.setdefault(place, set()).update(forms_in(values, user, tables))
-    return {place: forms for place, forms in found.items() if forms}
-
-
-async def values_of(cache: "redis.asyncio.Redis", key: bytes) -> list[object]:
-    kind = (await cache.type(key)).decode()
-    if kind == "string":
-        return [await cache.get(key)]
-    more = [0, -1] if kind in {"zset", "list"} else []
-    value = await cache.execute_command(REDIS_VALUES[kind], key, *more)
-    return [*value, *value.values()] if isinstance(value, dict) else list(value)
-
-
 def listed() -> dict[str, set[str]]:
     """What the page says may stay, by place."""
     rows = LISTED.findall(PAGE.read_text())
@@ -162,7 +85,7 @@ def listed() -> dict[str, set[str]]:
     return {place: {form.strip() for form in forms.split(",")} for place, forms, _ in rows}
 
 
-async def eventually_forgotten(user: User, tables: Tables) -> None:
+async def eventually_forgotten(user: TracedUser, tables: Tables) -> None:
     """Wait until the other services have received the erasure, and all outboxes are empty."""
     end = time.monotonic() + 30
     while True:

@@ -1,4 +1,4 @@
-"""``python -m auth_service``: serve, migrate, import, after-restore, ban, unban, erase, accounts, audit, and more."""
+"""``python -m auth_service``: serve, migrate, import, export, ban, unban, erase, accounts, audit, and more."""
 
 import argparse
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from auth_service.audit import Operator
 from auth_service.audit_commands import command as audit_command
 from auth_service.commands import accounts, after_restore, republish, users
+from auth_service.exporting import command as export_command
 from auth_service.importing import command as import_command
 from auth_service.policy import log_ins
 from auth_service.settings import AuditSettings, AuthSettings, DatabaseSettings
@@ -75,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     after_restore.add_arguments(parsers.add_parser("after-restore", help=about, description=about))
     about = import_command.import_users.__doc__
     import_command.add_arguments(parsers.add_parser("import", help=about, description=about))
+    about = export_command.export_users.__doc__
+    export_command.add_arguments(parsers.add_parser("export", help=about, description=about))
     about = republish.republish.__doc__
     republish.add_arguments(parsers.add_parser("republish", help=about, description=about))
     about = print_policy.__doc__
@@ -95,6 +98,9 @@ def _run(options: argparse.Namespace) -> None:
         accounts.accounts(_settings(AuthSettings, options.command), options)
     elif options.command == "import":
         import_command.import_users(_settings(AuthSettings, options.command), options)
+    elif options.command == "export":
+        logs.configure(SERVICE, "warning", to=sys.stderr)  # standard output may be the export
+        export_command.export_users(load(AuthSettings, f"{SERVICE} export"), options)
     elif options.command in USER_COMMANDS:
         settings, operator = _settings(AuthSettings, options.command), Operator(options.by, options.reason)
         USER_COMMANDS[options.command](settings, options.user_id, operator)

@@ -8,6 +8,7 @@ from auth_service.accounts.setup import add_accounts
 from auth_service.jobs import running_jobs
 from auth_service.lifecycle.setup import add_lifecycle
 from auth_service.operators.setup import add_operators
+from auth_service.personal_data.setup import add_personal_data
 from auth_service.resources import open_resources
 from auth_service.routes import APIS
 from auth_service.sessions.setup import add_sessions
@@ -35,6 +36,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
             add_operators(app, resources)
+            add_personal_data(app, resources)
             app[CHECKS]["postgresql"] = resources.ping
             app[BACKENDS]["rabbitmq"] = resources.ping_broker
             async with running_jobs(resources, settings):

@@ -1,12 +1,14 @@
 """The budgets of a user's look-ups, kept in Redis: new numbers, and calls. They belong to the user's number."""
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from math import ceil, log2
 
 from contacts_service.fingerprints import Fingerprints
 from contacts_service.matching import BudgetCharge
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.contacts import MAX_NUMBERS
+from shared.internal_api.personal_data.contacts import LookUps
 from shared.redis import AnyRedis, Script
 
 UNUSED_SECONDS = 30 * 86_400
@@ -31,6 +33,7 @@ class Budget:
     ) -> None:
         self._charge_script = Script(redis, PACKAGE, "lua/budget.lua")
         self._forget_script = Script(redis, PACKAGE, "lua/forget.lua")
+        self._look_ups_script = Script(redis, PACKAGE, "lua/look_ups.lua")
         self._fingerprints = Fingerprints(secret, fingerprint_bits(numbers))
         most, calls = max(numbers, MAX_NUMBERS), calls_per_minute or 0
         self._limits = (numbers, most, per_hour, calls, numbers, UNUSED_SECONDS, self._fingerprints.bits)
@@ -54,6 +57,13 @@ class Budget:
         Raises ``ServiceError(UNAVAILABLE)`` if Redis does not answer.
         """
         await self._forget_script([self._key(own_ref)], [])
+
+    async def look_ups(self, own_ref: int) -> LookUps:
+        """What is stored for the user of this number. Raises ``ServiceError(UNAVAILABLE)``."""
+        spent, at = await self._look_ups_script([self._key(own_ref)], [])
+        if spent is None:
+            return LookUps(numbers=0, last_at=None)
+        return LookUps(numbers=max(0, ceil(float(spent))), last_at=datetime.fromtimestamp(float(at), UTC))
 
     def _key(self, own_ref: int) -> str:
         return f"contacts:{self._fingerprints.owner(own_ref)}"

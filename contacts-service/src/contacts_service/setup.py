@@ -1,20 +1,25 @@
-"""Builds the budget, and the matcher from its parts, and says which calls the service has."""
+"""Builds the budget, the matcher from its parts and what users are given, and says which calls the service has."""
+
+from aiohttp import web
 
 from contacts_service import api
 from contacts_service.budget import Budget
 from contacts_service.directory.directory import Directory
 from contacts_service.matching import Matcher
 from contacts_service.numbers import NumberReader
+from contacts_service.personal_data import api as personal_data
+from contacts_service.personal_data.store import EntryStore
 from contacts_service.settings import ContactsSettings
 from contacts_service.store import Store
 from shared.parked import api as parked
 from shared.parked.setup import taking_parked as serving_operators
 from shared.phone import PhoneKeys
+from shared.postgres import Pool
 from shared.redis import AnyRedis
 
-__all__ = ["APIS", "build_budget", "build_matcher", "serving_operators"]
+__all__ = ["APIS", "add_personal_data", "build_budget", "build_matcher", "serving_operators"]
 
-APIS = (api, parked)
+APIS = (api, personal_data, parked)
 """The internal API of this service."""
 
 
@@ -34,3 +39,9 @@ def build_matcher(settings: ContactsSettings, budget: Budget, store: Store, dire
     keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     # Nothing wakes the relay for contacts.matched: its poll publishes them a second later, many in one batch.
     return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store)
+
+
+def add_personal_data(app: web.Application, settings: ContactsSettings, pool: Pool, budget: Budget) -> None:
+    """Give the application what users are given of their own data."""
+    phones = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
+    app[personal_data.PERSONAL_DATA] = personal_data.PersonalData(EntryStore(pool), budget.look_ups, phones)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from shared.encoding import from_base64url, to_base64url
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.sms import Purpose
+from shared.internal_api.sms import PROOFS, Purpose
 from shared.keys import KeyRing
 from shared.phone import E164
 
@@ -32,7 +32,7 @@ _CONTEXT = [b"haoma ticket v2"]
 class Ticket:
     """A verified number and its purpose. A ticket can be redeemed once, within ``LIFETIME`` of ``issued_at``.
 
-    One for ``ERASE`` proves nothing but that its user is there, so it lives only while it is ``FRESH``.
+    One for ``ERASE`` or ``EXPORT`` proves nothing but that its user is there, so it lives only while it is ``FRESH``.
 
     One that is ``repeats_only`` redeems nothing: it proves a code that was used before, so that a client that lost the
     answer can repeat its call with the same secret.
@@ -47,7 +47,7 @@ class Ticket:
     @property
     def expires_at(self) -> datetime:
         """When it can no longer be redeemed, nor a call with it be repeated."""
-        return self.issued_at + (FRESH if self.purpose is Purpose.ERASE else LIFETIME)
+        return self.issued_at + (FRESH if self.purpose in PROOFS else LIFETIME)
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the number was verified within the last five minutes."""

@@ -119,11 +119,11 @@ def _recorded(tracer: Tracer, name: str, kind: SpanKind) -> Iterator[Describe]:
             _cause.reset(token)
 
 
-def _ignore(attributes: Mapping[str, str | int]) -> None:
+def ignore(attributes: Mapping[str, str | int]) -> None:
     """Describe a span that is not recorded."""
 
 
-_NOT_RECORDED = nullcontext(_ignore)
+_NOT_RECORDED = nullcontext(ignore)
 
 
 def parse_traceparent(text: str) -> str | None:

@@ -12,6 +12,7 @@ from shared.internal_api.server import add_api, new_service
 from shared.process.health import BACKENDS, CHECKS
 from sms_service.delivery import consumer
 from sms_service.operators.setup import mount, serving_operators
+from sms_service.personal_data import api as personal_data
 from sms_service.receipts import api as receipts
 from sms_service.relay import open_relay
 from sms_service.settings import SmsSettings
@@ -22,7 +23,7 @@ from sms_service.verification.setup import counting_failures, provide_codes
 
 def create_api(settings: SmsSettings) -> web.Application:
     """The API process. Checking a code needs only PostgreSQL, so the process is ready with PostgreSQL alone."""
-    app = new_service(settings.principal_tokens, [api, receipts], body_bytes=receipts.MAX_BODY_BYTES)
+    app = new_service(settings.principal_tokens, [api, receipts, personal_data], body_bytes=receipts.MAX_BODY_BYTES)
     if settings.operator_to_sms_token:
         mount(app)
     if settings.is_development:
@@ -66,6 +67,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
             await stack.enter_async_context(
                 serving_operators(app, settings, pool, relay.wake, broker=broker, callers=callers)
             )
+        personal_data.provide_personal_data(app, pool, settings.phone_key)
         receipts.provide_receipts(app, pool, relay.wake, senders=config.senders, callback_url=config.callback_url)
         app[CHECKS]["postgresql"] = partial(postgres.ping, pool)
         app[BACKENDS]["rabbitmq"] = broker.ping

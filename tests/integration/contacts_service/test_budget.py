@@ -389,3 +389,17 @@ async def test_calls_are_refused_without_redis(own_ref: int) -> None:
                 await Budget(unavailable, SECRET, numbers=10, per_hour=2).charge(own_ref, refs(1))
             await unavailable.aclose()
             assert refusal.value.code is ErrorCode.UNAVAILABLE
+
+
+async def test_a_user_is_told_how_many_numbers_count_on_their_budget_and_since_when(
+    small: Budget, own_ref: int
+) -> None:
+    nothing = await small.look_ups(own_ref)
+    await small.charge(own_ref, refs(3))
+    some = await small.look_ups(own_ref)
+    await small.forget(own_ref)
+
+    assert (nothing.numbers, nothing.last_at) == (0, None)
+    assert some.numbers == 3
+    assert some.last_at is not None
+    assert await small.look_ups(own_ref) == some

@@ -15,6 +15,7 @@ from support.shadow_conversation import DONE, line
 
 CALLS = 2_500
 PART = 400
+BUSY = {"success": "false"}
 WAIT_SECONDS = 60
 STOP_SECONDS = 60
 
@@ -25,10 +26,18 @@ class CountingGateway:
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.url = ""
+        self.busy = self.hang_ups = 0
+        """How many calls are refused for load, and how many get no answer, before the others are answered."""
 
     async def answer(self, request: web.Request) -> web.Response:
         if "Authorization" in request.headers:
             self.calls[request.headers["Authorization"]] += 1
+        if self.busy > 0:
+            self.busy -= 1
+            return web.json_response(BUSY, status=503, headers={"Retry-After": "0"})
+        if self.hang_ups > 0 and request.transport is not None:
+            self.hang_ups -= 1
+            request.transport.abort()
         return web.json_response(DONE)
 
     async def has_answered(self, count: int) -> None:
@@ -142,6 +151,22 @@ async def test_differences_and_broken_lines_end_with_three_and_go_to_the_details
             "haoma": "nothing",
         },
     ]
+
+
+async def test_a_call_that_haoma_is_too_busy_for_is_made_again_and_one_without_an_answer_is_named(
+    gateway: CountingGateway, tmp_path: Path
+) -> None:
+    gateway.busy, gateway.hang_ups = 3, 2  # a GET on a connection that was used before is repeated once
+    (tmp_path / "calls").write_bytes(
+        b"".join(line("GET", "/v2/me", DONE, headers={"Authorization": f"Bearer {each}"}) for each in range(3))
+    )
+
+    status, report, _ = await run_shadow(tmp_path / "calls", "--haoma", gateway.url, "--concurrency", "1", "--json")
+
+    assert status == 3
+    (found,) = json.loads(report)["differences"]
+    assert (found["field"], found["recorded"], found["haoma"]) == ("(answer)", "HTTP 200", "nothing")
+    assert (gateway.calls["Bearer 0"], gateway.calls["Bearer 1"], gateway.calls["Bearer 2"]) == (5, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from haoma.api.native import (
     check_code,
     end_other_sessions,
     erase_me,
+    export_me,
     list_sessions,
     log_in,
     match_contacts,
@@ -40,6 +41,7 @@ from haoma.models import (
     CooldownOrDailyCapOrCallerLimitProblemCode,
     EraseWithPassword,
     EraseWithTicket,
+    ExportWithPassword,
     LogInWithPassword,
     LogInWithTicket,
     MatchContacts,
@@ -47,6 +49,7 @@ from haoma.models import (
     NumberRefusedOrPasswordCharactersOrPasswordLengthProblem,
     NumberTakenProblem,
     ParameterMissingOrParameterInvalidProblem,
+    PersonalData,
     Purpose,
     RefreshTokens,
     Register,
@@ -153,6 +156,18 @@ me = logged_in(tokens)
 old, new = ticket(NUMBER, Purpose.CHANGE_PHONE, me), ticket(MOVED, Purpose.CHANGE_PHONE, me)
 moved = a(Account, change_number.sync(client=me, body=ChangeNumber(old_ticket=old, new_ticket=new)))
 assert moved.phone == f"+86{MOVED}"
+
+# A copy of the data: no session suffices for it.
+a(
+    CodeRefusedOrCredentialsRefusedOrProofRequiredProblem,
+    export_me.sync(client=me, body=ExportWithPassword(password="battery staple")),
+)
+copied = a(PersonalData, export_me.sync(client=me, body=ExportWithPassword(password="correct horse")))
+assert (copied.account.user_id, copied.account.nickname) == (
+    account.user_id,
+    a(Account, show_me.sync(client=me)).nickname,
+)
+assert copied.activity[0].action == "register.succeeded"
 
 # The end.
 a(Tokens, log_in.sync(client=anyone, body=LogInWithPassword(phone=MOVED, password="correct horse")))

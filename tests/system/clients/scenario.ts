@@ -98,6 +98,12 @@ const new_ticket = await ticket(MOVED, "change_phone", me);
 const moved = done(await me.PUT("/v2/me/phone", { body: { old_ticket, new_ticket } }));
 expect(moved.phone === `+86${MOVED}`, moved);
 
+// A copy of the data: no session suffices for it.
+const noProof = refused(await me.POST("/v2/me/export", { body: { password: "battery staple" } }));
+expect(noProof.code === "credentials_refused", noProof);
+const copied = done(await me.POST("/v2/me/export", { body: { password: "correct horse" } }));
+expect(copied.activity[0]?.action === "register.succeeded", copied.activity);
+
 // The end.
 done(await logIn("correct horse", MOVED));
 expect((await me.DELETE("/v2/sessions")).response.status === 204, "the others have ended");

@@ -7,6 +7,7 @@ from auth_service.digests.layouts import parse_layout
 from auth_service.digests.model import DigestRefusedError, PlainTextNeededError, PresentedPassword
 from auth_service.digests.recipes import recipe_of
 from auth_service.digests.spelling import SpelledDigest
+from auth_service.digests.stored_recipes import read_recipe
 
 FIREBASE = (
     "$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,"
@@ -232,3 +233,25 @@ def test_no_text_shows_a_digest_or_a_password() -> None:
     digest = read_digest(SpelledDigest("md5(md5(p)+salt)", "16780ba78d2d5f02f3202901c1b6d975", b"568"))
     shown = repr((digest, digest.recipe, PresentedPassword.from_plain("hashcat")))
     assert not any(secret in shown for secret in ("16780ba78d2d5f02", "568", "hashcat", "8743b52063cd8409"))
+
+
+@pytest.mark.parametrize("spelled", [pytest.param(each.values[0], id=each.id) for each in VECTORS])
+def test_a_stored_recipe_that_comes_back_from_a_file_is_the_same(spelled: SpelledDigest) -> None:
+    recipe = read_digest(spelled).recipe
+    assert read_recipe(recipe.text) == recipe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "layout", "layout;md5(p)", "layout;p;", "layout;md5(salt);", "layout;x;md5(p);", "layout;md5( p );",
+        "layout;md5(p);x", "layout;MD5(p);", "crypt;1;p;", "bcrypt;04;p;", "bcrypt;4;p;bUlKeGZyQ2FFSTNHdWtaZTExQ2lYdQ==",
+        "bcrypt;31;p;bUlKeGZyQ2FFSTNHdWtaZTExQ2lYdQ==", "pbkdf2;sha256;1;9;p;", "pbkdf2;sha256;9999999;32;p;",
+        "pbkdf2;sha3;1;32;p;", "pbkdf2;sha256;1;32;md5(salt+p);", "pbkdf2;sha256;1;032;p;", "pbkdf2;sha256;1;-2;p;",
+        "scrypt;1048576;64;1;64;p;", "scrypt;16383;8;1;64;p;", "argon2;id;19;1048576;1;1;32;p;AAAAAAAAAAA=",
+        "argon2;id;19;64;1;1;129;p;AAAAAAAAAAA=", "firebase;14;8;Bw==;;p;AAAA", "layout;md5(p);" + "A" * 5_000,
+    ],
+)  # fmt: skip
+def test_a_stored_recipe_that_no_import_would_have_made_is_refused(text: str) -> None:
+    with pytest.raises(DigestRefusedError):
+        read_recipe(text)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from auth_service.accounts.user_ids import NEW_USER_IDS
+from auth_service.digests.costs import MALFORMED, TOO_COSTLY
+from auth_service.digests.layouts import UNKNOWN_LAYOUT
 from auth_service.digests.model import Recipe
 from auth_service.imported_sessions.model import ImportedSession, TokenKind
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
@@ -17,13 +19,17 @@ from auth_service.importing.lines import read_batches
 from auth_service.importing.refusal_time import RefusalTimes
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.schema import MAX_LINE_BYTES, ImportedUser, read_user
+from auth_service.passwords.own_format import UNKNOWN_PEPPER, OwnFormat
 from auth_service.sessions.model import MAX_SESSIONS
 from auth_service.sessions.token_digests import TokenDigests
+from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 USER = {"id": 100015, "phone": "13800138000"}
 BCRYPT = {"format": "bcrypt", "digest": "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu"}
+
+OWN_HASH = "1$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
 DIGESTS = TokenDigests(b"k" * 32)
@@ -42,6 +48,7 @@ def reader(*served: str, refusal_time: Any = None) -> CandidateReader:
         marks=LegacyMarks(b"k" * 32),
         countries=Countries("86", served or ("86",)),
         refusal_time=refusal_time or AnyTime(),
+        own_format=OwnFormat(KeyRing.parse("1:" + "a1" * 32)),
         digests=DIGESTS,
         now=lambda: NOW,
     )
@@ -271,6 +278,10 @@ def test_a_line_that_cannot_be_read_has_a_reason(line: bytes, reason: Reason) ->
         ({"format": "md4(p)", "digest": "00"}, Reason.PASSWORD_FORMAT_UNKNOWN),
         ({"format": "md5(p)", "digest": "2fc5a684737ce1bf7b3b239df432416e0dd07357"}, Reason.PASSWORD_MALFORMED),
         ({"format": "md5(salt+p)", "digest": "0" * 32, "salt": "xyz", "salt_encoding": "hex"}, Reason.PASSWORD_MALFORMED),
+        ({"format": "haoma:0011223344556677", "digest": OWN_HASH}, Reason.PASSWORD_PEPPER_UNKNOWN),
+        ({"format": "haoma:0011223344556677", "digest": "0" * 32}, Reason.PASSWORD_MALFORMED),
+        ({"format": "$6$", "digest": OWN_HASH}, Reason.PASSWORD_FORMAT_UNKNOWN),
+        (BCRYPT | {"digest": "$P$B" + "a" * 30}, Reason.PASSWORD_MALFORMED),
         (BCRYPT | {"of": "md5(salt+p)"}, Reason.PASSWORD_FORMAT_UNKNOWN),
         (BCRYPT | {"digest": BCRYPT["digest"].replace("$04$", "$31$")}, Reason.PASSWORD_TOO_COSTLY),
     ],
@@ -281,9 +292,8 @@ def test_a_password_that_cannot_be_imported_has_a_reason(password: dict[str, str
 
 def test_every_reason_of_a_digest_is_a_reason_of_a_line() -> None:
     """``Reason(…)`` of a word that is none would end the import instead of naming the line."""
-    assert {Reason("password_format_unknown"), Reason("password_malformed"), Reason("password_too_costly")} <= set(
-        Reason
-    )
+    words = {UNKNOWN_LAYOUT, MALFORMED, TOO_COSTLY, UNKNOWN_PEPPER}
+    assert {Reason(word) for word in words} <= set(Reason)
 
 
 class Clock:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from auth_service.digests.model import ForeignDigest, Recipe
+from auth_service.digests.model import ForeignDigest, PresentedPassword, Recipe
 from auth_service.imported_sessions.model import ImportedSession, SessionOutcome
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
 from auth_service.importing.importer import MAX_ATTEMPTS, ClaimsChangedError, DryRun, Importer, NewUser
@@ -17,12 +17,18 @@ from auth_service.importing.known_passwords import KnownPasswords
 from auth_service.importing.lines import Line, LineBatch
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.report import Report
+from auth_service.passwords.own_format import OwnFormat
 from auth_service.sessions.token_digests import TokenDigests, imported_sha256
 from shared.errors import ErrorCode, ServiceError
+from shared.keys import KeyRing
 from shared.phone import PhoneKeys
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 UCENTER = {"format": "md5(md5(p)+salt)", "digest": "16780ba78d2d5f02f3202901c1b6d975", "salt": "568"}
+OWN = {
+    "format": "haoma:109be45b9540c908",
+    "digest": "1$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+}
 SHA1 = {"format": "sha1(p+salt)", "digest": "2fc5a684737ce1bf7b3b239df432416e0dd07357", "salt": "2014"}
 
 
@@ -79,7 +85,7 @@ class AnyTime:
 DIGESTS = TokenDigests(b"k" * 32)
 READER = CandidateReader(
     phones=PhoneKeys(b"k" * 32), marks=LegacyMarks(b"k" * 32), countries=Countries("86", ("86",)),
-    refusal_time=AnyTime(), digests=DIGESTS, now=lambda: NOW,
+    refusal_time=AnyTime(), own_format=OwnFormat(KeyRing.parse("1:" + "a1" * 32)), digests=DIGESTS, now=lambda: NOW,
 )  # fmt: skip
 
 
@@ -90,6 +96,10 @@ def batch(*users: dict[str, Any] | bytes, first: int = 1) -> LineBatch:
 
 def person(number: int, **more: Any) -> dict[str, Any]:
     return {"id": number, "phone": f"138{number:08d}"} | more
+
+
+async def matches_hash(password_hash: str, password: PresentedPassword) -> bool:
+    return (password_hash, password.plain) == (OWN["digest"], "correct horse")
 
 
 @dataclass
@@ -103,7 +113,7 @@ class Scene:
         await importer.run(batch(*users, first=first))
 
     async def dry_run(self, known: KnownPasswords, *batches: LineBatch) -> None:
-        run = DryRun(self.accounts, READER, known, self.report, self.output)
+        run = DryRun(self.accounts, READER, known, self.report, self.output, matches_hash=matches_hash)
         for each in batches:
             await run.run(each)
 
@@ -117,6 +127,21 @@ async def test_a_user_is_written_with_the_wrapped_digest_or_without_a_password()
     ]  # fmt: skip
     assert scene.report.formats == {"md5(md5(p)+salt)": 1, "no password": 1}
     assert scene.output.ids == [(1, 1), (2, 2)]
+
+
+async def test_a_hash_of_another_haoma_is_stored_as_it_is() -> None:
+    scene = Scene()
+    await scene.run(person(1, password=OWN), person(2, password=OWN | {"digest": OWN["digest"] + "|layout;sha1(p);"}))
+
+    assert [new.password_hash for new in scene.accounts.users] == [OWN["digest"], OWN["digest"] + "|layout;sha1(p);"]
+    assert scene.accounts.hashed == [0]
+    assert scene.report.needs_plain == 1
+
+
+async def test_known_passwords_are_compared_with_hashes_of_another_haoma() -> None:
+    known = KnownPasswords.read([b'{"id": 1, "password": "correct horse"}', b'{"id": 2, "password": "wrong"}'])
+    await Scene().dry_run(known, batch(person(1, password=OWN), person(2, password=OWN)))
+    assert (known.matched, known.failed) == (1, [2])
 
 
 async def test_a_repeated_line_changes_nothing_and_hashes_nothing() -> None:

@@ -17,6 +17,7 @@ from auth_service.importing.candidates import Candidate, CandidateReader, Countr
 from auth_service.importing.importer import CandidateImport, NewUser
 from auth_service.importing.judgement import Claims
 from auth_service.passwords.model import Bucket, StartedCheck
+from auth_service.passwords.own_format import OwnFormat
 from auth_service.sessions.token_digests import TokenDigests
 from auth_service.user_source.absence_marks import AbsenceMarks
 from auth_service.user_source.arrival import Arrival
@@ -26,6 +27,7 @@ from auth_service.user_source.user_source import NoUserSource, UserSource
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.auth import LookedUp
 from shared.internal_api.directory import LookUpElsewhere
+from shared.keys import KeyRing
 from shared.phone import E164, PhoneKeys
 
 KEY = b"k" * 32
@@ -44,6 +46,7 @@ def reader_for(countries: Countries) -> CandidateReader:
         marks=LegacyMarks(KEY),
         countries=countries,
         refusal_time=AnyTime(),
+        own_format=OwnFormat(KeyRing.parse("1:" + "a1" * 32)),
         digests=TokenDigests(KEY),
         now=lambda: datetime(2026, 11, 30, tzinfo=UTC),
     )

@@ -5,9 +5,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import pytest
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from shared import trace
 from shared.batching import Batcher
@@ -62,6 +64,44 @@ async def test_without_a_collector_a_span_changes_nothing() -> None:
     with span("test", "server") as describe:
         describe({"http.response.status_code": 200})
         assert current_cause() == Cause("request", PARENT)
+
+
+def recording(exporter: InMemorySpanExporter, share: float, *, decides: bool) -> SpanRecorder:
+    """A recorder that records a share of the traces, as a process does."""
+    chosen = TraceIdRatioBased(share)
+    provider = TracerProvider(shutdown_on_exit=False, sampler=chosen if decides else ParentBased(chosen))
+    provider.add_span_processor(SimpleSpanProcessor(PublicExporter(exporter)))
+    return SpanRecorder(provider.get_tracer("test"), decides=decides)
+
+
+async def test_in_a_trace_that_is_not_recorded_no_span_is_made(
+    exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace.TRACING, "tracer", recording(exported, 1, decides=False))
+    begin_cause("request", [PARENT[:-2] + "00"])
+    with span("outer", "server") as describe:
+        describe({"http.response.status_code": 200})
+        with span("inner", "client"):
+            assert not is_instrumentation_enabled()
+            assert current_cause() == Cause("request", PARENT[:-2] + "00")
+    assert is_instrumentation_enabled()
+    begin_cause("request", [PARENT])
+    with span("next", "server"):
+        assert is_instrumentation_enabled()
+    assert [each.name for each in exported.get_finished_spans()] == ["next"]
+
+
+@pytest.mark.parametrize("flags", ["00", "01"])
+@pytest.mark.parametrize("share", [0, 1])
+async def test_a_process_that_decides_records_its_share_and_does_not_follow_its_client(
+    exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, share: int, flags: str
+) -> None:
+    monkeypatch.setattr(trace.TRACING, "tracer", recording(exported, share, decides=True))
+    begin_cause("request", [PARENT[:-2] + flags])
+    with span("outer", "server"), span("inner", "client"):
+        assert is_instrumentation_enabled() == bool(share)
+        assert current_cause().traceparent.endswith(f"-0{share}")
+    assert len(exported.get_finished_spans()) == 2 * share
 
 
 async def test_what_a_span_causes_is_its_child_and_what_follows_is_not(exported: InMemorySpanExporter) -> None:

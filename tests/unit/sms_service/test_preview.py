@@ -19,6 +19,7 @@ def test_each_purpose_and_notice_is_shown_as_it_would_be_sent() -> None:
         "reset_password",
         "change_phone",
         "erase",
+        "export",
         "registered",
         "no_account",
     ]

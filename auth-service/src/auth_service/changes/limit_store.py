@@ -51,18 +51,21 @@ class ChangeLimit:
         self._pool = pool
         self._interval = None if allowed is None else PERIOD / allowed
 
-    async def charge(self, user_id: int, change: str) -> None:
-        """Count one change. Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
+    async def charge(self, user_id: int, change: str, *, weight: int = 1) -> None:
+        """Count one change, or a call that is as much as ``weight`` changes.
+
+        Raises ``CALLER_LIMIT`` with the seconds to wait, and then counts nothing.
 
         The audit log gets one refusal an hour for each user, which names the ``change``. Nothing is counted for a user
         without an account: what they ask for is refused anyway.
         """
         if self._interval is None:
             return
+        cost = min(weight * self._interval, PERIOD)
         async with connection(self._pool) as conn:
-            if await conn.fetchval(CHARGE, user_id, self._interval, PERIOD):
+            if await conn.fetchval(CHARGE, user_id, cost, PERIOD):
                 return
-            wait = await conn.fetchrow(WAIT, user_id, self._interval, PERIOD)
+            wait = await conn.fetchrow(WAIT, user_id, cost, PERIOD)
         if wait is None:
             return
         if wait["is_recorded"]:

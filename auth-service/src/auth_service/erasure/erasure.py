@@ -11,6 +11,7 @@ from auth_service.client_context import ClientContext, ClientContexts
 from auth_service.erasure.fresh_proof import FreshProof
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Erase
+from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
 
 REFUSED_ERASURES = {
@@ -57,7 +58,7 @@ class Erasure:
         has changed since the proof. A refused proof counts and is audited as a failed log-in.
         """
         try:
-            account = await self._fresh_proof.verify(request)
+            account = await self._fresh_proof.verify(request, Purpose.ERASE)
         except ServiceError as refusal:
             if action := REFUSED_ERASURES.get(refusal.code):
                 phone_ref, context = self._phones.ref(E164(request.phone)), self._contexts.of(request)

@@ -8,7 +8,24 @@ from auth_service.resources import Resources
 
 def new_erasure(resources: Resources) -> Erasure:
     """The erasure of accounts over these resources."""
-    phones = resources.phones
-    store = ErasureStore(resources.pool, phones, resources.wake)
-    fresh_proof = FreshProof(store, password_check=resources.password_check, tickets=resources.tickets, phones=phones)
-    return Erasure(store, fresh_proof=fresh_proof, audit=resources.audit, phones=phones, contexts=resources.contexts)
+    return Erasure(
+        _store(resources),
+        fresh_proof=new_fresh_proof(resources),
+        audit=resources.audit,
+        phones=resources.phones,
+        contexts=resources.contexts,
+    )
+
+
+def new_fresh_proof(resources: Resources) -> FreshProof:
+    """The fresh proof over these resources, for this room and others."""
+    return FreshProof(
+        _store(resources),
+        password_check=resources.password_check,
+        tickets=resources.tickets,
+        phones=resources.phones,
+    )
+
+
+def _store(resources: Resources) -> ErasureStore:
+    return ErasureStore(resources.pool, resources.phones, resources.wake)

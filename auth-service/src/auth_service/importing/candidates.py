@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from auth_service.accounts.user_ids import new_user_id
 from auth_service.accounts.usernames import name_key
@@ -14,9 +14,12 @@ from auth_service.imported_sessions.model import ImportedSession, UserSessions
 from auth_service.imported_sessions.token_strength import is_guessable
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.schema import ImportedUser, Password, Session
+from auth_service.passwords.own_format import OwnFormat, StoredHash, is_own
 from auth_service.sessions.token_digests import TokenDigests, imported_sha256
 from shared.errors import ServiceError
 from shared.phone import E164, PhoneKeys, parse
+
+DigestT = TypeVar("DigestT", ForeignDigest, StoredHash)
 
 CLOCK_TOLERANCE = timedelta(days=1)
 """How far ahead the clock of the other system may be. A time within it counts as now."""
@@ -42,7 +45,10 @@ class RefusalTime(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A user of the line ``line``. ``user_id`` is the legacy id if that is a number, and a new one otherwise."""
+    """A user of the line ``line``. ``user_id`` is the legacy id if that is a number, and a new one otherwise.
+
+    A user has a ``digest`` of another system, or the ``stored_hash`` of another Haoma, or no password.
+    """
 
     line: int
     user: ImportedUser = field(repr=False)
@@ -52,10 +58,16 @@ class Candidate:
     phone_ref: int
     name_key: str | None
     digest: ForeignDigest | None
+    stored_hash: StoredHash | None
     created_at: datetime
     last_seen_at: datetime
     banned_at: datetime | None
     sessions: UserSessions
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the digest of another system is computed from the password, if there is one."""
+        return self.digest.recipe if self.digest else self.stored_hash.recipe if self.stored_hash else None
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,7 @@ class CandidateReader:
         marks: LegacyMarks,
         countries: Countries,
         refusal_time: RefusalTime,
+        own_format: OwnFormat,
         digests: TokenDigests,
         now: Callable[[], datetime],
     ) -> None:
@@ -83,12 +96,14 @@ class CandidateReader:
         self._marks = marks
         self._countries = countries
         self._refusal_time = refusal_time
+        self._own_format = own_format
         self._digests = digests
         self._now = now
 
     def read(self, line: int, user: ImportedUser) -> Candidate:
         """The candidate. Raises ``LineRefusedError``."""
         now, phone = self._now(), self._phone(user)
+        digest, stored_hash = self._password(user.password)
         is_banned = user.banned if user.banned_until is None else user.banned_until > now
         return Candidate(
             line=line,
@@ -98,7 +113,8 @@ class CandidateReader:
             phone=phone,
             phone_ref=self._phones.ref(phone),
             name_key=None if user.name is None else name_key(user.name),
-            digest=None if user.password is None else self._digest(user.password),
+            digest=digest,
+            stored_hash=stored_hash,
             created_at=_past(user.created_at, now, "created_at"),
             last_seen_at=_past(user.last_seen_at, now, "last_seen_at"),
             banned_at=now if is_banned else None,
@@ -112,12 +128,19 @@ class CandidateReader:
         except ServiceError:
             raise LineRefusedError(Reason.NUMBER_REFUSED) from None
 
-    def _digest(self, password: Password) -> ForeignDigest:
+    def _password(self, password: Password | None) -> tuple[ForeignDigest | None, StoredHash | None]:
+        if password is None:
+            return None, None
         try:
-            digest = read_digest(password.spelled())
+            if is_own(password.format):
+                return None, self._with_hold(self._own_format.read(password.format, password.digest))
+            return self._with_hold(read_digest(password.spelled())), None
         except DigestRefusedError as error:
             raise LineRefusedError(Reason(error.reason)) from None
-        self._refusal_time.require(digest.recipe)
+
+    def _with_hold(self, digest: DigestT) -> DigestT:
+        if digest.recipe is not None:
+            self._refusal_time.require(digest.recipe)
         return digest
 
     def _session(self, session: Session, now: datetime) -> ImportedSession:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,17 +16,20 @@ from auth_service.importing.candidates import Countries
 from auth_service.importing.known_passwords import KnownPasswords
 from auth_service.importing.lines import LineBatch, read_batches
 from auth_service.importing.output import OutputFiles
-from auth_service.importing.progress import Progress
 from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
 from auth_service.settings import AuthSettings
 from shared.errors import ServiceError
+from shared.process.progress import Progress
 from shared.process.startup import UnreachableError
 
 STANDARD_INPUT = "-"
 USERS_PER_SECOND = 500
+NICENESS = 10
+"""The command yields to the services on its machine: it has a tenth of their weight."""
 RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """How long to wait for PostgreSQL before a batch is run again."""
+MAX_THREADS = 256
 STOPPED, SOME_REFUSED = 1, 3
 """Exit statuses: run it again to go on; or all that could be imported is."""
 
@@ -44,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", metavar="USERS", type=_rate, default=USERS_PER_SECOND, help="users a second at most, for consumers"
     )
+    parser.add_argument(
+        "--threads", metavar="N", type=_threads, help="hashing threads; fewer leave CPUs to the services (default: all)"
+    )
     add_operator(parser)
 
 
@@ -51,6 +58,7 @@ def import_users(settings: AuthSettings, options: argparse.Namespace) -> None:
     """Import the users of another system: ids, passwords, sessions. Repeated, a run that was stopped goes on."""
     if options.known_passwords and not options.dry_run:
         _stop("--known-passwords needs --dry-run")
+    os.nice(NICENESS)
     try:
         status = asyncio.run(_import(settings, options))
     except (UnreachableError, ServiceError, OSError, ValueError, KeyboardInterrupt) as error:
@@ -77,6 +85,7 @@ def _described(options: argparse.Namespace, output: OutputFiles) -> Import:
         operator=Operator(options.by, options.reason),
         known_passwords=_known_passwords(options.known_passwords),
         is_dry_run=options.dry_run,
+        threads=options.threads,
         report=Report(),
         output=output,
     )
@@ -149,6 +158,12 @@ def _codes(text: str) -> tuple[str, ...]:
     if not all(code.isascii() and code.isdigit() and len(code) < 4 for code in codes):
         raise argparse.ArgumentTypeError("expected calling codes such as 86,852")
     return codes
+
+
+def _threads(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= MAX_THREADS):
+        raise argparse.ArgumentTypeError(f"expected a number of threads, from 1 to {MAX_THREADS}")
+    return int(text)
 
 
 def _rate(text: str) -> int:

@@ -1,6 +1,6 @@
 """The import: batch by batch, each in one transaction, so that a run that was stopped goes on where it was."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from auth_service.digests.model import ForeignDigest
 from auth_service.imported_sessions.model import ImportedSession
 from auth_service.importing.candidates import Candidate, CandidateReader
 from auth_service.importing.judgement import Claims, Judgement, RefusedLine, judge, read_candidates
-from auth_service.importing.known_passwords import KnownPasswords
+from auth_service.importing.known_passwords import KnownPasswords, MatchesHash
 from auth_service.importing.lines import LineBatch
 from auth_service.importing.report import Output, Report
 from shared.errors import unavailable
@@ -67,7 +67,7 @@ class CandidateImport:
             judgement = judge(candidates, await self._repository.claims(candidates))
             await self._hash(judgement.new, hashes)
             try:
-                new_users = [NewUser(each, hashes.get(each.line)) for each in judgement.new]
+                new_users = [NewUser(each, _hash_of(each, hashes)) for each in judgement.new]
                 await self._repository.add(new_users, judgement.new_sessions)
             except ClaimsChangedError:
                 continue
@@ -79,6 +79,11 @@ class CandidateImport:
         waiting = [(each.line, each.digest) for each in candidates if each.digest and each.line not in hashes]
         hashed = await self._wrap_all([digest for _, digest in waiting])
         hashes.update(zip((line for line, _ in waiting), hashed, strict=True))
+
+
+def _hash_of(candidate: Candidate, hashes: Mapping[int, str]) -> str | None:
+    """The hash to store: one of ours as it is, or the new one that wraps a digest."""
+    return candidate.stored_hash.text if candidate.stored_hash else hashes.get(candidate.line)
 
 
 class Importer:
@@ -109,10 +114,13 @@ class DryRun:
         known_passwords: KnownPasswords,
         report: Report,
         output: Output,
+        *,
+        matches_hash: MatchesHash,
     ) -> None:
         self._repository = repository
         self._reader = reader
         self._known_passwords = known_passwords
+        self._matches_hash = matches_hash
         self._report = report
         self._output = output
         self._claims = Claims()
@@ -123,7 +131,7 @@ class DryRun:
         self._claims.merge(await self._repository.claims(candidates))
         judgement = judge(candidates, self._claims)
         for candidate in judgement.new:
-            self._known_passwords.attempt(candidate)
+            await self._known_passwords.attempt(candidate, self._matches_hash)
         record(judgement, refused, self._report, self._output)
 
 

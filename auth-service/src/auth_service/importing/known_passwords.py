@@ -1,14 +1,17 @@
 """Passwords that the operator knows, to try a format before a whole file of it is imported."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from auth_service.digests.model import PresentedPassword
+from auth_service.digests.model import ForeignDigest, PresentedPassword
 from auth_service.importing.candidates import Candidate
 from auth_service.importing.schema import LegacyId
+
+MatchesHash = Callable[[str, PresentedPassword], Awaitable[bool]]
+"""Whether one of our own hashes is that of a password."""
 
 
 class KnownPassword(BaseModel):
@@ -41,14 +44,17 @@ class KnownPasswords:
             passwords[str(known.id)] = known.password
         return cls(passwords, is_given=True)
 
-    def attempt(self, candidate: Candidate) -> None:
+    async def attempt(self, candidate: Candidate, matches_hash: MatchesHash) -> None:
         """Compare the digest of a user whose password is known. ``failed`` has the lines of those that do not match."""
-        password = self.passwords.pop(str(candidate.user.id), None)
-        if password is None:
+        text = self.passwords.pop(str(candidate.user.id), None)
+        if text is None:
             return
-        digest = candidate.digest
-        computed = "" if digest is None else digest.recipe.compute(PresentedPassword.from_plain(password))
-        if digest is not None and hmac.compare_digest(computed, digest.value):
+        password = PresentedPassword.from_plain(text)
+        if candidate.stored_hash is not None:
+            matches = await matches_hash(candidate.stored_hash.text, password)
+        else:
+            matches = candidate.digest is not None and _matches(candidate.digest, password)
+        if matches:
             self.matched += 1
         else:
             self.failed.append(candidate.line)
@@ -58,3 +64,7 @@ class KnownPasswords:
         found = [f"known passwords: {self.matched} match, {len(self.failed)} do not"]
         found += [f"  the password of line {line} does not match: is its format right?" for line in self.failed]
         return [*found, *([f"  {len(self.passwords)} users are not in the file"] if self.passwords else [])]
+
+
+def _matches(digest: ForeignDigest, password: PresentedPassword) -> bool:
+    return hmac.compare_digest(digest.recipe.compute(password), digest.value)

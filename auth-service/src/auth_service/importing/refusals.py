@@ -18,6 +18,7 @@ class Reason(StrEnum):
     TOKEN_GUESSABLE = "token_guessable"  # noqa: S105  as above
     PASSWORD_FORMAT_UNKNOWN = "password_format_unknown"  # noqa: S105  a word, not a password
     PASSWORD_MALFORMED = "password_malformed"  # noqa: S105  as above
+    PASSWORD_PEPPER_UNKNOWN = "password_pepper_unknown"  # noqa: S105  as above
     PASSWORD_TOO_COSTLY = "password_too_costly"  # noqa: S105  as above
     PASSWORD_TOO_SLOW = "password_too_slow"  # noqa: S105  as above
 

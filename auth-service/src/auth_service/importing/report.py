@@ -44,10 +44,10 @@ class Report:
     def count_import(self, candidate: Candidate) -> None:
         """A candidate was imported, or in a dry run would be."""
         self.imported += 1
-        password, digest = candidate.user.password, candidate.digest
+        password, recipe = candidate.user.password, candidate.recipe
         self.formats[password.format if password else NO_PASSWORD] += 1
         self.countries[split(candidate.phone)[0]] += 1
-        self.needs_plain += digest is not None and digest.recipe.needs_plain
+        self.needs_plain += recipe is not None and recipe.needs_plain
 
     def count_sessions(self, sessions: SessionsOfUser) -> None:
         """The sessions of a user were added, or in a dry run would be, or not."""

@@ -64,7 +64,7 @@ class Password(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     format: str = Field(min_length=1, max_length=120)
-    digest: str = Field(min_length=1, max_length=1_024, repr=False)
+    digest: str = Field(min_length=1, max_length=4_096, repr=False)
     salt: str = Field(default="", max_length=1_024, repr=False)
     salt_encoding: Literal["text", "hex", "base64"] = "text"
     of: str = Field(default="p", max_length=120)

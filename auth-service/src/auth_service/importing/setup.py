@@ -9,7 +9,7 @@ from typing import Protocol
 
 from auth_service.audit import Operator
 from auth_service.clock import utc_now
-from auth_service.digests.model import ForeignDigest
+from auth_service.digests.model import ForeignDigest, PresentedPassword
 from auth_service.importing.candidates import CandidateReader, Countries, LegacyMarks
 from auth_service.importing.importer import DryRun, Importer
 from auth_service.importing.known_passwords import KnownPasswords
@@ -22,6 +22,7 @@ from auth_service.passwords.cpus import available_cpus
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
+from auth_service.passwords.own_format import OwnFormat
 from auth_service.sessions.token_digests import TokenDigests
 from auth_service.settings import AuthSettings
 from shared import postgres
@@ -47,6 +48,7 @@ class Import:
     operator: Operator
     known_passwords: KnownPasswords
     is_dry_run: bool
+    threads: int | None
     report: Report
     output: OutputFiles
 
@@ -61,6 +63,11 @@ class Hashing:
         """The hash of each digest, in their order."""
         slot = HashingSlot(SHARE, NO_END)
         return await asyncio.gather(*(self._passwords.wrap(slot, digest) for digest in digests))
+
+    async def matches(self, password_hash: str, password: PresentedPassword) -> bool:
+        """Whether one of our own hashes is that of the password."""
+        slot = HashingSlot(SHARE, NO_END)
+        return (await self._passwords.verify(slot, password_hash, password.secret, password.plain)).matches
 
     async def seconds(self) -> float:
         """How long one hash takes: the fastest of some."""
@@ -77,7 +84,7 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
     """Reach PostgreSQL and start the hashing threads, until the block ends."""
     phone_key = bytes.fromhex(settings.phone_key.get_secret_value())
     phones, peppers = PhoneKeys(phone_key), KeyRing.parse(settings.password_peppers.get_secret_value())
-    threads = settings.password_hash_threads or available_cpus()
+    threads = described.threads or settings.password_hash_threads or available_cpus()
     async with postgres.pool(settings.postgres_url, settings.auth_database, size=2, package="auth_service") as pool:
         with closing(HashingPool(threads, settings.password_hash_queue)) as hashing_pool:
             hashing = Hashing(PasswordHasher(peppers, hashing_pool))
@@ -86,6 +93,7 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
                 marks=LegacyMarks(phone_key),
                 countries=described.countries,
                 refusal_time=RefusalTimes(settings.password_refusal_seconds, await hashing.seconds()),
+                own_format=OwnFormat(peppers),
                 digests=TokenDigests(phone_key),
                 now=utc_now,
             )
@@ -96,5 +104,5 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
 def _run(store: ImportStore, reader: CandidateReader, hashing: Hashing, described: Import) -> BatchRun:
     report, output = described.report, described.output
     if described.is_dry_run:
-        return DryRun(store, reader, described.known_passwords, report, output)
+        return DryRun(store, reader, described.known_passwords, report, output, matches_hash=hashing.matches)
     return Importer(store, reader, hashing.wrap_all, report, output)

@@ -22,6 +22,9 @@ FAILURES: Mapping[str, tuple[LoginMethod, LoginFailure]] = {
     "erase.refused": ("erase", "incorrect"),
     "erase.code_refused": ("erase", "refused"),
     "erase.limited": ("erase", "limited"),
+    "export.refused": ("export", "incorrect"),
+    "export.code_refused": ("export", "refused"),
+    "export.limited": ("export", "limited"),
 }
 """The actions of the audit log that are failed log-ins. A wrong present password in a session is one."""
 

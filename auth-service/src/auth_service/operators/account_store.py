@@ -1,18 +1,19 @@
 """Accounts for operators, in PostgreSQL."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from auth_service.accounts.columns import ACCOUNT, ACCOUNT_FIELDS
 from auth_service.accounts.known_network_store import forget_networks
 from auth_service.operators.accounts import AccountView
 from auth_service.operators.audit_reader_store import AuditFilter, AuditReader
+from auth_service.personal_data.store import count_networks, living_sessions
 from auth_service.sessions.events import session_revoked
-from auth_service.sessions.session_store import END_TICKETS, LIST, end_sessions
+from auth_service.sessions.session_store import END_TICKETS, end_sessions
 from shared import outbox
-from shared.internal_api.auth import AccountFields, LivingSession
+from shared.internal_api.auth import AccountFields
 from shared.internal_api.operators.accounts import AccountRequest, EndAccountSessions, ExportedAccount, FoundAccount
-from shared.postgres import Connection, Pool, connection, transaction
+from shared.postgres import Pool, connection, transaction
 
 CAUSE: Final = "ended_by_operator"
 
@@ -28,7 +29,6 @@ EXPORT = f"""
     select {ACCOUNT}, a.dialect, a.client, a.last_used_at, a.banned_until, a.retired_at
     from accounts a where a.user_id = $1
 """  # noqa: S608  our own columns
-COUNT_NETWORKS = "select count(*) from known_networks where user_id = $1"
 MAX_USER_ID = 2**63 - 1
 
 
@@ -50,7 +50,7 @@ class AccountStore:
             row = await conn.fetchrow(FIND, request.phone, user_id, request.session_id, request.verification_id)
             if row is None:
                 return None
-            return AccountView(FoundAccount(**dict(row), sessions=[]), await _sessions(conn, row["user_id"]))
+            return AccountView(FoundAccount(**dict(row), sessions=[]), await living_sessions(conn, row["user_id"]))
 
     async def end_sessions(self, user_id: int, request: EndAccountSessions) -> int:
         """End the user's sessions, or the one that the request names.
@@ -72,7 +72,7 @@ class AccountStore:
             row = await conn.fetchrow(EXPORT, user_id)
             if row is None:
                 return None
-            sessions, networks = await _sessions(conn, user_id), await conn.fetchval(COUNT_NETWORKS, user_id)
+            sessions, networks = await living_sessions(conn, user_id), await count_networks(conn, user_id)
         entries = await self._audit.find(AuditFilter(user_id=user_id))
         return ExportedAccount(
             account=AccountFields(**{field: row[field] for field in ACCOUNT_FIELDS}),
@@ -84,8 +84,3 @@ class AccountStore:
             sessions=sessions,
             audit=[entry.row.model_copy(update={"by": "", "reason": ""}) for entry in entries],
         )
-
-
-async def _sessions(conn: Connection, user_id: int) -> list[LivingSession]:
-    rows: list[Any] = await conn.fetch(LIST, user_id)
-    return [LivingSession(**dict(row)) for row in rows]

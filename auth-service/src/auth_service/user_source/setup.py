@@ -15,6 +15,7 @@ from auth_service.importing.setup import Hashing
 from auth_service.importing.store import ImportStore
 from auth_service.lifecycle import api as lifecycle
 from auth_service.passwords.login_limit_store import LoginLimitStore
+from auth_service.passwords.own_format import OwnFormat
 from auth_service.resources import Resources, login_limits
 from auth_service.sessions.token_digests import TokenDigests
 from auth_service.settings import AuthSettings
@@ -28,6 +29,7 @@ from auth_service.user_source.look_up import LookUpInSource
 from auth_service.user_source.request_rate import RequestRate
 from auth_service.user_source.source_client import SourceClient
 from auth_service.user_source.user_source import NoUserSource, UserSource
+from shared.keys import KeyRing
 
 OPERATOR = Operator("hook", "USER_SOURCE_URL")
 """Who imports, for the audit trail."""
@@ -61,12 +63,15 @@ async def _new_arrival(settings: AuthSettings, resources: Resources) -> Arrival:
     marks, digests = LegacyMarks(_phone_key(settings)), TokenDigests(_phone_key(settings))
     refusal_time = RefusalTimes(settings.password_refusal_seconds, await hashing.seconds())
 
+    own_format = OwnFormat(KeyRing.parse(settings.password_peppers.get_secret_value()))
+
     def reader_for(countries: Countries) -> CandidateReader:
         return CandidateReader(
             phones=resources.phones,
             marks=marks,
             countries=countries,
             refusal_time=refusal_time,
+            own_format=own_format,
             digests=digests,
             now=utc_now,
         )

@@ -16,8 +16,9 @@ from gateway.http import discovery
 from gateway.http.operations import Routes
 from gateway.http.problems import LogInLimitError, Problem, problem
 from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters
-from gateway.http.responses import json_of, json_response, rendered_response
+from gateway.http.responses import json_of, json_response, rendered_response, streamed_response
 from gateway.native.fields import FIELDS
+from gateway.native.personal_data import PersonalData, body_of
 from gateway.native.proofs import read_proof
 from gateway.native.requests import (
     ChangeMe,
@@ -27,6 +28,8 @@ from gateway.native.requests import (
     CheckNumber,
     EraseWithPassword,
     EraseWithTicket,
+    ExportWithPassword,
+    ExportWithTicket,
     LogInWithPassword,
     LogInWithTicket,
     MatchContacts,
@@ -42,12 +45,12 @@ from shared.internal_api.auth import Account as WholeAccount
 from shared.internal_api.auth import Granted
 from shared.internal_api.contacts import Matched
 from shared.internal_api.public_keys import PublicKeys
-from shared.internal_api.sms import Purpose
+from shared.internal_api.sms import PROOFS, Purpose
 from shared.phone import E164
 
 MAX_CONTACTS_BYTES = 256 * 1024
 
-WITH_SESSION = {Purpose.CHANGE_PHONE, Purpose.ERASE}
+WITH_SESSION = {Purpose.CHANGE_PHONE, *PROOFS}
 """The purposes whose codes only a user who is logged in may request."""
 
 routes = Routes()
@@ -59,8 +62,8 @@ routes = Routes()
 async def send_code(request: web.Request) -> web.Response:
     """Send a code to a number.
 
-    ``change_phone`` and ``erase`` require a session. To change the number, request one code for the current number and
-    one for the new one. The code to erase the account goes to its own number.
+    ``change_phone``, ``erase`` and ``export`` require a session. To change the number, request one code for the current
+    number and one for the new one. The codes to erase the account and to export its data go to its own number.
     """
     fields = await read_parameters(request, SendCode)
     number = flows(request).numbers.parse(fields.phone)
@@ -84,7 +87,7 @@ async def send_code(request: web.Request) -> web.Response:
     ],
 )
 async def check_code(request: web.Request) -> web.Response:
-    """Exchange a code for a ticket, which is valid for the purpose of the code: ten minutes, for ``erase`` five.
+    """Exchange a code for a ticket, which is valid for its purpose: ten minutes, ``erase`` and ``export`` five.
 
     A refusal has ``tries_left`` if the request has a challenge, unless a new code would not help either.
     """
@@ -211,6 +214,26 @@ async def erase_me_by_post(request: web.Request) -> web.Response:
     proof = await read_proof(request, EraseWithPassword, EraseWithTicket)
     await flows(request).self_service.erase(DIALECT.caller(request), session, proof)
     return web.Response(status=204)
+
+
+@routes.on(
+    "POST",
+    "/v2/me/export",
+    takes=(ExportWithPassword, ExportWithTicket),
+    returns=PersonalData,
+    refuses=refusals.EXPORT,
+    login="required",
+)
+async def export_me(request: web.Request) -> web.Response:
+    """Get a copy of all that is stored about the user.
+
+    A session is not enough: the body has the user's password, or an ``export`` ticket. The response is sent while it is
+    read, and one that ends early is not whole: its JSON is cut.
+    """
+    session = await session_of(request)
+    proof = await read_proof(request, ExportWithPassword, ExportWithTicket)
+    data = await flows(request).personal_data.export(DIALECT.caller(request), session, proof)
+    return streamed_response(request, body_of(data, session), file_name="personal-data.json")
 
 
 @routes.on("PUT", "/v2/me/phone", takes=ChangeNumber, returns=Account, refuses=refusals.CHANGE_NUMBER, login="required")

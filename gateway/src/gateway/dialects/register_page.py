@@ -60,7 +60,7 @@ async def send_code(request: web.Request) -> web.Response:
     return json_response(SENT)
 
 
-@routes.on("POST", "/v1/register/checkPhone", takes=Phone, returns=FREE, refuses=refusals.CHECK_FREE, reads=True)
+@routes.on("POST", "/v1/register/checkPhone", takes=Phone, returns=FREE, refuses=refusals.CHECK_FREE)
 async def check_phone(request: web.Request) -> web.Response:
     """验证手机号是否可用: check whether this number can register now."""
     fields = await read_parameters(request, Phone)

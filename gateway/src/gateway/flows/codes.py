@@ -11,6 +11,7 @@ from shared.internal_api.sms import (
     ASK_STATUS,
     CHECK_CODE,
     ISSUE_CODE,
+    PROOFS,
     AskStatus,
     CheckCode,
     CodeChecked,
@@ -39,11 +40,11 @@ class CodeFlows:
         To register, the number must have no account; for every other purpose it must have one. The exception is
         ``CHANGE_PHONE`` with a ``session``: a number other than the user's own is their new one and must be free.
         Where accounts are disclosed only after proof, no number is refused for that.
-        ``ERASE`` is for the user's own number only: raises ``PARAMETER_INVALID`` for another one.
+        ``ERASE`` and ``EXPORT`` are for the user's own number: raises ``PARAMETER_INVALID`` for another one.
 
         The message is in the caller's language, or else in the language of the number's country.
         """
-        if purpose is Purpose.ERASE and (session is None or number != session.account.phone):
+        if purpose in PROOFS and (session is None or number != session.account.phone):
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field="phone")
         registered = await self._services.registered.find(number, caller)
         terms = send_terms(self._disclosure, registered, must_be_free=_must_be_free(purpose, number, session))

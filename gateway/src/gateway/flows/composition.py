@@ -8,6 +8,7 @@ from gateway.flows.busy_hold import BusyHold
 from gateway.flows.codes import CodeFlows
 from gateway.flows.disclosure import AccountDisclosure
 from gateway.flows.numbers import NumberFlows
+from gateway.flows.personal_data.export import PersonalDataFlows
 from gateway.flows.registered_numbers import RegisteredNumbers
 from gateway.flows.sealed_number import NumberSeal
 from gateway.flows.self_service import SelfServiceFlows
@@ -29,6 +30,7 @@ class Flows:
     sessions: SessionFlows
     tokens: TokenFlows
     self_service: SelfServiceFlows
+    personal_data: PersonalDataFlows
 
 
 def compose_flows(
@@ -52,4 +54,5 @@ def compose_flows(
         sessions=sessions,
         tokens=TokenFlows(services, sessions),
         self_service=SelfServiceFlows(services, codes),
+        personal_data=PersonalDataFlows(services),
     )

@@ -1,12 +1,11 @@
 """What users do with their own account: profile, password, number, sessions, contacts, and erasing it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from gateway.flows.codes import CodeFlows
-from gateway.flows.services import Caller, Services
+from gateway.flows.services import Caller, Proof, Services
 from gateway.flows.session_cache import Session
 from gateway.flows.tokens import MIN_PASSWORD
 from gateway.passwords import Password
@@ -36,14 +35,6 @@ from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.internal_api.sms import Purpose
 from shared.numbers.spelling import text_of
 from shared.phone import E164
-
-
-@dataclass(frozen=True)
-class Proof:
-    """What shows that a user who is logged in is there now: their password, or the ticket of a code. Empty: nothing."""
-
-    password: Password | None = None
-    ticket: str | None = field(default=None, repr=False)
 
 
 class SelfServiceFlows:
@@ -114,18 +105,7 @@ class SelfServiceFlows:
     async def erase(self, caller: Caller, session: Session, proof: Proof) -> None:
         """Erase the account; its number is free immediately. Raises ``PROOF_REQUIRED`` without a proof."""
         user_id = session.account.user_id
-        request = Erase(
-            user_id=user_id,
-            phone=session.account.phone,
-            secret=None if proof.password is None else proof.password.secret,
-            plain=None if proof.password is None else proof.password.plain_to_send,
-            ticket=proof.ticket,
-            address=caller.address,
-            app=caller.app,
-            dialect=caller.dialect,
-            client=caller.client,
-        )
-        await self._services.auth.call(ERASE, request)
+        await self._services.auth.call(ERASE, proof.request(Erase, caller, session))
         self._services.sessions.forget_user(user_id)
 
     async def list_sessions(self, session: Session) -> Sequence[LivingSession]:

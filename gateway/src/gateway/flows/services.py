@@ -1,4 +1,4 @@
-"""What the flows work with: the services they call, and the caller on whose behalf they act."""
+"""What the flows work with: the services they call, the caller on whose behalf they act, and the caller's proof."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -6,11 +6,14 @@ from typing import Protocol, Self, TypeVar
 
 from gateway.flows.registered_numbers import RegisteredNumbers
 from gateway.flows.session_cache import Session, SessionCache
+from gateway.passwords import Password
+from shared.internal_api.auth import ProvenRequest
 from shared.internal_api.endpoint import Address, Endpoint, WireModel
 from shared.internal_api.sms import Language
 
 RequestT = TypeVar("RequestT", bound=WireModel)
 ResponseT = TypeVar("ResponseT", bound=WireModel)
+ProvenT = TypeVar("ProvenT", bound=ProvenRequest)
 
 
 class Client(Protocol):
@@ -43,6 +46,28 @@ class Caller:
     def logged_in(self, session: Session) -> Self:
         """The same caller in a call that needs a session."""
         return replace(self, user_id=session.account.user_id)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What shows that a user who is logged in is there now: their password, or the ticket of a code. Empty: nothing."""
+
+    password: Password | None = None
+    ticket: str | None = field(default=None, repr=False)
+
+    def request(self, model: type[ProvenT], caller: Caller, session: Session) -> ProvenT:
+        """A request of the user of a session, with this proof."""
+        return model(
+            user_id=session.account.user_id,
+            phone=session.account.phone,
+            secret=None if self.password is None else self.password.secret,
+            plain=None if self.password is None else self.password.plain_to_send,
+            ticket=self.ticket,
+            address=caller.address,
+            app=caller.app,
+            dialect=caller.dialect,
+            client=caller.client,
+        )
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Operation:
 
     ``parameters`` are the models of which a request has one: none, one or two. ``refusals`` omits those that every call
     can return: invalid parameters and outages. ``variants`` are refusals with more detail, as further examples.
-    ``reads`` says that the call changes nothing but limits on callers: a shadow run may make it on a live system.
+    ``reads`` says that the call changes nothing but when a session was used: shadow runs make it on live systems.
     ``returns_token`` marks responses that carry a session's token in their headers. ``methods`` are all methods of the
     handler: the contract's own first, the others are for clients that cannot use it.
     """

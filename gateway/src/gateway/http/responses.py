@@ -1,11 +1,16 @@
 """Responses as JSON."""
 
+from collections.abc import AsyncIterator
+
 import orjson
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel
 
 from shared.errors import ErrorCode, ServiceError
+
+log = structlog.get_logger()
 
 ENVELOPE_STATUS = {
     ErrorCode.NOT_FOUND: 404,
@@ -34,6 +39,27 @@ def json_of(body: object) -> bytes:
 def rendered_response(raw: bytes) -> web.Response:
     """A response with a JSON body that was rendered before."""
     return web.Response(body=raw, content_type="application/json")
+
+
+def streamed_response(request: web.Request, body: AsyncIterator[bytes], *, file_name: str) -> web.Response:
+    """A response with a JSON body of any size, which is sent part by part, and which a browser saves as a file.
+
+    If a part cannot be read, the connection ends: a body without its end is all that says so, because the status is
+    with the client already.
+    """
+
+    async def parts() -> AsyncIterator[bytes]:
+        try:
+            async for part in body:
+                yield part
+        except ServiceError as error:
+            log.warning("response.cut_off", refusal=error.code.value)
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the rest of the body cannot be read") from error
+
+    headers = {"Content-Disposition": f'attachment; filename="{file_name}"'}
+    return web.Response(body=parts(), content_type="application/json", headers=headers)
 
 
 def redirect_to(path: str) -> Handler:

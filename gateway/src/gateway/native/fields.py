@@ -15,7 +15,7 @@ CODES = {
         "A number in any spelling; without a country, one of +86. Responses have it in E.164.", "+8613800138000"
     ),
     "purpose": FieldDoc(
-        "What the code is for. It works for nothing else. `change_phone` and `erase` require a session."
+        "What the code is for. It works for nothing else. `change_phone`, `erase` and `export` require a session."
     ),
     "locale": FieldDoc(
         "The language of the message, as phones name it. By default that of `Accept-Language`.", "zh-CN"
@@ -39,6 +39,10 @@ SESSIONS = {
     "EraseWithPassword.password": FieldDoc("The user's password.", "correct horse"),
     "EraseWithTicket.ticket": FieldDoc(
         "A ticket for `erase`, valid for five minutes.", "AQ6kWmYvN0c8Qe1dVb5rZ2tXh7uLp3sJ"
+    ),
+    "ExportWithPassword.password": FieldDoc("The user's password.", "correct horse"),
+    "ExportWithTicket.ticket": FieldDoc(
+        "A ticket for `export`, valid for five minutes.", "AQ6kWmYvN0c8Qe1dVb5rZ2tXh7uLp3sJ"
     ),
     "current": FieldDoc("The password that the user has now.", "wrong donkey"),
     "client": FieldDoc("The name of the app, for the list of sessions. By default `native`.", "native"),
@@ -78,6 +82,51 @@ CONTACTS = {
     "budget_left": FieldDoc("How many new numbers the user may still look up.", 4998),
 }
 
+PERSONAL_DATA = {
+    "exported_at": FieldDoc("When the copy was made (UTC): nothing later is in it.", "2026-11-20T08:00:00Z"),
+    "PersonalData.account": FieldDoc("Every field of the account, but for the hash of its password."),
+    "name": FieldDoc("The login name of a contract that has one.", "zhangsan"),
+    "thumbnail": FieldDoc("The address of a small picture; empty if there is none.", ""),
+    "cover": FieldDoc("The address of a background picture; empty if there is none.", ""),
+    "email": FieldDoc("As another system had it; empty if there is none.", ""),
+    "level": FieldDoc("A number of the operator's own.", 0),
+    "StoredAccount.type": FieldDoc("A number of the operator's own.", 0),
+    "updated_at": FieldDoc("When it last changed (UTC).", "2026-11-20T08:00:00Z"),
+    "last_login_at": FieldDoc("When the user last logged in (UTC).", "2026-11-20T08:00:00Z"),
+    "last_used_at": FieldDoc("When a session was last used since then, to the day (UTC).", "2026-11-20T08:00:00Z"),
+    "registered_with": FieldDoc("The contract of the registration.", "native"),
+    "registered_by": FieldDoc("The name of the app that registered the account.", "native"),
+    "has_password": FieldDoc("Whether the user has a password. Only its hash is stored.", example=True),
+    "password_changed_at": FieldDoc("When the password was last set (UTC).", "2026-11-20T08:00:00Z"),
+    "is_imported": FieldDoc("Whether the account came from another system.", example=False),
+    "known_networks": FieldDoc("From how many networks the number was proven. They are stored as keyed references.", 1),
+    "contacts": FieldDoc("What contact matching stores."),
+    "entry": FieldDoc(
+        "What others find of the user, if `visible`; null for the first seconds of an account.",
+        {"nickname": "张三", "avatar": "", "visible": True, "updated_at": "2026-11-20T08:00:00Z"},
+    ),
+    "visible": FieldDoc("Whether others find the user.", example=True),
+    "look_ups": FieldDoc("How many numbers count on the user's budget. They are stored as keyed fingerprints."),
+    "numbers": FieldDoc("How many numbers count.", 12),
+    "last_at": FieldDoc("When they were counted (UTC).", "2026-11-20T08:00:00Z"),
+    "messages": FieldDoc("The messages with codes of the last 30 days, without the codes."),
+    "requested_at": FieldDoc("When the message was requested (UTC).", "2026-11-20T08:00:00Z"),
+    "language": FieldDoc("The language of the message.", "zh"),
+    "state": FieldDoc("What became of it.", "sent"),
+    "sender": FieldDoc("Who sent it.", "aliyun"),
+    "finished_at": FieldDoc("When that was known (UTC).", "2026-11-20T08:00:00Z"),
+    "code_events": FieldDoc("What happened to codes, oldest first."),
+    "at": FieldDoc("When it happened (UTC).", "2026-11-20T08:00:00Z"),
+    "kind": FieldDoc("What happened.", "correct"),
+    "network": FieldDoc("The network of the caller, never an address; empty if it is not recorded.", "203.0.113.0/24"),
+    "CodeEvent.detail": FieldDoc("Which limit refused, if one did.", ""),
+    "activity": FieldDoc("What was decided about the account, oldest first, as the audit log has it."),
+    "action": FieldDoc("What was decided.", "log_in_with_password.succeeded"),
+    "Activity.detail": FieldDoc("More about it, such as why a session ended.", ""),
+    "session_id": FieldDoc("The session that it is about.", SESSION_ID),
+    "by_operator": FieldDoc("Whether an operator did it.", example=False),
+}
+
 PUBLIC_KEYS = {
     "keys": FieldDoc("Every key that may have signed a valid access token."),
     "kty": FieldDoc("The type of the key: `OKP` or `EC`.", KEY_EXAMPLE["kty"]),
@@ -107,4 +156,4 @@ PROBLEMS = {
     ),
 }
 
-FIELDS = CODES | SESSIONS | PROFILE | CONTACTS | PUBLIC_KEYS | PROBLEMS
+FIELDS = CODES | SESSIONS | PROFILE | CONTACTS | PERSONAL_DATA | PUBLIC_KEYS | PROBLEMS

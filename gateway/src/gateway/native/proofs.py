@@ -1,17 +1,15 @@
-"""The proof in the body of a call that cannot be undone."""
+"""The proof in the body of a call that a session does not suffice for."""
 
 from aiohttp import web
 
-from gateway.flows.self_service import Proof
+from gateway.flows.services import Proof
 from gateway.http.request_parsing import read_one_of
-from gateway.native.requests import EraseWithPassword, EraseWithTicket
+from gateway.native.requests import PasswordProof, TicketProof
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
 
 
-async def read_proof(
-    request: web.Request, with_password: type[EraseWithPassword], with_ticket: type[EraseWithTicket]
-) -> Proof:
+async def read_proof(request: web.Request, with_password: type[PasswordProof], with_ticket: type[TicketProof]) -> Proof:
     """The proof in the body. An absent body, or one without a proof, is an empty proof, which the call refuses."""
     if not request.body_exists:
         return Proof()
@@ -21,6 +19,6 @@ async def read_proof(
         if error.code is ErrorCode.PARAMETER_MISSING:
             return Proof()
         raise
-    if isinstance(fields, EraseWithTicket):
+    if isinstance(fields, TicketProof):
         return Proof(ticket=fields.ticket)
     return Proof(Password.from_plain(fields.password))

@@ -73,16 +73,32 @@ class ResetPassword(Parameters):
     client: ClientName = "native"
 
 
-class EraseWithPassword(Parameters):
+class PasswordProof(Parameters):
     """A user who is logged in confirms with their password."""
 
     password: Text
 
 
-class EraseWithTicket(Parameters):
-    """A user who is logged in confirms with an ``erase`` ticket."""
+class TicketProof(Parameters):
+    """A user who is logged in confirms with a ticket of the right purpose."""
 
     ticket: Text
+
+
+class EraseWithPassword(PasswordProof):
+    """A user who is logged in confirms with their password."""
+
+
+class EraseWithTicket(TicketProof):
+    """A user who is logged in confirms with an ``erase`` ticket."""
+
+
+class ExportWithPassword(PasswordProof):
+    """A user who is logged in confirms with their password."""
+
+
+class ExportWithTicket(TicketProof):
+    """A user who is logged in confirms with an ``export`` ticket."""
 
 
 class ChangeMe(Parameters):

@@ -17,10 +17,10 @@ from gateway.shadow.checkpoint import CheckpointFile, Progression
 from gateway.shadow.differences.expectations import Expectations
 from gateway.shadow.differences.output import DetailsFile
 from gateway.shadow.haoma import CodeInbox, HaomaClient, UnreachableError
-from gateway.shadow.progress import Progress
 from gateway.shadow.recorded.calls import CallTable
 from gateway.shadow.recorded.recording import Line, read_lines
 from gateway.shadow.replay import Judgement, Plan, Replay
+from shared.process.progress import Progress
 
 STANDARD_INPUT = "-"
 CONCURRENCY = 8

@@ -21,10 +21,10 @@ RevokedCause = Literal[
     "retired",
     "restored",
 ]
-LoginMethod = Literal["password", "code", "change_password", "erase"]
+LoginMethod = Literal["password", "code", "change_password", "erase", "export"]
 LoginFailure = Literal["incorrect", "refused", "limited", "banned"]
 PasswordCause = Literal["reset", "change"]
-PurposeOfCode = Literal["sign_up", "sign_in", "reset_password", "change_phone", "erase"]
+PurposeOfCode = Literal["sign_up", "sign_in", "reset_password", "change_phone", "erase", "export"]
 Limiter = Literal[
     "cooldown", "daily_cap", "caller", "spending", "number_refused", "number_taken", "no_account", "other"
 ]

@@ -59,6 +59,13 @@ class Account(AccountFields):
     phone: Number = Field(repr=False)
 
 
+class ClientRequest(SourcedRequest):
+    """A request of an app: the contract that it speaks, and its name."""
+
+    dialect: Client
+    client: Client = ""
+
+
 class LookUp(WireModel):
     """Find out which numbers have an account. The gateway batches the numbers of several callers."""
 
@@ -76,7 +83,7 @@ class LookedUp(WireModel):
     elsewhere: list[bool] = Field(default_factory=list)
 
 
-class Register(SourcedRequest):
+class Register(ClientRequest):
     """Open an account with a ticket for ``SIGN_UP``. A ``phone``, if given, must be the number of the ticket.
 
     A ``name`` that is taken does not spend the ticket, so the request can be repeated with another name. Without a
@@ -89,28 +96,22 @@ class Register(SourcedRequest):
     secret: SecretText | None = Field(repr=False)
     nickname: str | None = None
     name: LoginName | None = None
-    dialect: Client
-    client: Client = ""
 
 
-class LogInWithPassword(SourcedRequest):
+class LogInWithPassword(ClientRequest):
     """Open a session with a password. After a right one, the network is known to the number."""
 
     phone: Number = Field(repr=False)
     secret: Secret
     plain: PlainText | None = Field(default=None, repr=False)
-    dialect: Client
-    client: Client = ""
 
 
-class ResetPassword(SourcedRequest):
+class ResetPassword(ClientRequest):
     """Set a new password with a ticket for ``RESET_PASSWORD``. Every earlier session ends."""
 
     ticket: Sealed
     phone: Number | None = Field(default=None, repr=False)
     secret: Secret
-    dialect: Client
-    client: Client = ""
 
 
 class Resolve(WireModel):
@@ -156,12 +157,10 @@ class ChangeFound(WireModel):
     old_verification_id: UUID | None
 
 
-class LogInWithCode(SourcedRequest):
+class LogInWithCode(ClientRequest):
     """Open a session with a ticket for ``SIGN_IN``. The network of ``address`` may repeat it: five times, for 60 s."""
 
     ticket: Sealed
-    dialect: Client
-    client: Client = ""
 
 
 class Grant(WireModel):
@@ -220,7 +219,7 @@ class EndOthers(EndSession, SourcedRequest):
     address: Address | None = None
 
 
-class ChangePassword(SourcedRequest):
+class ChangePassword(ClientRequest):
     """Replace the current password. The user's other sessions end; the session of ``session_id`` gets new tokens."""
 
     user_id: int
@@ -229,8 +228,6 @@ class ChangePassword(SourcedRequest):
     current: Secret
     current_plain: PlainText | None = Field(default=None, repr=False)
     secret: Secret
-    dialect: Client
-    client: Client = ""
 
 
 class ChangeProfile(WireModel):
@@ -244,16 +241,18 @@ class ChangeProfile(WireModel):
     discoverable: bool | None = None
 
 
-class Erase(SourcedRequest):
-    """Erase the account of a user who proves anew who they are: with the ``secret``, or a ``ticket`` for ``ERASE``."""
+class ProvenRequest(ClientRequest):
+    """A request whose user proves anew who they are: with the ``secret``, or with a ``ticket`` for this request."""
 
     user_id: int
     phone: Number = Field(repr=False)
     secret: SecretText | None = Field(default=None, repr=False)
     plain: PlainText | None = Field(default=None, repr=False)
     ticket: str | None = Field(default=None, repr=False)
-    dialect: Client
-    client: Client = ""
+
+
+class Erase(ProvenRequest):
+    """Erase the account. Its number is free again, its sessions end, and no personal data stays."""
 
 
 class FindSpent(WireModel):

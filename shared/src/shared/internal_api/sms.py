@@ -18,6 +18,11 @@ class Purpose(StrEnum):
     RESET_PASSWORD = "reset_password"  # noqa: S105  a purpose
     CHANGE_PHONE = "change_phone"
     ERASE = "erase"
+    EXPORT = "export"
+
+
+PROOFS = frozenset({Purpose.ERASE, Purpose.EXPORT})
+"""The purposes whose codes prove that a user who is logged in is there now, and change nothing by themselves."""
 
 
 class AccountNotice(StrEnum):

@@ -9,6 +9,7 @@ PURPOSES = {
         Purpose.RESET_PASSWORD: "重置密码",
         Purpose.CHANGE_PHONE: "更换手机号",
         Purpose.ERASE: "注销账号",
+        Purpose.EXPORT: "导出数据",
     },
     "en": {
         Purpose.SIGN_UP: "Sign up",
@@ -16,6 +17,7 @@ PURPOSES = {
         Purpose.RESET_PASSWORD: "Reset password",
         Purpose.CHANGE_PHONE: "Change number",
         Purpose.ERASE: "Delete account",
+        Purpose.EXPORT: "Export data",
     },
 }
 

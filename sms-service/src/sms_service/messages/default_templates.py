@@ -9,6 +9,7 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         Purpose.RESET_PASSWORD: "{signature}重置密码验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.CHANGE_PHONE: "{signature}更换手机号验证码 {code}，{minutes}内有效，请勿泄露。",
         Purpose.ERASE: "{signature}注销账号验证码 {code}，{minutes}内有效，请勿泄露。",
+        Purpose.EXPORT: "{signature}导出数据验证码 {code}，{minutes}内有效，请勿泄露。",
     },
     Language.ENGLISH: {
         Purpose.SIGN_UP: (
@@ -25,6 +26,9 @@ TEMPLATES: dict[Language, dict[Purpose, str]] = {
         ),
         Purpose.ERASE: (
             "{signature} {code} is your code to delete your account, valid for {minutes}. Do not share it with anyone."
+        ),
+        Purpose.EXPORT: (
+            "{signature} {code} is your code to export your data, valid for {minutes}. Do not share it with anyone."
         ),
     },
 }

@@ -41,7 +41,7 @@ def test_no_role_is_left_over() -> None:
 
 
 def test_what_a_name_calls_a_secret_or_a_number_has_a_role() -> None:
-    plain = {"tokens", "token_type", "id_token_signing_alg_values_supported"}
+    plain = {"tokens", "token_type", "id_token_signing_alg_values_supported", "has_password"}
     private = ("token", "ticket", "password", "pwd", "phone", "challenge", "captcha", "verify_code", "vcode")
     named = {name for _, name in NAMES if any(word in name.lower() for word in private)} - plain
     assert {name for name in named if role_of(name) is None} == set()

@@ -37,11 +37,12 @@ _NAMES = {
     Role.CODE: "verify_code vcode captcha CheckChallenge.code CheckNumber.code Register.code",
     Role.OWN_CODE: "oldCaptcha",
     Role.TOKEN: "token tmp_token phoneInfo MessageSent.result access_token refresh_token challenge ticket old_ticket "
-    "new_ticket id",
+    "new_ticket id session_id",
     Role.ID: "userId user_id uuid",
     Role.CREATED: "createTime create_time created_at",
     Role.NAME: "Register.name User.name",
     Role.VARYING: "timestamp lastLoginTime refreshTime opened_at expires_in resend_after retry_after budget_left "
+    "exported_at updated_at last_login_at last_used_at password_changed_at requested_at finished_at last_at at "
     "issuer jwks_uri kid x y",
 }
 ROLES = {name: role for role, names in _NAMES.items() for name in names.split()}
@@ -52,7 +53,9 @@ _PLAIN_NAMES = (
     "result tel type title detail field tries_left level ban banTime ssid email validate validateAddon version name",
     "nickName nickname nick_name gender motto signature avatar avatar_thumnail portrait portraitSmall coverImg",
     "cover_img discoverable dialect sessions account tokens token_type matches keys kty crv use alg",
-    "id_token_signing_alg_values_supported subject_types_supported",
+    "id_token_signing_alg_values_supported subject_types_supported registered_with registered_by has_password network",
+    "is_imported known_networks contacts entry visible look_ups numbers messages language state sender code_events",
+    "kind activity by_operator thumbnail cover",
 )
 PLAIN = frozenset(name for names in _PLAIN_NAMES for name in names.split())
 """The fields that have no role. A test compares both lists with all contracts."""

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -33,6 +34,9 @@ PUBLIC = frozenset(
 STATEMENT = "db.statement"
 """It leaves for PostgreSQL alone: our statements are constants, and their values are parameters."""
 
+NOT_RECORDED = "-00"
+"""How a traceparent ends whose trace is not recorded."""
+
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -47,7 +51,7 @@ def record_spans(process: str, endpoint: str, share: float, *, decides: bool) ->
     exporter = PublicExporter(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces"))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     _instrument(provider)
-    trace.TRACING.tracer = SpanRecorder(provider.get_tracer("haoma"))
+    trace.TRACING.tracer = SpanRecorder(provider.get_tracer("haoma"), decides=decides)
 
 
 def _instrument(provider: TracerProvider) -> None:
@@ -63,26 +67,50 @@ def _instrument(provider: TracerProvider) -> None:
 
 
 class SpanRecorder:
-    """``trace.Tracer`` over OpenTelemetry."""
+    """``trace.Tracer`` over OpenTelemetry.
 
-    def __init__(self, tracer: OpenTelemetry) -> None:
+    In a trace that is not recorded, it makes no spans, and lets the libraries make none. Otherwise each of them would
+    cost nearly what a recorded one does. A recorder that ``decides`` does not believe its client that this is so.
+    """
+
+    def __init__(self, tracer: OpenTelemetry, *, decides: bool = False) -> None:
         self._tracer = tracer
+        self._decides = decides
+
+    def span(self, name: str, kind: trace.SpanKind, parent: str) -> AbstractContextManager[tuple[str, trace.Describe]]:
+        """Record the block, if its trace is recorded."""
+        if not parent.endswith(NOT_RECORDED):
+            return self._recorded(name, kind, parent)
+        if not is_instrumentation_enabled():  # inside of a block that is not recorded
+            return nullcontext((parent, trace.ignore))
+        return self._recorded(name, kind, parent) if self._decides else _unrecorded(parent)
 
     @contextmanager
-    def span(self, name: str, kind: trace.SpanKind, parent: str) -> Iterator[tuple[str, trace.Describe]]:
-        """Record the block. An error is recorded by its class: its text may quote a number."""
+    def _recorded(self, name: str, kind: trace.SpanKind, parent: str) -> Iterator[tuple[str, trace.Describe]]:
+        """Record the block, if the sampler says so. An error is recorded by its class: its text may quote a number."""
         context = _PROPAGATOR.extract({trace.TRACEPARENT: parent}, context=Context())
         with self._tracer.start_as_current_span(
             name, context=context, kind=KINDS[kind], record_exception=False, set_status_on_exception=False
         ) as span:
             carrier: dict[str, str] = {}
             _PROPAGATOR.inject(carrier)
+            if not span.is_recording():
+                with _unrecorded(carrier[trace.TRACEPARENT]) as unrecorded:
+                    yield unrecorded
+                return
             try:
                 yield carrier[trace.TRACEPARENT], span.set_attributes
             except Exception as error:
                 span.set_attribute("error.type", type(error).__name__)
                 span.set_status(Status(StatusCode.ERROR))
                 raise
+
+
+@contextmanager
+def _unrecorded(traceparent: str) -> Iterator[tuple[str, trace.Describe]]:
+    """A block of which nothing is recorded, and nothing that it causes."""
+    with suppress_instrumentation():
+        yield traceparent, trace.ignore
 
 
 class PublicExporter(SpanExporter):

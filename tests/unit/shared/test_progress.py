@@ -1,8 +1,8 @@
-"""What an operator sees of a shadow run: the bar, the rate and the time left."""
+"""What an operator sees while a command reads or writes many lines: the bar, the rate and the time left."""
 
 import io
 
-from gateway.shadow.progress import LOG_SECONDS, TERMINAL_SECONDS, Progress
+from shared.process.progress import LOG_SECONDS, TERMINAL_SECONDS, Progress
 
 
 class Terminal(io.StringIO):
@@ -21,14 +21,16 @@ def test_a_bar_has_the_rate_and_the_time_left() -> None:
     clock = Clock()
     progress = Progress(io.StringIO(), 1_000, clock)
     clock.now += 60
-    assert progress.text(3_000, 250) == "[########......................]  25%  3000 calls, 50 a second, 0:03:00 left"
+
+    assert progress.text(3_000, 250) == "[########......................]  25%  3000 lines, 50 a second, 0:03:00 left"
+    assert progress.text(3_000, 2_000).startswith(f"[{'#' * 30}] 100%")
 
 
-def test_standard_input_has_a_rate_only() -> None:
+def test_without_a_size_there_is_a_rate_only() -> None:
     clock = Clock()
     progress = Progress(io.StringIO(), None, clock)
     clock.now += 2
-    assert progress.text(100, 9_000) == "100 calls, 50 a second"
+    assert progress.text(100, 9_000) == "100 lines, 50 a second"
 
 
 def test_a_terminal_shows_one_line_that_changes_and_a_log_a_line_now_and_then() -> None:
@@ -43,5 +45,6 @@ def test_a_terminal_shows_one_line_that_changes_and_a_log_a_line_now_and_then() 
     logged.note(1, 1)
     shown.close()
     logged.close()
+
     assert (terminal.getvalue().count("\r"), terminal.getvalue().count("\n")) == (4, 1)
     assert (log.getvalue().count("\r"), log.getvalue().count("\n")) == (0, 1)

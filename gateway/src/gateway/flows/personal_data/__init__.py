@@ -1,0 +1,1 @@
+"""A copy of all that the services store about one user."""

@@ -23,6 +23,7 @@ COMPANIONS = {
     "alibabacloud-tea-openapi": "alibabacloud-dysmsapi20170525",
     "botocore": "aiobotocore",
     "darabonba-core": "alibabacloud-dysmsapi20170525",
+    "hiredis": "redis",
     "markupsafe": "jinja2",
     "multidict": "aiohttp",
     "pydantic-core": "pydantic",

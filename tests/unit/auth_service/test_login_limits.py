@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from auth_service.passwords.login_limits import DAY, HOUR, WINDOW, LimitsAround, LoginLimits
+from auth_service.passwords.login_limits import DAY, HOUR, MINUTE, WINDOW, LimitsAround, LoginLimits
 from auth_service.passwords.model import Bucket
 from auth_service.settings import AuthSettings
 from shared.networks import Networks, RequestSource, network_of
@@ -138,3 +138,15 @@ def test_other_callers_that_succeed_count_on_their_networks_and_their_app_too() 
         Bucket("log-ins network 2001:db8:1::/48", 1_800, HOUR),
         Bucket("log-ins app shop", 6_000, HOUR),
     }
+
+
+def test_look_ups_in_the_user_source_count_by_the_minute_on_network_site_and_app() -> None:
+    here = RequestSource(IPV6.address, "shop")
+    assert set(limits().look_up_buckets(here)) == {
+        Bucket("look-ups network 2001:db8:1:200::/56", 30, MINUTE),
+        Bucket("look-ups network 2001:db8:1::/48", 90, MINUTE),
+        Bucket("look-ups app shop", 300, MINUTE),
+    }
+    assert limits((ip_network("203.0.113.0/24"),)).look_up_buckets(IPV4) == ()
+    rare = LoginLimits(10, 30, LimitsAround(1, 1, 1), 20, LimitsAround(1, 1, 1))
+    assert rare.look_up_buckets(IPV4) == (Bucket("look-ups network 203.0.113.0/24", 1, MINUTE),)

@@ -67,7 +67,7 @@ async def test_a_wrapped_digest_comes_back_with_its_recipe(pool: HashingPool) ->
 
 async def test_the_lines_in_the_documents_verify_an_exported_hash(pool: HashingPool) -> None:
     page = (ROOT / "docs" / "moving-in.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (code,) = [each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "def verify" in each]
     lines: dict[str, Any] = {}
     exec(compile(code, "moving-in.md", "exec"), lines)
     password = PresentedPassword.from_plain("correct horse")

@@ -2,7 +2,7 @@
 
 import io
 
-from shared.process.progress import LOG_SECONDS, TERMINAL_SECONDS, Progress
+from shared.commands.progress import LOG_SECONDS, TERMINAL_SECONDS, Progress
 
 
 class Terminal(io.StringIO):

@@ -15,9 +15,9 @@ from auth_service.exporting.store import ExportStore, OpenExport
 from auth_service.passwords.own_format import OwnFormat
 from auth_service.settings import AuthSettings
 from shared import postgres
+from shared.commands.progress import Progress
 from shared.errors import ServiceError
 from shared.keys import KeyRing
-from shared.process.progress import Progress
 from shared.process.startup import UnreachableError
 
 

@@ -19,8 +19,8 @@ from auth_service.importing.output import OutputFiles
 from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
 from auth_service.settings import AuthSettings
+from shared.commands.progress import Progress
 from shared.errors import ServiceError
-from shared.process.progress import Progress
 from shared.process.startup import UnreachableError
 
 STANDARD_INPUT = "-"

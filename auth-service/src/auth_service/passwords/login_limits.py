@@ -25,6 +25,7 @@ APP_FACTOR = 10
 LOOK_UPS_PER_LOG_IN = 3
 """How many numbers a network may look up in the user source for each new log-in that may succeed from there."""
 WINDOW = timedelta(minutes=15)
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -93,9 +94,13 @@ class LoginLimits:
         return _in_locking_order(buckets)
 
     def look_up_buckets(self, source: RequestSource) -> tuple[Bucket, ...]:
-        """The counters of one look-up in the user source. A log-in that is new to a network takes a few of them."""
+        """The counters of one look-up in the user source. A log-in that is new to a network takes a few of them.
+
+        They count by the minute: what an hour allows would be a flood for someone else's server if it came at once.
+        """
         around = self._around(source, self.successes)
-        buckets = [Bucket(f"look-ups {name}", LOOK_UPS_PER_LOG_IN * allowed, HOUR) for name, allowed in around]
+        per_minute = ((name, max(1, LOOK_UPS_PER_LOG_IN * allowed * MINUTE // HOUR)) for name, allowed in around)
+        buckets = [Bucket(f"look-ups {name}", allowed, MINUTE) for name, allowed in per_minute]
         return _in_locking_order(buckets)
 
     def _of_number(self, number: str, source: RequestSource) -> Iterator[tuple[str, int]]:

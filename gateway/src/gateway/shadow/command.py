@@ -20,7 +20,7 @@ from gateway.shadow.haoma import CodeInbox, HaomaClient, UnreachableError
 from gateway.shadow.recorded.calls import CallTable
 from gateway.shadow.recorded.recording import Line, read_lines
 from gateway.shadow.replay import Judgement, Plan, Replay
-from shared.process.progress import Progress
+from shared.commands.progress import Progress
 
 STANDARD_INPUT = "-"
 CONCURRENCY = 8

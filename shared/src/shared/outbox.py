@@ -180,6 +180,8 @@ class Relay:
             except Exception as error:  # noqa: BLE001  the rows are still there
                 log.warning("outbox.delayed", error=type(error).__name__)
                 await asyncio.sleep(POLL_SECONDS)
+                # By now every relay takes what was not confirmed. Remembered, it would grow for as long as an outage.
+                self._own = {message_id: True for message_id, is_confirmed in self._own.items() if is_confirmed}
 
     async def _run_handed(self) -> None:
         while True:

@@ -33,12 +33,16 @@ PURGE_VERIFICATIONS = """
     select count(*) from purged_verifications
 """
 
+# A number whose limits were lifted has no sends, but may have a code: without its row it would be taken for a new one.
 PURGE_NUMBER_ACTIVITY = """
     with examined_numbers as (
         select phone_ref from number_activity where phone_ref > $1 order by phone_ref limit $2
     ), idle_numbers as (
         select n.phone_ref from examined_numbers join number_activity n using (phone_ref)
         where not exists (select from unnest(n.sends || n.failures) moment where moment > now() - $3::interval)
+            and not exists (
+                select from verifications v where v.phone_ref = n.phone_ref and v.created_at > now() - $3::interval
+            )
         for update of n skip locked
     ), purged_numbers as (
         delete from number_activity n using idle_numbers i where n.phone_ref = i.phone_ref

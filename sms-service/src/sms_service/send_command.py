@@ -75,14 +75,16 @@ class MessageSeal:
         return b64encode(bytes([self._current]) + sealed).decode()
 
     def open(self, message_id: UUID, sealed: str) -> QueuedMessage | None:
-        """Decrypt a message. None for one that was changed, or whose key has left the ring: the ledger has it too."""
+        """Decrypt a message. None if the ledger has to be read instead.
+
+        That is so for one that was changed, whose key has left the ring, or that another release has sealed.
+        """
         try:
             content = b64decode(sealed)
-            fields = orjson.loads(self._ciphers[content[0]].decrypt(content[1:], [message_id.bytes]))
-        except (InvalidTag, LookupError, ValueError):
+            return _queued_message(orjson.loads(self._ciphers[content[0]].decrypt(content[1:], [message_id.bytes])))
+        except (InvalidTag, LookupError, ValueError, TypeError):
             log.warning("message.not_opened", message_id=str(message_id))
             return None
-        return _queued_message(fields)
 
 
 def _queued_message(fields: dict[str, Any]) -> QueuedMessage:

@@ -584,6 +584,27 @@ async def test_a_running_relay_publishes_what_is_handed_over_without_a_wake_up(
                 await asyncio.sleep(0.01)
 
 
+async def test_a_relay_that_cannot_publish_remembers_nothing_of_what_is_handed_over_and_publishes_it_later(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    silent = await Publisher.open(bus)
+    silent._channel = None
+    relay = Relay(database, silent, handed_keys=[queue.name])
+    command = message("command", exchange="", key=queue.name)
+    await written(database, [command])
+    relay.hand_over([command])
+    await relay.publish_handed()
+    assert list(relay._own) == [command.id]
+    async with relay.running(), asyncio.timeout(30):
+        while relay._own:
+            await asyncio.sleep(0.01)
+        assert await database.fetchval("select count(*) from outbox") == 1
+
+        declared = await declare(await bus.channel(), queue)
+        silent._channel = publisher._channel
+        assert await drain(declared, 1) == [b"command"]
+
+
 async def test_a_batch_leaves_what_is_being_published_alone(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ from support.sms import (
     SilentRelay,
     Sms,
     asking,
+    entering,
     fresh_number,
     process,
     running,
@@ -34,6 +35,7 @@ from sms_service.delivery.delivery import Delivery, final_event
 from sms_service.delivery.ledger import ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
+from sms_service.operators.activity_store import NumberActivityStore
 from sms_service.otp import CodeDeriver
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
@@ -375,3 +377,16 @@ async def test_a_purge_deletes_old_rows_and_keeps_the_others(sms: Sms) -> None:
         assert await sms.pool.fetchval(count, PHONES.ref(young)) == 1
     assert await purge(RetentionStore(sms.pool)) == {"messages": 0, "verifications": 0}
     assert issued.code
+
+
+async def test_a_purge_leaves_the_code_of_a_number_whose_limits_were_lifted_as_it_is(sms: Sms) -> None:
+    number, _, issued = await queued(sms)
+    elsewhere = sms.codes()
+    await elsewhere.issue(asking(fresh_number()))  # this process knows the time, so it takes unseen numbers for new
+    assert await NumberActivityStore(sms.pool).forget(PHONES.ref(number))
+
+    await purge(RetentionStore(sms.pool))
+
+    again = await elsewhere.issue(asking(number))
+    assert (again.verification_id, again.code) == (issued.verification_id, issued.code)
+    assert (await elsewhere.check(entering(number, issued.code))).ticket

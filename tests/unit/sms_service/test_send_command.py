@@ -1,6 +1,7 @@
 """The send command, and what a worker does with it and with malformed ones."""
 
 from base64 import b64decode, b64encode
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -57,6 +58,13 @@ MALFORMED = [
     b'{"message_ids": ["5b1ed0a8-6f3c-4a39-9df1-d2c1a3a6c3a4"], "messages": 7}',
     b'{"message_ids": ["5b1ed0a8-6f3c-4a39-9df1-d2c1a3a6c3a4"], "causes": {"5b1ed0a8-6f3c-4a39-9df1-d2c1a3a6c3a4": 7}}',
 ]
+
+
+@dataclass(frozen=True)
+class LaterMessage(QueuedMessage):
+    """A message of a later release, which has one more field."""
+
+    region: str = "cn"
 
 
 class Delivered(list[UUID]):
@@ -183,6 +191,14 @@ def test_a_sealed_message_that_was_changed_or_whose_key_is_gone_is_left_to_the_l
         assert SEAL.open(message_id, b64encode(content).decode()) is None
     assert SEAL.open(message_id, "no base64") is None
     assert MessageSeal(KeyRing.parse("2:" + "cd" * 32)).open(message_id, b64encode(sealed).decode()) is None
+
+
+async def test_a_message_that_a_later_release_has_sealed_is_left_to_the_ledger() -> None:
+    message_id = uuid4()
+    sealed = SEAL.seal(message_id, LaterMessage(**vars(QUEUED)))
+    delivered = Delivered()
+    await handler(delivered, SEAL)(carrying(send_command(message_id), message_id, sealed).body)
+    assert (delivered, delivered.carried) == ([message_id], [None])
 
 
 def test_a_key_that_is_no_longer_the_current_one_opens_what_it_sealed() -> None:

@@ -33,6 +33,8 @@ MAX_ACTIVE_NUMBERS = 20_000
 
 MAX_CLOCK_AGE_SECONDS = 60.0
 """How long a reading of the database's clock is good for: clocks drift, and after a failover it is another one."""
+MAX_READING_SECONDS = 0.5
+"""How long the database may take to say its time. What it said is that much too late."""
 
 NUMBER_STATES = """
     select now() as now, n.version as number_version, n.sends, n.send_networks, n.send_dialects, n.withheld_sends,
@@ -60,21 +62,23 @@ RECENT_FAILURES = """
 class DatabaseClock:
     """The database's clock, told without asking: what a statement read last, and the time that has passed since.
 
-    Late by the time that the response to the last statement took. ``monotonic`` counts seconds.
+    Late by the time that the response to that statement took. ``monotonic`` counts seconds.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._read: datetime | None = None
         self._read_at = 0.0
 
-    def set(self, now: datetime) -> None:
-        """Note what the database said a moment ago."""
-        self._read, self._read_at = now, self._monotonic()
+    def set(self, now: datetime, begun: float) -> None:
+        """Note what a statement said that was ``begun`` a moment ago, unless it took long."""
+        read_at = self.monotonic()
+        if read_at - begun <= MAX_READING_SECONDS:
+            self._read, self._read_at = now, read_at
 
     def now(self) -> datetime | None:
         """The time; None if the last reading is missing or too old."""
-        passed = self._monotonic() - self._read_at
+        passed = self.monotonic() - self._read_at
         if self._read is None or passed > MAX_CLOCK_AGE_SECONDS:
             return None
         return self._read + timedelta(seconds=passed)
@@ -116,8 +120,9 @@ class VerificationStore:
     async def _states(self, requests: Sequence[tuple[int, Purpose]]) -> list[NumberState]:
         refs, purposes = [ref for ref, _ in requests], [purpose.value for _, purpose in requests]
         async with connection(self._pool) as conn:
+            begun = self._clock.monotonic()
             rows = await conn.fetch(NUMBER_STATES, refs, purposes)
-        self._clock.set(rows[0]["now"])
+            self._clock.set(rows[0]["now"], begun)
         return [NumberState(row["now"], row["number_version"] or 0, _sends(row), _verification(row)) for row in rows]
 
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]:

@@ -477,8 +477,7 @@ async def test_marks_are_deleted_a_year_after_the_end_of_their_token_and_others_
     user = person(until(), {"token": fresh_token()})
     await run(auth, file, user)
     await auth.database.execute(
-        "update imported_sessions set ends_at = now() - interval '366 days' where user_id = $1"
-        " and ends_at is not null",
+        "update imported_sessions set ends_at = now() - interval '366 days' where user_id = $1 and ends_at is not null",
         user["id"],
     )
 

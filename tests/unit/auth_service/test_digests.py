@@ -54,7 +54,6 @@ HASHCAT = [
 """The examples of hashcat (modes 0, 2600, 2611, 3710, 2811, 10, 20, 110, 120, 1410, 1420), all of "hashcat"."""
 
 
-
 def salt_beside(format_: str) -> bytes:
     """A salt for the formats whose digest has none in it."""
     return b"salt" if "salt" in format_ or format_.startswith(("pbkdf2:", "scrypt:")) else b""

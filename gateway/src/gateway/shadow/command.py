@@ -102,6 +102,7 @@ async def _replay(
         if options.copy:
             inbox = await stack.enter_async_context(CodeInbox.connect(options.inbox, options.concurrency))
             await inbox.require()
+            await gateway.require_development()
         table = CallTable(choose(installed_dialects(), [name for name in options.dialects.split(",") if name]))
         plan = Plan(options.concurrency, options.rate, options.speed, is_copy=bool(options.copy))
         caller = ShadowCaller(gateway, inbox, run.known)

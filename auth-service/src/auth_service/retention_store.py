@@ -45,9 +45,11 @@ FREED_NUMBERS = """
     )
 """
 
+# A later file may give the same token a later end. While there is its mark, one that its user ended does not come back.
 IMPORTED_SESSIONS = """
     delete from imported_sessions where token_hash in (
-        select token_hash from imported_sessions where ends_at < now() limit $1 for update skip locked
+        select token_hash from imported_sessions where ends_at < now() - interval '1 year'
+        limit $1 for update skip locked
     )
 """
 

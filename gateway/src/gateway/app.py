@@ -11,6 +11,7 @@ from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
 from gateway.flows.composition import compose_flows
 from gateway.http.callers import Callers
+from gateway.http.development_mark import add_development_mark
 from gateway.http.session_tokens import SECURE_COOKIES, TOKEN_COOKIES, token_cookies
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
@@ -37,6 +38,8 @@ def create_app(settings: GatewaySettings) -> web.Application:
     mount(app, dialects)
     documents.mount(app, dialects)
     app.add_routes(receipt_webhook.routes)
+    if settings.environment is Environment.DEVELOPMENT:
+        add_development_mark(app)
     if settings.serves_pages:
         pages.mount(app, dialects, settings.served_calling_codes, tells_accounts=settings.tells_accounts)
 

@@ -154,3 +154,15 @@ async def test_a_full_disk_under_the_file_of_ids_stops_the_run_and_the_users_sta
     assert status == 1
     assert "No space left on device. What was imported stays" in output
     assert await auth.database.fetchval("select count(*) from accounts where phone = $1", user["phone"]) == 1
+
+
+@pytest.mark.parametrize("option", ["--errors", "--ids"])
+async def test_the_file_of_users_is_not_written_over(auth: Auth, file: Path, option: str) -> None:
+    user = person()
+    file.write_text(json.dumps(user))
+
+    status, output = await import_file(auth, file, option, str(file))
+
+    assert status == 1
+    assert "is named for two purposes, and would be written over" in output
+    assert json.loads(file.read_text()) == user

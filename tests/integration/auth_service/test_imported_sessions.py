@@ -450,13 +450,34 @@ async def test_the_first_use_of_new_tokens_after_a_change_of_password_ends_the_e
     assert await refresh_refused(auth, token)
 
 
-async def test_marks_are_deleted_when_their_token_is_over_and_others_stay(
+async def test_a_token_that_was_ended_stays_dead_when_a_file_of_after_its_end_prolongs_it(
+    auth: Auth, file: Path, postgres_url: str
+) -> None:
+    """Systems whose sessions move their end with each use, such as Django, export the same token with a later one."""
+    user = person(until(timedelta(days=7)))
+    await run(auth, file, user)
+    session = user["sessions"][0]
+    session_id = (await resolved(auth, session)).session_id
+    await until_accepted(lambda: auth.call(END_SESSION, EndSession(user_id=user["id"], session_id=session_id)))
+    await auth.database.execute(
+        "update imported_sessions set ends_at = ends_at - interval '8 days' where user_id = $1", user["id"]
+    )
+    async with postgres.pool(postgres_url, auth.settings.auth_database) as pool:
+        await delete_all_expired(RetentionStore(pool))
+
+    await run(auth, file, user | {"sessions": [until(timedelta(days=7), token=session["token"])]})
+
+    assert await refusal(resolved(auth, session)) is ErrorCode.UNAUTHENTICATED
+    assert await listed(auth, user["id"]) == []
+
+
+async def test_marks_are_deleted_a_year_after_the_end_of_their_token_and_others_stay(
     auth: Auth, file: Path, postgres_url: str
 ) -> None:
     user = person(until(), {"token": fresh_token()})
     await run(auth, file, user)
     await auth.database.execute(
-        "update imported_sessions set ends_at = now() - interval '1 second' where user_id = $1 and ends_at is not null",
+        "update imported_sessions set ends_at = now() - interval '366 days' where user_id = $1 and ends_at is not null",
         user["id"],
     )
 

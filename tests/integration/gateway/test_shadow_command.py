@@ -28,10 +28,13 @@ class CountingGateway:
         self.url = ""
         self.busy = self.hang_ups = 0
         """How many calls are refused for load, and how many get no answer, before the others are answered."""
+        self.has_inbox = False
 
     async def answer(self, request: web.Request) -> web.Response:
         if "Authorization" in request.headers:
             self.calls[request.headers["Authorization"]] += 1
+        if self.has_inbox and request.path == "/inbox/messages":
+            return web.json_response({"messages": []})
         if self.busy > 0:
             self.busy -= 1
             return web.json_response(BUSY, status=503, headers={"Retry-After": "0"})
@@ -197,6 +200,17 @@ async def test_without_an_inbox_a_system_is_no_copy_and_no_call_is_made(
     status, _, errors = await run_shadow(recording, "--copy", gateway.url, "--inbox", inbox or gateway.url)
     assert (status, gateway.calls.total()) == (1, 0)
     assert "has no SMS inbox" in errors
+
+
+async def test_a_gateway_that_people_use_is_no_copy_even_beside_an_inbox(
+    gateway: CountingGateway, recording: Path
+) -> None:
+    gateway.has_inbox = True
+
+    status, _, errors = await run_shadow(recording, "--copy", gateway.url, "--inbox", gateway.url)
+
+    assert (status, gateway.calls.total()) == (1, 0)
+    assert "is not in development: --copy would change what people use" in errors
 
 
 async def test_a_recording_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ HASHCAT = [
 ]
 """The examples of hashcat (modes 0, 2600, 2611, 3710, 2811, 10, 20, 110, 120, 1410, 1420), all of "hashcat"."""
 
+
+def salt_beside(format_: str) -> bytes:
+    """A salt for the formats whose digest has none in it."""
+    return b"salt" if "salt" in format_ or format_.startswith(("pbkdf2:", "scrypt:")) else b""
+
+
 VECTORS = [
     *(pytest.param(SpelledDigest(format_, digest, salt.encode()), "hashcat", id=format_) for format_, digest, salt in HASHCAT),
     pytest.param(SpelledDigest("bcrypt", "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu"), "test", id="bcrypt"),
@@ -209,7 +215,7 @@ def test_spaces_in_a_layout_do_not_count() -> None:
 )
 def test_a_text_that_is_no_digest_of_its_format_is_malformed(format_: str, digest: str) -> None:
     with pytest.raises(DigestRefusedError, match="password_malformed"):
-        read_digest(SpelledDigest(format_, digest, b"salt"))
+        read_digest(SpelledDigest(format_, digest, salt_beside(format_)))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +232,30 @@ def test_a_text_that_is_no_digest_of_its_format_is_malformed(format_: str, diges
 )
 def test_a_digest_that_needs_too_much_time_or_memory_is_too_costly(format_: str, digest: str) -> None:
     with pytest.raises(DigestRefusedError, match="password_too_costly"):
-        read_digest(SpelledDigest(format_, digest, b"salt"))
+        read_digest(SpelledDigest(format_, digest, salt_beside(format_)))
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        SpelledDigest("md5(p)", "8743b52063cd84097a65d1633f5c74f5", b"568"),
+        SpelledDigest("bcrypt", "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu", b"568"),
+        SpelledDigest("firebase", FIREBASE, of="md5(p)"),
+        SpelledDigest("django", DJANGO_SCRYPT, b"568"),
+        SpelledDigest("django", DJANGO_SCRYPT, of="md5(p)"),
+    ],
+)
+def test_a_salt_or_a_layout_that_a_format_has_no_use_for_is_refused(spelled: SpelledDigest) -> None:
+    """The operator means another format. Were it left out, no password of these users would match."""
+    with pytest.raises(DigestRefusedError, match="password_malformed"):
+        read_digest(spelled)
+
+
+@pytest.mark.parametrize("format_", ["bcrypt:10", "bcrypt:", "django:\x1b[2J", "argon2:argon2id"])
+def test_a_format_without_parameters_has_none(format_: str) -> None:
+    """The report prints the formats of a file, so no text of the file may be one."""
+    with pytest.raises(DigestRefusedError, match="password_format_unknown"):
+        read_digest(SpelledDigest(format_, "$2y$04$mIJxfrCaEI3GukZe11CiXublhEFanu5.ododkll1WphfSp6pn4zIu"))
 
 
 def test_no_text_shows_a_digest_or_a_password() -> None:

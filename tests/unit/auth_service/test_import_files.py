@@ -1,5 +1,6 @@
 """The files that an operator gets from an import: those of errors and ids."""
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_refused_lines_and_new_ids_are_lines_of_json(tmp_path: Path) -> None:
         '{"line":7,"reason":"field_invalid","detail":"created_at"}\n{"line":9,"reason":"number_taken"}\n'
     )
     assert ids.read_text() == f'{{"id":"uid-1","user_id":{2**50}}}\n'
+
+
+def test_only_the_operator_can_read_the_files(tmp_path: Path) -> None:
+    """The id of a user there may be their number."""
+    with OutputFiles(tmp_path / "errors", tmp_path / "ids"):
+        pass
+    assert {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("errors", "ids")} == {0o600}
 
 
 def test_a_file_of_errors_is_written_anew(tmp_path: Path) -> None:

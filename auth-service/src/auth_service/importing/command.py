@@ -19,6 +19,7 @@ from auth_service.importing.output import OutputFiles
 from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
 from auth_service.settings import AuthSettings
+from shared.commands.output_files import require_distinct
 from shared.commands.progress import Progress
 from shared.errors import ServiceError
 from shared.process.startup import UnreachableError
@@ -68,9 +69,11 @@ def import_users(settings: AuthSettings, options: argparse.Namespace) -> None:
 
 async def _import(settings: AuthSettings, options: argparse.Namespace) -> int:
     """Read the whole file. Returns the exit status."""
+    errors = options.errors or _errors_of(options.file)
+    require_distinct([Path(options.file), options.known_passwords], [errors, options.ids])
     with ExitStack() as stack:
         file = stack.enter_context(_opened(options.file))
-        output = stack.enter_context(OutputFiles(options.errors or _errors_of(options.file), options.ids))
+        output = stack.enter_context(OutputFiles(errors, options.ids))
         progress = stack.enter_context(closing(Progress(sys.stderr, _size_of(options.file))))
         described = _described(options, output)
         async with open_run(settings, described) as run:

@@ -10,6 +10,8 @@ import orjson
 from auth_service.importing.refusals import LineRefusedError
 
 STANDARD_ERROR = Path("-")
+OWNER_ONLY = 0o600
+"""An id of another system may be a number or an address."""
 
 
 class OutputFiles(AbstractContextManager["OutputFiles"]):
@@ -53,4 +55,6 @@ class OutputFiles(AbstractContextManager["OutputFiles"]):
 
 
 def _opened(path: Path) -> IO[bytes]:
-    return os.fdopen(os.dup(2), "wb") if path == STANDARD_ERROR else path.open("wb")
+    if path == STANDARD_ERROR:
+        return os.fdopen(os.dup(2), "wb")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "wb")

@@ -20,6 +20,7 @@ from gateway.shadow.haoma import CodeInbox, HaomaClient, UnreachableError
 from gateway.shadow.recorded.calls import CallTable
 from gateway.shadow.recorded.recording import Line, read_lines
 from gateway.shadow.replay import Judgement, Plan, Replay
+from shared.commands.output_files import require_distinct
 from shared.commands.progress import Progress
 
 STANDARD_INPUT = "-"
@@ -63,6 +64,7 @@ def shadow(options: argparse.Namespace) -> None:
 
 async def _shadow(options: argparse.Namespace) -> int:
     """Replay the recording. Returns the exit status."""
+    require_distinct([Path(options.file), options.expect], [options.details])
     expectations = Expectations.read(options.expect) if options.expect else Expectations()
     checkpoint = (
         None if options.file == STANDARD_INPUT else CheckpointFile.beside(Path(options.file), _gateway(options))
@@ -100,6 +102,7 @@ async def _replay(
         if options.copy:
             inbox = await stack.enter_async_context(CodeInbox.connect(options.inbox, options.concurrency))
             await inbox.require()
+            await gateway.require_development()
         table = CallTable(choose(installed_dialects(), [name for name in options.dialects.split(",") if name]))
         plan = Plan(options.concurrency, options.rate, options.speed, is_copy=bool(options.copy))
         caller = ShadowCaller(gateway, inbox, run.known)

@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from gateway.http.development_mark import DEVELOPMENT_MARK, DEVELOPMENT_PATH
 from gateway.shadow.recorded.answers import ReceivedAnswer
 from gateway.shadow.recorded.requests import Request
 
@@ -39,6 +40,16 @@ class HaomaClient:
         """A client of the gateway at this address."""
         async with open_session(connections) as http:
             yield cls(http, gateway)
+
+    async def require_development(self) -> None:
+        """Raises ``UnreachableError`` unless the gateway is one of a system for tests."""
+        try:
+            async with self._http.get(self._gateway + DEVELOPMENT_PATH, allow_redirects=False) as response:
+                is_marked = response.status == HTTPStatus.OK and await response.text() == DEVELOPMENT_MARK
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise UnreachableError(f"{self._gateway} cannot be reached") from error
+        if not is_marked:
+            raise UnreachableError(f"{self._gateway} is not in development: --copy would change what people use")
 
     async def send(self, request: Request) -> ReceivedAnswer | None:
         """The answer, of the first time that Haoma is not too busy. None if there was none.

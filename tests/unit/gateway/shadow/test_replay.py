@@ -170,6 +170,16 @@ async def test_without_a_copy_only_calls_that_change_nothing_are_sent() -> None:
     assert run.report.unexplained == []
 
 
+@pytest.mark.parametrize("path", ["/v2/sessions/%72efresh", "/v2/sessions/refresh#", "/v2/sessions/%72efresh?a=1#b"])
+async def test_without_a_copy_no_spelling_of_a_path_lets_a_call_through_that_changes_something(path: str) -> None:
+    gateway = StandIn(lambda _: always(DONE))
+
+    run = await replay([line("POST", path, DONE), line("GET", "/v2/%6de", DONE)], gateway, is_copy=False)
+
+    assert [each.target for each in gateway.requests] == ["/v2/%6de"]
+    assert run.report.skipped.total() == 1
+
+
 async def test_a_call_that_a_contract_does_not_have_is_named_without_its_path() -> None:
     refused = {"error_code": "20005", "error_message": "参数错误"}
     run = await replay([line("POST", "/v1/user/13800138000.json", DONE)], StandIn(lambda _: always(refused)))

@@ -175,7 +175,7 @@ IMPORTED_ACCOUNTS = """
 """
 
 # Which tokens of another system were imported, by their keyed digest: so that one is imported once, and not again after
-# its session was ended. A token that ends needs no row after that.
+# its session was ended, also if a later file gives it a later end: a row stays for a year after the end of the token.
 IMPORTED_SESSIONS = """
     create table imported_sessions (
         token_hash bytea primary key,

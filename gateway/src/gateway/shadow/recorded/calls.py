@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 from pydantic import BaseModel
+from yarl import URL
 
 from gateway.dialect import Dialect
 from gateway.flows import refusals
@@ -113,8 +114,12 @@ class CallTable:
         ]
 
     def find(self, method: str, target: str) -> ContractCall | None:
-        """The call of a request whose path is ``target`` without its query. None if no contract owns the path."""
-        path = target.partition("?")[0]
+        """The call of a request to ``target``. None if no contract owns its path.
+
+        The path is read as the gateway's router reads it: ``/v2/%6de`` and ``/v2/me#`` are ``/v2/me``. If it were read
+        in another way, a call that changes something would pass for one that no contract has.
+        """
+        path = URL(f"http://haoma{target}", encoded=True).path_safe
         for operation, dialect, pattern in self._calls:
             if operation.method == method and (match := pattern.fullmatch(path)):
                 values = {name: unquote(value) for name, value in match.groupdict().items()}

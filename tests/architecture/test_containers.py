@@ -286,6 +286,10 @@ def test_the_health_check_uses_the_monitoring_port_of_the_service(service: str) 
     assert checked == ports
 
 
+def test_a_name_server_that_does_not_answer_is_asked_again_soon() -> None:
+    assert '\nENV RES_OPTIONS="timeout:1 attempts:2"\n' in DOCKERFILE
+
+
 def test_an_image_runs_as_an_ordinary_user_without_a_shell() -> None:
     assert 'ENTRYPOINT ["' in DOCKERFILE
     assert re.search(r"^USER [1-9][0-9]*:[1-9][0-9]*$", DOCKERFILE, re.MULTILINE)

@@ -65,7 +65,8 @@ class Users:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with self.http.post(self.edge + path, json=fields, headers=headers) as response:
                 status = response.status
-                body = await response.json(content_type=None)
+                # The edge answers without a body if the connection to a gateway is lost.
+                body = await response.json(content_type=None) or {}
         exchange = Exchange(path, began, time.monotonic(), status, str(body.get("code", "")))
         self.exchanges.append(exchange)
         if exchange.failed:
@@ -112,7 +113,7 @@ class Users:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         unexpected = [each for each in ended if not isinstance(each, asyncio.CancelledError)]
-        assert unexpected == []
+        assert not unexpected, unexpected
 
     def failures_beside(self, kills: list[Kill]) -> list[Exchange]:
         """The failures of requests that were not open while any replica was killed: from its beginning to its end."""

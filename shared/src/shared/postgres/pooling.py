@@ -1,6 +1,8 @@
 """One pool of sessions for each process, and a deadline on every use of a session."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -33,13 +35,18 @@ class Pool:
     """Up to ``size`` connections, the most recently used first.
 
     asyncpg's own pool starts a task for every release and resets the session, which doubles the cost of a statement
-    (docs/decisions/0036). Our code never changes a session's state, and a connection that was interrupted is discarded.
+    (docs/decisions/0041). Our code never changes a session's state, and a connection that was interrupted is discarded.
+
+    A connection opens outside of the call that needs it (docs/decisions/0071). The call gets whichever comes first:
+    that one, or one that another call returns. So a look-up that stalls delays no one while other connections work.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int) -> None:
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, Connection]], size: int) -> None:
         self._connect = connect
         self.slots = Slots(size)
         self._idle: list[Connection] = []
+        self._waiting: deque[asyncio.Future[Connection]] = deque()
+        self._openings: set[asyncio.Task[Connection]] = set()
         self._limits: dict[float, TimeLimit] = {}
 
     def limit(self, seconds: float) -> TimeLimit:
@@ -57,17 +64,63 @@ class Pool:
                 connection = self._idle.pop()
                 if not connection.is_closed():
                     return connection
-            return await self._connect()
+            return await self._first_to_come()
         except BaseException:
             self.slots.release()
             raise
+
+    async def _first_to_come(self) -> Connection:
+        """The next connection that opens or is returned. Raises what opening one raises."""
+        waiter: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        if len(self._openings) < len(self._waiting):
+            opening = asyncio.create_task(self._connect(), name="opening of a PostgreSQL session")
+            self._openings.add(opening)
+            opening.add_done_callback(self._hand_over)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled() and waiter.exception() is None:
+                self._offer(waiter.result())  # it came at the moment at which the call gave up
+            raise
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+
+    def _hand_over(self, opening: "asyncio.Task[Connection]") -> None:
+        """Give what an opening came to, a connection or an error, to the call that has waited longest."""
+        self._openings.discard(opening)
+        if opening.cancelled():
+            return
+        error = opening.exception()
+        if error is None:
+            self._offer(opening.result())
+        elif waiter := self._longest_waiting():
+            waiter.set_exception(error)
+        else:
+            log.warning("postgres.opening_failed", error=type(error).__name__)
+
+    def _offer(self, connection: Connection) -> None:
+        """Give a connection that no call uses to the call that has waited longest, if there is one."""
+        waiter = self._longest_waiting()
+        if waiter is None:
+            self._idle.append(connection)
+        else:
+            waiter.set_result(connection)
+
+    def _longest_waiting(self) -> "asyncio.Future[Connection] | None":
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
 
     def release(self, connection: Connection, *, intact: bool) -> None:
         """Return a connection. It is closed unless it is ``intact``: no statement running, no transaction open."""
         if not intact or connection.is_in_transaction():
             connection.terminate()
         elif not connection.is_closed():
-            self._idle.append(connection)
+            self._offer(connection)
         self.slots.release()
 
     async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
@@ -88,7 +141,10 @@ class Pool:
             await conn.execute(query, *arguments)
 
     async def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and end the openings."""
+        for opening in self._openings:
+            opening.cancel()
+        await asyncio.gather(*self._openings, return_exceptions=True)
         while self._idle:
             connection = self._idle.pop()
             try:

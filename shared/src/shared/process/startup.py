@@ -71,7 +71,7 @@ def _reason(error: Exception) -> str:
 
 
 def _names(error: BaseException) -> str:
-    """The class of an error, and those of its causes: refused, timed out and unknown names are one class of a driver."""
+    """The class of an error, and those of its causes: a driver has one class for refused, silent and unknown hosts."""
     name, cause = type(error).__name__, error.__cause__
     return name if cause is None else f"{name} from {_names(cause)}"
 

@@ -197,6 +197,11 @@ def test_a_container_can_scale_and_has_few_rights(name: str) -> None:
     assert not spec["image"].endswith(":latest")
 
 
+def test_a_look_up_of_the_gateways_that_stalls_ends_before_the_client_gives_up() -> None:
+    options = dict(each.split(":") for each in composed()["edge"]["dns_opt"])
+    assert int(options["timeout"]) * int(options["attempts"]) <= 2
+
+
 def test_the_page_on_key_rotation_names_every_secret() -> None:
     page = (ROOT / "docs" / "security" / "key-rotation.md").read_text()
     secrets = {name for service in SERVICES for model in models(service) for name in model.file_variables()}

@@ -14,7 +14,8 @@ PREFIX = "haoma_op_"
 KEY_BYTES = 32
 NAME = re.compile(r"[a-z][a-z0-9.-]{0,31}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_CREDENTIALS = re.compile(rf"Bearer ({PREFIX}[A-Za-z0-9_-]{{43}})", re.IGNORECASE)
+KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
+_CREDENTIALS = re.compile(rf"Bearer ({KEY.pattern})", re.IGNORECASE)
 
 
 class Role(StrEnum):

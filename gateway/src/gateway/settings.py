@@ -10,7 +10,7 @@ from gateway.flows.disclosure import AccountDisclosure
 from gateway.http.app_keys import parse_app_keys
 from gateway.http.session_tokens import token_cookies
 from gateway.http.web_origins import parse_origin
-from gateway.named_operators import NamedOperator, parse_operators
+from gateway.named_operators import KEY, NamedOperator, parse_operators
 from shared.process.settings import (
     Environment,
     Keys,
@@ -158,6 +158,11 @@ class OperateSettings(Settings):
             raise ValueError(
                 "OPERATOR_KEY is missing: set it to the key that python -m gateway operator-key printed, or "
                 "OPERATOR_KEY_FILE to a file that holds it"
+            )
+        if not KEY.fullmatch(self.key):
+            raise ValueError(
+                "OPERATOR_KEY is not a key as python -m gateway operator-key prints it: is there a space, a line end or "
+                "a quote too many?"
             )
         return self
 

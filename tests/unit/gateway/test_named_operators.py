@@ -3,8 +3,10 @@
 import hashlib
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
 from gateway.named_operators import NAME, NamedOperators, Role, generate, parse_operators
+from gateway.settings import OperateSettings
 
 DIGEST = hashlib.sha256(b"a key").hexdigest()
 
@@ -24,6 +26,15 @@ def test_a_generated_key_is_recognised_by_its_entry(name: str, role: Role) -> No
     assert found is not None
     assert (found.name, found.role) == (name, role)
     assert key not in text
+
+
+@pytest.mark.parametrize("mangled", ["{key}\r", " {key}", '"{key}"', "{key}x"])
+def test_a_mangled_key_is_refused_before_it_is_sent(mangled: str) -> None:
+    key, _ = generate("ada", Role.OPERATOR)
+    assert OperateSettings(operator_key=SecretStr(key)).key == key
+    with pytest.raises(ValidationError, match="OPERATOR_KEY is not a key") as refused:
+        OperateSettings(operator_key=SecretStr(mangled.format(key=key)))
+    assert key not in str(refused.value)
 
 
 @pytest.mark.parametrize("wrong", ["", "Bearer", "Bearer ", "Basic {key}", "{key}", "Bearer {key}x", "Bearer {short}"])

@@ -1,6 +1,8 @@
 """A server that is unreachable at start is retried, then reported with its name and its variable."""
 
 import pytest
+import structlog
+import structlog.testing
 
 from shared.process import startup
 from shared.process.startup import UnreachableError, wait_for_server
@@ -33,6 +35,24 @@ async def test_an_unreachable_server_is_reported_without_its_password(monkeypatc
     assert "AMQP_URL" in message
     assert "broker.internal:5672" in message
     assert "secret" not in message
+
+
+async def test_a_line_about_a_server_that_is_waited_for_names_what_the_driver_hides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(startup, "STARTUP_TIMEOUT_SECONDS", 0.2)
+
+    class DriverError(Exception):
+        """What a driver raises, whatever the reason."""
+
+    async def connect() -> None:
+        raise DriverError("amqp://app:secret@broker") from ConnectionRefusedError("secret")
+
+    with structlog.testing.capture_logs() as lines, pytest.raises(UnreachableError) as report:
+        await wait_for_server("RabbitMQ", "AMQP_URL", URL, connect, on=(DriverError,))
+    assert {line["error"] for line in lines} == {"DriverError from ConnectionRefusedError"}
+    assert "(DriverError from ConnectionRefusedError)" in str(report.value)
+    assert "secret" not in str(report.value)
 
 
 async def test_an_unexpected_error_is_not_retried() -> None:

@@ -48,7 +48,7 @@ async def wait_for_server(
             elapsed = time.monotonic() - started
             if elapsed + delay > STARTUP_TIMEOUT_SECONDS:
                 raise UnreachableError(_report(error, server, variable, address, elapsed)) from error
-            log.warning("server.waiting", server=server, address=address, error=type(error).__name__)
+            log.warning("server.waiting", server=server, address=address, error=_names(error))
         await asyncio.sleep(delay)
         delay = min(delay * 2, MAX_DELAY_SECONDS)
 
@@ -66,8 +66,14 @@ def _address(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The error's text if the class is ours, else only its class: a driver may quote the URL with its password."""
-    return str(error) if type(error).__module__.startswith("shared.") else type(error).__name__
+    """The error's text if the class is ours, else only names: a driver may quote the URL with its password."""
+    return str(error) if type(error).__module__.startswith("shared.") else _names(error)
+
+
+def _names(error: BaseException) -> str:
+    """The class of an error, and those of its causes: a driver has one class for refused, silent and unknown hosts."""
+    name, cause = type(error).__name__, error.__cause__
+    return name if cause is None else f"{name} from {_names(cause)}"
 
 
 # Who may create tables is a superuser, the owner of the database or of its schema, or was granted it.

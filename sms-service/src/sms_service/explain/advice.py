@@ -48,7 +48,9 @@ ADVICE = {
     "that does not exist.",
     DiagnosisKind.TIMEOUT: "Check the provider's status and haoma_sender_circuit_open. The user can request the code "
     "again: it goes to another sender.",
-    DiagnosisKind.FAILED: "Look up the detail in the provider's documentation. The user can request the code again.",
+    DiagnosisKind.FAILED: "If the detail ends in Error, the worker could not talk to the sender: check its address in "
+    "the settings file (SMS_CONFIG_FILE), and the way out of sms-worker. Else look up the detail in the provider's "
+    "documentation. The user can request the code again.",
     DiagnosisKind.NO_ROUTE: "Add a route for the prefix to the settings file (SMS_CONFIG_FILE), or stop serving that "
     "country.",
     DiagnosisKind.CIRCUIT_OPEN: "Check the providers' status. The worker tries these senders again on its own.",

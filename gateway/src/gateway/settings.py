@@ -161,8 +161,8 @@ class OperateSettings(Settings):
             )
         if not KEY.fullmatch(self.key):
             raise ValueError(
-                "OPERATOR_KEY is not a key as python -m gateway operator-key prints it: is there a space, a line end or "
-                "a quote too many?"
+                "OPERATOR_KEY is not a key as python -m gateway operator-key prints it: is there a space, a line end "
+                "or a quote too many?"
             )
         return self
 

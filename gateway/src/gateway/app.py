@@ -11,8 +11,7 @@ from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
 from gateway.flows.composition import compose_flows
 from gateway.http.callers import Callers
-from gateway.http.development_mark import add_development_mark
-from gateway.http.session_tokens import SECURE_COOKIES, TOKEN_COOKIES, token_cookies
+from gateway.http.environment import add_environment
 from gateway.http.web_origins import WebOrigins
 from gateway.middleware import guard
 from gateway.pages import routes as pages
@@ -20,7 +19,7 @@ from gateway.settings import GatewaySettings
 from shared.internal_api.client import InternalClient, internal_client
 from shared.keys import KeyRing
 from shared.process.health import BACKENDS, add_checks, add_public_probe
-from shared.process.settings import Environment, OnOff
+from shared.process.settings import OnOff
 
 
 def create_app(settings: GatewaySettings) -> web.Application:
@@ -32,14 +31,12 @@ def create_app(settings: GatewaySettings) -> web.Application:
     callers = Callers.configured(settings.trusted_proxies, settings.app_keys)
     origins = WebOrigins(settings.cors_origins, [dialect.owns for dialect in dialects])
     app = web.Application(middlewares=[guard(dialects, callers, origins)])
-    _add_cookies(app, settings)
+    add_environment(app, settings.environment, settings.session_cookies)
     add_checks(app)
     add_public_probe(app)
     mount(app, dialects)
     documents.mount(app, dialects)
     app.add_routes(receipt_webhook.routes)
-    if settings.environment is Environment.DEVELOPMENT:
-        add_development_mark(app)
     if settings.serves_pages:
         pages.mount(app, dialects, settings.served_calling_codes, tells_accounts=settings.tells_accounts)
 
@@ -65,11 +62,6 @@ def create_app(settings: GatewaySettings) -> web.Application:
 
     app.cleanup_ctx.append(resources)
     return app
-
-
-def _add_cookies(app: web.Application, settings: GatewaySettings) -> None:
-    app[SECURE_COOKIES] = settings.environment is Environment.PRODUCTION
-    app[TOKEN_COOKIES] = token_cookies(settings.session_cookies)
 
 
 def _show(app: web.Application, stack: AsyncExitStack, services: Mapping[str, InternalClient]) -> None:

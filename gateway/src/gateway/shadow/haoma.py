@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from gateway.http.development_mark import DEVELOPMENT_MARK, DEVELOPMENT_PATH
+from gateway.http.environment import DEVELOPMENT_MARK, DEVELOPMENT_PATH
 from gateway.shadow.recorded.answers import ReceivedAnswer
 from gateway.shadow.recorded.requests import Request
 

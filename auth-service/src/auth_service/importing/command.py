@@ -5,8 +5,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -19,12 +18,12 @@ from auth_service.importing.output import OutputFiles
 from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
 from auth_service.settings import AuthSettings
+from shared.commands.input_files import STANDARD_INPUT, opened, size_of
 from shared.commands.output_files import require_distinct
 from shared.commands.progress import Progress
 from shared.errors import ServiceError
 from shared.process.startup import UnreachableError
 
-STANDARD_INPUT = "-"
 USERS_PER_SECOND = 500
 NICENESS = 10
 """The command yields to the services on its machine: it has a tenth of their weight."""
@@ -72,9 +71,9 @@ async def _import(settings: AuthSettings, options: argparse.Namespace) -> int:
     errors = options.errors or _errors_of(options.file)
     require_distinct([Path(options.file), options.known_passwords], [errors, options.ids])
     with ExitStack() as stack:
-        file = stack.enter_context(_opened(options.file))
+        file = stack.enter_context(opened(options.file))
         output = stack.enter_context(OutputFiles(errors, options.ids))
-        progress = stack.enter_context(closing(Progress(sys.stderr, _size_of(options.file))))
+        progress = stack.enter_context(closing(Progress(sys.stderr, size_of(options.file))))
         described = _described(options, output)
         async with open_run(settings, described) as run:
             await _run_all(run, described, file, progress, options.rate)
@@ -117,21 +116,6 @@ async def _persist(run: BatchRun, batch: LineBatch) -> None:
 def _texts(described: Import) -> list[str]:
     texts = described.report.texts(dry_run=described.is_dry_run)
     return texts + described.known_passwords.texts() if described.known_passwords.is_given else texts
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """The file, or standard input. Raises ``OSError``."""
-    if name == STANDARD_INPUT:
-        yield sys.stdin.buffer
-    else:
-        with Path(name).open("rb") as file:
-            yield file
-
-
-def _size_of(name: str) -> int | None:
-    path = Path(name)
-    return path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None
 
 
 def _errors_of(name: str) -> Path:

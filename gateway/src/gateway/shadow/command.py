@@ -4,8 +4,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -20,10 +20,10 @@ from gateway.shadow.haoma import CodeInbox, HaomaClient, UnreachableError
 from gateway.shadow.recorded.calls import CallTable
 from gateway.shadow.recorded.recording import Line, read_lines
 from gateway.shadow.replay import Judgement, Plan, Replay
+from shared.commands.input_files import STANDARD_INPUT, opened, size_of
 from shared.commands.output_files import require_distinct
 from shared.commands.progress import Progress
 
-STANDARD_INPUT = "-"
 CONCURRENCY = 8
 MAX_CONCURRENCY = 200
 STOPPED, SOME_DIFFER = 1, 3
@@ -72,9 +72,9 @@ async def _shadow(options: argparse.Namespace) -> int:
     run = (None if options.restart or checkpoint is None else checkpoint.load()) or Progression()
     stopping = _stops()
     with ExitStack() as files:
-        file = files.enter_context(_opened(options.file))
+        file = files.enter_context(opened(options.file))
         details = files.enter_context(DetailsFile(options.details, append=run.line > 0))
-        progress = files.enter_context(closing(Progress(sys.stderr, _size_of(options.file))))
+        progress = files.enter_context(closing(Progress(sys.stderr, size_of(options.file))))
 
         def save(progression: Progression) -> None:
             details.flush()
@@ -139,21 +139,6 @@ def _stops() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, number)
     return stopping
-
-
-@contextmanager
-def _opened(name: str) -> Iterator[BinaryIO]:
-    """The file, or standard input. Raises ``OSError``."""
-    if name == STANDARD_INPUT:
-        yield sys.stdin.buffer
-    else:
-        with Path(name).open("rb") as file:
-            yield file
-
-
-def _size_of(name: str) -> int | None:
-    path = Path(name)
-    return path.stat().st_size if name != STANDARD_INPUT and path.is_file() else None
 
 
 def _print(run: Progression, expectations: Expectations, *, as_json: bool) -> None:

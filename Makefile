@@ -186,6 +186,10 @@ cluster-check: .venv/.installed ## kill the leader of each cluster (RabbitMQ, Re
 bench: .venv/.installed ## measure every operation on a separate system (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.bench $(BENCH_ARGS)
 
+.PHONY: bench-pair
+bench-pair: .venv/.installed ## what each operation costs this checkout and another one, in turns (OTHER=path; BENCH_ARGS="--help")
+	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.pair $(BENCH_ARGS) $(OTHER)
+
 .PHONY: bench-long
 bench-long: .venv/.installed ## ten minutes of mixed load on a separate system: what runs out first, p99, memory (BENCH_ARGS="--help")
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m load.endurance $(BENCH_ARGS)

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+import aiohttp
 import asyncpg
 from argon2.low_level import Type, hash_secret_raw
-from load.operations import CLIENTS, Bench, address_book, must
+from load.operations import CLIENTS, Bench, Job, address_book, must
 from load.processes import CpuMeter, cpu_seconds, pin
 from load.results import Result
 from stack import ports
@@ -33,6 +35,16 @@ RAW_CALLS = 300
 
 async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
     """A bare aiohttp JSON response, on the core of our processes."""
+    async with bare_server(pinned=pinned) as (url, pid):
+        meter = CpuMeter({"bare aiohttp": pid})
+        result = await bench.measure("bare aiohttp response", bench.count, CLIENTS, get_json(bench.app.http, url))
+        result.cpu = meter.spent()
+        return result
+
+
+@asynccontextmanager
+async def bare_server(*, pinned: bool) -> AsyncIterator[tuple[str, int]]:
+    """A bare aiohttp server, for as long as the block lasts: its address and its pid."""
     port = ports.free_port()
     process = await asyncio.create_subprocess_exec(sys.executable, "-W", "ignore", "-c", BARE % port)
     try:
@@ -40,18 +52,20 @@ async def bare_aiohttp(bench: Bench, *, pinned: bool) -> Result:
             pin(process.pid, {0})
         while not ports.responds(port, b"GET / HTTP/1.0\r\n\r\n", b"HTTP/1."):
             await asyncio.sleep(0.05)
-
-        async def request(_: int) -> None:
-            async with bench.app.http.get(f"http://127.0.0.1:{port}/") as response:
-                await response.read()
-
-        meter = CpuMeter({"bare aiohttp": process.pid})
-        result = await bench.measure("bare aiohttp response", bench.count, CLIENTS, request)
-        result.cpu = meter.spent()
-        return result
+        yield f"http://127.0.0.1:{port}/", process.pid
     finally:
         process.terminate()
         await process.wait()
+
+
+def get_json(http: aiohttp.ClientSession, url: str) -> Job:
+    """A job that gets this address."""
+
+    async def get(_: int) -> None:
+        async with http.get(url) as response:
+            await response.read()
+
+    return get
 
 
 async def raw_match(bench: Bench, members: Sequence[str], size: int = 1000) -> tuple[Result, Result]:

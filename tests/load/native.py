@@ -34,12 +34,15 @@ class NativeUser:
     async def send_code(self) -> None:
         await self.call(202, "POST", "/v2/verifications", json={"phone": self.phone, "purpose": "sign_up"})
 
-    async def sign_up(self, code: str) -> None:
-        """Check the code, and open an account without a password."""
+    async def sign_up(self, code: str, **fields: str) -> None:
+        """Check the code, and open an account: without a password unless ``fields`` has one."""
         checked = {"phone": self.phone, "purpose": "sign_up", "code": code}
         reply = await self.call(200, "POST", "/v2/verifications/check", json=checked)
-        reply = await self.call(201, "POST", "/v2/accounts", json={"ticket": reply.body["ticket"]})
+        reply = await self.call(201, "POST", "/v2/accounts", json={"ticket": reply.body["ticket"], **fields})
         self.tokens = reply.body["tokens"]
+
+    async def log_in(self, password: str) -> None:
+        await self.call(200, "POST", "/v2/sessions", json={"phone": self.phone, "password": password})
 
     async def refresh(self) -> None:
         fields = {"refresh_token": self.tokens["refresh_token"]}
@@ -47,7 +50,16 @@ class NativeUser:
 
     async def check_session(self) -> None:
         """``GET /v2/me``: how an app, or another service with the token of a user, asks whether the session lives."""
-        await self.call(200, "GET", "/v2/me", headers={"Authorization": f"Bearer {self.tokens['access_token']}"})
+        await self.call(200, "GET", "/v2/me", headers=self._authorization)
+
+    async def match(self, phones: Sequence[str]) -> int:
+        """How many of these numbers are members."""
+        reply = await self.call(200, "POST", "/v2/contacts/match", json={"phones": phones}, headers=self._authorization)
+        return len(reply.body["matches"])
+
+    @property
+    def _authorization(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
 
 def new_users(app: App, count: int) -> list[NativeUser]:

@@ -29,6 +29,16 @@ def _spent(task: Path) -> float:
     return int((task / "schedstat").read_text().split()[0]) / 1e9
 
 
+def voluntary_switches(pid: int) -> int:
+    """How often the threads of a process have gone to sleep: each time, something had to wake them."""
+    return sum(_voluntary(task) for task in Path(f"/proc/{pid}/task").iterdir())
+
+
+def _voluntary(task: Path) -> int:
+    lines = (task / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+
 def resident_mib(pid: int) -> float:
     """Resident memory of a process in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

@@ -21,7 +21,7 @@ from pathlib import Path
 import uvloop
 from load.baselines import bare_server, get_json
 from load.operations import say
-from load.pair_operations import CLIENTS, ONE_CLIENT, OPERATIONS, Measurement, PairedSystem, run_jobs
+from load.pair_operations import CLIENTS, ONE_CLIENT, OPERATIONS, Cost, Measurement, PairedSystem, run_jobs
 from load.pair_report import Comparison, idle_line, report
 from load.processes import CpuMeter, machine, pin
 from stack.signals import accept_interrupts
@@ -43,11 +43,11 @@ OUTPUT_BYTES = 2**20
 
 
 @asynccontextmanager
-async def system_of(checkout: Path, name: str) -> AsyncIterator[PairedSystem]:
-    """The system of a checkout, started and ready, for as long as the block lasts."""
+async def system_of(checkout: Path, name: str, *, seeded: bool) -> AsyncIterator[PairedSystem]:
+    """The system of a checkout, started and ready, for as long as the block lasts: ``seeded`` with a directory."""
     say(f"starting {name}: {checkout}")
     process = await asyncio.create_subprocess_exec(
-        *(str(checkout / ".venv/bin/python"), "-P", str(SYSTEM), json.dumps(ENVIRON)),
+        *(str(checkout / ".venv/bin/python"), "-P", str(SYSTEM), json.dumps(ENVIRON), "seeded" if seeded else "empty"),
         cwd=checkout,
         env={**os.environ, "PYTHONPATH": f"{checkout / 'deploy'}:{checkout / 'tests'}"},
         stdin=asyncio.subprocess.PIPE,
@@ -94,11 +94,9 @@ class Pair:
             self.bare_ms.append(meter.spent()["bare"] * 1000 / self._bare_count)
 
 
-async def idle_ms(system: PairedSystem) -> dict[str, float]:
-    """CPU milliseconds a second of each process while nothing is requested."""
-    meter = CpuMeter(system.pids)
-    await asyncio.sleep(IDLE_SECONDS)
-    return {name: seconds * 1000 / IDLE_SECONDS for name, seconds in meter.spent().items()}
+async def idle_cost(system: PairedSystem) -> Cost:
+    """What each process costs in a second in which nothing is requested."""
+    return await system.spent(IDLE_SECONDS, asyncio.sleep(IDLE_SECONDS))
 
 
 async def take_turns(pair: Pair, turns: int, deadline: float) -> None:
@@ -114,20 +112,22 @@ async def take_turns(pair: Pair, turns: int, deadline: float) -> None:
 
 async def run(options: argparse.Namespace, measured: Sequence[Measurement]) -> None:
     deadline = time.monotonic() + options.seconds
+    seeded = any(each.operation is OPERATIONS["match"] for each in measured)
     async with AsyncExitStack() as running:
         starting = [
-            running.enter_async_context(system_of(checkout, name))
+            running.enter_async_context(system_of(checkout, name, seeded=seeded))
             for name, checkout in (("this", ROOT), ("other", options.other.resolve()))
         ]
-        systems = [await system for system in starting]
+        systems = await asyncio.gather(*starting)
         for system in systems:
             for pid in system.pids.values():
                 pin(pid, {0})
-            await system.sign_up(options.requests + CLIENTS)
+            if any(each.operation.needs_users for each in measured):
+                await system.sign_up(options.requests + CLIENTS)
         pair = Pair(systems, measured, options.requests)
         for system in systems:
             await system.settle()
-        idle = await asyncio.gather(*map(idle_ms, systems))
+        idle = await asyncio.gather(*map(idle_cost, systems))
         await take_turns(pair, options.turns, deadline)
     print(f"\n{machine()}; {time.strftime('%Y-%m-%d %H:%M')}; {len(pair.bare_ms)} turns\n")
     print("\n".join(report(pair.comparisons, pair.bare_ms)))

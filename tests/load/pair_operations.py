@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from load.native import FORGOTTEN_SECONDS, NativeUser, code_of, new_users
 from load.operations import PASSWORD, Job, address_book, must
@@ -53,12 +53,21 @@ class PairedSystem:
     async def measure(self, count: int, clients: int, job: Job) -> Cost:
         """Run ``job(0)`` to ``job(count - 1)``, with the background work that follows."""
         await self.settle()
+
+        async def work() -> None:
+            times.extend(await run_jobs(count, clients, job))
+            await self.settle()
+
+        times: list[float] = []
+        return replace(await self.spent(count, work()), times=times)
+
+    async def spent(self, count: float, work: Awaitable[None]) -> Cost:
+        """What all processes spent while ``work`` was done, divided by ``count``."""
         meter, before = CpuMeter(self.pids), self._switches()
-        times = await run_jobs(count, clients, job)
-        await self.settle()
+        await work
         spent, after = meter.spent(), self._switches()
         cpu_ms = {name: seconds * 1000 / count for name, seconds in spent.items()}
-        return Cost(cpu_ms, {name: (after[name] - before[name]) / count for name in after}, times)
+        return Cost(cpu_ms, {name: (after[name] - before[name]) / count for name in after}, [])
 
     async def settle(self) -> None:
         """Wait until the processes are idle, but not forever: on a slow machine, polling alone looks busy."""
@@ -154,20 +163,24 @@ async def match(system: PairedSystem, _: int) -> Job:
 
 @dataclass(frozen=True)
 class Operation:
-    """How to prepare it on a system, how many requests it makes, as a multiple of ``--requests``, and by how many clients at most."""
+    """How to prepare it on a system, how many requests it makes, as a multiple of ``--requests``, and by how many clients at most.
+
+    One that ``needs_users`` calls for users that signed up before.
+    """
 
     prepare: Callable[[PairedSystem, int], Awaitable[Job]]
     share: float
+    needs_users: bool = True
     max_clients: int = CLIENTS * 4
 
 
 OPERATIONS = {
-    "send": Operation(send, 1),
-    "sign-up": Operation(sign_up, 0.5),
+    "send": Operation(send, 1, needs_users=False),
+    "sign-up": Operation(sign_up, 0.5, needs_users=False),
     "session": Operation(session, 5),
     "session-uncached": Operation(session_uncached, 1),
     "refresh": Operation(refresh, 1),
-    "log-in": Operation(log_in, 0.1, LOG_IN_CLIENTS),
+    "log-in": Operation(log_in, 0.1, max_clients=LOG_IN_CLIENTS),
     "match": Operation(match, 0.1),
 }
 

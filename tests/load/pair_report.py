@@ -1,6 +1,6 @@
 """The tables of a pair of systems: medians of the turns, and the ratio of the two turn by turn."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -63,10 +63,11 @@ def report(comparisons: Sequence[Comparison], bare_ms: Sequence[float]) -> Itera
         yield from each.rows_of_processes()
 
 
-def idle_line(name: str, idle: Mapping[str, float]) -> str:
-    """What the processes of a system cost while nothing is requested, in CPU milliseconds a second."""
-    shares = ", ".join(f"{process} {spent:.1f}" for process, spent in idle.items())
-    return f"Idle, {name}: {sum(idle.values()):.1f} ms CPU a second ({shares})."
+def idle_line(name: str, idle: Cost) -> str:
+    """What the processes of a system cost in a second in which nothing is requested."""
+    shares = ", ".join(f"{process} {spent:.1f}, {idle.switches[process]:.1f}" for process, spent in idle.cpu_ms.items())
+    switches = sum(idle.switches.values())
+    return f"Idle, {name}: {idle.total_ms:.1f} ms CPU and {switches:.1f} voluntary switches a second ({shares})."
 
 
 def _latency(costs: Sequence[Cost]) -> str:

@@ -19,7 +19,7 @@ MEMBERS = 5000
 def main() -> None:
     with Stack.private(environ=json.loads(sys.argv[1])) as stack:
         stack.start_servers(then=stack.migrate)
-        members = asyncio.run(seed_directory(stack))
+        members = asyncio.run(seed_directory(stack)) if sys.argv[2] == "seeded" else []
         stack.start_services(PROCESSES)
         ready = {
             "gateway": stack.url("gateway"),

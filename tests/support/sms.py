@@ -236,7 +236,7 @@ class Sms:
     def delivery(self, sender_pool: Sender | SenderPool, texts: Texts = BUILT_IN) -> Delivery:
         if not isinstance(sender_pool, SenderPool):
             sender_pool = SenderPool.of_one(sender_pool)
-        return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, SEAL, lambda: None, texts=texts)
+        return Delivery(LedgerStore(self.pool), sender_pool, self.deriver, SEAL, SilentRelay().hand_over, texts=texts)
 
     async def age(self, number: E164, **past: float) -> None:
         """Let time pass for one number: all its times move into the past."""

@@ -23,7 +23,7 @@ from sms_service.spending.monitor import PrefixMonitor
 from sms_service.spending.plan import Plan
 from sms_service.spending.store import SpendingStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
-from support.sms import PHONES, SEAL, CodeCalls, Recorder, Sms, asking, entering
+from support.sms import PHONES, SEAL, CodeCalls, Recorder, SilentRelay, Sms, asking, entering
 
 CENT = 10_000
 """In micros."""
@@ -123,7 +123,9 @@ class SpendingHarness:
     def delivery(self, *senders: Sender, prefix: str = "+") -> Delivery:
         names = tuple(sender.name for sender in senders)
         sender_pool = SenderPool(senders, [Route(prefix, names)], {}, tariff=self.plan.tariff)
-        return Delivery(self.ledger, sender_pool, self.sms.deriver, SEAL, lambda: None, spending_guard=self.gate)
+        return Delivery(
+            self.ledger, sender_pool, self.sms.deriver, SEAL, SilentRelay().hand_over, spending_guard=self.gate
+        )
 
     async def rendered(self) -> str:
         """What ``python -m sms_service spending`` prints."""

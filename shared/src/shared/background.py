@@ -1,6 +1,7 @@
 """Background tasks that live as long as a block: one that runs, or one that repeats."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,7 +28,8 @@ async def repeating(
 ) -> AsyncIterator[None]:
     """Call ``work`` every ``seconds`` seconds until the block ends, the first time after ``first_after`` seconds.
 
-    A failure is logged as ``background.failed`` and does not delay the next call.
+    All calls but the first are made at ticks. A failure is logged as ``background.failed`` and does not delay the next
+    call.
     """
     async with running(_repeat(name, seconds, work, first_after), name=name):
         yield
@@ -40,4 +42,19 @@ async def _repeat(name: str, seconds: float, work: Callable[[], Awaitable[object
             await work()
         except Exception as error:  # noqa: BLE001  a server may be unavailable; the next call tries again
             log.warning("background.failed", task=name, error=type(error).__name__)
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(until_tick(seconds))
+
+
+def until_tick(seconds: float) -> float:
+    """The seconds until ``next_tick``."""
+    return next_tick(seconds) - asyncio.get_running_loop().time()
+
+
+def next_tick(seconds: float) -> float:
+    """The next tick of an interval, by the loop's clock: ``seconds`` from now, or up to half as much more or less.
+
+    Ticks are the multiples of the interval. So what repeats every second, or every few seconds, is due at the same
+    moments, and wakes an idle process once and not one after the other.
+    """
+    now = asyncio.get_running_loop().time()
+    return (math.floor(now / seconds + 0.5) + 1) * seconds if seconds > 0 else now

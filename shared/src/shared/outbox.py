@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -14,7 +15,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from shared.amqp import Publisher, raise_on_broker_loss
-from shared.background import repeating, running
+from shared.background import next_tick, repeating, running
 from shared.events.envelope import OutboxMessage
 from shared.postgres import Connection, Pool, transaction
 
@@ -22,8 +23,13 @@ BATCH = 200
 POLL_SECONDS = 1.0
 COLLECT_SECONDS = 0.1
 """The pause after the first wake-up, so that the events of many commits are published in one batch."""
-HAND_OVER_SECONDS = 0.01
-"""The pause after the first message that is handed over, so that what comes close together leaves together."""
+GATHER_SECONDS = 0.05
+"""The least time between two batches of messages that are handed over.
+
+What comes after a pause leaves at once. What comes sooner waits for the rest of this time and leaves with others.
+"""
+DELETE_SECONDS = 0.4
+"""How long the rows of what was handed over and confirmed stay, so that many are deleted at once."""
 OWN_SECONDS = 1
 """How long other relays leave a row to the process that wrote it and hands its message over."""
 BATCH_SECONDS = 10.0
@@ -72,7 +78,14 @@ TAKE = f"""
     returning id, exchange, routing_key, body, created_at, attempts
 """  # noqa: S608  our own number
 
-HAS_ROWS = "select exists (select from outbox where parked_at is null)"
+# Rows that their own process hands over and deletes are none of its business while they are young.
+HAS_ROWS = f"""
+    select exists (
+        select from outbox where parked_at is null and (
+            attempts > 0 or routing_key <> all ($1::text[]) or created_at < now() - interval '{OWN_SECONDS} s'
+        )
+    )
+"""  # noqa: S608  our own number
 DELETE_PUBLISHED = "delete from outbox where id = any ($1::uuid[])"
 
 PUT_BACK = """
@@ -124,16 +137,20 @@ class Relay:
         joins: Mapping[str, Join] = NO_JOINS,
         *,
         handed_keys: Sequence[str] = (),
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._pool = pool
         self._publisher = publisher
         self._joins = joins
         self._handed_keys = handed_keys
+        self._gather_seconds = gather_seconds
         self._woken = asyncio.Event()
         self._is_unread = False  # whether the outbox may have rows that were not handed over
         self._handed: list[OutboxMessage] = []
         self._is_handed = asyncio.Event()
+        self._has_published = asyncio.Event()
         self._own: dict[UUID, bool] = {}  # what was handed over: whether the broker has confirmed it
+        self._deleting = asyncio.Lock()
 
     def wake(self) -> None:
         """Publish soon: something was committed. Without a call the next poll finds it."""
@@ -141,16 +158,27 @@ class Relay:
         self._woken.set()
 
     def hand_over(self, messages: Iterable[OutboxMessage]) -> None:
-        """Publish committed messages at once, without reading them. Their rows are deleted a little later."""
-        self._handed.extend(messages)
-        self._is_handed.set()
+        """Publish committed messages without reading them: at once, or with others soon after the last ones.
+
+        Their rows are deleted a little later. A message whose key is not handed over is read from its row, soon.
+        """
+        for message in messages:
+            if message.routing_key in self._handed_keys:
+                self._handed.append(message)
+                self._is_handed.set()
+            else:
+                self.wake()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Relay in the background until the block ends, and measure what waits."""
-        measuring = repeating("measure outbox", MEASURE_SECONDS, self.measure)
-        handing = running(self._run_handed(), name="outbox-handed") if self._handed_keys else contextlib.nullcontext()
-        async with running(self._run(), name="outbox-relay"), handing, measuring:
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(repeating("measure outbox", MEASURE_SECONDS, self.measure))
+            if self._handed_keys:
+                stack.push_async_callback(self._finish_handed)
+                await stack.enter_async_context(running(self._run_handed(), name="outbox-handed"))
+                await stack.enter_async_context(running(self._run_deletes(), name="outbox-deletes"))
+            await stack.enter_async_context(running(self._run(), name="outbox-relay"))
             yield
 
     async def measure(self) -> None:
@@ -161,18 +189,18 @@ class Relay:
         LAG.set(lag)
 
     async def _run(self) -> None:
-        loop, polled_at = asyncio.get_running_loop(), 0.0
+        loop = asyncio.get_running_loop()
+        poll_at = next_tick(POLL_SECONDS)
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout_at(poll_at):
                     await self._woken.wait()
                     await asyncio.sleep(COLLECT_SECONDS)
             self._woken.clear()
             try:
-                await self.delete_published()
-                if loop.time() >= polled_at + POLL_SECONDS:
-                    polled_at = loop.time()
-                    self._is_unread |= await self._pool.fetchval(HAS_ROWS)
+                if loop.time() >= poll_at:
+                    poll_at = next_tick(POLL_SECONDS)
+                    self._is_unread |= await self._pool.fetchval(HAS_ROWS, self._handed_keys)
                 if self._is_unread:
                     self._is_unread = False
                     while await raise_on_broker_loss(self.relay_batch()) == BATCH:
@@ -184,11 +212,33 @@ class Relay:
                 self._own = {message_id: True for message_id, is_confirmed in self._own.items() if is_confirmed}
 
     async def _run_handed(self) -> None:
+        loop, left_at = asyncio.get_running_loop(), -math.inf
         while True:
             await self._is_handed.wait()
-            await asyncio.sleep(HAND_OVER_SECONDS)
+            await asyncio.sleep(left_at + self._gather_seconds - loop.time())
             self._is_handed.clear()
+            left_at = loop.time()
             await self.publish_handed()
+
+    async def _run_deletes(self) -> None:
+        while True:
+            await self._has_published.wait()
+            await asyncio.sleep(DELETE_SECONDS)
+            self._has_published.clear()
+            await self._try_to_delete()
+
+    async def _try_to_delete(self) -> None:
+        """Delete what was published. What stays is taken by the next batch, which publishes none of it again."""
+        try:
+            await self.delete_published()
+        except Exception as error:  # noqa: BLE001  the rows are still there
+            log.warning("outbox.delayed", error=type(error).__name__)
+
+    async def _finish_handed(self) -> None:
+        """Publish and delete what is left at the end: other relays would wait a second, and publish again."""
+        if self._handed:
+            await self.publish_handed()
+        await self._try_to_delete()
 
     async def publish_handed(self) -> None:
         """Publish what was handed over. What the broker does not confirm, the next batch reads and publishes."""
@@ -201,21 +251,23 @@ class Relay:
             refused = [True] * len(parcels)
         for (_, rows), is_refused in zip(parcels, refused, strict=True):
             self._own.update((row["id"], not is_refused) for row in rows)
-            self._is_unread |= is_refused
-        self._woken.set()
+            if is_refused:
+                self.wake()
+        self._has_published.set()
 
     async def delete_published(self) -> None:
         """Delete the rows of what was handed over and confirmed."""
-        published = [message_id for message_id, is_confirmed in self._own.items() if is_confirmed]
-        if published:
-            await self._pool.execute(DELETE_PUBLISHED, published)
-            PUBLISHED.inc(len(published))
-            for message_id in published:
-                del self._own[message_id]
+        async with self._deleting:
+            published = [message_id for message_id, is_confirmed in self._own.items() if is_confirmed]
+            if published:
+                await self._pool.execute(DELETE_PUBLISHED, published)
+                PUBLISHED.inc(len(published))
+                for message_id in published:
+                    del self._own[message_id]
 
     async def relay_batch(self) -> int:
         """Publish one batch and delete what the broker confirmed. Returns the number of rows that it confirmed."""
-        async with transaction(self._pool, BATCH_SECONDS) as connection:
+        async with self._deleting, transaction(self._pool, BATCH_SECONDS) as connection:
             own = list(self._own)
             rows = await connection.fetch(TAKE, BATCH, self._handed_keys, own)
             refused = await self._publish_all([row for row in rows if not self._own.get(row["id"])])

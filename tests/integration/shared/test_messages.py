@@ -584,6 +584,28 @@ async def test_a_running_relay_publishes_what_is_handed_over_without_a_wake_up(
                 await asyncio.sleep(0.01)
 
 
+async def test_a_message_whose_key_is_not_handed_over_is_read_from_its_row(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    relay = Relay(database, publisher, handed_keys=["another"])
+    event = message("event", exchange="", key=queue.name)
+    await written(database, [event])
+    relay.hand_over([event])
+    assert await relay.relay_batch() == 1
+    assert await drain(declared, 1) == [b"event"]
+
+
+async def test_a_running_relay_finds_what_a_process_that_died_had_to_hand_over(
+    bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
+) -> None:
+    declared = await declare(await bus.channel(), queue)
+    other = Relay(database, publisher, handed_keys=[queue.name])
+    await written(database, [message("command", exchange="", key=queue.name)])
+    async with other.running(), asyncio.timeout(30):
+        assert await drain(declared, 1) == [b"command"]
+
+
 async def test_a_relay_that_cannot_publish_remembers_nothing_of_what_is_handed_over_and_publishes_it_later(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:

@@ -37,6 +37,7 @@ from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.operators.activity_store import NumberActivityStore
 from sms_service.otp import CodeDeriver
+from sms_service.relay import HANDED_KEYS
 from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
 from sms_service.send_command import SEND_QUEUE, without_messages
@@ -105,6 +106,18 @@ async def test_a_message_brings_the_code_to_the_number_and_has_an_event(sms: Sms
     assert 0 <= event["data"]["latency_ms"] < 60_000
 
 
+async def test_the_event_of_a_sent_message_is_handed_over_as_it_was_committed(sms: Sms) -> None:
+    _, message_id, _ = await queued(sms)
+    handed: list[OutboxMessage] = []
+    delivery = Delivery(LedgerStore(sms.pool), SenderPool.of_one(Recorder()), sms.deriver, SEAL, handed.extend)
+    await asyncio.gather(*(delivery.deliver(message_id) for _ in range(2)))
+
+    (event,) = handed
+    assert event.routing_key in HANDED_KEYS
+    row = await sms.pool.fetchrow("select exchange, routing_key, body from outbox where id = $1", event.id)
+    assert tuple(row) == (event.exchange, event.routing_key, event.body)
+
+
 async def test_the_text_of_a_repeated_message_states_the_minutes_that_remain(sms: Sms) -> None:
     number, first, issued = await queued(sms)
     sender = Recorder()
@@ -148,7 +161,7 @@ class Commands(SilentRelay):
 
 def unread(sms: Sms, sender: Recorder) -> Handler:
     """A worker's handler that can send only what its commands carry."""
-    delivery = Delivery(UnreadLedger(sms.pool), SenderPool.of_one(sender), sms.deriver, SEAL, lambda: None)
+    delivery = Delivery(UnreadLedger(sms.pool), SenderPool.of_one(sender), sms.deriver, SEAL, SilentRelay().hand_over)
     return handler(delivery, MESSAGES)
 
 
@@ -337,7 +350,9 @@ async def test_a_message_whose_key_was_removed_fails_as_misconfigured(sms: Sms) 
     rotated = CodeDeriver(KeyRing.parse("2:" + "ab" * 32))
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, SEAL, lambda: None).deliver(message_id)
+    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), rotated, SEAL, SilentRelay().hand_over).deliver(
+        message_id
+    )
 
     assert sender.messages == []
     assert (await final(sms, message_id))[:2] == ("failed", "misconfigured")
@@ -348,9 +363,9 @@ async def test_codes_of_an_older_key_are_sent_unchanged(sms: Sms) -> None:
     ring = KeyRing.parse("2:" + "ab" * 32 + ",1:" + KEYS.secret.hex())
     sender = Recorder()
 
-    await Delivery(LedgerStore(sms.pool), SenderPool.of_one(sender), CodeDeriver(ring), SEAL, lambda: None).deliver(
-        message_id
-    )
+    await Delivery(
+        LedgerStore(sms.pool), SenderPool.of_one(sender), CodeDeriver(ring), SEAL, SilentRelay().hand_over
+    ).deliver(message_id)
 
     assert sender.messages[0].code == issued.code
 

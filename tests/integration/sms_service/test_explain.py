@@ -5,7 +5,19 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from support.sms import PHONES, SEAL, Recorder, Sms, asking, entering, fresh_number, refusal, running, wrong
+from support.sms import (
+    PHONES,
+    SEAL,
+    Recorder,
+    SilentRelay,
+    Sms,
+    asking,
+    entering,
+    fresh_number,
+    refusal,
+    running,
+    wrong,
+)
 from support.spending import SpendingHarness, make_plan, make_sender, random_number, random_range
 
 from shared.errors import ErrorCode, ServiceError, unavailable
@@ -209,7 +221,12 @@ async def test_a_queued_message_that_spending_did_not_let_out_has_the_reason(
     await gate.refresh()
     sender = Recorder()
     delivery = Delivery(
-        LedgerStore(sms.pool), SenderPool.of_one(sender), sms.deriver, SEAL, lambda: None, spending_guard=gate
+        LedgerStore(sms.pool),
+        SenderPool.of_one(sender),
+        sms.deriver,
+        SEAL,
+        SilentRelay().hand_over,
+        spending_guard=gate,
     )
     await delivery.deliver(message_id)
 

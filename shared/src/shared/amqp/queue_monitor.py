@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Gauge
 
 from shared.amqp.queues import Queue
-from shared.background import running
+from shared.background import running, until_tick
 
 INTERVAL_SECONDS = 5.0
 CHECK_SECONDS = 20.0
@@ -48,7 +48,7 @@ async def _monitor(queue: Queue, state: Callable[[], Awaitable[QueueState]]) -> 
         if is_consuming is not was_consuming:
             log.warning("consumer.changed", queue=queue.name, consuming=is_consuming)
         was_consuming = is_consuming
-        await asyncio.sleep(INTERVAL_SECONDS)
+        await asyncio.sleep(until_tick(INTERVAL_SECONDS))
 
 
 async def _show(queue: Queue, state: Callable[[], Awaitable[QueueState]]) -> bool:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import Gauge
 
-from shared.background import running
+from shared.background import running, until_tick
 
 Check = Callable[[], Awaitable[object]]
 INTERVAL_SECONDS = 5.0
@@ -35,7 +35,7 @@ async def _watch(checks: Callable[[], Mapping[str, Check]]) -> None:
             if before.get(name, True) is not is_up:
                 log.warning("backend.changed", backend=name, up=is_up)
             before[name] = is_up
-        await asyncio.sleep(INTERVAL_SECONDS)
+        await asyncio.sleep(until_tick(INTERVAL_SECONDS))
 
 
 async def answers(check: Check) -> bool:

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import Histogram
 
-from shared.background import running
+from shared.background import running, until_tick
 
-INTERVAL_SECONDS = 0.5
+INTERVAL_SECONDS = 1.0
 LAG = Histogram(
     "haoma_event_loop_lag_seconds",
     "How much later than due a timer of the event loop fires",
@@ -18,7 +18,7 @@ LAG = Histogram(
 
 @asynccontextmanager
 async def measuring_loop_lag() -> AsyncIterator[None]:
-    """Measure until the block ends, twice a second."""
+    """Measure until the block ends, once a second."""
     async with running(_measure(), name="loop-lag"):
         yield
 
@@ -26,6 +26,7 @@ async def measuring_loop_lag() -> AsyncIterator[None]:
 async def _measure() -> None:
     loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + INTERVAL_SECONDS
-        await asyncio.sleep(INTERVAL_SECONDS)
+        pause = until_tick(INTERVAL_SECONDS)
+        due = loop.time() + pause
+        await asyncio.sleep(pause)
         LAG.observe(max(0.0, loop.time() - due))

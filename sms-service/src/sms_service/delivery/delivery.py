@@ -1,7 +1,7 @@
 """Delivers messages: compose, claim, send, record. A sender gets a message at most once, even if a worker dies."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -70,12 +70,13 @@ class UndeliverableError(Exception):
         self.detail = detail
 
 
+HandOver = Callable[[Sequence[OutboxMessage]], None]
 BeginAttempt = Callable[[LedgerMessage, str], Awaitable[LedgerMessage | None]]
 """Begins an attempt by the named sender in the ledger. Raises ``OverBudgetError``."""
 
 
 class Delivery:
-    """Carries out send commands. ``wake`` is called after an event was committed to the outbox.
+    """Carries out send commands. ``hand_over`` gets each event after it was committed to the outbox.
 
     ``clock`` tells how old a message is that a command carries.
     """
@@ -86,7 +87,7 @@ class Delivery:
         sender_pool: SenderPool,
         deriver: CodeDeriver,
         seal: NumberSeal,
-        wake: Callable[[], None],
+        hand_over: HandOver,
         *,
         texts: Texts = BUILT_IN,
         spending_guard: QueuedSpendingGuard = NO_SPENDING_LIMITS,
@@ -96,7 +97,7 @@ class Delivery:
         self._sender_pool = sender_pool
         self._deriver = deriver
         self._seal = seal
-        self._wake = wake
+        self._hand_over = hand_over
         self._texts = texts
         self._spending_guard = spending_guard
         self._clock = clock
@@ -209,10 +210,11 @@ class Delivery:
         return len(stale)
 
     async def _record(self, message: LedgerMessage, final_state: FinalState, took: timedelta) -> None:
-        if not await self._ledger.finish(message, final_state, final_event(message, final_state, took)):
+        event = final_event(message, final_state, took)
+        if not await self._ledger.finish(message, final_state, event):
             log.warning("message.finished_elsewhere", message_id=str(message.message_id), state=final_state.state.value)
             return
-        self._wake()
+        self._hand_over([event])
         _count(message, final_state, took)
         log.info(
             f"message.{final_state.state.value}",

@@ -1,0 +1,43 @@
+"""What repeats is due at ticks, which all intervals of a process share."""
+
+import asyncio
+
+import pytest
+
+from shared.background import next_tick, repeating, until_tick
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 5.0])
+@pytest.mark.parametrize("now", [100.0, 100.2, 100.5, 100.74, 100.99, 103.1])
+async def test_the_next_tick_is_a_multiple_of_the_interval_about_one_interval_away(
+    seconds: float, now: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    tick = next_tick(seconds)
+    assert tick / seconds == int(tick / seconds)
+    assert 0.5 * seconds <= tick - now <= 1.5 * seconds
+    assert until_tick(seconds) == pytest.approx(tick - now)
+
+
+async def test_what_is_done_at_a_tick_is_done_again_one_interval_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 100.0001)
+    assert next_tick(1.0) == 101.0
+    assert next_tick(5.0) == 105.0
+
+
+async def test_an_interval_of_nothing_does_not_wait() -> None:
+    assert until_tick(0.0) <= 0
+
+
+async def test_a_failure_does_not_end_what_repeats() -> None:
+    calls, enough = 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            enough.set()
+        raise OSError("away")
+
+    async with repeating("work", 0.01, work), asyncio.timeout(30):
+        await enough.wait()

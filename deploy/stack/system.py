@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from stack import keys, ports, services
+from stack import keys, orphans, ports, services
 from stack.folder import MAIN_FOLDER, Folder, StackError
 from stack.servers.server_set import ServerSet
 from stack.services import PROGRAMS, Service
@@ -204,8 +204,11 @@ class Stack:
         }
 
     def environ_of(self, process: str) -> dict[str, str]:
-        """The environment of one of our processes: ``environ`` with its own secrets, and its roles on the servers."""
-        environ = keys.without_others(self.environ, process)
+        """The environment of one of our processes: ``environ`` with its own secrets, and its roles on the servers.
+
+        A command that is started with it belongs to the stack, and ends with it at the latest.
+        """
+        environ = keys.without_others(self.environ, process) | {orphans.FOLDER_VARIABLE: str(self.folder.path)}
         own = self.servers.environ_of(process)
         return {name: value for name, value in environ.items() if name not in self.servers.environ} | own
 

@@ -329,6 +329,16 @@ def test_a_developer_is_not_throttled_unless_they_ask_for_it(environ, limits):
         assert stack.environ["CALLER_LIMITS"] == limits
 
 
+def test_a_command_with_the_environment_of_a_service_ends_with_the_stack():
+    with Stack.private() as stack:
+        command = subprocess.Popen(["sleep", "600"], env=stack.environ_of("auth-service"))
+
+    try:
+        assert command.wait(timeout=10) == -signal.SIGTERM
+    finally:
+        command.kill()
+
+
 def test_the_reaper_ends_the_processes_of_a_killed_starter(tmp_path):
     program = """
 import os, signal, sys

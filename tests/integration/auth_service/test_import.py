@@ -21,7 +21,7 @@ from support.auth import (
 from support.patience import until_accepted
 
 from auth_service.digests.model import PresentedPassword
-from auth_service.importing.lines import BATCH_LINES
+from auth_service.importing.lines import MAX_BATCH_LINES
 from shared.errors import ErrorCode
 from shared.internal_api.auth import (
     CHANGE_PASSWORD,
@@ -243,7 +243,7 @@ async def test_a_banned_user_is_imported_as_banned(auth: Auth, file: Path) -> No
 
 
 async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth: Auth, file: Path) -> None:
-    users = [person(sessions=[{"token": secrets.token_hex(16)}]) for _ in range(4 * BATCH_LINES)]
+    users = [person(sessions=[{"token": secrets.token_hex(16)}]) for _ in range(4 * MAX_BATCH_LINES)]
     file.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in users))
     ids = [each["id"] for each in users]
 
@@ -254,7 +254,7 @@ async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth
     for batches in range(1, 4):
         process = await start(auth, file, "--rate", "2000")
         async with asyncio.timeout(60):
-            while await imported() < batches * BATCH_LINES:
+            while await imported() < batches * MAX_BATCH_LINES:
                 await asyncio.sleep(0)
         process.kill()
         await process.wait()
@@ -276,7 +276,7 @@ async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth
 
 
 async def test_two_imports_of_one_file_at_once_import_every_user_once(auth: Auth, file: Path) -> None:
-    users = [person() for _ in range(2 * BATCH_LINES)]
+    users = [person() for _ in range(2 * MAX_BATCH_LINES)]
     file.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in users))
     copies = [await start(auth, file, "--errors", str(file.with_name(f"{n}.errors"))) for n in range(2)]
 

@@ -9,7 +9,7 @@ import pytest
 from rehearsal.duplicates import import_duplicates
 from support.auth import Auth, command, command_environment, fresh_number
 
-from auth_service.importing.lines import BATCH_LINES
+from auth_service.importing.lines import LINES_A_THREAD, MAX_BATCH_LINES
 
 WORDS = ("--by", "ada", "--reason", "move of the forum")
 DUPLICATES = 20_000
@@ -52,7 +52,7 @@ async def test_thousands_of_lines_of_one_user_import_them_once_and_need_no_memor
     """A million of them are a part of ``make moving-check``."""
     environ, user = command_environment(auth, **environment(auth)), person()
 
-    few = await import_duplicates(environ, person(), BATCH_LINES)
+    few = await import_duplicates(environ, person(), MAX_BATCH_LINES)
     many = await import_duplicates(environ, user, DUPLICATES)
 
     assert (few.status, many.status) == (0, 0)
@@ -62,7 +62,7 @@ async def test_thousands_of_lines_of_one_user_import_them_once_and_need_no_memor
 
 
 async def test_a_file_that_was_cut_is_imported_up_to_the_cut_and_the_whole_file_goes_on(auth: Auth, file: Path) -> None:
-    users = [person(nickname="张三") for _ in range(BATCH_LINES + 10)]
+    users = [person(nickname="张三") for _ in range(MAX_BATCH_LINES + 10)]
     whole = b"".join(json.dumps(user, ensure_ascii=False).encode() + b"\n" for user in users)
     position = whole.index(json.dumps(users[-5]["id"]).encode())
     file.write_bytes(whole[: whole.index("张".encode(), position) + 1])  # within a character
@@ -120,7 +120,7 @@ async def test_a_disk_that_stays_full_stops_the_run_with_nothing_half_done_and_t
     auth: Auth, file: Path
 ) -> None:
     """The disk of PostgreSQL is full for the last user of a batch: the others of it are rolled back."""
-    users = [person() for _ in range(BATCH_LINES)] + [person(), person(nickname="full disk")]
+    users = [person() for _ in range(LINES_A_THREAD)] + [person(), person(nickname="full disk")]
     file.write_text("\n".join(map(json.dumps, users)))
     await auth.database.execute("""
         create function refuse() returns trigger language plpgsql as $$ begin
@@ -132,14 +132,14 @@ async def test_a_disk_that_stays_full_stops_the_run_with_nothing_half_done_and_t
         create trigger refuse before insert on accounts for each row execute function refuse();
     """)
 
-    status, output = await import_file(auth, file)
+    status, output = await import_file(auth, file, "--threads", "1")
 
     assert status == 1
     assert "import: stopped: PostgreSQL does not respond, or its disk is full" in output
-    assert await imported(auth, users) == BATCH_LINES
+    assert await imported(auth, users) == LINES_A_THREAD
     ids = [user["id"] for user in users]
     entries = "select count(*) from audit_log where action = 'account.imported' and user_id = any ($1::bigint[])"
-    assert await auth.database.fetchval(entries, ids) == BATCH_LINES
+    assert await auth.database.fetchval(entries, ids) == LINES_A_THREAD
     await auth.database.execute("drop trigger refuse on accounts")
     assert (await import_file(auth, file))[0] == 0
     assert await imported(auth, users) == len(users)

@@ -15,7 +15,7 @@ from auth_service.digests.layouts import UNKNOWN_LAYOUT
 from auth_service.digests.model import Recipe
 from auth_service.imported_sessions.model import ImportedSession, TokenKind
 from auth_service.importing.candidates import Candidate, CandidateReader, Countries, LegacyMarks
-from auth_service.importing.lines import read_batches
+from auth_service.importing.lines import LINES_A_THREAD, MAX_BATCH_LINES, BatchSize, read_batches
 from auth_service.importing.refusal_time import RefusalTimes
 from auth_service.importing.refusals import LineRefusedError, Reason
 from auth_service.importing.schema import MAX_LINE_BYTES, ImportedUser, read_user
@@ -73,7 +73,7 @@ def refusal_of(**fields: Any) -> tuple[Reason, str]:
 
 
 def test_a_file_is_read_in_batches_with_the_number_of_each_line() -> None:
-    batches = list(read_batches(io.BytesIO(b"a\n\nb\r\n  \nc\nd"), size=2))
+    batches = list(read_batches(io.BytesIO(b"a\n\nb\r\n  \nc\nd"), BatchSize(threads=1, rate=4)))
 
     assert [[(line.number, line.content.strip()) for line in batch.lines] for batch in batches] == [
         [(1, b"a"), (3, b"b")],
@@ -84,7 +84,7 @@ def test_a_file_is_read_in_batches_with_the_number_of_each_line() -> None:
 
 def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() -> None:
     long = b"x" * (3 * MAX_LINE_BYTES)
-    (batch,) = read_batches(io.BytesIO(long + b"\nnext\n" + long))
+    (batch,) = read_batches(io.BytesIO(long + b"\nnext\n" + long), BatchSize(threads=1, rate=500))
 
     assert [(line.number, len(line.content)) for line in batch.lines] == [
         (1, MAX_LINE_BYTES + 1),
@@ -96,7 +96,35 @@ def test_a_line_that_is_too_long_is_cut_and_the_next_one_is_whole() -> None:
 
 
 def test_an_empty_file_has_no_batch() -> None:
-    assert list(read_batches(io.BytesIO(b"\n\n"))) == []
+    assert list(read_batches(io.BytesIO(b"\n\n"), BatchSize(threads=1, rate=500))) == []
+
+
+@pytest.mark.parametrize(
+    ("threads", "rate", "lines"),
+    [
+        (1, 500, LINES_A_THREAD),
+        (2, 500, 2 * LINES_A_THREAD),
+        (2, 30, 15),
+        (2, 1, 1),
+        (64, 1_000_000, MAX_BATCH_LINES),
+    ],
+)
+def test_a_batch_of_new_users_is_half_a_second_of_hashing_or_of_the_rate(threads: int, rate: int, lines: int) -> None:
+    size = BatchSize(threads, rate)
+    size.note(imported=lines)
+
+    assert size.lines == lines
+
+
+def test_batches_grow_while_the_users_of_a_file_are_there_and_shrink_with_the_first_new_one() -> None:
+    size = BatchSize(threads=1, rate=500)
+    file, sizes = io.BytesIO(b"{}\n" * 1_000), []
+
+    for batch, imported in zip(read_batches(file, size), (0, 0, 0, 0, 1, 0), strict=False):
+        sizes.append(len(batch.lines))
+        size.note(imported)
+
+    assert sizes == [32, 64, 128, 256, 256, 32]
 
 
 def test_a_byte_order_mark_is_ignored() -> None:

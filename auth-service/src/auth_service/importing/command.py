@@ -13,10 +13,11 @@ from auth_service.audit import Operator
 from auth_service.commands.users import add_operator
 from auth_service.importing.candidates import Countries
 from auth_service.importing.known_passwords import KnownPasswords
-from auth_service.importing.lines import LineBatch, read_batches
+from auth_service.importing.lines import BatchSize, LineBatch, read_batches
 from auth_service.importing.output import OutputFiles
 from auth_service.importing.report import Report
 from auth_service.importing.setup import BatchRun, Import, open_run
+from auth_service.passwords.cpus import available_cpus
 from auth_service.settings import AuthSettings
 from shared.commands.input_files import STANDARD_INPUT, opened, size_of
 from shared.commands.output_files import require_distinct
@@ -74,33 +75,36 @@ async def _import(settings: AuthSettings, options: argparse.Namespace) -> int:
         file = stack.enter_context(opened(options.file))
         output = stack.enter_context(OutputFiles(errors, options.ids))
         progress = stack.enter_context(closing(Progress(sys.stderr, size_of(options.file))))
-        described = _described(options, output)
+        described = _described(settings, options, output)
         async with open_run(settings, described) as run:
             await _run_all(run, described, file, progress, options.rate)
     sys.stdout.write("\n".join(_texts(described)) + "\n")
     return SOME_REFUSED if described.report.refused or described.known_passwords.failed else 0
 
 
-def _described(options: argparse.Namespace, output: OutputFiles) -> Import:
+def _described(settings: AuthSettings, options: argparse.Namespace, output: OutputFiles) -> Import:
     return Import(
         countries=Countries(options.calling_code, options.served),
         operator=Operator(options.by, options.reason),
         known_passwords=_known_passwords(options.known_passwords),
         is_dry_run=options.dry_run,
-        threads=options.threads,
+        threads=options.threads or settings.password_hash_threads or available_cpus(),
         report=Report(),
         output=output,
     )
 
 
 async def _run_all(run: BatchRun, described: Import, file: BinaryIO, progress: Progress, rate: int) -> None:
-    started, report = time.monotonic(), described.report
-    for batch in read_batches(file):
+    report, size = described.report, BatchSize(described.threads, rate)
+    for batch in read_batches(file, size):
+        started, before = time.monotonic(), report.imported
         await _persist(run, batch)
         described.output.flush()
         progress.note(report.lines, batch.bytes_read)
-        if not described.is_dry_run:
-            await asyncio.sleep(max(0.0, started + report.imported / rate - time.monotonic()))
+        imported = report.imported - before
+        size.note(imported)
+        if not described.is_dry_run:  # each batch by itself: after a pause, such as an outage, none hurries
+            await asyncio.sleep(max(0.0, started + imported / rate - time.monotonic()))
 
 
 async def _persist(run: BatchRun, batch: LineBatch) -> None:

@@ -6,7 +6,29 @@ from typing import BinaryIO
 
 from auth_service.importing.schema import MAX_LINE_BYTES
 
-BATCH_LINES = 256
+MAX_BATCH_LINES = 256
+LINES_A_THREAD = 32
+"""The lines of a batch for each hashing thread: half a second of hashing, beside which a transaction costs little."""
+BATCHES_A_SECOND = 2
+"""How many batches there are in a second at least, where a rate limits the users."""
+
+
+class BatchSize:
+    """How many lines the next batch has.
+
+    A batch is one transaction, and its events leave together. So it is small while there are users to import, who are
+    hashed one by one anyway, and services beside it notice no burst. It grows while the users of the lines were all
+    imported before.
+    """
+
+    def __init__(self, threads: int, rate: int) -> None:
+        """``rate`` is in users a second."""
+        self._least = max(1, min(MAX_BATCH_LINES, LINES_A_THREAD * threads, rate // BATCHES_A_SECOND))
+        self.lines = self._least
+
+    def note(self, imported: int) -> None:
+        """The last batch had so many new users."""
+        self.lines = self._least if imported else min(2 * self.lines, MAX_BATCH_LINES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +47,7 @@ class LineBatch:
     bytes_read: int
 
 
-def read_batches(file: BinaryIO, size: int = BATCH_LINES) -> Iterator[LineBatch]:
+def read_batches(file: BinaryIO, size: BatchSize) -> Iterator[LineBatch]:
     """The lines of a file in order. The last one needs no end of line."""
     batch: list[Line] = []
     number = bytes_read = 0
@@ -34,7 +56,7 @@ def read_batches(file: BinaryIO, size: int = BATCH_LINES) -> Iterator[LineBatch]
         bytes_read += len(content) + _skip_rest(file, content)
         if content.strip():
             batch.append(Line(number, content))
-        if len(batch) == size:
+        if len(batch) >= size.lines:
             yield LineBatch(tuple(batch), bytes_read)
             batch = []
     if batch:

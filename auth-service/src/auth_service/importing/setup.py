@@ -18,7 +18,6 @@ from auth_service.importing.output import OutputFiles
 from auth_service.importing.refusal_time import RUNS, RefusalTimes
 from auth_service.importing.report import Report
 from auth_service.importing.store import ImportStore
-from auth_service.passwords.cpus import available_cpus
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import HashingSlot
@@ -48,7 +47,7 @@ class Import:
     operator: Operator
     known_passwords: KnownPasswords
     is_dry_run: bool
-    threads: int | None
+    threads: int
     report: Report
     output: OutputFiles
 
@@ -84,9 +83,8 @@ async def open_run(settings: AuthSettings, described: Import) -> AsyncIterator[B
     """Reach PostgreSQL and start the hashing threads, until the block ends."""
     phone_key = bytes.fromhex(settings.phone_key.get_secret_value())
     phones, peppers = PhoneKeys(phone_key), KeyRing.parse(settings.password_peppers.get_secret_value())
-    threads = described.threads or settings.password_hash_threads or available_cpus()
     async with postgres.pool(settings.postgres_url, settings.auth_database, size=2, package="auth_service") as pool:
-        with closing(HashingPool(threads, settings.password_hash_queue)) as hashing_pool:
+        with closing(HashingPool(described.threads, settings.password_hash_queue)) as hashing_pool:
             hashing = Hashing(PasswordHasher(peppers, hashing_pool))
             reader = CandidateReader(
                 phones=phones,

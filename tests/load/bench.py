@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import uvloop
 from load.baselines import argon2_ms, bare_aiohttp, raw_match
 from load.delivery import deliver
+from load.log_ins import log_in_lines, measure_log_ins
 from load.native import native_operations
 from load.operations import HIT_SHARE, REGISTERED, Bench, all_operations, say, seed_directory, storm
 from load.processes import ALL_CORES, machine, pin, resident_mib
@@ -48,6 +49,7 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         matched, raw = await raw_match(bench, members)
         hash_ms = argon2_ms()
         log_in = next(row for row in rows if row.name == "log in")
+        turns = await measure_log_ins(bench, {0} if pinned else ALL_CORES)
         drained, waited = await deliver(bench, pinned=pinned)
         if pinned:  # as in production: the kernel places hashing on any core
             for pid in bench.pids.values():
@@ -60,6 +62,7 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         f"\nIdle: {sum(idle_ms.values()):.1f} ms CPU a second ({shares}). A row includes what passes while it is measured."
     )
     print(f"argon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
+    print(log_in_lines(turns))
     match_p50, raw_p50 = percentile(matched.times, 50), percentile(raw.times, 50)
     print(
         f"Match of 1,000, one client: p50 {match_p50:.2f} ms, {match_p50 / raw_p50:.2f} x of one statement's {raw_p50:.2f} ms."

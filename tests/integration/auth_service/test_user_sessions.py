@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from support.auth import Auth, code_login, fresh_number, fresh_secret, refusal
+from support.login_limits import LIMITS
 from support.patience import until_accepted
 
 from auth_service.sessions.model import MAX_SESSIONS
@@ -24,6 +25,8 @@ from shared.internal_api.auth import (
     Resolve,
 )
 from shared.internal_api.sms import Purpose
+from shared.networks import RequestSource
+from shared.phone import E164
 
 
 async def test_an_unknown_token_is_refused(auth: Auth) -> None:
@@ -109,6 +112,21 @@ async def test_the_hundred_and_first_session_ends_the_oldest_and_publishes_that(
     assert len(listed) == MAX_SESSIONS
     (ended,) = await auth.listener.of_user(user.account.user_id, 1, "auth.session.revoked.v1")
     assert (ended["data"]["session_id"], ended["data"]["cause"]) == (str(user.session_id), "crowded_out")
+
+
+async def test_a_log_in_beside_many_sessions_opens_one_and_counts_once(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    user = await auth.register(number, secret)
+    await crowd(auth, user, MAX_SESSIONS // 2)
+
+    await auth.log_in(number, secret)
+
+    listed = (await auth.call(LIST_SESSIONS, ListSessions(user_id=user.account.user_id))).sessions
+    assert len(listed) == MAX_SESSIONS // 2 + 2
+    assert (await auth.actions(number)).count("log_in_with_password.succeeded") == 1
+    (bucket,) = LIMITS.success_buckets(auth.phones.ref(E164(number)), RequestSource(None), is_known=True)
+    used = await auth.database.fetchval("select full_at - now() from login_limits where bucket = $1", bucket.name)
+    assert round(used / bucket.interval) == 1
 
 
 async def test_concurrent_log_ins_leave_a_hundred_sessions(auth: Auth) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from auth_service.passwords import hashing_memory
 from auth_service.passwords.fair_queue import Path
 from auth_service.passwords.hashing_slots import (
     JOBS,
@@ -39,7 +40,7 @@ class HashingPool:
     """
 
     def __init__(self, threads: int, queue: int, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
-        self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_lower_priority)
+        self._threads = ThreadPoolExecutor(threads, "hashing", initializer=_prepare_thread)
         self._limit = QueueLimit(threads, queue)
         self._shedding = Shedding()
         self._slots = HashingSlots(
@@ -83,6 +84,11 @@ class HashingPool:
             self._limit.record(
                 time.perf_counter() - started
             )  # two threads at once may lose one value, which is harmless
+
+
+def _prepare_thread() -> None:
+    _lower_priority()
+    hashing_memory.keep_in_large_pages()
 
 
 def _lower_priority() -> None:

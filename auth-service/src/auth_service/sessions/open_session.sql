@@ -4,8 +4,11 @@
 -- the account was banned, since the account was read; or for a log-in with a ticket, when its tickets ended. That step
 -- locks the account, so sessions of one user open one after another. A network that was proven today is not written
 -- again. Rows of login_limits are locked in the order of their names: those of successes before the account, those of
--- failures after it.
-with limits as (
+-- failures after it. A user who has at least :few_sessions is crowded, unless it is null: then nothing is written at all.
+with crowd as (
+    select coalesce(count(*) >= :few_sessions::bigint, false) as is_crowded
+    from (select from sessions where user_id = :user_id limit :few_sessions::bigint) as sessions
+), limits as (
     select bucket, each_takes, period
     from unnest(:success_buckets::text[], :success_intervals::interval[], :success_periods::interval[])
         as limits (bucket, each_takes, period)
@@ -17,7 +20,9 @@ with limits as (
     where full_at + each_takes > now() + period
 ), counted_successes as (
     insert into login_limits as l (bucket, full_at)
-    select bucket, now() + each_takes from limits where not exists (select from full_buckets) order by bucket
+    select bucket, now() + each_takes from limits, crowd
+    where not exists (select from full_buckets) and not is_crowded
+    order by bucket
     on conflict (bucket) do update set full_at = greatest(l.full_at, now()) + (excluded.full_at - now())
     returning bucket
 ), opened_account as (
@@ -26,6 +31,7 @@ with limits as (
     where user_id = :user_id and phone = :phone and password_changed_at = :password_changed_at and banned_at is null
         and tickets_valid_from = coalesce(:tickets_valid_from, tickets_valid_from)
         and (select count(*) from counted_successes) = (select count(*) from limits)
+        and not (select is_crowded from crowd)
     returning *
 ), new_session as (
     insert into sessions (token_hash, session_id, user_id, client, dialect, expires_at)
@@ -65,4 +71,4 @@ with limits as (
 ), refusal as (
     select ceil(extract(epoch from max(free_at) - now()))::int as retry_after from full_buckets
 )
-select retry_after, a.* from refusal left join opened_account a on true
+select retry_after, is_crowded, a.* from crowd, refusal left join opened_account a on true

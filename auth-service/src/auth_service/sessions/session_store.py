@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import asyncpg
+
 from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
 from auth_service.accounts.known_network_store import MAX_NETWORKS, forget_other_networks
 from auth_service.accounts.model import StoredAccount
@@ -98,30 +100,42 @@ class SessionStore:
 
         Raises ``CALLER_LIMIT`` when a bucket of successes is full.
         """
-        arguments = OPEN_SESSION.arguments(
-            user_id=account.user_id,
-            phone=account.account.phone,
-            password_changed_at=account.password_changed_at,
-            tickets_valid_from=account.tickets_valid_from if with_ticket else None,
-            max_other_networks=MAX_NETWORKS - 1,
-            new_hash=new_hash,
-            counted_buckets=[failure.bucket for failure in counted],
-            counted_intervals=[failure.interval for failure in counted],
-            success_buckets=[bucket.name for bucket in success_buckets],
-            success_intervals=[bucket.interval for bucket in success_buckets],
-            success_periods=[bucket.period for bucket in success_buckets],
-            **session_arguments(session, entry, [message]),
-        )
-        async with transaction(self._pool) as conn:
-            row = await conn.fetchrow(OPEN_SESSION.text, *arguments)
-            assert row is not None  # noqa: S101  an aggregate has exactly one row
-            if row["retry_after"] is not None:
-                raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=row["retry_after"])
-            if row["user_id"] is None:
-                return None
-            await _end_oldest(conn, session)
+        values = session_arguments(session, entry, [message]) | {
+            "user_id": account.user_id,
+            "phone": account.account.phone,
+            "password_changed_at": account.password_changed_at,
+            "tickets_valid_from": account.tickets_valid_from if with_ticket else None,
+            "max_other_networks": MAX_NETWORKS - 1,
+            "new_hash": new_hash,
+            "counted_buckets": [failure.bucket for failure in counted],
+            "counted_intervals": [failure.interval for failure in counted],
+            "success_buckets": [bucket.name for bucket in success_buckets],
+            "success_intervals": [bucket.interval for bucket in success_buckets],
+            "success_periods": [bucket.period for bucket in success_buckets],
+        }
+        row = await self._open_beside_few(values)
+        if row["is_crowded"]:
+            row = await self._open_beside_many(values, session)
+        if row["user_id"] is None:
+            return None
         self._wake()
         return account_of(row)
+
+    async def _open_beside_few(self, values: dict[str, object]) -> asyncpg.Record:
+        """Open a session of a user far below ``MAX_SESSIONS`` in one round trip. Of another user, the row is crowded.
+
+        Sessions that open at the same moment are not seen: half of the limit is left to them.
+        """
+        async with connection(self._pool) as conn:
+            return await _open(conn, values | {"few_sessions": MAX_SESSIONS // 2})
+
+    async def _open_beside_many(self, values: dict[str, object], session: NewSession) -> asyncpg.Record:
+        """Open a session, and end the user's oldest beyond ``MAX_SESSIONS``."""
+        async with transaction(self._pool) as conn:
+            row = await _open(conn, values | {"few_sessions": None})
+            if row["user_id"] is not None:
+                await _end_oldest(conn, session)
+            return row
 
     async def list(self, user_id: int) -> Sequence[LivingSession]:
         """The sessions of the user that have not expired, newest first."""
@@ -149,6 +163,15 @@ class SessionStore:
         if ended:
             self._wake()
         return ended
+
+
+async def _open(conn: Connection, values: dict[str, object]) -> asyncpg.Record:
+    """Run ``open_session.sql``. Raises ``CALLER_LIMIT`` when a bucket of successes is full."""
+    row = await conn.fetchrow(OPEN_SESSION.text, *OPEN_SESSION.arguments(**values))
+    assert row is not None  # noqa: S101  an aggregate has exactly one row
+    if row["retry_after"] is not None:
+        raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=row["retry_after"])
+    return row
 
 
 def session_arguments(session: NewSession, entry: AuditEntry, messages: Sequence[OutboxMessage]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from contacts_service.directory.directory import Directory
 from contacts_service.reconciliation.retention import purging
 from contacts_service.reconciliation.setup import reconciling
 from contacts_service.settings import ContactsSettings
-from contacts_service.setup import APIS, add_personal_data, build_budget, build_matcher, serving_operators
+from contacts_service.setup import APIS, add_personal_data, build_budget, matching, serving_operators
 from contacts_service.store import Store
 from shared import amqp, postgres, redis
 from shared.internal_api.server import new_service
@@ -51,7 +51,7 @@ def create_app(settings: ContactsSettings, *, queue: amqp.Queue = QUEUE) -> web.
             await stack.enter_async_context(purging(store))
             await stack.enter_async_context(reconciling(settings, pool, consumer))
             add_personal_data(app, settings, pool, budget)
-            app[api.MATCHER] = build_matcher(settings, budget, store, directory)
+            app[api.MATCHER] = await stack.enter_async_context(matching(settings, budget, store, directory))
             app[BACKENDS]["rabbitmq"] = consuming.ping  # not part of readiness: matching works without it
             app[CHECKS]["bindings"] = consumer.check_bindings
             app[CHECKS]["postgresql"] = lambda: postgres.ping(pool)

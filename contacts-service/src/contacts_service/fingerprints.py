@@ -35,7 +35,7 @@ class Fingerprints:
     def of(self, own_ref: int, refs: Collection[int]) -> bytes:
         """The fingerprints of the references that a user looks up, one after the other, with one call of AES."""
         pairs = array("q", (own_ref,)) * (2 * len(refs))
-        pairs[::2] = array("q", refs)
+        pairs[::2] = array("q", list(refs))  # from a list it takes half as long as from other collections
         blocks = self._pairs.update(pairs.tobytes())
         width, last = self._width, self._width - 1
         fingerprints = bytearray(width * len(refs))

@@ -1,4 +1,4 @@
--- The visible users with these references, except the one who asks; and the event of this match, with their number.
+-- The visible users with these references, except the one who asks.
 -- A number that moved from one user to another belongs to both until both events are applied. The later event decides,
 -- also when its user is hidden.
 with latest as (
@@ -6,15 +6,8 @@ with latest as (
     from directory
     where phone_ref = any(:refs::text::bigint[])
     order by phone_ref asc, occurred_at desc, user_id asc
-), found as (
-    select count(*) as members, array_agg(phone_ref) as refs, array_agg(user_id) as user_ids,
-        array_agg(nickname) as nicknames, array_agg(avatar) as avatars
-    from latest
-    where visible and user_id <> :user_id
-), published as (
-    insert into outbox (id, exchange, routing_key, body)
-    select :event_id, :exchange, :routing_key,
-        convert_to(jsonb_set(:event::jsonb, '{data,matched}', to_jsonb(members))::text, 'UTF8')
-    from found
 )
-select refs, user_ids, nicknames, avatars from found
+select array_agg(phone_ref) as refs, array_agg(user_id) as user_ids,
+    array_agg(nickname) as nicknames, array_agg(avatar) as avatars
+from latest
+where visible and user_id <> :user_id

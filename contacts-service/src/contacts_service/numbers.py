@@ -9,7 +9,7 @@ from typing import Any
 
 from contacts_service.address_book import read_entry
 from shared.numbers.spelling import ASCII_DROPPED, MAX_SPELLING
-from shared.phone import BLOCK, E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys, block
+from shared.phone import E164, MAINLAND, MAINLAND_MOBILE, PhoneKeys, block
 
 YIELD_EVERY = 25
 """How many entries ``read_entry`` reads (3 µs to 0.3 ms each) before other requests may run."""
@@ -37,22 +37,21 @@ class NumberReader:
         """The reference of a canonical number."""
         return self._keys.ref(number)
 
-    async def read(self, entries: Sequence[Any], calling_code: str = MAINLAND) -> dict[int, str]:
-        """The references of the numbers in a list, in its order, each with the first entry that spells it.
+    async def read(self, entries: Sequence[Any], calling_code: str = MAINLAND) -> tuple[list[int], Sequence[str]]:
+        """The references of the numbers in a list, in its order, and beside them the entries that spell them.
 
         National spellings belong to the country of ``calling_code``. Entries that are not mobile numbers, and entries
         that are not text, are skipped. Other tasks may run between entries that are not plain.
         """
         if not entries:
-            return {}
+            return [], []
         lines, at_home = _lines(entries), calling_code == MAINLAND
         if at_home and MAINLAND in self._served and (bare := _bare_blocks(lines, len(entries))):
-            return _first_spellings(self._keys.refs_of_blocks(bare), entries)
+            return self._keys.refs_of_blocks(bare), entries
         plain = (self._line_at_home if at_home else self._line_abroad).findall(lines)
         numbers = await self._read_others(entries, plain, calling_code)
         blocks = [b"+86%b\0\0" % digits if digits else numbers.get(at) for at, digits in enumerate(plain)]
-        refs = self._keys.refs_of_blocks(b"".join(filter(None, blocks)))
-        return _first_spellings(refs, list(compress(entries, blocks)))
+        return self._keys.refs_of_blocks(b"".join(filter(None, blocks))), list(compress(entries, blocks))
 
     async def _read_others(self, entries: Sequence[Any], plain: Sequence[bytes], calling_code: str) -> dict[int, bytes]:
         """The blocks of the numbers that are not plain, by their positions in the list."""
@@ -97,22 +96,11 @@ def _is_line(entry: Any) -> bool:
 def _bare_blocks(lines: bytes, count: int) -> bytes | None:
     """The blocks of a list in which every line is a mainland number, with ``+86`` or bare; None for any other list.
 
-    Columns of bytes are compared and copied as a whole, in a third of the time that an expression takes for the lines.
+    Columns of bytes are compared as a whole, in a third of the time that an expression takes for the lines.
     """
     rows = lines.removeprefix(b"+86").replace(b"\n+86", b"\n")
     if len(rows) != ROW * count or rows[DIGITS::ROW] != b"\n" * count or rows.translate(None, b"0123456789\n"):
         return None
     if rows[::ROW] != b"1" * count or rows[1::ROW].translate(None, b"3456789"):
         return None
-    blocks = bytearray(b"+86".ljust(BLOCK, b"\0")) * count
-    for column in range(DIGITS):
-        blocks[3 + column :: BLOCK] = rows[column::ROW]
-    return bytes(blocks)
-
-
-def _first_spellings(refs: Sequence[int], entries: Sequence[str]) -> dict[int, str]:
-    """Each reference with the first of its entries, in the order of these."""
-    spellings = dict(zip(refs, entries, strict=True))
-    if len(spellings) < len(refs):
-        spellings.update(zip(reversed(refs), reversed(entries), strict=True))
-    return spellings
+    return b"+86%b\0\0" % rows[:-1].replace(b"\n", b"\0\0+86")

@@ -1,10 +1,14 @@
 """Builds the budget, the matcher from its parts and what users are given, and says which calls the service has."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
 from contacts_service import api
 from contacts_service.budget import Budget
 from contacts_service.directory.directory import Directory
+from contacts_service.match_events import MatchEvents
 from contacts_service.matching import Matcher
 from contacts_service.numbers import NumberReader
 from contacts_service.personal_data import api as personal_data
@@ -17,7 +21,7 @@ from shared.phone import PhoneKeys
 from shared.postgres import Pool
 from shared.redis import AnyRedis
 
-__all__ = ["APIS", "add_personal_data", "build_budget", "build_matcher", "serving_operators"]
+__all__ = ["APIS", "add_personal_data", "build_budget", "matching", "serving_operators"]
 
 APIS = (api, personal_data, parked)
 """The internal API of this service."""
@@ -34,11 +38,16 @@ def build_budget(settings: ContactsSettings, client: AnyRedis) -> Budget:
     )
 
 
-def build_matcher(settings: ContactsSettings, budget: Budget, store: Store, directory: Directory) -> Matcher:
-    """The matcher over its stores."""
+@asynccontextmanager
+async def matching(
+    settings: ContactsSettings, budget: Budget, store: Store, directory: Directory
+) -> AsyncIterator[Matcher]:
+    """The matcher over its stores, whose events are written until the block ends."""
     keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
     # Nothing wakes the relay for contacts.matched: its poll publishes them a second later, many in one batch.
-    return Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store)
+    events = MatchEvents(store)
+    async with events.running():
+        yield Matcher(NumberReader(keys, settings.served_calling_codes), budget, directory, store, events)
 
 
 def add_personal_data(app: web.Application, settings: ContactsSettings, pool: Pool, budget: Budget) -> None:

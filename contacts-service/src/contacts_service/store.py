@@ -7,6 +7,7 @@ from contacts_service.consumer import DirectoryEntry
 from contacts_service.matching import Member
 from shared.batching import KeyedBatcher
 from shared.events.envelope import OutboxMessage
+from shared.outbox import INSERT, columns
 from shared.postgres import Pool, connection, is_rolled_back
 from shared.sql import load_sql
 
@@ -25,6 +26,9 @@ APPLY = """
 """
 
 MATCH = load_sql("contacts_service", "match.sql")
+
+# Again, if it is not known whether the statement before it was committed.
+PUT_ONCE = f"{INSERT} on conflict (id) do nothing"
 
 NOW = "select now()"
 
@@ -86,22 +90,18 @@ class Store:
         async with connection(self._pool) as conn:
             return [row["user_id"] for row in await conn.fetch(GONE, since, after, limit)]
 
-    async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
-        """The visible users with these references, by their references, without ``user_id``.
-
-        The same statement puts the event into the outbox, and how many were found into its field ``matched``.
-        """
-        arguments = MATCH.arguments(
-            refs="{" + ",".join(map(str, refs)) + "}",  # asyncpg asks of each element of an array whether it is a list
-            user_id=user_id,
-            event_id=event.id,
-            exchange=event.exchange,
-            routing_key=event.routing_key,
-            event=event.body.decode(),
-        )
+    async def find(self, refs: Sequence[int], *, user_id: int) -> dict[int, Member]:
+        """The visible users with these references, by their references, without ``user_id``."""
+        # As text, because asyncpg asks of each element of an array whether it is a list.
+        arguments = MATCH.arguments(refs="{" + ",".join(map(str, refs)) + "}", user_id=user_id)
         async with connection(self._pool) as conn:
             found, *members = await conn.fetchrow(MATCH.text, *arguments) or (None,)
         return dict(zip(found, zip(*members, strict=True), strict=True)) if found else {}
+
+    async def put(self, events: Sequence[OutboxMessage]) -> None:
+        """Add events to the outbox; one that is there stays as it is."""
+        async with connection(self._pool) as conn:
+            await conn.execute(PUT_ONCE, *columns(events))
 
     async def now(self) -> datetime:
         """The database's clock."""

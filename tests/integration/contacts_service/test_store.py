@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import os
 import sys
 from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
@@ -17,7 +16,7 @@ from contacts_service.matching import Member
 from contacts_service.reconciliation.retention import purge
 from contacts_service.store import Store
 from shared.events.catalogue import ContactsMatched
-from shared.events.envelope import ENTRY, new_event
+from shared.events.envelope import ENTRY, OutboxMessage, new_event
 from shared.migrations.upgrade import migrate
 from shared.postgres import Pool, pool, url_of
 
@@ -57,9 +56,12 @@ async def found(store: Store, *refs: int) -> dict[int, int]:
 
 
 async def match(store: Store, *refs: int, user_id: int = ASKING) -> dict[int, Member]:
-    counts = ContactsMatched(user_id=str(user_id), submitted=9, charged=5, matched=0)
-    event = new_event(counts, source="contacts-service", subject=str(user_id), version=1)
-    return await store.find(refs, user_id=user_id, event=event)
+    return await store.find(refs, user_id=user_id)
+
+
+def event_of_match(user_id: int) -> OutboxMessage:
+    counts = ContactsMatched(user_id=str(user_id), submitted=9, charged=5, matched=1)
+    return new_event(counts, source="contacts-service", subject=str(user_id), version=1)
 
 
 async def rows(connections: Pool) -> list[tuple[object, ...]]:
@@ -176,28 +178,26 @@ async def test_the_number_of_rows_is_known_without_counting_them(store: Store, c
     assert await store.estimated_rows() == 20
 
 
-async def test_a_match_is_published_with_the_number_of_members_without_the_one_who_asks(
-    store: Store, connections: Pool
-) -> None:
+async def test_a_match_shows_visible_users_without_the_one_who_asks(store: Store) -> None:
     await store.apply(entry(user_id=1, ref=11))
     await store.apply(entry(user_id=2, ref=22))
     await store.apply(entry(user_id=3, ref=33, visible=False))
 
-    members = await match(store, 11, 22, 33, 44, user_id=2)
-
-    assert members == {11: (1, "name 1", "avatar 1")}
-    (row,) = await connections.fetch("select * from outbox")
-    event = json.loads(row["body"])
-    assert (row["exchange"], row["routing_key"], str(row["id"])) == (ENTRY, ContactsMatched.key, event["id"])
-    assert event["data"] == {"user_id": "2", "submitted": 9, "charged": 5, "matched": 1}
-    assert (event["source"], event["subject"], event["version"]) == ("/contacts-service", "2", 1)
-
-
-async def test_a_match_without_references_is_published_too(store: Store, connections: Pool) -> None:
+    assert await match(store, 11, 22, 33, 44, user_id=2) == {11: (1, "name 1", "avatar 1")}
+    assert await match(store, 33, 44) == {}
     assert await match(store) == {}
 
-    (body,) = await connections.fetchrow("select body from outbox")
-    assert json.loads(body)["data"]["matched"] == 0
+
+async def test_events_are_put_into_the_outbox_once(store: Store, connections: Pool) -> None:
+    first, second = (event_of_match(user_id) for user_id in (1, 2))
+
+    await store.put([first])
+    await store.put([first, second])
+
+    rows = await connections.fetch("select id, exchange, routing_key, body from outbox order by id")
+    assert [tuple(row) for row in rows] == [
+        (event.id, ENTRY, ContactsMatched.key, event.body) for event in (first, second)
+    ]
 
 
 async def test_a_second_migration_changes_nothing(postgres_url: str, database: str) -> None:

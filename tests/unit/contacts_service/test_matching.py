@@ -1,5 +1,6 @@
 """Matching an address book, with members, budget and outbox in memory."""
 
+import asyncio
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,19 @@ class World:
     lookups: list[list[int]] = field(default_factory=list)
     sent: list[OutboxMessage] = field(default_factory=list)
     refusal: ServiceError | None = None
+    outage: ServiceError | None = None
+    paid: asyncio.Event = field(default_factory=asyncio.Event)
+    """The budget answers once it is set."""
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    """Look-ups end once it is set."""
+
+    def __post_init__(self) -> None:
+        self.released.set()
+        self.paid.set()
+        self.matcher = Matcher(NumberReader(KEYS), self, self.ref_filter, self, self)
+
+    def add(self, event: OutboxMessage) -> None:
+        self.sent.append(event)
 
     def join(self, user_id: int, number: str) -> None:
         ref = KEYS.ref(parse(number))
@@ -40,20 +54,23 @@ class World:
     async def charge(self, own_ref: int, refs: Collection[int]) -> BudgetCharge:
         assert own_ref == KEYS.ref(OWN)
         self.calls += 1
+        await self.paid.wait()
         if self.refusal:
             raise self.refusal
-        self.charged += refs
-        return BudgetCharge(len(refs), 5000 - len(refs))
+        new = set(refs)
+        self.charged += new
+        return BudgetCharge(len(new), 5000 - len(new))
 
-    async def find(self, refs: Sequence[int], *, user_id: int, event: OutboxMessage) -> dict[int, Member]:
+    async def find(self, refs: Sequence[int], *, user_id: int) -> dict[int, Member]:
         self.lookups.append(list(refs))
-        self.sent.append(event)
+        await self.released.wait()
+        if self.outage:
+            raise self.outage
         members = {ref: self.members[ref] for ref in sorted(refs) if ref in self.members}
         return {ref: member for ref, member in members.items() if member[0] != user_id}
 
     async def match(self, *phones: Any) -> list[tuple[str, int]]:
-        matcher = Matcher(NumberReader(KEYS), self, self.ref_filter, self)
-        matched = await matcher.match(CALLER, OWN, list(phones))
+        matched = await self.matcher.match(CALLER, OWN, list(phones))
         return [(contact["phone"], contact["user_id"]) for contact in matched.matches]
 
 
@@ -135,7 +152,66 @@ async def test_no_member_is_shown_when_the_budget_refuses(world: World, refusal:
         await world.match("13800138000")
 
     assert raised.value is refusal
+    assert world.sent == []
+
+
+async def begin(world: World, *phones: str) -> "asyncio.Task[list[tuple[str, int]]]":
+    """Start a match whose budget does not answer yet, and let it get as far as it can."""
+    world.paid.clear()
+    matching = asyncio.create_task(world.match(*phones))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return matching
+
+
+async def test_the_look_up_begins_before_the_budget_has_answered(world: World) -> None:
+    world.join(10, "13800138000")
+
+    matching = await begin(world, "13800138000")
+
+    assert (len(world.lookups), world.sent, matching.done()) == (1, [], False)
+    world.paid.set()
+    assert await matching == [("13800138000", 10)]
+    assert len(world.sent) == 1
+
+
+async def test_a_refusal_does_not_wait_for_the_look_up(world: World) -> None:
+    world.join(10, "13800138000")
+    world.refusal = ServiceError(ErrorCode.CONTACT_BUDGET, retry_after=9)
+    world.released.clear()
+
+    matching = await begin(world, "13800138000")
+    world.paid.set()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(ServiceError):
+            await matching
+    assert len(world.lookups) == 1
+    world.released.set()
+
+
+async def test_after_a_refusal_nothing_is_looked_up_before_a_call_is_paid_for(world: World) -> None:
+    world.join(10, "13800138000")
+    world.refusal = ServiceError(ErrorCode.CONTACT_BUDGET, retry_after=9)
+    with pytest.raises(ServiceError):
+        await world.match("13800138000")
+    world.lookups.clear()
+
+    matching = await begin(world, "13800138000")
     assert world.lookups == []
+
+    world.refusal = None
+    world.paid.set()
+    assert await matching == [("13800138000", 10)]
+
+
+async def test_an_outage_of_the_look_up_is_an_outage_of_the_match_and_publishes_nothing(world: World) -> None:
+    world.outage = unavailable()
+
+    with pytest.raises(ServiceError) as raised:
+        await world.match("13800138000")
+
+    assert raised.value is world.outage
     assert world.sent == []
 
 
@@ -148,4 +224,4 @@ async def test_the_event_of_a_match_contains_counts_only(world: World) -> None:
     event = json.loads(message.body)
     assert message.routing_key == event["type"] == "contacts.matched.v1"
     assert (event["subject"], event["version"]) == ("1", 1)
-    assert event["data"] == {"user_id": "1", "submitted": 4, "charged": 2, "matched": 0}  # the store counts them
+    assert event["data"] == {"user_id": "1", "submitted": 4, "charged": 2, "matched": 1}

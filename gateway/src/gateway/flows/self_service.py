@@ -31,7 +31,7 @@ from shared.internal_api.auth import (
     ListSessions,
     LivingSession,
 )
-from shared.internal_api.contacts import MATCH, Match, Matched
+from shared.internal_api.contacts import MATCH, MATCH_UNREAD, Match, Matched
 from shared.internal_api.sms import Purpose
 from shared.numbers.spelling import text_of
 from shared.phone import E164
@@ -134,10 +134,11 @@ class SelfServiceFlows:
 
         A JSON number is matched, and sent back, as its decimal digits.
         """
-        account = session.account
-        entries = phones if set(map(type, phones)) == {str} else list(map(text_of, phones))
-        request = Match(user_id=account.user_id, own_phone=account.phone, phones=entries)
-        return await self._services.contacts.call(MATCH, request)
+        return await self._services.contacts.call(MATCH, _match(session, phones))
+
+    async def match_contacts_unread(self, session: Session, phones: Sequence[Any]) -> bytes:
+        """The same as the JSON of a ``Matched``, which has a hundred members or more and is not read here."""
+        return (await self._services.contacts.call(MATCH_UNREAD, _match(session, phones))).body
 
     async def _old_verification(self, user_id: int, new_ticket: str) -> UUID:
         """The verification of the old number, in a repeat of a change that has already happened.
@@ -148,3 +149,9 @@ class SelfServiceFlows:
         if change.old_verification_id is None:
             raise ServiceError(ErrorCode.NUMBER_TAKEN)
         return change.old_verification_id
+
+
+def _match(session: Session, phones: Sequence[Any]) -> Match:
+    account = session.account
+    entries = phones if set(map(type, phones)) == {str} else list(map(text_of, phones))
+    return Match(user_id=account.user_id, own_phone=account.phone, phones=entries)

@@ -55,4 +55,20 @@ class Matched(WireModel):
         return cls.model_construct(**fields)
 
 
+class UnreadMatched(WireModel):
+    """A ``Matched`` as it crossed: the body of a contract that has the same JSON, such as ``/v2``.
+
+    So each field of ``Matched`` is public.
+    """
+
+    body: bytes = Field(repr=False)
+
+    @classmethod
+    def from_json(cls, body: bytes) -> "UnreadMatched":
+        """The message as contacts-service wrote it."""
+        return cls.model_construct(body=body)
+
+
 MATCH = Endpoint("/v1/contacts/match", Match, Matched)
+MATCH_UNREAD = Endpoint(MATCH.path, Match, UnreadMatched)
+"""The same call, for a caller that only passes the response on."""

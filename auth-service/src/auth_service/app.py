@@ -7,6 +7,7 @@ from aiohttp import web
 from auth_service.accounts.setup import add_accounts
 from auth_service.jobs import running_jobs
 from auth_service.lifecycle.setup import add_lifecycle
+from auth_service.number_filter.setup import add_number_lists
 from auth_service.operators.setup import add_operators
 from auth_service.personal_data.setup import add_personal_data
 from auth_service.resources import open_resources
@@ -35,6 +36,7 @@ def create_app(settings: AuthSettings) -> web.Application:
             add_look_up(app, resources, user_source, settings)
             add_tickets(app, resources.pool)
             add_accounts(app, resources.pool, resources.phones)
+            add_number_lists(app, resources.pool, has_user_source=settings.user_source_url is not None)
             add_operators(app, resources)
             add_personal_data(app, resources)
             app[CHECKS]["postgresql"] = resources.ping

@@ -1,7 +1,7 @@
 """The composition root: clients, flows, dialects, and the middleware around them."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiohttp import web
 
@@ -9,7 +9,7 @@ from gateway import receipt_webhook
 from gateway.dialect import FLOWS, mount
 from gateway.dialect_registry import choose, installed_dialects
 from gateway.documents import routes as documents
-from gateway.flows.composition import compose_flows
+from gateway.flows.composition import Flows, compose_flows, running_number_filter
 from gateway.http.callers import Callers
 from gateway.http.environment import add_environment
 from gateway.http.web_origins import WebOrigins
@@ -49,19 +49,29 @@ def create_app(settings: GatewaySettings) -> web.Application:
         ):
             _show(app, stack, {"auth-service": auth, "sms-service": sms, "contacts-service": contacts})
             app[receipt_webhook.FORWARDER] = receipt_webhook.ReceiptForwarder(sms)
-            app[FLOWS] = compose_flows(
-                auth=auth,
-                sms=sms,
-                contacts=contacts,
-                seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
-                served_calling_codes=settings.served_calling_codes,
-                refuse_common_passwords=settings.refuse_common_passwords is OnOff.ON,
-                account_disclosure=settings.account_disclosure,
-            )
+            app[FLOWS] = await stack.enter_async_context(_flows(settings, auth, sms, contacts))
             yield
 
     app.cleanup_ctx.append(resources)
     return app
+
+
+@asynccontextmanager
+async def _flows(
+    settings: GatewaySettings, auth: InternalClient, sms: InternalClient, contacts: InternalClient
+) -> AsyncIterator[Flows]:
+    """The flows, with the filter of registered numbers that they use, which runs until the end of the block."""
+    async with running_number_filter(auth, settings.account_disclosure) as number_filter:
+        yield compose_flows(
+            auth=auth,
+            sms=sms,
+            contacts=contacts,
+            seal_keys=KeyRing.parse(settings.sealed_number_keys.get_secret_value()),
+            served_calling_codes=settings.served_calling_codes,
+            refuse_common_passwords=settings.refuse_common_passwords is OnOff.ON,
+            account_disclosure=settings.account_disclosure,
+            number_filter=number_filter,
+        )
 
 
 def _show(app: web.Application, stack: AsyncExitStack, services: Mapping[str, InternalClient]) -> None:

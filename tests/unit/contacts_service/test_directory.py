@@ -17,8 +17,8 @@ from support.patience import MAX_SECONDS
 
 from contacts_service.directory.directory import PAGE_ROWS, Directory
 from contacts_service.directory.filling import FillingError
-from contacts_service.directory.ref_filter import MIN_SLOTS_LOG2, SLOTS_PER_ENTRY, RefFilter, bytes_for
 from shared.errors import ServiceError, unavailable
+from shared.numbers.ref_filter import MIN_SLOTS_LOG2, SLOTS_PER_ENTRY, RefFilter, bytes_for
 
 BIGINTS = st.integers(-(2**63), 2**63 - 1)
 START = datetime(2026, 1, 1, tzinfo=UTC)

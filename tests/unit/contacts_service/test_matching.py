@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from contacts_service.directory.ref_filter import RefFilter, bytes_for
 from contacts_service.matching import BudgetCharge, Matcher, Member
 from contacts_service.numbers import NumberReader
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.contacts import MAX_NUMBERS
+from shared.numbers.ref_filter import RefFilter, bytes_for
 from shared.phone import E164, PhoneKeys, parse
 
 KEYS = PhoneKeys(b"k" * 32)

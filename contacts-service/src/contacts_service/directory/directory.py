@@ -10,8 +10,8 @@ import structlog
 from prometheus_client import Gauge
 
 from contacts_service.directory.filling import fill
-from contacts_service.directory.ref_filter import RefFilter
 from shared.background import repeating
+from shared.numbers.ref_filter import RefFilter
 
 PAGE_ROWS = 10_000
 """Rows in one page: a few milliseconds of PostgreSQL, and 80 KB."""

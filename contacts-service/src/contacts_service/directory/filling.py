@@ -9,7 +9,7 @@ from array import array
 from collections.abc import AsyncIterator
 from typing import cast
 
-from contacts_service.directory.ref_filter import RefFilter, bytes_for
+from shared.numbers.ref_filter import RefFilter, bytes_for
 
 REF_BYTES = 8
 CHUNK_BYTES = 64 * 1024

@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
-from gateway.flows.disclosure import AccountDisclosure, send_terms
+from prometheus_client import Counter
+
+from gateway.flows.disclosure import FREE, AccountDisclosure, SendTerms, send_terms
 from gateway.flows.services import Caller, Services
 from gateway.flows.session_cache import Session
 from gateway.flows.sessions import SessionFlows
@@ -11,6 +13,7 @@ from shared.internal_api.sms import (
     ASK_STATUS,
     CHECK_CODE,
     ISSUE_CODE,
+    ISSUE_TO_INACTIVE,
     PROOFS,
     AskStatus,
     CheckCode,
@@ -22,6 +25,11 @@ from shared.internal_api.sms import (
 )
 from shared.languages import language_of
 from shared.phone import E164
+from shared.process.metric_children import child
+
+LOOK_UPS = Counter(
+    "haoma_number_look_ups_total", "Requests for a code to a number that must be free, by who was asked", ["outcome"]
+)
 
 
 class CodeFlows:
@@ -46,28 +54,49 @@ class CodeFlows:
         """
         if purpose in PROOFS and (session is None or number != session.account.phone):
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field="phone")
+        must_be_free = _must_be_free(purpose, number, session)
+        source = caller if session is None else caller.logged_in(session)
+        if must_be_free and self._assumes_free(caller, number):
+            assumed = await self._request(source, number, purpose, FREE)
+            issued = (await self._services.sms.call(ISSUE_TO_INACTIVE, assumed)).issued
+            child(LOOK_UPS, "spared" if issued else "active").inc()
+            self._services.registered.ask_from_now_on(number)
+            if issued is not None:
+                return issued
         registered = await self._services.registered.find(number, caller)
-        terms = send_terms(self._disclosure, registered, must_be_free=_must_be_free(purpose, number, session))
-        caller = caller if session is None else caller.logged_in(session)
-        return await self._services.sms.call(
-            ISSUE_CODE,
-            IssueCode(
-                phone=number,
-                purpose=purpose,
-                dialect=caller.dialect,
-                client=caller.client,
-                address=caller.address,
-                app=caller.app,
-                user_id=caller.user_id,
-                cooldown=caller.cooldown,
-                daily_cap=caller.daily_cap,
-                refuse=terms.refuse,
-                registered=terms.registered,
-                known_networks=list(terms.known_networks),
-                notice=terms.notice,
-                session_phone=await self._sessions.number_shown(caller),
-                language=caller.language or Language(language_of(number)),
-            ),
+        terms = send_terms(self._disclosure, registered, must_be_free=must_be_free)
+        return await self._services.sms.call(ISSUE_CODE, await self._request(source, number, purpose, terms))
+
+    def _assumes_free(self, caller: Caller, number: E164) -> bool:
+        """Whether sms-service may be called before auth-service, because the number most likely has no account.
+
+        An account that is not known here yet was registered with a code, so sms-service has activity of its number.
+        What it charges an app cannot be taken back then, so the callers of apps' servers go the long way.
+        """
+        if self._disclosure is not AccountDisclosure.CONTRACT or caller.app:
+            return False
+        is_free = not self._services.registered.may_contain(number)
+        if not is_free:
+            child(LOOK_UPS, "asked").inc()
+        return is_free
+
+    async def _request(self, caller: Caller, number: E164, purpose: Purpose, terms: SendTerms) -> IssueCode:
+        return IssueCode(
+            phone=number,
+            purpose=purpose,
+            dialect=caller.dialect,
+            client=caller.client,
+            address=caller.address,
+            app=caller.app,
+            user_id=caller.user_id,
+            cooldown=caller.cooldown,
+            daily_cap=caller.daily_cap,
+            refuse=terms.refuse,
+            registered=terms.registered,
+            known_networks=list(terms.known_networks),
+            notice=terms.notice,
+            session_phone=await self._sessions.number_shown(caller),
+            language=caller.language or Language(language_of(number)),
         )
 
     async def check(

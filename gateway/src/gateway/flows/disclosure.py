@@ -28,6 +28,10 @@ class SendTerms:
     known_networks: Sequence[int] = field(default=(), repr=False)
 
 
+FREE = SendTerms(None, AccountNotice.NONE, registered=False)
+"""The terms for a number that is to be free, and is."""
+
+
 def send_terms(disclosure: AccountDisclosure, number: RegisteredNumber | None, *, must_be_free: bool) -> SendTerms:
     """The terms for a number, which is None if it has no account.
 

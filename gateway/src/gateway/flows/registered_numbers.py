@@ -28,6 +28,27 @@ class RequestPlace(Protocol):
     def app(self) -> str: ...
 
 
+class KnownNumbers(Protocol):
+    """What is known of numbers without a question."""
+
+    def may_contain(self, number: E164) -> bool:
+        """Whether the number may have an account. False if it had none some seconds ago."""
+
+    def add(self, number: E164) -> None:
+        """Let the number be one that may have an account."""
+
+
+class NoKnownNumbers:
+    """Knows nothing, so every number is asked for."""
+
+    def may_contain(self, number: E164) -> bool:  # noqa: ARG002  the protocol names it
+        """Every number may have an account."""
+        return True
+
+    def add(self, number: E164) -> None:
+        """Every number may have an account already."""
+
+
 @dataclass(frozen=True)
 class RegisteredNumber:
     """A number with an account, and the references of the networks from which it was proven."""
@@ -50,9 +71,18 @@ class RegisteredNumbers:
     the limits on the caller: no one waits for the answer about someone else's number.
     """
 
-    def __init__(self, auth: AuthService) -> None:
+    def __init__(self, auth: AuthService, known: KnownNumbers | None = None) -> None:
         self._auth = auth
+        self._known = known or NoKnownNumbers()
         self._batcher = Batcher(self._look_up)
+
+    def may_contain(self, number: E164) -> bool:
+        """Whether the number may have an account, as far as is known here. False if it had none some seconds ago."""
+        return self._known.may_contain(number)
+
+    def ask_from_now_on(self, number: E164) -> None:
+        """Let a number that is active now be one that may have an account."""
+        self._known.add(number)
 
     async def contains(self, number: E164, caller: RequestPlace) -> bool:
         """Whether the number has an account. Raises ``CALLER_LIMIT`` as ``find`` does."""

@@ -1,14 +1,16 @@
-"""The internal API about users elsewhere: in the directory of contacts-service, and in the back end of before."""
+"""The internal API about users elsewhere: in the copies of other services, and in the back end of before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from shared.internal_api.auth import LookedUp
 from shared.internal_api.endpoint import Endpoint, Number, SourcedRequest, WireModel
 from shared.internal_api.principals import Principal
+from shared.phone import E164, PhoneKeys
 
 PAGE_USERS = 500
 """The most users in one call: reading and digesting a page takes a few milliseconds of the event loop."""
@@ -68,6 +70,48 @@ class FoundUsers(WireModel):
     users: list[VersionedUser]
 
 
+FilterKey = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$"), Field(repr=False)]
+"""The key of one filter, which makes references that no other filter has."""
+
+SLOT_BITS = 28
+"""What a filter learns of each 64-bit reference: its first bits, which 37 mainland mobile numbers share."""
+
+
+class ListNumbers(WireModel):
+    """List the numbers that have an account, for a filter: those of the next users above ``after``."""
+
+    key: FilterKey
+    after: int
+
+
+class ListedNumbers(WireModel):
+    """A page of numbers, as ``slots_of`` them. The next begins after the user ``last``; None after the last page."""
+
+    slots: list[int] = Field(repr=False)
+    last: int | None
+
+
+class ListGainedNumbers(WireModel):
+    """List the numbers that accounts have got ``since`` a moment of the database's clock, or nothing yet."""
+
+    key: FilterKey
+    since: datetime | None
+
+
+class GainedNumbers(WireModel):
+    """The numbers that accounts have got until ``now``, as ``slots_of`` them.
+
+    If it is not ``is_complete``, other numbers count as registered too: those of a user source, or more than are
+    listed. ``restored_at`` is when a backup was restored, if one was. ``estimated`` is about how many accounts exist.
+    """
+
+    now: datetime
+    slots: list[int] = Field(repr=False)
+    is_complete: bool
+    restored_at: datetime | None
+    estimated: int
+
+
 class LookUpElsewhere(SourcedRequest):
     """Find out whether a number has an account, also one in the back end that the app had before: then it moves in."""
 
@@ -79,6 +123,8 @@ COMPARE_USERS = Endpoint(
 )
 FIND_USERS = Endpoint("/v1/accounts/find-users", FindUsers, FoundUsers, Principal.CONTACTS_SERVICE, repeatable=True)
 LOOK_UP_ELSEWHERE = Endpoint("/v1/accounts/look-up-elsewhere", LookUpElsewhere, LookedUp)
+LIST_NUMBERS = Endpoint("/v1/accounts/list-numbers", ListNumbers, ListedNumbers, repeatable=True)
+LIST_GAINED_NUMBERS = Endpoint("/v1/accounts/list-gained-numbers", ListGainedNumbers, GainedNumbers, repeatable=True)
 
 
 def digest_of(users: Iterable[DirectoryUser]) -> str:
@@ -87,3 +133,13 @@ def digest_of(users: Iterable[DirectoryUser]) -> str:
         f"{user_id}\0{ref}\0{name}\0{avatar}\0{visible:d}\0" for user_id, ref, name, avatar, visible in users
     )
     return blake2b(rows.encode(), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def slots_of(numbers: Iterable[E164], keys: PhoneKeys) -> list[int]:
+    """What a filter learns of numbers: the first ``SLOT_BITS`` of their references, signed as these."""
+    return [ref >> (64 - SLOT_BITS) for ref in keys.refs(numbers)]
+
+
+def refs_of(slots: Iterable[int]) -> Iterator[int]:
+    """References with these first bits, which a filter of at most ``2 ** SLOT_BITS`` slots cannot tell from theirs."""
+    return (slot << (64 - SLOT_BITS) for slot in slots)

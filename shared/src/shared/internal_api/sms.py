@@ -81,6 +81,12 @@ class CodeIssued(WireModel):
     code: CodeText = ""
 
 
+class IssuedToInactive(WireModel):
+    """What a request for a code to a number without activity came to. None: it has activity, and nothing was done."""
+
+    issued: CodeIssued | None
+
+
 class CheckCode(SourcedRequest):
     """Check a code for a number, or for a ``verification_id`` alone.
 
@@ -156,6 +162,8 @@ class ReceiptSenders(WireModel):
 
 
 ISSUE_CODE = Endpoint("/v1/codes/issue", IssueCode, CodeIssued)
+ISSUE_TO_INACTIVE = Endpoint("/v1/codes/issue-to-inactive", IssueCode, IssuedToInactive)
+"""As ``ISSUE_CODE``, but only to a number that got no code in 24 hours. No account can have been registered with it."""
 CHECK_CODE = Endpoint("/v1/codes/check", CheckCode, CodeChecked)
 ASK_STATUS = Endpoint("/v1/codes/status", AskStatus, Status, repeatable=True)
 TAKE_RECEIPT = Endpoint("/v1/receipts", TakeReceipt, ReceiptTaken, repeatable=True)

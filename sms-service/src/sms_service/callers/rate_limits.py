@@ -61,9 +61,11 @@ class CallerRateLimits:
         charged = _kept(source, self._counted_sends(source))
         if phone_ref is not None:
             charged = [(self._limits.number_sends, ref_hex(phone_ref))]
-        limits = _keyed(source.place, charged)
-        with suppress(ServiceError):  # logged by the script; the caller must get the reason of the refusal instead
-            await self._refund_script(list(limits), _arguments(limits.values()))
+        await self._refund(source, charged)
+
+    async def undo_send(self, source: RequestSource, phone_ref: int) -> None:
+        """Refund all that ``charge_send`` charged a stranger, except what it charged an app. Never raises."""
+        await self._refund(source, [(self._limits.number_sends, ref_hex(phone_ref)), *self._counted_sends(source)])
 
     async def forget_sends(self, phone_ref: int, places: Collection[str]) -> None:
         """Forget what these places sent to this number. What counts on the places themselves stays."""
@@ -111,6 +113,11 @@ class CallerRateLimits:
             limits[key_of(site, allowed.site_lookups, site)] = allowed.site_lookups
         return limits
 
+    async def _refund(self, source: RequestSource, charged: Iterable[Counted]) -> None:
+        limits = _keyed(source.place, charged)
+        with suppress(ServiceError):  # logged by the script; the caller must get the reason of the refusal instead
+            await self._refund_script(list(limits), _arguments(limits.values()))
+
     async def _charge_app(self, source: RequestSource, limit: Limit) -> None:
         app = self.source_app(source)
         if app is not None:
@@ -149,6 +156,9 @@ class NoCallerLimits:
         return False
 
     async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None:
+        """Refund nothing."""
+
+    async def undo_send(self, source: RequestSource, phone_ref: int) -> None:
         """Refund nothing."""
 
     async def forget_sends(self, phone_ref: int, places: Collection[str]) -> None:

@@ -7,11 +7,13 @@ from shared.internal_api.sms import (
     ASK_STATUS,
     CHECK_CODE,
     ISSUE_CODE,
+    ISSUE_TO_INACTIVE,
     AskStatus,
     CheckCode,
     CodeChecked,
     CodeIssued,
     IssueCode,
+    IssuedToInactive,
     Status,
 )
 from sms_service.verification.code_checker import CodeChecker
@@ -26,6 +28,11 @@ calls = Calls()
 @calls.answer(ISSUE_CODE)
 async def issue_code(app: web.Application, call: IssueCode) -> CodeIssued:
     return await app[ISSUER].issue(call)
+
+
+@calls.answer(ISSUE_TO_INACTIVE)
+async def issue_to_inactive(app: web.Application, call: IssueCode) -> IssuedToInactive:
+    return IssuedToInactive(issued=await app[ISSUER].issue_to_inactive(call))
 
 
 @calls.answer(CHECK_CODE)

@@ -1,7 +1,7 @@
 """Requesting a code: which limits apply, in which order, and what is written when the request is accepted."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.envelope import OutboxMessage, new_id
-from shared.internal_api.sms import AccountNotice, AskStatus, CodeIssued, IssueCode, Purpose, Status
+from shared.internal_api.sms import AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import RequestSource
 from shared.phone import E164
 from shared.process.metric_children import child
@@ -20,18 +20,9 @@ from sms_service.send_command import SEND_QUEUE, carrying, send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.limits import NumberState, next_verification
-from sms_service.verification.models import AcceptedRequest
-from sms_service.verification.send_limits import (
-    KNOWN,
-    Requester,
-    Send,
-    cooling_sends,
-    is_within_share,
-    refuse_cooldown,
-    refuse_daily_cap,
-    refuse_test_cap,
-)
-from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
+from sms_service.verification.models import AcceptedRequest, ActiveNumberError, Recipient
+from sms_service.verification.send_limits import KNOWN, Requester, Send, refuse_cooldown
+from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 MAX_DECISIONS = 20
 """How often a request is decided again because the number changed in the meantime."""
@@ -45,8 +36,10 @@ class RequestRepository(Protocol):
     """Stores requests. Each call is atomic. ``accept`` returns false if the number has changed since ``state``.
 
     ``unread_state`` is what the state of a number may well be, or None. ``accept`` finds out if it is something else.
+    ``has_been_active`` says that a number had activity a while ago; false may mean that this is not known.
     """
 
+    def has_been_active(self, phone_ref: int) -> bool: ...
     def unread_state(self, phone_ref: int) -> NumberState | None: ...
     async def state(self, phone_ref: int, purpose: Purpose) -> NumberState: ...
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]: ...
@@ -57,13 +50,15 @@ class CallerLimits(Protocol):
     """Limits on callers. ``charge_…`` raise ``CALLER_LIMIT``, or ``UNAVAILABLE`` if they cannot decide.
 
     ``charge_send`` also counts on the number, unless it gets none: for a caller who is known to it. It returns whether
-    it charged what is kept for these. ``refund_send`` takes back what counts on the number, or what was kept.
+    it charged what is kept for these. ``refund_send`` takes back what counts on the number, or what was kept;
+    ``undo_send`` all that was charged to a stranger.
     ``source_network`` is the network of a stranger that the limits on a number count; None if they count none.
     """
 
     def source_network(self, source: RequestSource) -> str | None: ...
     async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool: ...
     async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None: ...
+    async def undo_send(self, source: RequestSource, phone_ref: int) -> None: ...
     async def charge_lookup(self, source: RequestSource) -> None: ...
 
 
@@ -76,21 +71,6 @@ class SpendingGuard(Protocol):
     def refuse_blocked(self, number: E164, *, is_known: bool) -> None: ...
     async def admit(self, number: E164) -> Sequence[str]: ...
     async def give_back(self, slots: Sequence[str]) -> None: ...
-
-
-@dataclass(frozen=True)
-class Recipient:
-    """The number that a code is requested for, its reference, the test number that it may be, and who asks."""
-
-    number: E164 = field(repr=False)
-    ref: int
-    test: TestNumber | None
-    requester: Requester
-
-    @property
-    def needs_slot(self) -> bool:
-        """Whether the request takes one of the few slots of a throttled prefix."""
-        return self.test is None and not self.requester.is_known
 
 
 class Relay(Protocol):
@@ -135,10 +115,29 @@ class CodeIssuer:
 
         A test number has only ``NUMBER_REFUSED`` after its last day, ``request.refuse``, and its own ``DAILY_CAP``.
         """  # noqa: D205  the summary is a list
+        return await self._issue_audited(request, self._recipient(request))
+
+    async def issue_to_inactive(self, request: IssueCode) -> CodeIssued | None:
+        """As ``issue``, for a number that had no activity in 24 hours. None if it had: then nothing is counted on the
+        caller, written or recorded, and ``issue`` can be called for the same request.
+
+        A refusal also stands only if the number had no activity, or it could come before ``request.refuse``, which the
+        one who calls does not know yet. The request must not be of an app's server, whose charge cannot be undone.
+        """  # noqa: D205  the summary has two parts
+        recipient = replace(self._recipient(request), must_be_inactive=True)
+        if self._repository.has_been_active(recipient.ref):
+            return None
+        try:
+            return await self._issue_audited(request, recipient)
+        except ActiveNumberError:
+            return None
+
+    def _recipient(self, request: IssueCode) -> Recipient:
         number = E164(request.phone)
-        recipient = Recipient(
-            number, self._phones.ref(number), self._test_numbers.find(number), self._requester(request)
-        )
+        test = self._test_numbers.find(number)
+        return Recipient(number, self._phones.ref(number), test, self._requester(request))
+
+    async def _issue_audited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         try:
             if recipient.test is None:
                 return await self._issue_limited(request, recipient)
@@ -146,7 +145,7 @@ class CodeIssuer:
             return await self._issue(request, recipient)
         except ServiceError as error:
             if error.code is not ErrorCode.UNAVAILABLE:
-                await self._audit.record_refusal(request, number, recipient.ref, error)
+                await self._audit.record_refusal(request, recipient.number, recipient.ref, error)
             raise
 
     def _requester(self, request: IssueCode) -> Requester:
@@ -161,38 +160,61 @@ class CodeIssuer:
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         # Strangers in the network of known callers cannot use up what it may send to this number.
         counted_ref = None if recipient.requester.is_known else recipient.ref
-        is_kept = await self._callers.charge_send(request.source, counted_ref)
+        try:
+            is_kept = await self._callers.charge_send(request.source, counted_ref)
+        except ServiceError as error:
+            await self._refuse_active(request, recipient, error)
+            raise
         try:
             return await self._issue(request, recipient)
+        except ActiveNumberError:
+            await self._callers.undo_send(request.source, recipient.ref)
+            raise
         except ServiceError:
             if is_kept or counted_ref is not None:
                 await self._callers.refund_send(request.source, counted_ref)
             raise
 
+    async def _refuse_active(self, request: IssueCode, recipient: Recipient, refusal: ServiceError) -> None:
+        """Raise ``ActiveNumberError`` instead of a refusal if the number must be inactive, and is not."""
+        if not recipient.must_be_inactive or refusal.code is ErrorCode.UNAVAILABLE:
+            return
+        if (await self._repository.state(recipient.ref, request.purpose)).version:
+            raise ActiveNumberError from refusal
+
     async def _issue(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         if request.refuse is not None:
             raise ServiceError(request.refuse)
-        if recipient.test is None:
-            self._spending_guard.refuse_blocked(recipient.number, is_known=recipient.requester.is_known)
-        slots: Sequence[str] | None = None
+        slots: list[str] = []
         try:
-            state = self._repository.unread_state(recipient.ref)
-            for _ in range(MAX_DECISIONS):
-                state = state or await self._repository.state(recipient.ref, request.purpose)
-                _refuse_limited(request, recipient, state)
-                if slots is None and recipient.needs_slot:
-                    slots = await self._spending_guard.admit(recipient.number)
-                accepted = self._accepted(request, recipient, state)
-                if await self._repository.accept(accepted):
-                    self._relay.hand_over(self._published(accepted, is_first=state.version == 0))
-                    return self._issued(request, recipient, accepted)
-                state = None
-            raise unavailable()
-        except ServiceError as error:
+            if recipient.test is None:
+                self._spending_guard.refuse_blocked(recipient.number, is_known=recipient.requester.is_known)
+            return await self._decide(request, recipient, slots)
+        except (ServiceError, ActiveNumberError) as error:
+            is_unavailable = isinstance(error, ServiceError) and error.code is ErrorCode.UNAVAILABLE
             # After ``UNAVAILABLE`` the request may have been written, or the slots cannot be given back anyway.
-            if slots and error.code is not ErrorCode.UNAVAILABLE:
+            if slots and not is_unavailable:
                 await self._spending_guard.give_back(slots)
+            if isinstance(error, ServiceError):
+                await self._refuse_active(request, recipient, error)
             raise
+
+    async def _decide(self, request: IssueCode, recipient: Recipient, slots: list[str]) -> CodeIssued:
+        """Decide from the number's state, and again if it has changed. Adds the slots that were taken to ``slots``."""
+        needs_slot = recipient.needs_slot
+        state = self._repository.unread_state(recipient.ref)
+        for _ in range(MAX_DECISIONS):
+            state = state or await self._repository.state(recipient.ref, request.purpose)
+            recipient.refuse_limited(request, state)
+            if needs_slot:
+                slots += await self._spending_guard.admit(recipient.number)
+                needs_slot = False
+            accepted = self._accepted(request, recipient, state)
+            if await self._repository.accept(accepted):
+                self._relay.hand_over(self._published(accepted, is_first=state.version == 0))
+                return self._issued(request, recipient, accepted)
+            state = None
+        raise unavailable()
 
     def _published(self, accepted: AcceptedRequest, *, is_first: bool) -> Iterator[OutboxMessage]:
         """What is published. If no earlier message decides about the sender, the command carries this one."""
@@ -230,7 +252,7 @@ class CodeIssuer:
             created_at=state.now,
             messages=[event] if is_test else [send_command(message_id), event],
             notice=request.notice,
-            is_withheld=_is_withheld(request, recipient, state),
+            is_withheld=recipient.is_withheld(request, state),
             send_network=recipient.requester.network,
             registered=request.registered,
             known_networks=request.known_networks,
@@ -276,21 +298,3 @@ class CodeIssuer:
         if self._test_numbers.find(number) is None:
             refuse_cooldown(sends, request.cooldown, now)
         return Status()
-
-
-def _is_withheld(request: IssueCode, recipient: Recipient, state: NumberState) -> bool:
-    """Whether nothing is sent: the owner of the number has been told often enough that they have an account.
-
-    Everything else is as for a message that is sent, or the difference would show that there is an account.
-    """
-    if recipient.test is not None or request.notice is not AccountNotice.REGISTERED:
-        return False
-    return not is_within_share(state.sends, recipient.requester, state.now)
-
-
-def _refuse_limited(request: IssueCode, recipient: Recipient, state: NumberState) -> None:
-    if recipient.test is not None:
-        refuse_test_cap(state.sends, state.now)
-    else:
-        refuse_cooldown(cooling_sends(state.sends, recipient.requester), request.cooldown, state.now)
-        refuse_daily_cap(state.sends, recipient.requester, state.now)

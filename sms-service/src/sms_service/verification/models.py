@@ -1,19 +1,71 @@
 """The values that pass between the rules of a code and its stores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from shared.events.envelope import OutboxMessage
-from shared.internal_api.sms import AccountNotice, Language, Purpose
+from shared.internal_api.sms import AccountNotice, IssueCode, Language, Purpose
+from shared.phone import E164
 from sms_service.send_command import QueuedMessage
 from sms_service.spending.prefixes import NumberPrefixes
-from sms_service.verification.limits import TRIES_PER_CODE, Verification
-from sms_service.verification.send_limits import KNOWN
+from sms_service.verification.limits import TRIES_PER_CODE, NumberState, Verification
+from sms_service.verification.send_limits import (
+    KNOWN,
+    Requester,
+    cooling_sends,
+    is_within_share,
+    refuse_cooldown,
+    refuse_daily_cap,
+    refuse_test_cap,
+)
+from sms_service.verification.test_numbers import TestNumber
 
 WITHHELD = "withheld"
 """The failure of a message that was not sent, because strangers had used their share of what the number gets."""
+
+
+class ActiveNumberError(Exception):
+    """The number has activity, and the request is for one without."""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """The number that a code is requested for, its reference, the test number that it may be, and who asks.
+
+    ``must_be_inactive`` says that it gets no code if it had activity in 24 hours.
+    """
+
+    number: E164 = field(repr=False)
+    ref: int
+    test: TestNumber | None
+    requester: Requester
+    must_be_inactive: bool = False
+
+    @property
+    def needs_slot(self) -> bool:
+        """Whether the request takes one of the few slots of a throttled prefix."""
+        return self.test is None and not self.requester.is_known
+
+    def refuse_limited(self, request: IssueCode, state: NumberState) -> None:
+        """Raise ``ActiveNumberError``, or a ``ServiceError`` with ``COOLDOWN`` or ``DAILY_CAP``, if one applies."""
+        if self.must_be_inactive and state.version:
+            raise ActiveNumberError
+        if self.test is not None:
+            refuse_test_cap(state.sends, state.now)
+        else:
+            refuse_cooldown(cooling_sends(state.sends, self.requester), request.cooldown, state.now)
+            refuse_daily_cap(state.sends, self.requester, state.now)
+
+    def is_withheld(self, request: IssueCode, state: NumberState) -> bool:
+        """Whether nothing is sent: the owner of the number has been told often enough that they have an account.
+
+        Everything else is as for a message that is sent, or the difference would show that there is an account.
+        """
+        if self.test is not None or request.notice is not AccountNotice.REGISTERED:
+            return False
+        return not is_within_share(state.sends, self.requester, state.now)
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,10 @@ class VerificationStore:
             is_rolled_back,
         )
 
+    def has_been_active(self, phone_ref: int) -> bool:
+        """Whether this process has seen activity of the number, perhaps long ago."""
+        return phone_ref in self._active
+
     def unread_state(self, phone_ref: int) -> NumberState | None:
         """The state of most numbers: nothing in 24 hours. None if it must be read, as that of an active number."""
         now = self._clock.now()

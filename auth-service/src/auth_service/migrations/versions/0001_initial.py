@@ -237,6 +237,12 @@ INDEXES = (
     "create index audit_log_user_id_at on audit_log (user_id, at)",
     # The most frequent rows, of refresh tokens, have no number.
     "create index audit_log_phone_ref on audit_log (phone_ref) where phone_ref is not null",
+    # What gives a number to an account, and what makes all that gateways know of numbers old.
+    """
+    create index audit_log_numbers_gained on audit_log (at) where action in (
+        'register.succeeded', 'change_phone.succeeded', 'account.imported', 'account.restored', 'backup.restored'
+    )
+    """,
     "create index absent_users_expires_at on absent_users (expires_at)",
     "create index login_limits_full_at on login_limits (full_at)",
     "create index user_changes_full_at on user_changes (full_at)",

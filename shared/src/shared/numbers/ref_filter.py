@@ -6,7 +6,7 @@ from typing import Protocol
 
 MIN_SLOTS_LOG2 = 22
 SLOTS_PER_ENTRY = 32
-"""At most one miss in 32 passes the filter. PostgreSQL then drops it."""
+"""The usual number: at most one miss in 32 passes the filter."""
 
 
 class Bits(Protocol):
@@ -19,9 +19,9 @@ class Bits(Protocol):
     def __setitem__(self, index: int, value: int, /) -> None: ...
 
 
-def bytes_for(entries: int) -> int:
+def bytes_for(entries: int, slots_per_entry: int = SLOTS_PER_ENTRY) -> int:
     """How many bytes a filter of ``entries`` references needs: a power of two."""
-    return int(2 ** max(MIN_SLOTS_LOG2, (entries * SLOTS_PER_ENTRY - 1).bit_length()) // 8)
+    return int(2 ** max(MIN_SLOTS_LOG2, (entries * slots_per_entry - 1).bit_length()) // 8)
 
 
 class RefFilter:

@@ -1,0 +1,1 @@
+"""Which numbers have no account, known without a question to auth-service."""

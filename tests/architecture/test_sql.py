@@ -10,7 +10,6 @@ from shared.sql import parse_sql
 MAX_LINES_IN_PYTHON = 20
 SQL = re.compile(r"\b(insert\s+into|delete\s+from|select\b.*?\bfrom|update\b.*?\bset)\b", re.IGNORECASE | re.DOTALL)
 OTHER_STORES = {
-    "shared.outbox",
     "shared.postgres.pooling",
     "shared.process.schema",
     "shared.process.startup",

@@ -1,6 +1,6 @@
 """The composition root of the delivery worker: consumes send commands and erasures, sweeps, purges, seals."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -8,10 +8,9 @@ import structlog
 from aiohttp import web
 
 from shared import amqp, postgres
-from shared.outbox import Relay
 from shared.process.health import CHECKS, add_checks
 from sms_service.delivery import consumer
-from sms_service.delivery.delivery import Delivery
+from sms_service.delivery.delivery import Delivery, HandOver
 from sms_service.delivery.setup import open_ledger, open_sender_pool, sweeping
 from sms_service.erasure.setup import consume_erasures
 from sms_service.jobs import running_jobs
@@ -49,7 +48,7 @@ def create_worker(settings: WorkerSettings) -> web.Application:
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
             publisher = await amqp.Publisher.open(publishing)
             relay = await open_relay(pool, publisher, stack, gather_seconds=GATHER_EVENTS_SECONDS)
-            delivery = await _open_delivery(settings, pool, relay, stack)
+            delivery = await _open_delivery(settings, pool, relay.wake, relay.hand_over, stack)
             await stack.enter_async_context(sweeping(delivery))
             await stack.enter_async_context(running_jobs(settings, pool))
             commands = consumer.command_consumer(delivery, message_seal_of(settings), publisher)
@@ -63,22 +62,20 @@ def create_worker(settings: WorkerSettings) -> web.Application:
 
 
 async def _open_delivery(
-    settings: WorkerSettings, pool: postgres.Pool, relay: Relay, stack: AsyncExitStack
+    settings: WorkerSettings, pool: postgres.Pool, wake: Callable[[], None], hand_over: HandOver, stack: AsyncExitStack
 ) -> Delivery:
     config, seal = settings.sms_config, seal_of(settings)
     texts = config.message_tables.composer
-    ledger, spending_guard = await open_ledger(config.plan, pool, relay.wake, stack)
+    ledger, spending_guard = await open_ledger(config.plan, pool, wake, stack)
     sender_resources = SenderResources(
         inbox_url=settings.inbox_url,
         inbox_tokens=settings.inbox_tokens,
         receipts_url=config.callback_url,
-        apply_receipt=Receipts(ReceiptStore(pool), {}, relay.wake).apply,
+        apply_receipt=Receipts(ReceiptStore(pool), {}, wake).apply,
     )
     senders = await open_sender_pool(config.senders, config.ordered_routes, config.plan, sender_resources, stack)
     await stack.enter_async_context(checking_senders(pool, senders, config.senders, seal, texts))
-    return Delivery(
-        ledger, senders, deriver_of(settings), seal, relay.hand_over, texts=texts, spending_guard=spending_guard
-    )
+    return Delivery(ledger, senders, deriver_of(settings), seal, hand_over, texts=texts, spending_guard=spending_guard)
 
 
 def _warn_of_multi_segment_texts(settings: WorkerSettings) -> None:

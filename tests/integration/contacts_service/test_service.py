@@ -23,10 +23,9 @@ from contacts_service.settings import ContactsSettings
 from shared import amqp
 from shared.errors import ErrorCode, ServiceError
 from shared.events.catalogue import ContactsMatched, UserDeleted, UserRegistered, UserSnapshot, UserUpdated
-from shared.events.envelope import EXCHANGE, new_event, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, new_event, new_id
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.contacts import MATCH, Match, Matched
-from shared.outbox import OutboxMessage
 from shared.phone import E164, PhoneKeys, mask, ref_hex
 from shared.postgres import url_of
 from shared.redis import client

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from shared import outbox
 from shared.amqp import Publisher
 from shared.events.envelope import OutboxMessage, new_id
 from shared.outbox import Relay
+from shared.outbox import relay as relay_module
 from shared.postgres import Pool
 
 KEY = "sms.send"
@@ -99,7 +99,7 @@ async def test_a_burst_is_spread_over_several_messages() -> None:
 
 
 async def test_a_relay_that_stops_publishes_what_waits_and_deletes_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "DELETE_SECONDS", LONG)
+    monkeypatch.setattr(relay_module, "DELETE_SECONDS", LONG)
     rows, batches = Rows(), Batches()
     relay, first, second = relay_of(rows, batches, gather_seconds=LONG), command("first"), command("second")
     async with relay.running():

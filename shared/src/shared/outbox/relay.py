@@ -1,22 +1,20 @@
-"""The transactional outbox: messages are committed with the rows they report, then published at least once."""
+"""The relay publishes what was committed to the outbox, and deletes what the broker has confirmed."""
 
 import asyncio
 import contextlib
 import itertools
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from uuid import UUID
 
-import asyncpg
 import structlog
 from prometheus_client import Counter, Gauge
 
 from shared.amqp import Publisher, raise_on_broker_loss
 from shared.background import next_tick, repeating, running
 from shared.events.envelope import OutboxMessage
+from shared.outbox.parcels import NO_JOINS, Join, Row, parcels_of, row_of
+from shared.outbox.row_store import DELETE_PUBLISHED, HAS_ROWS, MEASURE, PUT_BACK, TAKE
 from shared.postgres import Connection, Pool, transaction
 
 BATCH = 200
@@ -30,24 +28,11 @@ What comes after a pause leaves at once. What comes sooner waits for the rest of
 """
 DELETE_SECONDS = 0.4
 """How long the rows of what was handed over and confirmed stay, so that many are deleted at once."""
-OWN_SECONDS = 1
-"""How long other relays leave a row to the process that wrote it and hands its message over."""
 BATCH_SECONDS = 10.0
 MEASURE_SECONDS = 5.0
 PARK_AFTER = 5
 PARK_SECONDS = 60.0
 """A row is parked after so many refusals if it is this old: a broker also refuses while a queue has no leader."""
-MAX_JOINED = 8
-"""How many messages may be joined into one: few enough that a burst is spread over several consumers."""
-
-Join = Callable[[Sequence[bytes]], bytes]
-"""Joins the bodies of several messages into one body. Raises ``ValueError`` for bodies that cannot be joined."""
-
-Row = asyncpg.Record | Mapping[str, Any]
-Parcel = tuple[OutboxMessage, Sequence[Row]]
-"""A message to publish, and the rows that it carries."""
-
-NO_JOINS: Mapping[str, Join] = MappingProxyType({})
 
 PUBLISHED = Counter("haoma_outbox_published_total", "Messages confirmed by the broker")
 PARKED = Counter("haoma_outbox_parked_total", "Messages parked after repeated refusals")
@@ -56,67 +41,6 @@ LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message that waits fo
 PARKED_ROWS = Gauge("haoma_outbox_parked_rows", "Rows that are parked, counted up to 10,000")
 
 log = structlog.get_logger()
-
-INSERT = """
-    insert into outbox (id, exchange, routing_key, body)
-    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
-"""
-
-# The transaction commits after the broker has confirmed. Until then the rows are locked, and other relays skip them.
-TAKE = f"""
-    with new_rows as (
-        select id from outbox
-        where parked_at is null and attempts = 0 and (
-            routing_key <> all ($2::text[]) or created_at < now() - interval '{OWN_SECONDS} s' or id = any ($3::uuid[])
-        )
-        order by id limit $1 for update skip locked
-    ), refused_rows as (
-        select id from outbox where parked_at is null and attempts > 0
-        order by id limit $1 - (select count(*) from new_rows) for update skip locked
-    )
-    delete from outbox where id in (select id from new_rows union all select id from refused_rows)
-    returning id, exchange, routing_key, body, created_at, attempts
-"""  # noqa: S608  our own number
-
-# Rows that their own process hands over and deletes are none of its business while they are young.
-HAS_ROWS = f"""
-    select exists (
-        select from outbox where parked_at is null and (
-            attempts > 0 or routing_key <> all ($1::text[]) or created_at < now() - interval '{OWN_SECONDS} s'
-        )
-    )
-"""  # noqa: S608  our own number
-DELETE_PUBLISHED = "delete from outbox where id = any ($1::uuid[])"
-
-PUT_BACK = """
-    insert into outbox (id, exchange, routing_key, body, created_at, attempts, parked_at)
-    values ($1, $2, $3, $4, $5, $6, case
-        when $6::int >= $7::int and $5::timestamptz <= now() - make_interval(secs => $8) then now()
-    end)
-    returning parked_at is not null
-"""
-
-# Bounded, because a long outage leaves millions of rows.
-MEASURE = """
-    select count(*) filter (where parked_at is null), count(*) filter (where parked_at is not null),
-        coalesce(extract(epoch from now() - min(created_at) filter (where parked_at is null)), 0)::float
-    from (select created_at, parked_at from outbox order by id limit 10000) as oldest
-"""
-
-
-async def put(connection: Connection, messages: Sequence[OutboxMessage]) -> None:
-    """Add messages to the outbox in the caller's transaction."""
-    await connection.execute(INSERT, *columns(messages))
-
-
-def columns(messages: Sequence[OutboxMessage]) -> tuple[list[object], list[str], list[str], list[bytes]]:
-    """The messages as the four arrays of ``INSERT``, for statements that insert them as part of something larger."""
-    return (
-        [message.id for message in messages],
-        [message.exchange for message in messages],
-        [message.routing_key for message in messages],
-        [message.body for message in messages],
-    )
 
 
 class BrokerUnavailableError(Exception):
@@ -243,7 +167,7 @@ class Relay:
     async def publish_handed(self) -> None:
         """Publish what was handed over. What the broker does not confirm, the next batch reads and publishes."""
         messages, self._handed = self._handed, []
-        parcels = list(self._parcels([_row(message) for message in messages]))
+        parcels = list(parcels_of([row_of(message) for message in messages], self._joins))
         try:
             refused = await raise_on_broker_loss(self._publisher.publish_all([message for message, _ in parcels]))
         except Exception as error:  # noqa: BLE001  the rows are still there
@@ -280,7 +204,7 @@ class Relay:
 
     async def _publish_all(self, rows: Sequence[Row]) -> list[Row]:
         """Publish the rows; returns those that the broker refused. Raises ``BrokerUnavailableError``."""
-        parcels = list(self._parcels(rows))
+        parcels = list(parcels_of(rows, self._joins))
         if not parcels:
             return []
         try:
@@ -289,27 +213,6 @@ class Relay:
             raise BrokerUnavailableError from error
         return [row for _, carried in itertools.compress(parcels, refused) for row in carried]
 
-    def _parcels(self, rows: Sequence[Row]) -> Iterator[Parcel]:
-        """The messages to publish for these rows."""
-        joinable: dict[str, list[Row]] = {}
-        for row in rows:
-            if row["routing_key"] in self._joins:
-                joinable.setdefault(row["routing_key"], []).append(row)
-            else:
-                yield _message(row), [row]
-        for key, same_key in joinable.items():
-            for start in range(0, len(same_key), MAX_JOINED):
-                yield from self._joined(key, same_key[start : start + MAX_JOINED])
-
-    def _joined(self, key: str, rows: Sequence[Row]) -> Iterator[Parcel]:
-        try:
-            body = self._joins[key]([row["body"] for row in rows])
-        except ValueError:  # a malformed message must not delay the others
-            log.warning("outbox.join_failed", routing_key=key)
-            yield from ((_message(row), [row]) for row in rows)
-        else:
-            yield replace(_message(rows[0]), body=body), rows
-
     async def _put_back(self, connection: Connection, row: Row) -> None:
         """Keep a refused row, and park it after too many refusals."""
         attempts = row["attempts"] + 1
@@ -317,16 +220,3 @@ class Relay:
         if await connection.fetchval(PUT_BACK, *kept, attempts, PARK_AFTER, PARK_SECONDS):
             PARKED.inc()
             log.error("outbox.parked", message_id=str(row["id"]), routing_key=row["routing_key"])
-
-
-def _row(message: OutboxMessage) -> Row:
-    return {
-        "id": message.id,
-        "exchange": message.exchange,
-        "routing_key": message.routing_key,
-        "body": message.body,
-    }
-
-
-def _message(row: Row) -> OutboxMessage:
-    return OutboxMessage(row["id"], row["exchange"], row["routing_key"], row["body"])

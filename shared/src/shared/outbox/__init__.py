@@ -2,6 +2,6 @@
 
 from shared.outbox.parcels import MAX_JOINED, Join
 from shared.outbox.relay import BATCH, GATHER_SECONDS, Relay
-from shared.outbox.row_store import columns, put
+from shared.outbox.row_store import INSERT, columns, put
 
-__all__ = ["BATCH", "GATHER_SECONDS", "MAX_JOINED", "Join", "Relay", "columns", "put"]
+__all__ = ["BATCH", "GATHER_SECONDS", "INSERT", "MAX_JOINED", "Join", "Relay", "columns", "put"]

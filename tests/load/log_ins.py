@@ -54,7 +54,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Comparison:
     """Rates of argon2id before and after the log-ins, of log-ins alone, and of log-ins beside the neighbour."""
 
     pure: Rate
@@ -98,10 +98,10 @@ class LogIns:
             self.refused += reply.status == 503
 
 
-async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Turn]:
+async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Comparison]:
     """Turns of argon2id alone, log-ins, log-ins beside the neighbour, and argon2id again. ``cores`` are ours."""
     say(f"log-ins of {CLIENTS} clients beside argon2id alone, and beside a busy neighbour: {TURNS} turns")
-    turns = list[Turn]()
+    turns = list[Comparison]()
     for _ in range(TURNS):
         before = await pure_rate(cores)
         alone = await LogIns(bench).rate()
@@ -112,7 +112,7 @@ async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Turn]:
             beside = await log_ins.rate()
         await bench.quiet()
         pure = Rate((before.a_second + after.a_second) / 2, (before.cpu_ms + after.cpu_ms) / 2)
-        turns.append(Turn(pure, alone, beside, log_ins.refused))
+        turns.append(Comparison(pure, alone, beside, log_ins.refused))
     return turns
 
 
@@ -154,7 +154,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def log_in_lines(turns: list[Turn]) -> str:
+def log_in_lines(turns: list[Comparison]) -> str:
     """The lines of the report: medians, with the least and the most of the ratios."""
     pure, alone = [turn.pure for turn in turns], [turn.alone for turn in turns]
     beside = [turn.beside.a_second for turn in turns]

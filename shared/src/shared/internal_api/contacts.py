@@ -23,6 +23,18 @@ class Match(WireModel):
         """As every message, in a fifth of the time."""
         return orjson.dumps(self.__dict__)
 
+    @classmethod
+    def from_json(cls, body: bytes) -> "Match":
+        """As every message, in two thirds of the time: nothing is to be checked about the entries."""
+        try:
+            fields = orjson.loads(body)
+            phones = fields["phones"]
+        except (ValueError, TypeError, LookupError):
+            phones = None
+        if not isinstance(phones, list):
+            return super().from_json(body)  # it says what is wrong
+        return cls.model_validate({**fields, "phones": []}).model_copy(update={"phones": phones})
+
 
 class Contact(TypedDict):
     """A member. ``phone`` is written as the client sent it."""

@@ -1,9 +1,8 @@
 """Matching an address book with the directory: the limits, and which members are shown."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Any, Protocol
 
 from prometheus_client import Counter
@@ -53,8 +52,8 @@ class ContactBudget(Protocol):
 
 
 class MemberFilter(Protocol):
-    def candidates(self, refs: Iterable[int]) -> list[int]:
-        """The references that may belong to a member, in their order: all of those that do, and few others."""
+    def positions(self, refs: Sequence[int]) -> Sequence[int]:
+        """Where in the list the references are that may belong to a member: all of those that do, and few others."""
 
 
 class MemberRepository(Protocol):
@@ -156,10 +155,9 @@ class Matcher:
             raise error  # the call has its answer; the loop logs this
 
     async def _find(self, user_id: int, refs: Sequence[int], entries: Sequence[str]) -> list[Contact]:
-        candidates = set(self._filter.candidates(refs))
         spellings: dict[int, str] = {}
-        for ref, entry in compress(zip(refs, entries, strict=True), map(candidates.__contains__, refs)):
-            spellings.setdefault(ref, entry)
+        for at in self._filter.positions(refs):
+            spellings.setdefault(refs[at], entries[at])
         members = await self._members.find(list(spellings), user_id=user_id)
         return [
             {"phone": spelling, "user_id": found, "nickname": nickname, "avatar": avatar}

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -63,9 +63,9 @@ class Directory:
         self._read_until: datetime | None = None
         self._built = 0.0
 
-    def candidates(self, refs: Iterable[int]) -> list[int]:
-        """The references that may belong to a visible user, in their order. Users of the last second may be missing."""
-        return list(refs) if self._filter is None else self._filter.candidates(refs)
+    def positions(self, refs: Sequence[int]) -> Sequence[int]:
+        """Where in the list the references are that may belong to a visible user, but for users of the last second."""
+        return range(len(refs)) if self._filter is None else self._filter.positions(refs)
 
     def add(self, refs: Sequence[int]) -> None:
         """Add references to the filter, and to the next one if it is being built."""

@@ -1,6 +1,6 @@
 """A set of references in one bit each, which may contain more than was added. It imports nothing that takes memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Protocol
 
@@ -54,12 +54,13 @@ class RefFilter:
                 entries += 1
         self.entries = entries
 
-    def candidates(self, refs: Iterable[int]) -> list[int]:
-        """The references that may have been added, in their order.
+    def positions(self, refs: Sequence[int]) -> Sequence[int]:
+        """Where in the list the references are that may have been added.
 
         The bytes come from memory that no cache holds. One call reads them all, so that the processor waits for several
         at once; a loop that also looks at each takes half as long again.
         """
-        listed, shift = list(refs), self._shift
-        found = itemgetter(0, 0, *[ref >> shift + 3 for ref in listed])(self._bits)[2:]  # a tuple only of two and more
-        return [ref for ref, byte in zip(listed, found, strict=True) if byte and byte >> (ref >> shift & 7) & 1]
+        shift = self._shift
+        found = itemgetter(0, 0, *[ref >> shift + 3 for ref in refs])(self._bits)[2:]  # a tuple only of two and more
+        listed = zip(range(len(refs)), refs, found, strict=True)
+        return [at for at, ref, byte in listed if byte and byte >> (ref >> shift & 7) & 1]

@@ -1,9 +1,9 @@
 """Log-ins of 16 clients, beside the pure rate of argon2id and beside a busy neighbour, in turns on the same cores.
 
 The pure rate is that of ``hash_secret_raw``, of the same build and with our parameters, in one process on each core
-and nothing beside it. The same ratio of CPU times says more where other work takes part of the cores. The neighbour is a busy loop on each core. Each process has a session of its own: where the
-kernel makes a scheduling group of each (``sched_autogroup_enabled``), as containers have them, the neighbour is one
-more of them, and where it does not, niceness decides.
+and nothing beside it. The ratio of CPU times says more where other work takes part of the cores. The neighbour is a
+busy loop on each core. Each process has a session of its own: where the kernel makes a scheduling group of each
+(``sched_autogroup_enabled``), as containers have them, the neighbour is one more of them. Elsewhere niceness decides.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Round:
     """Rates of argon2id before and after the log-ins, of log-ins alone, and of log-ins beside the neighbour."""
 
     pure: Rate
@@ -98,10 +98,10 @@ class LogIns:
             self.refused += reply.status == 503
 
 
-async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Comparison]:
+async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Round]:
     """Turns of argon2id alone, log-ins, log-ins beside the neighbour, and argon2id again. ``cores`` are ours."""
     say(f"log-ins of {CLIENTS} clients beside argon2id alone, and beside a busy neighbour: {TURNS} turns")
-    turns = list[Comparison]()
+    turns = list[Round]()
     for _ in range(TURNS):
         before = await pure_rate(cores)
         alone = await LogIns(bench).rate()
@@ -112,7 +112,7 @@ async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Comparis
             beside = await log_ins.rate()
         await bench.quiet()
         pure = Rate((before.a_second + after.a_second) / 2, (before.cpu_ms + after.cpu_ms) / 2)
-        turns.append(Comparison(pure, alone, beside, log_ins.refused))
+        turns.append(Round(pure, alone, beside, log_ins.refused))
     return turns
 
 
@@ -154,19 +154,19 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def log_in_lines(turns: list[Comparison]) -> str:
+def log_in_lines(turns: list[Round]) -> str:
     """The lines of the report: medians, with the least and the most of the ratios."""
-    pure, alone = [turn.pure for turn in turns], [turn.alone for turn in turns]
-    beside = [turn.beside.a_second for turn in turns]
-    of_rates = [turn.alone.a_second / turn.pure.a_second for turn in turns]
-    of_cpu = [turn.pure.cpu_ms / turn.alone.cpu_ms for turn in turns]
-    left = [turn.beside.a_second / turn.alone.a_second for turn in turns]
+    pure, alone = [each.pure for each in turns], [each.alone for each in turns]
+    beside = [each.beside.a_second for each in turns]
+    of_rates = [each.alone.a_second / each.pure.a_second for each in turns]
+    of_cpu = [each.pure.cpu_ms / each.alone.cpu_ms for each in turns]
+    left = [each.beside.a_second / each.alone.a_second for each in turns]
     return (
         f"Log-ins, {CLIENTS} clients: {statistics.median(rate.a_second for rate in alone):.1f} a second, argon2id alone"
         f" {statistics.median(rate.a_second for rate in pure):.1f}: {_range(of_rates)}. CPU ms: {statistics.median(rate.cpu_ms for rate in alone):.1f},"
         f" argon2id alone {statistics.median(rate.cpu_ms for rate in pure):.1f}: {_range(of_cpu)}.\n"
         f"Beside a busy neighbour: {statistics.median(beside):.1f} log-ins a second, {_range(left)} of the rate without;"
-        f" {sum(turn.refused for turn in turns)} refused."
+        f" {sum(each.refused for each in turns)} refused."
     )
 
 

@@ -1,0 +1,41 @@
+"""The priority of a long command: it yields to the services on its machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+AUTOGROUP = Path("/proc/self/autogroup")
+"""``/autogroup-<id> nice <n>``: the niceness of this session among all sessions, and a file to write it to."""
+
+
+@contextmanager
+def yielding(niceness: int, autogroup: Path = AUTOGROUP) -> Iterator[None]:
+    """Let the services go first until the block ends: the process, and its session where Linux groups by session.
+
+    There the niceness of a process counts within its session only: a command in a shell has the weight of a service.
+    The session gets its own niceness back at the end, unless the command is killed.
+    """
+    os.nice(niceness)
+    before = _niceness(autogroup)
+    if before is None:
+        yield
+        return
+    _set_niceness(autogroup, max(before, niceness))
+    try:
+        yield
+    finally:
+        _set_niceness(autogroup, before)
+
+
+def _niceness(autogroup: Path) -> int | None:
+    """The niceness of the session; None where there is no such thing."""
+    with suppress(OSError):
+        return int(autogroup.read_text().split()[-1])
+    return None
+
+
+def _set_niceness(autogroup: Path, niceness: int) -> None:
+    """Set it. The kernel may refuse, for example in a container: then the niceness of the process has to do."""
+    with suppress(OSError):
+        autogroup.write_text(str(niceness))

@@ -1,41 +1,68 @@
 """A long command yields to the services, whose sessions Linux weighs against its own."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PROGRAM = """
-import os, sys
-from pathlib import Path
-from auth_service.commands.priority import yielding
+from auth_service.commands.priority import session_yielding
 
-file = Path(sys.argv[1])
-try:
-    with yielding(10, file):
-        print(os.getpriority(os.PRIO_PROCESS, 0) - int(sys.argv[2]), file.read_text() if file.exists() else "no file")
-        raise OSError("of the block")
-except OSError as error:
-    print(error)
+PROGRAM = """
+import os
+from auth_service.commands.priority import yielding
+before = os.getpriority(os.PRIO_PROCESS, 0)
+with yielding(2):
+    print(os.getpriority(os.PRIO_PROCESS, 0) - before)
 """
 
 
-def yields(file: Path) -> list[str]:
-    """What a process prints within the block, and the error of the block: a niceness cannot be taken back here."""
-    words = (sys.executable, "-c", PROGRAM, file, str(os.getpriority(os.PRIO_PROCESS, 0)))
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+def niceness(file: Path) -> int:
+    return int(file.read_text().split()[-1])
 
 
-@pytest.mark.parametrize(("before", "meanwhile"), [(0, 10), (15, 15)])
-def test_a_command_and_its_session_are_nicer_until_it_ends(tmp_path: Path, before: int, meanwhile: int) -> None:
+def test_a_session_is_nicer_until_the_command_in_it_ends_however_it_ends(tmp_path: Path) -> None:
     file = tmp_path / "autogroup"
-    file.write_text(f"/autogroup-7 nice {before}\n")
+    file.write_text("/autogroup-7 nice 0\n")
 
-    assert yields(file) == [f"10 {meanwhile}", "of the block"]
-    assert file.read_text() == str(before)
+    def run() -> None:
+        with session_yielding(10, file):
+            raise OSError(f"failed at {niceness(file)}")
+
+    with pytest.raises(OSError, match="failed at 10"):
+        run()
+
+    assert niceness(file) == 0
 
 
-def test_a_command_is_nicer_where_linux_does_not_group_by_session(tmp_path: Path) -> None:
-    assert yields(tmp_path / "missing") == ["10 no file", "of the block"]
+def test_of_two_commands_in_a_session_the_first_one_takes_it_back(tmp_path: Path) -> None:
+    file = tmp_path / "autogroup"
+    file.write_text("/autogroup-7 nice 0\n")
+
+    with session_yielding(10, file):
+        with session_yielding(10, file):
+            pass
+        assert niceness(file) == 10
+
+    assert niceness(file) == 0
+
+
+def test_a_session_that_is_nicer_stays_so(tmp_path: Path) -> None:
+    file = tmp_path / "autogroup"
+    file.write_text("/autogroup-7 nice 15\n")
+
+    with session_yielding(10, file):
+        assert niceness(file) == 15
+
+
+def test_a_system_that_does_not_group_by_session_has_no_file_and_gets_none(tmp_path: Path) -> None:
+    with session_yielding(10, tmp_path / "missing"):
+        assert not (tmp_path / "missing").exists()
+
+
+def test_a_command_is_nicer_than_the_process_that_started_it() -> None:
+    """In a process with a session of its own: its niceness could not be taken back here."""
+    words = (sys.executable, "-c", PROGRAM)
+    result = subprocess.run(words, capture_output=True, text=True, check=True, start_new_session=True)
+
+    assert result.stdout == "2\n"

@@ -10,18 +10,25 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 
 @contextmanager
-def yielding(niceness: int, autogroup: Path = AUTOGROUP) -> Iterator[None]:
-    """Let the services go first until the block ends: the process, and its session where Linux groups by session.
-
-    There the niceness of a process counts within its session only: a command in a shell has the weight of a service.
-    The session gets its own niceness back at the end, unless the command is killed.
-    """
+def yielding(niceness: int) -> Iterator[None]:
+    """Let the services go first until the block ends: the process, and its session where Linux groups by session."""
     os.nice(niceness)
+    with session_yielding(niceness):
+        yield
+
+
+@contextmanager
+def session_yielding(niceness: int, autogroup: Path = AUTOGROUP) -> Iterator[None]:
+    """Make the session nicer until the block ends. A command that is killed leaves it as it is then.
+
+    Where Linux groups by session, the niceness of a process counts within its session only: a command in a shell has
+    the weight of a service. A session that is as nice already, because of another command in it, stays so.
+    """
     before = _niceness(autogroup)
-    if before is None:
+    if before is None or before >= niceness:
         yield
         return
-    _set_niceness(autogroup, max(before, niceness))
+    _set_niceness(autogroup, niceness)
     try:
         yield
     finally:

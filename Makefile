@@ -212,7 +212,7 @@ events-check: .venv/.installed ## no event of 10,000 is lost, and 1,000,000 user
 		tests/fault/test_events_at_size.py $(PYTEST_ARGS)
 
 .PHONY: moving-check
-moving-check: .venv/.installed ## the rate of an import beside that of argon2id, and 50 kills that lose and double no user, what users notice (USERS=100000: an hour)
+moving-check: .venv/.installed ## the rate of an import beside that of argon2id, 50 kills that lose and double no user, a million duplicates, refusals, and what users notice (USERS=100000: an hour)
 	@PYTHONPATH=deploy:tests $(BIN)/python -m load.moving_in --users $${USERS:-100000}
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m rehearsal.live_traffic
 

@@ -270,8 +270,9 @@ async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str
     """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
     environ = command_environment(auth, **more)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,  # an import makes its session nicer
+    )  # fmt: skip
     outcomes, _ = await process.communicate()
     return process.returncode, outcomes.decode()
 

@@ -18,6 +18,7 @@ async def auth_command(system: Stack, *words: str, **more: str) -> tuple[int | N
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", *words, "--by", "ada", "--reason", "a test",
         env=system.environ_of("auth-service") | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,  # an import makes its session nicer
     )  # fmt: skip
     output, _ = await process.communicate()
     return process.returncode, output.decode()

@@ -3,12 +3,14 @@
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
+ifndef STEPS_AT_ONCE
 .NOTPARALLEL:
+endif
 
 PYTHON ?=
 NUMBER ?=
 PYTEST_ARGS ?=
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 BENCH_ARGS ?=
 CLUSTER_ARGS ?=
 DRILL_ARGS ?=
@@ -39,6 +41,9 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-emit-package haoma-shared
 
 PYTEST := PYTHONPATH=deploy $(BIN)/python -m pytest
+
+# The tests of one file stay together, in the order of tests/conftest.py (which begins with files that take long).
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
 # $(call timed,name of the step,its command)
 timed = @SECONDS=0; $(2) && echo "$(1): ok, $$SECONDS s"
@@ -91,7 +96,8 @@ containers-check: .venv/.containers ## build the images and run the whole system
 # --- Test
 
 .PHONY: check
-check: lint types imports migrations settings manifests ## format, lint, types, import rules, SQL, migrations, container files, manifests: seconds, no server
+check: .venv/.installed ## format, lint, types, import rules, SQL, migrations, container files, manifests: seconds, no server
+	@$(MAKE) -j2 STEPS_AT_ONCE=2 $(CHECKS)
 
 .PHONY: unit
 unit: .venv/.installed ## unit and architecture tests: seconds, no server
@@ -105,15 +111,16 @@ test-contacts: test-contacts-service
 
 .PHONY: test-shared $(SERVICES:%=test-%)
 test-shared $(SERVICES:%=test-%): .venv/.installed
-	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile $(call tests_of,$(subst -,_,$(@:test-%=%))) $(PYTEST_ARGS)
+	@exec env $(PYTEST) -n $(TEST_WORKERS) $(BY_FILE) $(call tests_of,$(subst -,_,$(@:test-%=%))) $(PYTEST_ARGS)
 
 .PHONY: record
 record: .venv/.installed ## write the responses of a contract case, beside make run: make record CASE=tests/contract/cases/native/city.json
 	@exec env PYTHONPATH=deploy:tests $(BIN)/python -m contract.record $(CASE) $(RECORD_ARGS)
 
 .PHONY: test
-test: check ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
-	@exec env $(PYTEST) -n $(TEST_WORKERS) --dist loadfile --durations=15 $(PYTEST_ARGS)
+test: .venv/.installed ## check, then every test on real servers, in TEST_WORKERS processes (PYTEST_ARGS for pytest)
+	@$(MAKE) -j2 STEPS_AT_ONCE=2 $(CHECKS) compiled
+	@exec env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -n $(TEST_WORKERS) $(BY_FILE) --durations=15 $(PYTEST_ARGS)
 
 .PHONY: coverage
 coverage: .venv/.quality ## the lines and branches of the rules that unit tests reach (docs/quality.md)
@@ -124,12 +131,17 @@ coverage: .venv/.quality ## the lines and branches of the rules that unit tests 
 mutation: .venv/.quality ## the changes to the rules that unit tests notice (docs/quality.md; MUTATION_ARGS=--show for the rest)
 	@exec $(BIN)/python tests/mutation/score.py $(MUTATION_ARGS)
 
-# --- The steps of make check
+# --- The steps of make check, two at a time
+
+CHECKS := types sql manifests lint imports migrations settings
 
 .PHONY: lint
 lint: .venv/.installed
 	$(call timed,format,$(BIN)/ruff format --check --quiet .)
 	$(call timed,lint,$(BIN)/ruff check --quiet .)
+
+.PHONY: sql
+sql: .venv/.installed
 	$(call timed,sql,$(BIN)/sqlfluff lint --nocolor --disable-progress-bar $(SERVICES:%=%/src) > .local/sql.log || { cat .local/sql.log; false; })
 
 .PHONY: types
@@ -155,6 +167,11 @@ manifests: .venv/.manifests
 	$(call timed,workflows,$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml \
 		&& $(BIN)/zizmor --quiet --offline --no-progress .github)
 	$(call timed,kubernetes,$(BIN)/kubectl kustomize $(OVERLAY) > .local/manifests.yaml && $(BIN)/python tests/support/schemas.py .local/manifests.yaml)
+
+# Once for all processes of `make test`, which would otherwise each compile every test.
+.PHONY: compiled
+compiled: .venv/.installed
+	$(call timed,tests,env -u PYTHONDONTWRITEBYTECODE $(PYTEST) --collect-only -q > .local/collect.log || { tail -50 .local/collect.log; false; })
 
 # --- Write
 

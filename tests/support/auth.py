@@ -3,8 +3,6 @@
 import asyncio
 import os
 import secrets
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,6 +42,7 @@ from shared.migrations.upgrade import migrate
 from shared.phone import E164, PhoneKeys
 from shared.postgres import url_of
 from shared.tickets import LIFETIME, Ticket, TicketCodec
+from support.commands import run_command
 from support.monitoring import with_monitoring
 from support.patience import until_accepted
 from support.principals import EveryPrincipal, every_principal, strong_secret
@@ -268,13 +267,8 @@ def command_environment(auth: Auth, **more: str) -> dict[str, str]:
 
 async def command(auth: Auth, *words: str, **more: str) -> tuple[int | None, str]:
     """``python -m auth_service`` with RabbitMQ out of reach: its exit status and its output."""
-    environ = command_environment(auth, **more)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "auth_service", *words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True,  # an import makes its session nicer
-    )  # fmt: skip
-    outcomes, _ = await process.communicate()
-    return process.returncode, outcomes.decode()
+    ended = await run_command("auth_service", *words, environ=command_environment(auth, **more))
+    return ended.status, ended.output + ended.errors
 
 
 @asynccontextmanager

@@ -1,9 +1,6 @@
 """An operator API with two named operators of its own, and what they ask."""
 
-import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +10,7 @@ import aiohttp
 from stack.system import Stack
 
 from gateway.named_operators import Role, generate
+from support.commands import run_command
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,8 @@ class OperatorApi:
     async def operate(self, name: str, *words: str) -> tuple[int | None, Any, str]:
         """``python -m gateway operate``: its exit status, its output as JSON, and its errors."""
         environ = self.environ | {"OPERATOR_URL": self.url, "OPERATOR_KEY": self.keys[name]}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            "operate",
-            *words,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        out, errors = await process.communicate()
-        return process.returncode, json.loads(out) if out else None, errors.decode()
+        ended = await run_command("gateway", "operate", *words, environ=environ)
+        return ended.status, json.loads(ended.output) if ended.output else None, ended.errors
 
 
 @contextmanager

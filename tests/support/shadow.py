@@ -1,15 +1,15 @@
 """The command ``shadow`` against a system, and differences that are planted into a recording."""
 
-import asyncio
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stack.system import Stack
+
+from support.commands import Ended, run_command
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,9 @@ def plant(recording: list[dict[str, Any]], planted: Planted) -> int:
     raise AssertionError(f"the recording has no answer to plant {planted} in")
 
 
-async def run_shadow(file: Path | str, *options: str, stdin: bytes | None = None) -> tuple[int | None, str, str]:
+async def run_shadow(file: Path | str, *options: str, stdin: bytes = b"") -> Ended:
     """Exit status, standard output and standard error of ``python -m gateway shadow``."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "shadow", str(file), *options),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    output, errors = await process.communicate(stdin)
-    return process.returncode, output.decode(), errors.decode()
+    return await run_command("gateway", "shadow", str(file), *options, environ=os.environ, stdin=stdin)
 
 
 async def shadow_copy(copy: Stack, file: Path, *options: str) -> tuple[int | None, dict[str, Any]]:

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from typing import Any
 
 import asyncpg
 import pytest
 from stack.system import Stack
 from support.app import App, fresh_number, wrong
+from support.commands import run_command
 from support.database import Tables
 
 from shared.postgres import url_of
@@ -22,11 +21,8 @@ async def run(system: Stack, service: str, *words: str) -> tuple[int | None, str
     """The exit status and the output of ``python -m <service> audit`` with the rights of the service."""
     is_worker = service == "sms_service" and words[0] == "verify"  # it has the keys of the chain
     environ = system.environ_of("sms-worker" if is_worker else service.replace("_", "-"))
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", service, "audit", *words, env=environ, stdout=subprocess.PIPE
-    )
-    out, _ = await started.communicate()
-    return started.returncode, out.decode()
+    ended = await run_command(service, "audit", *words, environ=environ)
+    return ended.status, ended.output
 
 
 async def shown(system: Stack, service: str, number: str) -> list[dict[str, Any]]:

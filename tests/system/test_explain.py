@@ -1,13 +1,11 @@
 """``explain`` on the whole system: from a request through the gateway to a session, on the command line and over HTTP."""
 
-import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 
 from stack.system import Stack
 from support.app import App, fresh_number, wrong
+from support.commands import run_command
 from support.database import Tables
 
 from shared.postgres import pool
@@ -18,12 +16,9 @@ from sms_service.senders.port import DeliveryStatus, Receipt
 
 async def run_explain(environ: Mapping[str, str], *words: str) -> str:
     """The output of ``python -m sms_service explain`` in the environment of a service."""
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "sms_service", "explain", *words, env=environ, stdout=subprocess.PIPE
-    )
-    out, _ = await started.communicate()
-    assert started.returncode == 0
-    return out.decode()
+    ended = await run_command("sms_service", "explain", *words, environ=environ)
+    assert ended.status == 0
+    return ended.output
 
 
 async def delivered(system: Stack, tables: Tables, number: str) -> None:

@@ -2,13 +2,12 @@
 
 import json
 import os
-import sys
-from asyncio.subprocess import PIPE, STDOUT, create_subprocess_exec
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+from support.commands import run_command
 from support.sms import PHONES, Sms, asking, entering, fresh_number, refusal, running, wrong
 
 from shared.audit.chain import Chain
@@ -123,11 +122,8 @@ async def command(sms: Sms, postgres_url: str, *words: str) -> tuple[int | None,
         "SMS_DATABASE": sms.database,
         "AUDIT_KEYS": KEYS,
     }
-    process = await create_subprocess_exec(
-        sys.executable, "-m", "sms_service", "audit", *words, env=environ, stdout=PIPE, stderr=STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode, output.decode()
+    ended = await run_command("sms_service", "audit", *words, environ=environ)
+    return ended.status, ended.output + ended.errors
 
 
 async def test_the_command_shows_and_verifies(sms: Sms, postgres_url: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 import structlog
 from aiohttp.test_utils import TestServer
 from stack import ports
+from support.commands import run_command
 from support.principals import strong_secret
 from support.sms import PHONES, Recorder, Sms, asking, fresh_database, fresh_number, process, refusal
 
@@ -50,12 +51,8 @@ class Operator:
             "AUTH_URL": self.settings.auth_url,
             **environ,
         }
-        command = (sys.executable, "-m", "sms_service", "explain", *words)
-        started = await asyncio.create_subprocess_exec(
-            *command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        out, err = await started.communicate()
-        return started.returncode or 0, out.decode(), err.decode()
+        ended = await run_command("sms_service", "explain", *words, environ=environment)
+        return ended.status or 0, ended.output, ended.errors
 
     async def refused_number(self) -> E164:
         """A number whose message was accepted, and whose next request came too soon."""

@@ -228,7 +228,7 @@ def _check_request(request: Request, number: E164) -> None:
     if request.phone not in (None, number):
         raise ServiceError(ErrorCode.CODE_REFUSED)
     # Without a phone in the request the gateway could not compare password and number.
-    if request.phone is None and request.secret in _secrets_of(number):
+    if request.phone is None and request.secret is not None and request.secret in _secrets_of(number):
         raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
 
 

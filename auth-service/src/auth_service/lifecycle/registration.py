@@ -22,6 +22,7 @@ from shared.events.envelope import OutboxMessage
 from shared.internal_api.auth import Account, Granted, LoggedIn, LookedUp, Register, Registered
 from shared.internal_api.sms import Purpose
 from shared.phone import E164, PhoneKeys
+from shared.process.metric_children import child
 from shared.tickets import Ticket
 
 REGISTERED = Counter("haoma_accounts_registered_total", "Accounts registered, by contract", ["dialect"])
@@ -173,8 +174,8 @@ class Registration:
             raise ServiceError(ErrorCode.NAME_TAKEN)
 
     def _count(self, dialect: str, *, retired: bool) -> None:
-        REGISTERED.labels(dialect).inc()
-        OPENED.labels("register", dialect).inc()
+        child(REGISTERED, dialect).inc()
+        child(OPENED, "register", dialect).inc()
         RETIRED.inc(retired)
 
     async def _new_account(self, request: Register, ticket: Ticket) -> NewAccount:

@@ -15,6 +15,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.events.words import OpenedCause
 from shared.internal_api.auth import Account, LoggedIn
+from shared.process.metric_children import child
 
 log = structlog.get_logger()
 
@@ -86,6 +87,6 @@ class SessionOpener:
 def _logged_in(session: NewSession, opened: Account | None, cause: OpenedCause, refuse_with: ErrorCode) -> LoggedIn:
     if opened is None:
         raise ServiceError(refuse_with)
-    OPENED.labels(cause, session.context.dialect).inc()
+    child(OPENED, cause, session.context.dialect).inc()
     log.info("session.opened", user_id=session.user_id, session_id=str(session.session_id), cause=cause)
     return LoggedIn(account=opened, session_id=session.session_id, token=session.token)

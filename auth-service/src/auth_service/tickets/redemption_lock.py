@@ -40,7 +40,7 @@ class RedemptionLocks:
         lock = self._locks.setdefault(verification_id, RedemptionLock())
         lock.users += 1
         try:
-            await _acquire(lock.lock)
+            await _acquire(lock)
             try:
                 yield lock
             finally:
@@ -51,9 +51,12 @@ class RedemptionLocks:
                 del self._locks[verification_id]
 
 
-async def _acquire(lock: asyncio.Lock) -> None:
+async def _acquire(lock: RedemptionLock) -> None:
+    if lock.users == 1:  # as for most tickets: it is free, so this does not wait
+        await lock.lock.acquire()
+        return
     try:
         async with asyncio.timeout(MAX_WAIT_SECONDS):
-            await lock.acquire()
+            await lock.lock.acquire()
     except TimeoutError as error:
         raise unavailable() from error

@@ -41,10 +41,14 @@ HEADERS: Json = {
 
 
 def openapi(dialects: Iterable[Dialect], version: str) -> Json:
-    """The document of all calls. The contract for new apps comes first."""
-    in_order = sorted(dialects, key=lambda dialect: not dialect.for_new_apps)
-    contracts = [ContractCalls(dialect, qualified=True) for dialect in in_order]
+    """The document of all calls."""
+    contracts = [ContractCalls(dialect, qualified=True) for dialect in in_order(dialects)]
     return _document("Haoma", ABOUT, version, contracts)
+
+
+def in_order(dialects: Iterable[Dialect]) -> list[Dialect]:
+    """The contract for new apps comes first."""
+    return sorted(dialects, key=lambda dialect: not dialect.for_new_apps)
 
 
 def openapi_of(dialect: Dialect, version: str) -> Json:

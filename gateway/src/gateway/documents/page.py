@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,8 +32,11 @@ class RenderedPage:
 class DocumentsPages:
     """Renders each page once for each language, in a thread, at its first request."""
 
-    def __init__(self, openapi: Json, asyncapi: Json, cache: str) -> None:
+    def __init__(
+        self, contracts: Sequence[str], openapi: Callable[[], Json], asyncapi: Callable[[], Json], cache: str
+    ) -> None:
         self._cache = cache
+        self._contracts = contracts
         self._openapi = openapi
         self._asyncapi = asyncapi
         self._site = Site("gateway.documents", PREFIX, WORDS)
@@ -41,7 +44,7 @@ class DocumentsPages:
 
     def mount(self, app: web.Application) -> None:
         """Add the pages and their static files. ``/docs`` is the page of the first contract."""
-        pages = {tag["name"]: "contract.html" for tag in self._openapi["tags"]} | {"events": "events.html"}
+        pages = dict.fromkeys(self._contracts, "contract.html") | {"events": "events.html"}
         for name, template in pages.items():
             app.router.add_get(f"{PREFIX}/{name}", self._handler(name, template))
         app.router.add_get(PREFIX, self._handler(*next(iter(pages.items()))))
@@ -50,7 +53,7 @@ class DocumentsPages:
 
     @cached_property
     def _groups(self) -> list[contents.Group]:
-        return [*contents.contracts(self._openapi), contents.events(self._asyncapi)]
+        return [*contents.contracts(self._openapi()), contents.events(self._asyncapi())]
 
     def _handler(self, name: str, template: str) -> Handler:
         async def serve(request: web.Request) -> web.Response:
@@ -76,7 +79,8 @@ class DocumentsPages:
         values = {"name": name, "prefix": PREFIX, "groups": self._groups}
         if name != "events":
             return values
-        about, events = self._asyncapi["info"]["description"], [*view.events(self._asyncapi)]
+        document = self._asyncapi()
+        about, events = document["info"]["description"], [*view.events(document)]
         return {**values, "about": about, "events": events, "rich": rich}
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 import orjson
-import uuid_utils
 from pydantic import BaseModel, ConfigDict
+from uuid_utils.compat import uuid7
 
 from shared.trace import current_cause, producing
 
@@ -22,7 +22,7 @@ publishers notice even if a consumer has created ``EXCHANGE`` again (decision 42
 
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562). Its order in time keeps indexes dense."""
-    return UUID(int=uuid_utils.uuid7().int)
+    return uuid7()
 
 
 class EventData(BaseModel):

@@ -40,10 +40,11 @@ async def sealed(system: Stack, service: str, row_id: str) -> dict[str, Any]:
     """The result of ``audit verify`` once a row that exists has a seal."""
     async with asyncio.timeout(90):
         while True:
+            is_sealed = row_id in await sealed_ids(system, service)  # asked first: the result is to include the seal
             status, text = await run(system, service, "verify", "--json")
             result: dict[str, Any] = json.loads(text)
             assert (status, result["broken"]) == (0, None)
-            if row_id in await sealed_ids(system, service):
+            if is_sealed:
                 return result
 
 

@@ -11,7 +11,7 @@ from gateway.dialect_registry import installed_dialects
 from gateway.policy import calls_of, print_policy
 from gateway.settings import GatewaySettings
 
-FLOWS = {"log_in": ".log_in_with_password(", "contacts": ".match_contacts("}
+FLOWS = {"log_in": ".log_in_with_password(", "contacts": ".self_service.match_contacts"}
 
 
 @pytest.mark.parametrize("dialect", installed_dialects(), ids=lambda dialect: dialect.name)

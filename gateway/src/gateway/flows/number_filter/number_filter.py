@@ -86,7 +86,7 @@ class NumberFilter:
         numbers = self._numbers
         if numbers is None or self._monotonic() > numbers.good_until:
             return True
-        return bool(numbers.ref_filter.candidates(self._phones.refs([number])))
+        return bool(numbers.ref_filter.positions(self._phones.refs([number])))
 
     def add(self, number: E164) -> None:
         """Let a number be asked for until the next fill, because it has activity now."""

@@ -61,7 +61,7 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
     print(
         f"\nIdle: {sum(idle_ms.values()):.1f} ms CPU a second ({shares}). A row includes what passes while it is measured."
     )
-    print(f"argon2id: {share:.0%} of the CPU of a log-in, in the hash threads; {hash_ms:.1f} ms for a hash alone.")
+    print(f"argon2id: {share:.0%} of the CPU of a log-in, in the hashing threads; {hash_ms:.1f} ms for a hash alone.")
     print(log_in_lines(turns))
     match_p50, raw_p50 = percentile(matched.times, 50), percentile(raw.times, 50)
     print(

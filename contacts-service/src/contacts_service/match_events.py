@@ -1,4 +1,4 @@
-"""Writes the events of matches to the outbox after their answers: many in one statement, and late rather than never."""
+"""Writes the events of matches to the outbox after their answers, many in one statement."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,8 +28,8 @@ class OutboxWriter(Protocol):
 class MatchEvents:
     """The events that are not written yet. A match reports no change of a row, so it does not wait for a commit.
 
-    Events wait in memory for ``COLLECT_SECONDS``, or until PostgreSQL accepts them. Only a process that is killed
-    loses them.
+    Events wait in memory for ``COLLECT_SECONDS``, or until PostgreSQL accepts them. A process that is
+    killed, or that stops while PostgreSQL is away, loses them.
     """
 
     def __init__(self, outbox: OutboxWriter) -> None:
@@ -37,10 +37,14 @@ class MatchEvents:
         self._waiting: list[OutboxMessage] = []
         self._woken = asyncio.Event()
 
-    def add(self, event: OutboxMessage) -> None:
-        """Write the event soon. Raises ``ServiceError(UNAVAILABLE)`` while too many wait."""
+    def refuse_full(self) -> None:
+        """Raise ``ServiceError(UNAVAILABLE)`` while too many events wait."""
         if len(self._waiting) >= MAX_WAITING:
             raise unavailable()
+
+    def add(self, event: OutboxMessage) -> None:
+        """Write the event soon. Raises ``ServiceError(UNAVAILABLE)`` as ``refuse_full`` does."""
+        self.refuse_full()
         self._waiting.append(event)
         self._woken.set()
 

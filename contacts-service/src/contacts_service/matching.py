@@ -62,8 +62,11 @@ class MemberRepository(Protocol):
 
 
 class EventCollector(Protocol):
+    def refuse_full(self) -> None:
+        """Raise ``UNAVAILABLE`` while too many events wait."""
+
     def add(self, event: OutboxMessage) -> None:
-        """Publish the event soon. Raises ``UNAVAILABLE`` while too many wait."""
+        """Publish the event soon. Raises ``UNAVAILABLE`` as ``refuse_full`` does."""
 
 
 class Matcher:
@@ -83,6 +86,7 @@ class Matcher:
         self._members = members
         self._events = events
         self._refused: dict[int, None] = {}
+        self._unpaid: set[int] = set()  # users with a look-up whose charge may not have succeeded yet
         self._in_vain: set[asyncio.Task[Any]] = set()
 
     async def match(self, user_id: int, own_phone: E164, phones: Sequence[Any]) -> Matched:
@@ -100,6 +104,7 @@ class Matcher:
         if own_ref in refs:
             entries = [entry for ref, entry in zip(refs, entries, strict=True) if ref != own_ref]
             refs = [ref for ref in refs if ref != own_ref]
+        self._events.refuse_full()
         charge, matches = await self._charge_and_find(own_ref, user_id, refs, entries)
         counts = ContactsMatched(
             user_id=str(user_id), submitted=len(phones), charged=charge.charged, matched=len(matches)
@@ -113,15 +118,17 @@ class Matcher:
     async def _charge_and_find(
         self, own_ref: int, user_id: int, refs: Sequence[int], entries: Sequence[str]
     ) -> tuple[BudgetCharge, list[Contact]]:
-        """Look the numbers up while the budget is charged. What is found leaves this function only if it was.
+        """Look the numbers up while the budget is charged. What is found is returned only if the charge succeeded.
 
         A refusal does not wait for what is found, or its time would tell something of it. After a refusal the user is
-        charged first, until a call is paid for, so that refused calls cost PostgreSQL nothing.
+        charged first, until a call is paid for, so that refused calls cost PostgreSQL nothing. Of calls that a user
+        makes at once, one looks up beside its charge.
         """
         charging = asyncio.create_task(self._charge(own_ref, refs))
         await asyncio.sleep(0)  # the charge is on its way before the filter takes its time
-        if own_ref in self._refused or charging.done():
+        if own_ref in self._refused or own_ref in self._unpaid or charging.done():
             return await charging, await self._find(user_id, refs, entries)
+        self._unpaid.add(own_ref)
         finding = asyncio.create_task(self._find(user_id, refs, entries))
         try:
             return await charging, await finding
@@ -131,6 +138,8 @@ class Matcher:
         except asyncio.CancelledError:
             finding.cancel()
             raise
+        finally:
+            self._unpaid.discard(own_ref)
 
     async def _charge(self, own_ref: int, refs: Sequence[int]) -> BudgetCharge:
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auth_service.commands.priority import session_yielding
+from auth_service.commands.priority import PAUSE_SECONDS, session_yielding
 
 PROGRAM = """
 import os
@@ -53,6 +53,40 @@ def test_a_session_that_is_nicer_stays_so(tmp_path: Path) -> None:
 
     with session_yielding(10, file):
         assert niceness(file) == 15
+
+
+class BusyFile(type(Path())):  # type: ignore[misc]  # Path is one of two classes until Python 3.12
+    """A file that the kernel lets one change in a while."""
+
+    refusals = 0
+
+    def write_text(self, *words: str) -> int:
+        """Refuse every second write."""
+        BusyFile.refusals += 1
+        if BusyFile.refusals % 2:
+            raise BlockingIOError
+        return Path(self).write_text(*words)
+
+
+def test_a_change_that_the_kernel_puts_off_is_made_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    file = BusyFile(tmp_path / "autogroup")
+    (tmp_path / "autogroup").write_text("/autogroup-7 nice 0\n")
+
+    with session_yielding(10, file):
+        assert niceness(file) == 10
+
+    assert niceness(file) == 0
+    assert pauses == [PAUSE_SECONDS] * 2
+
+
+def test_a_session_without_a_group_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "autogroup"
+    file.write_text("")
+
+    with session_yielding(10, file):
+        assert file.read_text() == ""
 
 
 def test_a_system_that_does_not_group_by_session_has_no_file_and_gets_none(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class World:
     sent: list[OutboxMessage] = field(default_factory=list)
     refusal: ServiceError | None = None
     outage: ServiceError | None = None
+    is_full: bool = False
     paid: asyncio.Event = field(default_factory=asyncio.Event)
     """The budget answers once it is set."""
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,6 +43,10 @@ class World:
         self.released.set()
         self.paid.set()
         self.matcher = Matcher(NumberReader(KEYS), self, self.ref_filter, self, self)
+
+    def refuse_full(self) -> None:
+        if self.is_full:
+            raise unavailable()
 
     def add(self, event: OutboxMessage) -> None:
         self.sent.append(event)
@@ -203,6 +208,25 @@ async def test_after_a_refusal_nothing_is_looked_up_before_a_call_is_paid_for(wo
     world.refusal = None
     world.paid.set()
     assert await matching == [("13800138000", 10)]
+
+
+async def test_of_matches_that_a_user_makes_at_once_one_looks_up_before_its_charge_is_paid(world: World) -> None:
+    world.join(10, "13800138000")
+
+    matching = [await begin(world, "13800138000") for _ in range(3)]
+    assert len(world.lookups) == 1
+
+    world.paid.set()
+    assert await asyncio.gather(*matching) == [[("13800138000", 10)]] * 3
+
+
+async def test_a_match_whose_event_could_not_wait_is_refused_before_it_is_charged(world: World) -> None:
+    world.is_full = True
+
+    with pytest.raises(ServiceError):
+        await world.match("13800138000")
+
+    assert (world.calls, world.lookups) == (0, [])
 
 
 async def test_an_outage_of_the_look_up_is_an_outage_of_the_match_and_publishes_nothing(world: World) -> None:

@@ -22,10 +22,9 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 def keep_in_large_pages() -> None:
     """Keep ``BYTES`` in the heap of this thread, in large pages if the kernel has them; without glibc, do nothing.
 
-    Raises ``MemoryError``. To be called before the thread hashes.
+    It is only advice: without the memory, nothing is kept. To be called before the thread hashes.
     """
-    libc = ctypes.CDLL(None)
-    if sys.platform != "linux" or not hasattr(libc, "mallopt"):
+    if sys.platform != "linux" or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         return
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, (ctypes.c_size_t,)
     libc.free.argtypes = (ctypes.c_void_p,)
@@ -34,7 +33,7 @@ def keep_in_large_pages() -> None:
     libc.mallopt(M_TRIM_THRESHOLD, TRIM_ABOVE)
     block = libc.malloc(BYTES)
     if block is None:
-        raise MemoryError
+        return
     start, end = _aligned(block), _aligned(block + BYTES)
     libc.madvise(start, end - start, mmap.MADV_HUGEPAGE)
     libc.free(block)

@@ -36,8 +36,8 @@ PARK_SECONDS = 60.0
 
 PUBLISHED = Counter("haoma_outbox_published_total", "Messages confirmed by the broker")
 PARKED = Counter("haoma_outbox_parked_total", "Messages parked after repeated refusals")
-WAITING = Gauge("haoma_outbox_backlog", "Committed messages that wait for the broker, counted up to 10,000")
-LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest message that waits for the broker; 0 if none waits")
+WAITING = Gauge("haoma_outbox_backlog", "Rows of the outbox that are not deleted yet, counted up to 10,000")
+LAG = Gauge("haoma_outbox_lag_seconds", "Age of the oldest of these rows; 0 if there is none")
 PARKED_ROWS = Gauge("haoma_outbox_parked_rows", "Rows that are parked, counted up to 10,000")
 
 log = structlog.get_logger()
@@ -159,7 +159,7 @@ class Relay:
             log.warning("outbox.delayed", error=type(error).__name__)
 
     async def _finish_handed(self) -> None:
-        """Publish and delete what is left at the end: other relays would wait a second, and publish again."""
+        """Publish and delete what is left at the end: other relays would wait two seconds, and publish again."""
         if self._handed:
             await self.publish_handed()
         await self._try_to_delete()
@@ -170,6 +170,9 @@ class Relay:
         parcels = list(parcels_of([row_of(message) for message in messages], self._joins))
         try:
             refused = await raise_on_broker_loss(self._publisher.publish_all([message for message, _ in parcels]))
+        except asyncio.CancelledError:
+            self._handed[:0] = messages
+            raise
         except Exception as error:  # noqa: BLE001  the rows are still there
             log.warning("outbox.delayed", error=type(error).__name__)
             refused = [True] * len(parcels)

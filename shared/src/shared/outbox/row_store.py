@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.events.envelope import OutboxMessage
 from shared.postgres import Connection
 
-OWN_SECONDS = 1
+OWN_SECONDS = 2
 """How long other relays leave a row to the process that wrote it and hands its message over."""
 
 INSERT = """
@@ -29,7 +29,7 @@ TAKE = f"""
     returning id, exchange, routing_key, body, created_at, attempts
 """  # noqa: S608  our own number
 
-# Rows that their own process hands over and deletes are none of its business while they are young.
+# Young rows that are handed over are ignored: the process that wrote them publishes and deletes them.
 HAS_ROWS = f"""
     select exists (
         select from outbox where parked_at is null and (

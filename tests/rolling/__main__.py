@@ -24,8 +24,11 @@ from support.app import App
 ENVIRON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "LOG_LEVEL": "info"}
 
 
-async def roll(stack: Stack, rounds: int) -> Clients:
-    """Restart everything ``rounds`` times under load. Returns the clients with what they counted."""
+async def roll(stack: Stack, rounds: int, pause_seconds: float = 0.0) -> Clients:
+    """Restart everything ``rounds`` times under load. Returns the clients with what they counted.
+
+    ``pause_seconds``: how long a client rests after each call.
+    """
     found = await asyncio.to_thread(replicas.start, stack)
     with tempfile.TemporaryDirectory() as folder:
         async with (
@@ -33,7 +36,7 @@ async def roll(stack: Stack, rounds: int) -> Clients:
             LoadBalancer.open(found.gateways) as balancer,
             App.connect(found.gateways[0], found.inbox) as inbox,
         ):
-            clients = Clients(balancer, inbox)
+            clients = Clients(balancer, inbox, pause_seconds)
             async with clients.running():
                 for done in range(rounds):
                     if done == rounds // 2:

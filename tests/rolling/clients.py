@@ -21,10 +21,14 @@ class CallFailedError(Exception):
 
 @dataclass
 class Clients:
-    """Calls of every kind through the load balancer, and the codes from the inbox."""
+    """Calls of every kind through the load balancer, and the codes from the inbox.
+
+    After each call a client rests for ``pause_seconds``, which leaves processor time to others on the machine.
+    """
 
     balancer: LoadBalancer
     inbox: App
+    pause_seconds: float = 0.0
     served: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
 
@@ -39,6 +43,7 @@ class Clients:
         if reply.status >= 400:
             raise self._failure(kind, f"{reply.status} {reply.body}")
         self.served[kind] += 1
+        await asyncio.sleep(self.pause_seconds)
         return reply.body
 
     async def register(self) -> tuple[str, dict[str, Any]]:

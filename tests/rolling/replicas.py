@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +58,18 @@ class Replicas:
 
 def start(stack: Stack) -> Replicas:
     """Start two of everything on the servers of a stack, which run. Calls go to ``Replicas.addresses``."""
-    inbox = stack.launch("sms-service", label="inbox")
+    inbox = stack.launch("sms-service", label="inbox", wait=False)
     addresses = {kind: ports.free_port() for kind in BEHIND_AN_ADDRESS}
     shared = {BEHIND_AN_ADDRESS[kind]: f"http://{ports.HOST}:{port}" for kind, port in addresses.items()}
     shared["INBOX_URL"] = inbox.url
-    by_kind = {kind: [stack.launch(kind, label=f"{kind}-{number}", env=shared) for number in (1, 2)] for kind in KINDS}
+    by_kind = {kind: [_launch(stack, f"{kind}-{number}", kind, shared) for number in (1, 2)] for kind in KINDS}
+    for service in stack.services.values():
+        service.wait_ready()
     return Replicas(stack, by_kind, addresses, inbox.url)
+
+
+def _launch(stack: Stack, label: str, kind: str, env: Mapping[str, str]) -> Service:
+    return stack.launch(kind, label=label, env=env, wait=False)
 
 
 @asynccontextmanager

@@ -34,6 +34,9 @@ LOAD = {
 MIN_CALLS = 10
 """Of each kind of call in flight, over all restarts."""
 
+PAUSE_SECONDS = 0.02
+"""How long a client of the load rests after each call, which leaves the processor to restarts and to other tests."""
+
 BUSY_SECONDS = 120
 """How long a call is repeated while a process starts on a busy machine."""
 
@@ -88,6 +91,7 @@ class Client:
                     continue
                 if reply.status not in NOT_DONE:
                     self.served[kind] = self.served.get(kind, 0) + 1
+                    await asyncio.sleep(PAUSE_SECONDS)
                     return reply
                 await asyncio.sleep(0.05)
 

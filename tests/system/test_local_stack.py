@@ -205,7 +205,11 @@ async def test_valkey_comes_back_on_its_port_with_its_data(running, how):
     server = running.servers.redis
     async with Redis.from_url(server.url) as client:
         await client.set(how, "kept")
-    await asyncio.sleep(1.1 if how == "kill" else 0)  # Valkey synchronises its file every second
+        if how == "kill":
+            assert await client.waitaof(1, 0, TIMEOUT_SECONDS * 1000) == [
+                1,
+                0,
+            ]  # Valkey synchronises its file every second
 
     getattr(server, how)()
     server.start()

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aio_pika
 import pytest
@@ -10,29 +10,42 @@ import redis.asyncio
 from stack.system import Stack
 from support.app import App, fresh_number, md5, wrong
 from support.database import Tables
+from support.patience import MAX_SECONDS
 
 PASSWORDS = ("Canary-Password-One", "Canary-Password-Two", "Canary-Wrong-Password")
 
 
 @pytest.fixture
-async def published_events(system: Stack) -> AsyncIterator[list[str]]:
-    """Every event that is published during the test, with its headers. Commands contain only message ids."""
-    events: list[str] = []
-
-    async def listen(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-        events.append(f"{message.routing_key} {message.headers} {message.body.decode()}")
-
-    connection = await aio_pika.connect(system.addresses["AMQP_URL"])
-    async with connection:
+async def published_events(system: Stack, tables: Tables) -> AsyncIterator[Callable[[], Awaitable[list[str]]]]:
+    """Returns every event of the test so far, with its headers, once all are published. Commands have only ids."""
+    async with await aio_pika.connect(system.addresses["AMQP_URL"]) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind("events", "#")
-        await queue.consume(listen, no_ack=True)
-        yield events
+
+        async def all_events() -> list[str]:
+            await outboxes_are_empty(tables)
+            await channel.default_exchange.publish(aio_pika.Message(b""), queue.name)  # stands behind every event
+            return [event async for event in until_empty_message(queue)]
+
+        yield all_events
+
+
+async def outboxes_are_empty(tables: Tables) -> None:
+    """Wait until the broker has confirmed every committed event."""
+    async with asyncio.timeout(MAX_SECONDS):
+        for connection in tables.connections.values():
+            while await connection.fetchval("select exists (select from outbox where parked_at is null)"):
+                await asyncio.sleep(0.05)
+
+
+async def until_empty_message(queue: aio_pika.abc.AbstractQueue) -> AsyncIterator[str]:
+    while (message := await queue.get(no_ack=True, timeout=MAX_SECONDS)).body:
+        yield f"{message.routing_key} {message.headers} {message.body.decode()}"
 
 
 async def test_logs_tables_events_redis_and_refusals_contain_nothing_private(
-    app: App, system: Stack, tables: Tables, published_events: list[str]
+    app: App, system: Stack, tables: Tables, published_events: Callable[[], Awaitable[list[str]]]
 ) -> None:
     number, other = fresh_number(), fresh_number()
     refusals: list[str] = []
@@ -65,16 +78,16 @@ async def test_logs_tables_events_redis_and_refusals_contain_nothing_private(
     canaries |= {"number": number, "contact": other, "ticket": ticket, "reset token": reset["token"]}
     canaries |= {"register token": user["token"], "session token": session["token"]}
     codes = {"sign-up code": sign_up, "reset code": reset_code}
-    await asyncio.sleep(1.5)  # one poll of the relay: every committed event is published
+    events = await published_events()
     places = {f"log of {name}": service.logs() for name, service in system.services.items()}
     places |= {f"table {name}": text for name, text in (await tables.everything()).items()}
     places |= {
-        "events": "\n".join(published_events),
+        "events": "\n".join(events),
         "redis": await everything_in_redis(system),
         "refusals": "\n".join(refusals),
     }
 
-    assert len(published_events) > 5, "too few events: the search would prove nothing"
+    assert len(events) > 5, "too few events: the search would prove nothing"
     assert "service.ready" in places["log of gateway"]
     assert leaks(places, canaries, codes) == []
 

@@ -37,7 +37,6 @@ from stack.signals import accept_interrupts
 from stack.system import Stack
 from support.app import App
 
-from auth_service.commands.priority import session_yielding
 from auth_service.importing.command import NICENESS
 from auth_service.passwords.hashing_pool import MAX_NICENESS, NICENESS_STEP
 from shared.postgres import url_of
@@ -88,7 +87,7 @@ def pure_rate(threads: int) -> float:
             hash_secret_raw(b"x" * 32, b"0123456789abcdef", 2, 19_456, 1, 32, Type.ID)
 
     started = time.perf_counter()
-    with session_yielding(NICENESS), ThreadPoolExecutor(threads, initializer=_yield_as_the_import) as pool:
+    with ThreadPoolExecutor(threads, initializer=_yield_as_the_import) as pool:
         list(pool.map(hash_many, range(threads)))
     return threads * PURE_HASHES / (time.perf_counter() - started)
 
@@ -124,7 +123,6 @@ class Import:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "auth_service", "import", str(self.file), *words,
             env=self.environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # it makes its session nicer, and is killed
         )  # fmt: skip
 
     async def run(self) -> str:

@@ -48,7 +48,6 @@ def _run(process: ForkServerProcess) -> None:
 
 def _become(module: str, words: tuple[str, ...], environ: dict[str, str], folder: Path) -> None:
     """Continue as the command. Its stdin, stdout and stderr are the files 0, 1 and 2 of the folder."""
-    os.setsid()  # an import makes its session nicer
     for number in range(3):
         with (folder / str(number)).open("r+b") as file:
             os.dup2(file.fileno(), number)

@@ -349,9 +349,9 @@ async def test_users_come_from_standard_input(auth: Auth, file: Path) -> None:
 
 
 async def start(auth: Auth, file: Path, *words: str, stdin: int | None = None) -> asyncio.subprocess.Process:
-    """An import that runs, in a session of its own: it makes its session nicer, and some tests kill it."""
+    """An import that runs."""
     environ = command_environment(auth, **environment(auth))
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "auth_service", "import", str(file), *WORDS, *words, env=environ, stdin=stdin,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from contextlib import ExitStack, closing
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from auth_service.audit import Operator
-from auth_service.commands.priority import yielding
 from auth_service.commands.users import add_operator
 from auth_service.importing.candidates import Countries
 from auth_service.importing.known_passwords import KnownPasswords
@@ -59,9 +59,9 @@ def import_users(settings: AuthSettings, options: argparse.Namespace) -> None:
     """Import the users of another system: ids, passwords, sessions. Repeated, a run that was stopped goes on."""
     if options.known_passwords and not options.dry_run:
         _stop("--known-passwords needs --dry-run")
+    os.nice(NICENESS)
     try:
-        with yielding(NICENESS):
-            status = asyncio.run(_import(settings, options))
+        status = asyncio.run(_import(settings, options))
     except (UnreachableError, ServiceError, OSError, ValueError, KeyboardInterrupt) as error:
         _stop(_reason(error))
     raise SystemExit(status)

@@ -7,7 +7,7 @@ from aiohttp import web
 from auth_service.accounts.setup import add_accounts
 from auth_service.jobs import running_jobs
 from auth_service.lifecycle.setup import add_lifecycle
-from auth_service.number_filter.setup import add_number_lists
+from auth_service.number_lists.setup import add_number_lists
 from auth_service.operators.setup import add_operators
 from auth_service.personal_data.setup import add_personal_data
 from auth_service.resources import open_resources

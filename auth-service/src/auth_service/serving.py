@@ -1,4 +1,4 @@
-"""The command that serves, which every other command starts faster without."""
+"""The command that serves. It imports the application only when it runs."""
 
 from auth_service.settings import AuthSettings
 from shared.process import logs

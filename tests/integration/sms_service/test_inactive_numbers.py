@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from support.sms import PHONES, CodeCalls, Sms, asking, entering, fresh_database, fresh_number, process, refusal
 
-from shared.errors import ErrorCode, ServiceError
+from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.sms import CodeIssued, IssueCode, Purpose
 from shared.networks import CallerNetworks, RequestSource
 from shared.phone import E164
@@ -27,6 +27,7 @@ from sms_service.retention import purge
 from sms_service.retention_store import RetentionStore
 from sms_service.spending.gate import NoSpendingLimits
 from sms_service.spending.refusals import BlockedError
+from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import TestNumber, TestNumbers
 
 WRITTEN = """
@@ -236,6 +237,19 @@ async def test_a_refusal_stands_and_is_recorded_once_if_the_number_is_inactive_a
     assert await written(sms, inactive) == [0, 0, 1]
     assert await assumed(codes, asking(active)) is None
     assert await written(sms, active) == before
+
+
+async def test_a_refusal_stands_if_the_activity_cannot_be_read(
+    processes: tuple[Sms, Sms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def state(*_: object) -> None:
+        raise unavailable()
+
+    codes, active = processes[0].codes(Full()), fresh_number()
+    await processes[1].codes().issue(asking(active))
+    monkeypatch.setattr(VerificationStore, "state", state)
+    for number in (active, fresh_number()):
+        assert (await refusal(assumed(codes, asking(number)))).code is ErrorCode.CALLER_LIMIT
 
 
 class Slots(NoSpendingLimits):

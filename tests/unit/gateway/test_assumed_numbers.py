@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from support.accounts import account
 
-from gateway.flows.composition import compose_flows
+from gateway.flows.composition import Flows, compose_flows
 from gateway.flows.disclosure import AccountDisclosure
 from gateway.flows.services import Caller
 from gateway.flows.session_cache import Session
@@ -66,15 +66,8 @@ class Services:
             return Status()
         return IssuedToInactive(issued=ISSUED) if endpoint is ISSUE_TO_INACTIVE else ISSUED
 
-    async def send(
-        self,
-        purpose: Purpose = Purpose.SIGN_UP,
-        *,
-        session: Session | None = None,
-        caller: Caller = CALLER,
-        disclosure: AccountDisclosure = AccountDisclosure.CONTRACT,
-    ) -> CodeIssued | ErrorCode:
-        flows = compose_flows(
+    def flows(self, disclosure: AccountDisclosure = AccountDisclosure.CONTRACT) -> Flows:
+        return compose_flows(
             auth=self,
             sms=self,
             contacts=self,
@@ -84,8 +77,19 @@ class Services:
             account_disclosure=disclosure,
             number_filter=self,
         )
+
+    async def send(
+        self,
+        purpose: Purpose = Purpose.SIGN_UP,
+        *,
+        session: Session | None = None,
+        caller: Caller = CALLER,
+        disclosure: AccountDisclosure = AccountDisclosure.CONTRACT,
+        flows: Flows | None = None,
+    ) -> CodeIssued | ErrorCode:
+        codes = (flows or self.flows(disclosure)).codes
         try:
-            return await flows.codes.send(caller, NUMBER, purpose, session=session)
+            return await codes.send(caller, NUMBER, purpose, session=session)
         except ServiceError as error:
             return error.code
 
@@ -137,6 +141,36 @@ async def test_with_activity_auth_service_says_whether_the_number_is_free(
 async def test_a_refusal_of_the_first_call_is_the_answer(code: ErrorCode) -> None:
     services = Services(refusal=code)
     assert await services.send() is code
+    assert services.paths == NOT_ASKED
+
+
+@pytest.mark.parametrize("session", [None, SESSION], ids=["an address", "a user"])
+@pytest.mark.parametrize("filtered", [(), (NUMBER,)], ids=["by the short way", "by the long way"])
+async def test_a_caller_over_the_limit_goes_the_long_way_for_every_number_so_that_time_tells_nothing(
+    session: Session | None, filtered: Sequence[E164]
+) -> None:
+    purpose = Purpose.SIGN_UP if session is None else Purpose.CHANGE_PHONE
+    services = Services(filtered=filtered, refusal=ErrorCode.CALLER_LIMIT)
+    flows = services.flows()
+    assert await services.send(purpose, session=session, flows=flows) is ErrorCode.CALLER_LIMIT
+
+    services.filtered = ()
+    services.calls.clear()
+    assert await services.send(purpose, session=session, flows=flows) is ErrorCode.CALLER_LIMIT
+    assert services.paths == ASKED
+
+    services.calls.clear()
+    other = replace(CALLER, address=ip_address("198.51.100.7"))
+    await services.send(caller=other, flows=flows)
+    assert services.paths == NOT_ASKED
+
+
+async def test_other_refusals_do_not_send_a_caller_the_long_way() -> None:
+    services = Services(refusal=ErrorCode.SENDING_PAUSED)
+    flows = services.flows()
+    await services.send(flows=flows)
+    services.calls.clear()
+    await services.send(flows=flows)
     assert services.paths == NOT_ASKED
 
 

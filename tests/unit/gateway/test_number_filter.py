@@ -1,17 +1,24 @@
 """The filter of registered numbers: it misses no account that is older than some seconds, and says when it knows nothing."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from gateway.flows.number_filter import number_filter as module
 from gateway.flows.number_filter.number_filter import (
+    ENTRIES,
+    MAX_ACCOUNTS,
     MAX_AGE_SECONDS,
+    MAX_FILL_AGE_SECONDS,
     MAX_NUMBERS,
+    OFF_SECONDS,
     OVERLAP,
+    POLL_SECONDS,
     REFILL_SECONDS,
     RETRY_SECONDS,
     SLOTS_PER_NUMBER,
@@ -51,6 +58,8 @@ class AuthService:
     estimated: int = 0
     is_down: bool = False
     pages_left: int | None = None
+    page_seconds: float = 0.0
+    max_gained: int = 5_000
     calls: list[Any] = field(default_factory=list)
 
     def monotonic(self) -> float:
@@ -74,7 +83,7 @@ class AuthService:
             return GainedNumbers(
                 now=self.now,
                 slots=slots_of(gained, keys),
-                is_complete=self.is_complete,
+                is_complete=self.is_complete and len(gained) <= self.max_gained,
                 restored_at=self.restored_at,
                 estimated=self.estimated,
             )
@@ -83,6 +92,7 @@ class AuthService:
             self.pages_left -= 1
             if self.pages_left < 0:
                 raise unavailable()
+        self.seconds += self.page_seconds
         page = list(self.accounts)[request.after : request.after + PAGE]
         return ListedNumbers(slots=slots_of(page, keys), last=request.after + len(page) if page else None)
 
@@ -299,6 +309,144 @@ async def test_a_fill_that_breaks_off_leaves_the_filter_of_before_complete() -> 
     assert count_asked(number_filter, OTHERS) == 0
 
 
+def long_ago(auth: AuthService, count: int) -> None:
+    """Accounts that no poll lists."""
+    auth.accounts |= dict.fromkeys(numbers(count), START - timedelta(days=1))
+
+
+async def test_a_fill_during_an_import_ends_before_the_first_page() -> None:
+    auth = AuthService(max_gained=10)
+    auth.add(numbers(11))
+    assert knows_nothing(await filled(auth))
+    assert auth.fills == 0
+
+
+async def test_a_long_fill_keeps_up_with_registrations_and_so_does_the_filter_in_use() -> None:
+    """Five new numbers a second: 100 in the 20 s that a poll reads, and 300 during the fill, before the read users."""
+    auth = AuthService(max_gained=100)
+    long_ago(auth, 1_000)
+    number_filter, call, asked_during_the_fill = await filled(auth), auth.call, []
+    added = iter(numbers(300, first=70_000_000))
+
+    async def call_beside_registrations(endpoint: Any, request: Any) -> Any:
+        if isinstance(request, ListNumbers):
+            auth.seconds += 5
+            auth.accounts = dict.fromkeys(islice(added, 25), auth.now) | auth.accounts
+            asked_during_the_fill.append(count_asked(number_filter, OTHERS))
+        return await call(endpoint, request)
+
+    auth.seconds = REFILL_SECONDS - 1
+    await number_filter.update()
+    auth.seconds = REFILL_SECONDS
+    auth.call = call_beside_registrations  # type: ignore[method-assign]
+    await number_filter.update()
+
+    assert auth.fills == 2
+    assert len(asked_during_the_fill) > 10
+    assert max(asked_during_the_fill) < len(OTHERS)
+    assert count_asked(number_filter, list(auth.accounts)) == len(auth.accounts)
+    assert count_asked(number_filter, OTHERS) < len(OTHERS)
+
+
+async def test_a_fill_ends_when_an_import_begins() -> None:
+    auth = AuthService(page_seconds=POLL_SECONDS)
+    long_ago(auth, 1_000)
+    number_filter, call = NumberFilter(auth, auth.monotonic), auth.call
+
+    async def call_at_an_import(endpoint: Any, request: Any) -> Any:
+        auth.is_complete = auth.fills == 0
+        return await call(endpoint, request)
+
+    auth.call = call_at_an_import  # type: ignore[method-assign]
+    await number_filter.update()
+    assert sum(isinstance(request, ListNumbers) for request in auth.calls) == 1
+    assert knows_nothing(number_filter)
+
+
+async def test_the_pause_doubles_with_each_fill_in_vain_and_is_short_again_after_a_good_one() -> None:
+    auth = AuthService()
+    number_filter = NumberFilter(auth, auth.monotonic)
+    pauses = [RETRY_SECONDS * 2**fill for fill in range(10)]
+    for fill, pause in enumerate(pauses):
+        auth.pages_left = 0
+        with pytest.raises(ServiceError):
+            await number_filter.update()
+        auth.seconds += min(pause, REFILL_SECONDS) - 1
+        await number_filter.update()
+        assert auth.fills == fill + 1
+        auth.seconds += 1
+
+    auth.pages_left = None
+    await number_filter.update()
+    assert count_asked(number_filter, OTHERS) == 0
+
+    auth.seconds, auth.pages_left = auth.seconds + REFILL_SECONDS, 0
+    with pytest.raises(ServiceError):
+        await number_filter.update()
+    auth.seconds, auth.pages_left = auth.seconds + RETRY_SECONDS, None
+    await number_filter.update()
+    assert auth.fills == len(pauses) + 3
+
+
+async def test_a_filter_is_dropped_when_no_later_fill_succeeded_in_two_hours() -> None:
+    auth = AuthService()
+    number_filter = await filled(auth)
+    auth.pages_left = 0
+    auth.seconds = MAX_FILL_AGE_SECONDS - 1
+    with pytest.raises(ServiceError):
+        await number_filter.update()
+    await number_filter.update()
+    assert count_asked(number_filter, OTHERS) == 0
+
+    auth.seconds = MAX_FILL_AGE_SECONDS + 1
+    await number_filter.update()
+    assert knows_nothing(number_filter)
+
+
+@pytest.mark.parametrize("is_estimated", [True, False], ids=["by the estimate", "by what was read"])
+async def test_too_many_accounts_switch_it_off_for_a_day(
+    *, is_estimated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ACCOUNTS", 2 * PAGE)
+    auth = AuthService(estimated=2 * PAGE + 1 if is_estimated else 0)
+    auth.add(numbers(10 * PAGE))
+    number_filter = await filled(auth)
+    assert knows_nothing(number_filter)
+    assert sum(isinstance(request, ListNumbers) for request in auth.calls) == (0 if is_estimated else 3)
+
+    auth.accounts, auth.estimated, auth.seconds = {}, 0, OFF_SECONDS - 1
+    await number_filter.update()
+    assert knows_nothing(number_filter)
+    auth.seconds = OFF_SECONDS
+    await number_filter.update()
+    assert count_asked(number_filter, OTHERS) == 0
+
+
+def test_the_most_accounts_let_one_in_ten_of_the_other_numbers_pass() -> None:
+    assert 0.09 < 1 - math.exp(-MAX_ACCOUNTS / 2**SLOT_BITS) < 0.1
+
+
+def shown_entries() -> float:
+    (metric,) = ENTRIES.collect()
+    return metric.samples[0].value
+
+
+async def test_the_gauge_shows_zero_while_the_filter_cannot_be_used() -> None:
+    auth = AuthService()
+    auth.add(numbers(3))
+    number_filter = await filled(auth)
+    assert shown_entries() == 3
+
+    auth.seconds, auth.is_down = MAX_AGE_SECONDS + 1, True
+    with pytest.raises(ServiceError):
+        await number_filter.update()
+    assert shown_entries() == 0
+
+    auth.is_down = False
+    await number_filter.update()
+    assert shown_entries() == 3
+
+
 async def test_a_number_that_is_active_now_is_asked_for_until_the_next_fill() -> None:
     auth = AuthService()
     number_filter = NumberFilter(auth, auth.monotonic)
@@ -333,7 +481,9 @@ async def test_a_filter_that_was_made_too_small_is_made_again(monkeypatch: pytes
     auth = AuthService()
     auth.add(numbers(40))
     number_filter = await filled(auth)
+    assert knows_nothing(number_filter)
 
+    await number_filter.update()
     assert auth.fills == 2
     assert count_asked(number_filter, numbers(40)) == 40
     assert count_asked(number_filter, OTHERS) < 10

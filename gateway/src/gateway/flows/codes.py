@@ -5,6 +5,7 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from gateway.flows.disclosure import FREE, AccountDisclosure, SendTerms, send_terms
+from gateway.flows.number_filter.refused_callers import RefusedCallers
 from gateway.flows.services import Caller, Services
 from gateway.flows.session_cache import Session
 from gateway.flows.sessions import SessionFlows
@@ -24,6 +25,7 @@ from shared.internal_api.sms import (
     Purpose,
 )
 from shared.languages import language_of
+from shared.networks import RequestSource
 from shared.phone import E164
 from shared.process.metric_children import child
 
@@ -39,6 +41,7 @@ class CodeFlows:
         self._services = services
         self._sessions = sessions
         self._disclosure = disclosure
+        self._refused_callers = RefusedCallers()
 
     async def send(
         self, caller: Caller, number: E164, purpose: Purpose, *, session: Session | None = None
@@ -56,8 +59,16 @@ class CodeFlows:
             raise ServiceError(ErrorCode.PARAMETER_INVALID, field="phone")
         must_be_free = _must_be_free(purpose, number, session)
         source = caller if session is None else caller.logged_in(session)
+        try:
+            return await self._send(source, number, purpose, must_be_free=must_be_free)
+        except ServiceError as error:
+            if error.code is ErrorCode.CALLER_LIMIT:
+                self._refused_callers.add(_counted_source(source), error.retry_after)
+            raise
+
+    async def _send(self, caller: Caller, number: E164, purpose: Purpose, *, must_be_free: bool) -> CodeIssued:
         if must_be_free and self._assumes_free(caller, number):
-            assumed = await self._request(source, number, purpose, FREE)
+            assumed = await self._request(caller, number, purpose, FREE)
             issued = (await self._services.sms.call(ISSUE_TO_INACTIVE, assumed)).issued
             child(LOOK_UPS, "spared" if issued else "active").inc()
             self._services.registered.ask_from_now_on(number)
@@ -65,17 +76,19 @@ class CodeFlows:
                 return issued
         registered = await self._services.registered.find(number, caller)
         terms = send_terms(self._disclosure, registered, must_be_free=must_be_free)
-        return await self._services.sms.call(ISSUE_CODE, await self._request(source, number, purpose, terms))
+        return await self._services.sms.call(ISSUE_CODE, await self._request(caller, number, purpose, terms))
 
     def _assumes_free(self, caller: Caller, number: E164) -> bool:
         """Whether sms-service may be called before auth-service, because the number most likely has no account.
 
-        An account that is not known here yet was registered with a code, so sms-service has activity of its number.
-        What it charges an app cannot be taken back then, so the callers of apps' servers go the long way.
+        An account that is not known here yet was registered with a code, or came without one some seconds ago
+        (decision 87). What sms-service charges an app cannot be taken back then, so the callers of apps' servers go the
+        long way. So do callers over their limit, whose refusals would otherwise tell by their time who has an account.
         """
         if self._disclosure is not AccountDisclosure.CONTRACT or caller.app:
             return False
-        is_free = not self._services.registered.may_contain(number)
+        is_refused = _counted_source(caller) in self._refused_callers
+        is_free = not is_refused and not self._services.registered.may_contain(number)
         if not is_free:
             child(LOOK_UPS, "asked").inc()
         return is_free
@@ -160,6 +173,10 @@ class CodeFlows:
             ASK_STATUS,
             AskStatus(phone=number, address=caller.address, app=caller.app, cooldown=caller.cooldown, refuse=refuse),
         )
+
+
+def _counted_source(caller: Caller) -> RequestSource:
+    return RequestSource(caller.address, caller.app, caller.user_id)
 
 
 def _must_be_free(purpose: Purpose, number: E164, session: Session | None) -> bool:

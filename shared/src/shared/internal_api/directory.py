@@ -74,7 +74,7 @@ FilterKey = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$"), Field(re
 """The key of one filter, which makes references that no other filter has."""
 
 SLOT_BITS = 28
-"""What a filter learns of each 64-bit reference: its first bits, which 37 mainland mobile numbers share."""
+"""What a filter learns of each 64-bit reference: its first bits, which 26 mainland mobile numbers share."""
 
 
 class ListNumbers(WireModel):

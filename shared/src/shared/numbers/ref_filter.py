@@ -40,7 +40,7 @@ class RefFilter:
 
     @property
     def outgrown(self) -> bool:
-        """Whether it contains more references than it was made for, and so has too many false positives."""
+        """Whether it has too many false positives, if it was made with the usual number of slots for each entry."""
         return self.entries * SLOTS_PER_ENTRY > self.slots
 
     def add(self, refs: Iterable[int]) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter
 
-from shared.errors import ErrorCode, ServiceError, unavailable
+from shared.errors import ErrorCode, ServiceError, is_outage, unavailable
 from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.sms import AskStatus, CodeIssued, IssueCode, Purpose, Status
 from shared.networks import RequestSource
@@ -176,10 +176,16 @@ class CodeIssuer:
             raise
 
     async def _refuse_active(self, request: IssueCode, recipient: Recipient, refusal: ServiceError) -> None:
-        """Raise ``ActiveNumberError`` instead of a refusal if the number must be inactive, and is not."""
-        if not recipient.must_be_inactive or refusal.code is ErrorCode.UNAVAILABLE:
+        """Raise ``ActiveNumberError`` instead of a refusal if the number must be inactive, and is read to be active."""
+        if not recipient.must_be_inactive or is_outage(refusal):
             return
-        if (await self._repository.state(recipient.ref, request.purpose)).version:
+        try:
+            state = await self._repository.state(recipient.ref, request.purpose)
+        except ServiceError as error:
+            if is_outage(error):
+                return
+            raise
+        if state.version:
             raise ActiveNumberError from refusal
 
     async def _issue(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
@@ -191,9 +197,8 @@ class CodeIssuer:
                 self._spending_guard.refuse_blocked(recipient.number, is_known=recipient.requester.is_known)
             return await self._decide(request, recipient, slots)
         except (ServiceError, ActiveNumberError) as error:
-            is_unavailable = isinstance(error, ServiceError) and error.code is ErrorCode.UNAVAILABLE
             # After ``UNAVAILABLE`` the request may have been written, or the slots cannot be given back anyway.
-            if slots and not is_unavailable:
+            if slots and not is_outage(error):
                 await self._spending_guard.give_back(slots)
             if isinstance(error, ServiceError):
                 await self._refuse_active(request, recipient, error)
@@ -228,23 +233,17 @@ class CodeIssuer:
     def _accepted(self, request: IssueCode, recipient: Recipient, state: NumberState) -> AcceptedRequest:
         verification = next_verification(state, new_id(), self._deriver.current_key_id, registered=request.registered)
         message_id, is_test = new_id(), recipient.test is not None
-        event = events.requested(
-            events.event_data(
-                recipient.number,
-                recipient.ref,
-                request.purpose,
-                request.dialect,
-                verification.verification_id,
-                is_test=is_test,
-            ),
-            verification.version,
+        number, ref = recipient.number, recipient.ref
+        data = events.event_data(
+            number, ref, request.purpose, request.dialect, verification.verification_id, is_test=is_test
         )
+        event = events.requested(data, verification.version)
         return AcceptedRequest(
-            phone_ref=recipient.ref,
+            phone_ref=ref,
             number_version=state.version,
             verification=verification,
             purpose=request.purpose,
-            phone_sealed=self._seal.seal(recipient.number),
+            phone_sealed=self._seal.seal(number),
             dialect=request.dialect,
             client=request.client,
             language=request.language,

@@ -32,13 +32,19 @@ OVERLAP = timedelta(seconds=15)
 
 REFILL_SECONDS = 3600.0
 """Between two fills from the beginning, which leave out the numbers whose accounts are gone."""
+MAX_FILL_AGE_SECONDS = 2 * REFILL_SECONDS
+"""How long a filter is kept while no later fill succeeds."""
 RETRY_SECONDS = 30.0
-"""Between two fills of which the first was in vain: there is a user source, or many users are being imported."""
+"""Until the next attempt, if there is a user source or an import. Each fill in vain doubles the pause."""
 
 SLOTS_PER_NUMBER = 16
 """One number in 16 without an account passes a full filter, and is asked for."""
 MAX_NUMBERS = 2**24
 """For how many numbers there is memory, 32 MiB. If there are more, more of the others are asked for."""
+MAX_ACCOUNTS = 28_000_000
+"""With more, over one in ten of the other numbers would pass, and fills would cost more: none is made."""
+OFF_SECONDS = 86_400.0
+"""Until the accounts are counted again, if there were too many."""
 
 ENTRIES = Gauge("haoma_number_filter_entries", "Numbers in the filter; 0 while it cannot be used")
 
@@ -58,19 +64,20 @@ class AuthService(Protocol):
 class FilledNumbers:
     """A filter with the moments of the database's clock from which it was filled, and until which it was read.
 
-    ``good_until`` is on the clock of this process.
+    ``started_at`` and ``polled_at`` are on the clock of this process: when the fill began, and the last good poll.
     """
 
     ref_filter: RefFilter
     filled_from: datetime
     read_until: datetime
-    good_until: float = 0.0
+    started_at: float
+    polled_at: float
 
 
 class NumberFilter:
     """The numbers that have an account, and a few others. A number that got its account some seconds ago is missing.
 
-    The filter is filled page by page, and then polls what was added. ``monotonic`` counts seconds.
+    The filter is filled page by page, and polls what was added, also between pages. ``monotonic`` counts seconds.
     """
 
     def __init__(self, auth: AuthService, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -80,13 +87,13 @@ class NumberFilter:
         self._key, self._phones = secret.hex(), PhoneKeys(secret)
         self._numbers: FilledNumbers | None = None
         self._fill_at = 0.0
+        self._pause = RETRY_SECONDS
+        self._counted = 0
 
     def may_contain(self, number: E164) -> bool:
         """Whether the number may have an account. False if it had none some seconds ago."""
-        numbers = self._numbers
-        if numbers is None or self._monotonic() > numbers.good_until:
-            return True
-        return bool(numbers.ref_filter.positions(self._phones.refs([number])))
+        numbers = self._usable()
+        return numbers is None or bool(numbers.ref_filter.positions(self._phones.refs([number])))
 
     def add(self, number: E164) -> None:
         """Let a number be asked for until the next fill, because it has activity now."""
@@ -101,34 +108,87 @@ class NumberFilter:
 
     async def update(self) -> None:
         """Read what was added, or everything if that is due. Raises ``ServiceError(UNAVAILABLE)``."""
-        now = self._monotonic()
-        if now >= self._fill_at:
-            await self._fill(now)
-        elif self._numbers is not None and not await self._catch_up(self._numbers):
-            self._numbers, self._fill_at = None, now + RETRY_SECONDS
-        ENTRIES.set(self._numbers.ref_filter.entries if self._numbers else 0)
+        try:
+            if self._monotonic() >= self._fill_at:
+                await self._fill()
+            else:
+                await self._poll()
+        finally:
+            self._show_entries()
 
-    async def _fill(self, started: float) -> None:
+    def _usable(self) -> FilledNumbers | None:
+        numbers = self._numbers
+        return None if numbers is None or self._monotonic() > numbers.polled_at + MAX_AGE_SECONDS else numbers
+
+    def _show_entries(self) -> None:
+        numbers = self._usable()
+        ENTRIES.set(0 if numbers is None else numbers.ref_filter.entries)
+
+    async def _poll(self) -> None:
+        numbers = self._numbers
+        if numbers is None:
+            return
+        if self._monotonic() > numbers.started_at + MAX_FILL_AGE_SECONDS:
+            self._numbers = None
+        elif not await self._catch_up(numbers):
+            self._numbers, self._fill_at = None, self._monotonic() + RETRY_SECONDS
+
+    async def _fill(self) -> None:
+        started = self._monotonic()
         first = await self._gained(None)
         self._fill_at = started + RETRY_SECONDS
-        numbers = await self._read_all(first) if first.is_complete else None
-        if numbers is None or not await self._catch_up(numbers):
-            self._numbers = None
+        if first.estimated > MAX_ACCOUNTS:
+            self._stay_off(first.estimated)
             return
-        self._numbers, self._fill_at = numbers, started + REFILL_SECONDS
-        seconds, ref_filter = round(self._monotonic() - started, 1), numbers.ref_filter
-        log.info("number_filter.filled", entries=ref_filter.entries, slots=ref_filter.slots, seconds=seconds)
+        ref_filter = RefFilter(bytearray(_bytes_for(max(first.estimated, self._counted))))
+        numbers = FilledNumbers(ref_filter, first.now, first.now, started_at=started, polled_at=started)
+        # Before any page is read: during an import the pages would be read in vain.
+        if await self._catch_up(numbers):
+            self._keep(numbers, await self._read_all(numbers))
+        else:
+            self._numbers = None
 
-    async def _read_all(self, first: GainedNumbers) -> FilledNumbers:
-        size = _bytes_for(first.estimated)
-        while True:
-            ref_filter, count = RefFilter(bytearray(size)), 0
+    async def _read_all(self, numbers: FilledNumbers) -> int | None:
+        """Add all numbers and return how many, or ``MAX_ACCOUNTS`` and some. None if there came too many meanwhile."""
+        count = 0
+        try:
             async for slots in self._pages():
-                ref_filter.add(refs_of(slots))
+                numbers.ref_filter.add(refs_of(slots))
                 count += len(slots)
-            if _bytes_for(count) <= size:
-                return FilledNumbers(ref_filter, filled_from=first.now, read_until=first.now)
-            size = _bytes_for(count)
+                if count > MAX_ACCOUNTS:
+                    return count
+                if not await self._poll_between_pages(numbers):
+                    return None
+            return count if await self._catch_up(numbers) else None
+        finally:
+            self._fill_at = self._monotonic() + self._pause
+            self._pause = min(2 * self._pause, REFILL_SECONDS)
+
+    async def _poll_between_pages(self, numbers: FilledNumbers) -> bool:
+        """If it is time, catch up with what was gained, also in the filter that is used. False as ``_catch_up``."""
+        if self._monotonic() < numbers.polled_at + POLL_SECONDS:
+            return True
+        await self._poll()
+        self._show_entries()
+        return await self._catch_up(numbers)
+
+    def _keep(self, numbers: FilledNumbers, count: int | None) -> None:
+        """Use a filter into which so many numbers were read, unless that was in vain, or it is too small."""
+        if count is None:
+            self._numbers = None
+        elif count > MAX_ACCOUNTS:
+            self._stay_off(count)
+        elif _bytes_for(count) * 8 > numbers.ref_filter.slots:
+            self._counted, self._fill_at = count, self._monotonic()
+        else:
+            self._numbers, self._counted = numbers, count
+            self._fill_at, self._pause = numbers.started_at + REFILL_SECONDS, RETRY_SECONDS
+            seconds, ref_filter = round(self._monotonic() - numbers.started_at, 1), numbers.ref_filter
+            log.info("number_filter.filled", entries=ref_filter.entries, slots=ref_filter.slots, seconds=seconds)
+
+    def _stay_off(self, accounts: int) -> None:
+        self._numbers, self._fill_at, self._pause = None, self._monotonic() + OFF_SECONDS, RETRY_SECONDS
+        log.info("number_filter.off", accounts=accounts)
 
     async def _pages(self) -> AsyncIterator[list[int]]:
         last: int | None = 0
@@ -142,7 +202,7 @@ class NumberFilter:
         started = self._monotonic()
         gained = await self._gained(numbers.read_until - OVERLAP)
         numbers.ref_filter.add(refs_of(gained.slots))
-        numbers.read_until, numbers.good_until = gained.now, started + MAX_AGE_SECONDS
+        numbers.read_until, numbers.polled_at = gained.now, started
         is_restored = gained.restored_at is not None and gained.restored_at > numbers.filled_from
         return gained.is_complete and not is_restored
 

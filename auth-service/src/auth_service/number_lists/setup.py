@@ -2,9 +2,9 @@
 
 from aiohttp import web
 
-from auth_service.number_filter import api
-from auth_service.number_filter.number_lists import NumberLists
-from auth_service.number_filter.number_store import NumberStore
+from auth_service.number_lists import api
+from auth_service.number_lists.number_lists import NumberLists
+from auth_service.number_lists.number_store import NumberStore
 from shared.postgres import Pool
 
 

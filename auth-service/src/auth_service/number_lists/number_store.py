@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from auth_service.number_filter.number_lists import Gains
+from auth_service.number_lists.number_lists import Gains
 from shared.phone import E164
 from shared.postgres import Pool, connection
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from auth_service.number_filter.number_lists import NumberLists
+from auth_service.number_lists.number_lists import NumberLists
 from shared.internal_api.calls import Calls
 from shared.internal_api.directory import (
     LIST_GAINED_NUMBERS,

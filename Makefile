@@ -42,8 +42,8 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 
 PYTEST := PYTHONPATH=deploy $(BIN)/python -m pytest
 
-# The tests of one file stay together, in the order of tests/conftest.py (which begins with files that take long).
-BY_FILE := --dist loadfile --no-loadscope-reorder
+# The tests of one file stay together.
+BY_FILE := --dist loadfile
 
 # $(call timed,name of the step,its command)
 timed = @SECONDS=0; $(2) && echo "$(1): ok, $$SECONDS s"

@@ -12,9 +12,6 @@ from support.database import Tables
 EVERYTHING_ON = {"CALLER_LIMITS": "off", "ENVIRONMENT": "development", "LOG_LEVEL": "info"}
 """All requests come from one address, so caller limits are off. Limits on numbers are on."""
 
-LONG_FILES = ("fault", "system", "browser", "contract", "integration", "fuzz")
-"""Folders whose files start servers or processes, the longest first. The short files of the others fill the end."""
-
 settings.register_profile("any machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # an example may take long on a busy machine: pytest's own timeout is enough
 
@@ -22,16 +19,6 @@ settings.load_profile("any machine")  # an example may take long on a busy machi
 def pytest_configure() -> None:
     """Tests may run as a background job of a script: their child processes must not inherit an ignored SIGINT."""
     accept_interrupts()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files first, so that no process runs one at the end while the others have nothing left to do."""
-    items.sort(key=_place)
-
-
-def _place(item: pytest.Item) -> int:
-    folder = item.nodeid.split("/")[1]
-    return LONG_FILES.index(folder) if folder in LONG_FILES else len(LONG_FILES)
 
 
 @pytest.fixture(scope="session")

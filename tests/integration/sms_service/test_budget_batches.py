@@ -138,7 +138,8 @@ async def test_messages_that_fail_together_are_refunded_in_batches(sms: Sms, mon
     plan = make_plan(("+86", "9.00", "9.00"), ("+", "9.00", None))
     harness = await SpendingHarness(sms, plan).open()
     number_ranges = [random_range("+86138"), random_range("+86139")]
-    refused, failed = [[random_number(number_ranges[place % 2]) for place in range(20)] for _ in range(2)]
+    numbers = list({random_number(number_ranges[place % 2]) for place in range(80)})
+    refused, failed = numbers[:20], numbers[20:40]
     sent = [fresh_number() for _ in range(3)]
     ids = {number: (await queue(sms, [number]))[0] for number in {*refused, *failed, *sent}}
     batches = list[int]()

@@ -7,8 +7,8 @@ from typing import BinaryIO
 from auth_service.importing.schema import MAX_LINE_BYTES
 
 MAX_BATCH_LINES = 256
-LINES_A_THREAD = 32
-"""The lines of a batch for each hashing thread: half a second of hashing, beside which a transaction costs little."""
+LINES_A_THREAD = 128
+"""The lines of a batch for each hashing thread: so much hashing that the threads hardly stand still between batches."""
 BATCHES_A_SECOND = 2
 """How many batches there are in a second at least, where a rate limits the users."""
 

@@ -38,7 +38,7 @@ from stack.system import Stack
 from support.app import App
 
 from auth_service.importing.command import NICENESS
-from auth_service.passwords.hashing_pool import MAX_NICENESS, NICENESS_STEP
+from auth_service.passwords.hashing_threads import MAX_NICENESS, NICENESS_STEP
 from shared.postgres import url_of
 
 MIN_SHARE = 0.9

@@ -24,15 +24,19 @@ LONG = 30.0
 ENDLESS = float("inf")
 
 
-class Waiting(QueueLimit):
-    """A limit that does not depend on the machine."""
+class Fixed(QueueLimit):
+    """A limit that does not depend on the machine: so many slots, and so many callers that wait for one."""
 
-    def __init__(self, waiting: int) -> None:
-        self._waiting = waiting
+    def __init__(self, slots: int, waiting: int) -> None:
+        self._given = (slots, waiting)
+
+    @property
+    def slots(self) -> int:
+        return self._given[0]
 
     @property
     def waiting(self) -> int:
-        return self._waiting
+        return self._given[1]
 
 
 class Callers:
@@ -78,7 +82,7 @@ def outcome(task: "asyncio.Task[None]") -> ErrorCode | None:
 
 
 async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else() -> None:
-    slots = HashingSlots(2, Shedding(), Waiting(40))
+    slots = HashingSlots(Shedding(), Fixed(2, 40))
     callers = Callers(slots)
     async with all_taken(slots, 2):
         flood = [callers.start(f"flood {n % 3}", n % 10) for n in range(300)]
@@ -93,7 +97,7 @@ async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else
 
 
 async def test_others_are_served_while_the_flood_still_waits() -> None:
-    slots = HashingSlots(2, Shedding(), Waiting(40))
+    slots = HashingSlots(Shedding(), Fixed(2, 40))
     callers = Callers(slots)
     async with all_taken(slots, 2):
         flood = [callers.start("flood", n) for n in range(40)]
@@ -106,7 +110,7 @@ async def test_others_are_served_while_the_flood_still_waits() -> None:
 
 
 async def test_a_site_without_a_slot_need_not_wait_while_there_is_one_for_newcomers() -> None:
-    slots = HashingSlots(2, Shedding(), Waiting(40), for_newcomers=1)
+    slots = HashingSlots(Shedding(), Fixed(2, 40), for_newcomers=1)
     callers = Callers(slots)
     async with all_taken(slots, 2):
         neighbour, newcomer = callers.start("first"), callers.start("new", keep=True)
@@ -121,7 +125,7 @@ async def test_a_site_without_a_slot_need_not_wait_while_there_is_one_for_newcom
 
 
 async def test_slots_for_newcomers_are_no_slots_for_those_who_wait() -> None:
-    slots = HashingSlots(1, Shedding(), Waiting(40), for_newcomers=1)
+    slots = HashingSlots(Shedding(), Fixed(1, 40), for_newcomers=1)
     callers = Callers(slots)
     running = [callers.start("flood", keep=True), callers.start("new", keep=True)]
     await settle()
@@ -138,7 +142,7 @@ async def test_slots_for_newcomers_are_no_slots_for_those_who_wait() -> None:
 
 
 async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
-    slots = HashingSlots(1, Shedding(), Waiting(4))
+    slots = HashingSlots(Shedding(), Fixed(1, 4))
     callers = Callers(slots)
     async with all_taken(slots, 1):
         waiting = [callers.start("a", n) for n in range(4)]
@@ -156,7 +160,7 @@ async def test_a_full_queue_of_one_network_refuses_that_network_only() -> None:
 
 
 async def test_a_caller_that_waits_too_long_is_told_when_to_come_back() -> None:
-    slots = HashingSlots(1, Shedding(), Waiting(4))
+    slots = HashingSlots(Shedding(), Fixed(1, 4))
     callers = Callers(slots, max_wait_seconds=0.01)
     keeper = callers.start("a", keep=True)
     await settle()
@@ -172,7 +176,7 @@ async def test_a_caller_that_waits_too_long_is_told_when_to_come_back() -> None:
 
 
 async def test_a_caller_that_goes_away_leaves_its_place_to_the_next() -> None:
-    slots = HashingSlots(1, Shedding(), Waiting(4))
+    slots = HashingSlots(Shedding(), Fixed(1, 4))
     callers = Callers(slots)
     async with all_taken(slots, 1):
         gone, next_one = callers.start("a"), callers.start("b")
@@ -185,7 +189,7 @@ async def test_a_caller_that_goes_away_leaves_its_place_to_the_next() -> None:
 
 
 async def test_a_caller_that_goes_away_as_it_gets_a_slot_passes_it_on() -> None:
-    slots = HashingSlots(1, Shedding(), Waiting(4))
+    slots = HashingSlots(Shedding(), Fixed(1, 4))
     callers = Callers(slots)
     async with all_taken(slots, 1):
         gone, next_one = callers.start("a"), callers.start("b")
@@ -198,12 +202,33 @@ async def test_a_caller_that_goes_away_as_it_gets_a_slot_passes_it_on() -> None:
 
 
 async def test_a_failure_gives_the_slot_back() -> None:
-    slots = HashingSlots(1, Shedding(), Waiting(0))
+    slots = HashingSlots(Shedding(), Fixed(1, 0))
 
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             async with slots.take(HashingSlot(("a", "a", 1), ENDLESS)):
                 raise ZeroDivisionError
+
+
+async def test_a_site_is_alone_beside_a_crowd_if_it_has_one_slot_and_another_has_several() -> None:
+    slots = HashingSlots(Shedding(), Fixed(4, 0))
+    async with AsyncExitStack() as stack:
+
+        async def take(network: str) -> None:
+            await stack.enter_async_context(slots.take(HashingSlot((network, network, 1), ENDLESS)))
+
+        def alone(network: str) -> bool:
+            return slots.is_alone_beside_a_crowd((network, network, 1))
+
+        await take("a")
+        await take("b")
+        assert not alone("a")
+        assert not alone("b")
+        await take("a")
+        assert not alone("a")
+        assert alone("b")
+        await take("b")
+        assert not alone("b")
 
 
 def test_a_share_is_the_site_the_network_and_the_account() -> None:

@@ -24,7 +24,11 @@ WEIGHT = 0.1
 RETRY_AFTER = 3
 LOG_SECONDS = 1.0
 SLOTS_BESIDE_THREADS = 2
-"""How many more slots than threads there are: some callers read or write the database while the threads hash."""
+"""How many slots there are beside those whose jobs run: some callers use the database while the threads hash."""
+TOGETHER_SECONDS = 0.1
+"""How long a thread may hash for results that it reports together: each waits for those after it."""
+MAX_TOGETHER = 4
+"""The most results that a thread reports together: more spare little (docs/decisions/0091)."""
 SLOTS_FOR_NEWCOMERS = 2
 """How many more there are for sites that have none, so that these need not wait until a flood gives one back."""
 
@@ -44,9 +48,10 @@ def share_of(source: RequestSource, phone_ref: int) -> Path:
 
 
 class QueueLimit:
-    """How many may wait: those that the threads begin in time, as fast as recent jobs were, and at most ``queue``.
+    """How many may have a slot, and wait for one: as fast as recent jobs were, and at most ``queue`` may wait.
 
-    A longer queue would serve no one just above capacity: every caller would wait until it has gone.
+    Those wait that the threads begin in time. A longer queue would serve no one just above capacity: every caller would
+    wait until it has gone.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
@@ -59,8 +64,18 @@ class QueueLimit:
         self._job_seconds += WEIGHT * (min(seconds, MAX_WAIT_SECONDS) - self._job_seconds)
 
     @property
+    def together(self) -> int:
+        """How many results a thread reports together while as many wait."""
+        return max(1, min(MAX_TOGETHER, int(TOGETHER_SECONDS / self._job_seconds)))
+
+    @property
+    def slots(self) -> int:
+        """How many may have a slot."""
+        return self._threads * self.together + SLOTS_BESIDE_THREADS
+
+    @property
     def waiting(self) -> int:
-        """How many may wait."""
+        """How many may wait for a slot."""
         return min(self._queue, int(QUEUE_SECONDS * self._threads / self._job_seconds))
 
 
@@ -83,7 +98,7 @@ class Shedding:
 
 @dataclass(slots=True)
 class HashingSlot:
-    """The right of a share to hash until ``ends_at``, on the clock of the event loop.
+    """The right of a share to hash until ``ends_at``, on the clock of the event loop, which is the monotonic one.
 
     ``hashing_since`` is when a thread began to hash for it, and None before that.
     """
@@ -94,16 +109,12 @@ class HashingSlot:
 
 
 class HashingSlots:
-    """Gives ``slots`` at once, and as many ``for_newcomers`` more to sites that have none.
+    """Gives as many as the limit says at once, and as many ``for_newcomers`` more to sites that have none.
 
-    Beyond the limit the share with the most waiting loses its newest, and no one else. Without a limit every caller may
-    wait.
+    Beyond the limit of those who wait, the share with the most waiting loses its newest, and no one else.
     """
 
-    def __init__(
-        self, slots: int, shedding: Shedding, limit: QueueLimit | None = None, *, for_newcomers: int = 0
-    ) -> None:
-        self._slots = slots
+    def __init__(self, shedding: Shedding, limit: QueueLimit, *, for_newcomers: int = 0) -> None:
         self._for_newcomers = for_newcomers
         self._used: Counter[Hashable] = Counter()
         self._shedding = shedding
@@ -118,6 +129,10 @@ class HashingSlots:
             yield
         finally:
             self._give_back(slot.share)
+
+    def is_alone_beside_a_crowd(self, share: Path) -> bool:
+        """Whether the site of this share has one slot, and another has several."""
+        return self._used[share[0]] == 1 and self._used.total() > len(self._used)
 
     async def _wait(self, slot: HashingSlot) -> None:
         if self._is_free_for(slot.share):
@@ -143,20 +158,20 @@ class HashingSlots:
             self._give_back(share)
 
     def _shed_beyond_limit(self) -> None:
-        while self._limit is not None and self._waiting.size > self._limit.waiting:
+        while self._waiting.size > self._limit.waiting:
             _, place = self._waiting.pop_newest_of_longest()
             if not place.done():
                 place.set_exception(self._shedding.refusal("full"))
 
     def _is_free_for(self, share: Path) -> bool:
-        used = self._used.total()
-        return used < self._slots or (share[0] not in self._used and used < self._slots + self._for_newcomers)
+        used, slots = self._used.total(), self._limit.slots
+        return used < slots or (share[0] not in self._used and used < slots + self._for_newcomers)
 
     def _give_back(self, share: Path) -> None:
         """Take the slot back, and give those that are free to callers that wait."""
         self._used[share[0]] -= 1
         self._used += Counter()  # drops the sites that have none
-        while self._waiting.size and self._used.total() < self._slots:
+        while self._waiting.size and self._used.total() < self._limit.slots:
             next_share, place = self._waiting.pop()
             if not place.done():  # it may have been cancelled a moment ago
                 self._used[next_share[0]] += 1

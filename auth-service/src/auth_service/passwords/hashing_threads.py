@@ -1,0 +1,139 @@
+"""The hashing threads: one per core, at a lower priority than the event loop. Each takes the next job itself.
+
+While many wait, what several jobs returned is reported together. What runs after a hash on the same core finds cold
+caches, so the fewer times the event loop wakes for results, the more hashes there are.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from auth_service.passwords import hashing_memory
+from auth_service.passwords.fair_queue import FairQueue
+from auth_service.passwords.hashing_slots import HashingSlot, QueueLimit
+
+NICENESS_STEP = 3
+"""Added to the event loop's niceness, which gives a hashing thread half its weight (docs/decisions/0031)."""
+MAX_NICENESS = 19
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Job:
+    """A job that waits or runs, and where its result goes. An ``urgent`` one is reported as soon as it has run."""
+
+    slot: HashingSlot
+    run: Callable[[], object]
+    future: "asyncio.Future[Any]"
+    is_urgent: bool
+    result: object = None
+    error: Exception | None = field(default=None, repr=False)
+
+    def finish(self) -> None:
+        """Tell the caller, unless it has gone. Runs in the event loop."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class HashingThreads:
+    """Threads that run jobs in the order of a fair queue. ``limit`` says how many results are reported together.
+
+    ``is_closed`` once they take no more jobs.
+    """
+
+    def __init__(self, threads: int, limit: QueueLimit) -> None:
+        self._limit = limit
+        self._waiting: FairQueue[_Job] = FairQueue()
+        self._changed = threading.Condition()
+        self.is_closed = False
+        self._threads = [threading.Thread(target=self._work, name=f"hashing-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, slot: HashingSlot, job: Callable[[], T], *, is_urgent: bool) -> T:
+        """Run ``job`` when it is the turn of its share, and return its result.
+
+        If the caller goes before that, it never runs. An urgent result waits for no others.
+        """
+        waiting = _Job(slot, job, asyncio.get_running_loop().create_future(), is_urgent)
+        with self._changed:
+            self._waiting.push(slot.share, waiting)
+            self._changed.notify()
+        result: T = await waiting.future
+        return result
+
+    def close(self) -> None:
+        """Drop the jobs that wait, and let the threads end."""
+        with self._changed:
+            self.is_closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        _lower_priority()
+        hashing_memory.keep_in_large_pages()
+        done: list[_Job] = []
+        while job := self._next(done):
+            if job.future.done():  # the caller has gone
+                continue
+            self._run(job)
+            done.append(job)
+
+    def _run(self, job: _Job) -> None:
+        started = time.monotonic()
+        if job.slot.hashing_since is None:
+            job.slot.hashing_since = started
+        try:
+            job.result = job.run()
+        except Exception as error:  # noqa: BLE001  the caller raises it
+            job.error = error
+        self._limit.record(time.monotonic() - started)  # two threads at once may lose one value, which is harmless
+
+    def _next(self, done: list[_Job]) -> _Job | None:
+        """The next job, or None at the end. Before, report what is ``done``, unless it may wait for others."""
+        with self._changed:
+            if done and not self._may_hold(done):
+                _report(done)
+            while not self._waiting.size and not self.is_closed:
+                self._changed.wait()
+            return None if self.is_closed else self._waiting.pop()
+
+    def _may_hold(self, done: Sequence[_Job]) -> bool:
+        """Whether enough jobs wait to report their results together with these."""
+        together = self._limit.together
+        return (
+            len(done) < together
+            and len(done) + self._waiting.size >= together
+            and not (self.is_closed or done[-1].is_urgent)
+        )
+
+
+def _report(done: list[_Job]) -> None:
+    """Let the event loop tell the callers, and empty the list."""
+    loop, jobs = done[0].future.get_loop(), tuple(done)
+    done.clear()
+    loop.call_soon_threadsafe(_finish_all, jobs)
+
+
+def _finish_all(jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        job.finish()
+
+
+def _lower_priority() -> None:
+    """Let the event loop go first. On Linux a priority belongs to a thread; elsewhere nothing changes."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + NICENESS_STEP, MAX_NICENESS)
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)

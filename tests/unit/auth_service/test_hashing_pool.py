@@ -289,7 +289,7 @@ async def test_threads_that_are_closed_report_what_has_run_and_end(one_thread: H
 
 def test_slow_jobs_are_reported_one_by_one_and_fast_ones_together() -> None:
     limit = QueueLimit(THREADS, 256)
-    for seconds, together in ((0.01, MAX_TOGETHER), (0.04, 2), (0.3, 1)):
+    for seconds, together in ((0.01, MAX_TOGETHER), (0.06, 2), (0.3, 1)):
         for _ in range(100):
             limit.record(seconds)
         assert limit.together == together

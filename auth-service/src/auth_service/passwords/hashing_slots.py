@@ -25,7 +25,7 @@ RETRY_AFTER = 3
 LOG_SECONDS = 1.0
 SLOTS_BESIDE_THREADS = 2
 """How many slots there are beside those whose jobs run: some callers use the database while the threads hash."""
-TOGETHER_SECONDS = 0.1
+TOGETHER_SECONDS = 0.15
 """How long a thread may hash for results that it reports together: each waits for those after it."""
 MAX_TOGETHER = 4
 """The most results that a thread reports together: more spare little (docs/decisions/0091)."""

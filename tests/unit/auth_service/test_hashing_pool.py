@@ -15,6 +15,7 @@ from auth_service.passwords.hashing_slots import (
     MAX_WAIT_SECONDS,
     RETRY_AFTER,
     SLOTS_BESIDE_THREADS,
+    TOGETHER_SECONDS,
     HashingSlot,
     QueueLimit,
 )
@@ -167,10 +168,25 @@ class Together(QueueLimit):
     together = 4
 
 
+class Clock:
+    """A clock that stands still unless a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def one_thread() -> Iterator[HashingThreads]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def one_thread(clock: Clock) -> Iterator[HashingThreads]:
     """A thread that reports four results together."""
-    threads = HashingThreads(1, Together(1, 8))
+    threads = HashingThreads(1, Together(1, 8), clock)
     yield threads
     threads.close()
 
@@ -238,6 +254,21 @@ async def test_a_result_waits_for_no_others_unless_enough_wait(one_thread: Hashi
     await asyncio.gather(*jobs)
 
     assert reported == [0, 1, 2]
+
+
+async def test_results_wait_for_no_slow_job_of_others(one_thread: HashingThreads, clock: Clock) -> None:
+    first, slow, third = Gated(), Gated(), Gated()
+    jobs = [start(one_thread, job) for job in (first, slow, third, int, int)]
+    await first.has_begun()
+    first.go_on()
+    await slow.has_begun()
+    clock.now += TOGETHER_SECONDS
+    slow.go_on()
+    await third.has_begun()
+
+    assert [job.done() for job in jobs] == [True, True, False, False, False]
+    third.go_on()
+    await asyncio.gather(*jobs)
 
 
 async def test_an_urgent_result_is_reported_at_once_with_those_before_it(one_thread: HashingThreads) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from auth_service.passwords import hashing_memory
 from auth_service.passwords.fair_queue import FairQueue
-from auth_service.passwords.hashing_slots import HashingSlot, QueueLimit
+from auth_service.passwords.hashing_slots import TOGETHER_SECONDS, HashingSlot, QueueLimit
 
 NICENESS_STEP = 3
 """Added to the event loop's niceness, which gives a hashing thread half its weight (docs/decisions/0031)."""
@@ -32,6 +32,7 @@ class _Job:
     run: Callable[[], object]
     future: "asyncio.Future[Any]"
     is_urgent: bool
+    begun_at: float = 0.0
     result: object = None
     error: Exception | None = field(default=None, repr=False)
 
@@ -51,8 +52,9 @@ class HashingThreads:
     ``is_closed`` once they take no more jobs.
     """
 
-    def __init__(self, threads: int, limit: QueueLimit) -> None:
+    def __init__(self, threads: int, limit: QueueLimit, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._clock = clock
         self._waiting: FairQueue[_Job] = FairQueue()
         self._changed = threading.Condition()
         self.is_closed = False
@@ -91,14 +93,14 @@ class HashingThreads:
             done.append(job)
 
     def _run(self, job: _Job) -> None:
-        started = time.monotonic()
+        job.begun_at = self._clock()
         if job.slot.hashing_since is None:
-            job.slot.hashing_since = started
+            job.slot.hashing_since = job.begun_at
         try:
             job.result = job.run()
         except Exception as error:  # noqa: BLE001  the caller raises it
             job.error = error
-        self._limit.record(time.monotonic() - started)  # two threads at once may lose one value, which is harmless
+        self._limit.record(self._clock() - job.begun_at)  # two threads at once may lose one value, which is harmless
 
     def _next(self, done: list[_Job]) -> _Job | None:
         """The next job, or None at the end. Before, report what is ``done``, unless it may wait for others."""
@@ -110,11 +112,12 @@ class HashingThreads:
             return None if self.is_closed else self._waiting.pop()
 
     def _may_hold(self, done: Sequence[_Job]) -> bool:
-        """Whether enough jobs wait to report their results together with these."""
+        """Whether enough jobs wait to report their results together with these, and these have not waited too long."""
         together = self._limit.together
         return (
             len(done) < together
             and len(done) + self._waiting.size >= together
+            and self._clock() < done[0].begun_at + TOGETHER_SECONDS
             and not (self.is_closed or done[-1].is_urgent)
         )
 

@@ -47,8 +47,8 @@ class HashingPool:
     async def run(self, slot: HashingSlot, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends before it has run.
 
-        A job whose caller has gone before it begins never runs. That of a site with one slot, while others have
-        several, is reported alone: a flood is hashed in groups, and nobody waits for the group but its own callers.
+        A job whose caller has gone before it begins never runs. A job of a site with one slot, while others have
+        several, is urgent: callers beside a flood do not wait for the group in which its hashes are reported.
         """
         is_urgent = self._slots.is_alone_beside_a_crowd(slot.share)
         try:

@@ -63,9 +63,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
         bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service publisher"))
         relay = Relay(pool, await amqp.Publisher.open(bus))
         await stack.enter_async_context(relay.running())
-        hashing = stack.enter_context(
-            closing(HashingPool(settings.password_hash_threads or available_cpus(), settings.password_hash_queue))
-        )
+        hashing = stack.enter_context(closing(hashing_pool(settings)))
         passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)
         phone_key = bytes.fromhex(settings.phone_key.get_secret_value())
         yield Resources(
@@ -86,6 +84,14 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             dormancy=Dormancy(settings.dormant_after, utc_now),
             ping_broker=bus.ping,
         )
+
+
+def hashing_pool(settings: AuthSettings) -> HashingPool:
+    """The hashing threads. Where refusals are held until a fixed time, no result waits for others."""
+    threads, queue = settings.password_hash_threads or available_cpus(), settings.password_hash_queue
+    if settings.password_refusal_seconds:
+        return HashingPool(threads, queue, max_together=1)
+    return HashingPool(threads, queue)
 
 
 def login_limits(settings: AuthSettings) -> LoginLimits | None:

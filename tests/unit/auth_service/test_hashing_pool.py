@@ -1,25 +1,31 @@
-"""The hashing threads: their priority, what they report together, and how long the queue before them may be."""
+"""The hashing pool: how long the queue before its threads may be, and whose results are reported together."""
 
 import asyncio
 import heapq
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, closing
+from typing import Any
 
 import pytest
+from support.gates import Gates
 
+from auth_service.passwords.fair_queue import Path
 from auth_service.passwords.hashing_pool import HashingPool
 from auth_service.passwords.hashing_slots import (
     MAX_TOGETHER,
     MAX_WAIT_SECONDS,
     RETRY_AFTER,
     SLOTS_BESIDE_THREADS,
-    TOGETHER_SECONDS,
     HashingSlot,
     QueueLimit,
 )
-from auth_service.passwords.hashing_threads import NICENESS_STEP, HashingThreads
+from auth_service.passwords.hashing_threads import NICENESS_STEP
+from auth_service.resources import hashing_pool
+from auth_service.settings import AuthSettings
 from shared.errors import ErrorCode, ServiceError
 
 THREADS, SECONDS = 2, 120
@@ -93,9 +99,21 @@ def gate() -> Iterator[threading.Event]:
     gate.set()
 
 
+@pytest.fixture
+def gates() -> Iterator[Gates]:
+    """Jobs that wait for a test. All of them end with it."""
+    with closing(Gates()) as gates:
+        yield gates
+
+
 async def hash_in_slot(pool: HashingPool, job: Callable[..., object], *arguments: object) -> object:
     async with pool.slot(SHARE) as slot:
         return await pool.run(slot, job, *arguments)
+
+
+async def hash_for(pool: HashingPool, share: Path) -> object:
+    async with pool.slot(share) as slot:
+        return await pool.run(slot, int)
 
 
 async def test_a_full_queue_sheds_and_says_when_to_retry(gate: threading.Event) -> None:
@@ -162,162 +180,6 @@ async def test_of_those_with_a_slot_a_new_network_hashes_before_others_with_a_ba
     assert hashed == ["other", "flood", "flood"]
 
 
-class Together(QueueLimit):
-    """A limit that lets a thread report four results together, however slow the jobs are."""
-
-    together = 4
-
-
-class Clock:
-    """A clock that stands still unless a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def one_thread(clock: Clock) -> Iterator[HashingThreads]:
-    """A thread that reports four results together."""
-    threads = HashingThreads(1, Together(1, 8), clock)
-    yield threads
-    threads.close()
-
-
-async def in_use(threads: HashingThreads, gate: threading.Event) -> "asyncio.Task[bool]":
-    """Keep the thread busy until the gate opens: its result is reported alone."""
-    begun = threading.Event()
-
-    def wait() -> bool:
-        begun.set()
-        return gate.wait()
-
-    task = asyncio.create_task(threads.run(HashingSlot(SHARE, float("inf")), wait, is_urgent=True))
-    await asyncio.to_thread(begun.wait)
-    return task
-
-
-class Gated:
-    """A job that begins, and waits until it is let go on."""
-
-    def __init__(self) -> None:
-        self._begun, self._gate = threading.Event(), threading.Event()
-
-    def __call__(self) -> None:
-        self._begun.set()
-        self._gate.wait()
-
-    async def has_begun(self) -> None:
-        """Wait until a thread runs it, and until the event loop has told callers what was reported before."""
-        await asyncio.to_thread(self._begun.wait)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-
-    def go_on(self) -> None:
-        self._gate.set()
-
-
-def start(
-    threads: HashingThreads, job: Callable[[], object], site: str = "flood", *, is_urgent: bool = False
-) -> "asyncio.Task[object]":
-    return asyncio.create_task(threads.run(HashingSlot((site, site, 1), float("inf")), job, is_urgent=is_urgent))
-
-
-async def test_while_many_wait_results_are_reported_in_fours(one_thread: HashingThreads) -> None:
-    gated = {0: Gated(), 3: Gated(), 4: Gated(), 8: Gated()}
-    jobs = [start(one_thread, gated.get(number, int)) for number in range(9)]
-    reported = []
-    for job in gated.values():
-        await job.has_begun()
-        reported.append(sum(each.done() for each in jobs))
-        job.go_on()
-    await asyncio.gather(*jobs)
-
-    assert reported == [0, 0, 4, 8]
-
-
-async def test_a_result_waits_for_no_others_unless_enough_wait(one_thread: HashingThreads) -> None:
-    first, second, third = Gated(), Gated(), Gated()
-    jobs = [start(one_thread, job) for job in (first, second, third)]
-    reported = []
-    for job in (first, second, third):
-        await job.has_begun()
-        reported.append(sum(each.done() for each in jobs))
-        job.go_on()
-    await asyncio.gather(*jobs)
-
-    assert reported == [0, 1, 2]
-
-
-async def test_results_wait_for_no_slow_job_of_others(one_thread: HashingThreads, clock: Clock) -> None:
-    first, slow, third = Gated(), Gated(), Gated()
-    jobs = [start(one_thread, job) for job in (first, slow, third, int, int)]
-    await first.has_begun()
-    first.go_on()
-    await slow.has_begun()
-    clock.now += TOGETHER_SECONDS
-    slow.go_on()
-    await third.has_begun()
-
-    assert [job.done() for job in jobs] == [True, True, False, False, False]
-    third.go_on()
-    await asyncio.gather(*jobs)
-
-
-async def test_an_urgent_result_is_reported_at_once_with_those_before_it(one_thread: HashingThreads) -> None:
-    first, after_urgent = Gated(), Gated()
-    jobs = [start(one_thread, first)]
-    await first.has_begun()
-    jobs += [start(one_thread, job) for job in (after_urgent, int, int, int)]
-    urgent = start(one_thread, int, "other", is_urgent=True)
-    await asyncio.sleep(0)
-    first.go_on()
-    await after_urgent.has_begun()
-
-    assert [jobs[0].done(), urgent.done()] == [True, True]
-    after_urgent.go_on()
-    await asyncio.gather(urgent, *jobs)
-
-
-async def test_callers_who_have_gone_hold_no_result_back(one_thread: HashingThreads) -> None:
-    first = Gated()
-    stays, *gone = [start(one_thread, job) for job in (first, int, int, int)]
-    await first.has_begun()
-    for caller in gone:
-        caller.cancel()
-    await asyncio.wait(gone)
-    first.go_on()
-    await stays
-
-    assert [caller.cancelled() for caller in gone] == [True] * 3
-
-
-async def test_threads_that_are_closed_report_what_has_run_and_end(one_thread: HashingThreads) -> None:
-    first, second = Gated(), Gated()
-    jobs = [start(one_thread, job) for job in (first, second, int, int)]
-    await first.has_begun()
-    first.go_on()
-    await second.has_begun()
-    closing = asyncio.create_task(asyncio.to_thread(one_thread.close))
-    while not one_thread.is_closed:
-        await asyncio.sleep(0)
-    second.go_on()
-    await closing
-    await asyncio.wait(jobs[:2])
-
-    assert [job.done() for job in jobs] == [True, True, False, False]
-    for job in jobs[2:]:
-        job.cancel()
-    await asyncio.wait(jobs[2:])
-
-
 def test_slow_jobs_are_reported_one_by_one_and_fast_ones_together() -> None:
     limit = QueueLimit(THREADS, 256)
     for seconds, together in ((0.01, MAX_TOGETHER), (0.06, 2), (0.3, 1)):
@@ -333,6 +195,84 @@ async def test_an_exception_of_a_job_reaches_its_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         await hash_in_slot(pool, divmod, 1, 0)
     pool.close()
+
+
+async def reported_before_the_next(pool: HashingPool, gates: Gates, share: Path, beside: int) -> bool:
+    """Whether the result of a job is reported while the next one runs, and others wait. They are ``beside`` jobs."""
+    first, following = gates.make(), gates.make()
+    async with AsyncExitStack() as stack:
+        slots = [await stack.enter_async_context(pool.slot(("flood", "flood", n))) for n in range(beside)]
+        slot = await stack.enter_async_context(pool.slot(share))
+        job = asyncio.create_task(pool.run(slot, first))
+        await first.has_begun()
+        others = [asyncio.create_task(pool.run(slots[0], following))]
+        others += [asyncio.create_task(pool.run(each, int)) for each in slots[1:]]
+        await asyncio.sleep(0)
+        first.go_on()
+        await following.has_begun()
+        is_reported = job.done()
+        following.go_on()
+        await asyncio.gather(job, *others)
+        return is_reported
+
+
+@pytest.fixture
+def fast_pool() -> Iterator[HashingPool]:
+    """A pool with one thread whose jobs have been fast, so it reports four results together."""
+    pool = HashingPool(1, 8)
+    yield pool
+    pool.close()
+
+
+async def become_fast(pool: HashingPool) -> None:
+    for _ in range(20):
+        await hash_in_slot(pool, int)
+
+
+async def test_a_crowd_of_one_site_has_its_results_reported_together(fast_pool: HashingPool, gates: Gates) -> None:
+    await become_fast(fast_pool)
+
+    assert not await reported_before_the_next(fast_pool, gates, ("flood", "flood", 9), beside=4)
+
+
+async def test_a_caller_of_another_site_does_not_wait_for_the_group(fast_pool: HashingPool, gates: Gates) -> None:
+    await become_fast(fast_pool)
+
+    assert await reported_before_the_next(fast_pool, gates, ("other", "other", 1), beside=4)
+
+
+async def test_a_new_pool_waits_until_jobs_have_been_fast(fast_pool: HashingPool, gates: Gates) -> None:
+    assert await reported_before_the_next(fast_pool, gates, ("flood", "flood", 9), beside=1)
+
+
+async def test_where_refusals_are_held_no_result_waits(gates: Gates) -> None:
+    given: dict[str, Any] = {"password_hash_threads": 1, "password_hash_queue": 8, "password_refusal_seconds": 0.5}
+    settings = AuthSettings.model_construct(**given)
+    with closing(hashing_pool(settings)) as pool:
+        await become_fast(pool)
+
+        assert await reported_before_the_next(pool, gates, ("flood", "flood", 9), beside=2)
+
+
+async def test_a_site_that_is_new_gets_a_slot_although_all_are_taken(fast_pool: HashingPool) -> None:
+    async with AsyncExitStack() as stack:
+        for number in range(QueueLimit(1, 8).slots):
+            await stack.enter_async_context(fast_pool.slot(("flood", "flood", number)))
+
+        assert await asyncio.wait_for(hash_for(fast_pool, ("new", "new", 1)), 10) == 0
+
+
+async def test_a_slot_tells_when_its_first_job_began(fast_pool: HashingPool) -> None:
+    async with fast_pool.slot(SHARE) as slot:
+        assert slot.hashing_since is None
+        before = time.monotonic()
+        began_at = await fast_pool.run(slot, time.monotonic)
+        first = slot.hashing_since
+        await fast_pool.run(slot, int)
+
+        assert slot.hashing_since == first
+        assert first is not None
+        assert before <= first <= began_at
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to the whole process")

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from auth_service.passwords.fair_queue import Path
 from auth_service.passwords.hashing_slots import (
     JOBS,
+    MAX_TOGETHER,
     MAX_WAIT_SECONDS,
     SLOTS_FOR_NEWCOMERS,
     HashingSlot,
@@ -26,11 +27,19 @@ class HashingPool:
     """Runs hashes outside the event loop. ``queue`` is the most callers that may ever wait for a slot.
 
     A caller has a slot from before it reads the database, so that shedding load costs little. There are more slots than
-    threads, so those with a slot take turns at the threads once more.
+    threads, so those with a slot take turns at the threads once more. ``max_together`` results are reported together at
+    most: 1 where the moment of a result matters.
     """
 
-    def __init__(self, threads: int, queue: int, *, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
-        limit = QueueLimit(threads, queue)
+    def __init__(
+        self,
+        threads: int,
+        queue: int,
+        *,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
+        max_together: int = MAX_TOGETHER,
+    ) -> None:
+        limit = QueueLimit(threads, queue, max_together)
         self._shedding = Shedding()
         self._slots = HashingSlots(self._shedding, limit, for_newcomers=SLOTS_FOR_NEWCOMERS)
         self._threads = HashingThreads(threads, limit)
@@ -45,7 +54,7 @@ class HashingPool:
                 yield slot
 
     async def run(self, slot: HashingSlot, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends before it has run.
+        """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends before it is done.
 
         A job whose caller has gone before it begins never runs. A job of a site with one slot, while others have
         several, is urgent: callers beside a flood do not wait for the group in which its hashes are reported.

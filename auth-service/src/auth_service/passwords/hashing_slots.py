@@ -24,9 +24,9 @@ WEIGHT = 0.1
 RETRY_AFTER = 3
 LOG_SECONDS = 1.0
 SLOTS_BESIDE_THREADS = 2
-"""How many slots there are beside those whose jobs run: some callers use the database while the threads hash."""
+"""How many more slots than jobs that are reported together: some callers use the database while the threads hash."""
 TOGETHER_SECONDS = 0.15
-"""How long a thread may hash for results that it reports together: each waits for those after it."""
+"""How long a thread may begin jobs whose results it reports together: each waits for those after it."""
 MAX_TOGETHER = 4
 """The most results that a thread reports together: more spare little (docs/decisions/0091)."""
 SLOTS_FOR_NEWCOMERS = 2
@@ -54,9 +54,10 @@ class QueueLimit:
     wait until it has gone.
     """
 
-    def __init__(self, threads: int, queue: int) -> None:
+    def __init__(self, threads: int, queue: int, max_together: int = MAX_TOGETHER) -> None:
         self._threads = threads
         self._queue = queue
+        self._max_together = max_together
         self._job_seconds = FIRST_JOB_SECONDS
 
     def record(self, seconds: float) -> None:
@@ -66,7 +67,7 @@ class QueueLimit:
     @property
     def together(self) -> int:
         """How many results a thread reports together while as many wait."""
-        return max(1, min(MAX_TOGETHER, int(TOGETHER_SECONDS / self._job_seconds)))
+        return max(1, min(self._max_together, int(TOGETHER_SECONDS / self._job_seconds)))
 
     @property
     def slots(self) -> int:

@@ -5,6 +5,7 @@ caches, so the fewer times the event loop wakes for results, the more hashes the
 """
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -24,17 +25,24 @@ MAX_NICENESS = 19
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
-    """A job that waits or runs, and where its result goes. An ``urgent`` one is reported as soon as it has run."""
+    """A job that waits or runs, and where its result goes. An ``urgent`` one is reported as soon as it has run.
+
+    It holds a password, and what became of it.
+    """
 
     slot: HashingSlot
-    run: Callable[[], object]
-    future: "asyncio.Future[Any]"
+    run: Callable[[], object] = field(repr=False)
+    future: "asyncio.Future[Any]" = field(repr=False)
     is_urgent: bool
     begun_at: float = 0.0
-    result: object = None
-    error: Exception | None = field(default=None, repr=False)
+    result: object = field(default=None, repr=False)
+    error: BaseException | None = field(default=None, repr=False)
+
+    def has_time(self, now: float) -> bool:
+        """Whether its result may wait for the next job: it began lately, and its slot does not end soon."""
+        return now < self.begun_at + TOGETHER_SECONDS < self.slot.ends_at
 
     def finish(self) -> None:
         """Tell the caller, unless it has gone. Runs in the event loop."""
@@ -47,9 +55,9 @@ class _Job:
 
 
 class HashingThreads:
-    """Threads that run jobs in the order of a fair queue. ``limit`` says how many results are reported together.
+    """Threads that run the jobs of one event loop in the order of a fair queue.
 
-    ``is_closed`` once they take no more jobs.
+    ``limit`` says how many results are reported together. ``is_closed`` once they take no more jobs.
     """
 
     def __init__(self, threads: int, limit: QueueLimit, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,19 +73,29 @@ class HashingThreads:
     async def run(self, slot: HashingSlot, job: Callable[[], T], *, is_urgent: bool) -> T:
         """Run ``job`` when it is the turn of its share, and return its result.
 
-        If the caller goes before that, it never runs. An urgent result waits for no others.
+        If the caller goes before that, it never runs. An urgent result waits for no others. Raises ``RuntimeError``
+        once the threads are closed, and ``CancelledError`` if that happens while the job waits.
         """
         waiting = _Job(slot, job, asyncio.get_running_loop().create_future(), is_urgent)
         with self._changed:
+            if self.is_closed:
+                raise RuntimeError("the hashing threads are closed")
             self._waiting.push(slot.share, waiting)
             self._changed.notify()
-        result: T = await waiting.future
+        try:
+            result: T = await waiting.future
+        except asyncio.CancelledError:
+            with self._changed:
+                self._waiting.discard(slot.share, waiting)
+            raise
         return result
 
     def close(self) -> None:
-        """Drop the jobs that wait, and let the threads end."""
+        """Cancel the jobs that wait, and let the threads end. For the thread of the event loop."""
         with self._changed:
             self.is_closed = True
+            while self._waiting.size:
+                self._waiting.pop().future.cancel()
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
@@ -87,10 +105,10 @@ class HashingThreads:
         hashing_memory.keep_in_large_pages()
         done: list[_Job] = []
         while job := self._next(done):
-            if job.future.done():  # the caller has gone
-                continue
-            self._run(job)
-            done.append(job)
+            if not job.future.done():  # otherwise the caller has gone a moment ago
+                self._run(job)
+                done.append(job)
+            del job  # a thread that waits must not keep a password
 
     def _run(self, job: _Job) -> None:
         job.begun_at = self._clock()
@@ -98,7 +116,7 @@ class HashingThreads:
             job.slot.hashing_since = job.begun_at
         try:
             job.result = job.run()
-        except Exception as error:  # noqa: BLE001  the caller raises it
+        except BaseException as error:  # noqa: BLE001  whatever it is, the caller raises it, and the thread goes on
             job.error = error
         self._limit.record(self._clock() - job.begun_at)  # two threads at once may lose one value, which is harmless
 
@@ -112,12 +130,12 @@ class HashingThreads:
             return None if self.is_closed else self._waiting.pop()
 
     def _may_hold(self, done: Sequence[_Job]) -> bool:
-        """Whether enough jobs wait to report their results together with these, and these have not waited too long."""
-        together = self._limit.together
+        """Whether enough jobs wait to report their results together with these, and these have time."""
+        together, now = self._limit.together, self._clock()
         return (
             len(done) < together
             and len(done) + self._waiting.size >= together
-            and self._clock() < done[0].begun_at + TOGETHER_SECONDS
+            and all(job.has_time(now) for job in done)
             and not (self.is_closed or done[-1].is_urgent)
         )
 
@@ -126,7 +144,8 @@ def _report(done: list[_Job]) -> None:
     """Let the event loop tell the callers, and empty the list."""
     loop, jobs = done[0].future.get_loop(), tuple(done)
     done.clear()
-    loop.call_soon_threadsafe(_finish_all, jobs)
+    with contextlib.suppress(RuntimeError):  # the loop is closed, so there are no callers
+        loop.call_soon_threadsafe(_finish_all, jobs)
 
 
 def _finish_all(jobs: Sequence[_Job]) -> None:
@@ -138,5 +157,6 @@ def _lower_priority() -> None:
     """Let the event loop go first. On Linux a priority belongs to a thread; elsewhere nothing changes."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + NICENESS_STEP, MAX_NICENESS)
-        os.setpriority(os.PRIO_PROCESS, thread, niceness)
+        with contextlib.suppress(OSError):  # a system may forbid it, and hashes are the same
+            niceness = min(os.getpriority(os.PRIO_PROCESS, thread) + NICENESS_STEP, MAX_NICENESS)
+            os.setpriority(os.PRIO_PROCESS, thread, niceness)

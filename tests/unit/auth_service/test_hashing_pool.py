@@ -205,8 +205,8 @@ async def reported_before_the_next(pool: HashingPool, gates: Gates, share: Path,
         slot = await stack.enter_async_context(pool.slot(share))
         job = asyncio.create_task(pool.run(slot, first))
         await first.has_begun()
-        others = [asyncio.create_task(pool.run(slots[0], following))]
-        others += [asyncio.create_task(pool.run(each, int)) for each in slots[1:]]
+        jobs: list[Callable[[], object]] = [following, *([int] * (beside - 1))]
+        others = [asyncio.create_task(pool.run(*each)) for each in zip(slots, jobs, strict=True)]
         await asyncio.sleep(0)
         first.go_on()
         await following.has_begun()

@@ -198,11 +198,13 @@ async def test_a_thread_that_waits_keeps_no_password(thread: HashingThreads) -> 
 
 async def test_a_caller_who_goes_leaves_no_password_in_the_queue(thread: HashingThreads, gates: Gates) -> None:
     first, forgotten = gates.make(), threading.Event()
-    jobs = [start(thread, first), start(thread, Watched(forgotten))]
+    stays, goes = start(thread, first), start(thread, Watched(forgotten))
     await first.has_begun()
-    jobs[1].cancel()
-    await asyncio.wait([jobs[1]])
+    goes.cancel()
+    await asyncio.wait([goes])
+    del goes
 
+    assert not stays.done()
     assert await asyncio.to_thread(forgotten.wait, 10)
 
 

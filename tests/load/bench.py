@@ -44,18 +44,22 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
         await bench.quiet()
         idle = {name: resident_mib(pid) for name, pid in bench.pids.items()}
         idle_ms = await bench.idle_ms()
-        rows = [await bare_aiohttp(bench, pinned=pinned), *await all_operations(bench, members)]
-        rows += await native_operations(bench)
+        bare = [await bare_aiohttp(bench, pinned=pinned)]
+        first = await all_operations(bench, members)
+        bare.append(await bare_aiohttp(bench, pinned=pinned))
+        native = await native_operations(bench)
+        bare.append(await bare_aiohttp(bench, pinned=pinned))
         matched, raw = await raw_match(bench, members)
         hash_ms = argon2_ms()
-        log_in = next(row for row in rows if row.name == "log in")
+        log_in = next(row for row in first if row.name == "log in")
         turns = await measure_log_ins(bench, {0} if pinned else ALL_CORES)
         drained, waited = await deliver(bench, pinned=pinned)
         if pinned:  # as in production: the kernel places hashing on any core
             for pid in bench.pids.values():
                 pin(pid, ALL_CORES)
         quiet, busy = await storm(bench)
-    report(rows, idle, ready_after, count)
+    report(bare, (first, native), count)
+    report_processes(idle, ready_after)
     share = log_in.hashing / sum(log_in.cpu.values())
     shares = ", ".join(f"{name} {spent:.1f}" for name, spent in idle_ms.items())
     print(
@@ -73,12 +77,19 @@ async def run(stack: Stack, scale: float, count: int, *, pinned: bool) -> None:
     print(f"Session check p99: quiet {quiet_p99:.2f} ms, during 16 log-ins {busy_p99:.2f} ms ({ratio:.1f} x).")
 
 
-def report(rows: Sequence[Result], idle: dict[str, float], ready_after: dict[str, float], members: int) -> None:
+def report(bare: Sequence[Result], groups: Sequence[Sequence[Result]], members: int) -> None:
+    """Print each group with a bare response before and after it. A multiple is one of the mean of these two."""
     print(f"\n{machine()}; {time.strftime('%Y-%m-%d')}; {members:,} registered, {HIT_SHARE:.0%} hits\n")
     print("| operation | requests | a second | p50 ms | p99 ms | CPU ms a request | x bare aiohttp | of which |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |")
-    for row in rows:
-        print(row.row(rows[0].cpu_ms))
+    for before, after, rows in zip(bare[:-1], bare[1:], groups, strict=True):
+        mean_ms = (before.cpu_ms + after.cpu_ms) / 2
+        for row in (before, *rows, after):
+            print(row.row(mean_ms))
+
+
+def report_processes(idle: dict[str, float], ready_after: dict[str, float]) -> None:
+    """Print what each process holds and how long it takes to start."""
     print("\n| process | idle MiB | ready after s |\n| --- | ---: | ---: |")
     for name, mib in idle.items():
         print(f"| {name} | {mib:.0f} | {ready_after[name]:.2f} |")

@@ -26,7 +26,7 @@ class Result:
             f"{name} {spent * 1000 / len(self.times):.2f}" for name, spent in self.cpu.items() if spent > 0.0001
         )
         rate, p50, p99 = len(self.times) / self.wall, percentile(self.times, 50), percentile(self.times, 99)
-        cost = f"**{self.cpu_ms:.2f}** | {self.cpu_ms / bare_ms:.0f}"
+        cost = f"**{self.cpu_ms:.2f}** | {self.cpu_ms / bare_ms:.1f}"
         return f"| {self.name} | {len(self.times)} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {cost} | {shares} |"
 
 

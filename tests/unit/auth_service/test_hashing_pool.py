@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, closing
 from typing import Any
 
 import pytest
-from support.gates import Gates
+from support.gated_jobs import GatedJobs
 
 from auth_service.passwords.fair_queue import Path
 from auth_service.passwords.hashing_pool import HashingPool
@@ -100,10 +100,10 @@ def gate() -> Iterator[threading.Event]:
 
 
 @pytest.fixture
-def gates() -> Iterator[Gates]:
+def gated_jobs() -> Iterator[GatedJobs]:
     """Jobs that wait for a test. All of them end with it."""
-    with closing(Gates()) as gates:
-        yield gates
+    with closing(GatedJobs()) as gated_jobs:
+        yield gated_jobs
 
 
 async def hash_in_slot(pool: HashingPool, job: Callable[..., object], *arguments: object) -> object:
@@ -197,9 +197,9 @@ async def test_an_exception_of_a_job_reaches_its_caller() -> None:
     pool.close()
 
 
-async def reported_before_the_next(pool: HashingPool, gates: Gates, share: Path, beside: int) -> bool:
+async def reported_before_the_next(pool: HashingPool, gated_jobs: GatedJobs, share: Path, beside: int) -> bool:
     """Whether the result of a job is reported while the next one runs, and others wait. They are ``beside`` jobs."""
-    first, following = gates.make(), gates.make()
+    first, following = gated_jobs.make(), gated_jobs.make()
     async with AsyncExitStack() as stack:
         slots = [await stack.enter_async_context(pool.slot(("flood", "flood", n))) for n in range(beside)]
         slot = await stack.enter_async_context(pool.slot(share))
@@ -218,8 +218,8 @@ async def reported_before_the_next(pool: HashingPool, gates: Gates, share: Path,
 
 @pytest.fixture
 def fast_pool() -> Iterator[HashingPool]:
-    """A pool with one thread whose jobs have been fast, so it reports four results together."""
-    pool = HashingPool(1, 8)
+    """A pool with one thread, by whose clock no job takes any time."""
+    pool = HashingPool(1, 8, clock=lambda: 0.0)
     yield pool
     pool.close()
 
@@ -229,29 +229,29 @@ async def become_fast(pool: HashingPool) -> None:
         await hash_in_slot(pool, int)
 
 
-async def test_a_crowd_of_one_site_has_its_results_reported_together(fast_pool: HashingPool, gates: Gates) -> None:
+async def test_a_crowd_of_one_site_has_its_results_reported_together(
+    fast_pool: HashingPool, gated_jobs: GatedJobs
+) -> None:
     await become_fast(fast_pool)
 
-    assert not await reported_before_the_next(fast_pool, gates, ("flood", "flood", 9), beside=4)
+    assert not await reported_before_the_next(fast_pool, gated_jobs, ("flood", "flood", 9), beside=4)
 
 
-async def test_a_caller_of_another_site_does_not_wait_for_the_group(fast_pool: HashingPool, gates: Gates) -> None:
+async def test_a_caller_of_another_site_does_not_wait_for_the_group(
+    fast_pool: HashingPool, gated_jobs: GatedJobs
+) -> None:
     await become_fast(fast_pool)
 
-    assert await reported_before_the_next(fast_pool, gates, ("other", "other", 1), beside=4)
+    assert await reported_before_the_next(fast_pool, gated_jobs, ("other", "other", 1), beside=4)
 
 
-async def test_a_new_pool_waits_until_jobs_have_been_fast(fast_pool: HashingPool, gates: Gates) -> None:
-    assert await reported_before_the_next(fast_pool, gates, ("flood", "flood", 9), beside=1)
-
-
-async def test_where_refusals_are_held_no_result_waits(gates: Gates) -> None:
-    given: dict[str, Any] = {"password_hash_threads": 1, "password_hash_queue": 8, "password_refusal_seconds": 0.5}
-    settings = AuthSettings.model_construct(**given)
+async def test_where_refusals_are_held_no_result_waits(gated_jobs: GatedJobs) -> None:
+    fields: dict[str, Any] = {"password_hash_threads": 1, "password_hash_queue": 8, "password_refusal_seconds": 0.5}
+    settings = AuthSettings.model_construct(**fields)
     with closing(hashing_pool(settings)) as pool:
         await become_fast(pool)
 
-        assert await reported_before_the_next(pool, gates, ("flood", "flood", 9), beside=2)
+        assert await reported_before_the_next(pool, gated_jobs, ("flood", "flood", 9), beside=2)
 
 
 async def test_a_site_that_is_new_gets_a_slot_although_all_are_taken(fast_pool: HashingPool) -> None:
@@ -262,17 +262,19 @@ async def test_a_site_that_is_new_gets_a_slot_although_all_are_taken(fast_pool: 
         assert await asyncio.wait_for(hash_for(fast_pool, ("new", "new", 1)), 10) == 0
 
 
-async def test_a_slot_tells_when_its_first_job_began(fast_pool: HashingPool) -> None:
-    async with fast_pool.slot(SHARE) as slot:
+async def test_a_slot_tells_when_its_first_job_began() -> None:
+    pool = HashingPool(1, 8)
+    async with pool.slot(SHARE) as slot:
         assert slot.hashing_since is None
         before = time.monotonic()
-        began_at = await fast_pool.run(slot, time.monotonic)
+        ran_at = await pool.run(slot, time.monotonic)
         first = slot.hashing_since
-        await fast_pool.run(slot, int)
+        await pool.run(slot, int)
 
         assert slot.hashing_since == first
         assert first is not None
-        assert before <= first <= began_at
+        assert before <= first <= ran_at
+    pool.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to the whole process")

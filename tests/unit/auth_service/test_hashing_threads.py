@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from support.gates import Gates
+from support.gated_jobs import GatedJobs
 
 from auth_service.passwords.hashing_slots import TOGETHER_SECONDS, HashingSlot, QueueLimit
 from auth_service.passwords.hashing_threads import HashingThreads
@@ -42,16 +42,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gates() -> Gates:
-    return Gates()
+def gated_jobs() -> GatedJobs:
+    return GatedJobs()
 
 
 @pytest.fixture
-def thread(clock: Clock, gates: Gates) -> Iterator[HashingThreads]:
+def thread(clock: Clock, gated_jobs: GatedJobs) -> Iterator[HashingThreads]:
     """A thread that reports four results together. At the end no gate keeps it."""
     with closing(HashingThreads(1, Together(1, 8), clock)) as threads:
         yield threads
-        gates.close()
+        gated_jobs.close()
 
 
 def start(
@@ -69,8 +69,8 @@ def done(tasks: "list[asyncio.Task[object]]") -> list[bool]:
     return [task.done() for task in tasks]
 
 
-async def test_while_many_wait_results_are_reported_in_fours(thread: HashingThreads, gates: Gates) -> None:
-    gated = {number: gates.make() for number in (0, 3, 4, 8)}
+async def test_while_many_wait_results_are_reported_in_fours(thread: HashingThreads, gated_jobs: GatedJobs) -> None:
+    gated = {number: gated_jobs.make() for number in (0, 3, 4, 8)}
     jobs = [start(thread, gated.get(number, int)) for number in range(9)]
     reported = []
     for job in gated.values():
@@ -82,8 +82,8 @@ async def test_while_many_wait_results_are_reported_in_fours(thread: HashingThre
     assert reported == [0, 0, 4, 8]
 
 
-async def test_a_result_waits_for_no_others_unless_enough_wait(thread: HashingThreads, gates: Gates) -> None:
-    gated = [gates.make() for _ in range(3)]
+async def test_a_result_waits_for_no_others_unless_enough_wait(thread: HashingThreads, gated_jobs: GatedJobs) -> None:
+    gated = [gated_jobs.make() for _ in range(3)]
     jobs = [start(thread, job) for job in gated]
     reported = []
     for job in gated:
@@ -95,8 +95,10 @@ async def test_a_result_waits_for_no_others_unless_enough_wait(thread: HashingTh
     assert reported == [0, 1, 2]
 
 
-async def test_after_a_slow_job_results_wait_for_no_other(thread: HashingThreads, gates: Gates, clock: Clock) -> None:
-    first, slow, third = (gates.make() for _ in range(3))
+async def test_after_a_slow_job_results_wait_for_no_other(
+    thread: HashingThreads, gated_jobs: GatedJobs, clock: Clock
+) -> None:
+    first, slow, third = (gated_jobs.make() for _ in range(3))
     jobs = [start(thread, job) for job in (first, slow, third, int, int)]
     await first.has_begun()
     first.go_on()
@@ -108,8 +110,8 @@ async def test_after_a_slow_job_results_wait_for_no_other(thread: HashingThreads
     assert done(jobs) == [True, True, False, False, False]
 
 
-async def test_a_result_whose_slot_ends_soon_waits_for_no_other(thread: HashingThreads, gates: Gates) -> None:
-    first, second = gates.make(), gates.make()
+async def test_a_result_whose_slot_ends_soon_waits_for_no_other(thread: HashingThreads, gated_jobs: GatedJobs) -> None:
+    first, second = gated_jobs.make(), gated_jobs.make()
     jobs = [start(thread, first, ends_at=TOGETHER_SECONDS), *(start(thread, job) for job in (second, int, int))]
     await first.has_begun()
     first.go_on()
@@ -118,8 +120,10 @@ async def test_a_result_whose_slot_ends_soon_waits_for_no_other(thread: HashingT
     assert done(jobs) == [True, False, False, False]
 
 
-async def test_an_urgent_result_is_reported_at_once_with_those_before_it(thread: HashingThreads, gates: Gates) -> None:
-    first, after_urgent = gates.make(), gates.make()
+async def test_an_urgent_result_is_reported_at_once_with_those_before_it(
+    thread: HashingThreads, gated_jobs: GatedJobs
+) -> None:
+    first, after_urgent = gated_jobs.make(), gated_jobs.make()
     jobs = [start(thread, first)]
     await first.has_begun()
     jobs += [start(thread, job) for job in (after_urgent, int, int, int)]
@@ -131,8 +135,8 @@ async def test_an_urgent_result_is_reported_at_once_with_those_before_it(thread:
     assert done([jobs[0], urgent]) == [True, True]
 
 
-async def test_callers_who_have_gone_hold_no_result_back(thread: HashingThreads, gates: Gates) -> None:
-    first = gates.make()
+async def test_callers_who_have_gone_hold_no_result_back(thread: HashingThreads, gated_jobs: GatedJobs) -> None:
+    first = gated_jobs.make()
     stays, *gone = [start(thread, job) for job in (first, int, int, int)]
     await first.has_begun()
     for caller in gone:
@@ -145,9 +149,9 @@ async def test_callers_who_have_gone_hold_no_result_back(thread: HashingThreads,
 
 
 async def test_a_caller_who_goes_while_its_job_runs_leaves_the_others_of_the_group(
-    thread: HashingThreads, gates: Gates
+    thread: HashingThreads, gated_jobs: GatedJobs
 ) -> None:
-    first, second = gates.make(), gates.make()
+    first, second = gated_jobs.make(), gated_jobs.make()
     jobs = [start(thread, job) for job in (first, second, int, int)]
     await first.has_begun()
     first.go_on()
@@ -196,8 +200,8 @@ async def test_a_thread_that_waits_keeps_no_password(thread: HashingThreads) -> 
     assert await asyncio.to_thread(forgotten.wait, 10)
 
 
-async def test_a_caller_who_goes_leaves_no_password_in_the_queue(thread: HashingThreads, gates: Gates) -> None:
-    first, forgotten = gates.make(), threading.Event()
+async def test_a_caller_who_goes_leaves_no_password_in_the_queue(thread: HashingThreads, gated_jobs: GatedJobs) -> None:
+    first, forgotten = gated_jobs.make(), threading.Event()
     stays, goes = start(thread, first), start(thread, Watched(forgotten))
     await first.has_begun()
     goes.cancel()
@@ -209,9 +213,9 @@ async def test_a_caller_who_goes_leaves_no_password_in_the_queue(thread: Hashing
 
 
 async def test_threads_that_are_closed_report_what_has_run_and_cancel_what_waits(
-    thread: HashingThreads, gates: Gates
+    thread: HashingThreads, gated_jobs: GatedJobs
 ) -> None:
-    first, second = gates.make(), gates.make()
+    first, second = gated_jobs.make(), gated_jobs.make()
     jobs = [start(thread, job) for job in (first, second, int, int)]
     await first.has_begun()
     first.go_on()
@@ -233,9 +237,9 @@ async def test_threads_that_are_closed_report_what_has_run_and_cancel_what_waits
         await start(thread, int)
 
 
-def test_a_loop_that_is_closed_ends_no_thread(gates: Gates) -> None:
+def test_a_loop_that_is_closed_ends_no_thread(gated_jobs: GatedJobs) -> None:
     with closing(HashingThreads(1, Together(1, 8))) as threads:
-        first = gates.make()
+        first = gated_jobs.make()
 
         async def leave() -> None:
             _abandoned = start(threads, first)
@@ -244,7 +248,7 @@ def test_a_loop_that_is_closed_ends_no_thread(gates: Gates) -> None:
         with asyncio.Runner() as runner:
             task = runner.run(leave())
             assert task is None
-        gates.close()
+        gated_jobs.close()
 
         async def come() -> object:
             return await asyncio.wait_for(start(threads, int), 10)

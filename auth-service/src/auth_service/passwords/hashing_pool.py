@@ -1,6 +1,7 @@
 """Where hashes are made: slots for callers, shared fairly, and the threads that hash for those who have one."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -38,11 +39,12 @@ class HashingPool:
         *,
         max_wait_seconds: float = MAX_WAIT_SECONDS,
         max_together: int = MAX_TOGETHER,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limit = QueueLimit(threads, queue, max_together)
         self._shedding = Shedding()
         self._slots = HashingSlots(self._shedding, limit, for_newcomers=SLOTS_FOR_NEWCOMERS)
-        self._threads = HashingThreads(threads, limit)
+        self._threads = HashingThreads(threads, limit, clock)
         self._max_wait_seconds = max_wait_seconds
 
     @asynccontextmanager

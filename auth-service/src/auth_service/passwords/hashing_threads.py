@@ -116,7 +116,7 @@ class HashingThreads:
             job.slot.hashing_since = job.begun_at
         try:
             job.result = job.run()
-        except BaseException as error:  # noqa: BLE001  whatever it is, the caller raises it, and the thread goes on
+        except BaseException as error:  # noqa: BLE001  the caller raises any error, and the thread goes on
             job.error = error
         self._limit.record(self._clock() - job.begun_at)  # two threads at once may lose one value, which is harmless
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 
-class Gate:
+class GatedJob:
     """A job that begins, and waits until it is let go on."""
 
     def __init__(self) -> None:
@@ -24,18 +24,18 @@ class Gate:
         self._opened.set()
 
 
-class Gates:
+class GatedJobs:
     """Makes such jobs. ``close`` lets all of them go on, so that no thread is left waiting."""
 
     def __init__(self) -> None:
-        self._made: list[Gate] = []
+        self._made: list[GatedJob] = []
 
-    def make(self) -> Gate:
+    def make(self) -> GatedJob:
         """One more job."""
-        self._made.append(Gate())
+        self._made.append(GatedJob())
         return self._made[-1]
 
     def close(self) -> None:
         """Let every job go on."""
-        for gate in self._made:
-            gate.go_on()
+        for job in self._made:
+            job.go_on()

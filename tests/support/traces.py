@@ -81,7 +81,10 @@ async def found_in_redis(cache: "redis.asyncio.Redis", user: TracedUser, tables:
 
 
 async def values_of(cache: "redis.asyncio.Redis", key: bytes) -> list[object]:
+    """What is stored under the key: nothing if it has expired since it was listed."""
     kind = (await cache.type(key)).decode()
+    if kind == "none":
+        return []
     if kind == "string":
         return [await cache.get(key)]
     more = [0, -1] if kind in {"zset", "list"} else []

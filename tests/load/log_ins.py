@@ -112,6 +112,7 @@ async def measure_log_ins(bench: Bench, cores: Collection[int]) -> list[Round]:
         log_ins = LogIns(bench)
         async with busy_neighbour(cores):
             beside = await log_ins.rate()
+            await bench.quiet()
             pure_beside = await pure_rate(cores)
         await bench.quiet()
         pure = Rate((before.a_second + after.a_second) / 2, (before.cpu_ms + after.cpu_ms) / 2)

@@ -27,16 +27,11 @@ ENDLESS = float("inf")
 class Fixed(QueueLimit):
     """A limit that does not depend on the machine: so many slots, and so many callers that wait for one."""
 
+    slots = 0
+    waiting = 0
+
     def __init__(self, slots: int, waiting: int) -> None:
-        self._given = (slots, waiting)
-
-    @property
-    def slots(self) -> int:
-        return self._given[0]
-
-    @property
-    def waiting(self) -> int:
-        return self._given[1]
+        self.slots, self.waiting = slots, waiting
 
 
 class Callers:
@@ -199,6 +194,24 @@ async def test_a_caller_that_goes_away_as_it_gets_a_slot_passes_it_on() -> None:
     await callers.call("c")
 
     assert callers.served == ["b", "c"]
+
+
+async def test_a_slot_more_goes_to_a_neighbour_who_waits_and_not_to_the_next_of_a_flood() -> None:
+    limit = Fixed(1, 8)
+    slots = HashingSlots(Shedding(), limit)
+    callers = Callers(slots)
+    running = callers.start("a", keep=True)
+    await settle()
+    first = callers.start("b", keep=True)
+    await settle()
+    limit.slots = 3
+    second = callers.start("a", 2, keep=True)
+    await settle()
+    assert callers.served == ["a"]
+    callers.finish()
+    await asyncio.wait([running, first, second])
+
+    assert callers.served == ["a", "b", "a"]
 
 
 async def test_a_failure_gives_the_slot_back() -> None:

@@ -174,6 +174,18 @@ async def test_a_job_that_panics_reaches_its_caller_and_leaves_the_thread(thread
     assert await asyncio.wait_for(start(thread, int), 10) == 0
 
 
+async def test_no_error_of_a_job_takes_the_results_of_its_group(thread: HashingThreads) -> None:
+    def end() -> None:
+        raise StopIteration
+
+    results = await asyncio.wait_for(
+        asyncio.gather(*(start(thread, job) for job in (int, end, int, int)), return_exceptions=True), 10
+    )
+
+    assert [results[0], *results[2:]] == [0, 0, 0]
+    assert isinstance(results[1], RuntimeError)
+
+
 async def test_a_priority_that_may_not_be_changed_stops_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: object) -> None:
         raise PermissionError
@@ -238,7 +250,7 @@ async def test_threads_that_are_closed_report_what_has_run_and_cancel_what_waits
 
 
 def test_a_loop_that_is_closed_ends_no_thread(gated_jobs: GatedJobs) -> None:
-    with closing(HashingThreads(1, Together(1, 8))) as threads:
+    with closing(HashingThreads(1, Together(1, 8))) as threads, closing(gated_jobs):
         first = gated_jobs.make()
 
         async def leave() -> None:

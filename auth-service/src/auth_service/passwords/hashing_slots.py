@@ -165,8 +165,11 @@ class HashingSlots:
                 place.set_exception(self._shedding.refusal("full"))
 
     def _is_free_for(self, share: Path) -> bool:
+        """Whether there is a slot that no caller waits for, or one for newcomers."""
         used, slots = self._used.total(), self._limit.slots
-        return used < slots or (share[0] not in self._used and used < slots + self._for_newcomers)
+        if used < slots and not self._waiting.size:  # there may be more slots than a moment ago
+            return True
+        return share[0] not in self._used and used < slots + self._for_newcomers
 
     def _give_back(self, share: Path) -> None:
         """Take the slot back, and give those that are free to callers that wait."""

@@ -116,6 +116,9 @@ class HashingThreads:
             job.slot.hashing_since = job.begun_at
         try:
             job.result = job.run()
+        except StopIteration as error:  # which a future does not take
+            job.error = RuntimeError("a job ended an iteration that it did not begin")
+            job.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001  the caller raises any error, and the thread goes on
             job.error = error
         self._limit.record(self._clock() - job.begun_at)  # two threads at once may lose one value, which is harmless

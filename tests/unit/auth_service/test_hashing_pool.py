@@ -156,25 +156,21 @@ async def test_a_job_whose_slot_ends_first_is_shed_and_never_runs(gate: threadin
     assert finished == []
 
 
-async def test_of_those_with_a_slot_a_new_network_hashes_before_others_with_a_backlog(gate: threading.Event) -> None:
-    pool, begun = HashingPool(threads=1, queue=8, max_wait_seconds=LONG), threading.Event()
+async def test_of_those_with_a_slot_a_new_network_hashes_before_others_with_a_backlog(gated_jobs: GatedJobs) -> None:
+    pool, running = HashingPool(threads=1, queue=8, max_wait_seconds=LONG), gated_jobs.make()
     hashed: list[str] = []
 
     async def hash_for(network: str, job: Callable[..., object], *arguments: object) -> None:
         async with pool.slot((network, network, 1)) as slot:
             await pool.run(slot, job, *arguments)
 
-    def begin() -> None:
-        begun.set()
-        gate.wait()
-
-    first = asyncio.create_task(hash_for("flood", begin))
-    await asyncio.to_thread(begun.wait)
+    first = asyncio.create_task(hash_for("flood", running))
+    await running.has_begun()
     second, third = (asyncio.create_task(hash_for("flood", hashed.append, "flood")) for _ in range(2))
     await asyncio.sleep(0)
     other = asyncio.create_task(hash_for("other", hashed.append, "other"))
     await asyncio.sleep(0)
-    gate.set()
+    running.go_on()
     await asyncio.gather(first, second, third, other)
     pool.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from support.gated_jobs import GatedJobs
+from support.gated_jobs import GatedJob, GatedJobs
 
 from auth_service.passwords.hashing_slots import TOGETHER_SECONDS, HashingSlot, QueueLimit
 from auth_service.passwords.hashing_threads import HashingThreads
@@ -67,6 +67,18 @@ def start(
 
 def done(tasks: "list[asyncio.Task[object]]") -> list[bool]:
     return [task.done() for task in tasks]
+
+
+async def four_with_the_second_running(
+    threads: HashingThreads, gated_jobs: GatedJobs
+) -> "tuple[list[asyncio.Task[object]], GatedJob]":
+    """The callers of a group of four, of which the first has run, and the second runs until it is let go on."""
+    first, second = gated_jobs.make(), gated_jobs.make()
+    callers = [start(threads, job) for job in (first, second, int, int)]
+    await first.has_begun()
+    first.go_on()
+    await second.has_begun()
+    return callers, second
 
 
 async def test_while_many_wait_results_are_reported_in_fours(thread: HashingThreads, gated_jobs: GatedJobs) -> None:
@@ -151,11 +163,7 @@ async def test_callers_who_have_gone_hold_no_result_back(thread: HashingThreads,
 async def test_a_caller_who_goes_while_its_job_runs_leaves_the_others_of_the_group(
     thread: HashingThreads, gated_jobs: GatedJobs
 ) -> None:
-    first, second = gated_jobs.make(), gated_jobs.make()
-    jobs = [start(thread, job) for job in (first, second, int, int)]
-    await first.has_begun()
-    first.go_on()
-    await second.has_begun()
+    jobs, second = await four_with_the_second_running(thread, gated_jobs)
     jobs[1].cancel()
     await asyncio.wait([jobs[1]])
     second.go_on()
@@ -227,11 +235,7 @@ async def test_a_caller_who_goes_leaves_no_password_in_the_queue(thread: Hashing
 async def test_threads_that_are_closed_report_what_has_run_and_cancel_what_waits(
     thread: HashingThreads, gated_jobs: GatedJobs
 ) -> None:
-    first, second = gated_jobs.make(), gated_jobs.make()
-    jobs = [start(thread, job) for job in (first, second, int, int)]
-    await first.has_begun()
-    first.go_on()
-    await second.has_begun()
+    jobs, second = await four_with_the_second_running(thread, gated_jobs)
 
     def let_go_on() -> None:
         while not thread.is_closed:
@@ -257,9 +261,7 @@ def test_a_loop_that_is_closed_ends_no_thread(gated_jobs: GatedJobs) -> None:
             _abandoned = start(threads, first)
             await first.has_begun()
 
-        with asyncio.Runner() as runner:
-            task = runner.run(leave())
-            assert task is None
+        asyncio.run(leave())
         gated_jobs.close()
 
         async def come() -> object:

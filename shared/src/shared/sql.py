@@ -1,8 +1,12 @@
 """Long SQL statements in ``.sql`` files with named parameters, converted to PostgreSQL's numbered ones at import."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from uuid import UUID
+
+import orjson
 
 _TOKENS = re.compile(
     r"""
@@ -57,3 +61,20 @@ def parse_sql(text: str) -> Statement:
         return f"${names.setdefault(token['name'], len(names) + 1)}"
 
     return Statement(_TOKENS.sub(convert, text).strip(), tuple(names))
+
+
+def json_rows(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows as one parameter, for ``json_to_recordset``. Raises ``TypeError`` for a value that no column could have.
+
+    An array for each column would do too. But asyncpg asks of each of its items whether that is an array (decision 92).
+    """
+    return orjson.dumps(rows, default=_json_value).decode()
+
+
+def _json_value(value: object) -> str:
+    """What JSON has no word for: bytes as ``bytea`` reads them, and a UUID as asyncpg returns it."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"a row with a {type(value).__name__}")

@@ -1,8 +1,8 @@
 -- Claims a batch of queued messages and begins the first attempt of each.
 -- Rows are locked in the order of their keys before any is changed, because batches of two workers may overlap.
 with requested_claims as (
-    select * from unnest(:message_ids::uuid[], :versions::int[], :senders::text[], :segments::int[])
-        as requested_claims (message_id, version, sender, segments)
+    select * from json_to_recordset(:claims::json)
+        as requested_claims (message_id uuid, version int, sender text, segments int)
 ), locked_messages as (
     select message_id from messages where message_id = any (:message_ids::uuid[]) order by message_id for update
 ), claimed_messages as (

@@ -1,12 +1,9 @@
 -- Records the final state of a batch of messages and of their open attempts, and adds an event for each to the outbox.
 -- Rows are locked in the order of their keys before any is changed, because batches of two workers may overlap.
 with final_states as (
-    select * from unnest(
-        :message_ids::uuid[], :versions::int[], :states::text[], :failures::text[], :outcomes::text[],
-        :details::text[], :provider_ids::text[],
-        :event_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[]
-    ) as final_states (
-        message_id, version, state, failure, outcome, detail, provider_id, event_id, exchange, routing_key, body
+    select * from json_to_recordset(:final_states::json) as final_states (
+        message_id uuid, version int, state text, failure text, outcome text, detail text, provider_id text,
+        event_id uuid, exchange text, routing_key text, body bytea
     )
 ), locked_messages as (
     select message_id from messages where message_id = any (:message_ids::uuid[]) order by message_id for update

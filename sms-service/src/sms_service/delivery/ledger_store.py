@@ -9,9 +9,8 @@ import asyncpg
 from shared.batching import Batcher
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, Language, Purpose
-from shared.outbox import columns
 from shared.postgres import Pool, connection
-from shared.sql import load_sql
+from shared.sql import json_rows, load_sql
 from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState
 from sms_service.delivery.routing import PreviousAttempt
 
@@ -76,9 +75,7 @@ class LedgerStore:
     async def _claim_all(self, claims: Sequence[tuple[LedgerMessage, str]]) -> list[LedgerMessage | None]:
         arguments = CLAIM_MESSAGES.arguments(
             message_ids=[message.message_id for message, _ in claims],
-            versions=[message.version for message, _ in claims],
-            senders=[sender for _, sender in claims],
-            segments=[message.segments for message, _ in claims],
+            claims=json_rows([_claim_row(message, sender) for message, sender in claims]),
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(CLAIM_MESSAGES.text, *arguments)
@@ -110,25 +107,39 @@ class LedgerStore:
         return await self._finish((message, final_state, event))
 
     async def _finish_all(self, finished: Sequence[tuple[LedgerMessage, FinalState, OutboxMessage]]) -> list[bool]:
-        messages, final_states, events = zip(*finished, strict=True)
-        event_ids, exchanges, routing_keys, bodies = columns(events)
         arguments = FINISH_MESSAGES.arguments(
-            message_ids=[message.message_id for message in messages],
-            versions=[message.version for message in messages],
-            states=[final_state.state.value for final_state in final_states],
-            failures=[final_state.failure for final_state in final_states],
-            outcomes=[final_state.outcome for final_state in final_states],
-            details=[final_state.detail for final_state in final_states],
-            provider_ids=[final_state.provider_id for final_state in final_states],
-            event_ids=event_ids,
-            exchanges=exchanges,
-            routing_keys=routing_keys,
-            bodies=bodies,
+            message_ids=[message.message_id for message, _, _ in finished],
+            final_states=json_rows([_final_row(*each) for each in finished]),
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(FINISH_MESSAGES.text, *arguments)
         recorded = {row["message_id"] for row in rows}
-        return [message.message_id in recorded for message in messages]
+        return [message.message_id in recorded for message, _, _ in finished]
+
+
+def _claim_row(message: LedgerMessage, sender: str) -> dict[str, object]:
+    return {
+        "message_id": message.message_id,
+        "version": message.version,
+        "sender": sender,
+        "segments": message.segments,
+    }
+
+
+def _final_row(message: LedgerMessage, final_state: FinalState, event: OutboxMessage) -> dict[str, object]:
+    return {
+        "message_id": message.message_id,
+        "version": message.version,
+        "state": final_state.state.value,
+        "failure": final_state.failure,
+        "outcome": final_state.outcome,
+        "detail": final_state.detail,
+        "provider_id": final_state.provider_id,
+        "event_id": event.id,
+        "exchange": event.exchange,
+        "routing_key": event.routing_key,
+        "body": event.body,
+    }
 
 
 def _message(row: asyncpg.Record) -> LedgerMessage:

@@ -5,16 +5,11 @@
 -- Rows are locked in the order that count_attempts.sql explains. A message to a test number is finished at once, and so
 -- is one that is withheld.
 with requests as (
-    select * from unnest(
-        :phone_refs::bigint[], :number_versions::bigint[], :purposes::text[], :verification_ids::uuid[],
-        :code_key_ids::int[], :created_at::timestamptz[], :expires_at::timestamptz[], :tries::int[], :versions::int[],
-        :phones_sealed::bytea[], :dialects::text[], :clients::text[], :languages::text[], :message_ids::uuid[],
-        :requested_at::timestamptz[], :to_test_numbers::bool[], :send_networks::text[], :known_tries::int[],
-        :registered::bool[], :known_networks::text[], :notices::text[], :are_withheld::bool[]
-    ) as request (
-        phone_ref, number_version, purpose, verification_id, code_key_id, created_at, expires_at, tries, version,
-        phone_sealed, dialect, client, language, message_id, requested_at, to_test_number, send_network, known_tries,
-        registered, known_networks, notice, is_withheld
+    select * from json_to_recordset(:requests::json) as request (
+        phone_ref bigint, number_version bigint, purpose text, verification_id uuid, code_key_id int,
+        created_at timestamptz, expires_at timestamptz, tries int, known_tries int, version int, phone_sealed bytea,
+        dialect text, client text, language text, message_id uuid, requested_at timestamptz, to_test_number bool,
+        send_network text, registered bool, known_networks bigint[], notice text, is_withheld bool
     )
 ), changed_numbers as (
     insert into number_activity (phone_ref, sends, send_networks, send_dialects, withheld_sends, version)
@@ -47,7 +42,7 @@ with requests as (
         phone_sealed, dialect, client, registered, known_networks
     )
     select phone_ref, purpose, verification_id, code_key_id, created_at, expires_at, tries, known_tries, version,
-        phone_sealed, dialect, client, registered, known_networks::bigint[]
+        phone_sealed, dialect, client, registered, known_networks
     from requests join changed_numbers using (phone_ref)
     on conflict (phone_ref, purpose) do update set
         verification_id = excluded.verification_id, code_key_id = excluded.code_key_id,
@@ -70,9 +65,8 @@ with requests as (
 ), outbox_messages as (
     insert into outbox (id, exchange, routing_key, body)
     select id, exchange, routing_key, body
-    from unnest(
-        :outbox_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[], :outbox_phone_refs::bigint[]
-    ) as message (id, exchange, routing_key, body, phone_ref)
+    from json_to_recordset(:messages::json)
+        as message (id uuid, exchange text, routing_key text, body bytea, phone_ref bigint)
     join changed_numbers using (phone_ref)
 )
 select phone_ref from changed_numbers

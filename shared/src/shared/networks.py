@@ -6,6 +6,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from socket import AF_INET, AF_INET6, inet_ntop
 
+from shared.values import value
+
 IPv4OrIPv6 = IPv4Address | IPv6Address
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -38,7 +40,7 @@ class CallerNetworks:
         return cls(str(address), network, network)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RequestSource:
     """The source of a request, which limits count it on.
 

@@ -136,7 +136,7 @@ class PhoneKeys:
 
     def ref(self, number: E164) -> int:
         """The reference of a number as a signed 64-bit integer, PostgreSQL's ``bigint``."""
-        return self.refs([number])[0]
+        return int.from_bytes(self._reference.update(block(number))[:8], signed=True)
 
     def refs(self, numbers: Iterable[E164]) -> list[int]:
         """The references of many numbers, in their order, with one call of AES."""

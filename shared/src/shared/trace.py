@@ -8,9 +8,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal, Protocol
+
+from shared.values import value
 
 TRACEPARENT = "traceparent"
 """The name of the header, and of the CloudEvents extension attribute (distributed tracing)."""
@@ -26,7 +28,7 @@ _TRACEPARENT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """The request that caused something. Both texts are empty if no request did, or none is known."""
 

@@ -7,7 +7,7 @@ Its row in the outbox does not, and neither does a command that rests in a retry
 import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,13 +21,14 @@ from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.keys import KeyRing
 from shared.trace import NO_CAUSE, Cause, current_cause, producing
+from shared.values import value
 
 SEND_QUEUE = "sms.send"
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@value
 class QueuedMessage:
     """A message of the ledger as it was written, for a number that had no other in the last 24 hours.
 

@@ -1,12 +1,13 @@
 """When a contract tells whether a number has an account: in its first step, or only after the right code."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from gateway.flows.registered_numbers import RegisteredNumber
 from shared.errors import ErrorCode
 from shared.internal_api.sms import AccountNotice
+from shared.values import value
 
 
 class AccountDisclosure(StrEnum):
@@ -18,7 +19,7 @@ class AccountDisclosure(StrEnum):
     """Only the right code brings that answer. The message with the code tells the owner of the number before."""
 
 
-@dataclass(frozen=True)
+@value
 class SendTerms:
     """What of an account matters for sending a code. The fields are those of ``IssueCode``."""
 

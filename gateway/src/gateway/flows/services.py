@@ -10,6 +10,7 @@ from gateway.passwords import Password
 from shared.internal_api.auth import ProvenRequest
 from shared.internal_api.endpoint import Address, Endpoint, WireModel
 from shared.internal_api.sms import Language
+from shared.values import value
 
 RequestT = TypeVar("RequestT", bound=WireModel)
 ResponseT = TypeVar("ResponseT", bound=WireModel)
@@ -22,7 +23,7 @@ class Client(Protocol):
     async def call(self, endpoint: Endpoint[RequestT, ResponseT], request: RequestT) -> ResponseT: ...
 
 
-@dataclass(frozen=True)
+@value
 class Caller:
     """The source of a request: its address, dialect and client, and the sending rules of that dialect.
 

@@ -72,9 +72,18 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """Read a body. Raises ``PARAMETER_INVALID`` if it exceeds ``max_bytes`` or takes more than four seconds."""
     if (request.content_length or 0) > max_bytes:
         refuse()
+    if request.content.is_eof():  # most arrive with their head
+        raw = request.content.read_nowait()
+        if len(raw) > max_bytes:
+            refuse()
+        return raw
+    return await _read_rest(request, max_bytes)
+
+
+async def _read_rest(request: web.Request, max_bytes: int) -> bytes:
     raw = bytearray()
     try:
-        async with asyncio.timeout(None if request.content.is_eof() else MAX_BODY_SECONDS):  # most have arrived
+        async with asyncio.timeout(MAX_BODY_SECONDS):
             while chunk := await request.content.readany():
                 raw += chunk
                 if len(raw) > max_bytes:

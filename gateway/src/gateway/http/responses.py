@@ -33,7 +33,9 @@ def json_response(body: object, *, status: int = 200, error: ServiceError | None
 
 def json_of(body: object) -> bytes:
     """A body as JSON."""
-    return body.model_dump_json(by_alias=True).encode() if isinstance(body, BaseModel) else orjson.dumps(body)
+    if isinstance(body, BaseModel):
+        return body.__pydantic_serializer__.to_json(body, by_alias=True)
+    return orjson.dumps(body)
 
 
 def rendered_response(raw: bytes) -> web.Response:

@@ -1,7 +1,6 @@
 """Events: CloudEvents 1.0 in structured JSON, and how they enter the outbox. ``catalogue`` has every event."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from uuid_utils.compat import uuid7
 
 from shared.trace import current_cause, producing
+from shared.values import value
 
 EXCHANGE = "events"
 """The durable topic exchange that consumers bind to. The routing key is the event's type."""
@@ -68,7 +68,7 @@ class CloudEvent(BaseModel, Generic[DataT]):
         return f"{getattr(params[0], '__name__', '')}Event"
 
 
-@dataclass(frozen=True)
+@value
 class OutboxMessage:
     """A message for the outbox: what the relay publishes, and where.
 
@@ -109,5 +109,5 @@ def new_event(data: EventData, *, source: str, subject: str, version: int) -> Ou
     if cause.traceparent:
         envelope["traceparent"] = cause.traceparent
     envelope["datacontenttype"] = "application/json"
-    envelope["data"] = orjson.Fragment(data.model_dump_json(exclude_none=True))
+    envelope["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
     return OutboxMessage(identity, ENTRY, data.key, orjson.dumps(envelope, option=orjson.OPT_UTC_Z))

@@ -17,13 +17,14 @@ class WireModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     def to_json(self) -> bytes:
-        """The message as it crosses."""
-        return self.model_dump_json().encode()
+        """The message as it crosses. (``model_dump_json`` would make a text of it first.)"""
+        return self.__pydantic_serializer__.to_json(self)
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
         """The message that a process sent. Raises ``ValueError``."""
-        return cls.model_validate_json(body)
+        message: Self = cls.__pydantic_validator__.validate_json(body)
+        return message
 
 
 class Empty(WireModel):

@@ -1,17 +1,16 @@
 """What an internal call is answered with: a response model as JSON, or a refusal as problem details (RFC 9457)."""
 
-from dataclasses import dataclass
-
 import orjson
 from aiohttp import web
 
 from shared.errors import STATUS, ServiceError
+from shared.values import value
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """An answer before it is written to a connection."""
 

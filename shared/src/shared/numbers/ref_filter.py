@@ -54,6 +54,11 @@ class RefFilter:
                 entries += 1
         self.entries = entries
 
+    def may_contain(self, ref: int) -> bool:
+        """Whether a reference may have been added. False is certain."""
+        slot = ref >> self._shift
+        return bool(self._bits[slot >> 3] >> (slot & 7) & 1)
+
     def positions(self, refs: Sequence[int]) -> Sequence[int]:
         """Where in the list the references are that may have been added.
 

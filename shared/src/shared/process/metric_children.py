@@ -3,9 +3,9 @@
 from functools import lru_cache
 from typing import TypeVar
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
-MetricT = TypeVar("MetricT", Counter, Histogram)
+MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
 
 
 @lru_cache(maxsize=4096)

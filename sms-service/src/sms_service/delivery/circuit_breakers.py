@@ -4,6 +4,7 @@ import structlog
 from circuitbreaker import CircuitBreaker
 from prometheus_client import Gauge
 
+from shared.process.metric_children import child
 from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
 
 FAILURES = 5
@@ -64,6 +65,6 @@ class CircuitBreakers:
 
 
 def _report_change(name: str, *, was_open: bool, is_open: bool) -> None:
-    OPEN.labels(name).set(is_open)
+    child(OPEN, name).set(is_open)
     if was_open != is_open:
         log.warning("circuit.opened" if is_open else "circuit.closed", sender=name)

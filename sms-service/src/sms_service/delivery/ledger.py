@@ -1,7 +1,7 @@
 """The delivery ledger as the rules see it: a message, its states, and how an attempt ends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, Language, Purpose
+from shared.values import value
 from sms_service.delivery.routing import PreviousAttempt
 from sms_service.send_command import QueuedMessage
 from sms_service.senders.port import Outcome, SendResult
@@ -31,7 +32,7 @@ class MessageState(StrEnum):
     EXPIRED = "expired"
 
 
-@dataclass(frozen=True)
+@value
 class LedgerMessage:
     """A message as it was read from the ledger, or from a command.
 
@@ -110,7 +111,7 @@ class LedgerMessage:
         return changed
 
 
-@dataclass(frozen=True)
+@value
 class FinalState:
     """How an attempt, and with it a message, ended. ``failure`` is empty unless the message failed."""
 

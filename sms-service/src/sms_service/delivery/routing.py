@@ -9,6 +9,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.phone import E164
+from shared.values import value
 from sms_service.senders.limits import SenderLimits
 from sms_service.senders.port import Outcome
 from sms_service.spending.money import MessageCost
@@ -60,7 +61,7 @@ class Route:
         return next(sender for sender, end in shares if point < end)
 
 
-@dataclass(frozen=True)
+@value
 class SenderChoice:
     """The chosen sender, and what the message costs if prices are known; or no sender, and the failure."""
 

@@ -1,6 +1,5 @@
 """The senders of one settings file: chosen by routes and prices, guarded by circuit breakers, each with a deadline."""
 
-import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +8,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
+from shared.deadline import TimeLimit
 from shared.process.metric_children import child
 from shared.trace import span
 from sms_service.delivery.circuit_breakers import CircuitBreakers
@@ -47,6 +47,7 @@ class SenderPool:
         self._router = Router(routes, limits, self._breakers.is_open)
         self._tariff = tariff
         self._withheld_ids: set[str] = set()
+        self._usual_limit = TimeLimit(SEND_SECONDS)
 
     @classmethod
     def of_one(cls, sender: Sender) -> "SenderPool":
@@ -124,7 +125,7 @@ class SenderPool:
 
     async def _send(self, name: str, outgoing: OutgoingMessage, remaining: timedelta) -> SendResult:
         try:
-            async with asyncio.timeout(min(SEND_SECONDS, remaining.total_seconds())):
+            with self._limit(remaining)():
                 return await self._breakers.send(self._senders[name], outgoing)
         except TimeoutError:
             return SendResult(Outcome.TRANSIENT, "timeout")
@@ -133,3 +134,8 @@ class SenderPool:
             # is not logged, because a library may quote the number or the text in it.
             log.error("sender.failed", sender=name, message_id=str(outgoing.message_id), error=type(error).__name__)
             return SendResult(Outcome.TRANSIENT, type(error).__name__)
+
+    def _limit(self, remaining: timedelta) -> TimeLimit:
+        """Nearly every code is valid for longer than a sender may take."""
+        seconds = remaining.total_seconds()
+        return self._usual_limit if seconds >= SEND_SECONDS else TimeLimit(seconds)

@@ -69,7 +69,9 @@ class Inbox:
 
     def put(self, new: NewMessage) -> StoredMessage:
         """Add a message and wake the callers that wait for it. When the ring is full, drop the oldest message."""
-        stored = StoredMessage(**new.model_dump(), id=str(new_id()), created_at=datetime.now(UTC))
+        stored = StoredMessage(
+            to=new.to, text=new.text, code=new.code, purpose=new.purpose, id=str(new_id()), created_at=datetime.now(UTC)
+        )
         for box in (self._all, self._by_number.setdefault(new.to, _Box())):
             box.messages.append(stored)
             for waiter in box.waiting:
@@ -77,7 +79,7 @@ class Inbox:
                     waiter.set_result(stored)
         if len(self._all.messages) > self._capacity:
             self._drop_oldest()
-        self._changed()
+        self._changed(stored.id)
         return stored
 
     def _drop_oldest(self) -> None:
@@ -117,7 +119,7 @@ class Inbox:
         for number, box in list(self._by_number.items()):
             box.messages.clear()
             self._forget_idle(number)
-        self._changed()
+        self._changed(str(new_id()))
 
     @property
     def count(self) -> int:
@@ -132,9 +134,9 @@ class Inbox:
                     await self._change.wait()
         return self._state
 
-    def _changed(self) -> None:
+    def _changed(self, state: str) -> None:
         self._change.set()
-        self._state, self._change = str(new_id()), asyncio.Event()
+        self._state, self._change = state, asyncio.Event()
 
     def release(self) -> None:
         """Wake all callers that wait, without a message: the process is about to end."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from shared.internal_api.sms import AccountNotice, Language, Purpose
+from shared.values import value
 from sms_service.messages.default_templates import MINUTES, NOTICES, SIGNATURES, TEMPLATES
 
 MESSAGE_KINDS: Sequence[tuple[Purpose, AccountNotice]] = (
@@ -24,7 +25,7 @@ PLACEHOLDERS = frozenset({"code", "minutes", "signature"})
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@value
 class MessageContext:
     """What a message is for: its purpose, language, recipient and app, and what it says about the account."""
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.phone import E164
+from shared.values import value
 from sms_service.messages.segments import segments
 
 SEND_SECONDS = 4.0
@@ -38,7 +39,7 @@ class Outcome(StrEnum):
     """Our credentials, address or keys are wrong, and an operator must correct them."""
 
 
-@dataclass(frozen=True)
+@value
 class OutgoingMessage:
     """A message with its number and code in clear. It exists only in memory, while it is sent.
 
@@ -61,7 +62,7 @@ class OutgoingMessage:
         return segments(self.text)
 
 
-@dataclass(frozen=True)
+@value
 class SendResult:
     """What a sender made of a message.
 

@@ -9,10 +9,11 @@ decides, ``count_attempts.sql``:
   has one of its own in two hours, which no other network can use up.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from shared.values import value
 from sms_service.otp import CODE_LIFETIME
 from sms_service.verification.send_limits import Send
 
@@ -27,7 +28,7 @@ APP_FAILURES = 1_200
 """Incorrect codes by way of one app's servers, in the same window. ``CALLER_WRONG_CODES_PER_APP_HOUR`` changes it."""
 
 
-@dataclass(frozen=True)
+@value
 class Verification:
     """The life of one code. The code is derived from these fields and a key, and stored nowhere.
 
@@ -52,7 +53,7 @@ class Verification:
         return self.verified_at is None and tries < TRIES_PER_CODE and now < self.expires_at
 
 
-@dataclass(frozen=True)
+@value
 class NumberState:
     """What decides about a number and a purpose, read at one moment of the database's clock.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, IssueCode, Language, Purpose
 from shared.phone import E164
+from shared.values import value
 from sms_service.send_command import QueuedMessage
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import TRIES_PER_CODE, NumberState, Verification
@@ -30,7 +31,7 @@ class ActiveNumberError(Exception):
     """The number has activity, and the request is for one without."""
 
 
-@dataclass(frozen=True)
+@value
 class Recipient:
     """The number that a code is requested for, its reference, the test number that it may be, and who asks.
 
@@ -68,7 +69,7 @@ class Recipient:
         return not is_within_share(state.sends, self.requester, state.now)
 
 
-@dataclass(frozen=True)
+@value
 class AcceptedRequest:
     """An accepted request for a code, written as a whole: number, verification, message and outbox.
 

@@ -17,10 +17,10 @@ are withheld, and start no cooldown for known callers.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.errors import ErrorCode, ServiceError
+from shared.values import value
 
 WINDOW = timedelta(hours=24)
 SENDS_PER_WINDOW = 10
@@ -39,7 +39,7 @@ KNOWN = "known"
 NO_WAIT = timedelta()
 
 
-@dataclass(frozen=True)
+@value
 class Send:
     """A code that was sent: when, for which dialect, and for whom.
 
@@ -53,7 +53,7 @@ class Send:
     is_withheld: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class Requester:
     """Who requests a code, as the limits of the number count them. ``network`` is as in ``Send``.
 

@@ -93,12 +93,12 @@ class NumberFilter:
     def may_contain(self, number: E164) -> bool:
         """Whether the number may have an account. False if it had none some seconds ago."""
         numbers = self._usable()
-        return numbers is None or bool(numbers.ref_filter.positions(self._phones.refs([number])))
+        return numbers is None or numbers.ref_filter.may_contain(self._phones.ref(number))
 
     def add(self, number: E164) -> None:
         """Let a number be asked for until the next fill, because it has activity now."""
         if self._numbers is not None:
-            self._numbers.ref_filter.add(self._phones.refs([number]))
+            self._numbers.ref_filter.add([self._phones.ref(number)])
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

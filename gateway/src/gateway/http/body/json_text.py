@@ -22,7 +22,7 @@ def parse_json(text: str) -> dict[str, Any]:
     """
     _refuse_nested(text)
     try:
-        value = json.loads(text, object_pairs_hook=without_repeats, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8
     except (ValueError, RecursionError):  # UnicodeEncodeError is a ValueError
@@ -49,3 +49,6 @@ def _refuse_nested(text: str) -> None:
 
 def _refuse_constant(_: str) -> NoReturn:
     raise ValueError("not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=without_repeats, parse_constant=_refuse_constant)

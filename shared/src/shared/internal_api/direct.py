@@ -32,6 +32,8 @@ _CALL = re.compile(
     rb"Content-Length: (?P<length>[0-9]{1,7})\r\n\r\n"
 )
 _REASONS = {200: "OK"}
+_Received = tuple[ServedCall, re.Match[bytes], bytes]
+"""A call with its head and its body."""
 
 log = structlog.get_logger()
 
@@ -89,7 +91,10 @@ class DirectCalls:
 
 
 class DirectConnection(asyncio.Protocol):
-    """One connection, one call at a time. It is closed after ``idle_seconds`` without one."""
+    """One connection, one call at a time. It is closed after ``idle_seconds`` without one.
+
+    One task answers all of its calls: making one for each would cost as much as reading the call (decision 92).
+    """
 
     def __init__(self, calls: DirectCalls, http: Callable[[], asyncio.Protocol], idle_seconds: float) -> None:
         self._calls = calls
@@ -97,11 +102,13 @@ class DirectConnection(asyncio.Protocol):
         self._idle_seconds = idle_seconds
         self._received = b""
         self._task: asyncio.Task[None] | None = None
+        self._next: asyncio.Future[_Received | None]
         self._active_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
+        self._next = self._loop.create_future()
         self._active_at = self._loop.time()
         self._timer = self._loop.call_later(self._idle_seconds, self._check_idle)
         self._calls.connections.add(self)
@@ -112,7 +119,7 @@ class DirectConnection(asyncio.Protocol):
         self._leave()
 
     def data_received(self, data: bytes) -> None:
-        if self._task is not None:  # our client never sends a second call before the answer to the first
+        if self._next.done():  # our client never sends a second call before the answer to the first
             self._transport.abort()
             return
         self._received += data
@@ -122,7 +129,8 @@ class DirectConnection(asyncio.Protocol):
             self._hand_over()
         elif len(self._received) == head.end() + length:
             body, self._received = self._received[head.end() :], b""
-            self._task = self._loop.create_task(self._answer(call, head, body))
+            self._next.set_result((call, head, body))
+            self._task = self._task or self._loop.create_task(self._answer_calls())
         elif len(self._received) > head.end() + length:
             self._hand_over()
 
@@ -135,34 +143,41 @@ class DirectConnection(asyncio.Protocol):
         http.connection_made(self._transport)
         http.data_received(received)
 
-    async def _answer(self, call: ServedCall, head: re.Match[bytes], body: bytes) -> None:
+    async def _answer_calls(self) -> None:
+        """Answer one call after the other, until the connection ends or has another protocol."""
         try:
-            reply = await self._calls.answer(call, head, body)
+            while (received := await self._next) is not None:
+                reply = await self._calls.answer(*received)
+                if self._transport.is_closing():
+                    return
+                self._next, self._active_at = self._loop.create_future(), self._loop.time()
+                self._transport.write(_written(reply, closes=self._calls.is_draining))
+                if self._calls.is_draining:
+                    self._transport.close()
+                    return
         except asyncio.CancelledError:
             self._transport.abort()
             raise
-        self._task, self._active_at = None, self._loop.time()
-        if not self._transport.is_closing():
-            self._transport.write(_written(reply, closes=self._calls.is_draining))
-            if self._calls.is_draining:
-                self._transport.close()
 
     def _check_idle(self) -> None:
         remaining = self._active_at + self._idle_seconds - self._loop.time()
-        if self._task is None and remaining <= 0:
+        if not self._next.done() and remaining <= 0:
             self._transport.close()
         else:
             self._timer = self._loop.call_later(max(remaining, 1), self._check_idle)
 
     def end(self) -> asyncio.Task[None] | None:
         """Close the connection with last words if it is idle. Otherwise return its task, after which it closes."""
-        if self._task is None:
-            self._transport.write(GOODBYE)
-            self._transport.close()
-        return self._task
+        if self._next.done():
+            return self._task
+        self._transport.write(GOODBYE)
+        self._transport.close()
+        return None
 
     def _leave(self) -> None:
         self._received = b""
+        if not self._next.done():
+            self._next.set_result(None)
         self._timer.cancel()
         self._calls.connections.discard(self)
 

@@ -17,7 +17,7 @@ class WireModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     def to_json(self) -> bytes:
-        """The message as it crosses. (``model_dump_json`` would make a text of it first.)"""
+        """The message as it crosses: in one step, where ``model_dump_json`` would make a text of it first."""
         return self.__pydantic_serializer__.to_json(self)
 
     @classmethod

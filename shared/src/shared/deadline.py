@@ -49,17 +49,24 @@ class TimeLimit:
         self._seconds = seconds
         self._blocks: dict[_Block, float] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(self) -> "_Block":
         return _Block(self)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of all blocks: each question to asyncio for it is a system call in Python 3.11."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
     def begin(self, block: "_Block") -> None:
         """Let a block end ``seconds`` from now."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() + self._seconds
+        due = self.loop.time() + self._seconds
         self._blocks[block] = due
         if self._timer is None:
-            self._timer = loop.call_at(due, self._end_late, loop)
+            self._timer = self.loop.call_at(due, self._end_late, self.loop)
 
     def end(self, block: "_Block") -> None:
         """Forget a block."""
@@ -86,7 +93,7 @@ class _Block:
         self._is_late = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._limit.loop)
         if task is None:
             raise RuntimeError("a time limit needs a task")
         self._task = task

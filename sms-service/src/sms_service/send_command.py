@@ -106,7 +106,12 @@ def _queued_message(fields: dict[str, Any]) -> QueuedMessage:
 def send_command(message_id: UUID) -> OutboxMessage:
     """The command to send one message of the ledger, for the exchange of its queue."""
     with producing(SEND_QUEUE):
-        return OutboxMessage(new_id(), SEND_QUEUE, SEND_QUEUE, _body({message_id: CommandEntry(current_cause())}))
+        cause = current_cause()
+    text = str(message_id)
+    command: dict[str, object] = {"message_ids": [text]}
+    if cause.request_id or cause.traceparent:
+        command["causes"] = {text: (cause.request_id, cause.traceparent)}
+    return OutboxMessage(new_id(), SEND_QUEUE, SEND_QUEUE, orjson.dumps(command))
 
 
 def carrying(command: OutboxMessage, message_id: UUID, sealed: str) -> OutboxMessage:

@@ -65,9 +65,9 @@ class Batcher(Generic[RequestT, ResultT]):
 class KeyedBatcher(Generic[RequestT, ResultT]):
     """A ``Batcher`` whose batches hold no two requests with a common key: a statement can change a row only once.
 
-    A call whose key is already in a pending batch runs on its own. If a batch is rolled back, each of its calls is
-    retried once on its own, so one locked row cannot fail the others. ``is_rolled_back`` tells whether an error means
-    that the batch changed nothing.
+    A call runs on its own, in its caller's task, if no other is pending, or if its key is. If a batch is rolled back,
+    each of its calls is retried once on its own, so one locked row cannot fail the others. ``is_rolled_back`` tells
+    whether an error means that the batch changed nothing.
     """
 
     def __init__(
@@ -84,15 +84,18 @@ class KeyedBatcher(Generic[RequestT, ResultT]):
 
     async def __call__(self, request: RequestT) -> ResultT:
         """The result of one request."""
-        keys = self._keys(request)
+        keys, is_alone = self._keys(request), not self._pending_keys
         if self._pending_keys.isdisjoint(keys):
             self._pending_keys |= keys
             try:
-                return await self._batcher(request)
+                return await (self._alone(request) if is_alone else self._batcher(request))
             except Exception as error:
                 if not self._is_rolled_back(error):
                     raise
             finally:
                 self._pending_keys -= keys
+        return await self._alone(request)
+
+    async def _alone(self, request: RequestT) -> ResultT:
         (result,) = await self._process([request])
         return result

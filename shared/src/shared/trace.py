@@ -94,12 +94,10 @@ def producing(queue: str) -> AbstractContextManager[object]:
     return _NOT_RECORDED if TRACING.tracer is None else _described("create", queue, "producer")
 
 
-@contextmanager
-def consuming(queue: str, cause: Cause) -> Iterator[None]:
-    """Work in the block for the request that caused a message of this queue, and record it."""
+def consuming(queue: str, cause: Cause) -> AbstractContextManager[object]:
+    """Work from now on for the request that caused a message of this queue, and record the block."""
     begin_cause(cause.request_id, [cause.traceparent])
-    with _NOT_RECORDED if TRACING.tracer is None else _described("process", queue, "consumer"):
-        yield
+    return _NOT_RECORDED if TRACING.tracer is None else _described("process", queue, "consumer")
 
 
 @contextmanager

@@ -33,6 +33,16 @@ async def running_batch(store: Store, batcher: Batcher[int, int]) -> asyncio.Tas
     return first
 
 
+async def outcomes_beside(store: Store, batcher: KeyedBatcher[int, int], *numbers: int) -> list[int | BaseException]:
+    """What calls come to that are made while the call 0 is pending, which runs alone."""
+    store.may_finish.clear()
+    calls = [asyncio.create_task(batcher(number)) for number in (0, *numbers)]
+    while len(store.batches) < 2:
+        await asyncio.sleep(0)
+    store.may_finish.set()
+    return (await asyncio.gather(*calls, return_exceptions=True))[1:]
+
+
 async def test_a_single_call_runs_at_once() -> None:
     store = Store()
     assert await Batcher(store.double)(4) == 8
@@ -99,12 +109,38 @@ async def test_requests_with_a_common_key_are_never_in_one_batch() -> None:
     batcher = KeyedBatcher(store.double, lambda number: {number % 10})
     store.may_finish.clear()
     calls = [asyncio.create_task(batcher(number)) for number in (1, 2, 3, 12, 22, 4)]
-    while len(store.batches) < 3:
+    while len(store.batches) < 4:
         await asyncio.sleep(0)
     store.may_finish.set()
 
     assert await asyncio.gather(*calls) == [2, 4, 6, 24, 44, 8]
-    assert sorted(store.batches) == [[1, 2, 3, 4], [12], [22]]
+    assert sorted(store.batches) == [[1], [2, 3, 4], [12], [22]]
+
+
+async def test_a_call_with_keys_runs_in_its_own_task_while_no_other_is_pending() -> None:
+    tasks: list[asyncio.Task[object] | None] = []
+
+    async def double(numbers: Sequence[int]) -> list[int]:
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        return [2 * number for number in numbers]
+
+    batcher = KeyedBatcher(double, lambda number: {number})
+    calls = [asyncio.create_task(batcher(number)) for number in (1, 2, 3)]
+    assert await asyncio.gather(*calls) == [2, 4, 6]
+    assert tasks[0] is calls[0]
+    assert len(tasks) == 2
+    assert tasks[1] not in calls
+    assert await batcher(1) == 2
+    assert tasks[2] is asyncio.current_task()
+
+
+async def test_a_call_that_was_alone_and_rolled_back_is_retried_once() -> None:
+    store = Store()
+    batcher = KeyedBatcher(store.double, lambda number: {number}, lambda error: isinstance(error, ConnectionError))
+    with pytest.raises(ConnectionError):
+        await batcher(13)
+    assert store.batches == [[13], [13]]
 
 
 async def test_a_key_is_released_when_its_call_succeeds_fails_or_is_cancelled() -> None:
@@ -121,23 +157,24 @@ async def test_a_key_is_released_when_its_call_succeeds_fails_or_is_cancelled() 
     await asyncio.gather(cancelled, return_exceptions=True)
     store.may_finish.set()
 
-    assert await asyncio.gather(*map(batcher, (12, 23, 14))) == [24, 46, 28]
-    assert store.batches[-1] == [12, 23, 14]
+    store.batches.clear()
+    assert await outcomes_beside(store, batcher, 12, 23, 14) == [24, 46, 28]
+    assert store.batches == [[0], [12, 23, 14]]
 
 
 async def test_calls_of_a_batch_that_was_rolled_back_are_retried_once_on_their_own() -> None:
     store = Store()
     batcher = KeyedBatcher(store.double, lambda number: {number}, lambda error: isinstance(error, ConnectionError))
-    outcomes = await asyncio.gather(batcher(1), batcher(13), batcher(2), return_exceptions=True)
+    outcomes = await outcomes_beside(store, batcher, 1, 13, 2)
     assert outcomes[::2] == [2, 4]
     assert isinstance(outcomes[1], ConnectionError)
-    assert store.batches[0] == [1, 13, 2]
-    assert sorted(store.batches[1:]) == [[1], [2], [13]]
+    assert store.batches[:2] == [[0], [1, 13, 2]]
+    assert sorted(store.batches[2:]) == [[1], [2], [13]]
 
 
 async def test_a_batch_that_may_have_changed_something_is_not_retried() -> None:
     store = Store()
     batcher = KeyedBatcher(store.double, lambda number: {number}, lambda error: isinstance(error, TimeoutError))
-    outcomes = await asyncio.gather(batcher(1), batcher(13), return_exceptions=True)
+    outcomes = await outcomes_beside(store, batcher, 1, 13)
     assert [type(outcome) for outcome in outcomes] == [ConnectionError, ConnectionError]
-    assert store.batches == [[1, 13]]
+    assert store.batches == [[0], [1, 13]]

@@ -1,7 +1,6 @@
 """The send command, and what a worker does with it and with malformed ones."""
 
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -11,6 +10,7 @@ from shared.amqp import PoisonError
 from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.keys import KeyRing
 from shared.trace import Cause, begin_cause, current_cause
+from shared.values import value
 from sms_service.delivery.consumer import SEND_COMMANDS, handler
 from sms_service.delivery.ledger import FRESH_WITHIN, LedgerMessage, MessageState
 from sms_service.send_command import (
@@ -60,7 +60,7 @@ MALFORMED = [
 ]
 
 
-@dataclass(frozen=True)
+@value
 class LaterMessage(QueuedMessage):
     """A message of a later release, which has one more field."""
 

@@ -1,7 +1,6 @@
 """Requesting a code: which limits apply, in which order, and what is written when the request is accepted."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -124,7 +123,7 @@ class CodeIssuer:
         A refusal also stands only if the number had no activity, or it could come before ``request.refuse``, which the
         one who calls does not know yet. The request must not be of an app's server, whose charge cannot be undone.
         """  # noqa: D205  the summary has two parts
-        recipient = replace(self._recipient(request), must_be_inactive=True)
+        recipient = self._recipient(request, must_be_inactive=True)
         if self._repository.has_been_active(recipient.ref):
             return None
         try:
@@ -132,10 +131,10 @@ class CodeIssuer:
         except ActiveNumberError:
             return None
 
-    def _recipient(self, request: IssueCode) -> Recipient:
+    def _recipient(self, request: IssueCode, *, must_be_inactive: bool = False) -> Recipient:
         number = E164(request.phone)
         test = self._test_numbers.find(number)
-        return Recipient(number, self._phones.ref(number), test, self._requester(request))
+        return Recipient(number, self._phones.ref(number), test, self._requester(request), must_be_inactive)
 
     async def _issue_audited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         try:

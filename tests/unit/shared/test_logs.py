@@ -5,7 +5,14 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 
-from shared.process.logs import PRIVATE, drop_private, scrub_exception
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.process.logs import PRIVATE, drop_private, line_renderer, scrub_exception
+
+NUMBERS = ["+8613800138000", "13800138000", "call 13800138000.", "\x0113800138000", "913800138000"]
+NAMES = st.sampled_from([*sorted(PRIVATE), "field", "reason", "route"])
 
 WRITES_LINES = """
 import logging
@@ -54,3 +61,24 @@ def test_a_log_line_is_one_line_of_json_in_utc() -> None:
     assert ours["route"] == '/a"\n{"event":"forged"}\x1b[0m'
     assert (theirs["event"], theirs["service"], theirs["level"]) == ("refused\nforged", "gateway", "error")
     assert {datetime.fromisoformat(each["timestamp"]).utcoffset() for each in (ours, theirs)} == {timedelta(0)}
+
+
+@given(
+    st.recursive(
+        st.text() | st.integers(-(2**53), 2**53) | st.booleans() | st.sampled_from(NUMBERS),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+        max_leaves=6,
+    ),
+    st.text(),
+    st.sampled_from(["", "\x01", "\x1b", '"', "\\", "7", "+", "é"]),
+    NAMES,
+)
+def test_a_line_that_is_searched_as_a_whole_hides_what_a_search_of_each_value_hides(
+    value: object, text: str, before: str, name: str
+) -> None:
+    event = {"event": "x", name: value, "detail": f"{text}{before}13800138000{text}"}
+    expected = drop_private(None, "info", dict(event))
+
+    line = json.loads(line_renderer("gateway")(None, "info", dict(event)))
+
+    assert {field: line[field] for field in event} == json.loads(orjson.dumps(expected))

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.outbox import columns
 from shared.postgres import Connection
-from shared.sql import load_sql
+from shared.sql import json_rows, load_sql
 from shared.tickets import LIFETIME, MAX_REPEATS, REPEAT_WINDOW
 from sms_service.otp import CODE_LIFETIME
 from sms_service.spending.policy import BUCKET_SECONDS
@@ -82,36 +81,42 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
 
     No two may share a number or a source network.
     """
-    attempts = [success.attempt for success in successes]
-    prefixes = [success.prefixes or (None, None, None) for success in successes]
-    event_ids, exchanges, routing_keys, bodies = columns([success.event for success in successes])
     rows = await conn.fetch(
         SUCCEED.text,
         *SUCCEED.arguments(
-            phone_refs=[attempt.phone_ref for attempt in attempts],
-            verification_ids=[attempt.verification_id for attempt in attempts],
-            attempted_at=[attempt.at for attempt in attempts],
-            source_networks=[attempt.source_network for attempt in attempts],
-            resets_at=[attempt.resets_at for attempt in attempts],
-            dialects=[success.dialect for success in successes],
-            ranges=[range_ for range_, _, _ in prefixes],
-            networks=[network for _, network, _ in prefixes],
-            countries=[country for _, _, country in prefixes],
-            event_ids=event_ids,
-            exchanges=exchanges,
-            routing_keys=routing_keys,
-            bodies=bodies,
-            are_known=[attempt.is_known for attempt in attempts],
-            network_refs=[success.check.network_ref for success in successes],
-            with_secrets=[success.check.with_secret for success in successes],
-            caller_networks=[success.check.network for success in successes],
+            phone_refs=[success.attempt.phone_ref for success in successes],
+            correct_checks=json_rows([_success_row(success) for success in successes]),
             max_repeats=MAX_REPEATS,
             repeat_window=REPEAT_WINDOW,
             bucket_seconds=BUCKET_SECONDS,
         ),
     )
     verified = {row[0]: Verified(row[1], row[2], row[3]) for row in rows}
-    return [verified.get(attempt.verification_id) for attempt in attempts]
+    return [verified.get(success.attempt.verification_id) for success in successes]
+
+
+def _success_row(success: SuccessfulCheck) -> dict[str, object]:
+    attempt, check, event = success.attempt, success.check, success.event
+    range_, network, country = success.prefixes or (None, None, None)
+    return {
+        "phone_ref": attempt.phone_ref,
+        "verification_id": attempt.verification_id,
+        "attempted_at": attempt.at,
+        "source_network": attempt.source_network,
+        "resets_at": attempt.resets_at,
+        "dialect": success.dialect,
+        "range": range_,
+        "network": network,
+        "country": country,
+        "event_id": event.id,
+        "exchange": event.exchange,
+        "routing_key": event.routing_key,
+        "body": event.body,
+        "is_known": attempt.is_known,
+        "network_ref": check.network_ref,
+        "with_secret": check.with_secret,
+        "caller_network": check.network,
+    }
 
 
 async def count_app_failure(conn: Connection, app: str, max_failures: int) -> AppFailure | None:

@@ -113,7 +113,7 @@ class AcceptedRequest:
         )
 
 
-@dataclass(frozen=True)
+@value
 class CodeCheck:
     """A code to check: for a number, or for a verification alone.
 
@@ -133,7 +133,7 @@ class CodeCheck:
     known_only: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class CheckAttempt:
     """A counted attempt, whose code may now be compared. ``at`` is its mark on the number.
 
@@ -179,7 +179,7 @@ class AppFailure:
     failures_left: int
 
 
-@dataclass(frozen=True)
+@value
 class SuccessfulCheck:
     """A correct code, and the event to publish for the first one. Spending counts it under ``prefixes``, if any."""
 
@@ -190,7 +190,7 @@ class SuccessfulCheck:
     prefixes: NumberPrefixes | None = None
 
 
-@dataclass(frozen=True)
+@value
 class Verified:
     """When a number was first verified, and the time now, both by the database's clock.
 

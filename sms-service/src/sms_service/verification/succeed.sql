@@ -8,17 +8,13 @@
 -- verified_prefixes reads how many networks were locked: that puts it after them. (Slices are written with a space
 -- after the colon, because a name right after it would be a parameter.)
 with correct_checks as (
-    select * from unnest(
-        :phone_refs::bigint[], :verification_ids::uuid[], :attempted_at::timestamptz[], :source_networks::text[],
-        :resets_at::timestamptz[], :dialects::text[], :ranges::text[], :networks::text[], :countries::text[],
-        :event_ids::uuid[], :exchanges::text[], :routing_keys::text[], :bodies::bytea[],
-        :are_known::bool[], :network_refs::bigint[], :with_secrets::bool[], :caller_networks::text[]
-    ) as correct (
-        phone_ref, verification_id, attempted_at, source_network, resets_at, dialect, range, network, country,
-        event_id, exchange, routing_key, body, is_known, network_ref, with_secret, caller_network
+    select * from json_to_recordset(:correct_checks::json) as correct (
+        phone_ref bigint, verification_id uuid, attempted_at timestamptz, source_network text, resets_at timestamptz,
+        dialect text, range text, network text, country text, event_id uuid, exchange text, routing_key text, body bytea,
+        is_known bool, network_ref bigint, with_secret bool, caller_network text
     )
 ), locked_numbers as (
-    select phone_ref from number_activity where phone_ref = any (:phone_refs) order by phone_ref for update
+    select phone_ref from number_activity where phone_ref = any (:phone_refs::bigint[]) order by phone_ref for update
 ), refunded_numbers as (
     update number_activity n set
         failures = coalesce(

@@ -11,9 +11,9 @@ from shared.batching import Batcher
 from shared.errors import ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.postgres import Pool, connection, is_rolled_back
-from shared.sql import json_rows, load_sql
+from shared.sql import load_sql
 from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState, OverBudgetError
-from sms_service.delivery.ledger_store import LedgerStore, claim_row
+from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.senders.port import Outcome
 from sms_service.spending.money import Budget, MessageCost
 from sms_service.spending.policy import BUCKET_SECONDS
@@ -82,8 +82,16 @@ class BudgetedLedger:
         for message, sender in claims:
             first_claims.setdefault(message.message_id, (message, sender))
         messages = [message for message, _ in first_claims.values()]
+        costs = [_cost(message) for message in messages]
         arguments = CLAIM_WITHIN_BUDGETS.arguments(
-            claims=json_rows([_priced_claim_row(message, sender) for message, sender in first_claims.values()]),
+            message_ids=list(first_claims),
+            versions=[message.version for message in messages],
+            senders=[sender for _, sender in first_claims.values()],
+            segments=[message.segments for message in messages],
+            costs=[cost.micros for cost in costs],
+            ranges=[cost.prefixes.range for cost in costs],
+            networks=[cost.prefixes.network for cost in costs],
+            countries=[cost.prefixes.country for cost in costs],
             bucket_seconds=BUCKET_SECONDS,
             **_charged_budgets(messages),
             **_limits(messages),
@@ -177,18 +185,6 @@ def _fail_over_arguments(message: LedgerMessage, sender: str, first: FinalState,
 
 def _is_free(final_state: FinalState) -> bool:
     return final_state.failure in _FREE or final_state.detail == "circuit_open"
-
-
-def _priced_claim_row(message: LedgerMessage, sender: str) -> dict[str, object]:
-    cost = _cost(message)
-    range_, network, country = cost.prefixes
-    return {
-        **claim_row(message, sender),
-        "cost": cost.micros,
-        "range": range_,
-        "network": network,
-        "country": country,
-    }
 
 
 def _cost(message: LedgerMessage) -> MessageCost:

@@ -10,9 +10,10 @@
 -- that do not even fit alone use up no room. A message of strangers has less room: a part of each budget is kept for
 -- those that known callers ask for, which come first in a batch.
 with requested_claims as (
-    select * from json_to_recordset(:claims::json) as requested_claims (
-        message_id uuid, version int, sender text, segments int, cost bigint, range text, network text, country text
-    )
+    select * from unnest(
+        :message_ids::uuid[], :versions::int[], :senders::text[], :segments::int[], :costs::bigint[],
+        :ranges::text[], :networks::text[], :countries::text[]
+    ) as requested_claims (message_id, version, sender, segments, cost, range, network, country)
 ), locked_messages as (
     select m.message_id, m.for_known, r.sender, r.segments, r.cost, r.range, r.network, r.country
     from messages m join requested_claims r using (message_id)

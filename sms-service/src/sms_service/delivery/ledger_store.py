@@ -75,7 +75,7 @@ class LedgerStore:
     async def _claim_all(self, claims: Sequence[tuple[LedgerMessage, str]]) -> list[LedgerMessage | None]:
         arguments = CLAIM_MESSAGES.arguments(
             message_ids=[message.message_id for message, _ in claims],
-            claims=json_rows([claim_row(message, sender) for message, sender in claims]),
+            claims=json_rows([_claim_row(message, sender) for message, sender in claims]),
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(CLAIM_MESSAGES.text, *arguments)
@@ -117,8 +117,7 @@ class LedgerStore:
         return [message.message_id in recorded for message, _, _ in finished]
 
 
-def claim_row(message: LedgerMessage, sender: str) -> dict[str, object]:
-    """The row of ``claims`` with which a statement claims the message for a sender."""
+def _claim_row(message: LedgerMessage, sender: str) -> dict[str, object]:
     return {
         "message_id": message.message_id,
         "version": message.version,

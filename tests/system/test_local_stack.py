@@ -441,6 +441,28 @@ def test_root_installs_rabbitmq_without_starting_its_service(tmp_path, monkeypat
     assert not policy.exists()
 
 
+def test_an_installation_waits_for_another_one(tmp_path, monkeypatch):
+    """apt-get fails at once while another one reads the lists of packages."""
+    busy, calls = tmp_path / "busy", tmp_path / "calls"
+    busy.touch()
+    program = tmp_path / "apt-get"
+    program.write_text(
+        f"#!/bin/sh\necho call >>{calls}\n"
+        f"[ -e {busy} ] || exit 0\nrm {busy}\necho 'E: Could not get lock /var/lib/apt/lists/lock.'\nexit 100\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(apt, "LOCK_PAUSE_SECONDS", 0)
+
+    apt._apt_get("update")
+    assert calls.read_text().splitlines() == ["call", "call"]
+
+    busy.touch()
+    monkeypatch.setattr(apt, "LOCK_SECONDS", 0)
+    with pytest.raises(StackError, match="Could not get lock"):
+        apt._apt_get("update")
+
+
 def test_two_runs_in_one_checkout_and_a_later_one(checkout, running):
     env = {**checkout.stand_ins(), "AMQP_URL": running.servers.environ["AMQP_URL"]}
     first = checkout.run(**env)

@@ -4,12 +4,16 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stack.folder import StackError
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+LOCK_SECONDS = 120
+"""How long another apt-get may take, such as that of the system after its start."""
+LOCK_PAUSE_SECONDS = 1.0
 DENY_SERVICES = "#!/bin/sh\n# The local stack removes this file once it has installed a package.\nexit 101\n"
 
 
@@ -33,8 +37,20 @@ def install(package: str, notify: Callable[[str], None]) -> None:
 
 
 def _apt_get(*words: str) -> None:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    command = ["apt-get", "-o", "DPkg::Lock::Timeout=120", *words]
+    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", *words]
+    deadline = time.monotonic() + LOCK_SECONDS
+    code, output = _run(command)
+    while code != 0 and "Could not get lock" in output and time.monotonic() < deadline:
+        time.sleep(LOCK_PAUSE_SECONDS)  # apt-get itself waits for the lock of dpkg, but not for that of its lists
+        code, output = _run(command)
+    if code != 0:
+        last = "\n".join(output.splitlines()[-10:])
+        raise StackError(f"{' '.join(command)} failed:\n{last}")
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """The exit code, and what the command printed, in English."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "LC_ALL": "C.UTF-8", "LANGUAGE": ""}
     done = subprocess.run(
         command,
         env=env,
@@ -44,9 +60,7 @@ def _apt_get(*words: str) -> None:
         stderr=subprocess.STDOUT,
         start_new_session=True,  # Ctrl-C waits for it: an interrupted dpkg leaves a broken installation
     )
-    if done.returncode != 0:
-        last = "\n".join(done.stdout.decode(errors="replace").splitlines()[-10:])
-        raise StackError(f"{' '.join(command)} failed:\n{last}")
+    return done.returncode, done.stdout.decode(errors="replace")
 
 
 @contextlib.contextmanager

@@ -10,8 +10,8 @@
 with correct_checks as (
     select * from json_to_recordset(:correct_checks::json) as correct (
         phone_ref bigint, verification_id uuid, attempted_at timestamptz, source_network text, resets_at timestamptz,
-        dialect text, range text, network text, country text, event_id uuid, exchange text, routing_key text, body bytea,
-        is_known bool, network_ref bigint, with_secret bool, caller_network text
+        dialect text, range text, network text, country text, event_id uuid, exchange text, routing_key text,
+        body bytea, is_known bool, network_ref bigint, with_secret bool, caller_network text
     )
 ), locked_numbers as (
     select phone_ref from number_activity where phone_ref = any (:phone_refs::bigint[]) order by phone_ref for update

@@ -432,7 +432,7 @@ def test_root_installs_rabbitmq_without_starting_its_service(tmp_path, monkeypat
     calls: list[tuple[str, int]] = []
     monkeypatch.setattr(apt, "POLICY", policy)
     monkeypatch.setattr(
-        apt, "_apt_get", lambda *words: calls.append((words[0], subprocess.run([policy], check=False).returncode))
+        apt, "_apt_get", lambda _, *words: calls.append((words[0], subprocess.run([policy], check=False).returncode))
     )
 
     apt.install("rabbitmq-server", lambda _: None)
@@ -453,14 +453,16 @@ def test_an_installation_waits_for_another_one(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(apt, "LOCK_PAUSE_SECONDS", 0)
+    messages: list[str] = []
 
-    apt._apt_get("update")
+    apt._apt_get(messages.append, "update")
     assert calls.read_text().splitlines() == ["call", "call"]
+    assert messages == [f"another apt-get is running; waiting {apt.LOCK_SECONDS} s for it at most"]
 
     busy.touch()
     monkeypatch.setattr(apt, "LOCK_SECONDS", 0)
     with pytest.raises(StackError, match="Could not get lock"):
-        apt._apt_get("update")
+        apt._apt_get(messages.append, "update")
 
 
 def test_two_runs_in_one_checkout_and_a_later_one(checkout, running):

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from stack.folder import StackError
@@ -14,6 +14,8 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 LOCK_SECONDS = 120
 """How long another apt-get may take, such as that of the system after its start."""
 LOCK_PAUSE_SECONDS = 1.0
+LOCKED = "Could not get lock"
+"""What apt-get says when another one has a lock."""
 DENY_SERVICES = "#!/bin/sh\n# The local stack removes this file once it has installed a package.\nexit 101\n"
 
 
@@ -31,21 +33,27 @@ def install(package: str, notify: Callable[[str], None]) -> None:
     """Install a package as root. Raises ``StackError`` with the last lines that apt-get printed."""
     notify(f"installing {package} with apt-get")
     with _services_denied():
-        _apt_get("update", "-qq")
-        _apt_get("install", "-y", "-qq", "--no-install-recommends", package)
+        _apt_get(notify, "update", "-qq")
+        _apt_get(notify, "install", "-y", "-qq", "--no-install-recommends", package)
     notify(f"{package} is installed")
 
 
-def _apt_get(*words: str) -> None:
-    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_SECONDS}", *words]
+def _apt_get(notify: Callable[[str], None], *words: str) -> None:
+    """Run apt-get once no other one runs. It waits for the lock of dpkg itself, but not for that of its lists."""
     deadline = time.monotonic() + LOCK_SECONDS
-    code, output = _run(command)
-    while code != 0 and "Could not get lock" in output and time.monotonic() < deadline:
-        time.sleep(LOCK_PAUSE_SECONDS)  # apt-get itself waits for the lock of dpkg, but not for that of its lists
-        code, output = _run(command)
+    code, output = _run(_command(LOCK_SECONDS, words))
+    if LOCKED in output:
+        notify(f"another apt-get is running; waiting {LOCK_SECONDS} s for it at most")
+    while code != 0 and LOCKED in output and (seconds_left := deadline - time.monotonic()) > 0:
+        time.sleep(LOCK_PAUSE_SECONDS)
+        code, output = _run(_command(int(seconds_left), words))
     if code != 0:
         last = "\n".join(output.splitlines()[-10:])
-        raise StackError(f"{' '.join(command)} failed:\n{last}")
+        raise StackError(f"apt-get {' '.join(words)} failed:\n{last}")
+
+
+def _command(lock_seconds: int, words: Sequence[str]) -> list[str]:
+    return ["apt-get", "-o", f"DPkg::Lock::Timeout={lock_seconds}", *words]
 
 
 def _run(command: list[str]) -> tuple[int, str]:

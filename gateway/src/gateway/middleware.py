@@ -1,6 +1,6 @@
 """The middleware around every route: it bounds and identifies a request, and renders every refusal in its dialect."""
 
-import os
+import secrets
 import time
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def guard(dialects: Sequence[Dialect], callers: Callers, origins: WebOrigins) ->
     @web.middleware
     async def handle(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        request_id = os.urandom(12).hex()
+        request_id = secrets.token_hex(12)
         begin_cause(request_id, request.headers.getall(TRACEPARENT, ()))
         request[ADDRESS], request[APP] = callers.address_of(request), ""
         ACCEPT_LANGUAGE.set(request.headers.get("Accept-Language", ""))

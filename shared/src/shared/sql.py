@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import cast
 from uuid import UUID
 
 import orjson
@@ -21,16 +22,32 @@ _TOKENS = re.compile(
 )
 """What may contain a colon, in the order in which PostgreSQL reads it. A colon after a word or ``]`` is a slice."""
 
+_ROWS = re.compile(r"json_to_recordset\(\$(?P<number>\d+)::json\)\s+as\s+\w+\s*\((?P<columns>[^)]*)\)")
+
+Rows = Sequence[Mapping[str, object]]
+
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement as asyncpg takes it: ``$1`` in ``text`` is ``parameters[0]``."""
+    """A statement as asyncpg takes it: ``$1`` in ``text`` is ``parameters[0]``.
+
+    ``columns`` are those of each parameter that is read as rows, by ``json_to_recordset``. An array for each column
+    would do too, but asyncpg asks of each of its items whether that is an array (decision 92).
+    """
 
     text: str
     parameters: tuple[str, ...]
+    columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def arguments(self, **values: object) -> list[object]:
-        """The values in the order of their numbers. Raises ``TypeError`` for missing and for unknown names."""
+        """The values in the order of their numbers, rows (mappings by column) as JSON.
+
+        Raises ``TypeError`` for missing and for unknown names, of columns too, and for a value in a row that is no
+        text, number, boolean, time, UUID, bytes, or list of these.
+        """
+        for name, columns in self.columns.items():
+            if name in values:
+                values[name] = _as_json(name, cast("Rows", values[name]), columns)
         try:
             ordered = [values[name] for name in self.parameters]
         except KeyError:
@@ -60,14 +77,19 @@ def parse_sql(text: str) -> Statement:
             return token[0]
         return f"${names.setdefault(token['name'], len(names) + 1)}"
 
-    return Statement(_TOKENS.sub(convert, text).strip(), tuple(names))
+    numbered, parameters = _TOKENS.sub(convert, text).strip(), tuple(names)
+    columns = {
+        parameters[int(rows["number"]) - 1]: frozenset(column.split()[0] for column in rows["columns"].split(","))
+        for rows in _ROWS.finditer(numbered)
+    }
+    return Statement(numbered, parameters, columns)
 
 
-def json_rows(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows as one parameter, for ``json_to_recordset``. Raises ``TypeError`` for a value that no column could have.
-
-    An array for each column would do too. But asyncpg asks of each of its items whether that is an array (decision 92).
-    """
+def _as_json(name: str, rows: Rows, columns: frozenset[str]) -> str:
+    """Rows as one parameter. Without the comparison of names, PostgreSQL would read null for one that is missing."""
+    for row in rows:
+        if row.keys() != columns:
+            raise TypeError(f"{name}: the columns {sorted(row.keys() ^ columns)} are missing, or unknown")
     return orjson.dumps(rows, default=_json_value).decode()
 
 

@@ -1,4 +1,4 @@
-"""Values: the dataclasses of which every request makes some."""
+"""Values: small dataclasses that every request creates."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform

@@ -1,9 +1,12 @@
 """Calls on real connections to a service: our own client is answered directly, everything else by aiohttp."""
 
 import asyncio
+import gc
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -281,6 +284,18 @@ async def test_a_call_that_takes_longer_than_the_end_waits_is_cut_off(service: S
     await service.entered.wait()
     await service.app[FRONT].shutdown(0)
     assert await reader.read() == b""
+    writer.close()
+
+
+async def test_an_idle_connection_keeps_nothing_of_its_last_call(service: Service) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    secrets = [f"a password {uuid4()}" for _ in range(2)]
+    for secret in secrets:
+        writer.write(service.raw(json.dumps({"text": secret})).encode())
+        assert secret in await read_answer(reader)
+
+    kept = (each for container in gc.get_objects() for each in gc.get_referents(container) if isinstance(each, bytes))
+    assert not [each for each in kept if any(secret.encode() in each for secret in secrets)]
     writer.close()
 
 

@@ -1,5 +1,9 @@
 """Named parameters become numbered ones; everything else in a statement stays as it is."""
 
+import json
+from datetime import timedelta
+from uuid import UUID
+
 import pytest
 
 from shared.sql import Statement, load_sql, parse_sql
@@ -29,6 +33,38 @@ def test_a_statement_without_parameters_takes_no_arguments() -> None:
     assert parse_sql("select now()").arguments() == []
     with pytest.raises(TypeError, match="'a'"):
         parse_sql("select now()").arguments(a=1)
+
+
+ADD_ROWS = """
+    insert into t select r.* from json_to_recordset(:rows::json) as r (
+        id uuid, body bytea,
+        networks bigint[]
+    ), json_to_recordset(:others::json)
+        as others (id int) where id = :id
+"""
+
+
+def test_rows_become_json_with_bytes_and_ids_as_postgresql_reads_them() -> None:
+    statement = parse_sql(ADD_ROWS)
+    row = {"id": UUID(int=7), "body": b"\x00\xff", "networks": [1, None]}
+
+    rows, others, id_ = statement.arguments(rows=[row, row | {"networks": []}], others=[], id=3)
+
+    assert json.loads(str(rows)) == [
+        {"id": str(UUID(int=7)), "body": "\\x00ff", "networks": networks} for networks in ([1, None], [])
+    ]
+    assert (others, id_) == ("[]", 3)
+
+
+@pytest.mark.parametrize("row", [{"id": 1, "body": b""}, {"id": 1, "body": b"", "networks": [], "network": 1}])
+def test_a_row_with_a_missing_or_unknown_column_is_an_error_that_names_it(row: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=r"rows: .*'network"):
+        parse_sql(ADD_ROWS).arguments(rows=[row], others=[], id=3)
+
+
+def test_a_value_that_json_has_no_word_for_is_an_error() -> None:
+    with pytest.raises(TypeError, match="timedelta"):
+        parse_sql(ADD_ROWS).arguments(rows=[], others=[{"id": timedelta(1)}], id=3)
 
 
 def test_the_longest_name_is_the_parameter() -> None:

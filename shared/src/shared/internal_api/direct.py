@@ -150,8 +150,10 @@ class DirectConnection(asyncio.Protocol):
                 reply = await self._calls.answer(*received)
                 if self._transport.is_closing():
                     return
+                written = _written(reply, closes=self._calls.is_draining)
                 self._next, self._active_at = self._loop.create_future(), self._loop.time()
-                self._transport.write(_written(reply, closes=self._calls.is_draining))
+                self._transport.write(written)
+                del received, reply, written  # an idle connection keeps no call: it may have a password, or 512 KiB
                 if self._calls.is_draining:
                     self._transport.close()
                     return

@@ -70,17 +70,12 @@ def scrub_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _may_be_private(event: EventDict, line: bytes) -> bool:
-    """Whether ``drop_private`` has to look at an event: a glance at its JSON is cheaper than one at each value.
+def _may_have_private_values(written: bytes) -> bool:
+    """Whether ``drop_private`` has to look at an event without private names: a glance at its JSON costs less.
 
-    It has a private name, or an object in it, which may have one; or a plus sign, or eleven digits one after the other.
+    It has an object in it, which may have such a name; or a plus sign, or eleven digits one after the other.
     """
-    return (
-        not PRIVATE.isdisjoint(event)
-        or line.rfind(b"{") > 0
-        or b"+" in line
-        or _ELEVEN_DIGITS in line.translate(_DIGITS)
-    )
+    return written.rfind(b"{") > 0 or b"+" in written or _ELEVEN_DIGITS in written.translate(_DIGITS)
 
 
 def _to_json(event: Any, default: Callable[[Any], Any]) -> str:
@@ -94,10 +89,11 @@ def line_renderer(service: str) -> structlog.typing.Processor:
         if "exc_info" in event:
             event = scrub_exception(logger, method, structlog.processors.format_exc_info(logger, method, event))
         line = {"service": service, **log_fields(), **event, "level": method, "timestamp": datetime.now(UTC)}
-        written = orjson.dumps(line, default=repr, option=orjson.OPT_UTC_Z)
-        if _may_be_private(line, written):
-            return orjson.dumps(drop_private(logger, method, line), default=repr, option=orjson.OPT_UTC_Z)
-        return written
+        if PRIVATE.isdisjoint(line):
+            written = orjson.dumps(line, default=repr, option=orjson.OPT_UTC_Z)
+            if not _may_have_private_values(written):
+                return written
+        return orjson.dumps(drop_private(logger, method, line), default=repr, option=orjson.OPT_UTC_Z)
 
     return render
 

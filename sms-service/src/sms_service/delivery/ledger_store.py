@@ -10,7 +10,7 @@ from shared.batching import Batcher
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, Language, Purpose
 from shared.postgres import Pool, connection
-from shared.sql import json_rows, load_sql
+from shared.sql import load_sql
 from sms_service.delivery.ledger import FinalState, LedgerMessage, MessageState
 from sms_service.delivery.routing import PreviousAttempt
 
@@ -75,7 +75,7 @@ class LedgerStore:
     async def _claim_all(self, claims: Sequence[tuple[LedgerMessage, str]]) -> list[LedgerMessage | None]:
         arguments = CLAIM_MESSAGES.arguments(
             message_ids=[message.message_id for message, _ in claims],
-            claims=json_rows([_claim_row(message, sender) for message, sender in claims]),
+            claims=[_claim_row(message, sender) for message, sender in claims],
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(CLAIM_MESSAGES.text, *arguments)
@@ -109,7 +109,7 @@ class LedgerStore:
     async def _finish_all(self, finished: Sequence[tuple[LedgerMessage, FinalState, OutboxMessage]]) -> list[bool]:
         arguments = FINISH_MESSAGES.arguments(
             message_ids=[message.message_id for message, _, _ in finished],
-            final_states=json_rows([_final_row(*each) for each in finished]),
+            final_states=[_final_row(*each) for each in finished],
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(FINISH_MESSAGES.text, *arguments)

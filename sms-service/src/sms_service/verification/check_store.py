@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared.postgres import Connection
-from shared.sql import json_rows, load_sql
+from shared.sql import load_sql
 from shared.tickets import LIFETIME, MAX_REPEATS, REPEAT_WINDOW
 from sms_service.otp import CODE_LIFETIME
 from sms_service.spending.policy import BUCKET_SECONDS
@@ -85,7 +85,7 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
         SUCCEED.text,
         *SUCCEED.arguments(
             phone_refs=[success.attempt.phone_ref for success in successes],
-            correct_checks=json_rows([_success_row(success) for success in successes]),
+            correct_checks=[_success_row(success) for success in successes],
             max_repeats=MAX_REPEATS,
             repeat_window=REPEAT_WINDOW,
             bucket_seconds=BUCKET_SECONDS,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.events.envelope import OutboxMessage
 from shared.outbox import row_of
 from shared.postgres import Connection
-from shared.sql import json_rows, load_sql
+from shared.sql import load_sql
 from sms_service.verification.models import WITHHELD, AcceptedRequest
 from sms_service.verification.send_limits import KNOWN, WINDOW
 from sms_service.verification.test_numbers import SENDER
@@ -18,8 +18,8 @@ async def accept_requests(conn: Connection, requests: Sequence[AcceptedRequest])
     rows = await conn.fetch(
         ACCEPT_REQUESTS.text,
         *ACCEPT_REQUESTS.arguments(
-            requests=json_rows([_request_row(request) for request in requests]),
-            messages=json_rows([_message_row(each, request) for request in requests for each in request.messages]),
+            requests=[_request_row(request) for request in requests],
+            messages=[_message_row(each, request) for request in requests for each in request.messages],
             send_window=WINDOW,
             test_sender=SENDER,
             withheld=WITHHELD,

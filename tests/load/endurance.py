@@ -4,7 +4,8 @@ A visit is what a new user does: request a code, read it, check it and sign up, 
 tokens, and match an address book of 100 numbers. Visits begin at a fixed rate, whether or not earlier ones have ended, and
 each minute at a higher one. The kernel places all processes; servers and clients share the cores with ours. A minute is
 *full* when calls fail, or when more than a second's visits are late. For that minute the report says what was used up: a
-process of ours that had no core left for its one thread, the connections of a pool, or all cores. Nothing is asserted.
+process of ours that had no core left for its one thread, the connections of a pool, or all cores. The run ends with it:
+later ones would only make the queue longer. Nothing is asserted.
 """
 
 import argparse
@@ -207,6 +208,8 @@ async def run(stack: Stack, minutes: int, rate: float, seconds: float) -> None:
         for number in range(minutes):
             say(f"minute {number + 1}: {rate * GROWTH**number:.0f} visits a second")
             measured.append(await endurance.minute(rate * GROWTH**number, seconds))
+            if measured[-1].is_full:
+                break
         await endurance.end()
     report(measured, list(endurance.ours))
 

@@ -447,7 +447,7 @@ def test_an_installation_waits_for_another_one(tmp_path, monkeypatch):
     busy.touch()
     program = tmp_path / "apt-get"
     program.write_text(
-        f"#!/bin/sh\necho call >>{calls}\n"
+        f"#!/bin/sh\necho $2 >>{calls}\n"
         f"[ -e {busy} ] || exit 0\nrm {busy}\necho 'E: Could not get lock /var/lib/apt/lists/lock.'\nexit 100\n"
     )
     program.chmod(0o755)
@@ -456,7 +456,7 @@ def test_an_installation_waits_for_another_one(tmp_path, monkeypatch):
     messages: list[str] = []
 
     apt._apt_get(messages.append, "update")
-    assert calls.read_text().splitlines() == ["call", "call"]
+    assert calls.read_text().splitlines() == ["DPkg::Lock::Timeout=0"] * 2
     assert messages == [f"another apt-get is running; waiting {apt.LOCK_SECONDS} s for it at most"]
 
     busy.touch()

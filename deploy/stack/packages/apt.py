@@ -39,28 +39,24 @@ def install(package: str, notify: Callable[[str], None]) -> None:
 
 
 def _apt_get(notify: Callable[[str], None], *words: str) -> None:
-    """Run apt-get once no other one runs. It waits for the lock of dpkg itself, but not for that of its lists."""
+    """Run apt-get once no other one runs. Its own option waits for one of the locks only, and says nothing."""
     deadline = time.monotonic() + LOCK_SECONDS
-    code, output = _run(_command(LOCK_SECONDS, words))
-    if LOCKED in output:
+    code, output = _run(words)
+    if code != 0 and LOCKED in output:
         notify(f"another apt-get is running; waiting {LOCK_SECONDS} s for it at most")
-    while code != 0 and LOCKED in output and (seconds_left := deadline - time.monotonic()) > 0:
+    while code != 0 and LOCKED in output and time.monotonic() < deadline:
         time.sleep(LOCK_PAUSE_SECONDS)
-        code, output = _run(_command(int(seconds_left), words))
+        code, output = _run(words)
     if code != 0:
         last = "\n".join(output.splitlines()[-10:])
         raise StackError(f"apt-get {' '.join(words)} failed:\n{last}")
 
 
-def _command(lock_seconds: int, words: Sequence[str]) -> list[str]:
-    return ["apt-get", "-o", f"DPkg::Lock::Timeout={lock_seconds}", *words]
-
-
-def _run(command: list[str]) -> tuple[int, str]:
-    """The exit code, and what the command printed, in English."""
+def _run(words: Sequence[str]) -> tuple[int, str]:
+    """The exit code of apt-get, and what it printed, in English."""
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1", "LC_ALL": "C.UTF-8", "LANGUAGE": ""}
     done = subprocess.run(
-        command,
+        ["apt-get", "-o", "DPkg::Lock::Timeout=0", *words],
         env=env,
         check=False,
         stdin=subprocess.DEVNULL,

@@ -22,7 +22,10 @@ _TOKENS = re.compile(
 )
 """What may contain a colon, in the order in which PostgreSQL reads it. A colon after a word or ``]`` is a slice."""
 
-_ROWS = re.compile(r"json_to_recordset\(\$(?P<number>\d+)::json\)\s+as\s+\w+\s*\((?P<columns>[^)]*)\)")
+_COLUMN = r"\s*[a-z_]\w* [^(),]+"
+_ROWS = re.compile(
+    rf"json_to_recordset\(\$(?P<number>\d+)::json\)\s+as\s+\w+\s*\((?P<columns>{_COLUMN}(?:,{_COLUMN})*)\)"
+)
 
 Rows = Sequence[Mapping[str, object]]
 
@@ -37,13 +40,13 @@ class Statement:
 
     text: str
     parameters: tuple[str, ...]
-    columns: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    columns: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
 
     def arguments(self, **values: object) -> list[object]:
         """The values in the order of their numbers, rows (mappings by column) as JSON.
 
-        Raises ``TypeError`` for missing and for unknown names, of columns too, and for a value in a row that is no
-        text, number, boolean, time, UUID, bytes, or list of these.
+        Times, UUIDs and bytes in a row become text, as PostgreSQL reads them. Raises ``TypeError`` for other values that
+        JSON cannot have, and for missing and for unknown names, of columns too.
         """
         for name, columns in self.columns.items():
             if name in values:
@@ -65,7 +68,10 @@ def load_sql(package: str, name: str) -> Statement:
 
 
 def parse_sql(text: str) -> Statement:
-    """Number each ``:name`` by its first occurrence and drop comments. Raises ``ValueError`` for a ``$1``."""
+    """Number each ``:name`` by its first occurrence and drop comments.
+
+    Raises ``ValueError`` for a ``$1``, and for rows whose columns it cannot read.
+    """
     names: dict[str, int] = {}
 
     def convert(token: re.Match[str]) -> str:
@@ -78,11 +84,18 @@ def parse_sql(text: str) -> Statement:
         return f"${names.setdefault(token['name'], len(names) + 1)}"
 
     numbered, parameters = _TOKENS.sub(convert, text).strip(), tuple(names)
+    return Statement(numbered, parameters, _columns(numbered, parameters))
+
+
+def _columns(text: str, parameters: Sequence[str]) -> dict[str, frozenset[str]]:
+    """The columns of each parameter that the statement reads as rows. Raises ``ValueError`` if they are not plain."""
     columns = {
         parameters[int(rows["number"]) - 1]: frozenset(column.split()[0] for column in rows["columns"].split(","))
-        for rows in _ROWS.finditer(numbered)
+        for rows in _ROWS.finditer(text)
     }
-    return Statement(numbered, parameters, columns)
+    if len(columns) != text.lower().count("json_to_recordset("):
+        raise ValueError("rows are read once each: json_to_recordset(:rows::json) as name (column type, ...)")
+    return columns
 
 
 def _as_json(name: str, rows: Rows, columns: frozenset[str]) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import hypothesis
@@ -65,6 +66,12 @@ def test_a_log_line_is_one_line_of_json_in_utc() -> None:
     assert {datetime.fromisoformat(each["timestamp"]).utcoffset() for each in (ours, theirs)} == {timedelta(0)}
 
 
+@dataclass
+class Login:
+    to: str
+    password: str = field(repr=False)
+
+
 def written(**event: object) -> dict[str, object]:
     """The line of an event, without what every line has besides."""
     line: dict[str, object] = json.loads(line_renderer("gateway")(None, "info", {"event": "x", **event}))
@@ -78,6 +85,11 @@ def written(**event: object) -> dict[str, object]:
         ([{"to": {"pwd": "hunter2"}}], [{"to": {"pwd": "[private]"}}]),
         ("to +3706123456", "to [number]"),
         (("13800138000",), ["[number]"]),
+        ({"13800138000"}, ["[number]"]),
+        (set(), []),
+        (ValueError("13800138000 is taken"), "ValueError('[number] is taken')"),
+        (Login("13800138000", "hunter2"), "Login(to='[number]')"),
+        (Login("", "hunter2"), "Login(to='')"),
         ("7 of 9 {", "7 of 9 {"),
         ("a 1380013800 b", "a 1380013800 b"),
     ],

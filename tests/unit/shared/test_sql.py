@@ -58,8 +58,32 @@ def test_rows_become_json_with_bytes_and_ids_as_postgresql_reads_them() -> None:
 
 @pytest.mark.parametrize("row", [{"id": 1, "body": b""}, {"id": 1, "body": b"", "networks": [], "network": 1}])
 def test_a_row_with_a_missing_or_unknown_column_is_an_error_that_names_it(row: dict[str, object]) -> None:
+    complete = {"id": 1, "body": b"", "networks": []}
     with pytest.raises(TypeError, match=r"rows: .*'network"):
-        parse_sql(ADD_ROWS).arguments(rows=[row], others=[], id=3)
+        parse_sql(ADD_ROWS).arguments(rows=[complete, row], others=[], id=3)
+
+
+def test_rows_that_are_left_out_are_a_missing_parameter() -> None:
+    with pytest.raises(TypeError, match=r"missing parameters: .'others'"):
+        parse_sql(ADD_ROWS).arguments(rows=[], id=3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select from JSON_TO_RECORDSET(:r::json) as r (id int)",
+        "select from json_to_recordset(:r::json) r (id int)",
+        "select from json_to_recordset(:r::json) as r (price numeric(10, 2), id int)",
+        'select from json_to_recordset(:r::json) as r ("range" text)',
+        "select from json_to_recordset(:r::json) as r (Id int)",
+        "select from json_to_recordset(:r::json) as r (id int,)",
+        "select from json_to_recordset(:r::json) as a (id int), json_to_recordset(:r::json) as b (name text)",
+    ],
+    ids=["upper case", "no as", "parentheses", "quoted", "capital", "comma", "twice"],
+)
+def test_rows_whose_columns_cannot_be_read_are_an_error_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match="json_to_recordset"):
+        parse_sql(text)
 
 
 def test_a_value_that_json_has_no_word_for_is_an_error() -> None:

@@ -4,8 +4,10 @@ import logging
 import re
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from enum import Enum
 from typing import Any, TextIO
+from uuid import UUID
 
 import orjson
 
@@ -32,6 +34,8 @@ SAFE = frozenset({"exception", "request_id", "trace_id", "service", "level", "ti
 """Names whose values are not searched for numbers: hex ids, in which eleven digits mean nothing, and our own words."""
 
 _PLAIN = frozenset({int, float, bool, type(None)})
+_WRITTEN = (int, float, type(None), date, time, UUID, Enum)
+"""What JSON has a word for, or orjson: no digits of a number are in it."""
 _SHORTEST_NUMBER = 8
 """Characters that a number has at least, as ``_NUMBER`` finds it: a shorter text is not searched."""
 
@@ -41,6 +45,7 @@ _NUMBER = re.compile(r"\+[0-9]{7,15}|1(?<![0-9]1)[3-9][0-9]{9}(?![0-9])")
 _DIGITS = bytes(48 if 48 <= byte <= 57 else 32 for byte in range(256))
 """A table for ``translate``: every digit of ASCII becomes a 0, all else a space."""
 _ELEVEN_DIGITS = b"0" * 11
+_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 def drop_private(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -60,7 +65,7 @@ def _public(name: str, value: Any) -> Any:
         return {inner: _public(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_public("", item) for item in value]
-    return value
+    return value if isinstance(value, _WRITTEN) else _public(name, _as_json_value(value))
 
 
 def scrub_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -78,6 +83,11 @@ def _may_have_private_values(written: bytes) -> bool:
     return written.rfind(b"{") > 0 or b"+" in written or _ELEVEN_DIGITS in written.translate(_DIGITS)
 
 
+def _as_json_value(value: Any) -> Any:
+    """What JSON has no word for: a set as a list, all else as its ``repr``. So dataclasses hide what they mark."""
+    return list(value) if isinstance(value, set | frozenset) else repr(value)
+
+
 def _to_json(event: Any, default: Callable[[Any], Any]) -> str:
     return orjson.dumps(event, default=default).decode()
 
@@ -90,10 +100,10 @@ def line_renderer(service: str) -> structlog.typing.Processor:
             event = scrub_exception(logger, method, structlog.processors.format_exc_info(logger, method, event))
         line = {"service": service, **log_fields(), **event, "level": method, "timestamp": datetime.now(UTC)}
         if PRIVATE.isdisjoint(line):
-            written = orjson.dumps(line, default=repr, option=orjson.OPT_UTC_Z)
+            written = orjson.dumps(line, default=_as_json_value, option=_OPTIONS)
             if not _may_have_private_values(written):
                 return written
-        return orjson.dumps(drop_private(logger, method, line), default=repr, option=orjson.OPT_UTC_Z)
+        return orjson.dumps(drop_private(logger, method, line), default=_as_json_value, option=_OPTIONS)
 
     return render
 

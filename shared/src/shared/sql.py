@@ -45,8 +45,8 @@ class Statement:
     def arguments(self, **values: object) -> list[object]:
         """The values in the order of their numbers, rows (mappings by column) as JSON.
 
-        Times, UUIDs and bytes in a row become text, as PostgreSQL reads them. Raises ``TypeError`` for other values that
-        JSON cannot have, and for missing and for unknown names, of columns too.
+        Times, UUIDs and bytes in a row become text, as PostgreSQL reads them. Raises ``TypeError`` for other values
+        that JSON cannot have, and for missing and for unknown names, of columns too.
         """
         for name, columns in self.columns.items():
             if name in values:

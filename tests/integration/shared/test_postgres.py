@@ -1,28 +1,15 @@
 """The pool and the migrations on a real PostgreSQL: connections that it ends, and URLs of every form."""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
 from shared.errors import ErrorCode, ServiceError
-from shared.migrations.upgrade import ensure_database, migrate
+from shared.migrations.upgrade import migrate
 from shared.postgres import Pool, pool, transaction
 
 END_ALL = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1"
-
-
-@pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[str]:
-    """An empty database of its own."""
-    name = f"pool_{secrets.token_hex(4)}"
-    await ensure_database(postgres_url, name)
-    yield name
-    session = await asyncpg.connect(postgres_url)
-    await session.execute(f'drop database "{name}" with (force)')
-    await session.close()
 
 
 async def statements(opened: Pool, until: asyncio.Event) -> tuple[int, list[BaseException]]:

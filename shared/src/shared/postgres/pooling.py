@@ -25,7 +25,10 @@ SERVER_SETTINGS = {
     "lock_timeout": "1500",
     "idle_in_transaction_session_timeout": "15000",
     "jit": "off",
+    "enable_seqscan": "off",
 }
+"""Our sessions' own settings. A plan that was made while a table was empty must not read all of it later, when it is
+large: PostgreSQL keeps it until it analyses the table (docs/decisions/0093)."""
 _SESSION_ENDS = frozenset({"FATAL", "PANIC"})
 
 log = structlog.get_logger()

@@ -2,13 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from shared.migrations.upgrade import ensure_database, migrate
+from shared.migrations.upgrade import migrate
 from shared.postgres import pool, url_of
 from shared.process import startup
 from shared.process.schema import NewerSchemaError
@@ -53,17 +53,6 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
         return name
 
     return make
-
-
-@pytest.fixture
-async def database(postgres_url: str) -> AsyncIterator[str]:
-    """An empty database of its own."""
-    name = f"words_{secrets.token_hex(4)}"
-    await ensure_database(postgres_url, name)
-    yield name
-    session = await asyncpg.connect(postgres_url)
-    await session.execute(f'drop database "{name}" with (force)')
-    await session.close()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import gc
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -294,9 +295,10 @@ async def test_an_idle_connection_keeps_nothing_of_its_last_call(service: Servic
         writer.write(service.raw(json.dumps({"text": secret})).encode())
         assert secret in await read_answer(reader)
 
-    kept = (each for container in gc.get_objects() for each in gc.get_referents(container) if isinstance(each, bytes))
-    assert not [each for each in kept if any(secret.encode() in each for secret in secrets)]
-    writer.close()
+    with closing(writer):
+        containers = gc.get_objects()
+        kept = (each for container in containers for each in gc.get_referents(container) if isinstance(each, bytes))
+        assert not [each for each in kept if any(secret.encode() in each for secret in secrets)]
 
 
 async def test_an_idle_connection_is_closed() -> None:

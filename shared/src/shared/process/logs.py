@@ -35,7 +35,7 @@ SAFE = frozenset({"exception", "request_id", "trace_id", "service", "level", "ti
 
 _PLAIN = frozenset({int, float, bool, type(None)})
 _WRITTEN = (int, float, type(None), date, time, UUID, Enum)
-"""What JSON has a word for, or orjson: no digits of a number are in it."""
+"""What is written as it is, at any depth: ids, times and our own words. All else is searched as text."""
 _SHORTEST_NUMBER = 8
 """Characters that a number has at least, as ``_NUMBER`` finds it: a shorter text is not searched."""
 
@@ -65,7 +65,7 @@ def _public(name: str, value: Any) -> Any:
         return {inner: _public(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_public("", item) for item in value]
-    return value if isinstance(value, _WRITTEN) else _public(name, _as_json_value(value))
+    return value if isinstance(value, _WRITTEN) else _public(name, repr(value))
 
 
 def scrub_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from support.auth import (
 )
 from support.patience import until_accepted
 
+from auth_service.accounts.user_ids import new_user_id
 from auth_service.digests.model import PresentedPassword
 from auth_service.importing.lines import MAX_BATCH_LINES
 from shared.errors import ErrorCode
@@ -243,6 +245,7 @@ async def test_a_banned_user_is_imported_as_banned(auth: Auth, file: Path) -> No
 
 
 async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth: Auth, file: Path) -> None:
+    """The number of the last user is held, so that no run ends before it is killed."""
     users = [person(sessions=[{"token": secrets.token_hex(16)}]) for _ in range(4 * MAX_BATCH_LINES)]
     file.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in users))
     ids = [each["id"] for each in users]
@@ -251,13 +254,22 @@ async def test_a_run_that_is_killed_goes_on_and_every_user_is_imported_once(auth
         count = "select count(*) from accounts where user_id = any ($1::bigint[])"
         return int(await auth.database.fetchval(count, ids))
 
-    for batches in range(1, 4):
-        process = await start(auth, file, "--rate", "2000")
-        async with asyncio.timeout(60):
-            while await imported() < batches * MAX_BATCH_LINES:
-                await asyncio.sleep(0)
-        process.kill()
-        await process.wait()
+    async with auth.database.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute(
+            "insert into accounts (user_id, phone, nickname, dialect, client) values ($1, $2, '', '', '')",
+            new_user_id(),
+            users[-1]["phone"],
+        )
+        for batches in range(1, 4):
+            process = await start(auth, file, "--rate", "2000")
+            async with asyncio.timeout(60):
+                while await imported() < batches * MAX_BATCH_LINES:
+                    await asyncio.sleep(0)
+            process.kill()
+            assert await process.wait() == -signal.SIGKILL
+        await holding.rollback()
 
     assert (await run(auth, file))[0] == 0
 

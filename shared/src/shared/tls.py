@@ -30,7 +30,12 @@ def clearest(errors: Sequence[Exception]) -> Exception:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from. Drivers wrap the errors of TLS in their own."""
-    while error is not None:
+    """An error and what it was raised from, each once. Drivers wrap the errors of TLS in their own.
+
+    The chain may be a circle: aiormq keeps the error that ended a connection, and raises it again from what that led to.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__

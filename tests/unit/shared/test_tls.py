@@ -58,6 +58,22 @@ def test_of_several_hosts_the_error_that_waiting_does_not_mend_is_reported() -> 
     assert clearest([TimeoutError(), refused]) is refused
 
 
+def test_an_error_that_is_raised_again_from_what_it_led_to_is_searched_once() -> None:
+    """As aiormq does with the error that ended its connection. The chain of such an error is a circle."""
+    kept = RuntimeError("the connection ended")
+    try:
+        raise kept
+    except RuntimeError:
+        try:
+            raise ConnectionError("while it was handled")
+        except ConnectionError as led_to:
+            kept.__cause__ = led_to
+
+    assert kept.__cause__.__context__ is kept
+    assert tls_problem(kept) == ""
+    assert clearest([kept]) is kept
+
+
 async def test_a_wrong_certificate_ends_the_start_without_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "FIRST_DELAY_SECONDS", 3600)
     tries = 0

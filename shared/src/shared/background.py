@@ -8,18 +8,31 @@ from typing import Any
 
 import structlog
 
+END_SECONDS = 2.0
+"""How long a cancelled task may take to end before it is cancelled again."""
+
 log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def running(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
-    """Run ``work`` in a task. The end of the block cancels the task and waits for it."""
+async def running(
+    work: Coroutine[Any, Any, None], *, name: str, end_seconds: float = END_SECONDS
+) -> AsyncIterator[None]:
+    """Run ``work`` in a task. The end of the block cancels the task and waits until it has ended.
+
+    It cancels as often as it must: a cancellation that comes together with a result is lost in ``asyncio.wait_for`` of
+    Python 3.11, with which libraries wait, and the task would go on for ever.
+    """
     task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not (await asyncio.wait({task}, timeout=end_seconds))[0]:
+            log.warning("background.still_running", task=name)
+            task.cancel()
+        if not task.cancelled():
+            task.exception()  # the block is left: nothing waits for what the work raised
 
 
 @asynccontextmanager

@@ -1,10 +1,10 @@
-"""What repeats is due at ticks, which all intervals of a process share."""
+"""Background tasks end with their block, and what repeats is due at ticks, which all intervals of a process share."""
 
 import asyncio
 
 import pytest
 
-from shared.background import next_tick, repeating, until_tick
+from shared.background import next_tick, repeating, running, until_tick
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 5.0])
@@ -41,3 +41,27 @@ async def test_a_failure_does_not_end_what_repeats() -> None:
 
     async with repeating("work", 0.01, work), asyncio.timeout(30):
         await enough.wait()
+
+
+async def test_a_task_whose_cancellation_is_lost_is_cancelled_again() -> None:
+    """``asyncio.wait_for`` of Python 3.11 loses one that comes together with a result."""
+    answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.Event()
+
+    async def work() -> None:
+        waiting.set()
+        await asyncio.wait_for(answer, 60)
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(30), running(work(), name="work", end_seconds=0.01):
+        await waiting.wait()
+        await asyncio.sleep(0)
+        answer.set_result(None)
+
+
+async def test_a_task_that_failed_does_not_fail_its_block() -> None:
+    async def work() -> None:
+        raise OSError("away")
+
+    async with running(work(), name="work"):
+        await asyncio.sleep(0)

@@ -12,14 +12,16 @@ from shared.postgres import Pool, connection
 class Session:
     """A connection that works."""
 
-    def __init__(self) -> None:
+    def __init__(self, closing: asyncio.Barrier | None = None) -> None:
         self.closed = False
+        self._closing = closing or asyncio.Barrier(1)
 
     async def fetchval(self, query: str) -> int:
         return len(query)
 
     async def close(self, *, timeout: float) -> None:
         assert timeout
+        await self._closing.wait()
         self.closed = True
 
     def is_closed(self) -> bool:
@@ -165,3 +167,21 @@ async def test_closing_the_pool_ends_its_openings() -> None:
     await pool.close()
 
     assert server.openings[0].cancelled()
+
+
+async def test_the_connections_of_a_silent_server_are_closed_all_at_once() -> None:
+    closing = asyncio.Barrier(3)
+    sessions = [Session(closing) for _ in range(3)]
+    unopened = iter(sessions)
+
+    async def connect() -> Any:
+        return next(unopened)
+
+    pool = Pool(connect, size=3)
+    for session in [await pool.acquire() for _ in sessions]:
+        pool.release(session, intact=True)
+
+    async with asyncio.timeout(10):
+        await pool.close()
+
+    assert all(session.closed for session in sessions)

@@ -20,6 +20,8 @@ from shared.process.startup import PoolerError, refuse_pooler, refuse_privileges
 DEADLINE_SECONDS = 2.0
 """The limit of one use of a connection: waiting for it, and every statement on it."""
 
+CLOSE_SECONDS = 2.0
+
 SERVER_SETTINGS = {
     "statement_timeout": "1900",
     "lock_timeout": "1500",
@@ -144,16 +146,19 @@ class Pool:
             await conn.execute(query, *arguments)
 
     async def close(self) -> None:
-        """Close the idle connections, and end the openings."""
+        """Close the idle connections, all at once because a server may be silent, and end the openings."""
         for opening in self._openings:
             opening.cancel()
         await asyncio.gather(*self._openings, return_exceptions=True)
-        while self._idle:
-            connection = self._idle.pop()
-            try:
-                await connection.close(timeout=2)
-            except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError):
-                connection.terminate()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*map(_close, idle))
+
+
+async def _close(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=CLOSE_SECONDS)
+    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+        connection.terminate()
 
 
 @asynccontextmanager

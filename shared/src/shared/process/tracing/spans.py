@@ -34,6 +34,9 @@ PUBLIC = frozenset(
 STATEMENT = "db.statement"
 """It leaves for PostgreSQL alone: our statements are constants, and their values are parameters."""
 
+EXPORT_SECONDS = 2.0
+"""The limit of sending up to 512 spans. A process that ends waits for what is left: with a silent collector, for no
+longer than four times this."""
 NOT_RECORDED = "-00"
 """How a traceparent ends whose trace is not recorded."""
 
@@ -48,7 +51,7 @@ def record_spans(process: str, endpoint: str, share: float, *, decides: bool) ->
     chosen = TraceIdRatioBased(share)
     resource = Resource.create({"service.namespace": "haoma", "service.name": process, "service.version": VERSION})
     provider = TracerProvider(sampler=chosen if decides else ParentBased(chosen), resource=resource)
-    exporter = PublicExporter(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces"))
+    exporter = PublicExporter(OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_SECONDS))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     _instrument(provider)
     trace.TRACING.tracer = SpanRecorder(provider.get_tracer("haoma"), decides=decides)

@@ -21,19 +21,22 @@ class Repository:
     is_turn: bool = True
     end: Anchor = BEGINNING
     settles: list[timedelta] = field(default_factory=list)
+    sinces: list[datetime | None] = field(default_factory=list)
     old: int = 0
 
     async def take_turn(self, period: timedelta) -> bool:
         assert timedelta() < period < timedelta(seconds=10)
         return self.is_turn
 
-    async def seal(self, limit: int, settle: timedelta) -> tuple[Anchor, Seal | None]:
+    async def seal(self, limit: int, settle: timedelta, since: datetime | None = None) -> tuple[Anchor, Seal | None]:
         before, count = self.end, min(limit, self.waiting)
         self.settles.append(settle)
+        self.sinces.append(since)
         if not count:
             return before, None
         self.waiting -= count
-        seal = Seal(before.number + 1, NOW, 1, NOW, NOW, [uuid4()] * count, b"", bytes([before.number + 1]) * 32)
+        last_at = NOW + timedelta(seconds=before.number)
+        seal = Seal(before.number + 1, NOW, 1, NOW, last_at, [uuid4()] * count, b"", bytes([before.number + 1]) * 32)
         self.end = seal.anchor
         return before, seal
 
@@ -52,6 +55,16 @@ async def test_a_turn_seals_all_rows_that_have_settled(waiting: int, seals: int)
     assert set(repository.settles) == {SETTLE}
     assert [line["event"] for line in logs] == ["audit.sealed"] * seals
     assert sum(line["rows"] for line in logs) == waiting
+
+
+async def test_only_the_first_seal_of_a_turn_looks_for_rows_that_committed_late() -> None:
+    repository = Repository()
+    sealer = Sealer(repository)
+    for _ in range(2):
+        repository.waiting = 2 * MAX_ROWS + 1
+        await sealer.take_turn()
+    ends = [NOW + timedelta(seconds=number) for number in range(6)]
+    assert repository.sinces == [None, *ends[:2], None, *ends[3:5]]
 
 
 async def test_every_seal_is_logged_with_its_anchor() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -31,8 +31,11 @@ class ChainRepository(Protocol):
     async def take_turn(self, period: timedelta) -> bool:
         """Whether this process seals now: no other one did within ``period``."""
 
-    async def seal(self, limit: int, settle: timedelta) -> tuple[Anchor, Seal | None]:
-        """Seal some rows. Returns the end of the chain before, and the new seal, if there is one."""
+    async def seal(self, limit: int, settle: timedelta, since: datetime | None = None) -> tuple[Anchor, Seal | None]:
+        """Seal the oldest rows, but none from before ``since``.
+
+        Returns the end of the chain before, and the new seal, if there is one.
+        """
 
     async def delete_old(self, days: int) -> int:
         """Delete the oldest seals with their rows. Returns how many seals; 0 when none is old enough."""
@@ -51,7 +54,11 @@ class Sealer:
             await self.seal_all(SETTLE)
 
     async def seal_all(self, settle: timedelta) -> None:
-        """Seal all rows that are older than ``settle``."""
+        """Seal all rows that are older than ``settle``.
+
+        The first seal takes those that committed late too. Each of the others begins where the one before ended:
+        reading the last minutes again for each would cost the more, the more is written.
+        """
         end, seal = await self._repository.seal(MAX_ROWS, settle)
         self._compare(end)
         while seal is not None:
@@ -59,7 +66,8 @@ class Sealer:
             END.set(seal.number)
             self._seen = seal.anchor
             log.info("audit.sealed", anchor=str(seal.anchor), rows=len(seal.ids))
-            seal = (await self._repository.seal(MAX_ROWS, settle))[1] if len(seal.ids) == MAX_ROWS else None
+            is_full = len(seal.ids) == MAX_ROWS
+            seal = (await self._repository.seal(MAX_ROWS, settle, seal.last_at))[1] if is_full else None
 
     def _compare(self, end: Anchor) -> None:
         seen, self._seen = self._seen, end

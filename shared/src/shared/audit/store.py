@@ -118,9 +118,10 @@ class ChainStore:
         async with connection(self._pool) as conn:
             return bool(await conn.fetchval(TAKE_LEASE, period))
 
-    async def seal(self, limit: int, settle: timedelta) -> tuple[Anchor, Seal | None]:
-        """Seal at most ``limit`` rows that are older than ``settle``.
+    async def seal(self, limit: int, settle: timedelta, since: datetime | None = None) -> tuple[Anchor, Seal | None]:
+        """Seal at most ``limit`` rows that are older than ``settle``, the oldest first.
 
+        It looks for them among those of the last minutes, because some commit late, or among those since ``since``.
         Returns the end of the chain before, and the new seal; None if there was nothing to seal, or another process was
         faster.
         """
@@ -129,7 +130,7 @@ class ChainStore:
             if last is None:
                 raise LookupError("audit_chain has no row")
             end = Anchor(last["number"], last["hash"])
-            rows: Sequence[Any] = await conn.fetch(self._unsealed, limit, await read_cut_off(conn), settle)
+            rows: Sequence[Any] = await conn.fetch(self._unsealed, limit, since or await read_cut_off(conn), settle)
             if not rows:
                 return end, None
             seal = self._chain.seal(end, rows, last["now"])

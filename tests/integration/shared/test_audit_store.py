@@ -1,8 +1,10 @@
 """The audit chain on a real PostgreSQL: racing writers, erasures and retention leave it whole, and a change is found."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -16,7 +18,7 @@ from auth_service.audit_store import add_entry, erase_entries
 from auth_service.client_context import ClientContext
 from shared.audit.chain import Chain
 from shared.audit.sealing import MAX_ROWS, Sealer, delete_all_old
-from shared.audit.store import ChainStore
+from shared.audit.store import ChainStore, unsealed
 from shared.audit.verification import Verification, verify
 from shared.keys import KeyRing
 from shared.postgres import Pool, connection, pool, transaction
@@ -102,6 +104,23 @@ async def test_a_backlog_is_sealed_in_several_seals(trail: Trail) -> None:
     await trail.seal()
     await trail.whole(2 * MAX_ROWS + 1)
     assert await trail.pool.fetchval("select count(*) from audit_seals") == 3
+
+
+async def test_a_seal_reads_no_more_of_a_backlog_than_it_seals(trail: Trail) -> None:
+    await trail.pool.execute(
+        """insert into audit_log (id, action, at)
+           select gen_random_uuid(), 'x', now() - i * interval '1 ms' from generate_series(1, $1::int) as i""",
+        20 * MAX_ROWS,
+    )
+    plan = await trail.pool.fetchval(f"explain (analyze, format json) {unsealed(AUDIT_LOG)}", MAX_ROWS, None, NOW)
+    assert MAX_ROWS <= max(rows_of(json.loads(plan)[0]["Plan"])) <= MAX_ROWS + 1
+
+
+def rows_of(node: dict[str, Any]) -> Iterator[int]:
+    """The rows of each step of a plan."""
+    yield node["Actual Rows"]
+    for inner in node.get("Plans", ()):
+        yield from rows_of(inner)
 
 
 @pytest.mark.parametrize("role", ["owner", "service"])

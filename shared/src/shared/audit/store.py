@@ -45,15 +45,18 @@ DELETE_UNTIL = "select delete_audit_until($1, $2, $3, $4)"
 def unsealed(table: AuditTable) -> str:
     """The rows without a seal, oldest first: at most ``$1``, not before ``$2``, and at least as old as ``$3``.
 
-    The planner must see the values: with those of a subquery it would read the whole table.
+    So many of the oldest rows as have a seal, and ``$1`` more, contain them: a backlog of any size is not read for each
+    seal. The planner must see the values: with those of a subquery it would read the whole table.
     """
     return f"""
         with sealed as (
             select unnest(ids) as id from audit_seals where last_at >= coalesce($2::timestamptz, '-infinity')
+        ), oldest as (
+            select {table.columns} from {table.name}
+            where at >= coalesce($2::timestamptz, '-infinity') and at <= now() - $3::interval
+            order by at, id limit $1 + (select count(*) from sealed)
         )
-        select {table.columns} from {table.name} as r
-        where r.at >= coalesce($2::timestamptz, '-infinity') and r.at <= now() - $3::interval
-            and not exists (select from sealed where sealed.id = r.id)
+        select * from oldest as r where not exists (select from sealed where sealed.id = r.id)
         order by r.at, r.id limit $1
     """  # noqa: S608  our own table and columns
 

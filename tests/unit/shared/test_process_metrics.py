@@ -5,6 +5,7 @@ import time
 
 import pytest
 from prometheus_client import REGISTRY, generate_latest
+from structlog.testing import capture_logs
 
 from shared.process import backends, loop_lag
 from shared.process.backends import watching_backends
@@ -66,3 +67,33 @@ async def test_a_backend_that_fails_or_hangs_is_down_until_it_answers_again(monk
             await until(0)
             checks["test"] = answer
             await until(1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "logged"),
+    [
+        ([True, True, False, False, True], [False, True]),
+        ([False, True, True], []),
+        ([False, False, True], [False, True]),
+        ([True, False], [False]),
+    ],
+    ids=["away and back", "starts with this process", "starts late", "goes away"],
+)
+async def test_what_is_logged_of_a_backend(
+    answers: list[bool], logged: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "INTERVAL_SECONDS", 0.0)
+    left, all_asked = iter(answers), asyncio.Event()
+
+    async def check() -> None:
+        is_up = next(left, None)
+        if is_up is None:
+            all_asked.set()
+            await asyncio.Event().wait()
+        if not is_up:
+            raise ConnectionError
+
+    with capture_logs() as lines:
+        async with watching_backends(lambda: {"test": check}):
+            await all_asked.wait()
+    assert [line["up"] for line in lines if line["event"] == "backend.changed"] == logged

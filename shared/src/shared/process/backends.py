@@ -20,7 +20,11 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def watching_backends(checks: Callable[[], Mapping[str, Check]]) -> AsyncIterator[None]:
-    """Ask all of ``checks``, by name of the backend, until the block ends. Changes are logged."""
+    """Ask all of ``checks``, by name of the backend, until the block ends. Changes are logged.
+
+    A backend that is away at the first question may be starting, as this process is. It is logged if it is still away
+    at the second.
+    """
     async with running(_watch(checks), name="backends"):
         yield
 
@@ -32,9 +36,9 @@ async def _watch(checks: Callable[[], Mapping[str, Check]]) -> None:
         states = await asyncio.gather(*(answers(check) for check in current.values()))
         for name, is_up in zip(current, states, strict=True):
             UP.labels(name).set(is_up)
-            if before.get(name, True) is not is_up:
+            if before.get(name, is_up) is not is_up:
                 log.warning("backend.changed", backend=name, up=is_up)
-            before[name] = is_up
+            before[name] = is_up if name in before else True
         await asyncio.sleep(until_tick(INTERVAL_SECONDS))
 
 

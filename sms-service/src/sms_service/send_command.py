@@ -155,13 +155,14 @@ def parse_send_command(body: bytes) -> dict[UUID, CommandEntry]:
 
 
 def _body(entries: Mapping[UUID, CommandEntry]) -> bytes:
+    by_text = {str(message_id): entry for message_id, entry in entries.items()}
     causes = {
-        str(message_id): (entry.cause.request_id, entry.cause.traceparent)
-        for message_id, entry in entries.items()
+        text: (entry.cause.request_id, entry.cause.traceparent)
+        for text, entry in by_text.items()
         if entry.cause != NO_CAUSE
     }
-    messages = {str(message_id): entry.sealed for message_id, entry in entries.items() if entry.sealed}
-    command: dict[str, object] = {"message_ids": list(map(str, entries))}
+    messages = {text: entry.sealed for text, entry in by_text.items() if entry.sealed}
+    command: dict[str, object] = {"message_ids": list(by_text)}
     if causes:
         command["causes"] = causes
     if messages:

@@ -36,7 +36,7 @@ def pieces(data: bytes) -> list[Any]:
 @pytest.mark.parametrize("headers", [{}, {"x-haoma-attempt": 2}], ids=["plain", "headers"])
 def test_the_broker_reads_the_properties_and_the_body(message: OutboxMessage, headers: dict[str, int]) -> None:
     is_event = message.exchange == ENTRY or bool(message.event_type)
-    method, header, *bodies = pieces(_frames(CHANNEL, message, headers))
+    method, header, *bodies = pieces(_frames(CHANNEL, headers, message, str(message.id)))
 
     assert isinstance(method, Basic.Publish)
     assert (method.exchange, method.routing_key) == (message.exchange, message.routing_key)
@@ -64,4 +64,4 @@ def test_without_headers_the_frame_is_the_one_of_pamqp() -> None:
         message_type=message.routing_key,
     )
     expected = marshal(ContentHeader(properties=properties, body_size=len(message.body)), CHANNEL.number)
-    assert expected in _frames(CHANNEL, message, {})
+    assert expected in _frames(CHANNEL, {}, message, str(message.id))

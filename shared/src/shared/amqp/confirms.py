@@ -8,7 +8,7 @@ and costs four times as much as everything else together. Decision 29 has the me
 import asyncio
 import struct
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import aio_pika
 from aiormq import Channel
@@ -43,7 +43,8 @@ async def publish_confirmed(channel: Channel, messages: Sequence[OutboxMessage],
 
     An event may have no listener. A message to a queue must reach it.
     """
-    confirms = await _write(channel, messages, headers)
+    ids = [str(message.id) for message in messages]
+    confirms = await _write(channel, messages, ids, headers)
     settled = asyncio.gather(*confirms, return_exceptions=True)
     closing = channel.closing
     try:
@@ -55,17 +56,19 @@ async def publish_confirmed(channel: Channel, messages: Sequence[OutboxMessage],
         for confirm in confirms:
             confirm.cancel()
         closing.cancel()
-        _forget_ids(channel, messages)
+        _forget_ids(channel, ids)
 
 
-async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: Headers) -> list[Confirm]:
+async def _write(
+    channel: Channel, messages: Sequence[OutboxMessage], ids: Sequence[str], headers: Headers
+) -> list[Confirm]:
     """Number the messages as the broker does and queue them for the connection's writer. Returns their confirms."""
-    payload = b"".join(_frames(channel, message, headers) for message in messages)
+    payload = b"".join(map(partial(_frames, channel, headers), messages, ids))
     async with channel.lock:
         first = channel.delivery_tag + 1
         confirms = {tag: _confirm() for tag, _ in enumerate(messages, first)}
         channel.confirmations.update(confirms)
-        channel.message_id_delivery_tag.update((str(message.id), tag) for tag, message in enumerate(messages, first))
+        channel.message_id_delivery_tag.update(zip(ids, confirms, strict=True))
         channel.delivery_tag += len(messages)
         try:
             await channel.write_queue.put(ChannelFrame(payload, should_close=False))
@@ -73,7 +76,7 @@ async def _write(channel: Channel, messages: Sequence[OutboxMessage], headers: H
             channel.delivery_tag -= len(messages)
             for tag in confirms:
                 del channel.confirmations[tag]
-            _forget_ids(channel, messages)
+            _forget_ids(channel, ids)
             raise
     return list(confirms.values())
 
@@ -83,27 +86,27 @@ def _reason(closing: Confirm) -> str:
     return "the user of AMQP_URL may not publish this" if refused else "the channel ended before the broker confirmed"
 
 
-def _forget_ids(channel: Channel, messages: Sequence[OutboxMessage]) -> None:
-    for message in messages:
-        channel.message_id_delivery_tag.pop(str(message.id), None)
+def _forget_ids(channel: Channel, ids: Sequence[str]) -> None:
+    for message_id in ids:
+        channel.message_id_delivery_tag.pop(message_id, None)
 
 
 def _confirm() -> Confirm:
     return asyncio.get_running_loop().create_future()
 
 
-def _frames(channel: Channel, message: OutboxMessage, headers: Headers) -> bytes:
+def _frames(channel: Channel, headers: Headers, message: OutboxMessage, message_id: str) -> bytes:
     body, size = message.body, channel.max_content_size
     return b"".join(
         (
             _method(channel.number, message.exchange, message.routing_key),
-            _header(channel.number, message, headers),
+            _header(channel.number, message, message_id, headers),
             *(marshal(ContentBody(body[start : start + size]), channel.number) for start in range(0, len(body), size)),
         )
     )
 
 
-def _header(channel: int, message: OutboxMessage, headers: Headers) -> bytes:
+def _header(channel: int, message: OutboxMessage, message_id: str, headers: Headers) -> bytes:
     """The frame with the properties of a message."""
     message_type = message.event_type or message.routing_key
     is_event = message.exchange in EVENT_EXCHANGES or bool(message.event_type)
@@ -116,7 +119,7 @@ def _header(channel: int, message: OutboxMessage, headers: Headers) -> bytes:
             _FRAME.pack(spec.FRAME_HEADER, channel, length + _ID.size),
             _PROPERTIES.pack(Basic.frame_id, len(message.body), _FLAGS),
             content_type,
-            _ID.pack(36, str(message.id).encode()),
+            _ID.pack(36, message_id.encode()),
             type_field,
             _FRAME_END,
         )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.client import InternalClient
@@ -174,6 +175,19 @@ async def test_a_late_response_is_never_given_to_the_next_request() -> None:
 async def test_a_closed_port_is_an_error_at_once() -> None:
     with pytest.raises(ConnectionRefusedError):
         await Upstream("http://127.0.0.1:1", {}).post("/", b"", Cause())
+
+
+async def test_a_call_that_fails_is_a_warning_and_a_ping_that_fails_is_not() -> None:
+    """Pings go on for as long as a service is away, and what changes is logged (``backend.changed``)."""
+    client = InternalClient(Upstream("http://127.0.0.1:1", {}))
+    with capture_logs() as lines:
+        for asked in (client.call(LIST_RECEIPT_SENDERS, Empty()), client.ping()):
+            with pytest.raises(ServiceError):
+                await asked
+    assert [(line["path"], line["log_level"]) for line in lines] == [
+        (LIST_RECEIPT_SENDERS.path, "warning"),
+        ("/v1/ping", "debug"),
+    ]
 
 
 NOT_READ = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"

@@ -61,7 +61,8 @@ class InternalClient:
             with self._limit():
                 return await self._upstream.post(path, body, current_cause(), repeatable=repeatable)
         except (TimeoutError, OSError) as error:
-            log.warning("internal_call.failed", path=path, error=type(error).__name__)
+            report = log.debug if endpoint is PING else log.warning  # the caller reports what changes
+            report("internal_call.failed", path=path, error=type(error).__name__)
             raise unavailable() from error
 
     def showing_pool(self, name: str) -> AbstractContextManager[None]:

@@ -181,9 +181,9 @@ async def test_a_call_that_fails_is_a_warning_and_a_ping_that_fails_is_not() -> 
     """Pings go on for as long as a service is away, and what changes is logged (``backend.changed``)."""
     client = InternalClient(Upstream("http://127.0.0.1:1", {}))
     with capture_logs() as lines:
-        for asked in (client.call(LIST_RECEIPT_SENDERS, Empty()), client.ping()):
+        for call in (client.call(LIST_RECEIPT_SENDERS, Empty()), client.ping()):
             with pytest.raises(ServiceError):
-                await asked
+                await call
     assert [(line["path"], line["log_level"]) for line in lines] == [
         (LIST_RECEIPT_SENDERS.path, "warning"),
         ("/v1/ping", "debug"),

@@ -32,7 +32,7 @@ def clearest(errors: Sequence[Exception]) -> Exception:
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what it was raised from, each once. Drivers wrap the errors of TLS in their own.
 
-    The chain may be a circle: aiormq keeps the error that ended a connection, and raises it from what that led to.
+    The chain may be a circle: aiormq makes one of the reset of a broker that closes a connection at once.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

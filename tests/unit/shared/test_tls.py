@@ -1,8 +1,11 @@
 """Which errors of TLS end a start at once, however a driver wraps them, and which error is reported of several."""
 
+import asyncio
 import ssl
 
+import aio_pika
 import pytest
+from aio_pika.exceptions import AMQPConnectionError
 
 from shared.process import startup
 from shared.process.startup import UnreachableError, wait_for_server
@@ -58,20 +61,24 @@ def test_of_several_hosts_the_error_that_waiting_does_not_mend_is_reported() -> 
     assert clearest([TimeoutError(), refused]) is refused
 
 
-def test_an_error_that_is_raised_again_from_what_it_led_to_is_searched_once() -> None:
-    """As aiormq does with the error that ended its connection. The chain of such an error is a circle."""
-    kept = RuntimeError("the connection ended")
-    try:
-        raise kept
-    except RuntimeError:
-        try:
-            raise ConnectionError("while it was handled")
-        except ConnectionError as led_to:
-            kept.__cause__ = led_to
+def test_a_circle_of_errors_is_searched_once() -> None:
+    first, second = ConnectionError("first"), ConnectionError("second")
+    first.__cause__, second.__context__ = second, first
+    assert tls_problem(first) == ""
+    assert clearest([first]) is first
 
-    assert kept.__cause__.__context__ is kept
-    assert tls_problem(kept) == ""
-    assert clearest([kept]) is kept
+
+async def test_a_broker_that_closes_a_connection_at_once_has_no_problem_with_tls() -> None:
+    """A proxy without a broker behind it does so. What aiormq raises then is a circle of errors."""
+
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(close, "127.0.0.1", 0) as server:
+        with pytest.raises(AMQPConnectionError) as lost:
+            await aio_pika.connect(f"amqp://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+    assert tls_problem(lost.value) == ""
 
 
 async def test_a_wrong_certificate_ends_the_start_without_another_try(monkeypatch: pytest.MonkeyPatch) -> None:

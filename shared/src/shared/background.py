@@ -20,19 +20,33 @@ async def running(
 ) -> AsyncIterator[None]:
     """Run ``work`` in a task. The end of the block cancels the task and waits until it has ended.
 
-    It cancels as often as it must: a cancellation that comes together with a result is lost in ``asyncio.wait_for`` of
-    Python 3.11, with which libraries wait, and the task would go on for ever.
+    It cancels again every ``end_seconds``: a cancellation that comes together with a result is lost in
+    ``asyncio.wait_for`` of Python 3.11, with which libraries wait, and the task would go on for ever. So what the task
+    does at its end must take less.
     """
     task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
+        await _end(task, end_seconds)
+
+
+async def _end(task: asyncio.Task[None], seconds: float) -> None:
+    """Cancel a task and wait until it has ended, also if the caller is cancelled meanwhile. Its errors are dropped."""
+    cancellation: asyncio.CancelledError | None = None
+    while not task.done():
         task.cancel()
-        while not (await asyncio.wait({task}, timeout=end_seconds))[0]:
-            log.warning("background.still_running", task=name)
-            task.cancel()
-        if not task.cancelled():
-            task.exception()  # the block is left: nothing waits for what the work raised
+        try:
+            ended, _ = await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError as error:
+            cancellation = error
+        else:
+            if not ended:
+                log.warning("background.still_running", task=task.get_name())
+    if not task.cancelled():
+        task.exception()  # asyncio would report one that nothing has looked at
+    if cancellation is not None:
+        raise cancellation
 
 
 @asynccontextmanager

@@ -106,6 +106,29 @@ async def test_a_backlog_is_sealed_in_several_seals(trail: Trail) -> None:
     assert await trail.pool.fetchval("select count(*) from audit_seals") == 3
 
 
+async def test_every_seal_has_a_plan_for_its_own_window(trail: Trail) -> None:
+    """A plan for any window compares each of its rows with every seal, which takes longer than a statement may."""
+    for _ in range(7):  # PostgreSQL considers such a plan from the sixth execution on
+        await trail.write(1)
+        await trail.seal()
+    plans = await trail.pool.fetchrow("""
+        select sum(custom_plans)::int as own, sum(generic_plans)::int as generic
+        from pg_prepared_statements where statement like '%oldest%'
+    """)
+    assert plans["own"] >= 7
+    assert plans["generic"] == 0
+
+
+async def test_a_seal_that_goes_on_from_another_takes_no_row_from_before(trail: Trail) -> None:
+    await trail.write(2)
+    _, last = [row["at"] for row in await trail.pool.fetch("select at from audit_log order by at")]
+    _, seal = await trail.store.seal(MAX_ROWS, NOW, last)
+    assert seal is not None
+    assert (seal.first_at, len(seal.ids)) == (last, 1)
+    await trail.seal()
+    await trail.whole(2)
+
+
 async def test_a_seal_reads_no_more_of_a_backlog_than_it_seals(trail: Trail) -> None:
     await trail.pool.execute(
         """insert into audit_log (id, action, at)

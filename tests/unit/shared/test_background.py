@@ -1,8 +1,12 @@
 """Background tasks end with their block, and what repeats is due at ticks, which all intervals of a process share."""
 
 import asyncio
+import contextlib
+import gc
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.background import next_tick, repeating, running, until_tick
 
@@ -59,9 +63,74 @@ async def test_a_task_whose_cancellation_is_lost_is_cancelled_again() -> None:
         answer.set_result(None)
 
 
-async def test_a_task_that_failed_does_not_fail_its_block() -> None:
+async def test_a_task_that_does_not_end_is_named_in_the_log() -> None:
+    released, waiting = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        while not released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                waiting.set()
+                await released.wait()
+
+    async def leave() -> None:
+        async with running(work(), name="work", end_seconds=0.01):
+            await waiting.wait()
+
+    with capture_logs() as lines:
+        leaving = asyncio.create_task(leave())
+        async with asyncio.timeout(30):
+            while not lines:
+                await asyncio.sleep(0.01)
+        assert not leaving.done()
+        released.set()
+        await leaving
+    assert lines[0] == {"event": "background.still_running", "log_level": "warning", "task": "work"}
+
+
+@pytest.mark.parametrize("by_cancellation", [True, False], ids=["cancelled twice", "cancelled at its end"])
+async def test_a_block_that_is_cancelled_waits_for_the_end_of_its_task_all_the_same(*, by_cancellation: bool) -> None:
+    ends: list[str] = []
+    waiting, leaving, ending, released = (asyncio.Event() for _ in range(4))
+
+    async def work() -> None:
+        try:
+            waiting.set()
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await released.wait()
+            await asyncio.sleep(0)
+            ends.append("task")
+
+    async def block() -> None:
+        try:
+            async with running(work(), name="work"):
+                await leaving.wait()
+        finally:
+            ends.append("block")
+
+    task = asyncio.create_task(block())
+    await waiting.wait()
+    if by_cancellation:
+        task.cancel()
+    else:
+        leaving.set()
+    await ending.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ends == ["task", "block"]
+
+
+async def test_a_task_that_failed_neither_fails_its_block_nor_is_reported_by_asyncio() -> None:
+    reports: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
+
     async def work() -> None:
         raise OSError("away")
 
     async with running(work(), name="work"):
         await asyncio.sleep(0)
+    gc.collect()
+    assert reports == []

@@ -13,7 +13,7 @@ class Session:
     """A connection that works."""
 
     def __init__(self, closing: asyncio.Barrier | None = None) -> None:
-        self.closed = False
+        self.closed = self.is_silent = False
         self._closing = closing or asyncio.Barrier(1)
 
     async def fetchval(self, query: str) -> int:
@@ -21,6 +21,8 @@ class Session:
 
     async def close(self, *, timeout: float) -> None:
         assert timeout
+        if self.is_silent:
+            raise TimeoutError
         await self._closing.wait()
         self.closed = True
 
@@ -185,3 +187,33 @@ async def test_the_connections_of_a_silent_server_are_closed_all_at_once() -> No
         await pool.close()
 
     assert all(session.closed for session in sessions)
+
+
+async def test_a_connection_that_comes_back_while_the_others_close_is_closed_too() -> None:
+    server = Server()
+    pool = Pool(server.connect, size=2)
+    sessions = [await opened(server, pool)]
+    second = asyncio.create_task(pool.acquire())
+    sessions.append(await server.open(1))
+    await second
+    pool.release(sessions[0], intact=True)
+
+    closing = asyncio.create_task(pool.close())
+    while not sessions[0].closed:
+        await asyncio.sleep(0)
+    pool.release(sessions[1], intact=True)
+    await closing
+
+    assert sessions[1].closed
+
+
+async def test_a_connection_of_a_silent_server_is_dropped() -> None:
+    server = Server()
+    pool = Pool(server.connect, size=1)
+    session = await opened(server, pool)
+    session.is_silent = True
+    pool.release(session, intact=True)
+
+    await pool.close()
+
+    assert session.closed

@@ -96,4 +96,6 @@ async def test_what_is_logged_of_a_backend(
     with capture_logs() as lines:
         async with watching_backends(lambda: {"test": check}):
             await all_asked.wait()
-    assert [line["up"] for line in lines if line["event"] == "backend.changed"] == logged
+    changes = [line for line in lines if line["event"] == "backend.changed"]
+    assert [line["up"] for line in changes] == logged
+    assert all(line["error"] == ("" if line["up"] else "ConnectionError") for line in changes)

@@ -32,7 +32,7 @@ class ChainRepository(Protocol):
         """Whether this process seals now: no other one did within ``period``."""
 
     async def seal(self, limit: int, settle: timedelta, since: datetime | None = None) -> tuple[Anchor, Seal | None]:
-        """Seal the oldest rows, but none from before ``since``.
+        """Seal the oldest rows, but none from before ``since``. Without it, also those that committed late.
 
         Returns the end of the chain before, and the new seal, if there is one.
         """

@@ -12,7 +12,8 @@ from shared.audit.verifier import ChainStart
 from shared.postgres import Connection, Pool, connection, transaction
 
 LATE = timedelta(minutes=5)
-"""A row that commits this long after its time is still sealed. An older one without a seal was not written by us."""
+"""A row that commits this long after its time, less the time of a turn, is still sealed. An older one without a seal
+was not written by us."""
 MAX_SEALS = 10
 """Seals that retention deletes in one statement, with their rows."""
 
@@ -38,6 +39,8 @@ OLDEST_SEALS = """
     select number, hash, last_at < now() - make_interval(days => $1) as is_old
     from audit_seals order by number limit $2
 """
+OWN_PLAN = "set local plan_cache_mode = force_custom_plan"
+"""For ``unsealed``: a plan for any window and limit expects few rows, and compares each with every seal."""
 CUT_OFF = f"select max(last_at) - interval '{LATE.total_seconds():.0f} seconds' from audit_seals"  # noqa: S608  a number
 DELETE_UNTIL = "select delete_audit_until($1, $2, $3, $4)"
 
@@ -133,6 +136,7 @@ class ChainStore:
             if last is None:
                 raise LookupError("audit_chain has no row")
             end = Anchor(last["number"], last["hash"])
+            await conn.execute(OWN_PLAN)
             rows: Sequence[Any] = await conn.fetch(self._unsealed, limit, since or await read_cut_off(conn), settle)
             if not rows:
                 return end, None

@@ -21,6 +21,7 @@ DEADLINE_SECONDS = 2.0
 """The limit of one use of a connection: waiting for it, and every statement on it."""
 
 CLOSE_SECONDS = 2.0
+"""The limit of saying goodbye to a server, which may be silent."""
 
 SERVER_SETTINGS = {
     "statement_timeout": "1900",
@@ -150,8 +151,9 @@ class Pool:
         for opening in self._openings:
             opening.cancel()
         await asyncio.gather(*self._openings, return_exceptions=True)
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*map(_close, idle))
+        while self._idle:  # more than once, because a call may return its connection meanwhile
+            idle, self._idle = self._idle, []
+            await asyncio.gather(*map(_close, idle))
 
 
 async def _close(connection: Connection) -> None:

@@ -30,24 +30,24 @@ async def watching_backends(checks: Callable[[], Mapping[str, Check]]) -> AsyncI
 
 
 async def _watch(checks: Callable[[], Mapping[str, Check]]) -> None:
-    before: dict[str, bool] = {}
+    were_up: dict[str, bool] = {}
     while True:
         current = dict(checks())
-        states = await asyncio.gather(*(answers(check) for check in current.values()))
-        for name, is_up in zip(current, states, strict=True):
+        problems = await asyncio.gather(*map(_problem_of, current.values()))
+        for name, problem in zip(current, problems, strict=True):
+            is_up = not problem
             UP.labels(name).set(is_up)
-            if before.get(name, is_up) is not is_up:
-                log.warning("backend.changed", backend=name, up=is_up)
-            before[name] = is_up if name in before else True
+            if were_up.get(name, is_up) is not is_up:
+                log.warning("backend.changed", backend=name, up=is_up, error=problem)
+            were_up[name] = is_up or name not in were_up
         await asyncio.sleep(until_tick(INTERVAL_SECONDS))
 
 
-async def answers(check: Check) -> bool:
-    """Whether the check succeeds."""
+async def _problem_of(check: Check) -> str:
+    """The class of the error that a check raised, or of the error behind it; empty if the backend answered."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await check()
     except Exception as error:  # noqa: BLE001  every error means that the backend did not answer
-        log.debug("backend.check_failed", error=type(error).__name__)
-        return False
-    return True
+        return type(error.__cause__ or error).__name__
+    return ""

@@ -35,8 +35,9 @@ STATEMENT = "db.statement"
 """It leaves for PostgreSQL alone: our statements are constants, and their values are parameters."""
 
 EXPORT_SECONDS = 2.0
-"""The limit of sending up to 512 spans. A process that ends waits for what is left: with a silent collector, for no
-longer than four times this."""
+"""The limit of sending up to 512 spans. A process that ends waits for what is left, of a silent collector up to five
+times so long."""
+
 NOT_RECORDED = "-00"
 """How a traceparent ends whose trace is not recorded."""
 

@@ -57,6 +57,8 @@ class FaultyProxy:
             match self._fault:
                 case None:
                     await self._pass(reader, writer)
+                case Fault.CLOSED:
+                    pass
                 case Fault.RESET:
                     await reader.read(1)
                     writer.transport.abort()

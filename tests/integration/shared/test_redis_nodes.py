@@ -113,7 +113,7 @@ async def test_a_replica_runs_no_script_not_even_to_refuse(watched: WatchedRedis
             admin.evalsha(digest, numkeys, "{callers:any}:key", *["0"] * 8)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_after_the_death_of_a_master_its_limits_are_charged_again(
     nodes: RedisCluster | WatchedRedis, client: AnyRedis
 ) -> None:

@@ -9,7 +9,8 @@ from stack import ports
 from stack.roles.catalogue import OPERATOR, Passwords
 from stack.servers.private_server import PrivateServer
 
-FORM_SECONDS = 60.0
+FORM_SECONDS = 150.0
+"""A sentinel that got no CPU for two seconds does nothing for the next 30."""
 ServerT = TypeVar("ServerT", bound=PrivateServer)
 
 
@@ -64,7 +65,7 @@ class ServerGroup(Generic[ServerT]):
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait until ``condition()`` is true. Raises ``TimeoutError`` after a minute."""
+    """Wait until ``condition()`` is true. Raises ``TimeoutError`` after ``FORM_SECONDS``."""
     deadline = time.monotonic() + FORM_SECONDS
     while not condition():
         if time.monotonic() > deadline:

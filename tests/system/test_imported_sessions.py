@@ -194,6 +194,7 @@ async def test_a_revoked_token_is_dead_in_every_contract_at_every_gateway_within
     assert (await call(gateways[0], "DELETE", f"/v2/sessions/{session['id']}", token_of(user))).status == 204
 
     await dead_everywhere(gateways, user, revoked)
+    await until_known(gateways[0], user)
     assert codes(await without_session(gateways[0], user)) == ["USER_PHONE_EXIST", "1003", "1003"]
     await alive_everywhere(gateways, other)
 

@@ -21,7 +21,6 @@ and ``{hongkong_friend}`` are fresh numbers of +852 in national digits. ``"via":
 contacts-service that serve the world, and the pages of ``LISTED_ORIGINS``.
 """
 
-import itertools
 import json
 import random
 import re
@@ -92,9 +91,8 @@ class FieldCasePlayer(CasePlayer):
 
 
 def hongkong_number() -> str:
-    """A fresh mobile number of Hong Kong in national digits."""
-    numbers = (f"9{random.randrange(10**7):07d}" for _ in itertools.count())
-    return next(number for number in numbers if phonenumbers.is_valid_number(phonenumbers.parse(number, "HK")))
+    """A fresh mobile number of Hong Kong in national digits: all that begin with 96 are."""
+    return f"96{random.randrange(10**6):06d}"
 
 
 def with_input(value: Any, replacement: Any) -> Any:

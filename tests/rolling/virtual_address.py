@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from stack import ports
 from stack.services import Service
+from support.streams import pump
 
 PROBE_SECONDS = 0.1
 """Shorter than ``WITHDRAW_SECONDS``, as docs/operations/containers.md demands of a load balancer."""
@@ -39,7 +40,7 @@ class VirtualAddress:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         replica = await self._connect()
         if replica is not None:
-            await asyncio.gather(_pump(reader, replica[1]), _pump(replica[0], writer))
+            await asyncio.gather(pump(reader, replica[1]), pump(replica[0], writer))
             replica[1].close()
         writer.close()
 
@@ -60,15 +61,3 @@ class VirtualAddress:
             except aiohttp.ClientError:
                 self._ready[replica] = False
             await asyncio.sleep(PROBE_SECONDS)
-
-
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    """Pass on what arrives until the source ends; then the target gets no more either."""
-    try:
-        while data := await source.read(65_536):
-            target.write(data)
-            await target.drain()
-    except OSError:
-        pass
-    finally:
-        target.close()

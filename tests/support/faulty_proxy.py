@@ -9,6 +9,8 @@ from typing import Self
 
 from stack import ports
 
+from support.streams import pump
+
 GARBAGE = b"\x00\xff\x16\x03\r\n" * 50
 
 
@@ -72,7 +74,7 @@ class FaultyProxy:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await asyncio.open_connection(ports.HOST, self.target)
         with self._opened(server_writer):
-            await asyncio.gather(_pump(reader, server_writer), _pump(server_reader, writer))
+            await asyncio.gather(pump(reader, server_writer), pump(server_reader, writer))
 
     @contextlib.contextmanager
     def _opened(self, writer: asyncio.StreamWriter) -> Iterator[None]:
@@ -82,13 +84,3 @@ class FaultyProxy:
         finally:
             self._open.discard(writer)
             writer.close()
-
-
-async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    """Pass on what arrives until one side ends; then the other gets no more either."""
-    try:
-        while data := await source.read(65_536):
-            target.write(data)
-            await target.drain()
-    finally:
-        target.close()

@@ -92,6 +92,8 @@ def written(**event: object) -> dict[str, object]:
         (Login("", "hunter2"), "Login(to='')"),
         ("7 of 9 {", "7 of 9 {"),
         ("a 1380013800 b", "a 1380013800 b"),
+        ("\x0113800138000", "\x01[number]"),
+        (138001380001234, 138001380001234),
     ],
 )
 def test_a_line_hides_a_private_name_in_an_object_and_a_number_in_a_text(value: object, expected: object) -> None:

@@ -253,6 +253,45 @@ async def test_a_stopping_consumer_finishes_its_messages(
     assert finished == [True]
 
 
+@pytest.mark.parametrize("turns", [1, 3, 5, 7])
+async def test_messages_that_were_neither_handled_nor_moved_come_again_while_a_younger_one_is_handled(
+    amqp_url: str,
+    bus: amqp.Connection,
+    queue: Queue,
+    publisher: Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+    turns: int,
+) -> None:
+    monkeypatch.setattr(consumer, "MOVE_RETRY_SECONDS", 0.0)
+    texts = [str(number) for number in range(queue.prefetch)]
+    failing, handling, handled = asyncio.Event(), asyncio.Event(), asyncio.Queue[str]()
+    attempts = Counter[str]()
+
+    async def handle(body: bytes) -> None:
+        text = body.decode()
+        attempts[text] += 1
+        if attempts[text] == 1:
+            await (handling if text == texts[-1] else failing).wait()
+            if text != texts[-1]:
+                raise ValueError
+        handled.put_nowait(text)
+
+    async with amqp.connect(amqp_url, "soon closed") as lost:
+        cut_off = await Publisher.open(lost)
+    async with Consumer(queue, handle, cut_off).running(bus):
+        for text in texts:
+            await publisher.publish(message(text, exchange="", key=queue.name))
+        async with asyncio.timeout(30):
+            while len(attempts) < len(texts):
+                await asyncio.sleep(0.01)
+        failing.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        handling.set()
+        async with asyncio.timeout(30):
+            assert {await handled.get() for _ in texts} == set(texts)
+
+
 async def test_a_command_without_a_queue_is_refused_and_an_event_without_a_listener_is_not(
     publisher: Publisher,
 ) -> None:

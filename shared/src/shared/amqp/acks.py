@@ -11,56 +11,62 @@ log = structlog.get_logger()
 
 
 class Acks:
-    """The unsettled deliveries of one channel. When the channel ends, the broker delivers them again."""
+    """The unsettled deliveries of one channel. When the channel ends, the broker delivers them again.
+
+    One task writes all frames, one after the other. The broker takes an acknowledgement of several deliveries as one of
+    each that is unsettled and not younger, so no frame of an older delivery may come after it: aiormq's queue of frames
+    is short, and a caller who waits for a place in it is overtaken.
+    """
 
     def __init__(self, channel: AbstractChannel) -> None:
         self._channel = channel
-        self._done: dict[int, bool] = {}  # by delivery tag, in the order of delivery
-        self._flushing: asyncio.Task[None] | None = None
+        self._handled: dict[int, bool | None] = {}  # by delivery tag, in the order of delivery; None is in progress
+        self._writing: asyncio.Task[None] | None = None
 
     def begin(self, tag: int) -> None:
         """Record a new delivery."""
-        self._done[tag] = False
+        self._handled[tag] = None
 
-    def done(self, tag: int) -> None:
-        """Acknowledge a handled delivery with the next flush."""
-        self._done[tag] = True
-        if self._flushing is None:
-            self._flushing = asyncio.create_task(self._flush())
+    def settle(self, tag: int, *, handled: bool) -> None:
+        """Acknowledge a handled delivery with the next frames, or return it: the broker delivers it again."""
+        self._handled[tag] = handled
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
 
-    async def requeue(self, tag: int) -> None:
-        """Return a delivery that was not handled: the broker delivers it again."""
-        del self._done[tag]
-        await self._try(self._channel.basic_nack(tag, requeue=True, wait=False))
+    async def written(self) -> None:
+        """Wait until every settled delivery is acknowledged or returned."""
+        if self._writing is not None:
+            await self._writing
 
-    async def flushed(self) -> None:
-        """Wait until every handled delivery is acknowledged."""
-        if self._flushing is not None:
-            await self._flushing
+    async def _write(self) -> None:
+        try:
+            while any(handled is not None for handled in self._handled.values()):
+                await self._write_settled()
+        finally:
+            self._writing = None
 
-    async def _flush(self) -> None:
-        self._flushing = None
+    async def _write_settled(self) -> None:
         last_leading = self._take_leading()
-        scattered = [tag for tag, done in self._done.items() if done]
-        for tag in scattered:
-            del self._done[tag]
+        others = {tag: handled for tag, handled in self._handled.items() if handled is not None}
+        for tag in others:
+            del self._handled[tag]
         if last_leading:
-            await self._ack(last_leading, multiple=True)
-        for tag in scattered:
-            await self._ack(tag, multiple=False)
+            await self._try(self._channel.basic_ack(last_leading, multiple=True, wait=False))
+        for tag, handled in others.items():
+            if handled:
+                await self._try(self._channel.basic_ack(tag, wait=False))
+            else:
+                await self._try(self._channel.basic_nack(tag, requeue=True, wait=False))
 
     def _take_leading(self) -> int:
-        """Remove the handled deliveries before the first unhandled one. Returns the tag of the last of them, or 0."""
+        """Remove the handled deliveries before the first that is not. Returns the tag of the last of them, or 0."""
         last = 0
-        for tag, done in list(self._done.items()):
-            if not done:
+        for tag, handled in list(self._handled.items()):
+            if not handled:
                 break
-            del self._done[tag]
+            del self._handled[tag]
             last = tag
         return last
-
-    async def _ack(self, tag: int, *, multiple: bool) -> None:
-        await self._try(self._channel.basic_ack(tag, multiple=multiple, wait=False))
 
     async def _try(self, sending: Awaitable[object]) -> None:
         try:

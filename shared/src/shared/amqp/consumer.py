@@ -135,7 +135,7 @@ class Consumer:
         if self._handling:
             await asyncio.wait(self._handling, timeout=DRAIN_SECONDS)
         if self._acks is not None:
-            await close_quietly(self._acks.flushed())
+            await close_quietly(self._acks.written())
 
     async def check(self) -> None:
         """For readiness. Raises unless the broker has the queue and the queue has a consumer."""
@@ -167,10 +167,7 @@ class Consumer:
         task.add_done_callback(self._handling.discard)
 
     async def _settle(self, acks: Acks, message: DeliveredMessage, tag: int) -> None:
-        if await self._is_settled(message):
-            acks.done(tag)
-        else:
-            await acks.requeue(tag)
+        acks.settle(tag, handled=await self._is_settled(message))
 
     async def _is_settled(self, message: DeliveredMessage) -> bool:
         """Handle a message, or move it to a retry or parking queue. False when neither was possible."""

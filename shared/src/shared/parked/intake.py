@@ -75,11 +75,12 @@ class ParkedIntake:
 
     async def _commit(self) -> None:
         """Commit what was read, then let the broker forget it."""
-        if self._last is None:
+        pending, last = self._pending, self._last  # a new channel forgets what the old one read
+        if last is None:
             return
-        await self._store.add(self._pending)
-        await self._last.ack(multiple=True)
-        log.warning("parked.taken", messages=len(self._pending))
+        await self._store.add(pending)
+        await last.ack(multiple=True)
+        log.warning("parked.taken", messages=len(pending))
         self._pending, self._last = [], None
 
 

@@ -18,7 +18,7 @@ from support.provider import Provider, ProviderRequest, provider
 
 from auth_service.audit import IMPORTED
 from auth_service.settings import AuthSettings
-from auth_service.user_source.circuit_breaker import FAILURES
+from auth_service.user_source.guarded_source import FAILURES
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import (
     CHANGE_PHONE,

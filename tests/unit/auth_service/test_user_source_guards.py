@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from auth_service.user_source.circuit_breaker import CircuitBreaker
 from auth_service.user_source.guarded_source import GuardedSource
 from auth_service.user_source.model import Field, SourceFailedError
 from auth_service.user_source.request_rate import RequestRate
 from auth_service.user_source.single_flight import SingleFlight
 from shared.errors import ErrorCode, ServiceError
+from shared.outbound.circuit_breaker import CircuitBreaker
 
 
 @dataclass

@@ -6,11 +6,16 @@ from typing import Protocol
 
 import structlog
 
-from auth_service.user_source.circuit_breaker import CircuitBreaker
 from auth_service.user_source.model import Field, SourceFailedError
 from auth_service.user_source.request_rate import RequestRate
 from auth_service.user_source.source_metrics import CIRCUIT_OPEN, DURATION, REQUESTS
 from shared.errors import ServiceError, unavailable
+from shared.outbound.circuit_breaker import CircuitBreaker
+
+FAILURES = 5
+"""The number of failures in a row that opens the circuit breaker."""
+OPEN_SECONDS = 10.0
+"""How long the source is not asked then."""
 
 log = structlog.get_logger()
 

@@ -23,13 +23,13 @@ from auth_service.user_source import api
 from auth_service.user_source.absence_marks import AbsenceMarks
 from auth_service.user_source.absence_store import AbsenceStore
 from auth_service.user_source.arrival import Arrival
-from auth_service.user_source.circuit_breaker import CircuitBreaker
-from auth_service.user_source.guarded_source import GuardedSource
+from auth_service.user_source.guarded_source import FAILURES, OPEN_SECONDS, GuardedSource
 from auth_service.user_source.look_up import LookUpInSource
 from auth_service.user_source.request_rate import RequestRate
 from auth_service.user_source.source_client import SourceClient
 from auth_service.user_source.user_source import NoUserSource, UserSource
 from shared.keys import KeyRing
+from shared.outbound.circuit_breaker import CircuitBreaker
 
 OPERATOR = Operator("hook", "USER_SOURCE_URL")
 """Who imports, for the audit trail."""
@@ -47,7 +47,7 @@ async def open_user_source(settings: AuthSettings, resources: Resources) -> Asyn
     arrival = await _new_arrival(settings, resources)
     async with SourceClient.open(url, secrets.get_secret_value(), settings.user_source_seconds) as client:
         user_source = UserSource(
-            GuardedSource(client, RequestRate(settings.user_source_per_second), CircuitBreaker()),
+            GuardedSource(client, RequestRate(settings.user_source_per_second), CircuitBreaker(FAILURES, OPEN_SECONDS)),
             AbsenceStore(resources.pool, settings.user_source_absent_seconds),
             arrival,
             AbsenceMarks(_phone_key(settings)),

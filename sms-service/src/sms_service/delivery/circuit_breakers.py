@@ -1,11 +1,14 @@
 """A circuit breaker for each sender: after several failures in a row it is skipped for a while, in this process."""
 
+import time
+from collections.abc import Awaitable, Callable
+
 import structlog
-from circuitbreaker import CircuitBreaker
 from prometheus_client import Gauge
 
+from shared.outbound.circuit_breaker import CircuitBreaker
 from shared.process.metric_children import child
-from sms_service.senders.port import Outcome, OutgoingMessage, Sender, SendResult
+from sms_service.senders.port import Outcome, SendResult
 
 FAILURES = 5
 """The number of failures in a row that opens a breaker."""
@@ -20,47 +23,42 @@ OPEN = Gauge("haoma_sender_circuit_open", "1 while a sender is skipped because i
 log = structlog.get_logger()
 
 
-class _SenderFailedError(Exception):
-    """Carries a result out of the breaker, which counts it as a failure."""
-
-    def __init__(self, result: SendResult) -> None:
-        super().__init__(result.outcome)
-        self.result = result
-
-
 class CircuitBreakers:
-    """The breakers of all senders, by the sender's name."""
+    """The breakers of all senders, by the sender's name. ``clock`` counts in seconds."""
 
-    def __init__(self, failures: int = FAILURES, open_seconds: float = OPEN_SECONDS) -> None:
+    def __init__(
+        self,
+        failures: int = FAILURES,
+        open_seconds: float = OPEN_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._failures = failures
         self._open_seconds = open_seconds
+        self._clock = clock
         self._by_name: dict[str, CircuitBreaker] = {}
 
     def is_open(self, sender: str) -> bool:
         """Whether a sender must be skipped now."""
         breaker = self._by_name.get(sender)
-        return breaker is not None and breaker.opened
+        return breaker is not None and breaker.seconds_left > 0
 
-    async def send(self, sender: Sender, outgoing: OutgoingMessage) -> SendResult:
-        """Send through a breaker, which counts the result. The sender's exceptions are raised."""
-        breaker = self._breaker(sender.name)
-        if breaker.opened:  # it opened after the sender was chosen; the ledger still needs a result
+    async def send(self, sender: str, attempt: Callable[[], Awaitable[SendResult]]) -> SendResult:
+        """Make an attempt through a breaker, which counts its result. One that is cancelled says nothing."""
+        breaker = self._breaker(sender)
+        if breaker.seconds_to_wait():  # it opened after the sender was chosen; the ledger still needs a result
             return SendResult(Outcome.TRANSIENT, "circuit_open")
-        was_open = breaker.state != "closed"
-        try:
-            with breaker:
-                result = await sender.send(outgoing)
-                if result.outcome in _SENDER_FAILURES:
-                    raise _SenderFailedError(result)
-                return result
-        except _SenderFailedError as error:
-            return error.result
-        finally:
-            _report_change(sender.name, was_open=was_open, is_open=breaker.opened)
+        result = await attempt()
+        was_open = breaker.is_open
+        if result.outcome in _SENDER_FAILURES:
+            breaker.record_failure()
+        else:
+            breaker.record_success()
+        _report_change(sender, was_open=was_open, is_open=breaker.is_open)
+        return result
 
     def _breaker(self, name: str) -> CircuitBreaker:
         if name not in self._by_name:
-            self._by_name[name] = CircuitBreaker(self._failures, self._open_seconds, name=name)
+            self._by_name[name] = CircuitBreaker(self._failures, self._open_seconds, self._clock)
         return self._by_name[name]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -47,7 +48,7 @@ class SenderPool:
         self._router = Router(routes, limits, self._breakers.is_open)
         self._tariff = tariff
         self._withheld_ids: set[str] = set()
-        self._usual_limit = TimeLimit(SEND_SECONDS)
+        self._limit = TimeLimit(SEND_SECONDS)
 
     @classmethod
     def of_one(cls, sender: Sender) -> "SenderPool":
@@ -124,9 +125,19 @@ class SenderPool:
             )
 
     async def _send(self, name: str, outgoing: OutgoingMessage, remaining: timedelta) -> SendResult:
+        sending = self._breakers.send(name, partial(self._attempt, name, outgoing))
+        if remaining.total_seconds() >= SEND_SECONDS:  # as nearly every code
+            return await sending
         try:
-            with self._limit(remaining)():
-                return await self._breakers.send(self._senders[name], outgoing)
+            with TimeLimit(remaining.total_seconds())():
+                return await sending
+        except TimeoutError:  # which says nothing about the sender
+            return SendResult(Outcome.TRANSIENT, "timeout")
+
+    async def _attempt(self, name: str, outgoing: OutgoingMessage) -> SendResult:
+        try:
+            with self._limit():
+                return await self._senders[name].send(outgoing)
         except TimeoutError:
             return SendResult(Outcome.TRANSIENT, "timeout")
         except Exception as error:  # noqa: BLE001  the libraries of providers raise all kinds of exceptions
@@ -134,8 +145,3 @@ class SenderPool:
             # is not logged, because a library may quote the number or the text in it.
             log.error("sender.failed", sender=name, message_id=str(outgoing.message_id), error=type(error).__name__)
             return SendResult(Outcome.TRANSIENT, type(error).__name__)
-
-    def _limit(self, remaining: timedelta) -> TimeLimit:
-        """Nearly every code is valid for longer than a sender may take."""
-        seconds = remaining.total_seconds()
-        return self._usual_limit if seconds >= SEND_SECONDS else TimeLimit(seconds)

@@ -3,21 +3,15 @@
 import time
 from collections.abc import Callable
 
-FAILURES = 5
-"""The number of failures in a row that opens the breaker."""
-OPEN_SECONDS = 10.0
-"""How long no call is made. Then one is; while it runs, and if it fails, none is for as long again."""
-
 
 class CircuitBreaker:
-    """Closed at first. ``clock`` counts in seconds."""
+    """Closed at first; open after ``failures`` in a row.
 
-    def __init__(
-        self,
-        failures: int = FAILURES,
-        open_seconds: float = OPEN_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    For ``open_seconds`` no call is made. Then one is; while it runs, and if it fails, none is for as long again.
+    ``clock`` counts in seconds.
+    """
+
+    def __init__(self, failures: int, open_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_failures = failures
         self._open_seconds = open_seconds
         self._clock = clock
@@ -29,15 +23,17 @@ class CircuitBreaker:
         """Whether the server failed so often, and no call has succeeded since."""
         return self._open_until is not None
 
+    @property
+    def seconds_left(self) -> float:
+        """How long no call is made; 0 if one may be made now."""
+        return 0.0 if self._open_until is None else max(self._open_until - self._clock(), 0.0)
+
     def seconds_to_wait(self) -> float:
         """0 for a caller that may make a call now, and how long the others wait. The first one after that tries."""
-        if self._open_until is None:
-            return 0.0
-        now = self._clock()
-        if now < self._open_until:
-            return self._open_until - now
-        self._open_until = now + self._open_seconds
-        return 0.0
+        seconds = self.seconds_left
+        if self._open_until is not None and not seconds:
+            self._open_until = self._clock() + self._open_seconds
+        return seconds
 
     def record_success(self) -> None:
         """Close the breaker."""

@@ -1,9 +1,10 @@
 """Signals that ask a stack to stop. This module imports little, so a start can listen before it does anything slow."""
 
 import ctypes
+import os
+import select
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -15,10 +16,13 @@ class StopRequest:
 
     A shell starts the background jobs of a script with SIGINT ignored. Our own handlers undo that, in this process and
     in every process that it starts later: a child inherits ignored signals, and gets the default action for the others.
+
+    A handler may run inside of another one, so it takes no lock, as that of ``threading.Event``: it writes to a pipe.
     """
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        self.is_made = False
+        self._reader, self._writer = os.pipe()
         self.on_repeat: Callable[[], None] = lambda: None
         """Called at each request after the first: the developer does not want to wait any longer."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -27,9 +31,16 @@ class StopRequest:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        if self.event.is_set():
+        if self.is_made:
             self.on_repeat()
-        self.event.set()
+            return
+        self.is_made = True
+        os.write(self._writer, b"\0")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until a request is made, for at most ``seconds``. Returns whether one is."""
+        select.select([self._reader], [], [], seconds)
+        return self.is_made
 
 
 def accept_interrupts() -> None:

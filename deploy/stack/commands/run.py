@@ -37,7 +37,7 @@ def run(stop: StopRequest) -> int:
 
 def _serve(stack: Stack, stop: StopRequest, started_at: float) -> int:
     failure = _start(stack, stop)
-    if stop.event.is_set():
+    if stop.is_made:
         _print(started_at, "stopping")
         return 0
     if failure:
@@ -50,10 +50,10 @@ def _serve(stack: Stack, stop: StopRequest, started_at: float) -> int:
         coloured=sys.stdout.isatty() and "NO_COLOR" not in os.environ,
     )
     try:
-        while not (ended := stack.exit_reports()) and not stop.event.wait(0.2):
+        while not (ended := stack.exit_reports()) and not stop.wait(0.2):
             pass
         addresses.unlink(missing_ok=True)
-        if ended and not stop.event.is_set():
+        if ended and not stop.is_made:
             return _fail("\n".join(ended))
         _print(started_at, "stopping")
         stack.stop()
@@ -68,7 +68,7 @@ def _start(stack: Stack, stop: StopRequest) -> str:
     starter = threading.Thread(target=_collect_failure, args=(stack.start, failures), name="starter")
     starter.start()
     while starter.is_alive():
-        if stop.event.wait(0.05):
+        if stop.wait(0.05):
             stack.folder.interrupt()
             starter.join()
     return "\n".join(failures)

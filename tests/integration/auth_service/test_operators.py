@@ -271,9 +271,9 @@ async def test_the_trail_is_listed_by_number_user_and_operator_without_a_clear_n
     record = RecordRequest(operator="grace", reason="ticket 1", action="operator.find", user_id=user_id, phone=number)
     await auth.call(RECORD_REQUEST, record)
 
-    by_number = await auth.call(LIST_AUDIT, ListAudit(operator="ada", sees_numbers=True, phone=number))
-    by_user = await auth.call(LIST_AUDIT, ListAudit(operator="ada", user_id=user_id))
-    by_grace = await auth.call(LIST_AUDIT, ListAudit(operator="ada", by="grace", user_id=user_id))
+    by_number = await auth.call(LIST_AUDIT, ListAudit(**WHO, phone=number))
+    by_user = await auth.call(LIST_AUDIT, ListAudit(**WHO, user_id=user_id))
+    by_grace = await auth.call(LIST_AUDIT, ListAudit(**WHO, by="grace", user_id=user_id))
 
     assert [row.action for row in by_number.rows] == ["register.succeeded", "operator.find"]
     assert by_user.rows == by_number.rows

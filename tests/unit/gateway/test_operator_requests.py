@@ -22,7 +22,7 @@ SUBJECT = {"phone": "138 0013 8000", "reason": "ticket 4711"}
 SERVICE = {"service": "sms-service"}
 ONE = UUID(int=1)
 FIELDS: dict[str, dict[str, Any]] = {
-    "audit": {"by": "ada"},
+    "audit": {"by": "ada", "reason": "a review"},
     "explain": SUBJECT,
     "unblock": {"scope": "range:+861380013", "reason": "a campaign"},
     "senders": {},
@@ -92,6 +92,13 @@ def test_every_call_that_support_cannot_make_takes_a_reason() -> None:
     assert [call.name for call in changes if not issubclass(call.endpoint.request, ReasonedRequest)] == []
 
 
+def test_every_call_that_may_name_a_person_takes_a_reason() -> None:
+    requests = {call.name: call.endpoint.request for call in CALLS.values()}
+    about_people = {name for name, request in requests.items() if {"phone", "user_id"} & request.model_fields.keys()}
+    assert about_people >= {"find", "explain", "audit", "test-message"}
+    assert [name for name in about_people if not issubclass(requests[name], ReasonedRequest)] == []
+
+
 @pytest.mark.parametrize("name", [name for name in CALLS if issubclass(CALLS[name].endpoint.request, ReasonedRequest)])
 async def test_a_request_with_a_reason_is_recorded_before_it_is_made(name: str) -> None:
     services = Services()
@@ -151,4 +158,21 @@ async def test_a_refusal_names_the_field_and_quotes_nothing(fields: dict[str, An
     assert (refusal.value.field, refusal.value.status) == (field, 400)
     assert refusal.value.detail
     assert NUMBER[3:] not in refusal.value.detail
+    assert services.requests == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "detail"),
+    [
+        ({"until": "2020-01-01T00:00:00Z"}, "until", "this time is over"),
+        ({"until": "2036-01-01T00:00:00"}, "until", "with its zone, such as"),
+        ({"until": "yesterday"}, "until", "with its zone, such as"),
+        ({"user_id": "seven"}, "user_id", "no whole number"),
+        ({"session_id": "seven"}, "session_id", "no id, such as"),
+    ],
+)
+async def test_a_refusal_says_which_form_a_value_has(fields: dict[str, Any], field: str, detail: str) -> None:
+    services = Services()
+    refusal = await refused(services, ADA, "ban", **{"phone": NUMBER, "reason": "x"} | fields)
+    assert (refusal.field, detail in refusal.detail) == (field, True), refusal.detail
     assert services.requests == []

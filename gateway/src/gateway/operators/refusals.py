@@ -22,8 +22,20 @@ ADVICE: Mapping[ErrorCode, str] = MappingProxyType(
         ErrorCode.INTERNAL: "a defect: the log of the service has request.failed with this request's id",
     }
 )
-QUOTES_NOTHING = frozenset({"missing", "extra_forbidden", "enum", "value_error", "timezone_aware"})
+QUOTES_NOTHING = frozenset({"missing", "enum", "value_error"})
 """The errors of pydantic whose text repeats nothing of what was sent."""
+A_TIME = "this is no time with its zone, such as 2026-12-31T00:00:00+08:00"
+FORMS: Mapping[str, str] = MappingProxyType(
+    {
+        "extra_forbidden": "this call has no such field",
+        "int_parsing": "this is no whole number",
+        "uuid_parsing": "this is no id, such as 0198c5b2-6a1e-7cc0-9f11-2a4b6c8d0e1f",
+        "timezone_aware": A_TIME,
+        "datetime_parsing": A_TIME,
+        "datetime_from_date_parsing": A_TIME,
+    }
+)
+"""What other errors of pydantic say: their own texts quote what was sent."""
 
 
 class RefusedRequestError(Exception):
@@ -53,9 +65,8 @@ def invalid_request(error: ValidationError) -> RefusedRequestError:
     """The first field that is wrong."""
     first = error.errors(include_input=False, include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
-    detail = plain_text(first) if first["type"] in QUOTES_NOTHING else "this value has another form"
-    if first["type"] == "extra_forbidden":
-        detail = "this call has no such field"
+    kind = first["type"]
+    detail = plain_text(first) if kind in QUOTES_NOTHING else FORMS.get(kind, "this value has another form")
     return RefusedRequestError(400, ErrorCode.PARAMETER_INVALID, detail, field)
 
 

@@ -58,7 +58,7 @@ class OperatorRequests:
         try:
             await self._write(request, f"operator.{call.name}", _detail(request))
         except ServiceError as error:
-            log.error("operator.not_recorded", operator=request.operator, call=call.name, code=error.code.value)
+            log.error("operator.not_recorded", operator=request.operator, call=call.name, error=error.code.value)
             raise RefusedRequestError(
                 503, ErrorCode.UNAVAILABLE, "the audit log cannot be written, so nothing was done: try again"
             ) from error
@@ -67,7 +67,7 @@ class OperatorRequests:
         try:
             await self._write(request, f"operator.{call.name}.refused", refusal.code.value)
         except ServiceError as error:
-            log.error("operator.not_recorded", operator=request.operator, call=call.name, code=error.code.value)
+            log.error("operator.not_recorded", operator=request.operator, call=call.name, error=error.code.value)
 
     async def _write(self, request: ReasonedRequest, action: str, detail: str) -> None:
         subject = {name: getattr(request, name, None) for name in SUBJECTS}

@@ -32,5 +32,5 @@ class Access:
 
 def _refusal(status: int, code: str, principal: Principal | None, route: str) -> Reply:
     count_refusal(code, route)
-    log.warning("internal_call.refused", code=code, principal=principal, route=route)
+    log.warning("internal_call.refused", error=code, principal=principal, route=route)
     return Reply(status, orjson.dumps({"type": "about:blank", "title": code, "status": status, "code": code}))

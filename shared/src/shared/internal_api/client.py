@@ -91,7 +91,7 @@ def _refusal(body: bytes, path: str, status: int) -> ServiceError:
     try:
         problem = orjson.loads(body)
         if problem["code"] in TOKEN_REFUSALS:
-            log.error("internal_call.refused", path=path, code=problem["code"])
+            log.error("internal_call.refused", path=path, error=problem["code"])
             return TokenRefusedError()
         code = ErrorCode(problem["code"])
     except (ValueError, LookupError, TypeError):

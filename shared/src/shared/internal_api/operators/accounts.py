@@ -1,14 +1,14 @@
 """The internal API of operators: the accounts that they find and change, and the audit log."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from shared.internal_api.auth import AccountFields, LivingSession
 from shared.internal_api.endpoint import Empty, Endpoint, WireModel
-from shared.internal_api.operators.requests import AnyNumber, OperatorName, OperatorRequest, ReasonedRequest
+from shared.internal_api.operators.requests import AnyNumber, OperatorName, ReasonedRequest
 from shared.internal_api.principals import Principal
 from shared.phone import E164
 
@@ -63,6 +63,13 @@ class BanAccount(AccountRequest):
     until: AwareDatetime | None = Field(
         default=None, description="when the ban ends by itself, such as 2026-12-31T00:00:00+08:00 (default: never)"
     )
+
+    @field_validator("until")
+    @classmethod
+    def _is_to_come(cls, until: datetime | None) -> datetime | None:
+        if until is not None and until <= datetime.now(UTC):
+            raise ValueError("this time is over: a ban ends later")
+        return until
 
 
 class UnbanAccount(AccountRequest):
@@ -135,7 +142,7 @@ class LoginLimitsLifted(WireModel):
     counters: int
 
 
-class ListAudit(OperatorRequest):
+class ListAudit(ReasonedRequest):
     """List rows of the audit log, oldest first, at most 1,000 (default: of the last day)."""
 
     phone: AnyNumber | None = Field(default=None, repr=False, description="rows about this number")

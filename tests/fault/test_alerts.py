@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -138,11 +139,15 @@ class FaultWatch:
         self._stack = stack
         self.before = observe(stack)
 
-    async def until(self, shows: Callable[[Observation], bool]) -> set[str]:
-        """The alerts that fire in the state in which the fault shows. Nothing fires before."""
+    async def until(self, shows: Callable[[Observation], bool], *, gone: str = "") -> set[str]:
+        """The alerts that fire in the state in which the fault shows. Nothing fires before.
+
+        The process that is ``gone`` took its address with it.
+        """
         async with asyncio.timeout(PATIENCE):
             while not shows(during := await asyncio.to_thread(observe, self._stack)):
                 await asyncio.sleep(0.1)
+        during = replace(during, gone=frozenset({gone}))
         quiet, fault = await asyncio.to_thread(firing, self.before, during)
         assert quiet <= LASTING
         return fault
@@ -208,12 +213,14 @@ async def paused(part: Any) -> AsyncIterator[None]:
         part.resume()
 
 
-async def test_a_process_that_died(stack: Stack, watch: FaultWatch) -> None:
-    stack.services["contacts-service"].kill()
+@pytest.mark.parametrize("gone", ["", "contacts-service"], ids=["whose address stays", "whose address is gone too"])
+async def test_a_process_that_died(stack: Stack, watch: FaultWatch, gone: str) -> None:
+    name = "contacts-service"
+    stack.services[name].kill()
     try:
-        assert "HaomaProcessDown" in await watch.until(lambda during: during.processes["contacts-service"] is None)
+        assert "HaomaProcessDown" in await watch.until(lambda during: during.processes[name] is None, gone=gone)
     finally:
-        await asyncio.to_thread(stack.services["contacts-service"].start)
+        await asyncio.to_thread(stack.services[name].start)
 
 
 async def test_a_server_that_does_not_answer(stack: Stack, watch: FaultWatch) -> None:

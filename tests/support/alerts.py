@@ -31,10 +31,14 @@ ALERTS = re.findall(r"- alert: (\w+)", RULES.read_text())
 
 @dataclass(frozen=True)
 class Observation:
-    """What each process reported at a time; None for one that did not answer."""
+    """What each process reported at a time; None for one that did not answer.
+
+    Those that are ``gone`` have no address any more, so Prometheus does not ask them.
+    """
 
     at: float
     processes: Mapping[str, Scrape | None]
+    gone: frozenset[str] = frozenset()
 
 
 def observe(stack: Stack) -> Observation:
@@ -90,14 +94,16 @@ def _series(before: Observation, during: Observation) -> list[dict[str, str]]:
     series = []
     for process in before.processes:
         own = frozenset({("job", process), ("instance", f"{process}:1")})
-        series.append(_up(own, before.processes[process], during.processes.get(process)))
+        is_gone = process in during.gone
+        series.append(_up(own, before.processes[process], during.processes.get(process), is_gone=is_gone))
         series += _series_of(own, before, during, process)
     return series
 
 
-def _up(own: Labels, before: Scrape | None, during: Scrape | None) -> dict[str, str]:
-    values = [int(before is not None)] * QUIET_MINUTES + [int(during is not None)] * FAULT_MINUTES
-    return {"series": _name("up", own), "values": " ".join(map(str, values))}
+def _up(own: Labels, before: Scrape | None, during: Scrape | None, *, is_gone: bool) -> dict[str, str]:
+    quiet = [str(int(before is not None))] * QUIET_MINUTES
+    fault = ["stale"] if is_gone else [str(int(during is not None))] * FAULT_MINUTES
+    return {"series": _name("up", own), "values": " ".join(quiet + fault)}
 
 
 def _series_of(own: Labels, before: Observation, during: Observation, process: str) -> Iterator[dict[str, str]]:

@@ -62,7 +62,7 @@ class Clusters:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=5.0, help="users who register in a second (default: 5)")
-    parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS") or 1), help="default: ROUNDS, or 1")
+    parser.add_argument("--rounds", type=int, default=os.environ.get("ROUNDS") or "1", help="default: ROUNDS, or 1")
     options = parser.parse_args()
     accept_interrupts()
     logs.configure("cluster-check", "error", to=sys.stderr)

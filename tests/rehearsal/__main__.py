@@ -57,7 +57,7 @@ def say(text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--users", type=int, default=int(os.environ.get("USERS") or 100_000), help="default: USERS, or 100000"
+        "--users", type=int, default=os.environ.get("USERS") or "100000", help="default: USERS, or 100000"
     )
     options = parser.parse_args()
     if options.users < len(KINDS):

@@ -72,9 +72,7 @@ def say(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--rounds", type=int, default=int(os.environ.get("ROUNDS") or 20), help="default: ROUNDS, or 20"
-    )
+    parser.add_argument("--rounds", type=int, default=os.environ.get("ROUNDS") or "20", help="default: ROUNDS, or 20")
     options = parser.parse_args()
     accept_interrupts()
     with Stack.private(environ=ENVIRON, notify=say) as stack:

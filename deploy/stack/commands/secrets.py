@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,9 +13,13 @@ LINE = re.compile(rf"^{VARIABLE}=(.+)$", re.MULTILINE)
 
 
 def secrets(folder: Path | None) -> int:
-    """Write the missing files into ``folder`` and print how many. Those that exist stay."""
+    """Write the missing files into ``folder`` and print how many. Those that exist stay. Returns the exit status."""
     folder = folder or folder_of_compose(os.environ, Path(".env"))
-    made = write_missing(folder)
+    try:
+        made = write_missing(folder)
+    except OSError as error:
+        print(f"{folder}: {error.strerror}. {VARIABLE} must be a folder in which you may write", file=sys.stderr)
+        return 1
     print(f"{folder}: {len(made)} files written" if made else f"{folder}: all files exist, nothing changed")
     return 0
 

@@ -159,12 +159,17 @@ class OperateSettings(Settings):
                 "OPERATOR_KEY is missing: set it to the key that python -m gateway operator-key printed, or "
                 "OPERATOR_KEY_FILE to a file that holds it"
             )
-        if not KEY.fullmatch(self.key):
-            raise ValueError(
-                "OPERATOR_KEY is not a key as python -m gateway operator-key prints it: is there a space, a line end "
-                "or a quote too many?"
-            )
         return self
+
+    @field_validator("operator_key")
+    @classmethod
+    def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not KEY.fullmatch(key.get_secret_value()):
+            raise ValueError(
+                "this is not a key as python -m gateway operator-key prints it: is there a space, a line end or a "
+                "quote too many?"
+            )
+        return key
 
     @property
     def key(self) -> str:

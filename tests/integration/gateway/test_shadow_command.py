@@ -183,6 +183,8 @@ async def test_a_call_that_haoma_is_too_busy_for_is_made_again_and_one_without_a
         (["--haoma", "http://127.0.0.1:9", "--dialects", "nothing"], "shadow: stopped: unknown nothing; known: "),
         (["--haoma", "http://127.0.0.1:9", "--rate", "0"], "expected a number greater than 0"),
         (["--haoma", "http://127.0.0.1:9", "--concurrency", "0"], "expected a number of calls from 1 to 200"),
+        (["--haoma", "gateway:8080"], "expected a URL that begins with http:// or https://"),
+        (["--copy", "http://", "--inbox", "http://127.0.0.1:9"], "expected a URL that begins with http:// or https://"),
         ([], "one of the arguments --haoma --copy is required"),
     ],
 )

@@ -260,7 +260,7 @@ async def test_the_report_counts_formats_countries_and_reasons() -> None:
     await scene.run(person(1, password=UCENTER), person(2, password=SHA1), person(3), b"{", b"{")
 
     assert scene.report.texts(dry_run=False) == [
-        "3 users imported, 0 were imported before, 0 were erased since",
+        "3 users imported, 0 were imported before or twice in the file, 0 were erased since",
         "passwords:", "  md5(md5(p)+salt): 1", "  sha1(p+salt): 1", "  no password: 1",
         "  1 of them log in with plain text only, until their first log-in",
         "countries:", "  +86: 3",

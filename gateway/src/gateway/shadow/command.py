@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import BinaryIO, NoReturn
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -34,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("file", metavar="FILE", help="a JSON object for each call, one a line; - for standard input")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--haoma", metavar="URL", help="a gateway; only calls that change nothing are made")
-    where.add_argument("--copy", metavar="URL", help="the gateway of a copy for tests; all calls are made")
+    where.add_argument("--haoma", metavar="URL", type=_url, help="a gateway; only calls that change nothing are made")
+    where.add_argument("--copy", metavar="URL", type=_url, help="the gateway of a copy for tests; all calls are made")
     parser.add_argument(
-        "--inbox", metavar="URL", help="the sms-service of the copy, which shows the codes that it sent"
+        "--inbox", metavar="URL", type=_url, help="the sms-service of the copy, which shows the codes that it sent"
     )
     parser.add_argument("--expect", metavar="FILE", type=Path, help="differences that are decided, one a line")
     parser.add_argument("--details", metavar="FILE", type=Path, help="where each difference and broken line goes, or -")
@@ -153,6 +154,13 @@ def _print(run: Progression, expectations: Expectations, *, as_json: bool) -> No
 def _stop(reason: str) -> NoReturn:
     sys.stderr.write(f"shadow: stopped: {reason}\n")
     raise SystemExit(STOPPED)
+
+
+def _url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise argparse.ArgumentTypeError("expected a URL that begins with http:// or https://")
+    return text
 
 
 def _calls(text: str) -> int:

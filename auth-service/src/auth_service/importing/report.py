@@ -25,7 +25,10 @@ class Output(Protocol):
 
 @dataclass
 class Report:
-    """The counts so far. ``present`` are lines of users who were imported before, or by an earlier line, ``erased`` of those erased since."""
+    """The counts so far.
+
+    ``present`` are lines of users who were imported before, or by an earlier line, ``erased`` of those erased since.
+    """
 
     imported: int = 0
     present: int = 0
@@ -56,8 +59,9 @@ class Report:
     def texts(self, *, dry_run: bool) -> list[str]:
         """The report, a line each."""
         would = "would be imported" if dry_run else "imported"
+        present = f"{self.present} were imported before or twice in the file"
         return [
-            f"{self.imported} users {would}, {self.present} were imported before or twice in the file, {self.erased} were erased since",
+            f"{self.imported} users {would}, {present}, {self.erased} were erased since",
             *_listed("passwords", self.formats),
             f"  {self.needs_plain} of them log in with plain text only, until their first log-in",
             *_listed("countries", self.countries, "+"),

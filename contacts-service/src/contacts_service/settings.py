@@ -38,8 +38,8 @@ class ContactsSettings(DatabaseSettings, CallerLimitSettings):
     must be longer than an event is on its way.
     """
 
-    contacts_port: int = 8083
-    contacts_monitoring_port: int = 9083
+    contacts_port: int = Field(default=8083, ge=1, le=65535)
+    contacts_monitoring_port: int = Field(default=9083, ge=1, le=65535)
     redis_url: RedisUrl
     amqp_url: AmqpUrl
     auth_url: ServiceUrl = "http://127.0.0.1:8081"

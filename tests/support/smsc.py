@@ -20,7 +20,10 @@ class Submitted:
 
 @dataclass
 class Centre:
-    """``status`` answers submissions and ``bind_status`` binds; ``silent`` answers none; ``receipt`` follows each one."""
+    """``status`` answers submissions and ``bind_status`` binds; ``silent`` answers none; ``receipt`` follows each one.
+
+    ``refused`` has the sequence numbers of what the other side did not accept.
+    """
 
     password: str = "secret"
     status: int = 0
@@ -29,6 +32,7 @@ class Centre:
     receipt: str = ""
     port: int = 0
     submitted: list[Submitted] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
     bound: asyncio.Event = field(default_factory=asyncio.Event)
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
@@ -59,6 +63,8 @@ class Centre:
                     write_pdu(writer, DELIVER, 0, 7, receipt_body(message_id, self.receipt))
         elif command in {UNBIND, ENQUIRE}:
             write_pdu(writer, RESPONSE | command, 0, sequence, b"")
+        elif command == RESPONSE:
+            self.refused.append(sequence)
 
     def hang_up(self) -> None:
         for writer in list(self.writers):

@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiosmpplib import SubmitSmResp
+from aiosmpplib.protocol import BindTransceiverResp, SmppMessage
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 from support.sms import a_message
-from support.smsc import Centre, centre
+from support.smsc import DELIVER, Centre, centre, receipt_body, write_pdu
 
 from shared.internal_api.sms import Language
 from shared.phone import E164
@@ -15,6 +18,7 @@ from sms_service.delivery.sender_pool import SenderPool
 from sms_service.senders.config import SmppConfig
 from sms_service.senders.port import DeliveryStatus, Outcome, Receipt
 from sms_service.senders.smpp import SmppSender
+from sms_service.senders.smpp_session import Session
 
 
 @asynccontextmanager
@@ -97,3 +101,41 @@ async def test_a_silent_centre_and_a_lost_session_are_outcomes_and_nothing_is_se
             while (await sender.send(a_message())).outcome is not Outcome.ACCEPTED:
                 await asyncio.sleep(0.01)
         assert len(smsc.submitted) == 2
+
+
+@pytest.mark.parametrize("length", [0, 4, 30])
+async def test_a_receipt_that_is_cut_short_is_refused_and_the_session_goes_on(length: int) -> None:
+    async with centre() as smsc, bound(smsc) as (sender, _):
+        (writer,) = smsc.writers
+        with capture_logs() as logs:
+            write_pdu(writer, DELIVER, 0, 7, receipt_body("id-1", "DELIVRD")[:length])
+            async with asyncio.timeout(30):
+                while not smsc.refused:
+                    await asyncio.sleep(0.005)
+        assert (await sender.send(a_message())).outcome is Outcome.ACCEPTED
+        assert (smsc.refused, smsc.writers) == ([7], {writer})
+    assert {"event": "smpp.pdu_ignored", "log_level": "warning", "sender": "carrier"} in logs
+
+
+@pytest.mark.parametrize("response", [BindTransceiverResp, SubmitSmResp])
+async def test_the_sender_binds_again_after_an_error_that_the_library_does_not_expect(
+    response: type[SmppMessage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received, failed = Session.received, list[SmppMessage]()
+
+    async def fail_once(self: Session, message: SmppMessage | None, pdu: bytes, client_id: str) -> None:
+        await received(self, message, pdu, client_id)
+        if isinstance(message, response) and not failed:
+            failed.append(message)
+            raise KeyError(client_id)
+
+    monkeypatch.setattr(Session, "received", fail_once)
+    with capture_logs() as logs:
+        async with centre() as smsc, bound(smsc) as (sender, _), asyncio.timeout(30):
+            while not failed or (await sender.send(a_message())).outcome is not Outcome.ACCEPTED:
+                await sender.send(a_message())
+                await asyncio.sleep(0.01)
+            names = [task.get_name() for task in asyncio.all_tasks()]
+            assert (names.count("Sender"), names.count("Receiver"), len(smsc.writers)) == (1, 1, 1)
+    failures = [line for line in logs if line["event"] == "smpp.session_failed"]
+    assert [(line["sender"], line["error"]) for line in failures] == [("carrier", "KeyError")]

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 from support.sms import (
     KEYS,
     MESSAGES,
@@ -32,7 +33,7 @@ from shared.postgres import url_of
 from sms_service.delivery import sender_pool as sender_pool_module
 from sms_service.delivery.consumer import handler
 from sms_service.delivery.delivery import Delivery, final_event
-from sms_service.delivery.ledger import ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
+from sms_service.delivery.ledger import ABANDONED, ABANDONED_AFTER, FinalState, LedgerMessage, MessageState
 from sms_service.delivery.ledger_store import LedgerStore
 from sms_service.delivery.sender_pool import SenderPool
 from sms_service.operators.activity_store import NumberActivityStore
@@ -310,6 +311,26 @@ async def test_a_worker_that_resumes_after_the_sweep_changes_nothing(sms: Sms) -
     await sms.delivery(Recorder())._record(claimed, FinalState(MessageState.SENT), timedelta())
 
     assert (await final(sms, message_id))[:2] == ("failed", "abandoned")
+
+
+async def test_of_two_final_states_of_a_message_in_one_batch_only_the_recorded_one_has_an_effect(sms: Sms) -> None:
+    _, message_id, _ = await queued(sms)
+    ledger, handed = LedgerStore(sms.pool), list[OutboxMessage]()
+    delivery = Delivery(ledger, SenderPool.of_one(Recorder()), sms.deriver, SEAL, handed.extend)
+    message = await ledger.find_queued(message_id)
+    assert message is not None
+    claimed = await ledger.claim(message, "recorder")
+    assert claimed is not None
+
+    with capture_logs() as logs:
+        await asyncio.gather(
+            delivery._record(claimed, FinalState(MessageState.FAILED, ABANDONED), timedelta()),
+            delivery._record(claimed, FinalState(MessageState.SENT), timedelta()),
+        )
+
+    state, _, recorded = await final(sms, message_id)
+    assert [str(event.id) for event in handed] == [recorded["id"]]
+    assert sorted(line["event"] for line in logs) == sorted([f"message.{state}", "message.finished_elsewhere"])
 
 
 @pytest.mark.parametrize("outcome", [outcome for outcome in Outcome if outcome is not Outcome.ACCEPTED])

@@ -1,5 +1,6 @@
 -- Records the final state of a batch of messages and of their open attempts, and adds an event for each to the outbox.
 -- Rows are locked in the order of their keys before any is changed, because batches of two workers may overlap.
+-- Of two final states of one message in a batch, one is recorded. The result names the events of those recorded.
 with final_states as (
     select * from json_to_recordset(:final_states::json) as final_states (
         message_id uuid, version int, state text, failure text, outcome text, detail text, provider_id text,
@@ -20,4 +21,4 @@ with final_states as (
     insert into outbox (id, exchange, routing_key, body)
     select event_id, exchange, routing_key, body from finished_messages
 )
-select message_id from finished_messages
+select event_id from finished_messages

@@ -113,8 +113,8 @@ class LedgerStore:
         )
         async with connection(self._pool) as conn:
             rows = await conn.fetch(FINISH_MESSAGES.text, *arguments)
-        recorded = {row["message_id"] for row in rows}
-        return [message.message_id in recorded for message, _, _ in finished]
+        recorded = {row["event_id"] for row in rows}
+        return [event.id in recorded for _, _, event in finished]
 
 
 def _claim_row(message: LedgerMessage, sender: str) -> dict[str, object]:

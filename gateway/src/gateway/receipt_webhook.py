@@ -1,7 +1,7 @@
 """The webhook for receipts of SMS providers. It forwards them unchanged to sms-service, which verifies signatures.
 
-Anybody can post here. So a body is read only for a sender that sms-service knows, and not from a site that keeps
-posting what is refused.
+Anybody can post here. So a body is read only for a sender that sms-service knows, and not from an address that keeps
+posting what is refused. Neither unknown names nor other addresses count on a provider.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.client import InternalClient
 from shared.internal_api.endpoint import Empty
 from shared.internal_api.sms import LIST_RECEIPT_SENDERS, RECEIPT_HEADERS, TAKE_RECEIPT, TakeReceipt
-from shared.networks import site_of
+from shared.networks import CallerNetworks
 
 MAX_RECEIPT_BYTES = 64 * 1024
 MAX_QUERY = 2048
@@ -29,8 +29,11 @@ SENDERS_SECONDS = 60.0
 RECHECK_SECONDS = 5.0
 MAX_REFUSED = 30
 REFUSED_SECONDS = 60
-"""Callbacks from one site that may be refused within ``REFUSED_SECONDS`` before the next ones are not read."""
-MAX_SITES = 10_000
+"""Callbacks to one sender from one address that may be refused before the next ones are not read.
+
+The count begins anew after a correct callback, and when none is refused for ``REFUSED_SECONDS``.
+"""
+MAX_CALLERS = 10_000
 
 routes = web.RouteTableDef()
 
@@ -44,24 +47,26 @@ class ReceiptForwarder:
         self._senders: frozenset[str] = frozenset()
         self._listed_at = -SENDERS_SECONDS
         self._listing = asyncio.Lock()
-        self._refused: TTLCache[str, int] = TTLCache(MAX_SITES, REFUSED_SECONDS, timer=clock)
+        self._refused: TTLCache[tuple[str, str], int] = TTLCache(MAX_CALLERS, REFUSED_SECONDS, timer=clock)
 
-    async def admit(self, sender: str, site: str) -> None:
-        """Raise ``CALLER_LIMIT`` if too much from there was refused, or ``NOT_FOUND`` if there is no such sender."""
-        if self._refused.get(site, 0) >= MAX_REFUSED:
-            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=REFUSED_SECONDS)
+    async def admit(self, sender: str, address: str) -> None:
+        """Raise ``NOT_FOUND`` if there is no such sender, or ``CALLER_LIMIT`` if too much for it was refused there."""
         if not await self._is_sender(sender):
-            self._count_refusal(site)
             raise ServiceError(ErrorCode.NOT_FOUND)
+        if self._refused.get((sender, address), 0) >= MAX_REFUSED:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=REFUSED_SECONDS)
 
-    async def forward(self, receipt: TakeReceipt, site: str) -> str:
+    async def forward(self, receipt: TakeReceipt, address: str) -> str:
         """The reply that the provider expects. Raises ``UNAUTHENTICATED`` if the callback is forged."""
+        caller = (receipt.sender, address)
         try:
-            return (await self._sms.call(TAKE_RECEIPT, receipt)).reply
+            reply = (await self._sms.call(TAKE_RECEIPT, receipt)).reply
         except ServiceError as error:
             if error.code is ErrorCode.UNAUTHENTICATED:
-                self._count_refusal(site)
+                self._refused[caller] = self._refused.get(caller, 0) + 1
             raise
+        self._refused.pop(caller, None)
+        return reply
 
     async def _is_sender(self, name: str) -> bool:
         async with self._listing:
@@ -71,9 +76,6 @@ class ReceiptForwarder:
                 self._listed_at = self._clock()
         return name in self._senders
 
-    def _count_refusal(self, site: str) -> None:
-        self._refused[site] = self._refused.get(site, 0) + 1
-
 
 FORWARDER: web.AppKey[ReceiptForwarder] = web.AppKey("receipt_forwarder", ReceiptForwarder)
 
@@ -81,20 +83,21 @@ FORWARDER: web.AppKey[ReceiptForwarder] = web.AppKey("receipt_forwarder", Receip
 @routes.post("/hooks/sms/{sender:[a-z0-9][a-z0-9-]{0,31}}")
 async def forward_receipt(request: web.Request) -> web.Response:
     """Respond 200 with the body that the provider expects, or 401 if the signature is invalid."""
-    sender, site = request.match_info["sender"], _site(request)
-    await request.app[FORWARDER].admit(sender, site)
+    sender, address = request.match_info["sender"], _address(request)
+    await request.app[FORWARDER].admit(sender, address)
     query = request.rel_url.raw_query_string
     if len(query) > MAX_QUERY:
         raise ServiceError(ErrorCode.PARAMETER_INVALID)
     body = base64.b64encode(await read_body(request, MAX_RECEIPT_BYTES)).decode()
     receipt = TakeReceipt(sender=sender, query=query, headers=_signature_headers(request), body=body)
-    reply = await request.app[FORWARDER].forward(receipt, site)
+    reply = await request.app[FORWARDER].forward(receipt, address)
     return web.Response(text=reply, content_type="application/json")
 
 
-def _site(request: web.Request) -> str:
+def _address(request: web.Request) -> str:
+    """The address that refusals count on: of IPv6, the /64 that one host gets."""
     address = request[ADDRESS]
-    return site_of(address) if isinstance(address, IPv4Address | IPv6Address) else ""
+    return CallerNetworks.of(address).address if isinstance(address, IPv4Address | IPv6Address) else ""
 
 
 def _signature_headers(request: web.Request) -> dict[str, str]:

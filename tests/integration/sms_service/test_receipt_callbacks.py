@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from support.sms import fresh_database
 
 from gateway.app import create_app
+from gateway.receipt_webhook import MAX_REFUSED
 from gateway.settings import GatewaySettings
 from shared.webhooks.signature import WebhookKey
 from sms_service.app import create_api
@@ -62,7 +63,8 @@ async def provider(
             sms_config_file=file,
         )
         api = await stack.enter_async_context(TestServer(create_api(settings)))
-        gateway = create_app(GatewaySettings(environment="development", sms_url=str(api.make_url(""))))
+        proxy, sms_url = "127.0.0.1/32", str(api.make_url(""))
+        gateway = create_app(GatewaySettings(environment="development", sms_url=sms_url, trusted_proxies=proxy))
         server = await stack.enter_async_context(TestServer(gateway))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         yield Provider(str(server.make_url("")).rstrip("/"), http)
@@ -85,6 +87,24 @@ async def test_a_forged_callback_is_401(provider: Provider, headers: dict[str, s
     assert (status, json.loads(problem)["code"]) == (401, "unauthenticated")
     status, _ = await provider.post("/hooks/sms/own", body(), WebhookKey("other").headers("evt-1", b"x"))
     assert status == 401
+
+
+@pytest.mark.parametrize(
+    ("forger", "same_host", "neighbor"),
+    [
+        ("203.0.113.9", "203.0.113.9", "203.0.113.10"),
+        ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"),
+    ],
+)
+async def test_refused_callbacks_count_on_their_address_and_sender_alone(
+    provider: Provider, forger: str, same_host: str, neighbor: str
+) -> None:
+    async def status(sender: str, address: str) -> int:
+        return (await provider.post(f"/hooks/sms/{sender}", body(), {"x-forwarded-for": address}))[0]
+
+    assert {await status("unknown", forger) for _ in range(MAX_REFUSED + 1)} == {404}
+    assert {await status("own", forger) for _ in range(MAX_REFUSED)} == {401}
+    assert (await status("own", same_host), await status("own", neighbor)) == (429, 401)
 
 
 @pytest.mark.parametrize(

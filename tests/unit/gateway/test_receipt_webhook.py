@@ -11,14 +11,14 @@ from shared.internal_api.endpoint import Endpoint
 from shared.internal_api.sms import LIST_RECEIPT_SENDERS, ReceiptSenders, ReceiptTaken, TakeReceipt
 
 RECEIPT = TakeReceipt(sender="own", headers={}, body="")
-HERE, ELSEWHERE = "203.0.113.0/24", "198.51.100.0/24"
+HERE, NEXT_DOOR = "203.0.113.9", "203.0.113.10"
 
 
 class SmsService:
-    """sms-service with one sender, and the time."""
+    """sms-service with two senders, and the time."""
 
     def __init__(self) -> None:
-        self.names = ["own"]
+        self.names = ["other", "own"]
         self.calls: list[str] = []
         self.refusal: ServiceError | None = None
         self.now = 0.0
@@ -52,7 +52,7 @@ async def refusal(call: Any) -> ServiceError:
 
 async def test_an_unknown_sender_is_refused_and_asked_for_once(forwarder: ReceiptForwarder, sms: SmsService) -> None:
     refused = await asyncio.gather(
-        *(refusal(forwarder.admit(f"x{n}", f"10.0.{n}.0/24")) for n in range(50)), forwarder.admit("own", HERE)
+        *(refusal(forwarder.admit(f"x{n}", HERE)) for n in range(2 * MAX_REFUSED)), forwarder.admit("own", HERE)
     )
 
     assert {error.code for error in refused if error} == {ErrorCode.NOT_FOUND}
@@ -83,7 +83,7 @@ async def test_while_sms_service_is_unavailable_providers_are_told_to_come_back(
     await forwarder.admit("own", HERE)
 
 
-async def test_a_site_that_keeps_forging_is_refused_for_a_minute_and_others_are_not(
+async def test_an_address_that_keeps_forging_is_refused_for_a_minute_and_nothing_else_is(
     forwarder: ReceiptForwarder, sms: SmsService
 ) -> None:
     await forwarder.admit("own", HERE)
@@ -94,7 +94,8 @@ async def test_a_site_that_keeps_forging_is_refused_for_a_minute_and_others_are_
 
     error = await refusal(forwarder.admit("own", HERE))
     assert (error.code, error.retry_after) == (ErrorCode.CALLER_LIMIT, REFUSED_SECONDS)
-    await forwarder.admit("own", ELSEWHERE)
+    await forwarder.admit("own", NEXT_DOOR)
+    await forwarder.admit("other", HERE)
     sms.now = REFUSED_SECONDS + 1
     sms.refusal = None
     await forwarder.admit("own", HERE)
@@ -111,3 +112,15 @@ async def test_receipts_that_are_taken_or_must_wait_are_never_limited(
         await refusal(forwarder.forward(RECEIPT, HERE))
 
     await forwarder.admit("own", HERE)
+
+
+async def test_a_correct_receipt_ends_the_count_of_what_was_refused_before_it(
+    forwarder: ReceiptForwarder, sms: SmsService
+) -> None:
+    for _ in range(2):
+        sms.refusal = ServiceError(ErrorCode.UNAUTHENTICATED)
+        for _ in range(MAX_REFUSED - 1):
+            await refusal(forwarder.forward(RECEIPT, HERE))
+        sms.refusal = None
+        await forwarder.admit("own", HERE)
+        assert await forwarder.forward(RECEIPT, HERE) == "{}"

@@ -118,3 +118,49 @@ async def test_a_code_that_expires_while_it_is_sent_says_nothing_about_its_sende
 
     assert (await pool.send(sender.name, a_message(), timedelta(milliseconds=10))).detail == "timeout"
     assert not breakers.is_open(sender.name)
+
+
+async def test_after_a_try_whose_code_expired_the_next_message_tries() -> None:
+    clock, sender = Clock(), Hanging()
+    sender.name = SENDER
+    breakers = await opened(clock)
+    pool = SenderPool([sender], [Route("+", (SENDER,))], {}, breakers)
+    clock.now += 30
+
+    assert (await pool.send(SENDER, a_message(), timedelta(milliseconds=10))).detail == "timeout"
+
+    assert (await breakers.send(SENDER, ending(Outcome.ACCEPTED))).outcome is Outcome.ACCEPTED
+
+
+async def test_an_attempt_that_is_cancelled_after_others_opened_the_breaker_leaves_it_open() -> None:
+    breakers = CircuitBreakers(failures=1, clock=Clock())
+    pending = asyncio.create_task(breakers.send(SENDER, asyncio.get_running_loop().create_future))
+    await asyncio.sleep(0)
+    await breakers.send(SENDER, ending(Outcome.TRANSIENT))
+    pending.cancel()
+    await asyncio.wait({pending})
+
+    assert breakers.is_open(SENDER)
+
+
+async def test_a_try_that_is_cancelled_leaves_a_breaker_closed_that_an_earlier_message_has_closed() -> None:
+    clock, is_sent = Clock(), asyncio.Event()
+    breakers = CircuitBreakers(failures=1, open_seconds=30, clock=clock)
+
+    async def accepted() -> SendResult:
+        await is_sent.wait()
+        return SendResult(Outcome.ACCEPTED)
+
+    earlier = asyncio.create_task(breakers.send(SENDER, accepted))
+    await asyncio.sleep(0)
+    await breakers.send(SENDER, ending(Outcome.TRANSIENT))
+    clock.now += 30
+    trying = asyncio.create_task(breakers.send(SENDER, asyncio.get_running_loop().create_future))
+    await asyncio.sleep(0)
+    is_sent.set()
+    await earlier
+    trying.cancel()
+    await asyncio.wait({trying})
+
+    clock.now -= 1
+    assert not breakers.is_open(SENDER)

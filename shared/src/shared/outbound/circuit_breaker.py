@@ -1,7 +1,9 @@
 """A circuit breaker: a server that fails again and again gets no calls for a while, and then one at a time."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class CircuitBreaker:
@@ -29,11 +31,25 @@ class CircuitBreaker:
         return 0.0 if self._open_until is None else max(self._open_until - self._clock(), 0.0)
 
     def seconds_to_wait(self) -> float:
-        """0 for a caller that may make a call now, and how long the others wait. The first one after that tries."""
+        """0 for a caller that may make a call now, and how long the others wait.
+
+        While the breaker is open, 0 goes to one caller when its time is over: that one tries.
+        """
         seconds = self.seconds_left
         if self._open_until is not None and not seconds:
             self._open_until = self._clock() + self._open_seconds
         return seconds
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """The block in which a caller makes its call. If the one that tries is cancelled, the next caller tries."""
+        is_try = self.is_open
+        try:
+            yield
+        except asyncio.CancelledError:
+            if is_try and self.is_open:
+                self._open_until = self._clock()
+            raise
 
     def record_success(self) -> None:
         """Close the breaker."""

@@ -18,7 +18,9 @@ OPEN_SECONDS = 30.0
 _SENDER_FAILURES = frozenset({Outcome.TRANSIENT, Outcome.MISCONFIGURED})
 """Outcomes that concern the sender. The others concern one number or one text."""
 
-OPEN = Gauge("haoma_sender_circuit_open", "1 while a sender is skipped because it keeps failing", ["sender"])
+OPEN = Gauge(
+    "haoma_sender_circuit_open", "1 after a sender has failed several times in a row, until a try succeeds", ["sender"]
+)
 
 log = structlog.get_logger()
 
@@ -45,9 +47,10 @@ class CircuitBreakers:
     async def send(self, sender: str, attempt: Callable[[], Awaitable[SendResult]]) -> SendResult:
         """Make an attempt through a breaker, which counts its result. One that is cancelled says nothing."""
         breaker = self._breaker(sender)
-        if breaker.seconds_to_wait():  # it opened after the sender was chosen; the ledger still needs a result
+        if breaker.seconds_to_wait():  # since the sender was chosen, it opened or another message began to try
             return SendResult(Outcome.TRANSIENT, "circuit_open")
-        result = await attempt()
+        with breaker.call():
+            result = await attempt()
         was_open = breaker.is_open
         if result.outcome in _SENDER_FAILURES:
             breaker.record_failure()

@@ -126,7 +126,7 @@ class SenderPool:
 
     async def _send(self, name: str, outgoing: OutgoingMessage, remaining: timedelta) -> SendResult:
         sending = self._breakers.send(name, partial(self._attempt, name, outgoing))
-        if remaining.total_seconds() >= SEND_SECONDS:  # as nearly every code
+        if remaining.total_seconds() >= SEND_SECONDS:  # true for nearly every code
             return await sending
         try:
             with TimeLimit(remaining.total_seconds())():

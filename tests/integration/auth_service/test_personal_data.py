@@ -4,7 +4,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.auth import Auth, fresh_address, fresh_number, fresh_secret, refusal, registration, serving, settings_for
+from support.auth import (
+    Auth,
+    command,
+    fresh_address,
+    fresh_number,
+    fresh_secret,
+    refusal,
+    registration,
+    serving,
+    settings_for,
+)
 from support.patience import until_accepted
 
 from auth_service.personal_data.personal_data import WEIGHT
@@ -140,6 +150,21 @@ async def test_rows_of_who_had_the_number_before_are_not_in_the_copy(auth: Auth)
     rows = await activity(auth, await export(auth, user.account, secret=secret))
 
     assert [row.action for row in rows] == ["register.succeeded", "export.succeeded"]
+
+
+async def test_rows_of_who_had_the_number_before_a_restore_are_not_in_the_copy(auth: Auth) -> None:
+    secret, number, restored_to = fresh_secret(), fresh_number(), fresh_number()
+    ref, why = auth.phones.ref(E164(restored_to)), ("--by", "ada", "--reason", "a call")
+    user = await auth.register(number, secret)
+    await auth.database.execute(ADD_ROW, new_id(), datetime.now(UTC), "log_in_with_password.refused", None, ref)
+    assert (await command(auth, "accounts", "release", number, *why))[0] == 0
+    assert (await command(auth, "accounts", "restore", str(user.account.user_id), restored_to, *why))[0] == 0
+    account = (await auth.log_in(restored_to, secret)).account
+
+    rows = await activity(auth, await export(auth, account, secret=secret))
+
+    assert {"register.succeeded", "account.restored"} <= {row.action for row in rows}
+    assert "log_in_with_password.refused" not in {row.action for row in rows}
 
 
 async def test_a_long_list_comes_in_pages_with_every_row_once_and_in_order(auth: Auth) -> None:

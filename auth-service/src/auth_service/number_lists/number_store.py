@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from auth_service.audit import BACKUP_RESTORED, NUMBER_GAINED
 from auth_service.number_lists.number_lists import Gains
 from shared.phone import E164
 from shared.postgres import Pool, connection
@@ -11,23 +12,19 @@ PAGE = """
     select user_id, phone from accounts where user_id > $1 and phone is not null order by user_id limit $2
 """
 
-# Each statement that gives a number to an account writes one of these rows as well. An index has them alone.
-# reltuples is -1 until the table is analysed for the first time.
-GAINED = """
+# An index has the rows with these actions alone. reltuples is -1 until the table is analysed for the first time.
+GAINED = f"""
     with entries as (
-        select at, action, user_id from audit_log
-        where at > $1 and action in (
-            'register.succeeded', 'change_phone.succeeded', 'account.imported', 'account.restored', 'backup.restored'
-        )
+        select at, action, user_id from audit_log where at > $1 and action in {(*NUMBER_GAINED, BACKUP_RESTORED)}
     )
     select now() as now, array(
         select a.phone from entries e join accounts a using (user_id) where a.phone is not null limit $2
     ) as numbers, (
-        select max(at) from entries where action = 'backup.restored'
+        select max(at) from entries where action = '{BACKUP_RESTORED}'
     ) as restored_at, (
         select greatest(reltuples, 0)::bigint from pg_class where oid = 'accounts'::regclass
     ) as estimated_accounts
-"""
+"""  # noqa: S608  put together from constants
 
 
 class NumberStore:

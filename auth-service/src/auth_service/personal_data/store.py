@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from auth_service.accounts.model import StoredAccount
+from auth_service.audit import NUMBER_GAINED
 from auth_service.sessions.session_store import LIST
 from shared.internal_api.auth import LivingSession
 from shared.internal_api.personal_data.account import ActivityPage, ActivityRow, ListActivity, PersonalAccount
@@ -17,10 +18,7 @@ COUNT_NETWORKS = "select count(*) from known_networks where user_id = $1"
 IS_IMPORTED = "select exists (select from imported_accounts where user_id = $1)"
 
 # A number may have been someone else's before: rows that name it and no user are the user's from here on.
-NUMBER_SINCE = """
-    select max(at) from audit_log
-    where user_id = $1 and action in ('register.succeeded', 'account.imported', 'change_phone.succeeded')
-"""
+NUMBER_SINCE = f"select max(at) from audit_log where user_id = $1 and action in {NUMBER_GAINED}"  # noqa: S608  constants
 NOW = "select now()"
 ACTIVITY = load_sql("auth_service.personal_data", "activity.sql")
 

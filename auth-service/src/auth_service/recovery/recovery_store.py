@@ -1,7 +1,7 @@
 """Recovery in PostgreSQL: the tables ``sessions``, ``accounts`` and ``freed_numbers``."""
 
 from auth_service import audit_store
-from auth_service.audit import AuditEntry, Operator
+from auth_service.audit import BACKUP_RESTORED, AuditEntry, Operator
 from auth_service.client_context import OPERATOR
 from auth_service.sessions import events
 from auth_service.sessions.session_store import end_any_sessions
@@ -45,6 +45,6 @@ class RecoveryStore:
     async def record(self, sessions: int, accounts: int) -> None:
         """Write into the audit log that the database was restored."""
         detail = f"{sessions} sessions, {accounts} accounts"
-        entry = AuditEntry("backup.restored", None, OPERATOR, detail=detail, operator=self._operator)
+        entry = AuditEntry(BACKUP_RESTORED, None, OPERATOR, detail=detail, operator=self._operator)
         async with transaction(self._pool) as conn:
             await audit_store.add_entry(conn, entry)

@@ -6,7 +6,7 @@ from auth_service.accounts.events import user_retired, user_updated
 from auth_service.accounts.known_network_store import forget_networks
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.phone_reservation_store import reserve_phone
-from auth_service.audit import AuditEntry, Operator
+from auth_service.audit import RESTORED, AuditEntry, Operator
 from auth_service.client_context import OPERATOR, ClientContext
 from auth_service.retirement.model import ConflictError
 from auth_service.sessions.events import session_revoked
@@ -95,7 +95,7 @@ class RetirementStore:
             account = stored_account_of(await conn.fetchrow(RESTORE, user_id, number))
             if account is None:
                 return False
-            entry = self._entry("account.restored", number, user_id)
+            entry = self._entry(RESTORED, number, user_id)
             await audit_store.add_entry(conn, entry)
             await outbox.put(conn, [user_updated(account, self._phones)])
         return True

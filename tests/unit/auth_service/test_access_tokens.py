@@ -13,7 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey
 
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens, OurAlgorithms
-from auth_service.tokens.signing_keys import signing_keys
+from auth_service.tokens.signing_keys import seeded_keys
 from shared.encoding import from_base64url, to_base64url
 from shared.internal_api.public_keys import JwtAlgorithm
 from shared.keys import KeyRing
@@ -299,4 +299,4 @@ def test_public_keys_verify_tokens_and_contain_nothing_private(algorithm: JwtAlg
 
 
 def test_each_key_id_is_the_thumbprint_of_its_key() -> None:
-    assert all(key.kid == key.thumbprint() for key in signing_keys(KeyRing.parse(f"{NEW},{OLD}"), EDDSA))
+    assert all(key.kid == key.thumbprint() for key, _ in seeded_keys(KeyRing.parse(f"{NEW},{OLD}"), EDDSA))

@@ -25,7 +25,7 @@ CHARGE = """
 
 WAIT = """
     select ceil(extract(epoch from full_at + $2::interval - $3::interval - now()))::int as seconds,
-        refusal_recorded_at is null or refusal_recorded_at <= now() - $3::interval as is_recorded
+        refusal_recorded_at is null or refusal_recorded_at <= now() - $3::interval as is_unrecorded
     from user_changes where user_id = $1
 """
 
@@ -68,7 +68,7 @@ class ChangeLimit:
             wait = await conn.fetchrow(WAIT, user_id, cost, PERIOD)
         if wait is None:
             return
-        if wait["is_recorded"]:
+        if wait["is_unrecorded"]:
             await self._record_refusal(user_id, change)
         raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=max(1, wait["seconds"]))
 

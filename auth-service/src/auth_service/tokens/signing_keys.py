@@ -13,11 +13,6 @@ ES256_INFO = b"haoma access tokens ES256"
 SCALAR_BYTES = 48
 
 
-def signing_keys(ring: KeyRing, algorithm: JwtAlgorithm) -> list[Key]:
-    """The keys of ``seeded_keys``."""
-    return [key for key, _ in seeded_keys(ring, algorithm)]
-
-
 def seeded_keys(ring: KeyRing, algorithm: JwtAlgorithm) -> list[tuple[Key, bytes]]:
     """Every key of the ring, with its seed.
 

@@ -11,7 +11,6 @@ from typing import cast
 
 from shared.numbers.ref_filter import RefFilter, bytes_for
 
-REF_BYTES = 8
 CHUNK_BYTES = 64 * 1024
 NICENESS = 5
 """A fill that shares a core with the answers waits for them."""

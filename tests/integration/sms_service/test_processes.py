@@ -231,6 +231,16 @@ async def test_the_inbox_can_be_emptied_and_describes_itself(processes: Processe
         assert "/inbox/messages" in await response.text()
 
 
+async def test_a_site_that_points_its_name_at_this_machine_reads_nothing_from_the_inbox(processes: Processes) -> None:
+    number, _, _ = await sent(processes)
+    pages = ("GET", "?q="), ("GET", "/state?wait=0")
+    for method, path in (*pages, ("GET", "/messages"), ("GET", "/messages/latest"), ("DELETE", "/messages")):
+        address = f"{processes.api}/inbox{path}"
+        async with processes.browser.request(method, address, headers={"Host": "evil.example"}) as response:
+            assert response.status == 404
+    assert (await processes.latest(number))[0] == 200
+
+
 async def test_in_production_there_is_no_inbox(processes: Processes, servers: Stack) -> None:
     own = {"postgres_url": servers.servers.postgres.url_as("sms-service"), "sms_database": "sms"}
     settings = processes.settings.model_copy(update={"environment": Environment.PRODUCTION, **own})

@@ -11,6 +11,7 @@ from shared.internal_api.calls import Calls
 from shared.internal_api.endpoint import Empty
 from shared.internal_api.server import reply
 from shared.phone import E164, parse_any
+from sms_service.inbox.host_check import for_private_hosts
 from sms_service.inbox.messages import PUT_MESSAGES, Inbox, Messages, NewMessages
 from sms_service.inbox.page import InboxPage
 
@@ -37,12 +38,14 @@ async def _release(app: web.Application) -> None:
 
 
 @routes.get(PUT_MESSAGES.path, allow_head=False)
+@for_private_hosts
 async def list_messages(request: web.Request) -> web.Response:
     found = request.app[INBOX].newest(_to(request), _limit(request))
     return reply(Messages(messages=found))
 
 
 @routes.get(PUT_MESSAGES.path + "/latest", allow_head=False)
+@for_private_hosts
 async def latest_message(request: web.Request) -> web.Response:
     found = await request.app[INBOX].latest(_to(request), _after(request), _wait(request))
     if found is None:
@@ -51,6 +54,7 @@ async def latest_message(request: web.Request) -> web.Response:
 
 
 @routes.delete(PUT_MESSAGES.path)
+@for_private_hosts
 async def empty_inbox(request: web.Request) -> web.Response:
     request.app[INBOX].empty()
     return web.Response(status=204)

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from shared.internal_api.endpoint import Number
 from shared.pages.site import Site, reader_language
+from sms_service.inbox.host_check import for_private_hosts
 from sms_service.inbox.messages import CAPACITY, Inbox, StoredMessage
 from sms_service.inbox.search import MAX_CHARACTERS, parse_search
 from sms_service.inbox.words import PURPOSES, WORDS
@@ -49,8 +50,8 @@ class InboxPage:
 
     def mount(self, app: web.Application) -> None:
         """Add the routes of the page, of its files, and of the state that it waits on."""
-        app.router.add_get("/inbox", self.show, allow_head=False)
-        app.router.add_get("/inbox/state", self.wait_for_state, allow_head=False)
+        app.router.add_get("/inbox", for_private_hosts(self.show), allow_head=False)
+        app.router.add_get("/inbox/state", for_private_hosts(self.wait_for_state), allow_head=False)
         self._site.mount(app)
 
     async def show(self, request: web.Request) -> web.Response:

@@ -26,9 +26,10 @@ from shared.phone import E164, MAINLAND, split
 
 CountryCode = Annotated[
     str,
-    StringConstraints(pattern=r"^((\+|00)?[1-9][0-9]{0,2})?$"),
+    StringConstraints(pattern=r"^(\+?0{0,3}[1-9][0-9]{0,6})?$"),
     BeforeValidator(lambda value: clean(value) if isinstance(value, str) else value),
 ]
+"""A calling code, or one with an area code behind it, such as 1242: pickers of countries have both."""
 
 routes = Routes()
 
@@ -99,7 +100,7 @@ class Refusal(ResponseBody):
 async def send_register_message(request: web.Request) -> web.Response:
     """发送注册验证码: send a code to register with. ``result`` is the ``phoneInfo`` for the next call."""
     fields = await read_parameters(request, SendMessage)
-    number = flows(request).numbers.parse(fields.phone, _calling_code(fields.countryCode))
+    number = flows(request).numbers.parse(fields.phone, _country(fields.countryCode))
     await flows(request).codes.send(DIALECT.caller(request), number, Purpose.SIGN_UP)
     sealed = flows(request).numbers.seal(number, Purpose.SIGN_UP)
     return json_response(MessageSent(result=sealed, token=_token_without_rights()))
@@ -118,9 +119,9 @@ async def register(request: web.Request) -> web.Response:
     return json_response(Registered(result=_user(logged_in.account), token=logged_in.token))
 
 
-def _calling_code(text: str | None) -> str:
-    """``86``, ``+86``, ``0086``, empty and absent are the same country."""
-    return (text or MAINLAND).removeprefix("+").removeprefix("00")
+def _country(code: str | None) -> str:
+    """``86``, ``+86``, ``0086``, ``+0086``, empty and absent are the same country."""
+    return (code or MAINLAND).lstrip("+0")
 
 
 def _token_without_rights() -> str:

@@ -8,7 +8,7 @@ import time
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
@@ -24,6 +24,7 @@ from shared.internal_api.sms import Purpose
 from shared.numbers.spelling import clean
 from shared.phone import E164, split
 
+MAX_COUNTRY = 10**7
 MAX_NUMBER = 10**15
 CODE_DIGITS = 6
 
@@ -39,7 +40,7 @@ routes = Routes()
 
 
 def _integer(value: Any) -> Any:
-    """Accept an integer as text in any spelling of its digits."""
+    """Accept an integer as text in any spelling of its digits. Zeros in front are an exit code, as in ``0086``."""
     digits = clean(value) if isinstance(value, str) else ""
     return int(digits) if re.fullmatch("[0-9]{1,20}", digits) else value
 
@@ -51,12 +52,19 @@ def _code(value: Any) -> Any:
     return value
 
 
+DialCode = Annotated[int, Field(ge=0, lt=MAX_COUNTRY), BeforeValidator(_integer)]
+"""A calling code, or one with an area code behind it, such as 1242: pickers of countries have both."""
+NationalNumber = Annotated[
+    Annotated[int, Field(ge=0)] | Text,
+    WithJsonSchema({"type": "integer", "minimum": 0, "exclusiveMaximum": MAX_NUMBER}),
+]
+"""A JSON number, or a text in any spelling."""
 Captcha = Annotated[Text, BeforeValidator(_code, json_schema_input_type=Text)]
 
 
 class Tel(Parameters):
-    dialCode: Annotated[int, Field(ge=0, lt=1000), BeforeValidator(_integer)]
-    number: Annotated[int, Field(ge=0, lt=MAX_NUMBER), BeforeValidator(_integer)]
+    dialCode: DialCode
+    number: NationalNumber
 
 
 class WithTel(Parameters):
@@ -197,12 +205,14 @@ def _purpose(action: str) -> Purpose:
 
 
 def _number(request: web.Request, tel: Tel) -> E164:
-    """The number. A JSON number loses leading zeros, which mobile numbers of some countries have."""
-    calling_code = str(tel.dialCode)
+    """The number. A JSON number, unlike a text, lost its leading zeros, which some mobile numbers have."""
+    country = str(tel.dialCode)
     try:
-        return flows(request).numbers.parse(str(tel.number), calling_code)
+        return flows(request).numbers.parse(str(tel.number), country)
     except ServiceError:
-        return flows(request).numbers.parse(f"0{tel.number}", calling_code)
+        if isinstance(tel.number, str):
+            raise
+        return flows(request).numbers.parse(f"0{tel.number}", country)
 
 
 async def _session_if_any(request: web.Request) -> Session | None:
@@ -303,7 +313,7 @@ def render_error(error: ServiceError, path: str) -> web.Response:
 FIELDS = {
     "tel": FieldDoc("手机号: a number in two parts."),
     "dialCode": FieldDoc("国家码: the calling code. Requests may have a text of digits.", 86),
-    "number": FieldDoc("号码: the national number. Requests may have a text of digits.", 13699851562),
+    "number": FieldDoc("号码: the national number. Requests may have a text, in any spelling.", 13699851562),
     "action": FieldDoc("动作: what the code is for.", "signup"),
     "password": FieldDoc("密码: 6 to 128 printable ASCII characters, not the number.", "909123"),
     "captcha": FieldDoc("验证码: the six digits of the message. They may be a JSON number.", "119614"),

@@ -43,7 +43,7 @@ def test_weak_algorithms_are_where_the_inventory_says() -> None:
     found = {(module.name, weak) for module in services() for weak in WEAK.findall(module.text)}
     assert found == {
         ("gateway.passwords", "md5"),
-        ("auth_service.lifecycle.redemption", "md5"),
+        ("shared.passwords.own_number", "md5"),
         ("auth_service.digests.layouts", "md5"),
         ("auth_service.digests.model", "md5"),
         ("auth_service.digests.derivations", "CTR"),

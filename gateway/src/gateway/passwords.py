@@ -13,7 +13,8 @@ from importlib.resources import files
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import MAX_PLAIN_LENGTH
-from shared.phone import E164, parse, split
+from shared.passwords.own_number import is_own_number
+from shared.phone import E164
 
 MIN_LENGTH = 6
 MAX_LENGTH = 128
@@ -70,21 +71,11 @@ class Password:
                 raise ServiceError(ErrorCode.PASSWORD_CHARACTERS, field="password")
             if not shortest <= len(self.plain) <= MAX_LENGTH:
                 raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
-        if number and (self._is_md5_of(number) or self._spells(number)):
+        if number and is_own_number(self.secret, self.plain, number):
             raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
         if self.secret in common:
             raise CommonPasswordError
         return self.secret
-
-    def _is_md5_of(self, number: E164) -> bool:
-        return self.secret in {_md5_hex(text) for text in (number, number[1:], split(number)[1])}
-
-    def _spells(self, number: E164) -> bool:
-        try:
-            code = split(number)[0]
-            return self.plain is not None and parse(self.plain, calling_code=code, served={code}) == number
-        except ServiceError:
-            return False
 
 
 def load_common_secrets() -> frozenset[str]:

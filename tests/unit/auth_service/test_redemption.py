@@ -1,6 +1,7 @@
 """Redemption of tickets: when a repeat succeeds without hashing, and when it is refused."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -251,3 +252,9 @@ async def test_a_request_without_a_secret_is_repeated_only_as_often_as_the_repos
 
     world.repeats_left, world.repeats_only = 1, True
     assert await refused(world, world.request(None), redemption) is ErrorCode.CODE_REFUSED
+
+
+@pytest.mark.parametrize("spelling", ["008613800138000", "+86 13800138000", "138-0013-8000", " 13800138000"])
+async def test_a_password_that_is_the_number_in_any_spelling_is_refused(world: World, spelling: str) -> None:
+    secret = hashlib.md5(spelling.encode()).hexdigest()
+    assert await refused(world, world.request(secret, plain=spelling)) is ErrorCode.PASSWORD_LENGTH

@@ -42,6 +42,8 @@ def test_a_text_that_is_no_md5_is_an_invalid_parameter(text: str) -> None:
         ("+8613800138000", ErrorCode.PASSWORD_LENGTH),
         ("008613800138000", ErrorCode.PASSWORD_LENGTH),
         ("138-0013-8000", ErrorCode.PASSWORD_LENGTH),
+        (" 13800138000", ErrorCode.PASSWORD_LENGTH),
+        ("+86 138 0013 8000", ErrorCode.PASSWORD_LENGTH),
         ("密码（特殊）", ErrorCode.PASSWORD_CHARACTERS),
         ("tab\tinside", ErrorCode.PASSWORD_CHARACTERS),
         ("delete\x7f", ErrorCode.PASSWORD_CHARACTERS),
@@ -62,7 +64,7 @@ def test_the_repr_of_a_password_does_not_contain_it() -> None:
     assert "secret123" not in repr(Password.from_plain("secret123"))
 
 
-@pytest.mark.parametrize("spelling", ["13800138000", "8613800138000", "+8613800138000"])
+@pytest.mark.parametrize("spelling", ["13800138000", "8613800138000", "+8613800138000", "008613800138000"])
 def test_the_md5_of_the_users_own_number_is_refused(spelling: str) -> None:
     with pytest.raises(ServiceError) as refusal:
         Password.from_md5(digest(spelling)).accepted_for(NUMBER, ())

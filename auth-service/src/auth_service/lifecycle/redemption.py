@@ -6,7 +6,6 @@ succeeds again only in the same network, for a minute and a few times.
 """
 
 import contextlib
-import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -31,7 +30,8 @@ from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.words import OpenedCause
 from shared.internal_api.auth import LoggedIn, Register, ResetPassword
 from shared.internal_api.sms import Purpose
-from shared.phone import E164, PhoneKeys, split
+from shared.passwords.own_number import is_own_number
+from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
 
 CAUSES: Mapping[Purpose, OpenedCause] = {Purpose.SIGN_UP: "register", Purpose.RESET_PASSWORD: "reset_password"}
@@ -228,11 +228,5 @@ def _check_request(request: Request, number: E164) -> None:
     if request.phone not in (None, number):
         raise ServiceError(ErrorCode.CODE_REFUSED)
     # Without a phone in the request the gateway could not compare password and number.
-    if request.phone is None and request.secret is not None and request.secret in _secrets_of(number):
+    if request.phone is None and request.secret is not None and is_own_number(request.secret, request.plain, number):
         raise ServiceError(ErrorCode.PASSWORD_LENGTH, field="password")
-
-
-def _secrets_of(number: E164) -> set[str]:
-    """The secrets of passwords that are the number itself, in each of its spellings."""
-    spellings = (number, number[1:], split(number)[1])
-    return {hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in spellings}

@@ -53,6 +53,7 @@ class TokenFlows:
         request = Register(
             ticket=ticket,
             secret=secret,
+            plain=None if password is None else password.plain_to_send,
             nickname=nickname,
             address=caller.address,
             app=caller.app,
@@ -80,6 +81,7 @@ class TokenFlows:
         request = ResetPassword(
             ticket=ticket,
             secret=secret,
+            plain=password.plain_to_send,
             address=caller.address,
             app=caller.app,
             dialect=caller.dialect,

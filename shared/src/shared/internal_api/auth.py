@@ -84,16 +84,16 @@ class LookedUp(WireModel):
 
 
 class Register(ClientRequest):
-    """Open an account with a ticket for ``SIGN_UP``. A ``phone``, if given, must be the number of the ticket.
+    """Open an account with a ticket for ``SIGN_UP``, of the number ``phone``; without one, ``plain`` is compared.
 
-    A ``name`` that is taken does not spend the ticket, so the request can be repeated with another name. Without a
-    ``secret`` the account has no password, and its user logs in with codes. ``address`` is the client's: its network
-    becomes known to the number, and may repeat a request without a secret.
+    A ``name`` that is taken does not spend the ticket. Without a ``secret`` the account has no password, and its user
+    logs in with codes. The network of ``address``, the client's, becomes known, and may repeat such a request.
     """
 
     ticket: Sealed
     phone: Number | None = Field(default=None, repr=False)
     secret: SecretText | None = Field(repr=False)
+    plain: PlainText | None = Field(default=None, repr=False)
     nickname: str | None = None
     name: LoginName | None = None
 
@@ -107,11 +107,12 @@ class LogInWithPassword(ClientRequest):
 
 
 class ResetPassword(ClientRequest):
-    """Set a new password with a ticket for ``RESET_PASSWORD``. Every earlier session ends."""
+    """Set a new password with a ticket for ``RESET_PASSWORD``. Every earlier session ends. See ``Register``."""
 
     ticket: Sealed
     phone: Number | None = Field(default=None, repr=False)
     secret: Secret
+    plain: PlainText | None = Field(default=None, repr=False)
 
 
 class Resolve(WireModel):

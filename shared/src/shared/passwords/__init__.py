@@ -1,0 +1,1 @@
+"""Passwords: what the gateway and auth-service know of them alike."""

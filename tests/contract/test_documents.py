@@ -298,7 +298,7 @@ def test_every_handler_reads_the_parameters_of_its_description(operation: Operat
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in {"read_parameters", "read_one_of", "read_proof"}
+        and node.func.id in {"read_parameters", "read_unchecked", "read_one_of", "read_unchecked_one_of", "read_proof"}
         for argument in node.args[1:]
         if isinstance(argument, ast.Name)
     ]

@@ -97,6 +97,11 @@ async def admit_body(request: web.Request, field: str, body: bytes) -> None:
     await session_of_token(request, bearer(request) or token_in(body, request.content_type, field), field)
 
 
+async def admit_bearer(request: web.Request, _: bytes) -> None:
+    """Refuse to parse a long body unless the session of the bearer token is alive. Raises ``UNAUTHENTICATED``."""
+    await session_of(request)
+
+
 async def session_of_token(request: web.Request, token: str | None, field: str) -> Session:
     """The session of a token in a field. Raises ``PARAMETER_MISSING`` without a token, and ``UNAUTHENTICATED``."""
     if token is None:

@@ -5,15 +5,19 @@ import json
 from typing import Any
 
 import pytest
-from aiohttp import StreamReader
+from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 
+from gateway.flows.services import Proof
 from gateway.http.request_parsing import Parameters, read_one_of
+from gateway.native.proofs import read_proof
 from gateway.native.requests import (
     ChangePassword,
     CheckChallenge,
     CheckNumber,
+    EraseWithPassword,
+    EraseWithTicket,
     LogInWithPassword,
     LogInWithTicket,
     ResetPassword,
@@ -27,12 +31,15 @@ LOG_IN, CHECK, SET = (
 )
 
 
-async def read(models: tuple[type[Parameters], type[Parameters]], fields: dict[str, Any]) -> Parameters:
+def request_with(body: bytes, media_type: str = "application/json") -> web.Request:
     content = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
-    content.feed_data(json.dumps(fields).encode())
+    content.feed_data(body)
     content.feed_eof()
-    request = make_mocked_request("POST", "/", headers={"Content-Type": "application/json"}, payload=content)
-    return await read_one_of(request, *models)
+    return make_mocked_request("POST", "/", headers={"Content-Type": media_type}, payload=content)
+
+
+async def read(models: tuple[type[Parameters], type[Parameters]], fields: dict[str, Any]) -> Parameters:
+    return await read_one_of(request_with(json.dumps(fields).encode()), *models)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +113,9 @@ async def test_the_field_that_is_missing_is_named(models: Any, fields: dict[str,
     with pytest.raises(ServiceError) as refusal:
         await read(models, fields)
     assert (refusal.value.code, refusal.value.field) == (ErrorCode.PARAMETER_MISSING, field)
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/octet-stream"])
+async def test_an_empty_body_with_any_content_type_has_no_proof(media_type: str) -> None:
+    """Clients that send every body in chunks cannot say beforehand that it is empty."""
+    assert await read_proof(request_with(b"", media_type), EraseWithPassword, EraseWithTicket) == Proof()

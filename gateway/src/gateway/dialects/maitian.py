@@ -5,22 +5,31 @@ Registration numbers its refusals 1xxxx, log-in and password reset 2xxxx. Passwo
 
 import re
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gateway.dialect import Dialect, admit_body, flows, session_of_token
 from gateway.flows import refusals
+from gateway.flows.numbers import national_number
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
-from gateway.http.request_parsing import ClientName, Entries, Parameters, Text, read_parameters, refuse_prefetch
+from gateway.http.request_parsing import (
+    ClientName,
+    Entries,
+    Parameters,
+    Text,
+    UserId,
+    read_parameters,
+    read_unchecked,
+    refuse_prefetch,
+)
 from gateway.http.responses import ENVELOPE_STATUS, json_response
 from gateway.http.session_tokens import bearer
 from gateway.passwords import Password
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import Account, LoggedIn
+from shared.internal_api.auth import LoggedIn
 from shared.internal_api.sms import Purpose
-from shared.phone import E164, split
 
 MAX_CONTACTS_BYTES = 256 * 1024
 
@@ -52,14 +61,9 @@ class ResetPassword(LogIn):
     verify_code: Text
 
 
-def _integer(value: Any) -> Any:
-    """Accept an integer as text."""
-    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,16}", value) else value
-
-
 class CheckContact(Parameters):
     source: ClientName
-    user_id: Annotated[int, BeforeValidator(_integer, json_schema_input_type=int), Field(alias="userId")]
+    user_id: Annotated[UserId, Field(alias="userId")]
     token: Annotated[Text | None, Field(examples=["sadfgasdgeradfx"])] = None
     phone_numbers: Annotated[Entries, Field(alias="phoneNumbers")]
 
@@ -174,8 +178,9 @@ async def check_contact(request: web.Request) -> web.Response:
     ``token`` or the bearer token.
     """
     admit = partial(admit_body, request, "token")
-    fields = await read_parameters(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES, admit=admit)
-    session = await session_of_token(request, fields.token or bearer(request), "token")
+    unchecked = await read_unchecked(request, CheckContact, max_bytes=MAX_CONTACTS_BYTES, admit=admit)
+    session = await session_of_token(request, unchecked.text("token") or bearer(request), "token")
+    fields = unchecked.checked()
     if session.account.user_id != fields.user_id:
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
     matched = await flows(request).self_service.match_contacts(session, fields.phone_numbers)
@@ -220,7 +225,7 @@ async def reset_password(request: web.Request) -> web.Response:
 
 def _new_user(logged_in: LoggedIn) -> RegisteredUser:
     account = logged_in.account
-    number = _national_number(account)
+    number = national_number(account)
     return RegisteredUser(
         userId=account.user_id,
         nickName=account.nickname,
@@ -242,15 +247,10 @@ def _user(logged_in: LoggedIn) -> User:
         create_time=str(int(account.created_at.timestamp())),
         avatar_thumnail=account.thumbnail,
         avatar=account.avatar,
-        phone_number=_national_number(account),
+        phone_number=national_number(account),
         cover_img=account.cover,
         token=logged_in.token,
     )
-
-
-def _national_number(account: Account) -> str:
-    code, national = split(E164(account.phone))
-    return national if code == "86" else account.phone
 
 
 TAKEN = ("10000", "手机号已被使用")

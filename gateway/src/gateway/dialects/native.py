@@ -4,18 +4,19 @@ A session has an access token (a JWT, valid for 15 minutes) and a refresh token;
 """
 
 import re
+from functools import partial
 from uuid import UUID
 
 from aiohttp import web
 
 from gateway.challenges import challenge_of, read_challenge
-from gateway.dialect import Dialect, flows, session_of
+from gateway.dialect import Dialect, admit_bearer, flows, session_of
 from gateway.flows import refusals
 from gateway.flows.tokens import NewSession
 from gateway.http import discovery
 from gateway.http.operations import Routes
 from gateway.http.problems import LogInLimitError, Problem, problem
-from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters
+from gateway.http.request_parsing import id_in_path, read_one_of, read_parameters, read_unchecked, read_unchecked_one_of
 from gateway.http.responses import json_of, json_response, rendered_response, streamed_response
 from gateway.native.fields import FIELDS
 from gateway.native.personal_data import PersonalData, body_of
@@ -161,8 +162,10 @@ async def set_password(request: web.Request) -> web.Response:
     With a session and the current password, the session stays and gets new tokens. With a ``reset_password`` ticket, a
     new session is opened.
     """
-    fields = await read_one_of(request, ChangePassword, ResetPassword)
-    return json_response(Tokens.model_validate(await _set_password(request, fields)))
+    unchecked = await read_unchecked_one_of(request, ChangePassword, ResetPassword)
+    if unchecked.model is ChangePassword:
+        await session_of(request)
+    return json_response(Tokens.model_validate(await _set_password(request, unchecked.checked())))
 
 
 @routes.on("GET", "/v2/me", returns=Account, login="required", reads=True)
@@ -239,8 +242,9 @@ async def export_me(request: web.Request) -> web.Response:
 @routes.on("PUT", "/v2/me/phone", takes=ChangeNumber, returns=Account, refuses=refusals.CHANGE_NUMBER, login="required")
 async def change_number(request: web.Request) -> web.Response:
     """Change the number with two ``change_phone`` tickets."""
+    unchecked = await read_unchecked(request, ChangeNumber)
     session = await session_of(request)
-    fields = await read_parameters(request, ChangeNumber)
+    fields = unchecked.checked()
     account = await flows(request).self_service.change_number(
         DIALECT.caller(request), session, old_ticket=fields.old_ticket, new_ticket=fields.new_ticket
     )
@@ -250,8 +254,11 @@ async def change_number(request: web.Request) -> web.Response:
 @routes.on("POST", "/v2/contacts/match", takes=MatchContacts, returns=Matched, refuses=refusals.MATCH, login="required")
 async def match_contacts(request: web.Request) -> web.Response:
     """Find the registered numbers in a list. The list is not stored."""
+    unchecked = await read_unchecked(
+        request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES, admit=partial(admit_bearer, request)
+    )
     session = await session_of(request)
-    fields = await read_parameters(request, MatchContacts, max_bytes=MAX_CONTACTS_BYTES)
+    fields = unchecked.checked()
     return rendered_response(await flows(request).self_service.match_contacts_unread(session, fields.phones))
 
 

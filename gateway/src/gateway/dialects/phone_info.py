@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
+from gateway.flows.numbers import national_number
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
 from gateway.http.request_parsing import Parameters, Text, read_parameters
 from gateway.http.responses import json_response
@@ -22,7 +23,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, LoginName
 from shared.internal_api.sms import Purpose
 from shared.numbers.spelling import clean
-from shared.phone import E164, MAINLAND, split
+from shared.phone import MAINLAND
 
 CountryCode = Annotated[
     str,
@@ -134,7 +135,7 @@ def _user(account: Account) -> User:
         uuid=account.user_id,
         name=account.name or "",
         email=account.email,
-        phone=_national_number(account),
+        phone=national_number(account),
         createTime=_milliseconds(account.created_at),
         level=account.level,
         type=account.type,
@@ -148,11 +149,6 @@ def _user(account: Account) -> User:
 
 def _milliseconds(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
-
-
-def _national_number(account: Account) -> str:
-    code, national = split(E164(account.phone))
-    return national if code == MAINLAND else account.phone
 
 
 PHONE_EXISTS = ("USER_PHONE_EXIST", "USER_PHONE_EXIST")

@@ -14,7 +14,7 @@ from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
 from gateway.flows.session_cache import Session
 from gateway.http.operations import FieldDoc, ResponseBody, Routes
-from gateway.http.request_parsing import Parameters, Text, read_parameters
+from gateway.http.request_parsing import Parameters, Text, read_parameters, read_unchecked
 from gateway.http.responses import json_of, json_response, rendered_response
 from gateway.http.session_tokens import add_token, bearer, cookies
 from gateway.passwords import Password
@@ -56,7 +56,7 @@ DialCode = Annotated[int, Field(ge=0, lt=MAX_COUNTRY), BeforeValidator(_integer)
 """A calling code, or one with an area code behind it, such as 1242: pickers of countries have both."""
 NationalNumber = Annotated[
     Annotated[int, Field(ge=0)] | Text,
-    WithJsonSchema({"type": "integer", "minimum": 0, "exclusiveMaximum": MAX_NUMBER}),
+    WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0, "exclusiveMaximum": MAX_NUMBER}),
 ]
 """A JSON number, or a text in any spelling."""
 Captcha = Annotated[Text, BeforeValidator(_code, json_schema_input_type=Text)]
@@ -186,11 +186,12 @@ async def reset_password(request: web.Request) -> web.Response:
 )
 async def change_number(request: web.Request) -> web.Response:
     """绑定手机号: change the number with two ``resetPhone`` codes, one for the old and one for the new number."""
-    fields = await read_parameters(request, ChangeNumber)
-    number = _number(request, fields.tel)
+    unchecked = await read_unchecked(request, ChangeNumber)
     session = await _session_if_any(request)
     if session is None or not _is_own(request, session):
         raise ServiceError(ErrorCode.UNAUTHENTICATED)
+    fields = unchecked.checked()
+    number = _number(request, fields.tel)
     caller = DIALECT.caller(request)
     account = await flows(request).self_service.change_number_with_codes(
         caller, session, number, old_code=fields.oldCaptcha, new_code=fields.captcha

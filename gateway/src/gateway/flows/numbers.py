@@ -7,8 +7,15 @@ from datetime import UTC, datetime
 from gateway.flows.sealed_number import NumberSeal
 from shared import phone
 from shared.errors import ServiceError
+from shared.internal_api.auth import Account
 from shared.internal_api.sms import Purpose
 from shared.phone import E164
+
+
+def national_number(account: Account) -> str:
+    """The number of a user as contracts from the mainland write it: national digits for +86, else E.164."""
+    code, national = phone.split(E164(account.phone))
+    return national if code == phone.MAINLAND else account.phone
 
 
 class NumberFlows:

@@ -36,20 +36,37 @@ Admit = Callable[[bytes], Awaitable[None]]
 
 
 async def read_fields(
-    request: web.Request, max_bytes: int, lists: Collection[str], admit: Admit | None = None
+    request: web.Request, max_bytes: int, lists: Collection[str] = (), admit: Admit | None = None
 ) -> dict[str, Any]:
     """The fields of a body. ``lists`` are the names of which a form may have several, each an item of a list.
 
     ``admit`` decides about bodies of more than ``SMALL_BODY_BYTES``. Raises ``PARAMETER_INVALID``.
     """
-    media_type = request.content_type
-    if (request.headers.get("Content-Encoding") or "identity").lower() != "identity":
-        raise BodyError(BodyFault.COMPRESSED)  # the bodies of these calls are too small to need compression
-    if media_type not in {JSON, FORM, MULTIPART}:
-        raise BodyError(BodyFault.MEDIA_TYPE)
+    _require_readable(request)
     raw = await read_body(request, max_bytes)
     if admit is not None and len(raw) > SMALL_BODY_BYTES:
         await admit(raw)
+    return _parse(request, raw, lists)
+
+
+async def read_fields_if_any(request: web.Request, max_bytes: int) -> dict[str, Any]:
+    """The fields of a body that may be empty, also where its headers promise one. Raises ``PARAMETER_INVALID``."""
+    raw = await read_body(request, max_bytes)
+    if not raw:
+        return {}
+    _require_readable(request)
+    return _parse(request, raw, ())
+
+
+def _require_readable(request: web.Request) -> None:
+    if (request.headers.get("Content-Encoding") or "identity").lower() != "identity":
+        raise BodyError(BodyFault.COMPRESSED)  # the bodies of these calls are too small to need compression
+    if request.content_type not in {JSON, FORM, MULTIPART}:
+        raise BodyError(BodyFault.MEDIA_TYPE)
+
+
+def _parse(request: web.Request, raw: bytes, lists: Collection[str]) -> dict[str, Any]:
+    media_type = request.content_type
     _require_utf_8(request, raw)
     if media_type == MULTIPART:
         boundary = boundary_of(request.headers["Content-Type"])

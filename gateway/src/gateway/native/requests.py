@@ -102,6 +102,10 @@ class ExportWithTicket(TicketProof):
 
 
 class ChangeMe(Parameters):
+    """What to change. An empty text is meant to empty the field, and refused where this cannot be."""
+
+    empty_is_absent = False
+
     nickname: Nickname | None = None
     gender: Annotated[Gender | None, Field(strict=False)] = None
     motto: Motto | None = None

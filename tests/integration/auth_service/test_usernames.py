@@ -30,7 +30,13 @@ async def test_a_name_is_stored_as_it_was_written(auth: Auth) -> None:
     assert user.account.name == name
 
 
-@pytest.mark.parametrize("spell", [str, str.upper, str.lower, str.swapcase, lambda name: name.replace("E", "Ｅ")])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        *(str, str.upper, str.lower, str.swapcase),
+        *(lambda name: name.replace("E", "Ｅ"), "{} ".format, "{}\u200b".format, "\u202e{}".format),
+    ],
+)
 async def test_a_name_is_taken_in_every_spelling(auth: Auth, spell) -> None:
     name = fresh_name()
     await auth.call(REGISTER, named(auth, name))

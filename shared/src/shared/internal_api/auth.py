@@ -21,7 +21,7 @@ PlainText = Annotated[str, StringConstraints(max_length=MAX_PLAIN_LENGTH)]
 Token = Annotated[str, Field(repr=False)]
 Sealed = Annotated[str, Field(repr=False)]
 LoginName = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f-\x9f]{1,32}$")]
-"""A username: 1 to 32 characters without control characters, unique ignoring case."""
+"""A username: 1 to 32 characters without control characters, unique ignoring case and what is invisible."""
 
 
 class Gender(StrEnum):

@@ -34,7 +34,7 @@ _VIETNAM = {
 _CHANGES = {
     20: [("1([069])(.{7})", r"10\1\2"), ("1([278])(.{7})", r"12\1\2"), ("1([14])(.{7})", r"11\1\2")],
     52: [("(?:0?1|04[45])(.{10})", r"\1")],
-    _ARGENTINA: [("([1-368].{9})", r"9\1")],
+    _ARGENTINA: [("([1-368].{9})", r"9\1"), ("9(.{12})", r"0\1")],
     55: [("([1-9][1-9])([689].{7})", r"\g<1>9\2")],
     84: [(f"{old}{last}(.{{7}})", rf"{new}\1") for old, by_last in _VIETNAM.items() for last, new in by_last.items()],
     225: [("([04-9][0-3].{6})", r"01\1"), ("([04-9][4-6].{6})", r"05\1"), ("([04-9][7-9].{6})", r"07\1")],
@@ -46,7 +46,8 @@ _CHANGES = {
 }
 """National digits before and after a change, by calling code.
 
-Egypt (2011), Mexico (the 1 after +52, 2019), Argentina (the 9 of mobiles), Brazil (the ninth digit, 2016), Vietnam
+Egypt (2011), Mexico (the 1 after +52, 2019), Argentina (the 9 of mobiles, and the 15 of national calls beside it,
+which libphonenumber reads behind a 0), Brazil (the ninth digit, 2016), Vietnam
 (2018), Côte d'Ivoire (2021), Benin (2024), Mauritius (2013), Cameroon (2014), Gabon (2019), Ecuador (2012).
 """
 _CALLING_CODES = frozenset(map(str, COUNTRY_CODE_TO_REGION_CODE))

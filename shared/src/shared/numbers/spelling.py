@@ -13,17 +13,23 @@ MAX_NUMBER = 10**20
 _DROPPED_CATEGORIES = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Pd", "Ps", "Pe"})
 """Control and format characters, spaces, line ends, dashes, and both sides of brackets."""
 _DASHES = "\u02d7\u2043\u207b\u208b\u2212\u2500\u2501\u2796\u30fc"
-_DOTS = ".\u00b7\u02d9\u0387\u2022\u2024\u2027\u2219\u22c5\u25cf\u25e6\u2e31\u2e33\u30fb\u3002"
-_SLASHES = "/\\\u2044\u2215\u2571\u2572\u29f5\u29f8\u29f9"
-_TILDES = "~\u02dc\u223c\u223d\u2053"
-_UNDERSCORES = "_\u203f\u2040"
+_DOTS = "\u02d9\u0387\u1427\u2024\u2027\u2219\u22c5\u25cf\u25e6\ua78f"
+_SLASHES = "\u2044\u2215\u2571\u2572\u29f5\u29f8\u29f9"
+_TILDES = "~\u223c\u223d\u2053"
+_UNDERSCORES = "\u02c9\u02cd\u203f\u2040"
 _ANGLE_BRACKETS = "<>\u00ab\u00bb\u2039\u203a"
 _DROPPED = frozenset(_DASHES + _DOTS + _SLASHES + _TILDES + _UNDERSCORES + _ANGLE_BRACKETS)
+_PUNCTUATION = frozenset({"Po", "Pc", "Pi", "Pf", "Sk"})
+_SEPARATOR_NAME = re.compile(
+    "(?:.* )?(?:FULL STOP|DOT|SINGLE PUNCTUATION|BULLET|SOLIDUS|TILDE|LOW LINE|MACRON|OVERLINE|BRACKET)"
+)
+"""How Unicode names the dots, slashes, tildes, lines and brackets of all scripts."""
 _PLUS_SIGNS = frozenset("+\u2795")
 _INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u20e3\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u20e3\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc\U000e0000-\U000e0fff]"
 )
-"""Invisible characters of other categories: fillers, variation selectors, and the frame of a keycap."""
+"""Invisible characters of other categories: fillers, variation selectors, the frame of a keycap, and the place of an
+object that was pasted."""
 
 
 def clean(text: str) -> str:
@@ -58,7 +64,7 @@ def clean_character(character: str) -> str:
     """The clean form of one character. The cache is bounded, because clients choose the characters."""
     if character in _PLUS_SIGNS:
         return "+"
-    if character in _DROPPED or unicodedata.category(character) in _DROPPED_CATEGORIES or _INVISIBLE.match(character):
+    if _is_separator(character) or _INVISIBLE.match(character):
         return ""
     digit = unicodedata.digit(character, None)
     if digit is not None:
@@ -67,6 +73,13 @@ def clean_character(character: str) -> str:
     if compatible == character or unicodedata.decomposition(character).startswith("<fraction>"):
         return character
     return "".join(map(clean_character, compatible))
+
+
+def _is_separator(character: str) -> bool:
+    category = unicodedata.category(character)
+    if character in _DROPPED or category in _DROPPED_CATEGORIES:
+        return True
+    return category in _PUNCTUATION and _SEPARATOR_NAME.fullmatch(unicodedata.name(character, "")) is not None
 
 
 ASCII_DROPPED = bytes(code for code in range(0x80) if not clean_character(chr(code)))

@@ -8,7 +8,7 @@ import time
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from gateway.dialect import Dialect, flows
 from gateway.flows import refusals
@@ -52,10 +52,17 @@ def _code(value: Any) -> Any:
     return value
 
 
+def _digits(text: str) -> str:
+    """Refuse a text that has more than digits and a plus sign, once separators are dropped."""
+    if not re.fullmatch(r"\+?[0-9]{1,20}", clean(text)):
+        raise ValueError("a number is digits")
+    return text
+
+
 DialCode = Annotated[int, Field(ge=0, lt=MAX_COUNTRY), BeforeValidator(_integer)]
 """A calling code, or one with an area code behind it, such as 1242: pickers of countries have both."""
 NationalNumber = Annotated[
-    Annotated[int, Field(ge=0)] | Text,
+    Annotated[int, Field(ge=0, lt=MAX_NUMBER)] | Annotated[Text, AfterValidator(_digits)],
     WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0, "exclusiveMaximum": MAX_NUMBER}),
 ]
 """A JSON number, or a text in any spelling."""

@@ -28,7 +28,7 @@ from support.sms import (
 )
 
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.sms import CodeIssued, IssueCode, Purpose
+from shared.internal_api.sms import CheckCode, CodeIssued, IssueCode, Purpose
 from shared.networks import RequestSource
 from shared.phone import E164
 from shared.tickets import MAX_REPEATS
@@ -112,6 +112,87 @@ async def test_a_caller_with_a_living_session_of_the_number_is_known_from_anywhe
     of_another = entering(phone, issued.code, RESET, address=somewhere(), session_phone=fresh_number(), **subject)
     assert await refusal(codes.check(of_another))
     assert await codes.check(entering(phone, issued.code, RESET, address=somewhere(), session_phone=number, **subject))
+
+
+def by_session(number: E164, code: str) -> CheckCode:
+    """A check by someone with a living session, in a network that is not known to the number."""
+    return entering(number, code, RESET, address=somewhere(), session_phone=number)
+
+
+async def test_a_stolen_session_uses_up_neither_the_tries_nor_the_live_code_of_the_owner_at_home(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number = fresh_number()
+    issued = await codes.issue(owned(number))
+    before = sms.deriver.compared
+    for _ in range(20):
+        assert await refusal(codes.check(by_session(number, wrong(issued.code))))
+
+    assert sms.deriver.compared - before == 10, "five of the session, five of strangers at this code"
+    for _ in range(4):
+        await enter_wrong(codes, number, issued.code, HOME)
+    assert await codes.check(entering(number, issued.code, RESET, address=HOME))
+
+
+async def test_who_shows_a_session_has_the_tries_of_a_stranger_after_those_of_sessions(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number = fresh_number()
+    issued = await codes.issue(owned(number))
+    for _ in range(5):
+        assert await refusal(codes.check(by_session(number, wrong(issued.code))))
+    first = await refusal(
+        codes.check(
+            entering(
+                None,
+                wrong(issued.code),
+                RESET,
+                verification_id=issued.verification_id,
+                address=somewhere(),
+                session_phone=number,
+            )
+        )
+    )
+
+    assert (first.tries_left, first.is_limited) == (4, False)
+    assert await codes.check(by_session(number, issued.code))
+    row = await sms.pool.fetchrow(
+        "select tries, known_tries, failure_networks from verifications join number_activity using (phone_ref) "
+        "where phone_ref = $1",
+        PHONES.ref(number),
+    )
+    assert (row["tries"], row["known_tries"]) == (1, 0), "the correct one is taken back in its own lane"
+    assert row["failure_networks"].count("session") == 5
+
+
+async def test_tries_at_once_with_a_session_count_exactly_in_their_lanes(processes: tuple[Sms, Sms]) -> None:
+    number, both = fresh_number(), [sms.codes(OnlySourceNetworks()) for sms in processes]
+    issued = await both[0].issue(owned(number))
+    checks = [partial(both[turn % 2].check, by_session(number, wrong(issued.code))) for turn in range(60)]
+    await asyncio.gather(*map(until_accepted, checks), return_exceptions=True)
+
+    networks = await processes[0].pool.fetchval(
+        "select failure_networks from number_activity where phone_ref = $1", PHONES.ref(number)
+    )
+    assert Counter(network == "session" for network in networks) == {True: 5, False: 5}
+
+
+async def test_a_stolen_session_leaves_the_owner_at_home_a_code_even_with_the_help_of_strangers(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    number, sent = fresh_number(), 0
+    for _ in range(12):
+        try:
+            await codes.issue(owned(number, somewhere(), session_phone=number))
+        except ServiceError as error:
+            assert error.code is ErrorCode.DAILY_CAP
+        else:
+            sent += 1
+            await sms.age(number, seconds=61)
+
+    assert sent == 8, "two of sessions, six of strangers"
+    issued = await codes.issue(owned(number))
+    assert await codes.check(entering(number, issued.code, RESET, address=HOME))
 
 
 async def test_the_owner_has_five_tries_at_a_code_and_ten_a_day(sms: Sms, codes: CodeCalls) -> None:

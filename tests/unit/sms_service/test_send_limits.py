@@ -1,6 +1,7 @@
 """When a number may get another code, and for whom: pure rules, with the time passed in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from shared.errors import ErrorCode, ServiceError
 from sms_service.verification.send_limits import (
     KNOWN,
     MAX_SENDS_WITHOUT_ACCOUNT,
+    SESSION,
     TEST_SENDS_PER_WINDOW,
     WINDOW,
     Requester,
@@ -150,12 +152,31 @@ def test_one_caller_is_refused_from_the_fourth_code_of_a_dialect_on_whether_know
     before = sent(hours=9, network=own, dialect="tel")
     after = [sent(hours=hours, network=KNOWN, dialect="tel") for hours in (4, 3, 2)]
     owner = asking(KNOWN, registered=True, dialect="tel", cap=3, proven=own)
-    by_session = asking(KNOWN, registered=True, dialect="tel", cap=3)
+    by_session = asking(SESSION, registered=True, dialect="tel", cap=3)
     assert refused([before, *after[:1]], owner) is None
     assert refused([before, *after[:2]], owner) == 15 * HOUR
     assert refused([before, *after[:2]], by_session) is None, "elsewhere those are strangers"
     assert refused([before, *after], by_session) == 20 * HOUR
     assert refused([before, *after[:2]], asking("elsewhere", registered=True, dialect="tel", cap=3)) == 15 * HOUR
+
+
+def test_sessions_have_two_sends_and_then_make_no_caller_known() -> None:
+    requester = replace(asking(SESSION, registered=True), stranger_network="the thief's")
+    used = [sent(network=SESSION, hours=hours) for hours in (25, 24, 3, 2)]
+    assert requester.is_known
+    assert requester.in_open_lane(used[:3], NOW) is requester
+    shut = requester.in_open_lane(used, NOW)
+    assert (shut.network, shut.is_known, refused(used, shut)) == ("the thief's", False, None)
+    assert OWNER.in_open_lane(used, NOW) is OWNER
+
+
+def test_what_sessions_asked_for_counts_in_the_cap_of_a_dialect_for_sessions_only() -> None:
+    sends = [sent(network=SESSION, hours=hours, dialect="tel") for hours in (4, 3)] + [
+        sent(network=KNOWN, hours=2, dialect="tel")
+    ]
+    at_home, elsewhere = (asking(lane, registered=True, dialect="tel", cap=3) for lane in (KNOWN, SESSION))
+    assert refused(sends, at_home) is None
+    assert refused(sends, elsewhere) == 20 * HOUR
 
 
 def test_strangers_cannot_use_up_the_cap_of_a_dialect_at_a_number_without_an_account() -> None:

@@ -9,7 +9,7 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.operators.codes import LiftCodeLimits, Lifted, UnblockPrefix
 from shared.phone import PhoneKeys, ref_hex
 from sms_service.spending.monitor import PrefixMonitor
-from sms_service.verification.send_limits import KNOWN
+from sms_service.verification.send_limits import KNOWN_LANES
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class OperatorLimits:
         Where they were sent for is forgotten last: until then the call can be repeated.
         """
         phone_ref = self._phones.ref(request.phone)
-        places = set(await self._activity.send_networks(phone_ref)) - {"", KNOWN}
+        places = set(await self._activity.send_networks(phone_ref)) - {"", *KNOWN_LANES}
         await self._callers.forget_sends(phone_ref, places)
         changed = await self._activity.forget(phone_ref)
         log.warning("limits.lifted", phone_ref=ref_hex(phone_ref), operator=request.operator, changed=changed)

@@ -9,7 +9,8 @@ with requests as (
         phone_ref bigint, number_version bigint, purpose text, verification_id uuid, code_key_id int,
         created_at timestamptz, expires_at timestamptz, tries int, known_tries int, version int, phone_sealed bytea,
         dialect text, client text, language text, message_id uuid, requested_at timestamptz, to_test_number bool,
-        send_network text, registered bool, known_networks bigint[], notice text, is_withheld bool
+        send_network text, registered bool, known_networks bigint[], notice text, is_withheld bool,
+        for_known bool
     )
 ), changed_numbers as (
     insert into number_activity (phone_ref, sends, send_networks, send_dialects, withheld_sends, version)
@@ -60,7 +61,7 @@ with requests as (
         case when to_test_number then 'sent' when is_withheld then 'failed' else 'queued' end, requested_at,
         expires_at, language, case when to_test_number then :test_sender else '' end,
         case when is_withheld then :withheld else '' end,
-        case when to_test_number or is_withheld then requested_at end, client, notice, send_network = :known
+        case when to_test_number or is_withheld then requested_at end, client, notice, for_known
     from requests join changed_numbers using (phone_ref)
 ), outbox_messages as (
     insert into outbox (id, exchange, routing_key, body)

@@ -9,6 +9,7 @@ from shared.tickets import LIFETIME, MAX_REPEATS, REPEAT_WINDOW
 from sms_service.otp import CODE_LIFETIME
 from sms_service.spending.policy import BUCKET_SECONDS
 from sms_service.verification.limits import (
+    FAILURES_BY_SESSIONS,
     FAILURES_FROM_ONE_NETWORK,
     FAILURES_PER_WINDOW,
     NETWORK_FAILURE_WINDOW,
@@ -16,7 +17,7 @@ from sms_service.verification.limits import (
     TRIES_PER_CODE,
 )
 from sms_service.verification.models import AppFailure, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
-from sms_service.verification.send_limits import KNOWN, WINDOW
+from sms_service.verification.send_limits import KNOWN, SESSION, WINDOW
 
 COUNT_ATTEMPTS = load_sql("sms_service.verification", "count_attempts.sql")
 SUCCEED = load_sql("sms_service.verification", "succeed.sql")
@@ -62,9 +63,11 @@ async def count_attempts(
             max_repeats=MAX_REPEATS,
             reserved_try_interval=RESERVED_TRY_INTERVAL,
             known=KNOWN,
+            session=SESSION,
             failure_window=WINDOW,
             failures_per_window=FAILURES_PER_WINDOW,
             failures_from_one_network=FAILURES_FROM_ONE_NETWORK,
+            failures_by_sessions=FAILURES_BY_SESSIONS,
             network_failures=network_failures,
             network_window=NETWORK_FAILURE_WINDOW,
         ),
@@ -86,6 +89,7 @@ async def succeed(conn: Connection, successes: Sequence[SuccessfulCheck]) -> lis
         *SUCCEED.arguments(
             phone_refs=[success.attempt.phone_ref for success in successes],
             correct_checks=[_success_row(success) for success in successes],
+            known=KNOWN,
             max_repeats=MAX_REPEATS,
             repeat_window=REPEAT_WINDOW,
             bucket_seconds=BUCKET_SECONDS,
@@ -112,7 +116,7 @@ def _success_row(success: SuccessfulCheck) -> dict[str, object]:
         "exchange": event.exchange,
         "routing_key": event.routing_key,
         "body": event.body,
-        "is_known": attempt.is_known,
+        "lane": attempt.lane,
         "network_ref": check.network_ref,
         "with_secret": check.with_secret,
         "caller_network": check.network,

@@ -19,8 +19,8 @@ from sms_service.send_command import SEND_QUEUE, carrying, send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.limits import NumberState, next_verification
-from sms_service.verification.models import AcceptedRequest, ActiveNumberError, Recipient
-from sms_service.verification.send_limits import KNOWN, Requester, Send, refuse_cooldown
+from sms_service.verification.models import AcceptedRequest, ActiveNumberError, Recipient, requester_of
+from sms_service.verification.send_limits import Requester, Send, refuse_cooldown
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 MAX_DECISIONS = 20
@@ -150,11 +150,7 @@ class CodeIssuer:
     def _requester(self, request: IssueCode) -> Requester:
         network = self._callers.source_network(request.source) or ""
         is_proven = request.registered and self._networks.ref(request.source) in request.known_networks
-        if not is_proven and not (request.registered and request.session_phone == request.phone):
-            return Requester(request.dialect, request.daily_cap, request.registered, network)
-        # The site of an IPv6 address has strangers in it, too.
-        proven_network = network if is_proven and network in ("", request.source.network) else None
-        return Requester(request.dialect, request.daily_cap, request.registered, KNOWN, proven_network)
+        return requester_of(request, network, is_proven=is_proven)
 
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         # Strangers in the network of known callers cannot use up what it may send to this number.
@@ -205,14 +201,15 @@ class CodeIssuer:
 
     async def _decide(self, request: IssueCode, recipient: Recipient, slots: list[str]) -> CodeIssued:
         """Decide from the number's state, and again if it has changed. Adds the slots that were taken to ``slots``."""
-        needs_slot = recipient.needs_slot
+        is_admitted = False
         state = self._repository.unread_state(recipient.ref)
         for _ in range(MAX_DECISIONS):
             state = state or await self._repository.state(recipient.ref, request.purpose)
+            recipient = recipient.in_open_lane(state)
             recipient.refuse_limited(request, state)
-            if needs_slot:
+            if recipient.needs_slot and not is_admitted:
                 slots += await self._spending_guard.admit(recipient.number)
-                needs_slot = False
+                is_admitted = True
             accepted = self._accepted(request, recipient, state)
             if await self._repository.accept(accepted):
                 self._relay.hand_over(self._published(accepted, is_first=state.version == 0))

@@ -2,9 +2,9 @@
 -- Returns one row for each check whose code may be compared. No two checks may share a number or a source network.
 -- A check without a number is the only one, and its verification is also :lone_verification_id.
 --
--- Lanes. Callers who are known to a number with an account (the living session of :session_refs, or a network among the
--- known ones) count in a lane of their own, and never on their source network, nor are they refused what is only for
--- known callers. For strangers, limits.py has the rules.
+-- Lanes. Callers who are known to a number with an account (by a network among the known ones, or by the living session
+-- of :session_refs, as long as its lane has room) count in lanes of their own, and never on their source network, nor
+-- are they refused what is only for known callers. The lane of strangers is an empty text. limits.py has the rules.
 --
 -- A code that was used before is compared again only for who may repeat it (shared/tickets.py).
 --
@@ -33,23 +33,35 @@ with checks as (
     )
     limit cardinality(:purposes)
 ), locked_numbers as (
-    select n.phone_ref, c.purpose, c.verification_id, caller.is_known, counted.failures_left, room.is_reserved,
-        case when not caller.is_known then c.source_network end as source_network
+    select n.phone_ref, c.purpose, c.verification_id, caller.lane, counted.failures_left, room.is_reserved,
+        case caller.lane when '' then c.source_network end as source_network
     from checks c
     join verifications v on v.phone_ref = c.phone_ref and v.purpose = c.purpose
         and v.verification_id = coalesce(c.verification_id, v.verification_id)
     join number_activity n on n.phone_ref = v.phone_ref
     cross join lateral (
-        select v.registered and (
-            coalesce(c.session_ref = v.phone_ref, false) or coalesce(c.network_ref = any (v.known_networks), false)
-        ) as is_known
+        select case
+            when v.registered and coalesce(c.network_ref = any (v.known_networks), false) then :known
+            when v.registered and coalesce(c.session_ref = v.phone_ref, false) and (
+                select count(*) filter (where failure.network = :session) < :failures_by_sessions
+                    and count(*) < :failures_per_window
+                from unnest(n.failures, n.failure_networks) as failure (at, network)
+                where failure.network in (:known, :session) and failure.at > now() - :failure_window::interval
+            ) then :session
+            else ''
+        end as lane
     ) as caller
     cross join lateral (
         select (
             select least(
-                :failures_per_window - count(*) filter (where (failure.network = :known) = caller.is_known),
-                case when not caller.is_known and c.source_network is not null then
-                    :failures_from_one_network - count(*) filter (where failure.network = c.source_network)
+                :failures_per_window - count(*) filter (
+                    where (failure.network in (:known, :session)) = (caller.lane <> '')
+                ),
+                case
+                    when caller.lane = :session then
+                        :failures_by_sessions - count(*) filter (where failure.network = :session)
+                    when caller.lane = '' and c.source_network is not null then
+                        :failures_from_one_network - count(*) filter (where failure.network = c.source_network)
                 end
             )
             from unnest(n.failures, n.failure_networks) as failure (at, network)
@@ -60,7 +72,7 @@ with checks as (
         select counted.failures_left > 0 or not v.registered and (
             select max(failure.at) < now() - :reserved_try_interval::interval
             from unnest(n.failures, n.failure_networks) as failure (at, network)
-            where failure.network <> :known
+            where failure.network not in (:known, :session)
         ) as is_open, not v.registered and not exists (
             select from unnest(n.failures, n.failure_networks) as failure (at, network)
             where failure.network = c.source_network and failure.at > now() - :reserved_try_interval::interval
@@ -80,9 +92,10 @@ with checks as (
         )
         and (
             room.is_reserved
-            or room.is_open and case when caller.is_known then v.known_tries else v.tries end < :tries_per_code
+            or room.is_open and case caller.lane when '' then v.tries when :known then v.known_tries else 0 end
+                < :tries_per_code
         )
-        and (caller.is_known or not c.known_only and not exists (
+        and (caller.lane <> '' or not c.known_only and not exists (
             select from check_failures_by_network f
             where f.network = c.source_network and f.failures >= :network_failures and f.resets_at > now()
         ))
@@ -98,20 +111,23 @@ with checks as (
     returning network, resets_at, failures
 ), counted_verifications as (
     update verifications v set
-        tries = v.tries + case when n.is_known then 0 else 1 end,
-        known_tries = v.known_tries + case when n.is_known then 1 else 0 end,
+        tries = v.tries + case n.lane when '' then 1 else 0 end,
+        known_tries = v.known_tries + case n.lane when :known then 1 else 0 end,
         version = v.version + 1
     from locked_numbers n left join charged_networks f on f.network = n.source_network
     where v.phone_ref = n.phone_ref and v.purpose = n.purpose
         and v.verification_id = coalesce(n.verification_id, v.verification_id)
-        and (n.is_reserved or case when n.is_known then v.known_tries else v.tries end < :tries_per_code)
+        and (
+            n.is_reserved
+            or case n.lane when '' then v.tries when :known then v.known_tries else 0 end < :tries_per_code
+        )
         and now() < case
             when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
         end
         and (n.source_network is null or f.network is not null)
-    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.version, v.registered, n.is_known,
+    returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.version, v.registered, n.lane,
         n.source_network, f.resets_at, least(n.failures_left - 1, :network_failures - f.failures) as failures_left,
-        case when n.is_known then v.known_tries else v.tries end as tries
+        case n.lane when '' then v.tries when :known then v.known_tries else 0 end as tries
 ), counted_numbers as (
     update number_activity n set
         failures = array(
@@ -121,7 +137,7 @@ with checks as (
         failure_networks = array(
             select coalesce(failure.network, '') from unnest(n.failures, n.failure_networks) as failure (at, network)
             where failure.at > now() - :failure_window::interval
-        ) || case when v.is_known then :known else coalesce(v.source_network, '') end,
+        ) || case v.lane when '' then coalesce(v.source_network, '') else v.lane end,
         version = n.version + 1
     from counted_verifications v
     where n.phone_ref = v.phone_ref

@@ -3,7 +3,8 @@
 Incorrect codes are counted in lanes, so that strangers cannot use up the tries of a number's owner. One statement
 decides, ``count_attempts.sql``:
 
-- Callers who are known to a number with an account have five tries at one code, and ten in 24 hours.
+- Callers who are known to a number with an account have ten tries in 24 hours. Those in a known network have five at
+  one code. Those who are known by a living session alone can use five of the ten, and then what strangers can.
 - Strangers share five at one code and ten in 24 hours, of which one network can use five.
 - After its ten, a number without an account accepts one more every two hours. The network that asked for the live code
   has one of its own in two hours, which no other network can use up.
@@ -20,6 +21,7 @@ from sms_service.verification.send_limits import Send
 TRIES_PER_CODE = 5
 FAILURES_PER_WINDOW = 10
 FAILURES_FROM_ONE_NETWORK = 5
+FAILURES_BY_SESSIONS = 5
 RESERVED_TRY_INTERVAL = timedelta(hours=2)
 NETWORK_FAILURES = 120
 NETWORK_FAILURE_WINDOW = timedelta(hours=1)
@@ -32,7 +34,7 @@ APP_FAILURES = 1_200
 class Verification:
     """The life of one code. The code is derived from these fields and a key, and stored nowhere.
 
-    ``tries`` counts incorrect codes of strangers, ``known_tries`` those of callers who are known to the number.
+    ``tries`` counts incorrect codes of strangers, ``known_tries`` those of callers in a known network.
     """
 
     verification_id: UUID

@@ -1,7 +1,7 @@
 """The values that pass between the rules of a code and its stores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.limits import TRIES_PER_CODE, NumberState, Verification
 from sms_service.verification.send_limits import (
     KNOWN,
+    KNOWN_LANES,
+    SESSION,
     Requester,
     cooling_sends,
     is_within_share,
@@ -49,6 +51,10 @@ class Recipient:
         """Whether the request takes one of the few slots of a throttled prefix."""
         return self.test is None and not self.requester.is_known
 
+    def in_open_lane(self, state: NumberState) -> "Recipient":
+        """The same with the requester as the number counts them now."""
+        return replace(self, requester=self.requester.in_open_lane(state.sends, state.now))
+
     def refuse_limited(self, request: IssueCode, state: NumberState) -> None:
         """Raise ``ActiveNumberError``, or a ``ServiceError`` with ``COOLDOWN`` or ``DAILY_CAP``, if one applies."""
         if self.must_be_inactive and state.version:
@@ -67,6 +73,17 @@ class Recipient:
         if self.test is not None or request.notice is not AccountNotice.REGISTERED:
             return False
         return not is_within_share(state.sends, self.requester, state.now)
+
+
+def requester_of(request: IssueCode, network: str, *, is_proven: bool) -> Requester:
+    """Who requests a code, from a source network. ``is_proven``: the caller's network is known to the number."""
+    requester = Requester(request.dialect, request.daily_cap, request.registered, network, stranger_network=network)
+    if is_proven:
+        # The site of an IPv6 address has strangers in it, too.
+        proven_network = network if network in ("", request.source.network) else None
+        return replace(requester, network=KNOWN, proven_network=proven_network)
+    is_shown = request.registered and request.session_phone == request.phone
+    return replace(requester, network=SESSION) if is_shown else requester
 
 
 @value
@@ -95,6 +112,11 @@ class AcceptedRequest:
     is_withheld: bool = False
 
     @property
+    def for_known(self) -> bool:
+        """Whether it counts as the request of a caller who is known to the number."""
+        return self.send_network in KNOWN_LANES
+
+    @property
     def queued_message(self) -> QueuedMessage:
         """The message as it waits in the ledger."""
         return QueuedMessage(
@@ -107,7 +129,7 @@ class AcceptedRequest:
             dialect=self.dialect,
             client=self.client,
             notice=self.notice,
-            for_known=self.send_network == KNOWN,
+            for_known=self.for_known,
             created_at=self.created_at,
             expires_at=self.verification.expires_at,
         )
@@ -137,8 +159,9 @@ class CodeCheck:
 class CheckAttempt:
     """A counted attempt, whose code may now be compared. ``at`` is its mark on the number.
 
-    ``tries`` are those of the caller's lane: of callers who are known to the number, or of strangers. If it also counts
-    on a ``source_network``, it does so in the window that ends at ``resets_at``. ``failures_left`` is how many more
+    ``lane`` is ``KNOWN``, ``SESSION``, or empty for strangers. ``tries`` are those at this code in it, and 0 of
+    ``SESSION``, which has none at one code. If the attempt also counts on a ``source_network``, it does so in the
+    window that ends at ``resets_at``. ``failures_left`` is how many more
     incorrect codes the limits on the number and on the network let the caller enter, at any code; after a reserved try
     it may be negative. ``registered`` says that the number had an account.
     """
@@ -152,9 +175,14 @@ class CheckAttempt:
     version: int
     at: datetime
     registered: bool
-    is_known: bool
+    lane: str
     source_network: str | None = None
     resets_at: datetime | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it counts as that of a caller who is known to the number."""
+        return self.lane in KNOWN_LANES
 
     @property
     def tries_left(self) -> int:
@@ -166,9 +194,10 @@ class CheckAttempt:
         """Whether, after an incorrect code, a new one would not help the caller either.
 
         Strangers cannot replace the code of a number with an account: they would get the same one, with no try left.
+        A caller whose session makes them known no more has the tries of a stranger.
         """
         is_shut_out = self.registered and not self.is_known and self.tries >= TRIES_PER_CODE
-        return self.failures_left <= 0 or is_shut_out
+        return (self.failures_left <= 0 and self.lane != SESSION) or is_shut_out
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ with unusable as (
             else 'limited'
         end as reason,
         failures.are_too_many and (v.registered or failures.are_recent)
-        or not caller.is_known and (
+        or caller.lane = '' and (
             :known_only::bool
             or exists (
                 select from check_failures_by_network f
@@ -26,15 +26,22 @@ with unusable as (
     from verifications v
     join number_activity n on n.phone_ref = v.phone_ref
     cross join lateral (
-        select v.registered and (
-            coalesce(:session_ref::bigint = v.phone_ref, false)
-            or coalesce(:network_ref::bigint = any (v.known_networks), false)
-        ) as is_known
+        select case
+            when v.registered and coalesce(:network_ref::bigint = any (v.known_networks), false) then :known
+            when v.registered and coalesce(:session_ref::bigint = v.phone_ref, false) and (
+                select count(*) filter (where failure.network = :session) < :failures_by_sessions
+                    and count(*) < :failures_per_window
+                from unnest(n.failures, n.failure_networks) as failure (at, network)
+                where failure.network in (:known, :session) and failure.at > now() - :failure_window::interval
+            ) then :session
+            else ''
+        end as lane
     ) as caller
     cross join lateral (
         select
-            count(*) filter (where (failure.network = :known) = caller.is_known) >= :failures_per_window
-            or not caller.is_known
+            count(*) filter (where (failure.network in (:known, :session)) = (caller.lane <> ''))
+            >= :failures_per_window
+            or caller.lane = ''
             and count(*) filter (where failure.network = :source_network) >= :failures_from_one_network as are_too_many,
             coalesce(bool_or(
                 failure.network = coalesce(:source_network, failure.network)

@@ -7,7 +7,7 @@ from shared.outbox import row_of
 from shared.postgres import Connection
 from shared.sql import load_sql
 from sms_service.verification.models import WITHHELD, AcceptedRequest
-from sms_service.verification.send_limits import KNOWN, WINDOW
+from sms_service.verification.send_limits import WINDOW
 from sms_service.verification.test_numbers import SENDER
 
 ACCEPT_REQUESTS = load_sql("sms_service.verification", "accept_requests.sql")
@@ -23,7 +23,6 @@ async def accept_requests(conn: Connection, requests: Sequence[AcceptedRequest])
             send_window=WINDOW,
             test_sender=SENDER,
             withheld=WITHHELD,
-            known=KNOWN,
         ),
     )
     written = {row[0] for row in rows}
@@ -55,6 +54,7 @@ def _request_row(request: AcceptedRequest) -> dict[str, object]:
         "known_networks": request.known_networks,
         "notice": request.notice.value,
         "is_withheld": request.is_withheld,
+        "for_known": request.for_known,
     }
 
 

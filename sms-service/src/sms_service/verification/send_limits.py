@@ -2,12 +2,14 @@
 
 Strangers can neither use up the sends of a number's owner nor keep anyone from a number without an owner for long:
 
-- A number with an account gets ten codes. Strangers can use six of them, one stranger's network two; callers who are
-  known to the number can use what these leave.
+- A number with an account gets ten codes. Strangers can use six of them, one stranger's network two. Callers who are
+  known by a living session alone can use two more, since a session may be stolen, and then what strangers can. Callers
+  in a network that is known to the number can use what all these leave.
 - A number without an account gets ten codes too. Then a network that asked for none of them gets one, every twelve
   minutes: ten hostile networks delay an honest one by less than two hours.
-- A dialect's own cap counts what that dialect asked for, in the same lanes: for a known caller what known callers
-  asked for, and what the caller's own network asked for before it was known; at a number without an account only what
+- A dialect's own cap counts what that dialect asked for, in the same lanes: for a caller in a known network what such
+  callers asked for, and what the caller's own network asked for before it was known; for one who is known by a session
+  what known callers asked for; at a number without an account only what
   the caller's network asked for.
 
 Where accounts are disclosed only after proof, a request to register a number is limited as if it had no account. If it
@@ -17,6 +19,7 @@ are withheld, and start no cooldown for known callers.
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from shared.errors import ErrorCode, ServiceError
@@ -27,14 +30,17 @@ SENDS_PER_WINDOW = 10
 """For one number over all dialects. A dialect may set a lower cap for its own, not a higher one."""
 SENDS_BY_STRANGERS = 6
 SENDS_BY_ONE_STRANGER = 2
-"""Of the ten of a number with an account: what all strangers can use, and those of one network."""
+SENDS_BY_SESSIONS = 2
+"""Of the ten of a number with an account: what all strangers can use, those of one network, and all sessions."""
 MAX_SENDS_WITHOUT_ACCOUNT = 20
 EXTRA_SEND_INTERVAL = timedelta(minutes=12)
 """After its ten, a number without an account gets one more for each new network, so far apart, up to this many."""
 TEST_SENDS_PER_WINDOW = 100
 """For one test number over all dialects. It costs nothing, but the cap stops a script that runs away."""
 KNOWN = "known"
-"""What counts in place of a stranger's network for a caller who is known to the number."""
+SESSION = "session"
+"""What counts in place of a stranger's network for a caller in a known network, or known by a session alone."""
+KNOWN_LANES = (KNOWN, SESSION)
 
 NO_WAIT = timedelta()
 
@@ -43,7 +49,8 @@ NO_WAIT = timedelta()
 class Send:
     """A code that was sent: when, for which dialect, and for whom.
 
-    ``network`` is the source network of the stranger who asked, ``KNOWN``, or empty where networks are not counted.
+    ``network`` is the source network of the stranger who asked, ``KNOWN``, ``SESSION``, or empty where networks are not
+    counted.
     For one that ``is_withheld`` no message was sent.
     """
 
@@ -59,7 +66,7 @@ class Requester:
 
     ``dialect_cap`` counts what this dialect asked for. ``registered`` says whether the number has an account.
     ``proven_network`` is the source network of a known caller, if strangers cannot be in it: it was proven to be the
-    owner's. None for a caller who is known by a session only.
+    owner's. ``stranger_network`` is what a caller who is known by a session alone counts on as a stranger.
     """
 
     dialect: str
@@ -67,11 +74,19 @@ class Requester:
     registered: bool
     network: str
     proven_network: str | None = None
+    stranger_network: str = ""
 
     @property
     def is_known(self) -> bool:
         """Whether the caller is known to the number."""
-        return self.network == KNOWN
+        return self.network in KNOWN_LANES
+
+    def in_open_lane(self, sends: Iterable[Send], now: datetime) -> "Requester":
+        """The requester as the number counts them: a stranger when sessions have used up their sends."""
+        if self.network != SESSION:
+            return self
+        used = sum(send.network == SESSION for send in recent(sends, now))
+        return self if used < SENDS_BY_SESSIONS else replace(self, network=self.stranger_network)
 
 
 def recent(sends: Iterable[Send], now: datetime) -> tuple[Send, ...]:
@@ -126,7 +141,8 @@ def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime
         return NO_WAIT
     counted = [send for send in sends if send.dialect == requester.dialect]
     if requester.is_known:
-        counted = [send for send in counted if send.network in (KNOWN, requester.proven_network)]
+        lanes = KNOWN_LANES if requester.network == SESSION else (KNOWN, requester.proven_network)
+        counted = [send for send in counted if send.network in lanes]
     elif requester.network and not requester.registered:
         counted = [send for send in counted if send.network == requester.network]
     return _wait_for_room(counted, requester.dialect_cap, now)
@@ -141,7 +157,7 @@ def _wait_registered(sends: Sequence[Send], requester: Requester, now: datetime)
 
 def _wait_for_share(sends: Sequence[Send], network: str, now: datetime) -> timedelta:
     """How long a stranger has to wait for one of the sends that strangers can use."""
-    by_strangers = [send for send in sends if send.network != KNOWN]
+    by_strangers = [send for send in sends if send.network not in KNOWN_LANES]
     left = _wait_for_room(by_strangers, SENDS_BY_STRANGERS, now)
     if not network:
         return left
@@ -156,7 +172,7 @@ def _without_excess(sends: Sequence[Send]) -> Sequence[Send]:
     """
     counted: list[Send] = []
     for send in sends:
-        if send.network == KNOWN or _wait_for_share(counted, send.network, send.at) <= NO_WAIT:
+        if send.network in KNOWN_LANES or _wait_for_share(counted, send.network, send.at) <= NO_WAIT:
             counted.append(send)
     return counted
 

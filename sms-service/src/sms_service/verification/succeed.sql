@@ -11,7 +11,7 @@ with correct_checks as (
     select * from json_to_recordset(:correct_checks::json) as correct (
         phone_ref bigint, verification_id uuid, attempted_at timestamptz, source_network text, resets_at timestamptz,
         dialect text, range text, network text, country text, event_id uuid, exchange text, routing_key text,
-        body bytea, is_known bool, network_ref bigint, with_secret bool, caller_network text
+        body bytea, lane text, network_ref bigint, with_secret bool, caller_network text
     )
 ), locked_numbers as (
     select phone_ref from number_activity where phone_ref = any (:phone_refs::bigint[]) order by phone_ref for update
@@ -52,8 +52,8 @@ with correct_checks as (
             when v.verified_at is null or l.with_secret or v.verified_network is distinct from l.network_ref
             then v.repeats else v.repeats + 1
         end,
-        tries = v.tries - case when l.is_known then 0 else 1 end,
-        known_tries = v.known_tries - case when l.is_known then 1 else 0 end
+        tries = v.tries - case l.lane when '' then 1 else 0 end,
+        known_tries = v.known_tries - case l.lane when :known then 1 else 0 end
     from locked_verifications l
     where v.verification_id = l.verification_id
     returning l.*, v.verified_at, v.purpose, v.created_at,

@@ -12,8 +12,8 @@ works_from = "0001"
 # The last 24 hours of a number. `version` changes with every change of the number or of its verifications, so that a
 # decision is written only if the state it was made from is still true. `send_networks` and `send_dialects` have one
 # entry for each of `sends`, and `failure_networks` one for each of `failures`, in the same order. A network is the
-# source network of a stranger, 'known' for a caller who is known to the number, or an empty text. `withheld_sends` are
-# those of `sends` for which no message was sent.
+# source network of a stranger, 'known' for a caller in a network that is known to the number, 'session' for one who is
+# known by a session alone, or an empty text. `withheld_sends` are those of `sends` for which no message was sent.
 NUMBER_ACTIVITY = """
     create table number_activity (
         phone_ref bigint primary key,
@@ -28,10 +28,10 @@ NUMBER_ACTIVITY = """
 """
 
 # The current verification of a number for each purpose. A newer one replaces it. `tries` counts incorrect codes of
-# strangers, `known_tries` those of callers who are known to the number. `registered` and `known_networks` are what
-# auth-service said of the number when the code was last requested: whether it had an account, and from which networks
-# it was proven. These, and `verified_network` where the code was used first, are keyed references. `repeats` counts how
-# often it was used again.
+# strangers, `known_tries` those of callers in a network that is known to the number. `registered` and `known_networks`
+# are what auth-service said of the number when the code was last requested: whether it had an account, and from which
+# networks it was proven. These, and `verified_network` where the code was used first, are keyed references. `repeats`
+# counts how often it was used again.
 VERIFICATIONS = """
     create table verifications (
         phone_ref bigint not null,

@@ -153,6 +153,9 @@ def a_message(number: E164 | None = None, **more: Any) -> OutgoingMessage:
 class OnlySourceNetworks(NoCallerLimits):
     """Counts incorrect codes by network, and no sends, because that would need Redis."""
 
+    def place(self, source: RequestSource) -> str | None:
+        return source.place
+
     def source_network(self, source: RequestSource) -> str | None:
         return None if source.address is None else source.place
 

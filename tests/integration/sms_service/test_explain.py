@@ -24,6 +24,7 @@ from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.events.envelope import new_id
 from shared.internal_api.auth import SpentTicket, SpentTickets
 from shared.internal_api.sms import CodeIssued, Purpose
+from shared.networks import RequestSource
 from shared.phone import E164, mask
 from sms_service.callers.rate_limits import NoCallerLimits
 from sms_service.delivery.delivery import Delivery
@@ -381,14 +382,9 @@ async def test_a_flood_of_refusals_and_of_guesses_leaves_a_bounded_number_of_row
 
 
 async def test_a_note_says_that_refusals_by_the_caller_limit_are_sampled(sms: Sms) -> None:
-    class Strict:
-        async def charge_send(self, *_: object) -> bool:
+    class Strict(NoCallerLimits):
+        async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool:  # noqa: ARG002  as the port
             raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=60)
-
-        async def refund_send(self, *_: object) -> None: ...
-        async def charge_lookup(self, *_: object) -> None: ...
-        def source_network(self, *_: object) -> None:
-            return None
 
     number = fresh_number()
     codes = sms.codes(Strict())

@@ -61,6 +61,12 @@ def test_incorrect_codes_count_on_the_user_or_the_site_and_on_the_app() -> None:
     ]
 
 
+def test_callers_are_told_apart_by_their_place_also_where_nothing_is_charged_to_it() -> None:
+    limits = CallerLimitValues(allow_list=(ip_network("203.0.113.0/30"),))
+    sources = (RequestSource(ip_address("203.0.113.3")), RequestSource(None, "shop"), RequestSource(None, user_id=42))
+    assert [callers(limits).place(source) for source in sources] == ["203.0.113.0/24", "app shop", "user 42"]
+
+
 def test_a_check_from_the_allow_list_has_no_source_network() -> None:
     limits = CallerLimitValues(allow_list=(ip_network("203.0.113.0/30"), ip_network("2001:db8:1::/48")))
     addresses = ("203.0.113.3", "::ffff:203.0.113.3", "2001:db8:1:2::1", "203.0.113.4")

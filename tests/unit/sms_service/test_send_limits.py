@@ -37,7 +37,7 @@ def known(**past: float) -> Send:
 
 
 def asking(
-    network: str = "", *, registered: bool = False, dialect: str = "native", cap: int = 10, proven: str | None = None
+    network: str = "", *, registered: bool = False, dialect: str = "native", cap: int = 10, proven: tuple[str, ...] = ()
 ) -> Requester:
     return Requester(dialect, cap, registered, network, proven)
 
@@ -151,7 +151,7 @@ def test_strangers_cannot_use_up_the_cap_of_a_dialect_for_the_owner_of_a_number(
 def test_one_caller_is_refused_from_the_fourth_code_of_a_dialect_on_whether_known_by_then_or_not(own: str) -> None:
     before = sent(hours=9, network=own, dialect="tel")
     after = [sent(hours=hours, network=KNOWN, dialect="tel") for hours in (4, 3, 2)]
-    owner = asking(KNOWN, registered=True, dialect="tel", cap=3, proven=own)
+    owner = asking(KNOWN, registered=True, dialect="tel", cap=3, proven=(own,))
     by_session = asking(SESSION, registered=True, dialect="tel", cap=3)
     assert refused([before, *after[:1]], owner) is None
     assert refused([before, *after[:2]], owner) == 15 * HOUR

@@ -78,6 +78,10 @@ class CallerRateLimits:
             await self._charge(self._address_lookups(CallerNetworks.of(source.address)))
         await self._charge_app(source, self._limits.app_lookups)
 
+    def place(self, source: RequestSource) -> str | None:
+        """What tells callers apart at a number without an account, also where nothing is charged to it."""
+        return source.place
+
     def source_network(self, source: RequestSource) -> str | None:
         """The place to count incorrect codes on beside the number: the user, or the site of the address.
 
@@ -167,7 +171,11 @@ class NoCallerLimits:
     async def charge_lookup(self, source: RequestSource) -> None:
         """Charge nothing."""
 
-    def source_network(self, source: RequestSource) -> str | None:  # noqa: ARG002  the port names it
+    def place(self, source: RequestSource) -> str | None:  # noqa: ARG002  the port names it
+        """No place: callers are not told apart."""
+        return None
+
+    def source_network(self, source: RequestSource) -> str | None:  # noqa: ARG002  as above
         """No network: incorrect codes are counted on the number alone."""
         return None
 

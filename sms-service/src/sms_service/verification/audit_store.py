@@ -60,6 +60,7 @@ async def record_unusable(
             verification_id=check.verification_id,
             purpose=check.purpose.value,
             source_network=check.source_network,
+            place=check.place,
             network_ref=check.network_ref,
             session_ref=check.session_ref,
             known_only=check.known_only,

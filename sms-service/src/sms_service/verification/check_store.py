@@ -51,6 +51,7 @@ async def count_attempts(
             purposes=[check.purpose.value for check in checks],
             verification_ids=[check.verification_id for check in checks],
             source_networks=[check.source_network for check in checks],
+            places=[check.place for check in checks],
             network_refs=[check.network_ref for check in checks],
             session_refs=[check.session_ref for check in checks],
             with_secrets=[check.with_secret for check in checks],

@@ -44,8 +44,12 @@ class CheckRepository(Protocol):
 
 
 class SourceNetworks(Protocol):
-    """Finds what incorrect codes count on beside the number: the network, and the app; None if there is none."""
+    """Finds what incorrect codes count on beside the number: the network, and the app; None if there is none.
 
+    ``place`` is what tells callers apart at a number without an account; None with ``CALLER_LIMITS=off``.
+    """
+
+    def place(self, source: RequestSource) -> str | None: ...
     def source_network(self, source: RequestSource) -> str | None: ...
     def source_app(self, source: RequestSource) -> str | None: ...
 
@@ -182,6 +186,7 @@ class CodeChecker:
             self._ref(request.session_phone),
             request.with_secret,
             request.source.network,
+            place=self._source_networks.place(request.source),
         )
 
     def _ref(self, number: str | None) -> int | None:

@@ -51,9 +51,11 @@ class CallerLimits(Protocol):
     ``charge_send`` also counts on the number, unless it gets none: for a caller who is known to it. It returns whether
     it charged what is kept for these. ``refund_send`` takes back what counts on the number, or what was kept;
     ``undo_send`` all that was charged to a stranger.
-    ``source_network`` is the network of a stranger that the limits on a number count; None if they count none.
+    ``source_network`` is the network of a stranger that the limits on a number with an account count; None if they
+    count none. ``place`` is what tells callers apart at one without an account; None with ``CALLER_LIMITS=off``.
     """
 
+    def place(self, source: RequestSource) -> str | None: ...
     def source_network(self, source: RequestSource) -> str | None: ...
     async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool: ...
     async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None: ...
@@ -148,9 +150,9 @@ class CodeIssuer:
             raise
 
     def _requester(self, request: IssueCode) -> Requester:
-        network = self._callers.source_network(request.source) or ""
+        place, network = self._callers.place(request.source), self._callers.source_network(request.source)
         is_proven = request.registered and self._networks.ref(request.source) in request.known_networks
-        return requester_of(request, network, is_proven=is_proven)
+        return requester_of(request, place or "", network or "", is_proven=is_proven)
 
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         # Strangers in the network of known callers cannot use up what it may send to this number.

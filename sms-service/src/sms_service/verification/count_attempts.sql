@@ -22,19 +22,19 @@
 -- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
 -- and by the locked row where many of its attempts race.
 with checks as (
-    select purpose, verification_id, source_network, network_ref, session_ref, with_secret, known_only, coalesce(
+    select purpose, verification_id, source_network, place, network_ref, session_ref, with_secret, known_only, coalesce(
         phone_ref, (select v.phone_ref from verifications v where v.verification_id = :lone_verification_id::uuid)
     ) as phone_ref
     from unnest(
         :phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[],
-        :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[], :are_known_only::bool[]
+        :places::text[],        :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[], :are_known_only::bool[]
     ) as request (
-        phone_ref, purpose, verification_id, source_network, network_ref, session_ref, with_secret, known_only
+        phone_ref, purpose, verification_id, source_network, place, network_ref, session_ref, with_secret, known_only
     )
     limit cardinality(:purposes)
 ), locked_numbers as (
     select n.phone_ref, c.purpose, c.verification_id, caller.lane, counted.failures_left, room.is_reserved,
-        case caller.lane when '' then c.source_network end as source_network
+        case caller.lane when '' then c.source_network end as source_network, coalesce(c.place, '') as place
     from checks c
     join verifications v on v.phone_ref = c.phone_ref and v.purpose = c.purpose
         and v.verification_id = coalesce(c.verification_id, v.verification_id)
@@ -75,10 +75,10 @@ with checks as (
             where failure.network not in (:known, :session)
         ) as is_open, not v.registered and not exists (
             select from unnest(n.failures, n.failure_networks) as failure (at, network)
-            where failure.network = c.source_network and failure.at > now() - :reserved_try_interval::interval
+            where failure.network = c.place and failure.at > now() - :reserved_try_interval::interval
         ) and exists (
             select from unnest(n.sends, n.send_networks) as send (at, network)
-            where send.network = c.source_network and send.at > now() - :code_lifetime::interval
+            where send.network = c.place and send.at > now() - :code_lifetime::interval
         ) as is_reserved
     ) as room
     where now() < case
@@ -137,9 +137,9 @@ with checks as (
         failure_networks = array(
             select coalesce(failure.network, '') from unnest(n.failures, n.failure_networks) as failure (at, network)
             where failure.at > now() - :failure_window::interval
-        ) || case v.lane when '' then coalesce(v.source_network, '') else v.lane end,
+        ) || case v.lane when '' then l.place else v.lane end,
         version = n.version + 1
-    from counted_verifications v
+    from counted_verifications v join locked_numbers l using (phone_ref)
     where n.phone_ref = v.phone_ref
 )
 select *, now() as at from counted_verifications

@@ -75,13 +75,18 @@ class Recipient:
         return not is_within_share(state.sends, self.requester, state.now)
 
 
-def requester_of(request: IssueCode, network: str, *, is_proven: bool) -> Requester:
-    """Who requests a code, from a source network. ``is_proven``: the caller's network is known to the number."""
-    requester = Requester(request.dialect, request.daily_cap, request.registered, network, stranger_network=network)
+def requester_of(request: IssueCode, place: str, network: str, *, is_proven: bool) -> Requester:
+    """Who requests a code. ``is_proven`` says that the caller's network is known to the number.
+
+    A number with an account limits what a source ``network`` gets of the strangers' share, unless nothing is charged to
+    it. At a number without one, ``place`` tells callers apart in any case, so that strangers cannot use up what it has.
+    """
+    label = network if request.registered else place
+    requester = Requester(request.dialect, request.daily_cap, request.registered, label, stranger_network=label)
     if is_proven:
         # The site of an IPv6 address has strangers in it, too.
-        proven_network = network if network in ("", request.source.network) else None
-        return replace(requester, network=KNOWN, proven_network=proven_network)
+        proven_networks = (place, network) if place in ("", request.source.network) else ()
+        return replace(requester, network=KNOWN, proven_networks=proven_networks)
     is_shown = request.registered and request.session_phone == request.phone
     return replace(requester, network=SESSION) if is_shown else requester
 
@@ -139,7 +144,8 @@ class AcceptedRequest:
 class CodeCheck:
     """A code to check: for a number, or for a verification alone.
 
-    Incorrect codes of strangers count on ``source_network`` too. ``network_ref`` refers to the caller's network, and
+    Incorrect codes of strangers count on ``source_network`` too. ``place`` tells them apart at a number without an
+    account, also where nothing is charged to it. ``network_ref`` refers to the caller's network, and
     ``session_ref`` to the number of the living session that they show: they may make the caller known to the number.
     Strangers can do nothing with one that is ``known_only``: too many incorrect codes came by way of its app.
     """
@@ -153,6 +159,7 @@ class CodeCheck:
     with_secret: bool = False
     network: str = ""
     known_only: bool = False
+    place: str | None = None
 
 
 @value

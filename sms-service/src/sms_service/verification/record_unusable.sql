@@ -44,7 +44,7 @@ with unusable as (
             or caller.lane = ''
             and count(*) filter (where failure.network = :source_network) >= :failures_from_one_network as are_too_many,
             coalesce(bool_or(
-                failure.network = coalesce(:source_network, failure.network)
+                failure.network = coalesce(:place, failure.network)
                 and failure.at > now() - :reserved_try_interval::interval
             ), false) as are_recent
         from unnest(n.failures, n.failure_networks) as failure (at, network)

@@ -18,7 +18,7 @@ are withheld, and start no cooldown for known callers.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -50,7 +50,7 @@ class Send:
     """A code that was sent: when, for which dialect, and for whom.
 
     ``network`` is the source network of the stranger who asked, ``KNOWN``, ``SESSION``, or empty where networks are not
-    counted.
+    counted. At a number without an account it is the stranger's place, whether anything is charged to it or not.
     For one that ``is_withheld`` no message was sent.
     """
 
@@ -65,15 +65,15 @@ class Requester:
     """Who requests a code, as the limits of the number count them. ``network`` is as in ``Send``.
 
     ``dialect_cap`` counts what this dialect asked for. ``registered`` says whether the number has an account.
-    ``proven_network`` is the source network of a known caller, if strangers cannot be in it: it was proven to be the
-    owner's. ``stranger_network`` is what a caller who is known by a session alone counts on as a stranger.
+    ``proven_networks`` is how the own network of a known caller was counted before, if strangers cannot be in it: it
+    was proven to be the owner's. ``stranger_network`` is what a caller who is known by a session alone counts on as a stranger.
     """
 
     dialect: str
     dialect_cap: int
     registered: bool
     network: str
-    proven_network: str | None = None
+    proven_networks: Collection[str] = ()
     stranger_network: str = ""
 
     @property
@@ -141,7 +141,7 @@ def _wait_for_dialect(sends: Sequence[Send], requester: Requester, now: datetime
         return NO_WAIT
     counted = [send for send in sends if send.dialect == requester.dialect]
     if requester.is_known:
-        lanes = KNOWN_LANES if requester.network == SESSION else (KNOWN, requester.proven_network)
+        lanes = KNOWN_LANES if requester.network == SESSION else (KNOWN, *requester.proven_networks)
         counted = [send for send in counted if send.network in lanes]
     elif requester.network and not requester.registered:
         counted = [send for send in counted if send.network == requester.network]

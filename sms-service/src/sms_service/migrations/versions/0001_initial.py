@@ -12,8 +12,9 @@ works_from = "0001"
 # The last 24 hours of a number. `version` changes with every change of the number or of its verifications, so that a
 # decision is written only if the state it was made from is still true. `send_networks` and `send_dialects` have one
 # entry for each of `sends`, and `failure_networks` one for each of `failures`, in the same order. A network is the
-# source network of a stranger, 'known' for a caller in a network that is known to the number, 'session' for one who is
-# known by a session alone, or an empty text. `withheld_sends` are those of `sends` for which no message was sent.
+# source network of a stranger (at a number without an account their place, also where nothing is charged to it),
+# 'known' for a caller in a network that is known to the number, 'session' for one who is known by a session alone, or
+# an empty text. `withheld_sends` are those of `sends` for which no message was sent.
 NUMBER_ACTIVITY = """
     create table number_activity (
         phone_ref bigint primary key,

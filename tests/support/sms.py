@@ -36,9 +36,9 @@ from sms_service.settings import SmsSettings, WorkerSettings
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.code_checker import CodeChecker
-from sms_service.verification.code_issuer import CodeIssuer, Relay
+from sms_service.verification.code_issuer import CallerLimits, CodeIssuer, Relay
 from sms_service.verification.limits import APP_FAILURES, NETWORK_FAILURES
-from sms_service.verification.setup import CallerLimits, SpendingGuard
+from sms_service.verification.setup import SpendingGuard
 from sms_service.verification.store import VerificationStore
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 from support.database import change_audit_rows

@@ -55,6 +55,15 @@ async def failures(sms: Sms, network: str) -> int:
     )
 
 
+async def fill(codes: CodeCalls, network: str) -> None:
+    """A stranger there enters the 60 incorrect codes that a network may enter in an hour, at numbers of its own."""
+    for _ in range(12):
+        number = fresh_number()
+        issued = await codes.issue(asking(number, address=network))
+        for _ in range(5):
+            await refusal(codes.check(entering(number, wrong(issued.code), address=network)))
+
+
 async def test_one_network_has_five_incorrect_codes_for_a_number_and_the_owner_has_the_rest(
     sms: Sms, codes: CodeCalls
 ) -> None:
@@ -123,6 +132,68 @@ async def test_one_network_has_sixty_incorrect_codes_an_hour_for_all_numbers_eve
         "update check_failures_by_network set resets_at = resets_at - $1::interval", timedelta(hours=1)
     )
     assert await codes.check(entering(fresh, code, address=network, with_secret=True))
+
+
+async def test_a_full_network_is_no_obstacle_to_a_newcomer_who_asked_for_their_code_there(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    network = somewhere()
+    neighbour, newcomers = f"{network.rpartition('.')[0]}.200", [fresh_number() for _ in range(3)]
+    await fill(codes, network)
+    issued = [await codes.issue(asking(number, address=neighbour)) for number in newcomers]
+
+    entered = [entering(number, each.code, address=neighbour) for number, each in zip(newcomers, issued, strict=True)]
+    for check in entered[:2]:
+        assert await codes.check(check)
+    assert await failures(sms, network) == 60, "correct codes are taken back"
+    elsewhere = fresh_number()
+    code = (await codes.issue(asking(elsewhere, address=somewhere()))).code
+    assert await refusal(codes.check(entering(elsewhere, code, address=neighbour)))
+    await refusal(codes.check(entering(newcomers[2], wrong(issued[2].code), address=neighbour)))
+    assert await refusal(codes.check(entered[2])), "one try for each code"
+    assert await failures(sms, network) == 61
+
+
+async def test_the_one_try_of_a_code_in_a_full_network_is_one_even_at_once(sms: Sms, codes: CodeCalls) -> None:
+    network, numbers = somewhere(), [fresh_number() for _ in range(6)]
+    await fill(codes, network)
+    issued = {number: await codes.issue(asking(number, address=network)) for number in numbers}
+    before = sms.deriver.compared
+    checks = [entering(number, wrong(issued[number].code), address=network) for number in numbers for _ in range(10)]
+
+    await asyncio.gather(*(until_accepted(partial(codes.check, check)) for check in checks), return_exceptions=True)
+
+    assert (sms.deriver.compared - before, await failures(sms, network)) == (6, 66)
+
+
+async def test_strangers_in_a_full_network_are_told_to_wait_before_a_log_in_code_is_sent(
+    sms: Sms, codes: CodeCalls
+) -> None:
+    network, home, number = somewhere(), somewhere(), fresh_number()
+    known = [NETWORKS.ref(RequestSource(ip_address(home)))]
+    sign_in = asking(number, Purpose.SIGN_IN, registered=True, known_networks=known, address=network)
+    await fill(codes, network)
+
+    error = await refusal(codes.issue(sign_in))
+    assert error.code is ErrorCode.CALLER_LIMIT
+    assert 3590 <= (error.retry_after or 0) <= 3600
+    assert await sms.sends(number) == []
+
+    assert await codes.issue(sign_in.model_copy(update={"session_phone": number})), "known callers do not count there"
+    await sms.age(number, seconds=61)
+    assert await codes.issue(sign_in.model_copy(update={"address": ip_address(home)}))
+    await sms.age(number, seconds=61)
+    assert await codes.issue(sign_in.model_copy(update={"address": ip_address(somewhere())}))
+
+
+async def test_strangers_of_a_full_app_are_told_to_wait_before_a_log_in_code_is_sent(sms: Sms, app: str) -> None:
+    codes, other = sms.codes(OnlySourceNetworks(), app_failures=1), fresh_number()
+    code = (await codes.issue(asking(other))).code
+    await refusal(codes.check(entering(other, wrong(code), address=somewhere(), app=app)))
+
+    sign_in = asking(fresh_number(), Purpose.SIGN_IN, registered=True, address=somewhere(), app=app)
+    assert (await refusal(codes.issue(sign_in))).code is ErrorCode.CALLER_LIMIT
+    assert await codes.issue(sign_in.model_copy(update={"app": f"{app}-2"}))
 
 
 async def test_correct_codes_do_not_count_against_a_network_even_at_once(sms: Sms, codes: CodeCalls) -> None:

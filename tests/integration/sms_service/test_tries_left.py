@@ -175,20 +175,42 @@ async def test_a_new_code_helps_again_when_a_number_without_an_account_has_its_r
 
 async def test_the_hourly_limit_of_a_network_over_all_numbers_is_told(sms: Sms) -> None:
     codes, network = sms.codes(OnlySourceNetworks(), failure_budget=FailureBudget(3)), somewhere()
-    issued, other = [await codes.issue(asking(fresh_number())) for _ in range(2)]
+    sign_in: dict[str, Any] = {"purpose": Purpose.SIGN_IN, "address": network}
+    issued, other = [await codes.issue(owned(fresh_number())) for _ in range(2)]
 
-    assert await told_each(codes, issued, 3, address=network) == [2, 1, LIMITED]
-    assert [await told(codes, other, other.code, address=network) for _ in range(2)] == [LIMITED, LIMITED]
-    assert await told_each(codes, other, 1, address=somewhere()) == [4 - 2]
+    assert await told_each(codes, issued, 3, **sign_in) == [2, 1, LIMITED]
+    assert [await told(codes, other, other.code, **sign_in) for _ in range(2)] == [LIMITED, LIMITED]
+    assert await told_each(codes, other, 1, Purpose.SIGN_IN, address=somewhere()) == [2]
 
 
 async def test_the_limit_of_an_app_is_told(sms: Sms) -> None:
     codes, app = sms.codes(OnlySourceNetworks(), app_failures=3), f"app-{secrets.token_hex(6)}"
-    issued, other = [await codes.issue(asking(fresh_number())) for _ in range(2)]
+    sign_in: dict[str, Any] = {"purpose": Purpose.SIGN_IN, "app": app}
+    issued, other = [await codes.issue(owned(fresh_number())) for _ in range(2)]
 
-    assert await told_each(codes, issued, 3, app=app) == [2, 1, LIMITED]
-    assert [await told(codes, other, other.code, app=app) for _ in range(2)] == [LIMITED, LIMITED]
-    assert await told_each(codes, other, 1, app=f"{app}-2") == [2]
+    assert await told_each(codes, issued, 3, **sign_in) == [2, 1, LIMITED]
+    assert [await told(codes, other, other.code, **sign_in) for _ in range(2)] == [LIMITED, LIMITED]
+    assert await told_each(codes, other, 1, Purpose.SIGN_IN, app=f"{app}-2") == [2]
+
+
+@pytest.mark.parametrize("full", ["network", "app"])
+async def test_where_a_limit_is_full_a_new_code_of_a_number_without_an_account_has_one_try(sms: Sms, full: str) -> None:
+    codes = sms.codes(OnlySourceNetworks(), failure_budget=FailureBudget(3), app_failures=3)
+    here: dict[str, Any] = {"address": somewhere(), "app": ""}
+    if full == "app":
+        here = {"address": None, "app": f"app-{secrets.token_hex(6)}"}
+    number = fresh_number()
+    issued, elsewhere = [await codes.issue(asking(each, address=somewhere())) for each in (number, fresh_number())]
+
+    assert await told_each(codes, issued, 4, **here) == [2, 1, 0, 0]
+    assert await told(codes, elsewhere, elsewhere.code, **here) == 0, "it was not asked for here"
+    await sms.age(number, seconds=61)
+    again = await codes.issue(asking(number, **here))
+    assert await told(codes, again, wrong(again.code), **here) == 0
+    assert await told(codes, again, again.code, **here) == 0, "one try for each code"
+    await sms.age(number, seconds=61)
+    again = await codes.issue(asking(number, **here))
+    assert await codes.check(entering(number, again.code, **here))
 
 
 @pytest.mark.parametrize("code", ["correct", "incorrect"])

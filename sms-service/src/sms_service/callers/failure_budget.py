@@ -19,8 +19,9 @@ class FailureBudget:
     """Decides how many incorrect codes one network may enter in an hour: as a rule, ``from_one_network``.
 
     Guesses that are spread over many numbers and networks stay within every other limit. While the budget is spent,
-    networks with more incorrect codes than a tenth of theirs wait for the rest of their hour. It has no other effect:
-    callers that do not count on a network keep their tries, and so does every network with few incorrect codes.
+    networks with more incorrect codes than a tenth of theirs wait for the rest of their hour, as full networks do. It
+    has no other effect: callers that do not count on a network keep their tries, and so does every network with few
+    incorrect codes.
     """
 
     def __init__(self, from_one_network: int, allowed: int = ALL_FAILURES) -> None:

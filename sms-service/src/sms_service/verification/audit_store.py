@@ -63,7 +63,7 @@ async def record_unusable(
             place=check.place,
             network_ref=check.network_ref,
             session_ref=check.session_ref,
-            known_only=check.known_only,
+            app_is_full=check.app_is_full,
             dialect=dialect,
             network=check.network,
             is_recorded=is_recorded,

@@ -1,6 +1,6 @@
 """The SQL of checks, for many numbers at a time: counting attempts, and recording correct codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from shared.postgres import Connection
@@ -32,6 +32,13 @@ COUNT_APP_FAILURE = """
     returning resets_at, $3 - f.failures as failures_left
 """
 
+WAITS = """
+    select f.network, ceil(extract(epoch from f.resets_at - now()))::int as wait
+    from unnest($1::text[], $2::int[]) as asked (network, max_failures)
+    join check_failures_by_network f on f.network = asked.network
+    where f.failures >= asked.max_failures and f.resets_at > now()
+"""
+
 REFUND_APP_FAILURE = """
     update check_failures_by_network set failures = greatest(failures - 1, 0) where network = $1 and resets_at = $2
 """
@@ -55,7 +62,7 @@ async def count_attempts(
             network_refs=[check.network_ref for check in checks],
             session_refs=[check.session_ref for check in checks],
             with_secrets=[check.with_secret for check in checks],
-            are_known_only=[check.known_only for check in checks],
+            are_apps_full=[check.app_is_full for check in checks],
             lone_verification_id=checks[0].verification_id if checks[0].phone_ref is None else None,
             tries_per_code=TRIES_PER_CODE,
             ticket_lifetime=LIFETIME,
@@ -128,6 +135,12 @@ async def count_app_failure(conn: Connection, app: str, max_failures: int) -> Ap
     """Count an incorrect code of an app; None if the app has had too many."""
     row = await conn.fetchrow(COUNT_APP_FAILURE, app, NETWORK_FAILURE_WINDOW, max_failures)
     return None if row is None else AppFailure(**row)
+
+
+async def waits(conn: Connection, max_failures: Mapping[str, int]) -> dict[str, int]:
+    """The networks and apps among these that had as many incorrect codes, and the seconds until they may enter more."""
+    rows = await conn.fetch(WAITS, list(max_failures), list(max_failures.values()))
+    return {row["network"]: row["wait"] for row in rows}
 
 
 async def refund_app_failure(conn: Connection, app: str, resets_at: datetime) -> None:

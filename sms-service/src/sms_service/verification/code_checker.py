@@ -11,7 +11,6 @@ from prometheus_client import Counter
 
 from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.sms import CheckCode, CodeChecked
-from shared.networks import RequestSource
 from shared.numbers.spelling import clean
 from shared.phone import E164, mask
 from shared.tickets import Ticket
@@ -21,7 +20,14 @@ from sms_service.otp import DIGITS, same
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.spending.prefixes import NumberPrefixes
 from sms_service.verification.audit_recorder import AuditRecorder
-from sms_service.verification.models import AppFailure, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
+from sms_service.verification.models import (
+    AppFailure,
+    CheckAttempt,
+    CodeCheck,
+    SourceNetworks,
+    SuccessfulCheck,
+    Verified,
+)
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumber, TestNumbers
 
 CHECKED = Counter("haoma_codes_checked_total", "Codes checked, by outcome", ["outcome", "purpose", "dialect"])
@@ -41,17 +47,6 @@ class CheckRepository(Protocol):
     async def succeed(self, success: SuccessfulCheck) -> Verified | None: ...
     async def count_app_failure(self, app: str) -> AppFailure | None: ...
     async def refund_app_failure(self, app: str, resets_at: datetime) -> None: ...
-
-
-class SourceNetworks(Protocol):
-    """Finds what incorrect codes count on beside the number: the network, and the app; None if there is none.
-
-    ``place`` is what tells callers apart at a number without an account; None with ``CALLER_LIMITS=off``.
-    """
-
-    def place(self, source: RequestSource) -> str | None: ...
-    def source_network(self, source: RequestSource) -> str | None: ...
-    def source_app(self, source: RequestSource) -> str | None: ...
 
 
 class PrefixCounting(Protocol):
@@ -123,11 +118,12 @@ class CodeChecker:
     async def _check_for_app(self, request: CheckCode, check: CodeCheck, app: str) -> CodeChecked:
         """Count an incorrect code of the app before the check, and refund it unless a stranger's code is incorrect.
 
-        When strangers have had too many by way of the app, callers who are known to the number pass all the same.
+        When strangers have had too many by way of the app, callers who are known to the number pass all the same, and
+        so does the first code that is entered where one was asked for a number without an account.
         """
         counted = await self._repository.count_app_failure(app)
         if counted is None:
-            return await self._check(request, replace(check, known_only=True))
+            return await self._check(request, replace(check, app_is_full=True))
         is_incorrect = False
         try:
             return await self._check(request, check, counted)
@@ -142,8 +138,8 @@ class CodeChecker:
         attempt = await self._repository.count_attempt(check)
         if attempt is None:
             await self._refuse_unusable(request, check)
-        if of_app is not None and not attempt.is_known:
-            attempt = replace(attempt, failures_left=min(attempt.failures_left, of_app.failures_left))
+        if not attempt.is_known and (of_app is not None or check.app_is_full):
+            attempt = attempt.within(0 if of_app is None else of_app.failures_left)
         number = self._number_of(request, attempt)
         if number is None:
             await self._refuse_unusable(request, check)

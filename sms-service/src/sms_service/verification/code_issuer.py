@@ -19,8 +19,8 @@ from sms_service.send_command import SEND_QUEUE, carrying, send_command
 from sms_service.spending.gate import NO_SPENDING_LIMITS
 from sms_service.verification.audit_recorder import AuditRecorder
 from sms_service.verification.limits import NumberState, next_verification
-from sms_service.verification.models import AcceptedRequest, ActiveNumberError, Recipient, requester_of
-from sms_service.verification.send_limits import Requester, Send, refuse_cooldown
+from sms_service.verification.models import AcceptedRequest, ActiveNumberError, Recipient, SourceNetworks, requester_of
+from sms_service.verification.send_limits import Send, refuse_cooldown
 from sms_service.verification.test_numbers import NO_TEST_NUMBERS, TestNumbers
 
 MAX_DECISIONS = 20
@@ -35,6 +35,7 @@ class RequestRepository(Protocol):
     """Stores requests. Each call is atomic. ``accept`` returns false if the number has changed since ``state``.
 
     ``unread_state`` is what the state of a number may well be, or None. ``accept`` finds out if it is something else.
+    ``check_wait`` returns for how many seconds strangers in a network or of an app may enter no code, or None.
     ``has_been_active`` says that a number had activity a while ago; false may mean that this is not known.
     """
 
@@ -43,20 +44,17 @@ class RequestRepository(Protocol):
     async def state(self, phone_ref: int, purpose: Purpose) -> NumberState: ...
     async def sends(self, phone_ref: int) -> tuple[datetime, Sequence[Send]]: ...
     async def accept(self, request: AcceptedRequest) -> bool: ...
+    async def check_wait(self, network: str | None, app: str | None) -> int | None: ...
 
 
-class CallerLimits(Protocol):
+class CallerLimits(SourceNetworks, Protocol):
     """Limits on callers. ``charge_…`` raise ``CALLER_LIMIT``, or ``UNAVAILABLE`` if they cannot decide.
 
     ``charge_send`` also counts on the number, unless it gets none: for a caller who is known to it. It returns whether
     it charged what is kept for these. ``refund_send`` takes back what counts on the number, or what was kept;
     ``undo_send`` all that was charged to a stranger.
-    ``source_network`` is the network of a stranger that the limits on a number with an account count; None if they
-    count none. ``place`` is what tells callers apart at one without an account; None with ``CALLER_LIMITS=off``.
     """
 
-    def place(self, source: RequestSource) -> str | None: ...
-    def source_network(self, source: RequestSource) -> str | None: ...
     async def charge_send(self, source: RequestSource, phone_ref: int | None) -> bool: ...
     async def refund_send(self, source: RequestSource, phone_ref: int | None) -> None: ...
     async def undo_send(self, source: RequestSource, phone_ref: int) -> None: ...
@@ -112,7 +110,7 @@ class CodeIssuer:
 
     async def issue(self, request: IssueCode) -> CodeIssued:
         """Accept a request, or raise the first of ``CALLER_LIMIT``, ``request.refuse``, ``SENDING_PAUSED``,
-        ``COOLDOWN`` and ``DAILY_CAP`` that applies.
+        ``COOLDOWN`` and ``DAILY_CAP`` that applies, or ``CALLER_LIMIT`` if the requester could not enter the code.
 
         A test number has only ``NUMBER_REFUSED`` after its last day, ``request.refuse``, and its own ``DAILY_CAP``.
         """  # noqa: D205  the summary is a list
@@ -134,9 +132,11 @@ class CodeIssuer:
             return None
 
     def _recipient(self, request: IssueCode, *, must_be_inactive: bool = False) -> Recipient:
-        number = E164(request.phone)
-        test = self._test_numbers.find(number)
-        return Recipient(number, self._phones.ref(number), test, self._requester(request), must_be_inactive)
+        number, source = E164(request.phone), request.source
+        place, network = self._callers.place(source), self._callers.source_network(source)
+        is_proven = request.registered and self._networks.ref(source) in request.known_networks
+        requester = requester_of(request, place or "", network or "", is_proven=is_proven)
+        return Recipient(number, self._phones.ref(number), self._test_numbers.find(number), requester, must_be_inactive)
 
     async def _issue_audited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         try:
@@ -148,11 +148,6 @@ class CodeIssuer:
             if error.code is not ErrorCode.UNAVAILABLE:
                 await self._audit.record_refusal(request, recipient.number, recipient.ref, error)
             raise
-
-    def _requester(self, request: IssueCode) -> Requester:
-        place, network = self._callers.place(request.source), self._callers.source_network(request.source)
-        is_proven = request.registered and self._networks.ref(request.source) in request.known_networks
-        return requester_of(request, place or "", network or "", is_proven=is_proven)
 
     async def _issue_limited(self, request: IssueCode, recipient: Recipient) -> CodeIssued:
         # Strangers in the network of known callers cannot use up what it may send to this number.
@@ -209,6 +204,7 @@ class CodeIssuer:
             state = state or await self._repository.state(recipient.ref, request.purpose)
             recipient = recipient.in_open_lane(state)
             recipient.refuse_limited(request, state)
+            await self._refuse_shut_out(request, recipient)
             if recipient.needs_slot and not is_admitted:
                 slots += await self._spending_guard.admit(recipient.number)
                 is_admitted = True
@@ -218,6 +214,13 @@ class CodeIssuer:
                 return self._issued(request, recipient, accepted)
             state = None
         raise unavailable()
+
+    async def _refuse_shut_out(self, request: IssueCode, recipient: Recipient) -> None:
+        """Raise ``CALLER_LIMIT`` if the requester could not enter the code: before a message is paid for."""
+        callers, source = self._callers, request.source
+        places = callers.source_network(source), callers.source_app(source)
+        if recipient.may_be_shut_out and (wait := await self._repository.check_wait(*places)) is not None:
+            raise ServiceError(ErrorCode.CALLER_LIMIT, retry_after=wait)
 
     def _published(self, accepted: AcceptedRequest, *, is_first: bool) -> Iterator[OutboxMessage]:
         """What is published. If no earlier message decides about the sender, the command carries this one."""

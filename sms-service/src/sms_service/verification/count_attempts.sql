@@ -4,7 +4,7 @@
 --
 -- Lanes. Callers who are known to a number with an account (by a network among the known ones, or by the living session
 -- of :session_refs, as long as its lane has room) count in lanes of their own, and never on their source network, nor
--- are they refused what is only for known callers. The lane of strangers is an empty text. limits.py has the rules.
+-- does a full app or network refuse them. The lane of strangers is an empty text. limits.py has the rules.
 --
 -- A code that was used before is compared again only for who may repeat it (shared/tickets.py).
 --
@@ -22,19 +22,22 @@
 -- network over its limit is refused before anything counts on the number: mostly by the snapshot that is read first,
 -- and by the locked row where many of its attempts race.
 with checks as (
-    select purpose, verification_id, source_network, place, network_ref, session_ref, with_secret, known_only, coalesce(
-        phone_ref, (select v.phone_ref from verifications v where v.verification_id = :lone_verification_id::uuid)
-    ) as phone_ref
+    select purpose, verification_id, source_network, place, network_ref, session_ref, with_secret, app_is_full,
+        coalesce(
+            phone_ref, (select v.phone_ref from verifications v where v.verification_id = :lone_verification_id::uuid)
+        ) as phone_ref
     from unnest(
         :phone_refs::bigint[], :purposes::text[], :verification_ids::uuid[], :source_networks::text[],
-        :places::text[],        :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[], :are_known_only::bool[]
+        :places::text[], :network_refs::bigint[], :session_refs::bigint[], :with_secrets::bool[],
+        :are_apps_full::bool[]
     ) as request (
-        phone_ref, purpose, verification_id, source_network, place, network_ref, session_ref, with_secret, known_only
+        phone_ref, purpose, verification_id, source_network, place, network_ref, session_ref, with_secret, app_is_full
     )
     limit cardinality(:purposes)
 ), locked_numbers as (
     select n.phone_ref, c.purpose, c.verification_id, caller.lane, counted.failures_left, room.is_reserved,
-        case caller.lane when '' then c.source_network end as source_network, coalesce(c.place, '') as place
+        room.is_first_here, coalesce(c.place, '') as place,
+        case caller.lane when '' then c.source_network end as source_network
     from checks c
     join verifications v on v.phone_ref = c.phone_ref and v.purpose = c.purpose
         and v.verification_id = coalesce(c.verification_id, v.verification_id)
@@ -79,7 +82,13 @@ with checks as (
         ) and exists (
             select from unnest(n.sends, n.send_networks) as send (at, network)
             where send.network = c.place and send.at > now() - :code_lifetime::interval
-        ) as is_reserved
+        ) as is_reserved, not v.registered and (
+            select max(send.at) from unnest(n.sends, n.send_networks) as send (at, network)
+            where send.network = c.place and send.at > now() - :code_lifetime::interval
+        ) > coalesce((
+            select max(failure.at) from unnest(n.failures, n.failure_networks) as failure (at, network)
+            where failure.network = c.place
+        ), '-infinity') as is_first_here
     ) as room
     where now() < case
             when v.verified_at is null then v.expires_at else v.verified_at + :ticket_lifetime::interval
@@ -95,7 +104,7 @@ with checks as (
             or room.is_open and case caller.lane when '' then v.tries when :known then v.known_tries else 0 end
                 < :tries_per_code
         )
-        and (caller.lane <> '' or not c.known_only and not exists (
+        and (caller.lane <> '' or room.is_first_here or not c.app_is_full and not exists (
             select from check_failures_by_network f
             where f.network = c.source_network and f.failures >= :network_failures and f.resets_at > now()
         ))
@@ -108,6 +117,7 @@ with checks as (
         failures = case when f.failures > 0 and f.resets_at > now() then f.failures + 1 else 1 end,
         resets_at = case when f.failures > 0 and f.resets_at > now() then f.resets_at else excluded.resets_at end
     where not (f.failures > 0 and f.resets_at > now()) or f.failures < :network_failures
+        or exists (select from locked_numbers n where n.source_network = f.network and n.is_first_here)
     returning network, resets_at, failures
 ), counted_verifications as (
     update verifications v set
@@ -126,7 +136,8 @@ with checks as (
         end
         and (n.source_network is null or f.network is not null)
     returning v.verification_id, v.phone_ref, v.phone_sealed, v.code_key_id, v.version, v.registered, n.lane,
-        n.source_network, f.resets_at, least(n.failures_left - 1, :network_failures - f.failures) as failures_left,
+        n.source_network, f.resets_at, n.failures_left - 1 as failures_left,
+        :network_failures - f.failures as network_left,
         case n.lane when '' then v.tries when :known then v.known_tries else 0 end as tries
 ), counted_numbers as (
     update number_activity n set

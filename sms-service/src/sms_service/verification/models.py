@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from shared.events.envelope import OutboxMessage
 from shared.internal_api.sms import AccountNotice, IssueCode, Language, Purpose
+from shared.networks import RequestSource
 from shared.phone import E164
 from shared.values import value
 from sms_service.send_command import QueuedMessage
@@ -29,6 +31,19 @@ WITHHELD = "withheld"
 """The failure of a message that was not sent, because strangers had used their share of what the number gets."""
 
 
+class SourceNetworks(Protocol):
+    """What requests and checks count on beside the number, as text; None if they count on nothing.
+
+    Incorrect codes of strangers count on ``source_network`` and ``source_app``, and so do the sends to a number with an
+    account on the network. ``place`` tells callers apart at a number without one, whether anything is charged to it or
+    not; None with ``CALLER_LIMITS=off``.
+    """
+
+    def place(self, source: RequestSource) -> str | None: ...
+    def source_network(self, source: RequestSource) -> str | None: ...
+    def source_app(self, source: RequestSource) -> str | None: ...
+
+
 class ActiveNumberError(Exception):
     """The number has activity, and the request is for one without."""
 
@@ -45,6 +60,11 @@ class Recipient:
     test: TestNumber | None
     requester: Requester
     must_be_inactive: bool = False
+
+    @property
+    def may_be_shut_out(self) -> bool:
+        """Whether the requester could not enter the code if their network or app had too many incorrect ones."""
+        return self.test is None and self.requester.registered and not self.requester.is_known
 
     @property
     def needs_slot(self) -> bool:
@@ -144,10 +164,9 @@ class AcceptedRequest:
 class CodeCheck:
     """A code to check: for a number, or for a verification alone.
 
-    Incorrect codes of strangers count on ``source_network`` too. ``place`` tells them apart at a number without an
-    account, also where nothing is charged to it. ``network_ref`` refers to the caller's network, and
+    ``source_network`` and ``place`` are as in ``SourceNetworks``. ``network_ref`` refers to the caller's network, and
     ``session_ref`` to the number of the living session that they show: they may make the caller known to the number.
-    Strangers can do nothing with one that is ``known_only``: too many incorrect codes came by way of its app.
+    ``app_is_full`` says that too many incorrect codes came by way of its app.
     """
 
     phone_ref: int | None
@@ -158,7 +177,7 @@ class CodeCheck:
     session_ref: int | None = None
     with_secret: bool = False
     network: str = ""
-    known_only: bool = False
+    app_is_full: bool = False
     place: str | None = None
 
 
@@ -168,9 +187,9 @@ class CheckAttempt:
 
     ``lane`` is ``KNOWN``, ``SESSION``, or empty for strangers. ``tries`` are those at this code in it, and 0 of
     ``SESSION``, which has none at one code. If the attempt also counts on a ``source_network``, it does so in the
-    window that ends at ``resets_at``. ``failures_left`` is how many more
-    incorrect codes the limits on the number and on the network let the caller enter, at any code; after a reserved try
-    it may be negative. ``registered`` says that the number had an account.
+    window that ends at ``resets_at``. ``failures_left`` is how many more incorrect codes the limits on the number let
+    the caller enter, at any code, and ``network_left`` how many those on the network and the app do; after a reserved
+    try either may be negative. ``registered`` says that the number had an account.
     """
 
     verification_id: UUID
@@ -185,6 +204,11 @@ class CheckAttempt:
     lane: str
     source_network: str | None = None
     resets_at: datetime | None = None
+    network_left: int | None = None
+
+    def within(self, app_left: int) -> "CheckAttempt":
+        """The same with what the app has left, too."""
+        return replace(self, network_left=app_left if self.network_left is None else min(self.network_left, app_left))
 
     @property
     def is_known(self) -> bool:
@@ -194,16 +218,19 @@ class CheckAttempt:
     @property
     def tries_left(self) -> int:
         """How many more codes the caller may enter after an incorrect one: the least of all limits."""
-        return max(0, min(TRIES_PER_CODE - self.tries, self.failures_left))
+        left = min(TRIES_PER_CODE - self.tries, self.failures_left)
+        return max(0, left if self.network_left is None else min(left, self.network_left))
 
     @property
     def is_limited(self) -> bool:
         """Whether, after an incorrect code, a new one would not help the caller either.
 
         Strangers cannot replace the code of a number with an account: they would get the same one, with no try left.
-        A caller whose session makes them known no more has the tries of a stranger.
+        A caller whose session makes them known no more has the tries of a stranger. At a number without an account, a
+        new code has one try where it was asked for, however many incorrect codes came from there.
         """
-        is_shut_out = self.registered and not self.is_known and self.tries >= TRIES_PER_CODE
+        is_network_full = self.network_left is not None and self.network_left <= 0
+        is_shut_out = self.registered and not self.is_known and (self.tries >= TRIES_PER_CODE or is_network_full)
         return (self.failures_left <= 0 and self.lane != SESSION) or is_shut_out
 
 

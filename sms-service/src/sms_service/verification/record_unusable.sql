@@ -15,10 +15,12 @@ with unusable as (
         end as reason,
         failures.are_too_many and (v.registered or failures.are_recent)
         or caller.lane = '' and (
-            :known_only::bool
-            or exists (
-                select from check_failures_by_network f
-                where f.network = :source_network and f.failures >= :network_failures and f.resets_at > now()
+            v.registered and (
+                :app_is_full::bool
+                or exists (
+                    select from check_failures_by_network f
+                    where f.network = :source_network and f.failures >= :network_failures and f.resets_at > now()
+                )
             )
             or v.registered and v.tries >= :max_tries and v.known_tries < :max_tries
             and v.verified_at is null and v.expires_at > now()

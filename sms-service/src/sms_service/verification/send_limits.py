@@ -66,7 +66,8 @@ class Requester:
 
     ``dialect_cap`` counts what this dialect asked for. ``registered`` says whether the number has an account.
     ``proven_networks`` is how the own network of a known caller was counted before, if strangers cannot be in it: it
-    was proven to be the owner's. ``stranger_network`` is what a caller who is known by a session alone counts on as a stranger.
+    was proven to be the owner's. ``stranger_network`` is what a caller who is known by a session alone counts on as a
+    stranger.
     """
 
     dialect: str

@@ -31,10 +31,6 @@ class CodeSettings(KeySettings, Protocol):
     def master_code(self) -> str | None: ...
 
 
-class CallerLimits(code_issuer.CallerLimits, code_checker.SourceNetworks, Protocol):
-    """Limits on callers, for requests and for checks."""
-
-
 class SpendingGuard(code_issuer.SpendingGuard, code_checker.PrefixCounting, Protocol):
     """Limits on spending, for requests and for checks."""
 
@@ -45,7 +41,7 @@ def provide_codes(
     pool: Pool,
     relay: code_issuer.Relay,
     *,
-    callers: CallerLimits,
+    callers: code_issuer.CallerLimits,
     test_numbers: TestNumbers,
     spending_guard: SpendingGuard,
 ) -> VerificationStore:

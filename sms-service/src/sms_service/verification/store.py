@@ -98,6 +98,7 @@ class VerificationStore:
         self._clock = DatabaseClock()
         self._active = OrderedDict[int, None]()
         self._state = Batcher(self._states)
+        self._wait = Batcher(self._waits)
         self._accept = KeyedBatcher(self._accept_all, lambda request: {request.phone_ref}, is_rolled_back)
         self._count_attempt = KeyedBatcher(
             self._count_all, lambda check: _keys(check.phone_ref, check.source_network), is_rolled_back
@@ -180,6 +181,20 @@ class VerificationStore:
         async with connection(self._pool) as conn:
             failures = await conn.fetchval(RECENT_FAILURES, NETWORK_FAILURE_WINDOW, self._failure_budget.allowed)
         self._failure_budget.update(failures)
+
+    async def check_wait(self, network: str | None, app: str | None) -> int | None:
+        """For how many seconds strangers in this network, and of this app, may enter no code; None if they may."""
+        return await self._wait((network, app))
+
+    async def _waits(self, places: Sequence[tuple[str | None, str | None]]) -> list[int | None]:
+        network_failures = self._failure_budget.network_failures
+        max_failures = {network: network_failures for network, _ in places if network is not None}
+        max_failures |= {app: self._app_failures for _, app in places if app is not None}
+        if not max_failures:
+            return [None] * len(places)
+        async with connection(self._pool) as conn:
+            waits = await check_store.waits(conn, max_failures)
+        return [max((waits[place] for place in pair if place in waits), default=None) for pair in places]
 
     async def count_app_failure(self, app: str) -> AppFailure | None:
         """Count an incorrect code of an app before the check; None if it has had too many in this hour."""

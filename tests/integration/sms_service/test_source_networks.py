@@ -23,7 +23,7 @@ from support.sms import (
     wrong,
 )
 
-from shared.errors import ErrorCode, ServiceError
+from shared.errors import ErrorCode, ServiceError, unavailable
 from shared.internal_api.sms import CheckCode, Purpose
 from shared.networks import RequestSource
 from sms_service.callers.failure_budget import FailureBudget
@@ -339,6 +339,21 @@ async def test_only_an_incorrect_code_stays_counted_on_an_app(sms: Sms, codes: C
         assert await codes.check(entering(number, issued.code, app=app))
 
     assert await app_failures(sms, app) == 0
+
+
+async def test_an_incorrect_code_stays_counted_on_an_app_if_its_event_cannot_be_stored(
+    codes: CodeCalls, app: str, sms: Sms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = fresh_number()
+    code = (await codes.issue(asking(number))).code
+
+    async def fail(*_: object) -> None:
+        raise unavailable()
+
+    monkeypatch.setattr(VerificationStore, "record_event", fail)
+    error = await refusal(codes.check(entering(number, wrong(code), address=somewhere(), app=app)))
+
+    assert (error.code, await app_failures(sms, app)) == (ErrorCode.UNAVAILABLE, 1)
 
 
 async def test_a_check_that_says_nothing_of_its_source_is_refused(codes: CodeCalls) -> None:

@@ -62,13 +62,6 @@ class CodeRefusedError(ServiceError):
         super().__init__(ErrorCode.CODE_REFUSED, tries_left=tries_left, is_limited=is_limited)
 
 
-class IncorrectCodeError(CodeRefusedError):
-    """A code was compared and is incorrect, and counts as a stranger's.
-
-    A check by number gets the same refusal for every other reason.
-    """
-
-
 class CodeChecker:
     """Checks codes. ``wake`` is called after each commit to the outbox.
 
@@ -124,14 +117,10 @@ class CodeChecker:
         counted = await self._repository.count_app_failure(app)
         if counted is None:
             return await self._check(request, replace(check, app_is_full=True))
-        is_incorrect = False
         try:
             return await self._check(request, check, counted)
-        except IncorrectCodeError:
-            is_incorrect = True
-            raise
         finally:
-            if not is_incorrect:
+            if not counted.is_incorrect:
                 await self._repository.refund_app_failure(app, counted.resets_at)
 
     async def _check(self, request: CheckCode, check: CodeCheck, of_app: AppFailure | None = None) -> CodeChecked:
@@ -153,9 +142,10 @@ class CodeChecker:
             is_test=test is not None,
         )
         if not self._matches(request, attempt, number, test):
+            if of_app is not None:
+                of_app.is_incorrect = not attempt.is_known
             await self._audit.record_incorrect(request, attempt, data)
-            error = CodeRefusedError if attempt.is_known else IncorrectCodeError
-            self._refuse("incorrect", request, attempt.tries_left, is_limited=attempt.is_limited, error=error)
+            self._refuse("incorrect", request, attempt.tries_left, is_limited=attempt.is_limited)
         prefixes = self._prefix_counting.prefixes(number) if test is None else None
         event = events.succeeded(data, attempt.version)
         success = SuccessfulCheck(check, attempt, event, request.dialect, prefixes)
@@ -238,13 +228,12 @@ class CodeChecker:
         tries_left: int | None = None,
         *,
         is_limited: bool = False,
-        error: type[CodeRefusedError] = CodeRefusedError,
     ) -> NoReturn:
         CHECKED.labels(outcome, request.purpose.value, request.dialect).inc()
         log.info("code.rejected", outcome=outcome, purpose=request.purpose.value, dialect=request.dialect)
         if request.phone is not None:
-            raise error(None, is_limited=False)
-        raise error(None if is_limited else tries_left, is_limited=is_limited)
+            raise CodeRefusedError(None, is_limited=False)
+        raise CodeRefusedError(None if is_limited else tries_left, is_limited=is_limited)
 
     def _checked(self, attempt: CheckAttempt, number: E164, request: CheckCode, verified: Verified) -> CodeChecked:
         outcome = "repeated" if verified.verified_at < verified.now else "correct"

@@ -234,12 +234,17 @@ class CheckAttempt:
         return (self.failures_left <= 0 and self.lane != SESSION) or is_shut_out
 
 
-@dataclass(frozen=True)
+@dataclass
 class AppFailure:
-    """An incorrect code that was counted on an app, in the window that ends at ``resets_at``."""
+    """An incorrect code that was counted on an app, in the window that ends at ``resets_at``.
+
+    It was counted before the code was compared. ``is_incorrect`` says that a stranger's code was compared and is
+    incorrect, so that it stays counted whatever happens afterwards.
+    """
 
     resets_at: datetime
     failures_left: int
+    is_incorrect: bool = False
 
 
 @value

@@ -21,10 +21,16 @@ def fresh_place() -> str:
 
 @dataclass
 class Caller:
-    """A caller in a network of their own, unless it is named. An account's ``number`` belongs to its owner."""
+    """A caller in a network of their own, unless it is named. With a ``token``, every call shows its session."""
 
     app: App
     address: str = field(default_factory=lambda: f"{fresh_place()}.7")
+    token: str = ""
+
+    @property
+    def network(self) -> str:
+        """The /24 around the address."""
+        return f"{self.address.rpartition('.')[0]}.0/24"
 
     @property
     def neighbour(self) -> "Caller":
@@ -34,6 +40,8 @@ class Caller:
     async def call(self, method: str, path: str, body: dict[str, Any]) -> Reply:
         """Call the gateway, again when the machine is busy: a 503 says nothing about a limit."""
         headers = {"X-Forwarded-For": self.address}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         return await until_answered(lambda: self.app.call(method, path, json=body, headers=headers))
 
     async def ask(self, number: str, purpose: str) -> Reply:

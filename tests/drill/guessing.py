@@ -50,13 +50,32 @@ async def _guess_for_a_day(target: Target, number: str, purpose: str, callers: S
 
 
 async def guess_at_many_numbers(target: Target) -> Measured:
-    """One network guesses codes of one number after the other until it is told to wait."""
-    stranger, compared, numbers = Caller(target.app), -1, 0
-    place = f"{stranger.address.rpartition('.')[0]}.0/24"
-    while (now := await target.tables.connections["sms"].fetchval(GUESSED_FROM, place) or 0) > compared:
-        compared, number, numbers = now, fresh_number(), numbers + 1
-        assert (await stranger.ask(number, "sign_up")).status == 202
+    """One network guesses log-in codes of one number after the other until it is told to wait."""
+    stranger, numbers = Caller(target.app), 0
+    number, _ = await registered(target)
+    while (await stranger.ask(number, "sign_in")).status == 202:
+        await stranger.guess(number, "sign_in", tries=5)
+        numbers += 1
+        number, _ = await registered(target)
+    return await _guessed_in_windows(target, stranger, numbers)
+
+
+async def guess_at_many_free_numbers(target: Target) -> Measured:
+    """One address guesses registration codes of one number after the other until it gets no more messages."""
+    stranger, numbers = Caller(target.app), 0
+    while (await stranger.ask(number := fresh_number(), "sign_up")).status == 202:
         await stranger.guess(number, "sign_up", tries=5)
+        numbers += 1
+    return await _guessed_in_windows(target, stranger, numbers)
+
+
+async def _guessed_in_windows(target: Target, stranger: Caller, numbers: int) -> Measured:
+    compared = await incorrect_codes(target, stranger)
     return Measured(
         compared * WINDOWS_IN_A_DAY, f"{compared} guesses at {numbers} numbers, {WINDOWS_IN_A_DAY} windows a day"
     )
+
+
+async def incorrect_codes(target: Target, caller: Caller) -> int:
+    """How many incorrect codes count on the network of a caller."""
+    return await target.tables.connections["sms"].fetchval(GUESSED_FROM, caller.network) or 0

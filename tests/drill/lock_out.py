@@ -169,6 +169,22 @@ async def keep_out_as_intruder(target: Target) -> Measured:
     return Measured(is_refused, f"{SENDS_A_DAY} requests from the intruder's network, {sent} sent")
 
 
+async def keep_out_with_session(target: Target) -> Measured:
+    """Someone elsewhere uses up what a stolen session and strangers can: sends, and tries at a live code."""
+    number, owner = await registered(target)
+    thief = Caller(target.app, token=(await owner.log_in(number)).body["access_token"])
+    await target.age(number, DAY)
+    sent = 0
+    for stranger in [thief] * SENDS_A_DAY + strangers(target):
+        if (await stranger.ask(number, "sign_in")).status == 202:
+            sent += 1
+            await target.app.code(number)
+            await target.age(number, COOLDOWN)
+        await stranger.guess(number, "sign_in", tries=5)
+    refused = not await _logs_in(target, number, owner, tries_of=thief)
+    return Measured(refused, f"{SENDS_A_DAY + NETWORKS} requests, {sent} sent, half of them with the session")
+
+
 async def keep_out_as_neighbour(target: Target) -> Measured:
     """A caller in the owner's own network uses up what known callers have: incorrect tries at two codes."""
     number, owner = await registered(target)
@@ -199,7 +215,11 @@ async def keep_everybody_out(target: Target) -> Measured:
     )
 
 
-async def _logs_in(target: Target, number: str, owner: Caller) -> bool:
+async def _logs_in(target: Target, number: str, owner: Caller, tries_of: Caller | None = None) -> bool:
+    """Whether an owner gets a code and can enter it, after incorrect tries of someone else."""
     if (await owner.ask(number, "sign_in")).status != 202:
         return False
-    return (await owner.check(number, "sign_in", await target.app.code(number))).status == 200
+    code = await target.app.code(number)
+    if tries_of is not None:
+        await tries_of.guess(number, "sign_in")
+    return (await owner.check(number, "sign_in", code)).status == 200

@@ -69,13 +69,14 @@ def test_a_setting_changes_the_promise_that_follows_from_it() -> None:
     assert found["spend.network"].at_most == 2000 + 1000
     assert found["learn.look-ups.network"].at_most == 25 * (1000 + 3000)
     assert found["guess.code.spread"].at_most == 25 * 10
+    assert found["guess.code.spread-unowned"].at_most == 25 * 10 + 25 * 1000
 
 
 def test_without_limits_on_callers_nothing_is_promised_about_networks() -> None:
     found = promises({"CALLER_LIMITS": "off"})
     for name in ("spend.network", "spend.site", "learn.look-ups.network", "learn.look-ups.site"):
         assert found[name].at_most is None
-    assert "guess.code.spread" not in found
+    assert not {"guess.code.spread", "guess.code.spread-unowned"} & found.keys()
     assert found["guess.code.strangers"].at_most == FAILURES_PER_WINDOW
     assert found["keep-out.code.unowned"].at_most == 86_400
 

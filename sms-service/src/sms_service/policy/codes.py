@@ -9,6 +9,7 @@ from sms_service.otp import DIGITS
 from sms_service.policy.dialects import DialectRules
 from sms_service.settings import CallerSettings
 from sms_service.verification.limits import (
+    FAILURES_BY_SESSIONS,
     FAILURES_FROM_ONE_NETWORK,
     FAILURES_PER_WINDOW,
     NETWORK_FAILURE_WINDOW,
@@ -19,6 +20,7 @@ from sms_service.verification.send_limits import (
     EXTRA_SEND_INTERVAL,
     MAX_SENDS_WITHOUT_ACCOUNT,
     SENDS_BY_ONE_STRANGER,
+    SENDS_BY_SESSIONS,
     SENDS_BY_STRANGERS,
     SENDS_PER_WINDOW,
     WINDOW,
@@ -38,8 +40,8 @@ def guesses(settings: CallerSettings) -> Iterator[PolicyLine]:
         f"{FAILURES_PER_WINDOW} as known callers, {FAILURES_PER_WINDOW} as strangers",
     )
     yield _guesses_without_account()
-    if settings.limits_callers:
-        yield _guesses_over_numbers(settings)
+    if settings.caller_limit_values is not None:
+        yield from _guesses_over_numbers(settings, settings.caller_limit_values)
 
 
 def _guesses_of_strangers(settings: CallerSettings) -> PolicyLine:
@@ -61,13 +63,16 @@ def _guesses_without_account() -> PolicyLine:
     )
 
 
-def _guesses_over_numbers(settings: CallerSettings) -> PolicyLine:
+def _guesses_over_numbers(settings: CallerSettings, limits: CallerLimitValues) -> Iterator[PolicyLine]:
     windows = windows_in_a_day(NETWORK_FAILURE_WINDOW / timedelta(hours=1))
-    return _guesses(
-        "guess.code.spread",
-        "codes of any numbers, from one network",
-        windows * settings.caller_wrong_codes_per_network_hour,
-        f"after {settings.caller_wrong_codes_per_hour:,} incorrect codes of all networks in an hour, a tenth",
+    incorrect = windows * settings.caller_wrong_codes_per_network_hour
+    slowed = f"after {settings.caller_wrong_codes_per_hour:,} incorrect codes of all networks in an hour, a tenth"
+    yield _guesses("guess.code.spread", "codes of any numbers with an account, from one network", incorrect, slowed)
+    yield _guesses(
+        "guess.code.spread-unowned",
+        "codes of any numbers without an account, from one network",
+        incorrect + _a_day(limits.network_sends),
+        f"{incorrect:,} of these as above, and one for each code that was sent there",
     )
 
 
@@ -89,6 +94,8 @@ def keeping_out(settings: CallerSettings, dialects: Sequence[DialectRules]) -> I
         yield _owner(dialect)
         yield _cooldown(dialect)
     yield LIVE_CODE
+    yield STOLEN_SESSION
+    yield NEWCOMER
     yield _neighbour(dialects)
     yield _everybody(settings.caller_limit_values)
     yield _unowned(settings)
@@ -102,6 +109,24 @@ LIVE_CODE = PolicyLine(
     at_most=0,
     unit="refused",
     note=f"strangers have {TRIES_PER_CODE} tries at a code, and known callers {TRIES_PER_CODE} of their own",
+)
+STOLEN_SESSION = PolicyLine(
+    topic="keep-out",
+    name="keep-out.code.session",
+    who="an owner in a known network from codes, by someone elsewhere with a stolen session, and by strangers",
+    at_most=0,
+    unit="refused",
+    note=f"sessions can use {SENDS_BY_SESSIONS} sends a day and {FAILURES_BY_SESSIONS} incorrect tries; they and "
+    f"strangers leave {SENDS_PER_WINDOW - SENDS_BY_STRANGERS - SENDS_BY_SESSIONS} sends and "
+    f"{FAILURES_PER_WINDOW - FAILURES_BY_SESSIONS} tries to known networks",
+)
+NEWCOMER = PolicyLine(
+    topic="keep-out",
+    name="keep-out.code.newcomer",
+    who="anyone from registering a number, by incorrect codes of others in the same network",
+    at_most=0,
+    unit="refused",
+    note="each code that is asked for there has one try; who is not known to a number waits there for a log-in code",
 )
 USED_CODE = PolicyLine(
     topic="reuse",

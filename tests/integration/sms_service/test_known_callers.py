@@ -134,7 +134,7 @@ async def test_a_stolen_session_uses_up_neither_the_tries_nor_the_live_code_of_t
     assert await codes.check(entering(number, issued.code, RESET, address=HOME))
 
 
-async def test_who_shows_a_session_has_the_tries_of_a_stranger_after_those_of_sessions(
+async def test_a_caller_with_a_session_has_the_tries_of_a_stranger_after_those_of_sessions(
     sms: Sms, codes: CodeCalls
 ) -> None:
     number = fresh_number()

@@ -109,7 +109,7 @@ async def test_they_have_all_six_codes_of_strangers_at_a_number_with_an_account_
     assert (await refusal(codes.issue(request))).code is ErrorCode.DAILY_CAP
 
 
-async def test_who_registered_from_there_has_three_codes_in_a_contract_with_a_cap_of_three(
+async def test_a_user_who_registered_from_there_has_three_codes_in_a_contract_with_a_cap_of_three(
     sms: Sms, codes: CodeCalls, place: dict[str, Any]
 ) -> None:
     number, network = fresh_number(), asking(fresh_number(), **place).source

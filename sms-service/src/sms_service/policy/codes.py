@@ -126,7 +126,7 @@ NEWCOMER = PolicyLine(
     who="anyone from registering a number, by incorrect codes of others in the same network",
     at_most=0,
     unit="refused",
-    note="each code that is asked for there has one try; who is not known to a number waits there for a log-in code",
+    note="each code that is asked for there has one try; strangers wait there for the code of a number with an account",
 )
 USED_CODE = PolicyLine(
     topic="reuse",

@@ -9,7 +9,7 @@ decides, ``count_attempts.sql``:
 - After its ten, a number without an account accepts one more every two hours. The network that asked for the live code
   has one of its own in two hours, which no other network can use up.
 - A network, or an app, that had too many incorrect codes over all numbers may enter no more, but for one try at each
-  code that was asked for there for a number without an account. Who asks there for a code to log in is told to wait.
+  code that was asked for there for a number without an account. A stranger who asks there to log in is told to wait.
 """
 
 from dataclasses import replace

@@ -239,7 +239,7 @@ class AppFailure:
     """An incorrect code that was counted on an app, in the window that ends at ``resets_at``.
 
     It was counted before the code was compared. ``is_incorrect`` says that a stranger's code was compared and is
-    incorrect, so that it stays counted whatever happens afterwards.
+    incorrect, so that it stays counted even if a later step fails.
     """
 
     resets_at: datetime

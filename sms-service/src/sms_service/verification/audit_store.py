@@ -7,15 +7,8 @@ from shared.outbox import columns
 from shared.postgres import Connection
 from shared.sql import load_sql
 from sms_service.verification.audit_events import REFUSALS_PER_DAY, UNUSABLE_CHECKS_PER_DAY, VerificationEvent
-from sms_service.verification.limits import (
-    FAILURES_BY_SESSIONS,
-    FAILURES_FROM_ONE_NETWORK,
-    FAILURES_PER_WINDOW,
-    RESERVED_TRY_INTERVAL,
-    TRIES_PER_CODE,
-)
+from sms_service.verification.limits import LANE_LIMITS, TRIES_PER_CODE
 from sms_service.verification.models import CodeCheck
-from sms_service.verification.send_limits import KNOWN, SESSION, WINDOW
 
 RECORD_EVENT = load_sql("sms_service.verification", "record_event.sql")
 RECORD_UNUSABLE = load_sql("sms_service.verification", "record_unusable.sql")
@@ -69,13 +62,7 @@ async def record_unusable(
             is_recorded=is_recorded,
             max_tries=TRIES_PER_CODE,
             max_events=UNUSABLE_CHECKS_PER_DAY,
-            reserved_try_interval=RESERVED_TRY_INTERVAL,
-            known=KNOWN,
-            session=SESSION,
-            failure_window=WINDOW,
-            failures_per_window=FAILURES_PER_WINDOW,
-            failures_from_one_network=FAILURES_FROM_ONE_NETWORK,
-            failures_by_sessions=FAILURES_BY_SESSIONS,
+            **LANE_LIMITS,
             network_failures=network_failures,
         ),
     )

@@ -8,16 +8,9 @@ from shared.sql import load_sql
 from shared.tickets import LIFETIME, MAX_REPEATS, REPEAT_WINDOW
 from sms_service.otp import CODE_LIFETIME
 from sms_service.spending.policy import BUCKET_SECONDS
-from sms_service.verification.limits import (
-    FAILURES_BY_SESSIONS,
-    FAILURES_FROM_ONE_NETWORK,
-    FAILURES_PER_WINDOW,
-    NETWORK_FAILURE_WINDOW,
-    RESERVED_TRY_INTERVAL,
-    TRIES_PER_CODE,
-)
+from sms_service.verification.limits import LANE_LIMITS, NETWORK_FAILURE_WINDOW, TRIES_PER_CODE
 from sms_service.verification.models import AppFailure, CheckAttempt, CodeCheck, SuccessfulCheck, Verified
-from sms_service.verification.send_limits import KNOWN, SESSION, WINDOW
+from sms_service.verification.send_limits import KNOWN
 
 COUNT_ATTEMPTS = load_sql("sms_service.verification", "count_attempts.sql")
 SUCCEED = load_sql("sms_service.verification", "succeed.sql")
@@ -69,13 +62,7 @@ async def count_attempts(
             code_lifetime=CODE_LIFETIME,
             repeat_window=REPEAT_WINDOW,
             max_repeats=MAX_REPEATS,
-            reserved_try_interval=RESERVED_TRY_INTERVAL,
-            known=KNOWN,
-            session=SESSION,
-            failure_window=WINDOW,
-            failures_per_window=FAILURES_PER_WINDOW,
-            failures_from_one_network=FAILURES_FROM_ONE_NETWORK,
-            failures_by_sessions=FAILURES_BY_SESSIONS,
+            **LANE_LIMITS,
             network_failures=network_failures,
             network_window=NETWORK_FAILURE_WINDOW,
         ),

@@ -12,13 +12,14 @@ decides, ``count_attempts.sql``:
   code that was asked for there for a number without an account. A stranger who asks there to log in is told to wait.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from shared.values import value
 from sms_service.otp import CODE_LIFETIME
-from sms_service.verification.send_limits import Send
+from sms_service.verification.send_limits import KNOWN, SESSION, WINDOW, Send
 
 TRIES_PER_CODE = 5
 FAILURES_PER_WINDOW = 10
@@ -28,6 +29,16 @@ RESERVED_TRY_INTERVAL = timedelta(hours=2)
 NETWORK_FAILURES = 120
 NETWORK_FAILURE_WINDOW = timedelta(hours=1)
 """Incorrect codes from one network, over all numbers. ``CALLER_WRONG_CODES_PER_NETWORK_HOUR`` changes their number."""
+LANE_LIMITS: Mapping[str, object] = {
+    "known": KNOWN,
+    "session": SESSION,
+    "failure_window": WINDOW,
+    "failures_per_window": FAILURES_PER_WINDOW,
+    "failures_from_one_network": FAILURES_FROM_ONE_NETWORK,
+    "failures_by_sessions": FAILURES_BY_SESSIONS,
+    "reserved_try_interval": RESERVED_TRY_INTERVAL,
+}
+"""The lanes as the statements name them."""
 APP_FAILURES = 1_200
 """Incorrect codes by way of one app's servers, in the same window. ``CALLER_WRONG_CODES_PER_APP_HOUR`` changes it."""
 

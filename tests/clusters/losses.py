@@ -40,7 +40,7 @@ async def receiving(users: set[str], url: str, load: Load) -> AsyncIterator[None
 
     async with amqp.connect(url, "cluster-check") as connection:
         queue = amqp.Queue("check.registered", [REGISTERED])
-        publisher = await amqp.Publisher.open(connection)
+        publisher = await amqp.Publisher.open(connection, "test")
         async with amqp.Consumer(queue, receive, publisher).running(connection):
             yield
 

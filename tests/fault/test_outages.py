@@ -58,7 +58,7 @@ async def listening(stack: Stack, name: str, keys: list[str]) -> AsyncIterator[a
         received.put_nowait(json.loads(body))
 
     async with amqp.connect(stack.addresses["AMQP_URL"], name) as connection:
-        async with amqp.Consumer(queue, receive, await amqp.Publisher.open(connection)).running(connection):
+        async with amqp.Consumer(queue, receive, await amqp.Publisher.open(connection, "test")).running(connection):
             yield received
         channel = await connection.channel()
         for part in (queue.name, queue.parked, *map(queue.retry_queue, amqp.RETRY_DELAYS)):
@@ -115,7 +115,7 @@ async def test_messages_that_rest_while_rabbitmq_restarts_all_return(stack: Stac
         returned.add(body)
 
     async with amqp.connect(stack.addresses["AMQP_URL"], "test.resting") as connection:
-        publisher = await amqp.Publisher.open(connection)
+        publisher = await amqp.Publisher.open(connection, "test")
         await declare_when_ready(connection, queue)
         for number, body in enumerate(bodies):  # half of them expire while the broker starts, half soon after
             rung = queue.retry_queue((1, 10)[number % 2])

@@ -264,7 +264,7 @@ class Sms:
 
     async def events(self, subject: str) -> list[dict[str, Any]]:
         """The events in the outbox that name a phone reference, a verification or a message. Oldest first."""
-        bodies = await self.pool.fetch("select body from outbox where exchange = 'events.entry' order by id")
+        bodies = await self.pool.fetch("select body from outbox where exchange = 'events.sms' order by id")
         found = [orjson.loads(row["body"]) for row in bodies]
         return [event for event in found if subject in event["data"].values()]
 

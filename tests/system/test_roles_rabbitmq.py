@@ -18,8 +18,9 @@ from stack.system import Stack
 
 from contacts_service.consumer import QUEUE as DIRECTORY
 from shared import amqp
+from shared.amqp.consumer import REASON
 from shared.events.catalogue import EVENTS
-from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage, new_id, to_queue
+from shared.events.envelope import EXCHANGE, OutboxMessage, entry_of, new_id, to_queue
 from sms_service.delivery.consumer import SEND_COMMANDS
 from sms_service.erasure.consumer import QUEUE as ERASURE
 
@@ -32,7 +33,15 @@ OWN: dict[str, list[amqp.Queue]] = {
     "contacts-service": [DIRECTORY],
 }
 QUEUES = [queue for queues in OWN.values() for queue in queues]
-PREFIX = {"auth-service": "auth.", "sms-service": "sms.", "contacts-service": "contacts."}
+WORD = {"auth-service": "auth", "sms-service": "sms", "contacts-service": "contacts"}
+"""The first word of the keys of each service's events."""
+FORGED = "auth.user.deleted.v1"
+SPARE = {
+    "auth-service": entry_of("auth"),
+    "sms-service": f"{SEND_COMMANDS.name}.spare",
+    "contacts-service": f"{DIRECTORY.name}.spare",
+}
+"""A name under which a service may declare what it does not need. Rights do not tell queues from exchanges."""
 FOREIGN = [(process, queue) for process, queues in OWN.items() for queue in QUEUES if queue not in queues]
 
 
@@ -97,6 +106,28 @@ async def publish(channel: AbstractChannel, exchange: str, key: str) -> None:
     await (await channel.get_exchange(exchange, ensure=False)).publish(aio_pika.Message(b"{}"), key)
 
 
+async def hear_by_queue(channel: AbstractChannel, exchange: str, name: str) -> None:
+    queue = await channel.declare_queue(name, exclusive=True)
+    await queue.bind(exchange, "#")
+
+
+async def hear_by_exchange(channel: AbstractChannel, exchange: str, own: str) -> None:
+    await (await channel.get_exchange(own, ensure=False)).bind(exchange, "#")
+
+
+async def forge_by_exchange(channel: AbstractChannel, exchange: str, own: str) -> None:
+    await (await channel.get_exchange(exchange, ensure=False)).bind(own, FORGED)
+
+
+async def forge_by_dead_letter(channel: AbstractChannel, exchange: str, name: str) -> None:
+    target = {"x-dead-letter-exchange": exchange, "x-dead-letter-routing-key": FORGED}
+    await channel.declare_queue(name, exclusive=True, arguments={"x-message-ttl": 1} | target)
+
+
+async def forge_by_alternate(channel: AbstractChannel, exchange: str, name: str) -> None:
+    await channel.declare_exchange(name, auto_delete=True, arguments={"alternate-exchange": exchange})
+
+
 async def publish_by_default(channel: AbstractChannel, _: str, name: str) -> None:
     await channel.default_exchange.publish(aio_pika.Message(b"{}"), name)
 
@@ -116,7 +147,7 @@ async def declared(servers: Stack) -> None:
         url = servers.servers.rabbitmq.url_as(process)
         assert url is not None
         async with amqp.connect(url, "test") as bus:
-            await amqp.Publisher.open(bus)
+            await amqp.Publisher.open(bus, WORD[process])
             for queue in queues:
                 await amqp.declare(await bus.channel(), queue)
 
@@ -138,28 +169,94 @@ async def test_a_service_publishes_its_own_events_only(servers: Stack, process: 
     url = servers.servers.rabbitmq.url_as(process)
     assert url is not None
     async with amqp.connect(url, "test") as bus:
-        publisher = await amqp.Publisher.open(bus)
+        publisher = await amqp.Publisher.open(bus, WORD[process])
         for event in EVENTS:
-            if event.key.startswith(PREFIX[process]):
-                await publisher.publish(message(ENTRY, event.key))
+            if event.key.startswith(f"{WORD[process]}."):
+                await publisher.publish(message(entry_of(event.key), event.key))
     async with connected(servers, process) as connection:
         for event in EVENTS:
             await refused(connection, publish, EXCHANGE, event.key)
-            if not event.key.startswith(PREFIX[process]):
-                await refused(connection, publish, ENTRY, event.key)
+            if not event.key.startswith(f"{WORD[process]}."):
+                for word in WORD.values():
+                    await refused(connection, publish, entry_of(word), event.key)
+
+
+@pytest.mark.parametrize("process", OWN)
+@pytest.mark.usefixtures("declared")
+async def test_a_service_hears_nothing_where_another_one_publishes(servers: Stack, process: str) -> None:
+    async with connected(servers, process) as connection:
+        for word in set(WORD.values()) - {WORD[process]}:
+            await refused(connection, hear_by_queue, entry_of(word), SPARE[process])
+            await refused(connection, hear_by_exchange, entry_of(word), entry_of(WORD[process]))
+        await refused(connection, hear_by_queue, EXCHANGE, SPARE[process])
+        await refused(connection, hear_by_exchange, EXCHANGE, entry_of(WORD[process]))
+
+
+async def test_no_binding_dead_letter_or_alternate_of_a_service_leads_to_where_another_one_publishes(
+    own_broker: Stack,
+) -> None:
+    """The broker looks at the right to an alternate only if the exchange is new, so nothing is declared before."""
+    for process, word in WORD.items():
+        async with connected(own_broker, process) as connection:
+            for foreign in set(WORD.values()) - {word}:
+                await refused(connection, forge_by_exchange, entry_of(foreign), entry_of(word))
+                for forge in (forge_by_dead_letter, forge_by_alternate):
+                    await refused(connection, forge, entry_of(foreign), SPARE[process])
+
+
+async def forge_in_every_way(channel: AbstractChannel, body: bytes) -> int:
+    """Send ``body`` with the key of another service's event, by all that contacts-service may do. Returns how often."""
+    spare, entry = SPARE["contacts-service"], entry_of("contacts")
+    events = await channel.get_exchange(EXCHANGE, ensure=False)
+    fanout = await channel.declare_exchange(f"{spare}.forge", aio_pika.ExchangeType.FANOUT, auto_delete=True)
+    await events.bind(fanout)
+    await fanout.publish(aio_pika.Message(body), FORGED)
+    target = {"x-message-ttl": 1, "x-dead-letter-exchange": EXCHANGE, "x-dead-letter-routing-key": FORGED}
+    dying = await channel.declare_queue(spare, exclusive=True, arguments=target)
+    await dying.bind(DIRECTORY.name, spare)
+    opened = await channel.get_exchange(DIRECTORY.name, ensure=False)
+    await opened.publish(aio_pika.Message(body), spare)
+    for header in ("CC", "BCC"):
+        own = await channel.get_exchange(entry, ensure=False)
+        await own.publish(aio_pika.Message(body, headers={header: [FORGED]}), "contacts.matched.v1")
+    return 4
+
+
+async def test_what_another_service_forged_is_parked_and_not_handled(own_broker: Stack) -> None:
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+    sms, auth = (str(own_broker.servers.rabbitmq.url_as(process)) for process in ("sms-service", "auth-service"))
+    contacts = str(own_broker.servers.rabbitmq.url_as("contacts-service"))
+    async with amqp.connect(sms, "sms") as consuming, amqp.connect(contacts, "contacts") as forging:
+        consumer = amqp.Consumer(ERASURE, received.put, await amqp.Publisher.open(consuming, "sms"))
+        await amqp.Publisher.open(forging, "contacts")
+        await amqp.declare(await forging.channel(), DIRECTORY)
+        async with consumer.running(consuming), connected(own_broker, "contacts-service") as connection:
+            forged = await forge_in_every_way(await connection.channel(), b"forged")
+            parked = await (await consuming.channel()).get_queue(ERASURE.parked)
+            async with asyncio.timeout(60):
+                for _ in range(forged):
+                    while (message_ := await parked.get(fail=False)) is None:
+                        await asyncio.sleep(0.05)
+                    assert str(message_.headers[REASON]).startswith("forged: it came by ")
+                    await message_.ack()
+            async with amqp.connect(auth, "auth") as bus, asyncio.timeout(60):
+                publisher = await amqp.Publisher.open(bus, "auth")
+                await publisher.publish(OutboxMessage(new_id(), entry_of("auth"), FORGED, b"genuine"))
+                assert await received.get() == b"genuine"
+        assert received.empty()
 
 
 @pytest.mark.usefixtures("declared")
 async def test_only_an_operator_republishes_into_the_queue_of_a_consumer(servers: Stack) -> None:
-    event = to_queue(message(ENTRY, "auth.user.updated.v1"), DIRECTORY.parked)
+    event = to_queue(message(entry_of("auth"), "auth.user.updated.v1"), DIRECTORY.parked)
     url = servers.servers.rabbitmq.url_as("auth-service")
     assert url is not None
     async with amqp.connect(url, "test") as bus:
-        publisher = await amqp.Publisher.open(bus)
+        publisher = await amqp.Publisher.open(bus, "auth")
         with pytest.raises(ConnectionError, match="the user of AMQP_URL may not publish this"):
             await publisher.publish(event)
     async with amqp.connect(servers.addresses["AMQP_URL"], "test") as bus:
-        await (await amqp.Publisher.open(bus)).publish(event)
+        await (await amqp.Publisher.open(bus, "auth")).publish(event)
         await (await (await bus.channel()).get_queue(DIRECTORY.parked)).purge()
 
 
@@ -178,7 +275,15 @@ async def test_a_consumer_binds_to_the_events_that_it_handles_only(servers: Stac
 @pytest.mark.parametrize("process", OWN)
 async def test_a_service_declares_nothing_else(servers: Stack, process: str) -> None:
     async with connected(servers, process) as connection:
-        for name in ("stolen", "contacts.other", "sms.other", "eventsx", "events.other", "my-service.users"):
+        for name in (
+            "stolen",
+            "contacts.other",
+            "sms.other",
+            "eventsx",
+            "events.other",
+            "events.entry",
+            "my-service.users",
+        ):
             await refused(connection, declare_queue, "", name)
             await refused(connection, declare_exchange, name, "")
 
@@ -187,7 +292,7 @@ async def test_a_rested_message_returns_by_the_exchange_of_its_queue(own_broker:
     url = own_broker.servers.rabbitmq.url_as("contacts-service")
     assert url is not None
     async with amqp.connect(url, "test") as bus:
-        publisher = await amqp.Publisher.open(bus)
+        publisher = await amqp.Publisher.open(bus, "contacts")
         await amqp.declare(await bus.channel(), DIRECTORY)
         await publisher.publish(message(DIRECTORY.name, DIRECTORY.retry_queue(1)))
         channel = await bus.channel(publisher_confirms=False)
@@ -227,7 +332,7 @@ async def test_the_user_of_a_consumer_reads_events_and_no_queue_of_ours(consumer
         await queue.consume(ignore)
         for event in EVENTS:
             await refused(connection, publish, EXCHANGE, event.key)
-            await refused(connection, publish, ENTRY, event.key)
+            await refused(connection, publish, entry_of(event.key), event.key)
         for ours in (name for queue in QUEUES for name in names(queue)):
             for act in (get, consume, empty, delete, publish_by_default):
                 await refused(connection, act, "", ours)

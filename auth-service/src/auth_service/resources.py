@@ -61,7 +61,7 @@ async def open_resources(settings: AuthSettings) -> AsyncIterator[Resources]:
             )
         )
         bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service publisher"))
-        relay = Relay(pool, await amqp.Publisher.open(bus))
+        relay = Relay(pool, await amqp.Publisher.open(bus, "auth"))
         await stack.enter_async_context(relay.running())
         hashing = stack.enter_context(closing(hashing_pool(settings)))
         passwords = PasswordHasher(KeyRing.parse(settings.password_peppers.get_secret_value()), hashing)

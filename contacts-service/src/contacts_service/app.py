@@ -73,4 +73,4 @@ async def _broker(stack: AsyncExitStack, settings: ContactsSettings) -> tuple[am
     """A publisher and a connection to consume from, on separate connections."""
     publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service publisher"))
     consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "contacts-service consumer"))
-    return await amqp.Publisher.open(publishing), consuming
+    return await amqp.Publisher.open(publishing, "contacts"), consuming

@@ -50,7 +50,7 @@ async def _resources(settings: SmsSettings, app: web.Application) -> AsyncIterat
         )
         broker = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-service publish"))
         await broker.on_connect(partial(_declare_commands, broker))
-        relay = await open_relay(pool, await amqp.Publisher.open(broker), stack)
+        relay = await open_relay(pool, await amqp.Publisher.open(broker, "sms"), stack)
         callers = await open_caller_limits(settings.redis_url, stack, settings.caller_limit_values, app[BACKENDS])
         config.test_number_lookup.log_configured(datetime.now(UTC))
         verifications = provide_codes(

@@ -46,7 +46,7 @@ def create_worker(settings: WorkerSettings) -> web.Application:
             )
             publishing = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker publish"))
             consuming = await stack.enter_async_context(amqp.connect(settings.amqp_url, "sms-worker consume"))
-            publisher = await amqp.Publisher.open(publishing)
+            publisher = await amqp.Publisher.open(publishing, "sms")
             relay = await open_relay(pool, publisher, stack, gather_seconds=GATHER_EVENTS_SECONDS)
             delivery = await _open_delivery(settings, pool, relay.wake, relay.hand_over, stack)
             await stack.enter_async_context(sweeping(delivery))

@@ -23,7 +23,7 @@ from contacts_service.settings import ContactsSettings
 from shared import amqp
 from shared.errors import ErrorCode, ServiceError
 from shared.events.catalogue import ContactsMatched, UserDeleted, UserRegistered, UserSnapshot, UserUpdated
-from shared.events.envelope import EXCHANGE, OutboxMessage, new_event, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, entry_of, new_event, new_id
 from shared.internal_api.client import InternalClient, internal_client
 from shared.internal_api.contacts import MATCH, Match, Matched
 from shared.phone import E164, PhoneKeys, mask, ref_hex
@@ -143,7 +143,7 @@ async def service(settings: ContactsSettings, redis_url: str) -> AsyncIterator[S
         client_of(settings, first) as first_client,
         client_of(settings, second) as second_client,
     ):
-        publisher = await amqp.Publisher.open(connection)
+        publisher = await amqp.Publisher.open(connection, "auth")
         keys = PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value()))
         channel = await connection.channel()
         running = Service(first, [first_client, second_client], publisher, channel, queue, tables, keys)
@@ -198,7 +198,7 @@ async def test_a_poison_message_is_parked_and_does_not_delay_others(service: Ser
     user_id, phone = fresh_id(), fresh_phone()
     poison = [b"not json", b'{"specversion": "1.0"}']
     for body in poison:
-        await service.publisher.publish(OutboxMessage(new_id(), EXCHANGE, UserRegistered.key, body))
+        await service.publisher.publish(OutboxMessage(new_id(), entry_of(UserRegistered.key), UserRegistered.key, body))
     await service.publish(UserRegistered, user_id, phone)
     await service.until(1, phone)
 

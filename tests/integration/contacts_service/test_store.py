@@ -16,7 +16,7 @@ from contacts_service.matching import Member
 from contacts_service.reconciliation.retention import purge
 from contacts_service.store import Store
 from shared.events.catalogue import ContactsMatched
-from shared.events.envelope import ENTRY, OutboxMessage, new_event
+from shared.events.envelope import OutboxMessage, entry_of, new_event
 from shared.migrations.upgrade import migrate
 from shared.postgres import Pool, pool, url_of
 
@@ -196,7 +196,7 @@ async def test_events_are_put_into_the_outbox_once(store: Store, connections: Po
 
     rows = await connections.fetch("select id, exchange, routing_key, body from outbox order by id")
     assert [tuple(row) for row in rows] == [
-        (event.id, ENTRY, ContactsMatched.key, event.body) for event in (first, second)
+        (event.id, entry_of(ContactsMatched.key), ContactsMatched.key, event.body) for event in (first, second)
     ]
 
 

@@ -11,7 +11,7 @@ from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
 from shared import amqp
 from shared.amqp import connection, consumer
-from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import EXCHANGE, OutboxMessage, entry_of, new_id
 
 STEP_BYTES = 150
 """About one or two frames: how much further each new connection gets than the one before."""
@@ -99,13 +99,13 @@ async def consuming(url: str, amqp_url: str, queue: amqp.Queue) -> AsyncIterator
         received.put_nowait(body)
 
     async with amqp.connect(url, "cut") as cut, amqp.connect(amqp_url, "whole") as whole:
-        publisher = await amqp.Publisher.open(whole)
+        publisher = await amqp.Publisher.open(whole, "test")
         async with amqp.Consumer(queue, receive, publisher).running(cut):
             yield publisher, received
 
 
 def message(queue: amqp.Queue, body: bytes) -> OutboxMessage:
-    return OutboxMessage(new_id(), EXCHANGE, queue.keys[0].replace("#", "event"), body)
+    return OutboxMessage(new_id(), entry_of("test"), queue.keys[0].replace("#", "event"), body)
 
 
 async def until_received(publisher: amqp.Publisher, received: asyncio.Queue[bytes], queue: amqp.Queue) -> None:
@@ -137,7 +137,7 @@ async def test_bindings_that_the_broker_refuses_are_not_ready(amqp_url: str, que
     async def receive(_: bytes) -> None: ...
 
     async with amqp.connect(amqp_url, "test") as opened, amqp.connect(amqp_url, "operator") as operator:
-        running = amqp.Consumer(queue, receive, await amqp.Publisher.open(opened))
+        running = amqp.Consumer(queue, receive, await amqp.Publisher.open(opened, "test"))
         async with running.running(opened):
             await running.check_bindings()
             channel = await operator.channel()
@@ -159,7 +159,7 @@ async def test_bindings_that_were_not_declared_for_long_are_not_ready_while_conn
     async def receive(_: bytes) -> None: ...
 
     async with amqp.connect(amqp_url, "test") as opened:
-        running = amqp.Consumer(queue, receive, await amqp.Publisher.open(opened))
+        running = amqp.Consumer(queue, receive, await amqp.Publisher.open(opened, "test"))
         async with running.running(opened):
             monkeypatch.setattr(consumer, "DECLARED_FOR_SECONDS", 0.0)
             assert await is_refused(running.check_bindings())
@@ -189,11 +189,11 @@ async def test_a_consumer_recovers_from_a_cut_anywhere_in_its_setup(
 
 async def test_a_publisher_reports_a_lost_connection_and_works_after_a_reconnect(proxy: CuttingProxy) -> None:
     async with proxy.up() as url, amqp.connect(url, "cut") as cut:
-        publisher = await amqp.Publisher.open(cut)
+        publisher = await amqp.Publisher.open(cut, "test")
         proxy.allowed = [STEP_BYTES] * 3
         proxy.cut()
         with pytest.raises(ConnectionError):
-            await publisher.publish(OutboxMessage(new_id(), EXCHANGE, "test.without.listener", b"x"))
+            await publisher.publish(OutboxMessage(new_id(), entry_of("test"), "test.without.listener", b"x"))
         async with asyncio.timeout(30):
             while not await published(publisher):
                 await asyncio.sleep(0.01)
@@ -201,7 +201,7 @@ async def test_a_publisher_reports_a_lost_connection_and_works_after_a_reconnect
 
 async def published(publisher: amqp.Publisher) -> bool:
     try:
-        await publisher.publish(OutboxMessage(new_id(), EXCHANGE, "test.without.listener", b"x"))
+        await publisher.publish(OutboxMessage(new_id(), entry_of("test"), "test.without.listener", b"x"))
     except ConnectionError:
         return False
     return True
@@ -228,7 +228,7 @@ async def test_messages_without_an_acknowledgement_are_delivered_again_after_a_c
         handled.append(body)
 
     async with proxy.up() as url, amqp.connect(url, "cut") as cut, amqp.connect(amqp_url, "whole") as whole:
-        publisher = await amqp.Publisher.open(whole)
+        publisher = await amqp.Publisher.open(whole, "test")
         async with amqp.Consumer(queue, slow, publisher).running(cut):
             await publisher.publish(message(queue, b"once more"))
             await started.wait()
@@ -253,7 +253,7 @@ async def test_messages_in_progress_are_finished_after_a_cut(
             ended.append(asyncio.current_task().cancelling())  # type: ignore[union-attr]
 
     async with proxy.up() as url, amqp.connect(url, "cut") as cut, amqp.connect(amqp_url, "whole") as whole:
-        publisher = await amqp.Publisher.open(whole)
+        publisher = await amqp.Publisher.open(whole, "test")
         consumer = amqp.Consumer(queue, slow, publisher)
         async with consumer.running(cut):
             await publisher.publish(message(queue, b"half sent"))
@@ -285,7 +285,7 @@ async def test_messages_handled_out_of_order_are_all_acknowledged(amqp_url: str,
             others.append(body)
 
     async with amqp.connect(amqp_url, "t") as opened:
-        publisher = await amqp.Publisher.open(opened)
+        publisher = await amqp.Publisher.open(opened, "test")
         channel = await opened.channel()
         async with amqp.Consumer(queue, handle, publisher).running(opened):
             for number in range(30):

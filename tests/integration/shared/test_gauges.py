@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from shared import amqp, redis
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, queue_monitor
-from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, entry_of, new_id
 from shared.migrations.upgrade import ensure_database
 from shared.outbox import Relay, put
 from shared.postgres import Pool, pool, transaction, url_of
@@ -55,7 +55,7 @@ async def database(postgres_url: str) -> AsyncIterator[Pool]:
 
 
 def event(body: str = "test") -> OutboxMessage:
-    return OutboxMessage(new_id(), EXCHANGE, "test.event.v1", body.encode())
+    return OutboxMessage(new_id(), entry_of("test"), "test.event.v1", body.encode())
 
 
 def outbox() -> tuple[float | None, ...]:
@@ -65,7 +65,7 @@ def outbox() -> tuple[float | None, ...]:
 
 
 async def test_the_outbox_shows_what_waits_and_returns_to_zero(bus: amqp.Connection, database: Pool) -> None:
-    relay = Relay(database, await Publisher.open(bus))
+    relay = Relay(database, await Publisher.open(bus, "test"))
     async with transaction(database) as session:
         await put(session, [event(), event(), event()])
     await database.execute("update outbox set created_at = now() - interval '1 minute'")
@@ -85,7 +85,7 @@ async def test_the_outbox_shows_what_waits_and_returns_to_zero(bus: amqp.Connect
 async def test_messages_that_a_relay_holds_while_the_broker_is_silent_still_count_as_waiting(
     bus: amqp.Connection, database: Pool
 ) -> None:
-    relay = Relay(database, await Publisher.open(bus))
+    relay = Relay(database, await Publisher.open(bus, "test"))
     async with transaction(database) as session:
         await put(session, [event()])
     async with transaction(database) as other_relay:
@@ -110,7 +110,7 @@ async def test_a_queue_shows_its_consumer_and_what_waits_and_is_parked(
         if body == b"poison":
             raise PoisonError("a test")
 
-    publisher = await Publisher.open(bus)
+    publisher = await Publisher.open(bus, "test")
     async with asyncio.timeout(60), Consumer(queue, handle, publisher).running(bus):
         for body in ("first", "poison", "third"):
             await publisher.publish(event(body))

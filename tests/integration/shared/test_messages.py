@@ -12,7 +12,7 @@ from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
 from shared.amqp import publisher as publisher_module
 from shared.errors import unavailable
-from shared.events.envelope import EXCHANGE, OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, new_id
 from shared.migrations.upgrade import ensure_database
 from shared.outbox import BATCH, MAX_JOINED, Relay, put
 from shared.postgres import Pool, connection, pool, transaction, url_of
@@ -55,7 +55,7 @@ async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
 
 @pytest.fixture
 async def publisher(bus: amqp.Connection) -> Publisher:
-    return await Publisher.open(bus)
+    return await Publisher.open(bus, "test")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def database(postgres_url: str) -> AsyncIterator[Pool]:
     await session.close()
 
 
-def message(body: str, *, exchange: str = EXCHANGE, key: str = "test.event.v1") -> OutboxMessage:
+def message(body: str, *, exchange: str = "events.test", key: str = "test.event.v1") -> OutboxMessage:
     return OutboxMessage(new_id(), exchange, key, body.encode())
 
 
@@ -277,7 +277,7 @@ async def test_messages_that_were_neither_handled_nor_moved_come_again_while_a_y
         handled.put_nowait(text)
 
     async with amqp.connect(amqp_url, "soon closed") as lost:
-        cut_off = await Publisher.open(lost)
+        cut_off = await Publisher.open(lost, "test")
     async with Consumer(queue, handle, cut_off).running(bus):
         for text in texts:
             await publisher.publish(message(text, exchange="", key=queue.name))
@@ -591,7 +591,7 @@ async def test_other_relays_leave_a_row_to_its_process_for_a_second_and_publish_
 async def test_a_message_that_was_handed_over_and_not_confirmed_is_published_by_the_next_batch(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
-    silent = await Publisher.open(bus)
+    silent = await Publisher.open(bus, "test")
     silent._channel = None
     relay = Relay(database, silent, handed_keys=[queue.name])
     command, lost = (
@@ -648,7 +648,7 @@ async def test_a_running_relay_finds_what_a_process_that_died_had_to_hand_over(
 async def test_a_relay_that_cannot_publish_remembers_nothing_of_what_is_handed_over_and_publishes_it_later(
     bus: amqp.Connection, queue: Queue, publisher: Publisher, database: Pool
 ) -> None:
-    silent = await Publisher.open(bus)
+    silent = await Publisher.open(bus, "test")
     silent._channel = None
     relay = Relay(database, silent, handed_keys=[queue.name])
     command = message("command", exchange="", key=queue.name)

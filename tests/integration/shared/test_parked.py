@@ -86,7 +86,9 @@ class World:
     async def consuming(self) -> AsyncIterator[Publisher]:
         async with AsyncExitStack() as stack:
             bus = await stack.enter_async_context(amqp.connect(self.amqp_url, "parked consumer"))
-            publisher = await Publisher.open(await stack.enter_async_context(amqp.connect(self.amqp_url, "parked")))
+            publisher = await Publisher.open(
+                await stack.enter_async_context(amqp.connect(self.amqp_url, "parked")), "test"
+            )
             await stack.enter_async_context(Consumer(self.queue, self.handle, publisher).running(bus))
             yield publisher
 

@@ -154,7 +154,7 @@ async def test_both_processes_report_that_they_are_ready(processes: Processes) -
 async def test_malformed_commands_are_parked_and_delay_no_message(processes: Processes, amqp_url: str) -> None:
     bodies = (b"", b"{}", b"[]", b'{"message_id": 7}', b'{"message_id": "x"}', b"\xff")
     async with amqp.connect(amqp_url, "test") as connection:
-        publisher = await amqp.Publisher.open(connection)
+        publisher = await amqp.Publisher.open(connection, "sms")
         for body in bodies:
             await publisher.publish(OutboxMessage(new_id(), "", processes.queue.name, body))
         await sent(processes)

@@ -11,7 +11,7 @@ from auth_service.accounts import republication
 from auth_service.accounts.model import StoredAccount
 from auth_service.accounts.republication import Progress, RefusedPageError, Republication
 from auth_service.client_context import ClientContext
-from shared.events.envelope import ENTRY, OutboxMessage
+from shared.events.envelope import OutboxMessage, entry_of
 from shared.internal_api.auth import Account
 from shared.phone import PhoneKeys
 
@@ -61,7 +61,7 @@ async def test_every_user_is_published_once_with_the_present_version() -> None:
     events = [json.loads(message.body) for message in publisher.published]
     assert [(event["subject"], event["version"]) for event in events] == [(str(n), n + 1) for n in range(1, 8)]
     assert {(message.exchange, message.routing_key) for message in publisher.published} == {
-        (ENTRY, "auth.user.updated.v1")
+        (entry_of("auth"), "auth.user.updated.v1")
     }
 
 

@@ -12,11 +12,11 @@ from pamqp.frame import marshal, unmarshal
 from pamqp.header import ContentHeader
 
 from shared.amqp.confirms import _frames
-from shared.events.envelope import ENTRY, OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, entry_of, new_id
 
 CHANNEL: Any = SimpleNamespace(number=7, max_content_size=16, lock=asyncio.Lock())
 MESSAGES = [
-    OutboxMessage(new_id(), ENTRY, "sms.message.sent.v1", b"{}"),
+    OutboxMessage(new_id(), entry_of("sms"), "sms.message.sent.v1", b"{}"),
     OutboxMessage(new_id(), "sms.send", "sms.send", b""),
     OutboxMessage(new_id(), "", "shop.queue", b"x" * 70_000, "auth.user.registered.v1"),
     OutboxMessage(new_id(), "", "k" * 255, b"x" * 16),
@@ -35,7 +35,7 @@ def pieces(data: bytes) -> list[Any]:
 @pytest.mark.parametrize("message", MESSAGES, ids=["event", "command", "event to a queue", "long key"])
 @pytest.mark.parametrize("headers", [{}, {"x-haoma-attempt": 2}], ids=["plain", "headers"])
 def test_the_broker_reads_the_properties_and_the_body(message: OutboxMessage, headers: dict[str, int]) -> None:
-    is_event = message.exchange == ENTRY or bool(message.event_type)
+    is_event = message.exchange == entry_of("sms") or bool(message.event_type)
     method, header, *bodies = pieces(_frames(CHANNEL, headers, message, str(message.id)))
 
     assert isinstance(method, Basic.Publish)

@@ -80,7 +80,7 @@ async def _republish(settings: AuthSettings, selection: Selection, reporter: Rep
         pool = await stack.enter_async_context(postgres.pool(settings.postgres_url, settings.auth_database, size=2))
         bus = await stack.enter_async_context(amqp.connect(settings.amqp_url, "auth-service republish"))
         publisher, phones = (
-            await amqp.Publisher.open(bus),
+            await amqp.Publisher.open(bus, "auth"),
             PhoneKeys(bytes.fromhex(settings.phone_key.get_secret_value())),
         )
         republication = Republication(RepublicationStore(pool), publisher, phones, selection.queue)

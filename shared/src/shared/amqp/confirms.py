@@ -20,9 +20,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
-
-EVENT_EXCHANGES = frozenset({ENTRY, EXCHANGE})
+from shared.events.envelope import ENTRIES, EXCHANGE, OutboxMessage
 
 _FRAME = struct.Struct(">BHI")
 _PROPERTIES = struct.Struct(">HxxQH")
@@ -109,7 +107,7 @@ def _frames(channel: Channel, headers: Headers, message: OutboxMessage, message_
 def _header(channel: int, message: OutboxMessage, message_id: str, headers: Headers) -> bytes:
     """The frame with the properties of a message."""
     message_type = message.event_type or message.routing_key
-    is_event = message.exchange in EVENT_EXCHANGES or bool(message.event_type)
+    is_event = _is_for_events(message.exchange) or bool(message.event_type)
     if headers:
         return _marshalled_header(channel, message, message_type, is_event, headers)
     content_type, type_field = _fields(message_type, is_event)
@@ -149,6 +147,9 @@ def _fields(message_type: str, is_event: bool) -> tuple[bytes, bytes]:
 
 @lru_cache(maxsize=256)
 def _method(channel: int, exchange: str, routing_key: str) -> bytes:
-    return marshal(
-        Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=exchange not in EVENT_EXCHANGES), channel
-    )
+    mandatory = not _is_for_events(exchange)
+    return marshal(Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=mandatory), channel)
+
+
+def _is_for_events(exchange: str) -> bool:
+    return exchange == EXCHANGE or exchange.startswith(ENTRIES)

@@ -21,7 +21,7 @@ from shared.amqp.queue_monitor import QueueState, monitoring
 from shared.amqp.queues import RETRY_DELAYS, Queue, declare
 from shared.background import repeating
 from shared.errors import is_outage
-from shared.events.envelope import OutboxMessage, new_id
+from shared.events.envelope import OutboxMessage, entry_of, new_id
 
 DRAIN_SECONDS = 15.0
 """How long a stopping consumer waits for messages in progress. The broker delivers the unfinished ones again."""
@@ -61,6 +61,9 @@ class Consumer:
     A handler that raises ``PoisonError`` parks the message. After any other exception the message rests in a retry
     queue. Neither delays the messages behind it. An outage (``ServiceError(UNAVAILABLE)``) is no fault of the message:
     it rests as often as it must, that never counts as an attempt, and the consumer slows down.
+
+    A message tells by which exchange it entered the broker. If that is neither the queue's own nor that of the service
+    whose events the queue takes, another service forged it, and it is parked (decision 95).
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Consumer:
         self._handler = handler
         self._publisher = publisher
         self._at_rest = at_rest
+        self._origins = {"", queue.name, *map(entry_of, queue.keys)}
         self._channel: AbstractChannel | None = None
         self._declaring: aio_pika.abc.AbstractChannel | None = None
         self._declared_at = -DECLARED_FOR_SECONDS
@@ -171,6 +175,10 @@ class Consumer:
 
     async def _is_settled(self, message: DeliveredMessage) -> bool:
         """Handle a message, or move it to a retry or parking queue. False when neither was possible."""
+        if message.exchange not in self._origins:
+            reason = f"forged: it came by {message.exchange}"
+            log.error("message.forged", queue=self._queue.name, message_id=_message_id(message), reason=reason)
+            return await self._is_moved(message, self._queue.parked, 0, reason=reason)
         try:
             await self._handler(message.body)
         except PoisonError as error:

@@ -13,7 +13,7 @@ from aiormq import Channel
 
 from shared.amqp.confirms import Headers, Outcome, publish_confirmed
 from shared.amqp.connection import Connection, raise_on_broker_loss
-from shared.events.envelope import ENTRY, EXCHANGE, OutboxMessage
+from shared.events.envelope import EXCHANGE, OutboxMessage, entry_of
 
 PUBLISH_SECONDS = 5.0
 BOUND_SECONDS = 23.0
@@ -32,16 +32,20 @@ class RefusedError(Exception):
 class Publisher:
     """Publishes persistent messages and waits until the broker has confirmed them."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, service: str) -> None:
         self._connection = connection
+        self._entry = entry_of(service)
         self._channel: AbstractChannel | None = None
         self._missing_since: float | None = None
         self._renewed_at = -RENEW_SECONDS
 
     @classmethod
-    async def open(cls, connection: Connection) -> "Publisher":
-        """Declare the exchanges and open a channel, now and on every later connection."""
-        publisher = cls(connection)
+    async def open(cls, connection: Connection, service: str) -> "Publisher":
+        """Declare the exchanges and open a channel, now and on every later connection.
+
+        ``service`` is the first word of the keys of its events.
+        """
+        publisher = cls(connection, service)
         await connection.on_connect(publisher._open_channel)
         return publisher
 
@@ -51,7 +55,7 @@ class Publisher:
         channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         events = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
         # A topic exchange, so that the broker can permit each service its own events only.
-        entry = await channel.declare_exchange(ENTRY, aio_pika.ExchangeType.TOPIC, durable=True, auto_delete=True)
+        entry = await channel.declare_exchange(self._entry, aio_pika.ExchangeType.TOPIC, durable=True, auto_delete=True)
         await events.bind(entry, "#")
         self._channel = channel
 
@@ -61,7 +65,7 @@ class Publisher:
         Raises ``ConnectionError`` until they have had the time, so that events stay in the outbox. Published before,
         some queues would not receive them.
         """
-        if await self._connection.has_exchange(ENTRY):
+        if await self._connection.has_exchange(self._entry):
             self._missing_since = None
             return
         self._missing_since = self._missing_since or time.monotonic()

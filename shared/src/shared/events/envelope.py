@@ -15,14 +15,23 @@ from shared.values import value
 EXCHANGE = "events"
 """The durable topic exchange that consumers bind to. The routing key is the event's type."""
 
-ENTRY = "events.entry"
-"""The topic exchange that events are published to, bound to ``EXCHANGE``. The broker deletes it with ``EXCHANGE``, so
-publishers notice even if a consumer has created ``EXCHANGE`` again (decision 42)."""
+ENTRIES = f"{EXCHANGE}."
+"""The names of the exchanges that events are published to begin so."""
 
 
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562). Its order in time keeps indexes dense."""
     return uuid7()
+
+
+def entry_of(key: str) -> str:
+    """The topic exchange that an event is published to: its service's own, by the first word of the key.
+
+    It is bound to ``EXCHANGE``. No other service may write to it, and a message tells its consumers where it entered:
+    so they know who said what (decision 95). The broker deletes it with ``EXCHANGE``, so publishers notice even if a
+    consumer has created ``EXCHANGE`` again (decision 42).
+    """
+    return f"{ENTRIES}{key.partition('.')[0]}"
 
 
 class EventData(BaseModel):
@@ -72,7 +81,7 @@ class CloudEvent(BaseModel, Generic[DataT]):
 class OutboxMessage:
     """A message for the outbox: what the relay publishes, and where.
 
-    ``exchange`` is ``ENTRY`` for an event, and the exchange of a queue (``shared.amqp.queues``) for a message to it.
+    ``exchange`` is ``entry_of`` for an event, and the exchange of a queue (``shared.amqp.queues``) for a message to it.
     ``event_type`` is set for an event that goes straight to a queue, whose routing key is then the queue's name.
     """
 
@@ -110,4 +119,4 @@ def new_event(data: EventData, *, source: str, subject: str, version: int) -> Ou
         envelope["traceparent"] = cause.traceparent
     envelope["datacontenttype"] = "application/json"
     envelope["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
-    return OutboxMessage(identity, ENTRY, data.key, orjson.dumps(envelope, option=orjson.OPT_UTC_Z))
+    return OutboxMessage(identity, entry_of(data.key), data.key, orjson.dumps(envelope, option=orjson.OPT_UTC_Z))

@@ -15,6 +15,8 @@ IPV4_NETWORK = 24
 IPV6_SUBSCRIBER = 64
 IPV6_NETWORK = 56
 IPV6_SITE = 48
+IPV6_REGION = 40
+IPV6_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,22 @@ def site_of(address: IPv4OrIPv6) -> str:
     """Only the site: a /24 of IPv4, a /48 of IPv6."""
     address = unmapped(address)
     return _network(address, IPV4_NETWORK if isinstance(address, IPv4Address) else IPV6_SITE)
+
+
+def nested_networks(address: IPv4OrIPv6) -> tuple[str, str, str, str]:
+    """The networks around an address, the widest first: /32, /40, /48 and /56 of IPv6, and four times the /24 of IPv4.
+
+    A registry gives a provider a /32 of IPv6, or a few, and anyone can become one. Nothing around a /24 of IPv4 is one
+    party's: each of its addresses has a price, and the /16 belongs to strangers.
+    """
+    address = unmapped(address)
+    if isinstance(address, IPv4Address):
+        network = _network(address, IPV4_NETWORK)
+        return (network, network, network, network)
+    block, region, site, network = (
+        _network(address, prefix) for prefix in (IPV6_BLOCK, IPV6_REGION, IPV6_SITE, IPV6_NETWORK)
+    )
+    return (block, region, site, network)
 
 
 def is_within(address: IPv4OrIPv6, networks: Networks) -> bool:

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import pytest
 from structlog.testing import capture_logs
 
+from auth_service.passwords.fair_queue import Path
 from auth_service.passwords.hashing_slots import (
     RETRY_AFTER,
     SHED_JOBS,
@@ -44,9 +45,17 @@ class Callers:
         self._done = asyncio.Event()
 
     async def call(self, network: str, account: int = 1, *, keep: bool = False) -> None:
+        await self._take((network, network, account), network, keep=keep)
+
+    def start_at(self, address: str) -> "asyncio.Task[None]":
+        """A caller with an address, at an account of its own."""
+        share = share_of(RequestSource(ip_address(address)), len(address))
+        return asyncio.create_task(self._take(share, address, keep=False))
+
+    async def _take(self, share: Path, name: str, *, keep: bool) -> None:
         ends_at = asyncio.get_running_loop().time() + self._max_wait_seconds
-        async with self._slots.take(HashingSlot((network, network, account), ends_at)):
-            self.served.append(network)
+        async with self._slots.take(HashingSlot(share, ends_at)):
+            self.served.append(name)
             if keep:
                 await self._done.wait()
 
@@ -89,6 +98,47 @@ async def test_a_flood_from_three_networks_loses_its_own_callers_and_no_one_else
     assert {outcome(task) for task in others} == {None}
     assert sum(outcome(task) is ErrorCode.UNAVAILABLE for task in flood) == 300 - 40 + 20
     assert callers.served.index("other 0") <= 3  # one of each network in the flood, at most, went before
+
+
+async def test_a_flood_from_every_site_of_one_provider_refuses_no_one_elsewhere() -> None:
+    slots = HashingSlots(Shedding(), Fixed(2, 40))
+    callers = Callers(slots)
+    owners = [f"203.0.{n}.1" for n in range(10)] + [f"2001:{n + 1:x}::1" for n in range(10)]
+    async with all_taken(slots, 2):
+        flood = [callers.start_at(f"2a0d:1234:{site:x}::1") for site in range(0, 0x10000, 0x80)]
+        await settle()
+        others = [callers.start_at(owner) for owner in owners]
+        await settle()
+    await asyncio.wait([*flood, *others])
+
+    assert {outcome(task) for task in others} == {None}
+    assert sum(outcome(task) is ErrorCode.UNAVAILABLE for task in flood) == len(flood) - 20
+    assert set(owners) <= set(callers.served[:26])  # the block goes first, and then after every four owners
+
+
+async def test_a_flood_from_one_site_refuses_no_other_site_of_its_provider() -> None:
+    slots = HashingSlots(Shedding(), Fixed(2, 40))
+    callers = Callers(slots)
+    async with all_taken(slots, 2):
+        flood = [callers.start_at(f"2001:db8:1:{network:x}00::1") for network in range(250)]
+        await settle()
+        others = [callers.start_at(f"2001:db8:{site:x}::1") for site in range(0x100, 0x2000, 0x100)]
+        await settle()
+    await asyncio.wait([*flood, *others])
+
+    assert {outcome(task) for task in others} == {None}
+
+
+async def test_many_callers_of_one_provider_wait_as_others_do_while_the_queue_has_room() -> None:
+    slots = HashingSlots(Shedding(), Fixed(2, 40))
+    callers = Callers(slots)
+    async with all_taken(slots, 2):
+        crowd = [callers.start_at(f"2001:db8:{site:x}::1") for site in range(30)]
+        others = [callers.start_at(f"203.0.{n}.1") for n in range(10)]
+        await settle()
+    await asyncio.wait([*crowd, *others])
+
+    assert {outcome(task) for task in (*crowd, *others)} == {None}
 
 
 async def test_others_are_served_while_the_flood_still_waits() -> None:
@@ -244,17 +294,19 @@ async def test_a_site_is_alone_beside_a_crowd_if_it_has_one_slot_and_another_has
         assert not alone("b")
 
 
-def test_a_share_is_the_site_the_network_and_the_account() -> None:
+def test_a_share_is_what_a_provider_has_each_network_in_it_and_the_account() -> None:
     assert share_of(RequestSource(ip_address("2001:db8:1:2ff::1")), 7) == (
+        "2001:db8::/32",
+        "2001:db8::/40",
         "2001:db8:1::/48",
         "2001:db8:1:200::/56",
         7,
     )
-    assert share_of(RequestSource(ip_address("203.0.113.9"), "shop"), 7) == ("203.0.113.0/24", "203.0.113.0/24", 7)
+    assert share_of(RequestSource(ip_address("203.0.113.9"), "shop"), 7) == (*["203.0.113.0/24"] * 4, 7)
 
 
 def test_the_server_of_an_app_has_a_share_of_its_own_if_it_tells_no_address() -> None:
-    assert share_of(RequestSource(None, "shop"), 7) == ("app shop", "app shop", 7)
+    assert share_of(RequestSource(None, "shop"), 7) == (*["app shop"] * 4, 7)
     assert share_of(RequestSource(None, user_id=42), 7)[0] == "user 42"
 
 

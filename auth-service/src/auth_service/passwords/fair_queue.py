@@ -1,4 +1,4 @@
-"""A queue whose keys take turns at every level of a path: first sites, then their networks, then the accounts of each.
+"""A queue whose keys take turns at every level of a path: first wide networks, then those in them, then accounts.
 
 A key waits for what the others have begun, not for what they have piled up. Turns follow the flow queues of RFC 8290:
 a key that comes anew goes before those that had a turn and have more waiting.

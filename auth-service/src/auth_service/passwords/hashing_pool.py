@@ -58,7 +58,7 @@ class HashingPool:
     async def run(self, slot: HashingSlot, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in a thread. Raises ``ServiceError(UNAVAILABLE)`` when the slot ends before it is done.
 
-        A job whose caller has gone before it begins never runs. A job of a site with one slot, while others have
+        A job whose caller has gone before it begins never runs. A job of a block with one slot, while others have
         several, is urgent: callers beside a flood do not wait for the group in which its hashes are reported.
         """
         is_urgent = self._slots.is_alone_beside_a_crowd(slot.share)

@@ -12,7 +12,7 @@ import structlog
 
 from auth_service.passwords.fair_queue import FairQueue, Path
 from shared.errors import ServiceError, unavailable
-from shared.networks import RequestSource, site_of
+from shared.networks import RequestSource, nested_networks
 
 MAX_WAIT_SECONDS = 2.0
 """The longest that a caller waits, for a slot and for its hashes together, before it is told to come back."""
@@ -30,7 +30,7 @@ TOGETHER_SECONDS = 0.15
 MAX_TOGETHER = 4
 """The most results that a thread reports together: more spare little (docs/decisions/0091)."""
 SLOTS_FOR_NEWCOMERS = 2
-"""How many more there are for sites that have none, so that these need not wait until a flood gives one back."""
+"""How many more there are for blocks that have none, so that these need not wait until a flood gives one back."""
 
 JOBS = prometheus.Gauge("haoma_hash_jobs", "Callers that wait for a slot at the hashing threads, or have one")
 SHED_JOBS = prometheus.Counter(
@@ -41,10 +41,14 @@ log = structlog.get_logger()
 
 
 def share_of(source: RequestSource, phone_ref: int) -> Path:
-    """The share that a request about a number takes its slot in: its site, its network, and the account in it."""
+    """The share that a request about a number takes its slot in: its networks, the widest first, and the account.
+
+    The first of them is called its block: what one flood can have (docs/decisions/0096).
+    """
     if source.address is None:
-        return (source.place, source.network, phone_ref)
-    return (site_of(source.address), source.network, phone_ref)
+        place = source.place
+        return (place, place, place, source.network, phone_ref)
+    return (*nested_networks(source.address), phone_ref)
 
 
 class QueueLimit:
@@ -110,9 +114,9 @@ class HashingSlot:
 
 
 class HashingSlots:
-    """Gives as many as the limit says at once, and as many ``for_newcomers`` more to sites that have none.
+    """Gives as many as the limit says at once, and as many ``for_newcomers`` more to blocks that have none.
 
-    Beyond the limit of those who wait, the share with the most waiting loses its newest, and no one else.
+    Beyond the limit of those who wait, the block with the most waiting loses the newest of its own longest share.
     """
 
     def __init__(self, shedding: Shedding, limit: QueueLimit, *, for_newcomers: int = 0) -> None:
@@ -132,7 +136,7 @@ class HashingSlots:
             self._give_back(slot.share)
 
     def is_alone_beside_a_crowd(self, share: Path) -> bool:
-        """Whether the site of this share has one slot, and another has several."""
+        """Whether the block of this share has one slot, and another has several."""
         return self._used[share[0]] == 1 and self._used.total() > len(self._used)
 
     async def _wait(self, slot: HashingSlot) -> None:
@@ -174,7 +178,7 @@ class HashingSlots:
     def _give_back(self, share: Path) -> None:
         """Take the slot back, and give those that are free to callers that wait."""
         self._used[share[0]] -= 1
-        self._used += Counter()  # drops the sites that have none
+        self._used += Counter()  # drops the blocks that have none
         while self._waiting.size and self._used.total() < self._limit.slots:
             next_share, place = self._waiting.pop()
             if not place.done():  # it may have been cancelled a moment ago

@@ -36,6 +36,7 @@ from shared.internal_api.auth import (
     ResetPassword,
     Resolve,
 )
+from shared.internal_api.personal_data.account import ExportMe
 from shared.internal_api.sms import Purpose
 from shared.keys import KeyRing
 from shared.migrations.upgrade import migrate
@@ -95,6 +96,12 @@ def password_change(user: LoggedIn, current: str, secret: str, address: str | No
         address=address or fresh_address(),
         dialect="native",
     )
+
+
+def exporting(account: Account, **proof: Any) -> ExportMe:
+    """A request for a copy of a user's data."""
+    defaults = {"phone": account.phone, "address": fresh_address(), "dialect": "native", "client": "test"}
+    return ExportMe(user_id=account.user_id, **defaults | proof)
 
 
 @dataclass

@@ -15,10 +15,13 @@ LIMITS = LoginLimits(10, 30, LimitsAround(300, 1_200, 3_000), 20, LimitsAround(6
 ANYWHERE = "2001:db8:ffff:ff00::1"
 
 
-async def fill(auth: Auth, address: str, number: str, failures: int, app: str = "") -> None:
-    """Count this many failed log-ins of a number from an address, in every bucket, without hashing."""
+async def fill(auth: Auth, address: str, number: str, failures: int, app: str = "", user_id: int | None = None) -> None:
+    """Count this many failed log-ins of a number from an address, in every bucket, without hashing.
+
+    In sessions of the user, if there is one.
+    """
     ref = auth.phones.ref(E164(number))
-    await add(auth, LIMITS.failure_buckets(ref, RequestSource(ip_address(address), app)), failures)
+    await add(auth, LIMITS.failure_buckets(ref, RequestSource(ip_address(address), app, user_id)), failures)
 
 
 async def add(auth: Auth, buckets: tuple[Bucket, ...], times: int) -> None:

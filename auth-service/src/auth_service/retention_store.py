@@ -66,8 +66,9 @@ LOGIN_LIMITS = """
 """
 
 USER_CHANGES = """
-    delete from user_changes where user_id in (
-        select user_id from user_changes where full_at < now() - interval '1 hour' limit $1 for update skip locked
+    delete from user_changes where (user_id, counter) in (
+        select user_id, counter from user_changes where full_at < now() - interval '1 hour' limit $1
+        for update skip locked
     )
 """
 

@@ -1,20 +1,45 @@
 """How often users may change their account, on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-from support.auth import Auth, fresh_number, fresh_secret, refusal
+from support.auth import (
+    Auth,
+    exporting,
+    fresh_address,
+    fresh_number,
+    fresh_secret,
+    password_change,
+    refusal,
+    registration,
+)
+from support.login_limits import LIMITS, fill
+from support.patience import until_accepted
 
 from auth_service.changes.limit_store import ChangeLimit
 from auth_service.retention import delete_all_expired
 from auth_service.retention_store import RetentionStore
 from shared import postgres
 from shared.errors import ErrorCode, ServiceError
-from shared.internal_api.auth import CHANGE_PROFILE, END_OTHERS, END_SESSION, ChangeProfile, EndOthers, EndSession
-from shared.internal_api.endpoint import Endpoint
+from shared.internal_api.auth import (
+    CHANGE_PASSWORD,
+    CHANGE_PROFILE,
+    END_OTHERS,
+    END_SESSION,
+    ERASE,
+    REGISTER,
+    ChangeProfile,
+    EndOthers,
+    EndSession,
+    LoggedIn,
+)
+from shared.internal_api.personal_data.account import EXPORT_ME
 from shared.postgres import Pool
+
+RECORDED_EARLIER = "update user_changes set refusal_recorded_at = refusal_recorded_at - $2::interval where user_id = $1"
 
 
 @pytest.fixture
@@ -23,10 +48,13 @@ async def pool(auth: Auth) -> AsyncIterator[Pool]:
         yield pool
 
 
-async def new_user(auth: Auth) -> tuple[int, EndSession]:
-    """A new user's id, and the request to end their only session."""
-    user = await auth.register(fresh_number(), fresh_secret())
-    return user.account.user_id, EndSession(user_id=user.account.user_id, session_id=user.session_id)
+async def new_user(auth: Auth) -> int:
+    """A new user's id."""
+    return (await auth.register(fresh_number(), fresh_secret())).account.user_id
+
+
+def ending_of(session: LoggedIn) -> EndSession:
+    return EndSession(user_id=session.account.user_id, session_id=session.session_id)
 
 
 async def age(auth: Auth, user_id: int, **past: float) -> None:
@@ -37,7 +65,7 @@ async def age(auth: Auth, user_id: int, **past: float) -> None:
 async def test_a_user_may_make_as_many_changes_as_allowed_even_at_once_and_others_are_not_affected(
     auth: Auth, pool: Pool
 ) -> None:
-    limit, (user_id, _), (other, _) = ChangeLimit(pool, 12), await new_user(auth), await new_user(auth)
+    limit, user_id, other = ChangeLimit(pool, 12), await new_user(auth), await new_user(auth)
 
     outcomes = await asyncio.gather(
         *(limit.charge(user_id, "change_profile") for _ in range(20)), return_exceptions=True
@@ -50,7 +78,7 @@ async def test_a_user_may_make_as_many_changes_as_allowed_even_at_once_and_other
 
 
 async def test_changes_come_back_evenly(auth: Auth, pool: Pool) -> None:
-    limit, (user_id, _) = ChangeLimit(pool, 12), await new_user(auth)
+    limit, user_id = ChangeLimit(pool, 12), await new_user(auth)
     for _ in range(12):
         await limit.charge(user_id, "change_profile")
 
@@ -63,52 +91,109 @@ async def test_changes_come_back_evenly(auth: Auth, pool: Pool) -> None:
 
 
 async def test_without_a_limit_nothing_is_counted(auth: Auth, pool: Pool) -> None:
-    user_id, _ = await new_user(auth)
+    user_id = await new_user(auth)
     for _ in range(5):
         await ChangeLimit(pool, None).charge(user_id, "change_profile")
 
     assert await auth.database.fetchval("select count(*) from user_changes where user_id = $1", user_id) == 0
 
 
-async def test_all_changes_of_a_user_count_together_and_a_refused_one_has_no_effect(auth: Auth) -> None:
-    user_id, ending = await new_user(auth)
+async def test_a_refused_change_has_no_effect_and_changes_of_other_kinds_count_alone(auth: Auth, pool: Pool) -> None:
+    user_id = await new_user(auth)
+    limit = ChangeLimit(pool, 12)
     await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, motto="before"))
     await age(auth, user_id, hours=-1)
 
-    changes: list[tuple[Endpoint, object]] = [
-        (CHANGE_PROFILE, ChangeProfile(user_id=user_id, motto="after")),
-        (END_OTHERS, EndOthers(user_id=user_id, session_id=ending.session_id)),
-        (END_SESSION, ending),
-    ]
-    for endpoint, request in changes:
-        assert await refusal(auth.call(endpoint, request)) is ErrorCode.CALLER_LIMIT
+    change = ChangeProfile(user_id=user_id, motto="after")
+    assert await refusal(auth.call(CHANGE_PROFILE, change)) is ErrorCode.CALLER_LIMIT
+    await limit.charge(user_id, "change_password")
 
     row = await auth.database.fetchrow("select motto from accounts where user_id = $1", user_id)
     assert row["motto"] == "before"
-    assert await auth.database.fetchval("select count(*) from sessions where user_id = $1", user_id) == 1
 
 
-async def test_the_audit_log_has_one_refusal_an_hour_for_each_user_however_often_they_go_on(auth: Auth) -> None:
-    (user_id, ending), (other, ending_of_other) = await new_user(auth), await new_user(auth)
-    for each in (user_id, other):
-        await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=each, motto="before"))
-        await age(auth, each, hours=-1)
+async def test_a_stolen_session_that_uses_up_all_it_can_keeps_its_owner_from_no_remedy(auth: Auth) -> None:
+    number, secret, new_secret, home = fresh_number(), fresh_secret(), fresh_secret(), fresh_address()
+    await auth.call(REGISTER, registration(auth.ticket(number), secret, address=home))
+    stolen, owner, third = [await auth.log_in(number, secret, home) for _ in range(3)]
+    await use_up_changes(auth, stolen)
 
-    change = ChangeProfile(user_id=user_id, motto="after")
-    codes = await asyncio.gather(*(refusal(auth.call(CHANGE_PROFILE, change)) for _ in range(10)))
-    assert set(codes) == {ErrorCode.CALLER_LIMIT}
-    assert await refusal(auth.call(END_SESSION, ending)) is ErrorCode.CALLER_LIMIT
-    assert await refusal(auth.call(END_SESSION, ending_of_other)) is ErrorCode.CALLER_LIMIT
-    assert await refused_changes(auth, user_id) == ["change_profile"]
-    assert await refused_changes(auth, other) == ["end_session"]
+    await auth.call(END_SESSION, ending_of(third).model_copy(update={"caller_id": owner.session_id}))
+    await until_accepted(lambda: auth.call(EXPORT_ME, exporting(owner.account, secret=secret, address=home)))
+    await until_accepted(lambda: auth.call(CHANGE_PASSWORD, password_change(owner, secret, new_secret, home)))
+    assert await auth.has_ended(stolen.token)
+    assert await auth.has_ended(third.token)
+    await until_accepted(lambda: auth.call(ERASE, auth.erasure(owner.account, secret=new_secret, address=home)))
 
-    recorded_earlier = (
-        "update user_changes set refusal_recorded_at = refusal_recorded_at - $2::interval where user_id = $1"
+
+async def test_each_session_has_limits_of_its_own_on_ending_others_and_can_always_end_itself(auth: Auth) -> None:
+    number, secret = fresh_number(), fresh_secret()
+    stolen, owner = await auth.register(number, secret), await auth.log_in(number, secret)
+    user_id, third = owner.account.user_id, await auth.log_in(number, secret)
+    end_third = EndSession(user_id=user_id, session_id=third.session_id, caller_id=stolen.session_id)
+    await auth.call(END_SESSION, end_third)
+    end_others = EndOthers(user_id=user_id, session_id=stolen.session_id)
+    await auth.call(END_OTHERS, end_others)
+    assert await auth.has_ended(owner.token)
+    owner = await auth.log_in(number, secret)
+    await age(auth, user_id, hours=-1)
+
+    for endpoint, request in ((END_SESSION, end_third), (END_OTHERS, end_others)):
+        assert await refusal(auth.call(endpoint, request)) is ErrorCode.CALLER_LIMIT
+    assert await auth.session_of(owner.token) == owner.session_id
+    assert await refused_changes(auth, user_id) == ["end_session", "end_others"]
+
+    await auth.call(END_OTHERS, EndOthers(user_id=user_id, session_id=owner.session_id))
+    assert await auth.has_ended(stolen.token)
+    await age(auth, user_id, hours=-1)
+    await auth.call(END_SESSION, ending_of(owner).model_copy(update={"caller_id": owner.session_id}))
+    assert await auth.has_ended(owner.token)
+
+
+async def use_up_changes(auth: Auth, stolen: LoggedIn) -> None:
+    """Leave no room in all that calls with a session, and wrong passwords from elsewhere, are counted in."""
+    user_id, elsewhere = stolen.account.user_id, fresh_address()
+    await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, motto="stolen"))
+    unknown = EndSession(user_id=user_id, session_id=uuid4(), caller_id=stolen.session_id)
+    assert await refusal(auth.call(END_SESSION, unknown)) is ErrorCode.NOT_FOUND
+    for request in wrong_proofs(auth, stolen, elsewhere):
+        assert await refusal(request) is ErrorCode.CREDENTIALS_REFUSED
+    await age(auth, user_id, hours=-1)
+    await fill(auth, elsewhere, stolen.account.phone, LIMITS.failures_per_number_day, user_id=user_id)
+
+
+def wrong_proofs(auth: Auth, session: LoggedIn, address: str) -> Sequence[Awaitable[object]]:
+    account, wrong = session.account, fresh_secret()
+    return (
+        auth.call(CHANGE_PASSWORD, password_change(session, wrong, fresh_secret(), address)),
+        auth.call(EXPORT_ME, exporting(account, secret=wrong, address=address)),
+        auth.call(ERASE, auth.erasure(account, secret=wrong, address=address)),
     )
-    await auth.database.execute(recorded_earlier, user_id, timedelta(hours=1))
+
+
+async def test_the_audit_log_has_one_refusal_an_hour_for_each_user_and_change_however_often_they_go_on(
+    auth: Auth, pool: Pool
+) -> None:
+    user_id = await new_user(auth)
+    other = await new_user(auth)
+    limit = ChangeLimit(pool, 1)
+    for each, change in ((user_id, "change_profile"), (user_id, "export"), (other, "export")):
+        await limit.charge(each, change)
+
+    async def refused(each: int, change: str) -> None:
+        assert await refusal(limit.charge(each, change)) is ErrorCode.CALLER_LIMIT
+
+    await asyncio.gather(*(refused(user_id, "change_profile") for _ in range(10)))
     for _ in range(2):
-        assert await refusal(auth.call(END_SESSION, ending)) is ErrorCode.CALLER_LIMIT
-    assert await refused_changes(auth, user_id) == ["change_profile", "end_session"]
+        await refused(user_id, "export")
+        await refused(other, "export")
+    assert await refused_changes(auth, user_id) == ["change_profile", "export"]
+    assert await refused_changes(auth, other) == ["export"]
+
+    await auth.database.execute(RECORDED_EARLIER, user_id, timedelta(hours=1))
+    for _ in range(2):
+        await refused(user_id, "export")
+    assert await refused_changes(auth, user_id) == ["change_profile", "export", "export"]
 
 
 async def refused_changes(auth: Auth, user_id: int) -> list[str]:
@@ -118,7 +203,7 @@ async def refused_changes(auth: Auth, user_id: int) -> list[str]:
 
 
 async def test_counts_are_deleted_an_hour_after_all_changes_are_allowed_again(auth: Auth, pool: Pool) -> None:
-    (old, _), (young, _), limit = await new_user(auth), await new_user(auth), ChangeLimit(pool, 12)
+    old, young, limit = await new_user(auth), await new_user(auth), ChangeLimit(pool, 12)
     for user_id in (old, young):
         await limit.charge(user_id, "change_profile")
     await age(auth, old, hours=2)

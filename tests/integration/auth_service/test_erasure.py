@@ -14,6 +14,7 @@ from support.auth import (
     refusal,
     registration,
 )
+from support.login_limits import LIMITS, fill
 from support.patience import until_accepted
 
 from auth_service.audit import AuditEntry
@@ -72,17 +73,15 @@ async def test_a_user_without_a_password_erases_the_account_with_a_code(auth: Au
     assert await auth.has_ended(user.token)
 
 
-async def test_proofs_count_on_the_user_so_that_ever_new_networks_bring_no_more_guesses(auth: Auth) -> None:
+async def test_ever_new_networks_bring_a_stolen_session_no_more_guesses(auth: Auth) -> None:
     secret = fresh_secret()
     user = await auth.register(fresh_number(), secret)
-    user_id = user.account.user_id
-    await auth.call(CHANGE_PROFILE, ChangeProfile(user_id=user_id, motto=""))
-    await auth.database.execute(
-        "update user_changes set full_at = now() + interval '1 hour' where user_id = $1", user_id
-    )
+    user_id, number = user.account.user_id, user.account.phone
+    await fill(auth, fresh_address(), number, LIMITS.failures_per_number_day, user_id=user_id)
 
-    request = auth.erasure(user.account, secret=secret)
-    assert await refusal(auth.call(ERASE, request)) is ErrorCode.CALLER_LIMIT
+    for guess in (fresh_secret(), secret):
+        request = auth.erasure(user.account, secret=guess)
+        assert await refusal(auth.call(ERASE, request)) is ErrorCode.CALLER_LIMIT
 
     assert await auth.session_of(user.token)
 

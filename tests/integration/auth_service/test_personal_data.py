@@ -7,7 +7,7 @@ import pytest
 from support.auth import (
     Auth,
     command,
-    fresh_address,
+    exporting,
     fresh_number,
     fresh_secret,
     refusal,
@@ -25,7 +25,6 @@ from shared.internal_api.personal_data.account import (
     EXPORT_ME,
     LIST_ACTIVITY,
     ActivityRow,
-    ExportMe,
     ListActivity,
     PersonalAccount,
 )
@@ -39,11 +38,6 @@ ADD_ROWS = """
     select gen_random_uuid(), now() - make_interval(secs => n / 3), 'test.added', $1, $2 from generate_series(1, $3::int) n
 """
 ADD_ROW = "insert into audit_log (id, at, action, user_id, phone_ref) values ($1, $2, $3, $4, $5)"
-
-
-def exporting(account: Account, **proof: Any) -> ExportMe:
-    defaults = {"phone": account.phone, "address": fresh_address(), "dialect": "native", "client": "test"}
-    return ExportMe(user_id=account.user_id, **defaults | proof)
 
 
 async def export(auth: Auth, account: Account, **proof: Any) -> PersonalAccount:

@@ -121,10 +121,15 @@ def test_an_app_that_tells_addresses_counts_for_itself_and_for_the_network_of_it
 
 
 @pytest.mark.parametrize(("of", "network"), [(IPV4, "203.0.113.0/24"), (IPV6, "2001:db8:1:200::/56")])
-def test_a_logged_in_user_counts_for_their_number_from_their_network_only(of: RequestSource, network: str) -> None:
+def test_a_session_counts_for_its_number_from_its_network_and_in_all_sessions_only(
+    of: RequestSource, network: str
+) -> None:
     source = RequestSource(of.address, user_id=42)
 
-    assert failures(source) == {Bucket(f"{NUMBER} {network}", 10, WINDOW)}
+    assert failures(source) == {
+        Bucket(f"{NUMBER} {network}", 10, WINDOW),
+        Bucket(f"{NUMBER} in sessions", 30, DAY, is_wide=True),
+    }
 
 
 def test_a_known_caller_that_succeeds_counts_on_the_number_alone() -> None:

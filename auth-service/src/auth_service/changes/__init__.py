@@ -1,1 +1,1 @@
-"""How often users may change their account: a limit for each user, over all changes."""
+"""How often users may change their account: a limit for each user and each kind of change."""

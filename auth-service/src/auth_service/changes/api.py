@@ -1,4 +1,4 @@
-"""What the calls that change an account count on: each charges its user before it does anything."""
+"""What calls that need no proof but a session count on, before they do anything."""
 
 from aiohttp import web
 

@@ -24,6 +24,8 @@ def new_fresh_proof(resources: Resources) -> FreshProof:
         password_check=resources.password_check,
         tickets=resources.tickets,
         phones=resources.phones,
+        contexts=resources.contexts,
+        change_limits=resources.change_limit,
     )
 
 

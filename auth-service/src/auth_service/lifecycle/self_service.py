@@ -9,6 +9,7 @@ import structlog
 
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import AuditEntry, AuditLog
+from auth_service.changes.model import ChangeLimits
 from auth_service.client_context import NO_CONTEXT, ClientContext, ClientContexts
 from auth_service.passwords.hasher import PasswordHasher
 from auth_service.passwords.model import RunningCheck
@@ -65,6 +66,7 @@ class SelfService:
         phones: PhoneKeys,
         new_tokens: NewTokens,
         contexts: ClientContexts,
+        change_limits: ChangeLimits,
     ) -> None:
         self._repository = repository
         self._password_check = password_check
@@ -73,6 +75,7 @@ class SelfService:
         self._phones = phones
         self._new_tokens = new_tokens
         self._contexts = contexts
+        self._change_limits = change_limits
 
     async def change_profile(self, request: ChangeProfile) -> Account:
         """Set the fields that are not None. Raises ``UNAUTHENTICATED`` when the account is erased or banned."""
@@ -88,11 +91,12 @@ class SelfService:
         """Replace the password, and return new tokens of the session. The user's other sessions end.
 
         Raises ``CREDENTIALS_REFUSED``, ``CALLER_LIMIT``, ``UNAVAILABLE``. A wrong current password counts as a failed
-        log-in, so a stolen session does not help to guess it.
+        log-in, so a stolen session does not help to guess it. Only with the right one the call counts as a change.
         """
         phone_ref = self._phones.ref(E164(request.phone))
         context = self._contexts.of(request)
-        async with self._password_check.start(E164(request.phone), phone_ref, request.source) as check:
+        phone, network = E164(request.phone), context.known_network
+        async with self._password_check.start(phone, phone_ref, request.source, network) as check:
             try:
                 return await self._replace_password(request, check, phone_ref, context)
             except ServiceError as refusal:
@@ -109,6 +113,7 @@ class SelfService:
         async with self._password_check.refund_on_error(check):
             if account.user_id != request.user_id:
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
+            await self._change_limits.charge(request.user_id, "change_password")
             password_hash = await self._passwords.hash(check.slot, request.secret)
             session_id = request.session_id
             entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id, session_id)

@@ -55,6 +55,7 @@ def add_lifecycle(
         phones=phones,
         new_tokens=tokens,
         contexts=contexts,
+        change_limits=resources.change_limit,
     )
     app[api.ERASURE] = new_erasure(resources)
 

@@ -48,7 +48,7 @@ class LoginLimits:
     """How many log-ins may fail in 15 minutes, or at one number in a day, and how many may succeed in an hour.
 
     An address in ``allow_list`` has counters for each number only. A call that needs a session has those of its number
-    from its network.
+    from its network, and in all sessions: strangers cannot use that up, and a stolen session cannot go on without end.
 
     An app's server has a counter for all that it sends. If it tells the addresses of its users, each of them has the
     counters of an address too; if it does not, the app counts as the network.
@@ -78,8 +78,9 @@ class LoginLimits:
         wide = [*self._around(source, self.failures), *self._of_number(number, source)]
         buckets = [Bucket(name, allowed, WINDOW, is_wide=True) for name, allowed in wide]
         buckets.append(Bucket(f"{number} {place}", self.failures_per_number, WINDOW))
-        if source.user_id is None and source.address is not None:
-            buckets.append(Bucket(number, self.failures_per_number_day, DAY, is_wide=True))
+        if source.address is not None:
+            everywhere = number if source.user_id is None else f"{number} in sessions"
+            buckets.append(Bucket(everywhere, self.failures_per_number_day, DAY, is_wide=True))
         return _in_locking_order(buckets)
 
     def success_buckets(self, phone_ref: int, source: RequestSource, *, is_known: bool) -> tuple[Bucket, ...]:

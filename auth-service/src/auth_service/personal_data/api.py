@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from auth_service.changes.api import CHANGE_LIMIT
-from auth_service.personal_data.personal_data import WEIGHT, PersonalData
+from auth_service.personal_data.personal_data import PersonalData
 from shared.internal_api.calls import Calls
 from shared.internal_api.personal_data.account import (
     EXPORT_ME,
@@ -20,7 +19,6 @@ calls = Calls()
 
 @calls.answer(EXPORT_ME)
 async def export_me(app: web.Application, call: ExportMe) -> PersonalAccount:
-    await app[CHANGE_LIMIT].charge(call.user_id, "export", weight=WEIGHT)
     return await app[PERSONAL_DATA].export(call)
 
 

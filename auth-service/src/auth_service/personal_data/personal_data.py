@@ -62,7 +62,7 @@ class PersonalData:
         A refused proof counts and is audited as a failed log-in.
         """
         try:
-            stored = await self._fresh_proof.verify(request, Purpose.EXPORT)
+            stored = await self._fresh_proof.verify(request, Purpose.EXPORT, weight=WEIGHT)
         except ServiceError as refusal:
             if action := REFUSED_EXPORTS.get(refusal.code):
                 await self._record(request, action)

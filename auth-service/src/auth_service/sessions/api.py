@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from auth_service.changes.api import CHANGE_LIMIT
 from auth_service.sessions.code_login import CodeLogin
 from auth_service.sessions.password_login import PasswordLogin
 from auth_service.sessions.user_sessions import UserSessions
@@ -46,13 +45,11 @@ async def list_sessions(app: web.Application, call: ListSessions) -> LivingSessi
 
 @calls.answer(END_SESSION)
 async def end_session(app: web.Application, call: EndSession) -> Empty:
-    await app[CHANGE_LIMIT].charge(call.user_id, "end_session")
-    await app[USER_SESSIONS].end(call.user_id, call.session_id)
+    await app[USER_SESSIONS].end(call)
     return Empty()
 
 
 @calls.answer(END_OTHERS)
 async def end_others(app: web.Application, call: EndOthers) -> Empty:
-    await app[CHANGE_LIMIT].charge(call.user_id, "end_others")
     await app[USER_SESSIONS].end_others(call)
     return Empty()

@@ -39,6 +39,6 @@ def add_sessions(app: web.Application, resources: Resources, user_source: UserSo
         contexts=contexts,
         dormancy=resources.dormancy,
     )
-    app[api.USER_SESSIONS] = UserSessions(store, contexts)
+    app[api.USER_SESSIONS] = UserSessions(store, contexts, resources.change_limit)
     app[CHANGE_LIMIT] = resources.change_limit
     return store

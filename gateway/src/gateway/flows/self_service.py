@@ -116,7 +116,8 @@ class SelfServiceFlows:
     async def end_session(self, session: Session, session_id: UUID) -> None:
         """End one of the user's sessions, which may be the current one. Raises ``NOT_FOUND``."""
         user_id = session.account.user_id
-        await self._services.auth.call(END_SESSION, EndSession(user_id=user_id, session_id=session_id))
+        request = EndSession(user_id=user_id, session_id=session_id, caller_id=session.session_id)
+        await self._services.auth.call(END_SESSION, request)
         self._services.sessions.forget_user(user_id)
 
     async def end_other_sessions(self, caller: Caller, session: Session) -> None:

@@ -210,13 +210,18 @@ class LivingSessions(WireModel):
 
 
 class EndSession(WireModel):
+    """End this session of the user. ``caller_id`` is the session that asks for it, if it is another one."""
+
     user_id: int
     session_id: UUID
+    caller_id: UUID | None = None
 
 
-class EndOthers(EndSession, SourcedRequest):
+class EndOthers(SourcedRequest):
     """End every session of the user but this one."""
 
+    user_id: int
+    session_id: UUID
     address: Address | None = None
 
 

@@ -201,13 +201,15 @@ LOGIN_LIMITS = """
     )
 """
 
-# How often users change their account: when all changes of an hour are allowed again, and when the audit log last got a
-# row about a refused one.
+# How often users make each kind of change: when all of an hour are allowed again, and when the audit log last got a row
+# about a refused one.
 USER_CHANGES = """
     create table user_changes (
-        user_id bigint primary key,
+        user_id bigint not null,
+        counter text not null,
         full_at timestamptz not null,
-        refusal_recorded_at timestamptz
+        refusal_recorded_at timestamptz,
+        primary key (user_id, counter)
     )
 """
 

@@ -23,6 +23,8 @@ SESSION_IMPORTED: Final = "session.imported"
 """The action of the row of a session whose token another system issued."""
 SESSION_ENDED: Final = "session.ended"
 """The action of the row of each session that ended before it expired. Its detail is the cause."""
+SAMPLED: Final = (".limited", ".code_refused")
+"""How actions end that a caller can cause without end: refusals by a limit, and tickets that prove nothing."""
 
 AUDIT_LOG: Final = AuditTable(
     name="audit_log",
@@ -63,7 +65,7 @@ class AuditLog(Protocol):
     """The log, for refusals: successes are written in the transaction of the change that they report."""
 
     async def record(self, entry: AuditEntry) -> None:
-        """Write one entry in a transaction of its own."""
+        """Write one entry in a transaction of its own: of a ``SAMPLED`` action not more than a few a minute."""
 
     async def record_unproven(self, entry: AuditEntry) -> None:
         """Write an entry about a ticket or token that proves nothing. Anyone can send those: so many a minute."""

@@ -6,12 +6,15 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
-from auth_service.audit import AuditEntry
+from auth_service.audit import SAMPLED, AuditEntry
 from shared.events.envelope import new_id
+from shared.log_throttle import LogThrottle
 from shared.postgres import Connection, Pool, connection
 
 UNPROVEN_PER_MINUTE = 600
 """How many tickets and tokens that prove nothing one process records. The counter has all of them."""
+SAMPLED_PER_MINUTE = 600
+"""How many entries of ``SAMPLED`` actions one process records, of each action, number and network one."""
 UNPROVEN = Counter("haoma_unproven_total", "Refused tickets and tokens that prove nothing", ["action"])
 MINUTE = 60.0
 
@@ -31,9 +34,17 @@ class AuditStore:
         self._clock = clock
         self._minute = 0
         self._unproven = 0
+        self._sampled = LogThrottle(clock, max_sources=SAMPLED_PER_MINUTE)
 
     async def record(self, entry: AuditEntry) -> None:
-        """Write one entry in a transaction of its own."""
+        """Write one entry in a transaction of its own.
+
+        Of a ``SAMPLED`` action one is written in a minute for each number and network, and ``SAMPLED_PER_MINUTE`` in
+        all: anyone can cause those, as fast as they call.
+        """
+        source = f"{entry.action} {entry.phone_ref} {entry.context.network}"
+        if entry.action.endswith(SAMPLED) and not self._sampled.allow(source):
+            return
         async with connection(self._pool) as conn:
             await add_entry(conn, entry)
 

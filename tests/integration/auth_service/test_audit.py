@@ -1,6 +1,7 @@
 """The audit log of auth-service: a row for every decision, and the commands that verify and show it."""
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -26,6 +27,7 @@ from auth_service import audit_store
 from auth_service.audit import AUDIT_LOG, AuditEntry
 from auth_service.audit_store import AuditStore
 from auth_service.client_context import OPERATOR as OPERATOR_CLIENT
+from auth_service.client_context import ClientContext
 from auth_service.lifecycle.bans import Bans
 from auth_service.lifecycle.bans_store import BansStore
 from shared import postgres
@@ -304,6 +306,35 @@ async def test_a_flood_of_forged_tokens_leaves_a_bounded_number_of_rows(
             minute[0] = second
             await audit.record_unproven(AuditEntry("flood", None, OPERATOR_CLIENT))
     assert len(await rows(auth, since)) == 4
+
+
+async def test_a_flood_of_limited_log_ins_leaves_a_row_a_minute_for_each_number_and_network(
+    auth: Auth, postgres_url: str
+) -> None:
+    minute, since = [0.0], await now(auth)
+    home, other = (ClientContext("native", "ios", f"203.0.{n}.0/24") for n in range(2))
+    async with postgres.pool(postgres_url, auth.settings.auth_database, size=1) as pool:
+        audit = AuditStore(pool, lambda: minute[0])
+        for second in (0, 30, 59, 60, 119):
+            minute[0] = second
+            for phone_ref, context in ((1, home), (1, other), (2, home)):
+                for action in ("log_in_with_password.limited", "erase.code_refused"):
+                    await audit.record(AuditEntry(action, phone_ref, context))
+            await audit.record(AuditEntry("log_in_with_password.refused", 1, home))
+    counts = Counter(row[0] for row in await rows(auth, since))
+    assert counts == {"log_in_with_password.limited": 6, "erase.code_refused": 6, "log_in_with_password.refused": 5}
+
+
+async def test_a_flood_of_limited_log_ins_from_ever_new_networks_leaves_a_bounded_number_of_rows(
+    auth: Auth, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_store, "SAMPLED_PER_MINUTE", 3)
+    since = await now(auth)
+    async with postgres.pool(postgres_url, auth.settings.auth_database, size=1) as pool:
+        audit = AuditStore(pool, lambda: 0.0)
+        for number in range(9):
+            await audit.record(AuditEntry("log_in_with_password.limited", number, OPERATOR_CLIENT))
+    assert len(await rows(auth, since)) == 3
 
 
 async def seal(auth: Auth) -> None:

@@ -102,7 +102,8 @@ async def test_wrong_passwords_count_as_failed_log_ins_and_are_audited(auth: Aut
     assert await refusal(auth.call(ERASE, right)) is ErrorCode.CALLER_LIMIT
     assert await refusal(auth.log_in(number, secret, address)) is ErrorCode.CALLER_LIMIT
     actions = await auth.actions(number)
-    assert (actions.count("erase.refused"), actions.count("erase.limited")) == (MAX_PER_NUMBER, 11)
+    assert actions.count("erase.refused") == MAX_PER_NUMBER
+    assert actions.count("erase.limited") in range(1, 4)  # one a minute of each process, in less than two minutes
 
 
 async def test_a_password_of_someone_else_erases_nothing(auth: Auth) -> None:

@@ -19,7 +19,10 @@ from shared.errors import ErrorCode, ServiceError
 from shared.internal_api.auth import Account, ChangePassword, ChangeProfile, Granted
 from shared.phone import E164, PhoneKeys
 
-PASSWORD_OUTCOMES = {ErrorCode.CREDENTIALS_REFUSED: "refused", ErrorCode.CALLER_LIMIT: "limited"}
+REFUSED_CHANGES = {
+    ErrorCode.CREDENTIALS_REFUSED: "change_password.refused",
+    ErrorCode.CALLER_LIMIT: "change_password.limited",
+}
 """The refusals of a change of password that the audit log has, by their error."""
 log = structlog.get_logger()
 
@@ -100,9 +103,9 @@ class SelfService:
             try:
                 return await self._replace_password(request, check, phone_ref, context)
             except ServiceError as refusal:
-                if outcome := PASSWORD_OUTCOMES.get(refusal.code):
-                    action, session_id = f"change_password.{outcome}", request.session_id
-                    await self._audit.record(AuditEntry(action, phone_ref, context, request.user_id, session_id))
+                if action := REFUSED_CHANGES.get(refusal.code):
+                    ids = request.user_id, request.session_id
+                    await self._audit.record(AuditEntry(action, phone_ref, context, *ids))
                 raise
 
     async def _replace_password(

@@ -19,6 +19,7 @@ FAILURES: Mapping[str, tuple[LoginMethod, LoginFailure]] = {
     "log_in_with_code.refused": ("code", "refused"),
     "log_in_with_code.banned": ("code", "banned"),
     "change_password.refused": ("change_password", "incorrect"),
+    "change_password.limited": ("change_password", "limited"),
     "erase.refused": ("erase", "incorrect"),
     "erase.code_refused": ("erase", "refused"),
     "erase.limited": ("erase", "limited"),

@@ -17,6 +17,9 @@ from shared.phone import E164, PhoneKeys
 from shared.tickets import Ticket
 
 CAUSE: Final = "log_in_with_code"
+REFUSED: Final = f"{CAUSE}.refused"
+BANNED: Final = f"{CAUSE}.banned"
+"""The actions of a log-in with a ticket that opens no session."""
 
 
 class CodeLoginRepository(Protocol):
@@ -74,9 +77,8 @@ class CodeLogin:
             return await self._opener.open_with_ticket(account, entry, cause=CAUSE)
         except ServiceError as refusal:
             if refusal.code is not ErrorCode.UNAVAILABLE:
-                outcome = "banned" if refusal.code is ErrorCode.ACCOUNT_BANNED else "refused"
-                detail = refusal.code.value
-                await self._audit.record(AuditEntry(f"{CAUSE}.{outcome}", phone_ref, context, detail=detail))
+                action = BANNED if refusal.code is ErrorCode.ACCOUNT_BANNED else REFUSED
+                await self._audit.record(AuditEntry(action, phone_ref, context, detail=refusal.code.value))
             raise
 
     async def _verified(self, ticket: str, context: ClientContext) -> Ticket:

@@ -15,7 +15,7 @@ from shared.internal_api.auth import LoggedIn, LogInWithPassword
 from shared.phone import E164, PhoneKeys
 
 CAUSE: Final = "log_in_with_password"
-OUTCOMES = {
+REFUSED_LOG_INS = {
     ErrorCode.CALLER_LIMIT: f"{CAUSE}.limited",
     ErrorCode.CREDENTIALS_REFUSED: f"{CAUSE}.refused",
     ErrorCode.ACCOUNT_BANNED: f"{CAUSE}.banned",
@@ -93,7 +93,7 @@ class PasswordLogin:
                 outcome = await self._attempt(request, subject, held_check)
             if isinstance(outcome, LoggedIn):
                 return outcome
-            if action := OUTCOMES.get(outcome.error.code):
+            if action := REFUSED_LOG_INS.get(outcome.error.code):
                 user_id = outcome.check.user_id
                 await self._audit.record(AuditEntry(action, subject.phone_ref, subject.context, user_id))
             raise outcome.error

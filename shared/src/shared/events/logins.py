@@ -12,7 +12,8 @@ class LoginFailed(EventData):
 
     ``user_id`` is absent for a number without an account, ``network`` where it is not known. ``method``
     ``change_password`` is a wrong present password in a session, ``erase`` one that was to confirm an erasure.
-    ``dialect`` and ``client`` are of one of the failures.
+    ``dialect`` and ``client`` are of one of the failures. ``limited`` says that callers went on beyond a limit: however
+    often they did, it counts about one a minute.
     """
 
     key = "auth.login.failed.v1"

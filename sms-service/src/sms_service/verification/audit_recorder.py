@@ -10,9 +10,9 @@ from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.events.words import Limiter
 from shared.internal_api.sms import CheckCode, IssueCode
+from shared.log_throttle import LogThrottle
 from shared.phone import E164
 from sms_service import events
-from sms_service.callers.log_throttle import LogThrottle
 from sms_service.spending.refusals import SPENDING_LIMITER, BlockedError
 from sms_service.verification.audit_events import CALLER, EventKind, VerificationEvent
 from sms_service.verification.models import CheckAttempt, CodeCheck

@@ -1,6 +1,6 @@
 """Reports are limited to one a minute for each source, and to a number of sources."""
 
-from sms_service.callers.log_throttle import LogThrottle
+from shared.log_throttle import LogThrottle
 
 
 class Clock:

@@ -196,14 +196,35 @@ async def test_a_reuse_within_the_new_tokens_ends_the_session(auth: Auth) -> Non
 
 
 async def test_a_session_without_tokens_gets_some_with_a_change_of_password(auth: Auth) -> None:
-    """Of a contract with one opaque token, which goes on working."""
+    """Of a contract with one opaque token, which goes on working until the first use of the new ones."""
     secret = fresh_secret()
     opened = await auth.register(fresh_number(), secret)
 
-    tokens, _ = await change_password(auth, opened, secret)
+    tokens, new_secret = await change_password(auth, opened, secret)
 
-    assert await auth.session_of((await refreshed(auth, tokens.refresh_token)).access_token) == opened.session_id
-    assert await auth.session_of(opened.token) == opened.session_id
+    assert await auth.session_of(opened.token) == await auth.session_of(tokens.access_token) == opened.session_id
+    later, _ = await change_password(auth, opened, new_secret)
+    assert await auth.session_of((await refreshed(auth, later.refresh_token)).access_token) == opened.session_id
+    assert await auth.has_ended(opened.token)
+    assert await refusal(auth.call(GRANT, Grant(token=opened.token))) is ErrorCode.UNAUTHENTICATED
+
+
+async def test_the_first_use_of_the_new_tokens_ends_the_access_tokens_and_the_opaque_token_from_before(
+    auth: Auth,
+) -> None:
+    opened, before, after = await chained_session(auth)
+    repeated = await refreshed(auth, before.refresh_token)
+    for access_token in (before.access_token, repeated.access_token, after.access_token):
+        assert await auth.session_of(access_token) == opened.session_id
+
+    newest = await refreshed(auth, after.refresh_token)
+
+    for token in (opened.token, before.access_token, repeated.access_token):
+        assert await auth.has_ended(token)
+    tokens = (after.access_token, newest.access_token)
+    assert await asyncio.gather(*map(auth.session_of, tokens)) == [opened.session_id] * 2
+    third = await refreshed(auth, newest.refresh_token)
+    assert await auth.session_of(third.access_token) == opened.session_id
 
 
 async def test_only_the_newest_tokens_of_two_changes_end_the_others(auth: Auth) -> None:

@@ -69,8 +69,8 @@ def forged(
 def test_a_token_is_valid_for_its_session_for_fifteen_minutes() -> None:
     token = tokens().sign(USER, SESSION, now=NOW)
 
-    assert tokens().session_of(token, now=NOW) == SESSION
-    assert tokens().session_of(token, now=NOW + LIFETIME - timedelta(seconds=1)) == SESSION
+    assert tokens().session_of(token, now=NOW) == (SESSION, 0)
+    assert tokens().session_of(token, now=NOW + LIFETIME - timedelta(seconds=1)) == (SESSION, 0)
     assert refused(token, now=NOW + LIFETIME)
     assert timedelta(minutes=15) == LIFETIME
 
@@ -81,7 +81,7 @@ def test_a_token_has_no_time_before_which_it_is_refused_because_clocks_of_phones
 
 
 def test_an_unchanged_token_is_accepted_so_each_forgery_below_fails_for_its_own_reason() -> None:
-    assert tokens().session_of(forged(lambda _: None), now=NOW) == SESSION
+    assert tokens().session_of(forged(lambda _: None), now=NOW) == (SESSION, 0)
 
 
 @pytest.mark.parametrize("claim", ["iss", "sub", "aud", "sid", "iat", "exp", "jti"])
@@ -160,7 +160,7 @@ def test_the_signature_is_for_others_so_another_one_of_its_form_changes_nothing_
     token = tokens().sign(USER, SESSION, now=NOW)
     claims, _, signature = token.rpartition(".")
 
-    assert tokens().session_of(with_character(token, len(claims) + 1), now=NOW) == SESSION
+    assert tokens().session_of(with_character(token, len(claims) + 1), now=NOW) == (SESSION, 0)
     for other in ("", "A", signature[1:], signature + "A", signature[1:] + "=", signature + "\n"):
         assert refused(f"{claims}.{other}")
     with pytest.raises(JoseError):
@@ -178,7 +178,7 @@ def with_mac(change: Callable[[dict[str, Any]], None], ring: str = OLD, issuer: 
 
 
 def test_the_mac_alone_proves_a_token_to_us() -> None:
-    assert tokens(OLD).session_of(with_mac(lambda _: None), now=NOW) == SESSION
+    assert tokens(OLD).session_of(with_mac(lambda _: None), now=NOW) == (SESSION, 0)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_no_key_of_a_seed_is_the_key_of_the_mac(place: int) -> None:
 def test_a_token_of_the_release_before_has_no_mac_and_its_signature_decides() -> None:
     old = forged(lambda _: None)
 
-    assert tokens().session_of(old, now=NOW) == SESSION
+    assert tokens().session_of(old, now=NOW) == (SESSION, 0)
     for index in range(0, len(old), 7):
         assert refused(with_character(old, index))
 
@@ -231,7 +231,7 @@ def test_the_audience_is_the_issuer_unless_there_is_another_one() -> None:
 
     assert claims_of(tokens().sign(USER, SESSION, now=NOW), tokens()._keys)["aud"] == "haoma"
     assert claims_of(shop.sign(USER, SESSION, now=NOW), shop._keys)["aud"] == "shop"
-    assert shop.session_of(shop.sign(USER, SESSION, now=NOW), now=NOW) == SESSION
+    assert shop.session_of(shop.sign(USER, SESSION, now=NOW), now=NOW) == (SESSION, 0)
     assert refused(shop.sign(USER, SESSION, now=NOW))
     assert refused(tokens().sign(USER, SESSION, now=NOW), by=shop)
 
@@ -241,7 +241,7 @@ def test_a_change_of_the_algorithm_refuses_no_valid_token(before: JwtAlgorithm, 
     old, new = (tokens(algorithm=each) for each in (before, after))
 
     for signer, verifier in ((old, old), (old, new), (new, old), (new, new)):
-        assert verifier.session_of(signer.sign(USER, SESSION, now=NOW), now=NOW) == SESSION
+        assert verifier.session_of(signer.sign(USER, SESSION, now=NOW), now=NOW) == (SESSION, 0)
 
 
 @pytest.mark.parametrize("algorithm", JwtAlgorithm)
@@ -249,7 +249,7 @@ def test_a_key_verifies_its_own_algorithm_only(algorithm: JwtAlgorithm) -> None:
     signer, other = tokens(algorithm=algorithm), tokens(algorithm=EDDSA if algorithm is ES256 else ES256)
     kid, alg, key = (other._header["kid"], other._header["alg"], other._current)
 
-    assert signer.session_of(forged(lambda _: None, signer=signer), now=NOW) == SESSION
+    assert signer.session_of(forged(lambda _: None, signer=signer), now=NOW) == (SESSION, 0)
     assert refused(forged(lambda _: None, signer=signer, kid=kid), by=signer)
     assert refused(forged(lambda _: None, key, signer, alg=alg), by=signer)
     with pytest.raises(JoseError):
@@ -276,9 +276,9 @@ def test_keys_are_rotated_without_refusing_a_valid_token() -> None:
     new = tokens(rotated).sign(USER, SESSION, now=NOW)
 
     for ring in (before, added, rotated):
-        assert tokens(ring).session_of(old, now=NOW) == SESSION
+        assert tokens(ring).session_of(old, now=NOW) == (SESSION, 0)
     for ring in (added, rotated, after):
-        assert tokens(ring).session_of(new, now=NOW) == SESSION
+        assert tokens(ring).session_of(new, now=NOW) == (SESSION, 0)
     assert refused(old, by=tokens(after))
 
 

@@ -30,6 +30,7 @@ class Family:
     token_hash: bytes = b""
     session_id: UUID = field(default_factory=uuid4)
     user_id: int = 2**50
+    generation: int = 0
     salts: dict[bytes, bytes | None] = field(default_factory=dict)
     used_long_ago: set[bytes] = field(default_factory=set)
     ended: bool = False
@@ -105,7 +106,7 @@ async def test_a_grant_adds_the_first_token_by_its_hash(family: Family) -> None:
 
     assert usable(family) == {hash_token(granted.refresh_token)}
     assert granted.expires_in == 900
-    assert ACCESS_TOKENS.session_of(granted.access_token, now=NOW) == family.session_id
+    assert ACCESS_TOKENS.session_of(granted.access_token, now=NOW) == (family.session_id, family.generation)
     assert len(granted.refresh_token) >= 43  # 256 random bits in base64url
 
 
@@ -124,7 +125,7 @@ async def test_a_refresh_replaces_the_token_and_signs_for_the_same_session(famil
 
     assert granted.refresh_token != token
     assert usable(family) == {hash_token(granted.refresh_token)}
-    assert ACCESS_TOKENS.session_of(granted.access_token, now=NOW) == family.session_id
+    assert ACCESS_TOKENS.session_of(granted.access_token, now=NOW) == (family.session_id, family.generation)
 
 
 async def test_two_chains_of_the_same_token_have_different_successors() -> None:

@@ -28,6 +28,7 @@ class Session:
     token_hash: bytes = b"h" * 32
     session_id: UUID = field(default_factory=uuid4)
     user_id: int = 2**50
+    generation: int = 0
 
     async def add_first(self, *_: bytes) -> tuple[UUID, int]:
         return self.session_id, self.user_id
@@ -71,9 +72,9 @@ async def test_an_access_token_names_its_user_after_a_grant_and_after_a_refresh(
 
 async def test_a_new_chain_begins_with_fresh_tokens_of_its_user_and_session() -> None:
     session = Session(TokenRecord(salt=None, used_long_ago=False))
-    first, second = [tokens(session).new_chain(session.user_id, session.session_id) for _ in range(2)]
+    first, second = [tokens(session).new_chain(session.user_id, session.session_id, 5) for _ in range(2)]
     assert subject(first.access_token) == str(session.user_id)
-    assert ACCESS_TOKENS.session_of(first.access_token, now=NOW) == session.session_id
+    assert ACCESS_TOKENS.session_of(first.access_token, now=NOW) == (session.session_id, 5)
     assert len(first.refresh_token) == 43
     assert first.refresh_token != second.refresh_token
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
-from auth_service.sessions.model import hash_token
+from auth_service.sessions.model import TokenSession, hash_token
 from auth_service.sessions.token_digests import TokenDigests, TokenHashes, imported_sha256
 from auth_service.tokens.access_tokens import LIFETIME, AccessTokens
 from auth_service.tokens.token_resolver import TokenResolver
@@ -43,8 +43,8 @@ class Sessions:
         imported = {DIGESTS.imported(imported_sha256(token)) for token in self.imported}
         return IMPORTED if imported.intersection(token_hashes) else None
 
-    async def find_by_id(self, session_id: UUID) -> Resolved | None:
-        return SESSION if session_id == SESSION.session_id else None
+    async def find_by_access_token(self, session: TokenSession) -> Resolved | None:
+        return SESSION if session == (SESSION.session_id, 0) else None
 
 
 def resolver(now: datetime = NOW, *imported: str) -> TokenResolver:

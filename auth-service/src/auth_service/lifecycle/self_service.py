@@ -29,16 +29,17 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class KeptSession:
-    """The session that a change of password keeps, and the refresh token that begins its new chain."""
+    """The session that a change of password keeps, and the refresh token that begins its new chain and generation."""
 
     session_id: UUID
     refresh_token_hash: bytes
+    generation: int
 
 
 class NewTokens(Protocol):
     """Makes tokens that begin a new chain in a session."""
 
-    def new_chain(self, user_id: int, session_id: UUID) -> Granted: ...
+    def new_chain(self, user_id: int, session_id: UUID, generation: int) -> Granted: ...
 
 
 class SelfServiceRepository(Protocol):
@@ -120,8 +121,9 @@ class SelfService:
             password_hash = await self._passwords.hash(check.slot, request.secret)
             session_id = request.session_id
             entry = AuditEntry("change_password.succeeded", phone_ref, context, request.user_id, session_id)
-            tokens = self._new_tokens.new_chain(request.user_id, request.session_id)
-            kept = KeptSession(request.session_id, hash_token(tokens.refresh_token))
+            generation = account.account.version + 1  # above that of every change before: each raises the version
+            tokens = self._new_tokens.new_chain(request.user_id, session_id, generation)
+            kept = KeptSession(session_id, hash_token(tokens.refresh_token), generation)
             if not await self._repository.change_password(account, password_hash, kept, entry):
                 raise ServiceError(ErrorCode.CREDENTIALS_REFUSED)
         await self._password_check.refund(check)

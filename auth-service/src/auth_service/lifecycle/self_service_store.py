@@ -85,7 +85,7 @@ class SelfServiceStore:
                 return False
             await remember_only(conn, user_id, entry.context.known_network)
             ended = await end_sessions(conn, user_id, "change_password", but=kept.session_id)
-            await add_chain(conn, kept.session_id, kept.refresh_token_hash)
+            await add_chain(conn, kept.session_id, kept.refresh_token_hash, kept.generation)
             await audit_store.add_entry(conn, entry)
             revoked = (session_revoked(session, "change_password") for session in ended)
             await outbox.put(conn, [password_changed(user_id, version, "change", len(ended)), *revoked])

@@ -1,17 +1,18 @@
 """The sessions that live, in PostgreSQL, found by the digest of their token or by their id: the table ``sessions``."""
 
 from collections.abc import Sequence
-from uuid import UUID
 
 import asyncpg
 
 from auth_service.accounts.columns import ACCOUNT, account_of
+from auth_service.sessions.model import TokenSession
 from auth_service.sessions.token_digests import TokenHashes
 from shared.batching import Batcher
 from shared.internal_api.auth import Resolved
 from shared.postgres import Connection, Pool, connection
 
 # A token that ends at a time of its own is not prolonged. Its user is seen all the same.
+# An opaque token is of the first generation of its session.
 # "any" of a list would be planned anew for each call, because PostgreSQL cannot see how long lists are.
 FIND_BY_TOKEN = f"""
     select s.token_hash, s.session_id, s.token_ends_at is null as is_extended, {ACCOUNT},
@@ -19,7 +20,7 @@ FIND_BY_TOKEN = f"""
             else greatest(a.last_login_at, a.last_used_at) < now() - interval '1 day' end as is_first_use_today
     from sessions s join accounts a on a.user_id = s.user_id
     where s.token_hash in ($1, $2) and s.expires_at > now() and a.banned_at is null
-        and (s.token_ends_at is null or s.token_ends_at > now())
+        and (s.token_ends_at is null or s.token_ends_at > now()) and s.oldest_generation = 0
 """  # noqa: S608  our own list of columns
 
 # An account that is locked logs in or changes right now. "skip locked" leaves it to the other statement: waiting for it
@@ -46,7 +47,7 @@ NOTE_USE = """
 """
 
 FIND_BY_IDS = f"""
-    select s.session_id, {ACCOUNT}
+    select s.session_id, s.oldest_generation, {ACCOUNT}
     from sessions s join accounts a on a.user_id = s.user_id
     where s.session_id = any ($1::uuid[]) and s.expires_at > now() and a.banned_at is null
 """  # noqa: S608  our own list of columns
@@ -57,7 +58,7 @@ class LivingSessionStore:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._find_by_id = Batcher(self._find_by_ids)
+        self._find_by_access_token = Batcher(self._find_by_access_tokens)
 
     async def find_by_token(self, token_hashes: TokenHashes) -> Resolved | None:
         """The session of a token that may be stored by one of these hashes, with its account.
@@ -71,14 +72,19 @@ class LivingSessionStore:
                 await _note_use(conn, row)
         return _resolved(row)
 
-    async def find_by_id(self, session_id: UUID) -> Resolved | None:
-        """The session of this id with its account, unless it expired or the account is banned."""
-        return await self._find_by_id(session_id)
+    async def find_by_access_token(self, session: TokenSession) -> Resolved | None:
+        """The session of this id with its account, unless it expired or the account is banned.
 
-    async def _find_by_ids(self, session_ids: Sequence[UUID]) -> Sequence[Resolved | None]:
+        None as well if the session accepts later generations of tokens only.
+        """
+        return await self._find_by_access_token(session)
+
+    async def _find_by_access_tokens(self, sessions: Sequence[TokenSession]) -> Sequence[Resolved | None]:
+        session_ids = [session.session_id for session in sessions]
         async with connection(self._pool) as conn:
             rows = {row["session_id"]: row for row in await conn.fetch(FIND_BY_IDS, session_ids)}
-        return [_resolved(rows.get(session_id)) for session_id in session_ids]
+        found = ((rows.get(session.session_id), session.generation) for session in sessions)
+        return [_resolved(row if row and row["oldest_generation"] <= generation else None) for row, generation in found]
 
 
 async def _note_use(conn: Connection, row: asyncpg.Record) -> None:

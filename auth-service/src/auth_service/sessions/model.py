@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import NamedTuple
 from uuid import UUID
 
 from auth_service.client_context import ClientContext
@@ -10,6 +11,16 @@ from shared.events.envelope import new_id
 
 MAX_SESSIONS = 100
 """The most sessions one user has. One more ends the oldest."""
+
+
+class TokenSession(NamedTuple):
+    """The session of an access token, and the generation of the token: a change of password begins a higher one.
+
+    Once the first refresh token of a generation is used, the session accepts no tokens of lower ones.
+    """
+
+    session_id: UUID
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)

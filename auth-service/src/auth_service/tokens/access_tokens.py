@@ -11,6 +11,7 @@ from joserfc.jwa import JWSAlgModel
 from joserfc.jwk import Key, KeySet
 from joserfc.jws import JWSRegistry
 
+from auth_service.sessions.model import TokenSession
 from auth_service.tokens.signing_keys import seeded_keys
 from auth_service.tokens.token_mac import TokenMacs
 from shared.encoding import to_base64url
@@ -19,6 +20,8 @@ from shared.internal_api.public_keys import IssuerKeys, JwtAlgorithm, PublicKey
 from shared.keys import KeyRing
 
 LIFETIME = timedelta(minutes=15)
+GENERATION = "gen"
+"""The claim with the generation of a token, which tokens of generation 0 do not have."""
 CLAIMS = ("iss", "sub", "aud", "sid", "iat", "exp", "jti")
 
 
@@ -52,7 +55,7 @@ class AccessTokens:
         self._issuer = issuer
         self._audience = audience or issuer
 
-    def sign(self, user_id: int, session_id: UUID, *, now: datetime) -> str:
+    def sign(self, user_id: int, session_id: UUID, *, now: datetime, generation: int = 0) -> str:
         """A token for this session, valid until ``now + LIFETIME``."""
         claims = {
             "iss": self._issuer,
@@ -61,28 +64,29 @@ class AccessTokens:
             "sid": str(session_id),
             "iat": int(now.timestamp()),
             "exp": int((now + LIFETIME).timestamp()),
+            **({GENERATION: generation} if generation else {}),
             "jti": new_id().hex,
         }
         payload = self._macs.complete(self._encoded, orjson.dumps(claims))
         signed = f"{self._encoded}.{to_base64url(payload)}"
         return f"{signed}.{to_base64url(self._algorithm.sign(signed.encode(), self._current))}"
 
-    def session_of(self, token: str, *, now: datetime) -> UUID | None:
+    def session_of(self, token: str, *, now: datetime) -> TokenSession | None:
         """The session of a token. None for every defect, and for a token that is none of ours.
 
-        The session may have ended since: only its row can tell.
+        The session may have ended since, or accept later generations only: only its row can tell.
         """
         claims = self._macs.claims_of(token)
         return self._signed_session(token, now) if claims is None else self._own_session(orjson.loads(claims), now)
 
-    def _own_session(self, claims: dict[str, Any], now: datetime) -> UUID | None:
+    def _own_session(self, claims: dict[str, Any], now: datetime) -> TokenSession | None:
         """The session of claims that ``sign`` wrote, here or in another process, maybe with other settings."""
         is_ours = claims["iss"] == self._issuer and claims["aud"] == self._audience
         if not is_ours or not claims["iat"] <= int(now.timestamp()) < claims["exp"]:
             return None
-        return UUID(claims["sid"])
+        return _session_in(claims)
 
-    def _signed_session(self, token: str, now: datetime) -> UUID | None:
+    def _signed_session(self, token: str, now: datetime) -> TokenSession | None:
         """The session of a token without a MAC of ours, as the release before decision 77 wrote them."""
         required: dict[str, jwt.ClaimsOption] = {name: {"essential": True} for name in CLAIMS}
         required["iss"]["value"] = self._issuer
@@ -90,7 +94,7 @@ class AccessTokens:
         try:
             claims = jwt.decode(token, self._keys, registry=self._registry).claims
             jwt.JWTClaimsRegistry(now=int(now.timestamp()), leeway=0, **required).validate(claims)
-            return UUID(claims["sid"])
+            return _session_in(claims)
         except (JoseError, ValueError, TypeError, AttributeError):
             return None
 
@@ -105,3 +109,7 @@ class AccessTokens:
 
 def _header(key: Key) -> dict[str, Any]:
     return {"typ": "JWT", "alg": key.get("alg"), "kid": key.kid}
+
+
+def _session_in(claims: dict[str, Any]) -> TokenSession:
+    return TokenSession(UUID(claims["sid"]), int(claims.get(GENERATION, 0)))

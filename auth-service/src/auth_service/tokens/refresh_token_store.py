@@ -22,7 +22,7 @@ from shared.sql import load_sql
 ADD_FIRST = """
     with session as (
         select session_id, user_id, client, dialect from sessions
-        where token_hash = $1 and expires_at > now() for key share
+        where token_hash = $1 and expires_at > now() and oldest_generation = 0 for key share
     ), first_token as (
         insert into refresh_tokens (token_hash, session_id, begins_chain) select $2, session_id, true from session
     ), new_entry as (
@@ -33,12 +33,12 @@ ADD_FIRST = """
 """
 
 ADD_CHAIN = """
-    insert into refresh_tokens (token_hash, session_id, begins_chain)
-    select $2, session_id, true from sessions where session_id = $1 and expires_at > now() for key share
+    insert into refresh_tokens (token_hash, session_id, begins_chain, generation)
+    select $2, session_id, true, $3 from sessions where session_id = $1 and expires_at > now() for key share
 """
 
 LOCK_SESSION = """
-    select r.token_hash, s.session_id, s.user_id, s.client, s.dialect
+    select r.token_hash, r.generation, s.session_id, s.user_id, s.client, s.dialect
     from refresh_tokens r
     join sessions s on s.session_id = r.session_id
     join accounts a on a.user_id = s.user_id
@@ -57,9 +57,9 @@ FIND = """
 REPLACE = load_sql("auth_service.tokens", "replace_token.sql")
 
 
-async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes) -> None:
+async def add_chain(conn: Connection, session_id: UUID, token_hash: bytes, generation: int) -> None:
     """Store the first token of a new chain, inside the caller's transaction. A session that has ended gets none."""
-    await conn.execute(ADD_CHAIN, session_id, token_hash)
+    await conn.execute(ADD_CHAIN, session_id, token_hash, generation)
 
 
 class StoredFamily:
@@ -69,6 +69,7 @@ class StoredFamily:
         self._conn = conn
         self._context = ClientContext(row["dialect"], row["client"], network)
         self.token_hash: bytes = row["token_hash"]
+        self.generation: int = row["generation"]
         self.session_id: UUID = row["session_id"]
         self.user_id: int = row["user_id"]
         self.has_ended = False
@@ -81,7 +82,8 @@ class StoredFamily:
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
 
-        The session then expires 30 days from now, and its user counts as seen today.
+        The session accepts no token of a lower generation from then on. It expires 30 days from now, and its user
+        counts as seen today.
         """
         arguments = REPLACE.arguments(
             token_hash=token_hash,

@@ -5,7 +5,8 @@ successor again, however late: the response to the client may have been lost. So
 with one usable token, however many requests arrive at once, although only hashes are stored.
 
 A change of password begins a new chain in the session that stays. Its first use ends the chain before it; until then
-both are usable, because the client may have lost the response with the new one.
+both are usable, because the client may have lost the response with the new one. It also ends the access tokens and the
+opaque token from before: the tokens of the new chain are of a higher generation.
 
 A token that another system issued begins a chain, too: it is exchanged for a pair of ours, as a refresh token is.
 """
@@ -49,9 +50,13 @@ class TokenRecord:
 
 
 class LockedFamily(Protocol):
-    """The tokens of one session, while no other request can change them. ``token_hash`` is of the token that came."""
+    """The tokens of one session, while no other request can change them.
+
+    ``token_hash`` is of the token that came, and ``generation`` that of its chain.
+    """
 
     token_hash: bytes
+    generation: int
     session_id: UUID
     user_id: int
 
@@ -61,7 +66,8 @@ class LockedFamily(Protocol):
     async def replace(self, token_hash: bytes, salt: bytes, successor_hash: bytes) -> None:
         """Replace the usable token by its successor. The first token of a chain also ends the chains before it.
 
-        The session then expires 30 days from now, and its user counts as seen today.
+        The session accepts no token of a lower generation from then on. It expires 30 days from now, and its user
+        counts as seen today.
         """
 
     async def record(self, outcome: str) -> None:
@@ -114,16 +120,16 @@ class RefreshTokens:
             await self._audit.record_unproven(AuditEntry(f"{ACTION}.refused", None, NO_CONTEXT, detail="grant"))
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         session_id, user_id = session
-        return self._pair(user_id, session_id, token)
+        return self._pair(user_id, session_id, token, generation=0)
 
     def first_of(self, session: NewSession) -> tuple[Granted, bytes]:
         """The first tokens of a session that is about to be written, and the hash to write with it."""
         token = secrets.token_urlsafe(32)
-        return self._pair(session.user_id, session.session_id, token), hash_token(token)
+        return self._pair(session.user_id, session.session_id, token, generation=0), hash_token(token)
 
-    def new_chain(self, user_id: int, session_id: UUID) -> Granted:
+    def new_chain(self, user_id: int, session_id: UUID, generation: int) -> Granted:
         """Tokens that begin a new chain in a session, once ``refresh_token_store.add_chain`` has stored the first."""
-        return self._pair(user_id, session_id, secrets.token_urlsafe(32))
+        return self._pair(user_id, session_id, secrets.token_urlsafe(32), generation=generation)
 
     async def refresh(self, token: str, network: str) -> Granted:
         """The next tokens. Raises ``UNAUTHENTICATED``, also when this very request ends the session.
@@ -138,7 +144,7 @@ class RefreshTokens:
             await self._audit.record_unproven(AuditEntry(f"{ACTION}.refused", None, context))
         if family is None or usable is None:  # raised after the block, so that the end of the session is committed
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
-        return self._pair(family.user_id, family.session_id, usable)
+        return self._pair(family.user_id, family.session_id, usable, generation=family.generation)
 
     async def _usable_token(self, family: LockedFamily, token: str) -> str | None:
         """A new successor of the usable token, or the usable token that follows a used one."""
@@ -181,8 +187,8 @@ class RefreshTokens:
         await family.record("refused")
         REFRESHES.labels("refused").inc()
 
-    def _pair(self, user_id: int, session_id: UUID, refresh_token: str) -> Granted:
-        access_token = self._access_tokens.sign(user_id, session_id, now=self._clock())
+    def _pair(self, user_id: int, session_id: UUID, refresh_token: str, *, generation: int) -> Granted:
+        access_token = self._access_tokens.sign(user_id, session_id, now=self._clock(), generation=generation)
         return Granted(access_token=access_token, expires_in=int(LIFETIME.total_seconds()), refresh_token=refresh_token)
 
 

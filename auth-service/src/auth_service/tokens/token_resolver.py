@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
+from auth_service.sessions.model import TokenSession
 from auth_service.sessions.token_digests import TokenDigests, TokenHashes
 from auth_service.tokens.access_tokens import AccessTokens
 from shared.errors import ErrorCode, ServiceError
@@ -17,8 +17,8 @@ class SessionFinder(Protocol):
     async def find_by_token(self, token_hashes: TokenHashes) -> Resolved | None:
         """The session of an opaque token that may be stored by one of these hashes."""
 
-    async def find_by_id(self, session_id: UUID) -> Resolved | None:
-        """The session of an id."""
+    async def find_by_access_token(self, session: TokenSession) -> Resolved | None:
+        """The session of an access token, if it accepts the generation of the token."""
 
 
 class TokenResolver:
@@ -42,11 +42,11 @@ class TokenResolver:
 
     async def resolve(self, token: str) -> Resolved:
         """The session of a token, with its account. Raises ``UNAUTHENTICATED``."""
-        session_id = self._access_tokens.session_of(token, now=self._clock()) if "." in token else None
-        if session_id is None:
+        session = self._access_tokens.session_of(token, now=self._clock()) if "." in token else None
+        if session is None:
             resolved = await self._sessions.find_by_token(self._digests.of(token))
         else:
-            resolved = await self._sessions.find_by_id(session_id)
+            resolved = await self._sessions.find_by_access_token(session)
         if resolved is None:
             raise ServiceError(ErrorCode.UNAUTHENTICATED)
         return resolved

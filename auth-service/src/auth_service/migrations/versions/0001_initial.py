@@ -56,7 +56,8 @@ ACCOUNTS = """
 """
 
 # An imported session may have a token of another system, which ends at token_ends_at; its use does not prolong it.
-# Where that is null, the session and its token end 30 days after their last use.
+# Where that is null, the session and its token end 30 days after their last use. Tokens of a generation below
+# oldest_generation have ended; an opaque token is of generation 0.
 SESSIONS = """
     create table sessions (
         token_hash bytea primary key,
@@ -67,6 +68,7 @@ SESSIONS = """
         opened_at timestamptz not null default now(),
         expires_at timestamptz not null,
         token_ends_at timestamptz,
+        oldest_generation bigint not null default 0,
         constraint sessions_session_id_key unique (session_id)
     )
 """
@@ -79,6 +81,7 @@ REFRESH_TOKENS = """
         token_hash bytea primary key,
         session_id uuid not null,
         begins_chain boolean not null default false,
+        generation bigint not null default 0,
         salt bytea,
         spent_at timestamptz,
         added_at timestamptz not null default now(),

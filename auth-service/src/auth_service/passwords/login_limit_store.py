@@ -2,11 +2,14 @@
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
+import asyncpg
 import structlog
 
 from auth_service.accounts.columns import STORED_ACCOUNT, stored_account_of, with_columns
 from auth_service.accounts.known_network_store import RETENTION_DAYS
+from auth_service.passwords.deadlocks import retried_after_deadlock
 from auth_service.passwords.model import Bucket, CountedFailure, StartedCheck
 from shared.errors import ServiceError
 from shared.phone import E164
@@ -56,8 +59,7 @@ class LoginLimitStore:
             known_days=RETENTION_DAYS,
             phone=phone,
         )
-        async with connection(self._pool) as conn:
-            row = await conn.fetchrow(START_CHECK.text, *arguments)
+        row = await retried_after_deadlock(partial(self._start, arguments))
         assert row is not None  # noqa: S101  an aggregate has exactly one row
         counted = set(row["counted_buckets"] or ())
         return StartedCheck(
@@ -67,6 +69,10 @@ class LoginLimitStore:
             row["is_known"],
             [CountedFailure(bucket.name, bucket.interval) for bucket in buckets if bucket.name in counted],
         )
+
+    async def _start(self, arguments: Sequence[object]) -> asyncpg.Record | None:
+        async with connection(self._pool) as conn:
+            return await conn.fetchrow(START_CHECK.text, *arguments)
 
     async def refund(self, counted: Sequence[CountedFailure]) -> None:
         """Take these and the postponed failures off their buckets."""

@@ -1,6 +1,7 @@
 """How sessions open and end in PostgreSQL, each stored by the digest of its token: the table ``sessions``."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -9,6 +10,7 @@ from auth_service.accounts.columns import ACCOUNT, account_of, with_columns
 from auth_service.accounts.known_network_store import MAX_NETWORKS, forget_other_networks
 from auth_service.accounts.model import StoredAccount
 from auth_service.audit import SESSION_ENDED, AuditEntry
+from auth_service.passwords.deadlocks import retried_after_deadlock
 from auth_service.passwords.model import Bucket, CountedFailure
 from auth_service.sessions import events
 from auth_service.sessions.model import MAX_SESSIONS, EndedSession, NewSession
@@ -113,9 +115,9 @@ class SessionStore:
             "success_intervals": [bucket.interval for bucket in success_buckets],
             "success_periods": [bucket.period for bucket in success_buckets],
         }
-        row = await self._open_beside_few(values)
+        row = await retried_after_deadlock(partial(self._open_beside_few, values))
         if row["is_crowded"]:
-            row = await self._open_beside_many(values, session)
+            row = await retried_after_deadlock(partial(self._open_beside_many, values, session))
         if row["user_id"] is None:
             return None
         self._wake()

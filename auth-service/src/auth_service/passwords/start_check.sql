@@ -1,7 +1,7 @@
 -- Count a failure in each bucket, unless a narrow one is full, and find the account of the number.
 -- A bucket is a moment: when all that it allows is allowed again. Each failure moves it by one interval.
--- Rows are locked in the order of their names, so statements over rows that exist never wait for each other in a circle.
--- Over new rows they may, as deadlocks.py says: then one of them is tried again.
+-- Rows are locked in the order of their names, so statements over rows that exist never wait for each other in a
+-- circle. Over new rows they may, as deadlocks.py says: then one of them is tried again.
 -- Full buckets are found before counting, so that an attempt that a narrow one refuses counts nowhere and attempts at
 -- one number cannot use up the limit of their network; and after it, for statements that inserted the same row at once.
 -- A full wide bucket counts nothing itself. A number is known to a network for 90 days, as known_network_store.py says.

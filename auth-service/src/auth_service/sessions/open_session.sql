@@ -4,8 +4,8 @@
 -- the account was banned, since the account was read; or for a log-in with a ticket, when its tickets ended. That step
 -- locks the account, so sessions of one user open one after another. A network that was proven today is not written
 -- again. Rows of login_limits are locked in the order of their names: those of successes before the account, those of
--- failures after it. Over new rows statements may still wait in a circle (deadlocks.py). A user who has at least :few_sessions, unless it is null, is crowded: then nothing at all is
--- written.
+-- failures after it. Over new rows statements may still wait in a circle (deadlocks.py). A user who has at least
+-- :few_sessions, unless it is null, is crowded: then nothing at all is written.
 with crowd as (
     select coalesce(count(*) >= :few_sessions::bigint, false) as is_crowded
     from (select from sessions where user_id = :user_id limit :few_sessions::bigint) as sessions

@@ -1,6 +1,6 @@
 -- Replace the usable token by its successor, and write that into the audit log.
--- The first use of a chain ends the chains that began before it, and every token of a lower generation. The account is written at most once a day. A session
--- with an imported token ends no sooner than that token.
+-- The first use of a chain ends the chains that began before it, and every token of a lower generation. The account is
+-- written at most once a day. A session with an imported token ends no sooner than that token.
 with replaced_token as (
     update refresh_tokens set salt = :salt, spent_at = clock_timestamp() where token_hash = :token_hash
     returning session_id, begins_chain, added_at, generation

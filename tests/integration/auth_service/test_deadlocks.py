@@ -1,9 +1,11 @@
 """Log-ins whose new counters another session inserts at the same moment, on a real PostgreSQL."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_address
 
+import asyncpg
 import pytest
 from support.auth import Auth, fresh_address, fresh_number, fresh_secret
 
@@ -19,6 +21,14 @@ SECOND = timedelta(seconds=1)
 
 @pytest.mark.parametrize("kind", ["", "log-ins "], ids=["failures", "successes"])
 async def test_a_log_in_that_waits_in_a_circle_over_new_counters_is_tried_again(auth: Auth, kind: str) -> None:
+    for _ in range(5):  # PostgreSQL ends the other session instead if that began to wait a second after the log-in
+        with suppress(asyncpg.DeadlockDetectedError):
+            await log_in_within_a_circle(auth, kind)
+            return
+    raise AssertionError("PostgreSQL never ended the log-in")
+
+
+async def log_in_within_a_circle(auth: Auth, kind: str) -> None:
     number, secret, address = fresh_number(), fresh_secret(), fresh_address()
     await auth.register(number, secret)
     earlier = f"{kind}network {site_of(ip_address(address))}"

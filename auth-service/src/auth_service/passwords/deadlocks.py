@@ -1,8 +1,8 @@
 """A second try for statements that count log-ins: two of them may wait for each other in a circle.
 
 Rows that exist are locked in the order of their names. A row that another session is inserting is not seen by then. A
-statement waits for it when it inserts that row itself, after it has locked rows with later names. PostgreSQL ends one of
-the two.
+statement waits for it when it inserts that row itself, after it has locked rows with later names. PostgreSQL ends one
+of the two.
 """
 
 from collections.abc import Awaitable, Callable

@@ -7,8 +7,8 @@ from uuid import UUID
 from prometheus_client import Counter
 
 from auth_service.audit import SAMPLED, AuditEntry
+from shared.audit.log_throttle import LogThrottle
 from shared.events.envelope import new_id
-from shared.log_throttle import LogThrottle
 from shared.postgres import Connection, Pool, connection
 
 UNPROVEN_PER_MINUTE = 600

@@ -1,6 +1,6 @@
 """Reports are limited to one a minute for each source, and to a number of sources."""
 
-from shared.log_throttle import LogThrottle
+from shared.audit.log_throttle import LogThrottle
 
 
 class Clock:

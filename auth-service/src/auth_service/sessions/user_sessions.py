@@ -51,7 +51,7 @@ class UserSessions:
     async def end(self, request: EndSession) -> None:
         """End one session. Raises ``NOT_FOUND`` when there is none, or it belongs to another user.
 
-        Raises ``CALLER_LIMIT`` too, but not when a session ends itself.
+        ``caller_id`` is the session that asks for it. Raises ``CALLER_LIMIT`` too, but not when a session ends itself.
         """
         user_id, session_id = request.user_id, request.session_id
         if request.caller_id not in (None, session_id):

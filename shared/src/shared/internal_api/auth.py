@@ -134,15 +134,13 @@ class LoggedIn(Resolved):
     token: Token
 
 
-class ChangePhone(SourcedRequest):
+class ChangePhone(ClientRequest):
     """Change a user's number with a ticket for ``CHANGE_PHONE`` of each number. Sessions but ``session_id`` end."""
 
     user_id: int
     session_id: UUID
     old_ticket: Sealed
     new_ticket: Sealed
-    dialect: str
-    client: str = ""
 
 
 class FindChange(WireModel):
@@ -210,18 +208,14 @@ class LivingSessions(WireModel):
 
 
 class EndSession(WireModel):
-    """End this session of the user. ``caller_id`` is the session that asks for it, if it is another one."""
-
     user_id: int
     session_id: UUID
     caller_id: UUID | None = None
 
 
-class EndOthers(SourcedRequest):
+class EndOthers(EndSession, SourcedRequest):
     """End every session of the user but this one."""
 
-    user_id: int
-    session_id: UUID
     address: Address | None = None
 
 

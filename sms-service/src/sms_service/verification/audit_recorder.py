@@ -6,11 +6,11 @@ from typing import Any, Protocol
 import structlog
 from prometheus_client import Counter
 
+from shared.audit.log_throttle import LogThrottle
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage
 from shared.events.words import Limiter
 from shared.internal_api.sms import CheckCode, IssueCode
-from shared.log_throttle import LogThrottle
 from shared.phone import E164
 from sms_service import events
 from sms_service.spending.refusals import SPENDING_LIMITER, BlockedError

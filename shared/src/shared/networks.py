@@ -97,10 +97,11 @@ def site_of(address: IPv4OrIPv6) -> str:
 
 
 def nested_networks(address: IPv4OrIPv6) -> tuple[str, str, str, str]:
-    """The networks around an address, the widest first: /32, /40, /48 and /56 of IPv6, and four times the /24 of IPv4.
+    """The networks around an address, the widest first: of IPv6 a part of the /32, the /40, /48 and /56.
 
-    A registry gives a provider a /32 of IPv6, or a few, and anyone can become one. Nothing around a /24 of IPv4 is one
-    party's: each of its addresses has a price, and the /16 belongs to strangers.
+    A registry gives a provider a /32 of IPv6, or a few, and anyone can become one. Carriers have all their users in one
+    too, so it has sixteen parts, among which its /48s are spread. Of IPv4 all four are the /24: nothing around a /24 is
+    one party's. Each of its addresses has a price, and the /16 belongs to strangers.
     """
     address = unmapped(address)
     if isinstance(address, IPv4Address):
@@ -109,7 +110,13 @@ def nested_networks(address: IPv4OrIPv6) -> tuple[str, str, str, str]:
     block, region, site, network = (
         _network(address, prefix) for prefix in (IPV6_BLOCK, IPV6_REGION, IPV6_SITE, IPV6_NETWORK)
     )
-    return (block, region, site, network)
+    return (f"{block} {_part(address):x}", region, site, network)
+
+
+def _part(address: IPv6Address) -> int:
+    """One of the sixteen parts of a /32: of neighbouring /48s, and of neighbouring /40s, each has another one."""
+    site = int(address) >> (address.max_prefixlen - IPV6_SITE) & 0xFFFF
+    return (site ^ site >> 4 ^ site >> 8 ^ site >> 12) & 0xF
 
 
 def is_within(address: IPv4OrIPv6, networks: Networks) -> bool:

@@ -113,7 +113,19 @@ async def test_a_flood_from_every_site_of_one_provider_refuses_no_one_elsewhere(
 
     assert {outcome(task) for task in others} == {None}
     assert sum(outcome(task) is ErrorCode.UNAVAILABLE for task in flood) == len(flood) - 20
-    assert set(owners) <= set(callers.served[:26])  # the block goes first, and then after every four owners
+
+
+async def test_users_behind_one_block_have_sixteen_turns_beside_floods_from_elsewhere() -> None:
+    slots = HashingSlots(Shedding(), Fixed(2, 400))
+    callers = Callers(slots)
+    users = [f"2001:db8:{site:x}::1" for site in range(32)]
+    async with all_taken(slots, 2):
+        flood = [callers.start_at(f"203.0.{n}.{host}") for host in range(1, 21) for n in range(10)]
+        crowd = [callers.start_at(user) for user in users]
+        await settle()
+    await asyncio.wait([*flood, *crowd])
+
+    assert set(users) <= set(callers.served[:64])  # two rounds of 26 turns, and some again between new ones
 
 
 async def test_a_flood_from_one_site_refuses_no_other_site_of_its_provider() -> None:
@@ -296,7 +308,7 @@ async def test_a_site_is_alone_beside_a_crowd_if_it_has_one_slot_and_another_has
 
 def test_a_share_is_what_a_provider_has_each_network_in_it_and_the_account() -> None:
     assert share_of(RequestSource(ip_address("2001:db8:1:2ff::1")), 7) == (
-        "2001:db8::/32",
+        "2001:db8::/32 1",
         "2001:db8::/40",
         "2001:db8:1::/48",
         "2001:db8:1:200::/56",

@@ -1,6 +1,6 @@
 """The webhook for receipts of SMS providers. It forwards them unchanged to sms-service, which verifies signatures.
 
-Anybody can post here. So a body is read only for a sender that sms-service knows, and not from an address that keeps
+Anyone can post here. So a body is read only for a sender that sms-service knows, and not from an address that keeps
 posting what is refused. Neither unknown names nor other addresses count on a provider.
 """
 

@@ -17,6 +17,7 @@ from aio_pika.abc import AbstractChannel
 
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue
+from shared.amqp.consumer import FORGED
 from shared.errors import ErrorCode, ServiceError
 from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.operators.parked import MAX_IDS, DropParked, ListParked, ReplayParked, ShowParked
@@ -170,6 +171,17 @@ async def test_a_parked_message_is_listed_with_its_reason_shown_and_replayed(wor
     with pytest.raises(ServiceError) as unknown:
         await world.desk.show(ShowParked(**SERVICE, id=item.id))
     assert unknown.value.code is ErrorCode.NOT_FOUND
+
+
+async def test_what_another_service_forged_is_dropped_and_never_replayed(world: World) -> None:
+    forged = ParkedMessage(new_id(), world.queue.name, b"forged", f"{FORGED} it came by events.other", 0)
+    await ParkedMessageStore(world.database).add([forged])
+
+    assert await world.replay(everything=True) == (0, 1)
+    assert await world.replay(ids=[forged.id]) == (0, 1)
+    assert await world.listed() == [forged.id]
+    await world.desk.drop(DropParked(**ACT, ids=[forged.id]))
+    assert await world.listed() == []
 
 
 async def test_a_thousand_parked_messages_are_replayed_though_processes_are_killed_none_lost_none_twice(

@@ -23,13 +23,16 @@ class Clock:
 
 @dataclass
 class Source:
-    """Fails while ``fails``, and counts the questions."""
+    """Fails while ``fails``, answers nothing while it ``waits``, and counts the questions."""
 
     fails: bool = False
+    waits: bool = False
     questions: list[tuple[str, str]] = field(default_factory=list)
 
     async def fetch(self, field: Field, value: str) -> bytes | None:
         self.questions.append((field, value))
+        if self.waits:
+            await asyncio.Event().wait()
         if self.fails:
             raise SourceFailedError("status_500")
         return None
@@ -118,6 +121,22 @@ async def test_a_source_that_fails_is_asked_no_more_until_the_breaker_tries_it()
     assert await guarded.fetch("name", "ada") is None
     assert await guarded.fetch("name", "ada") is None
     assert source.questions[3:] == [("name", "ada")] * 2
+
+
+async def test_after_a_try_that_is_cancelled_the_next_caller_tries() -> None:
+    clock, source = Clock(), Source(fails=True)
+    guarded = GuardedSource(source, RequestRate(100, clock), CircuitBreaker(1, 10, clock))
+    await refusal(guarded)
+    clock.now += 10
+    source.waits = True
+    trying = asyncio.create_task(guarded.fetch("phone", "+8613800138000"))
+    await asyncio.sleep(0)
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+
+    source.waits = source.fails = False
+    assert await guarded.fetch("phone", "+8613800138000") is None
 
 
 async def test_beyond_the_rate_the_source_is_not_asked_and_the_breaker_does_not_count() -> None:

@@ -10,6 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from gateway.http.body.media_types import FORM, JSON
 from gateway.http.request_parsing import Parameters, Text, Unchecked, read_parameters, read_unchecked
+from gateway.native.requests import Register
 from shared.errors import ErrorCode, ServiceError
 
 
@@ -56,6 +57,13 @@ async def test_a_required_parameter_that_is_null_or_empty_is_missing() -> None:
 @pytest.mark.parametrize(("body", "media_type"), [('{"client": "", "phone": "1"}', JSON), ("phone=1&client=", FORM)])
 async def test_an_optional_text_that_is_empty_is_absent(body: str, media_type: str) -> None:
     assert await read(body, media_type) == Example(phone="1")
+
+
+async def test_a_password_that_is_empty_is_not_absent() -> None:
+    with pytest.raises(ServiceError) as error:
+        await read_parameters(request_with('{"ticket": "x", "password": "", "client": ""}', JSON), Register)
+
+    assert (error.value.code, error.value.field) == (ErrorCode.PARAMETER_INVALID, "password")
 
 
 async def test_an_empty_text_stays_where_it_is_a_value() -> None:

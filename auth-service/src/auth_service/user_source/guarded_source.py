@@ -43,7 +43,7 @@ class GuardedSource:
         if seconds := self._breaker.seconds_to_wait():
             raise _not_asked("open", math.ceil(seconds))
         try:
-            with DURATION.time():
+            with self._breaker.call(), DURATION.time():
                 line = await self._source.fetch(field, value)
         except SourceFailedError as error:
             raise self._failed(error) from error

@@ -213,12 +213,12 @@ def _purpose(action: str) -> Purpose:
 
 
 def _number(request: web.Request, tel: Tel) -> E164:
-    """The number. A JSON number, unlike a text, lost its leading zeros, which some mobile numbers have."""
+    """The number. A JSON number lost its leading zeros, which some mobile numbers have, and so did a text of one."""
     country = str(tel.dialCode)
     try:
         return flows(request).numbers.parse(str(tel.number), country)
     except ServiceError:
-        if isinstance(tel.number, str):
+        if isinstance(tel.number, str) and not re.fullmatch("[1-9][0-9]*", tel.number):
             raise
         return flows(request).numbers.parse(f"0{tel.number}", country)
 

@@ -42,6 +42,10 @@ UserId = Annotated[
 """The id of a user, which may be a text of digits."""
 
 
+NEVER_EMPTY = frozenset({"password"})
+"""Texts that are refused when they are empty, where others count as absent: a form without one opens no account."""
+
+
 class Parameters(BaseModel):
     """The parameters of one call, named as in its contract. Types are strict; unknown names are ignored.
 
@@ -172,7 +176,7 @@ def _unchecked(model: type[ParametersT], fields: dict[str, Any]) -> Unchecked[Pa
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
     required = _required(model)
-    empty = {str(each["loc"][0]) for each in errors if _is_empty_text(each)} - required
+    empty = {str(each["loc"][0]) for each in errors if _is_empty_text(each)} - required - NEVER_EMPTY
     if empty and model.empty_is_absent:
         return _unchecked(model, {name: value for name, value in fields.items() if name not in empty})
     if missing := [each for each in errors if _is_missing(each) and each["loc"][0] in required]:

@@ -38,6 +38,8 @@ OUTAGE_SECONDS = 1.0
 """How long a message keeps its place in the prefetch window during an outage, which slows the consumer down."""
 
 ATTEMPT = "x-haoma-attempt"
+FORGED = "forged:"
+"""How the reason of a message begins that another service forged. It is never replayed."""
 REASON = "x-haoma-reason"
 """Why a message was parked: a text of ours, or the class of the error."""
 REFUSALS = (ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed)
@@ -176,7 +178,7 @@ class Consumer:
     async def _is_settled(self, message: DeliveredMessage) -> bool:
         """Handle a message, or move it to a retry or parking queue. False when neither was possible."""
         if message.exchange not in self._origins:
-            reason = f"forged: it came by {message.exchange}"
+            reason = f"{FORGED} it came by {message.exchange}"
             log.error("message.forged", queue=self._queue.name, message_id=_message_id(message), reason=reason)
             return await self._is_moved(message, self._queue.parked, 0, reason=reason)
         try:

@@ -28,8 +28,8 @@ def entry_of(key: str) -> str:
     """The topic exchange that an event is published to: its service's own, by the first word of the key.
 
     It is bound to ``EXCHANGE``. No other service may write to it, and a message tells its consumers where it entered:
-    so they know who said what (decision 95). The broker deletes it with ``EXCHANGE``, so publishers notice even if a
-    consumer has created ``EXCHANGE`` again (decision 42).
+    so they know which service published it (decision 95). The broker deletes it with ``EXCHANGE``, so publishers
+    notice even if a consumer has created ``EXCHANGE`` again (decision 42).
     """
     return f"{ENTRIES}{key.partition('.')[0]}"
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from shared import outbox
+from shared.amqp.consumer import FORGED
 from shared.events.envelope import OutboxMessage, new_id
 from shared.internal_api.operators.parked import ParkedItem, ParkedKind
 from shared.parked.items import Content
@@ -32,7 +33,7 @@ SHOW = """
 SETTLE = """
     with chosen as (
         select id, queue, body from parked_messages
-        where settled_at is null and (id = any ($1::uuid[]) or $2)
+        where settled_at is null and (id = any ($1::uuid[]) or $2) and ($5::text is null or not starts_with(reason, $5))
         order by parked_at, id limit $3 for update
     ), settled as (
         update parked_messages m set settled_at = now(), outcome = $4, body = ''
@@ -88,16 +89,19 @@ class ParkedMessageStore:
         return Content(_item(row), row["body"]) if row else None
 
     async def replay(self, ids: Sequence[UUID], limit: int, *, everything: bool) -> int:
-        """Put the messages into the outbox, for their own queue, in the transaction that settles them."""
+        """Put the messages into the outbox, for their own queue, in the transaction that settles them.
+
+        Not those that another service forged: they can only be dropped.
+        """
         async with transaction(self._pool) as conn:
-            rows = await conn.fetch(SETTLE, ids, everything, limit, "replayed")
+            rows = await conn.fetch(SETTLE, ids, everything, limit, "replayed", FORGED)
             await outbox.put(conn, [OutboxMessage(new_id(), row["queue"], row["queue"], row["body"]) for row in rows])
         return len(rows)
 
     async def drop(self, ids: Sequence[UUID], limit: int, *, everything: bool) -> int:
         """Settle the messages and forget their bodies."""
         async with connection(self._pool) as conn:
-            return len(await conn.fetch(SETTLE, ids, everything, limit, "dropped"))
+            return len(await conn.fetch(SETTLE, ids, everything, limit, "dropped", None))
 
 
 def _item(row: Any) -> ParkedItem:

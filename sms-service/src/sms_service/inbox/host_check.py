@@ -36,7 +36,7 @@ def for_private_hosts(handler: Handler) -> Handler:
 def is_private(host: str) -> bool:
     """Whether the host of a request, with or without a port, is an address or a name that strangers cannot have."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return False
     return "." not in name or name.endswith(PRIVATE_DOMAINS) or _is_address(name)

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
+from support import queues
 
 from shared import amqp, redis
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, queue_monitor
@@ -35,10 +36,7 @@ async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
     """A consumer's queue with a unique name, deleted afterwards with its retry queues."""
     queue = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
     yield queue
-    channel = await bus.channel()
-    for name in (queue.name, queue.parked, *(queue.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
-        await channel.queue_delete(name)
-    await channel.exchange_delete(queue.name)
+    await queues.delete(bus, queue)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import aio_pika
 import pytest
+from support import queues
 
 from shared import amqp
 from shared.amqp import Consumer, PoisonError, Publisher, Queue, RefusedError, consumer, declare
@@ -31,26 +32,12 @@ async def bus(amqp_url: str) -> AsyncIterator[amqp.Connection]:
         yield opened
 
 
-async def is_deleted(bus: amqp.Connection, queue: Queue) -> bool:
-    """Delete the queues. False if the connection ended meanwhile, as some of these tests make it."""
-    try:
-        channel = await bus.channel()
-        for name in (queue.name, queue.parked, *(queue.retry_queue(seconds) for seconds in amqp.RETRY_DELAYS)):
-            await channel.queue_delete(name)
-        await channel.exchange_delete(queue.name)
-    except Exception:  # noqa: BLE001  aiormq raises a bare one when a connection ends
-        return False
-    return True
-
-
 @pytest.fixture
 async def queue(bus: amqp.Connection) -> AsyncIterator[Queue]:
     """A consumer's queue with a unique name, deleted afterwards with its retry queues."""
     queue = Queue(f"test.{secrets.token_hex(4)}", keys=["test.#"])
     yield queue
-    async with asyncio.timeout(60):
-        while not await is_deleted(bus, queue):
-            await asyncio.sleep(0.2)
+    await queues.delete(bus, queue)
 
 
 @pytest.fixture

@@ -23,5 +23,5 @@ def fields(module: Module) -> Iterator[str]:
 def test_no_line_has_a_field_whose_value_is_never_written() -> None:
     named = [(module.where, name) for module in modules() for name in fields(module)]
 
-    assert ("gateway/src/gateway/middleware.py", "route") in named or len(named) > 100
+    assert len(named) > 100
     assert [each for each in named if each[1] in PRIVATE] == []

@@ -235,10 +235,10 @@ async def test_what_another_service_forged_is_parked_and_not_handled(own_broker:
             parked = await (await consuming.channel()).get_queue(ERASURE.parked)
             async with asyncio.timeout(60):
                 for _ in range(forged):
-                    while (message_ := await parked.get(fail=False)) is None:
+                    while (found := await parked.get(fail=False)) is None:
                         await asyncio.sleep(0.05)
-                    assert str(message_.headers[REASON]).startswith("forged: it came by ")
-                    await message_.ack()
+                    assert str(found.headers[REASON]).startswith("forged: it came by ")
+                    await found.ack()
             async with amqp.connect(auth, "auth") as bus, asyncio.timeout(60):
                 publisher = await amqp.Publisher.open(bus, "auth")
                 await publisher.publish(OutboxMessage(new_id(), entry_of("auth"), FORGED, b"genuine"))

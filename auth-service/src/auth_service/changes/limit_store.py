@@ -30,8 +30,7 @@ WAIT = """
     from user_changes where user_id = $1 and counter = $2
 """
 
-# However often a counter refuses, the audit log gets one row in ``PERIOD``. Retention keeps the counter for
-# longer.
+# However often a counter refuses, the audit log gets one row in ``PERIOD``. Retention keeps the counter longer.
 SAMPLE_REFUSAL = """
     update user_changes set refusal_recorded_at = now()
     where user_id = $1 and counter = $2

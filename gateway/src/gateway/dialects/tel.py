@@ -213,7 +213,7 @@ def _purpose(action: str) -> Purpose:
 
 
 def _number(request: web.Request, tel: Tel) -> E164:
-    """The number. A JSON number lost its leading zeros, which some mobile numbers have, and so did a text of one."""
+    """The number. A JSON number lost its leading zeros, which some mobile numbers have; so did a text made of one."""
     country = str(tel.dialCode)
     try:
         return flows(request).numbers.parse(str(tel.number), country)
